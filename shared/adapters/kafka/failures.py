@@ -1,0 +1,38 @@
+"""What Kafka's client raises, by what to do about it."""
+
+from confluent_kafka import KafkaError, KafkaException
+
+from shared.core.errors import Incompatible, Unavailable, UlstmError
+
+
+class Aborted(UlstmError):  # noqa: N818
+    """Raised when a transaction was taken back: nothing of it is visible; forget and recover."""
+
+
+class OutcomeUnknown(UlstmError):  # noqa: N818
+    """Raised when nobody can say whether a transaction was committed: the log tells; forget and recover."""
+
+
+class Fenced(UlstmError):  # noqa: N818
+    """Raised when another process took over this transactional id: stop."""
+
+
+def translated(error: KafkaException, where: str, doing: str) -> UlstmError:
+    """Return our error for one of the client's, naming the server and the work."""
+    fault: KafkaError = error.args[0]
+    message = f"{doing}: Kafka at {where} says {fault.str()} ({fault.name()})"
+    if fault.code() in _REFUSALS:
+        return Incompatible(message)
+    return Unavailable(message)
+
+
+_REFUSALS = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.INVALID_CONFIG,
+        KafkaError.INVALID_PARTITIONS,
+        KafkaError.INVALID_REPLICATION_FACTOR,
+        KafkaError.POLICY_VIOLATION,
+    }
+)

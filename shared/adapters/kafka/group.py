@@ -1,0 +1,123 @@
+"""Reading as a member of a consumer group."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from shared.adapters.kafka.failures import translated
+from shared.adapters.kafka.reader import Received, received
+
+ANSWER_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records of one poll, and the group membership at that moment: never asked for later, it may have changed."""
+
+    records: Sequence[Received]
+    membership: Any
+
+
+class GroupMember:
+    """A member of a group that shares a topic's partitions."""
+
+    def __init__(self, bootstrap: str, group: str, topic: str, session_timeout_ms: int) -> None:
+        """Prepare; `subscribe` joins."""
+        self._bootstrap, self._topic = bootstrap, topic
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": bootstrap,
+                "group.id": group,
+                "enable.auto.commit": False,
+                "auto.offset.reset": "error",
+                "isolation.level": "read_committed",  # also makes committed() wait for pending transactions
+                "partition.assignment.strategy": "cooperative-sticky",
+                "session.timeout.ms": session_timeout_ms,
+                "heartbeat.interval.ms": session_timeout_ms // 4,
+                "max.poll.interval.ms": 60_000,
+                "topic.metadata.refresh.interval.ms": 30_000,
+                "log_level": 0,
+            }
+        )
+
+    def subscribe(
+        self, on_assign: Callable[[list[int]], None], on_lose: Callable[[list[int]], None]
+    ) -> None:
+        """Join the group. The callbacks get partitions and run inside `poll` only."""
+
+        def assigned(consumer: Consumer, places: list[TopicPartition]) -> None:
+            # Paused from the first moment: recovery says where to read on.
+            for place in places:
+                place.offset = 0
+            consumer.incremental_assign(places)
+            consumer.pause(places)
+            on_assign([place.partition for place in places])
+
+        def lost(consumer: Consumer, places: list[TopicPartition]) -> None:
+            on_lose([place.partition for place in places])
+            consumer.incremental_unassign(places)
+
+        self._consumer.subscribe([self._topic], on_assign=assigned, on_revoke=lost, on_lost=lost)
+
+    def poll(self, most: int, timeout_s: float) -> Batch | None:
+        """Return the next records, or None if there are none or this member has no part in the group.
+
+        Raises:
+            Unavailable: the broker says what cannot be mended by waiting for it.
+        """
+        messages = self._consumer.consume(most, timeout=timeout_s)
+        membership = self._consumer.consumer_group_metadata()
+        records = [received(m) for m in messages if self._is_record(m)]
+        return Batch(records, membership) if records else None
+
+    def committed(self, partition: int) -> int | None:
+        """Return the group's committed offset, waiting while a transaction on it is pending."""
+        place = TopicPartition(self._topic, partition)
+        try:
+            found = self._consumer.committed([place], timeout=ANSWER_S)[0]
+        except KafkaException as error:
+            raise translated(error, self._bootstrap, "asking for the committed offset") from error
+        return int(found.offset) if found.offset >= 0 else None
+
+    def go_on(self, partition: int, offset: int) -> None:
+        """Read this partition from an offset on."""
+        place = TopicPartition(self._topic, partition, offset)
+        try:
+            self._consumer.seek(place)
+            self._consumer.resume([place])
+        except KafkaException as error:
+            raise translated(error, self._bootstrap, f"seeking {self._topic}/{partition}") from error
+
+    def hold(self, partition: int) -> None:
+        """Read nothing of this partition until `go_on`."""
+        try:
+            self._consumer.pause([TopicPartition(self._topic, partition)])
+        except KafkaException as error:
+            raise translated(error, self._bootstrap, f"pausing {self._topic}/{partition}") from error
+
+    def close(self) -> None:
+        """Leave the group."""
+        self._consumer.close()
+
+    def _is_record(self, message: Message) -> bool:
+        fault = message.error()
+        if fault is None:
+            return True
+        code = fault.code()
+        # After a pause longer than max.poll.interval.ms the client says so, then takes the partitions away.
+        if code == KafkaError._MAX_POLL_EXCEEDED or fault.retriable() or _may_pass(code):  # noqa: SLF001
+            return False
+        raise translated(KafkaException(fault), self._bootstrap, f"reading {self._topic}")
+
+
+def _may_pass(code: int) -> bool:
+    """The client goes on by itself after these."""
+    return code in {
+        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
+        KafkaError._TRANSPORT,  # noqa: SLF001
+        KafkaError._RESOLVE,  # noqa: SLF001
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.LEADER_NOT_AVAILABLE,
+    }

@@ -1,0 +1,143 @@
+"""Reading a topic without a group: ranges, tails and ends. Only committed records are seen."""
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Final, NamedTuple, Self
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from shared.adapters.kafka.failures import translated
+from shared.core.errors import Unavailable
+
+ANSWER_S: Final = 10.0
+_BATCH: Final = 2000
+_IDLE_S: Final = 30.0  # no record and no end of partition for so long: the broker does not answer
+
+
+class Received(NamedTuple):
+    """A record as it lies in the log."""
+
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+
+
+def received(message: Message) -> Received:
+    """Return a client's message as a value."""
+    partition, offset = message.partition(), message.offset()
+    if partition is None or offset is None:
+        text = "a message without a place in the log"
+        raise ValueError(text)
+    return Received(partition, offset, message.timestamp()[1], _raw(message.key()), _raw(message.value()))
+
+
+def _raw(data: str | bytes | None) -> bytes | None:
+    return data.encode() if isinstance(data, str) else data
+
+
+class Reader:
+    """A consumer that belongs to no group."""
+
+    def __init__(self, bootstrap: str, topic: str) -> None:
+        """Prepare to read a topic; connects on first use."""
+        self._bootstrap, self._topic = bootstrap, topic
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": bootstrap,
+                "group.id": "ulstm-reader",  # the client wants one; it is never joined
+                "enable.auto.commit": False,
+                "auto.offset.reset": "error",
+                "isolation.level": "read_committed",
+                "enable.partition.eof": True,
+                "fetch.max.bytes": 64 * 1024 * 1024,
+                "queued.max.messages.kbytes": 32 * 1024,
+                "log_level": 0,
+            }
+        )
+
+    def __enter__(self) -> Self:
+        """Return the reader itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connection."""
+        self._consumer.close()
+
+    def partitions(self) -> int:
+        """Return the number of partitions; 0 if there is no such topic."""
+        try:
+            found = self._consumer.list_topics(self._topic, timeout=ANSWER_S).topics[self._topic]
+        except KafkaException as error:
+            raise translated(error, self._bootstrap, f"asking for topic {self._topic}") from error
+        return len(found.partitions)
+
+    def ends(self, partition: int) -> tuple[int, int]:
+        """Return the first offset and the one after the last."""
+        place = TopicPartition(self._topic, partition)
+        try:
+            found = self._consumer.get_watermark_offsets(place, timeout=ANSWER_S)
+        except KafkaException as error:
+            raise translated(error, self._bootstrap, f"asking for the ends of {self._topic}") from error
+        if found is None:
+            message = f"Kafka at {self._bootstrap} did not tell the ends of {self._topic}/{partition}"
+            raise Unavailable(message)
+        return int(found[0]), int(found[1])
+
+    def offset_at(self, partition: int, time_ms: int) -> int:
+        """Return the first offset whose record is of this time or later; the end if there is none."""
+        place = TopicPartition(self._topic, partition, max(time_ms, 0))
+        try:
+            found = self._consumer.offsets_for_times([place], timeout=ANSWER_S)[0].offset
+        except KafkaException as error:
+            raise translated(error, self._bootstrap, f"looking up a time in {self._topic}") from error
+        return int(found) if found >= 0 else self.ends(partition)[1]
+
+    def read(self, partition: int, start: int, end: int | None = None) -> Iterator[list[Received]]:
+        """Yield the records from `start` up to, not including, `end` (default: the end at this moment).
+
+        Raises:
+            Unavailable: the broker stops answering.
+        """
+        first, last = self.ends(partition)
+        end = last if end is None else end
+        start = max(start, first)
+        if start >= end:
+            return
+        self._consumer.assign([TopicPartition(self._topic, partition, start or OFFSET_BEGINNING)])
+        try:
+            yield from self._until(partition, end)
+        finally:
+            self._consumer.unassign()
+
+    def _until(self, partition: int, end: int) -> Iterator[list[Received]]:
+        while True:
+            messages = self._consumer.consume(_BATCH, timeout=_IDLE_S)
+            if not messages:
+                text = f"Kafka at {self._bootstrap} sent nothing of {self._topic}/{partition} for {_IDLE_S:g} s"
+                raise Unavailable(text)
+            records, ended = self._sorted_out(messages, end)
+            if records:
+                yield records
+            if ended:
+                return
+
+    def _sorted_out(self, messages: list[Message], end: int) -> tuple[list[Received], bool]:
+        records: list[Received] = []
+        for message in messages:
+            fault = message.error()
+            if fault is None:
+                record = received(message)
+                if record.offset >= end:
+                    return records, True
+                records.append(record)
+                if record.offset == end - 1:
+                    return records, True
+            elif fault.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's public constant
+                return records, True
+            elif not fault.retriable():
+                raise translated(KafkaException(fault), self._bootstrap, f"reading {self._topic}")
+        return records, False

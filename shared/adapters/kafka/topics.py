@@ -1,0 +1,114 @@
+"""Topics: their names, their settings, and a refusal where an existing one differs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+
+from shared.adapters.kafka.failures import translated
+from shared.core.errors import Incompatible, Unavailable
+
+ANSWER_S: Final = 10.0
+MODELS_MAX_BYTES: Final = 64 * 1024 * 1024  # a bundle for 2,000 symbols passes Kafka's default of 1 MB
+_KEPT_FOR_EVER: Final = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The topics of one deployment: one interval, a fixed number of symbol groups."""
+
+    interval: str
+    groups: int
+    prefix: str = ""
+    replicas: int = 1
+
+    @property
+    def klines(self) -> str:
+        """The archive: candles, gaps, amendments and promotions, by symbol group."""
+        return f"{self.prefix}klines.{self.interval}"
+
+    @property
+    def predictions(self) -> str:
+        """What downstream reads; partitions as in `klines`."""
+        return f"{self.prefix}predictions.{self.interval}"
+
+    @property
+    def models(self) -> str:
+        """Bundles by version, kept for ever."""
+        return f"{self.prefix}models"
+
+    @property
+    def dead_letters(self) -> str:
+        """What could not be read."""
+        return f"{self.prefix}dead-letters"
+
+    def wanted(self) -> dict[str, tuple[int, Mapping[str, str]]]:
+        """Partitions and settings by topic name."""
+        log = {**_KEPT_FOR_EVER, "message.timestamp.type": "CreateTime"}
+        models = {**log, "max.message.bytes": str(MODELS_MAX_BYTES)}
+        return {
+            self.klines: (self.groups, log),
+            self.predictions: (self.groups, log),
+            self.models: (1, models),
+            self.dead_letters: (1, models),
+        }
+
+
+def ensure_topics(bootstrap: str, topics: Topics) -> None:
+    """Create the topics that are missing; check those that are there.
+
+    Raises:
+        Unavailable: Kafka does not answer.
+        Incompatible: a topic has other partitions or settings; the message says what to do.
+    """
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    wanted = topics.wanted()
+    for name, future in admin.create_topics(
+        [
+            NewTopic(name, partitions, topics.replicas, config=dict(config))
+            for name, (partitions, config) in wanted.items()
+        ],
+        operation_timeout=ANSWER_S,
+        request_timeout=ANSWER_S,
+    ).items():
+        try:
+            future.result()
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise translated(error, bootstrap, f"creating topic {name}") from error
+    _check(admin, bootstrap, wanted)
+
+
+def _check(
+    admin: AdminClient, bootstrap: str, wanted: Mapping[str, tuple[int, Mapping[str, str]]]
+) -> None:
+    try:
+        found = admin.list_topics(timeout=ANSWER_S).topics
+    except KafkaException as error:
+        raise translated(error, bootstrap, "listing topics") from error
+    for name, (partitions, config) in wanted.items():
+        if name not in found:
+            message = f"Kafka at {bootstrap} does not show topic {name} yet"
+            raise Unavailable(message)
+        count = len(found[name].partitions)
+        if count != partitions:
+            message = (
+                f"topic {name} has {count} partitions, SYMBOL_GROUPS asks for {partitions}; set SYMBOL_GROUPS={count},"
+                " or start a new deployment under another TOPIC_PREFIX: a live topic's groups cannot change"
+            )
+            raise Incompatible(message)
+        _check_config(admin, name, config)
+
+
+def _check_config(admin: AdminClient, name: str, wanted: Mapping[str, str]) -> None:
+    resource = ConfigResource(ResourceType.TOPIC, name)
+    found = admin.describe_configs([resource])[resource].result(ANSWER_S)
+    for key, value in wanted.items():
+        if found[key].value != value:
+            message = (
+                f"topic {name} has {key}={found[key].value}, it must be {value}: set it with"
+                f" `kafka-configs --alter --topic {name} --add-config {key}={value}`"
+            )
+            raise Incompatible(message)

@@ -1,0 +1,265 @@
+"""The wire shape of each topic: bytes <-> values. Doubt ends here."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from shared.core.candle import Amendment, Candle, Gap, Promotion, Record, check_candle, symbol_group
+from shared.core.errors import BadInput
+from shared.core.prediction import Outcome, Prediction
+from shared.core.scores import Scores
+
+SCHEMA = 1
+MAX_RECORD_BYTES = 4096  # a candle takes about 300
+
+_PRICE = r"^[0-9]{1,20}(\.[0-9]{1,20})?$"
+Symbol = Annotated[str, Field(pattern=r"^[A-Z0-9]{2,30}$")]
+TimeMs = Annotated[int, Field(ge=0, le=253_402_300_799_999)]  # up to the year 9999
+Decimals = Annotated[str, Field(pattern=_PRICE)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
+
+
+class Wire(BaseModel):
+    """Read firmly, and tolerantly only towards fields that a later version may add."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class CandleMessage(Wire):
+    """A closed kline. Prices and volumes are the exchange's own decimal strings."""
+
+    schema_: Literal[1] = Field(default=SCHEMA, alias="schema")
+    type: Literal["candle", "amendment"]
+    symbol: Symbol
+    interval: str
+    open_time_ms: TimeMs
+    open: Decimals
+    high: Decimals
+    low: Decimals
+    close: Decimals
+    volume: Decimals
+    quote_volume: Decimals | None = None
+    trades: Annotated[int, Field(ge=0)] | None = None
+    taker_buy_volume: Decimals | None = None
+    taker_buy_quote_volume: Decimals | None = None
+
+
+class GapMessage(Wire):
+    """The exchange has no candles from one open time up to, not including, another."""
+
+    schema_: Literal[1] = Field(default=SCHEMA, alias="schema")
+    type: Literal["gap"]
+    symbol: Symbol
+    interval: str
+    from_open_time_ms: TimeMs
+    until_open_time_ms: TimeMs
+
+
+class PromotionMessage(Wire):
+    """From here on, this model version."""
+
+    schema_: Literal[1] = Field(default=SCHEMA, alias="schema")
+    type: Literal["promotion"]
+    model_version: Version
+    bundle_sha256: Sha256
+
+
+KlineMessage = Annotated[
+    CandleMessage | GapMessage | PromotionMessage, Field(discriminator="type")
+]
+_kline: TypeAdapter[CandleMessage | GapMessage | PromotionMessage] = TypeAdapter(KlineMessage)
+
+
+@dataclass(frozen=True, slots=True)
+class KlineCodec:
+    """Decodes what lies on one deployment's klines topic."""
+
+    interval: str
+    interval_ms: int
+    groups: int
+
+    def decode(self, value: bytes | None, group: int) -> Record:
+        """Return the record of a message's bytes.
+
+        Args:
+            value: the message's value.
+            group: the partition it lies in.
+
+        Raises:
+            BadInput: it is no record of this topic; the reason says why.
+        """
+        message = self._parsed(value)
+        if isinstance(message, PromotionMessage):
+            return Promotion(message.model_version, message.bundle_sha256)
+        if message.interval != self.interval:
+            text = f"interval {message.interval!r} in a topic of {self.interval!r}; publish it to its own topic"
+            raise BadInput("wrong_interval", text)
+        if group != symbol_group(message.symbol, self.groups):
+            right = symbol_group(message.symbol, self.groups)
+            text = f"{message.symbol} lies in symbol group {group}; crc32 of the symbol puts it into {right}"
+            raise BadInput("wrong_group", text)
+        if isinstance(message, GapMessage):
+            return self._gap(message)
+        candle = candle_of(message)
+        check_candle(candle, self.interval_ms)
+        return candle if message.type == "candle" else Amendment(candle)
+
+    def _gap(self, message: GapMessage) -> Gap:
+        start, end = message.from_open_time_ms, message.until_open_time_ms
+        if start % self.interval_ms or end % self.interval_ms or start >= end:
+            text = f"gap from {start} to {end} ms is not a span on the grid of {self.interval_ms} ms"
+            raise BadInput("off_grid", text)
+        return Gap(message.symbol, start, end)
+
+    @staticmethod
+    def _parsed(value: bytes | None) -> CandleMessage | GapMessage | PromotionMessage:
+        if value is None or len(value) > MAX_RECORD_BYTES:
+            size = "no value" if value is None else f"{len(value)} bytes"
+            message = f"a record has {size}; allowed: 1 to {MAX_RECORD_BYTES} bytes"
+            raise BadInput("bad_size", message)
+        try:
+            return _kline.validate_json(value)
+        except ValidationError as error:
+            raise _bad_input(error) from error
+
+
+def candle_of(message: CandleMessage) -> Candle:
+    """Return the candle of a message whose strings are decimals.
+
+    Raises:
+        BadInput: a price is zero or beyond what a float64 holds.
+    """
+    prices = [float(p) for p in (message.open, message.high, message.low, message.close)]
+    for price in prices:
+        if not 0 < price <= 1e15:  # noqa: PLR2004
+            text = f"price {price} of {message.symbol} is not in (0, 1e15]"
+            raise BadInput("bad_price", text)
+    return Candle(message.symbol, message.open_time_ms, *prices, float(message.volume))
+
+
+def encode_record(message: CandleMessage | GapMessage | PromotionMessage) -> bytes:
+    """Return the canonical bytes of a kline log record."""
+    return canonical(message.model_dump(by_alias=True, exclude_none=True))
+
+
+def checked_candle(interval_ms: int, **fields: Any) -> CandleMessage:
+    """Return a candle message of an exchange's fields, checked as a reader of the log will check it.
+
+    Raises:
+        BadInput: it is none.
+    """
+    try:
+        message = CandleMessage(type="candle", **fields)
+    except ValidationError as error:
+        raise _bad_input(error) from error
+    check_candle(candle_of(message), interval_ms)
+    return message
+
+
+def canonical(value: Mapping[str, Any]) -> bytes:
+    """Return canonical JSON: sorted keys, no spaces, shortest round-trip floats, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def encode_prediction(prediction: Prediction) -> bytes:
+    """Return the canonical bytes of a prediction."""
+    return canonical({"schema": SCHEMA, **asdict(prediction)})
+
+
+class _ScoresMessage(Wire):
+    n: int
+    squared_error: float
+    squared_error_zero: float
+    absolute_error: float
+    absolute_error_zero: float
+    sign_hits: int
+    moves: int
+
+
+class _OutcomeMessage(Wire):
+    open_time_ms: TimeMs
+    model_version: Version
+    predicted_change: float
+    outcome_change: float | None
+
+
+class PredictionMessage(Wire):
+    """A prediction, as downstream readers find it."""
+
+    schema_: Literal[1] = Field(default=SCHEMA, alias="schema")
+    symbol: Symbol
+    interval: str
+    open_time_ms: TimeMs
+    close: float
+    predicted_change: float
+    predicted_close: float
+    model_version: Version
+    steps: int
+    loss: float | None
+    was_reset: bool
+    previous: _OutcomeMessage | None
+    scores: _ScoresMessage
+    source_offset: int
+    promotion_offset: int
+    state_digest: Sha256
+    numeric_profile: str
+
+
+def decode_prediction(value: bytes | None) -> Prediction:
+    """Return the prediction of a message's bytes.
+
+    Raises:
+        BadInput: they are none.
+    """
+    try:
+        fields = dict(PredictionMessage.model_validate_json(value or b""))
+    except ValidationError as error:
+        raise _bad_input(error) from error
+    del fields["schema_"]
+    previous = fields["previous"]
+    fields["previous"] = None if previous is None else Outcome(**dict(previous))
+    fields["scores"] = Scores(**dict(fields["scores"]))
+    return Prediction(**fields)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """What could not be read: its bytes, its place and why. No clock, so a replay gives the same."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    reason: str
+    message: str
+
+
+def dead_letter_headers(letter: DeadLetter) -> list[tuple[str, bytes]]:
+    """Return place and reason as headers; the original bytes stay the record's key and value."""
+    fields = {
+        "schema": str(SCHEMA),
+        "topic": letter.topic,
+        "partition": str(letter.partition),
+        "offset": str(letter.offset),
+        "reason": letter.reason,
+        "message": letter.message[:1000],
+    }
+    return [(name, text.encode()) for name, text in fields.items()]
+
+
+def _bad_input(error: ValidationError) -> BadInput:
+    """Name the first fault, and how many there are."""
+    faults = error.errors(include_url=False, include_context=False)
+    first = faults[0]
+    where = ".".join(str(part) for part in first["loc"]) or "record"
+    value = repr(first.get("input"))[:80]
+    more = f" (and {len(faults) - 1} more faults)" if len(faults) > 1 else ""
+    reason = "not_json" if first["type"] == "json_invalid" else "bad_field"
+    if where.endswith("schema") or first["type"].startswith("union_tag"):
+        reason = "unknown_schema"
+    return BadInput(reason, f"{where}: {first['msg']}, got {value}{more}")

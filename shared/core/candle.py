@@ -1,0 +1,103 @@
+"""The kline log's records as values."""
+
+import zlib
+from dataclasses import dataclass
+
+from shared.core.errors import BadInput, BadSetting
+
+DAY_MS = 86_400_000
+
+_INTERVALS_MS = {
+    "1m": 60_000,
+    "3m": 180_000,
+    "5m": 300_000,
+    "15m": 900_000,
+    "30m": 1_800_000,
+    "1h": 3_600_000,
+}
+
+
+def interval_ms(interval: str) -> int:
+    """Return an interval's length in milliseconds.
+
+    >>> interval_ms("5m")
+    300000
+
+    Raises:
+        BadSetting: the interval is not one that this system follows.
+    """
+    try:
+        return _INTERVALS_MS[interval]
+    except KeyError:
+        allowed = ", ".join(_INTERVALS_MS)
+        message = f"INTERVAL is {interval!r}; choose one of {allowed}"
+        raise BadSetting(message) from None
+
+
+def symbol_group(symbol: str, groups: int) -> int:
+    """Return the symbol group (partition) of a symbol: part of the contract of every topic.
+
+    It is what librdkafka calls the `consistent` partitioner, so its clients agree.
+
+    >>> symbol_group("BTCUSDT", 6)
+    3
+    """
+    return zlib.crc32(symbol.encode()) % groups
+
+
+@dataclass(frozen=True, slots=True)
+class Candle:
+    """A closed kline, checked: whoever holds one may trust it. Prices in the quote currency."""
+
+    symbol: str
+    open_time_ms: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """The exchange has no candles of this symbol from one open time up to, not including, another."""
+
+    symbol: str
+    from_open_time_ms: int
+    until_open_time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """The exchange changed a candle after it had closed."""
+
+    candle: Candle
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """From here on, every symbol of this group is predicted by this model version."""
+
+    model_version: str
+    bundle_sha256: str
+
+
+Record = Candle | Gap | Amendment | Promotion
+
+
+def check_candle(candle: Candle, step_ms: int) -> None:
+    """Refuse a candle that cannot be: prices are finite and positive numbers already.
+
+    Raises:
+        BadInput: high and low contradict open and close, or the open time is off the grid.
+    """
+    if candle.open_time_ms % step_ms:
+        message = f"open time {candle.open_time_ms} ms is not a multiple of the interval {step_ms} ms"
+        raise BadInput("off_grid", message)
+    top, bottom = max(candle.open, candle.close), min(candle.open, candle.close)
+    if candle.high < top or candle.low > bottom:
+        message = (
+            f"high {candle.high} and low {candle.low} do not enclose open {candle.open}"
+            f" and close {candle.close}"
+        )
+        raise BadInput("inconsistent_prices", message)

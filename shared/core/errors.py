@@ -1,0 +1,35 @@
+"""What can go wrong, named by what to do about it."""
+
+
+class UlstmError(Exception):
+    """Root of everything this system raises on purpose."""
+
+
+class BadInput(UlstmError):  # noqa: N818 - named by what it is, see CONTRIBUTING.md
+    """Raised when bytes, a record or a file will never be right: set it aside and go on.
+
+    Args:
+        reason: one word for machines, such as `not_json` or `out_of_order`.
+        message: names the value, the limit and what to do.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        """Keep the reason beside the message."""
+        super().__init__(message)
+        self.reason = reason
+
+
+class BadSetting(UlstmError):  # noqa: N818
+    """Raised when a setting is wrong: refuse to start and name it."""
+
+
+class Unavailable(UlstmError):  # noqa: N818
+    """Raised when a server does not answer: trying again later may succeed."""
+
+
+class Incompatible(UlstmError):  # noqa: N818
+    """Raised when what is stored and what runs here do not fit: refuse to go on and say what to do."""
+
+
+class Unknown(UlstmError):  # noqa: N818
+    """Raised when the thing asked for is not there: a symbol, a model version."""

@@ -1,0 +1,287 @@
+"""The fold: (state, record) -> (state, prediction). Live prediction, replay, backtest and scoring are this."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from shared.core.arrays import Float32s
+from shared.core.candle import Amendment, Candle, Gap, Promotion, Record
+from shared.core.card import Bundle
+from shared.core.errors import BadInput
+from shared.core.features import CLOSE, HIGH, LOW, OPEN, OPEN_TIME, VOLUME, feature_rows
+from shared.core.network import Learner, Network, fresh
+from shared.core.prediction import Outcome, Prediction
+from shared.core.scaler import Scaler, fit
+from shared.core.scores import Scores
+from shared.core.state import Pending, SymbolState, amended, extended
+
+
+class Model:
+    """A bundle ready to predict: its network, and the learner that every symbol starts from."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        """Take the bundle's weights; the learner is shared until a symbol's first step."""
+        self.bundle = bundle
+        self.card = bundle.card
+        self.version = bundle.version
+        self.network = Network(bundle.card.architecture)
+        self.base = fresh(bundle.weights)
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What stands in every prediction besides the state: the interval and the numeric profile."""
+
+    interval: str
+    interval_ms: int
+    numeric_profile: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupState:
+    """A symbol group after the record before `next_offset`."""
+
+    next_offset: int = 0
+    promotion_offset: int | None = None
+    model_version: str | None = None
+    symbols: Mapping[str, SymbolState] = field(default_factory=dict)
+
+
+def fold(
+    group: GroupState, record: Record, offset: int, model: Model | None, deployment: Deployment
+) -> tuple[GroupState, Prediction | None]:
+    """Fold one record of a symbol group.
+
+    Args:
+        group: the state before the record.
+        record: what the log says.
+        offset: the record's place in the log.
+        model: for a promotion, the model it promotes; else the group's current model.
+        deployment: the interval and the numeric profile.
+
+    Returns:
+        The state after the record, and the prediction that a candle gives once its symbol has a full window.
+
+    Raises:
+        BadInput: the record contradicts the log before it; the caller sets it aside with `passed_over`.
+    """
+    if isinstance(record, Promotion):
+        if model is None:
+            message = f"promotion of {record.model_version} without its model"
+            raise ValueError(message)
+        return _promoted(group, model, offset), None
+    if isinstance(record, Gap):
+        return passed_over(group, offset), None
+    candle = record.candle if isinstance(record, Amendment) else record
+    state = group.symbols.get(candle.symbol) or _first(candle.symbol, group, model)
+    prediction = None
+    if isinstance(record, Amendment):
+        state = amended(state, candle)
+    else:
+        state, prediction = fold_candle(state, candle, offset, model, deployment)
+    symbols = {**group.symbols, candle.symbol: state}
+    return replace(group, next_offset=offset + 1, symbols=symbols), prediction
+
+
+def passed_over(group: GroupState, offset: int) -> GroupState:
+    """Return the group after a record that changes no symbol."""
+    return replace(group, next_offset=offset + 1)
+
+
+def fold_candle(
+    state: SymbolState, candle: Candle, offset: int, model: Model | None, deployment: Deployment
+) -> tuple[SymbolState, Prediction | None]:
+    """Learn from the label the candle brings, then predict the next.
+
+    The label belongs to the window that ended before the candle; the new window ends with it. So the step never
+    sees the candle it is about to predict.
+    """
+    _refuse_stale(state, candle)
+    follows = state.last_open_time_ms == candle.open_time_ms - deployment.interval_ms
+    change = candle.close / state.last_close - 1.0 if follows else None
+    learnt = learn(state, change, model)
+    after = replace(
+        state,
+        sequence=extended(state.sequence, candle),
+        learner=learnt.learner,
+        scores=learnt.scores,
+        pending=None,
+        jacobian=None,
+    )
+    if model is None or len(after.sequence) < model.card.architecture.window_length:
+        return after, None
+    after = _with_scaler(after, model)
+    output = _output(after, model)
+    if not np.isfinite(output):
+        learnt = replace(learnt, learner=model.base, was_reset=True)
+        after = replace(after, learner=model.base)
+        output = _output(after, model)
+    return _predicted(state, after, learnt, float(output), offset, model, deployment)
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What a candle's arrival taught."""
+
+    learner: Learner | None
+    scores: Scores
+    previous: Outcome | None = None
+    loss: float | None = None
+    was_reset: bool = False
+
+
+def learn(state: SymbolState, change: float | None, model: Model | None) -> Learnt:
+    """Score the pending prediction and make one step on it, if its outcome is known.
+
+    Args:
+        state: before the candle.
+        change: the label, close / close before - 1; None across a gap.
+        model: the state's model.
+    """
+    pending = state.pending
+    if pending is None:
+        return Learnt(state.learner, state.scores)
+    previous = Outcome(pending.open_time_ms, pending.model_version, pending.change, change)
+    if change is None or model is None or not pending.learnable:
+        return Learnt(state.learner, state.scores, previous)
+    scores = state.scores.with_outcome(pending.change, change)
+    learner = state.learner or model.base
+    error = np.float32(pending.output) - np.float32(change / model.card.label_scale)
+    loss = float(error) * float(error)
+    stepped = model.network.step(learner, model.card.optimiser, error, _jacobian(state, model))
+    if not stepped.is_finite():
+        return Learnt(model.base, scores, previous, loss, was_reset=True)
+    return Learnt(stepped, scores, previous, loss)
+
+
+def readied(state: SymbolState, model: Model | None) -> SymbolState:
+    """Return the state with what its next event needs and the quiet time can give: Jacobian and digest."""
+    if model is not None and state.jacobian is None and _can_learn(state):
+        state = replace(state, jacobian=_jacobian(state, model))
+    _ = state.digest  # cached from here on
+    return state
+
+
+def window(state: SymbolState, model: Model) -> Float32s:
+    """Return the scaled window (window_length, features) that ends with the newest candle."""
+    sequence = state.sequence[-model.card.architecture.window_length :]
+    scaler = model.card.scalers.get(state.symbol) or state.scaler
+    if scaler is None:
+        message = f"{state.symbol} has no scaler"
+        raise ValueError(message)
+    return np.ascontiguousarray(scaler.apply(feature_rows(model.card.feature_set, sequence)))
+
+
+def _promoted(group: GroupState, model: Model, offset: int) -> GroupState:
+    """Every symbol keeps its sequence and takes the base weights and a fresh optimiser."""
+    symbols = {name: _started(state, model, offset) for name, state in group.symbols.items()}
+    return GroupState(offset + 1, offset, model.version, symbols)
+
+
+def _started(state: SymbolState, model: Model, offset: int) -> SymbolState:
+    pending = state.pending and replace(state.pending, learnable=False)
+    return SymbolState(
+        symbol=state.symbol,
+        sequence=state.sequence,
+        model_version=model.version,
+        promotion_offset=offset,
+        learner=model.base,
+        pending=pending,
+    )
+
+
+def _first(symbol: str, group: GroupState, model: Model | None) -> SymbolState:
+    state = SymbolState(symbol)
+    if model is None or group.promotion_offset is None:
+        return state
+    return _started(state, model, group.promotion_offset)
+
+
+def _can_learn(state: SymbolState) -> bool:
+    return state.pending is not None and state.pending.learnable
+
+
+def _jacobian(state: SymbolState, model: Model) -> Float32s:
+    if state.jacobian is not None:
+        return state.jacobian
+    learner = state.learner or model.base
+    return model.network.jacobian(learner.weights, window(state, model))[1]
+
+
+def _output(state: SymbolState, model: Model) -> np.float32:
+    learner = state.learner or model.base
+    return model.network.predict(learner.weights, window(state, model))
+
+
+def _with_scaler(state: SymbolState, model: Model) -> SymbolState:
+    """A symbol that the card does not know gets its ranges from its first full window."""
+    if state.scaler is not None or state.symbol in model.card.scalers:
+        return state
+    sequence = state.sequence[-model.card.architecture.window_length :]
+    scaler: Scaler = fit(feature_rows(model.card.feature_set, sequence))
+    return replace(state, scaler=scaler)
+
+
+def _predicted(  # noqa: PLR0913 - every argument is a different moment of one event
+    before: SymbolState,
+    after: SymbolState,
+    learnt: Learnt,
+    output: float,
+    offset: int,
+    model: Model,
+    deployment: Deployment,
+) -> tuple[SymbolState, Prediction]:
+    change = output * model.card.label_scale
+    opens = int(after.sequence[-1, OPEN_TIME]) + deployment.interval_ms
+    pending = Pending(opens, model.version, change, output, learnable=True)
+    learner = after.learner or model.base
+    if after.promotion_offset is None:
+        message = f"{after.symbol} predicts without a promotion"
+        raise ValueError(message)
+    prediction = Prediction(
+        symbol=after.symbol,
+        interval=deployment.interval,
+        open_time_ms=opens,
+        close=after.last_close,
+        predicted_change=change,
+        predicted_close=after.last_close * (1.0 + change),
+        model_version=model.version,
+        steps=learner.steps,
+        loss=learnt.loss,
+        was_reset=learnt.was_reset,
+        previous=learnt.previous,
+        scores=after.scores,
+        source_offset=offset,
+        promotion_offset=after.promotion_offset,
+        state_digest=before.digest,
+        numeric_profile=deployment.numeric_profile,
+    )
+    return replace(after, pending=pending), prediction
+
+
+def _refuse_stale(state: SymbolState, candle: Candle) -> None:
+    """The log only grows at its end.
+
+    Raises:
+        BadInput: the candle is not newer than the newest.
+    """
+    last = state.last_open_time_ms
+    if last is None or candle.open_time_ms > last:
+        return
+    place = f"candle of {candle.symbol} at open time {candle.open_time_ms} ms"
+    advice = "the log keeps the first; publish an amendment to change a candle"
+    if candle.open_time_ms < last:
+        message = f"{place} comes after the one at {last} ms; candles go in by open time"
+        raise BadInput("out_of_order", message)
+    same = candle == _candle_at_end(state)
+    reason = "duplicate" if same else "contradiction"
+    verdict = "stands in the log already" if same else "stands in the log with other values"
+    message = f"{place} {verdict}; {advice}"
+    raise BadInput(reason, message)
+
+
+def _candle_at_end(state: SymbolState) -> Candle:
+    row = state.sequence[-1]
+    prices = (float(row[i]) for i in (OPEN, HIGH, LOW, CLOSE, VOLUME))
+    return Candle(state.symbol, int(row[OPEN_TIME]), *prices)

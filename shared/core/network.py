@@ -1,0 +1,220 @@
+"""The online step in words: predict, Jacobian, step. Its arithmetic is kernel/kernel.c."""
+
+import ctypes
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from math import sqrt
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from shared.core.arrays import Float32s, frozen32
+from shared.core.card import Architecture, Optimiser
+from shared.core.errors import Incompatible
+
+KERNEL_VERSION: Final = 1
+GOLDEN: Final = "PENDING"  # what self_test() finds on every processor
+
+_LIBRARY = Path(__file__).parent / "kernel" / "_kernel.so"
+
+
+class _Shape(ctypes.Structure):
+    _fields_ = (
+        ("window", ctypes.c_int),
+        ("features", ctypes.c_int),
+        ("layers", ctypes.c_int),
+        ("width", ctypes.c_int * 3),
+    )
+
+
+class _AdamRates(ctypes.Structure):
+    _fields_ = tuple(
+        (name, ctypes.c_float)
+        for name in ("factor", "alpha", "one_minus_beta_1", "one_minus_beta_2", "epsilon")
+    )
+
+
+@lru_cache(maxsize=8)
+def kernel(path: Path = _LIBRARY) -> ctypes.CDLL:
+    """Load the compiled kernel.
+
+    Raises:
+        Incompatible: it is not there or does not load.
+    """
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        message = f"the kernel {path} does not load ({error}); run `make install`, which compiles it"
+        raise Incompatible(message) from error
+    pointer, shape = ctypes.c_void_p, ctypes.POINTER(_Shape)
+    library.kernel_variant_name.restype = ctypes.c_char_p
+    library.kernel_scratch_floats.restype = ctypes.c_long
+    library.kernel_scratch_floats.argtypes = [shape]
+    library.kernel_forward.restype = ctypes.c_float
+    library.kernel_forward.argtypes = [shape, pointer, pointer, pointer]
+    library.kernel_jacobian.restype = None
+    library.kernel_jacobian.argtypes = [shape, pointer, pointer, pointer, pointer]
+    library.kernel_adam.restype = None
+    library.kernel_adam.argtypes = [
+        ctypes.c_long,
+        ctypes.POINTER(_AdamRates),
+        pointer,
+        pointer,
+        pointer,
+    ]
+    return library
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Learner:
+    """What one symbol has learnt since the promotion.
+
+    `parameters` is (3, weights) float32: weights, first and second moments of Adam. The beta powers are those of the
+    steps made so far, carried as running products because a library's pow changes its bits with the processor.
+    """
+
+    parameters: Float32s
+    steps: int = 0
+    beta_1_power: float = 1.0
+    beta_2_power: float = 1.0
+
+    @property
+    def weights(self) -> Float32s:
+        """The weights, flat in Keras' order."""
+        weights: Float32s = self.parameters[0]
+        return weights
+
+    def is_finite(self) -> bool:
+        """Say whether every weight and moment is a finite number."""
+        return bool(np.isfinite(self.parameters).all())
+
+
+def fresh(weights: Float32s) -> Learner:
+    """Return a learner that starts from base weights, with a fresh optimiser."""
+    parameters = np.zeros((3, weights.size), dtype=np.float32)
+    parameters[0] = weights
+    return Learner(frozen32(parameters))
+
+
+class Network:
+    """LSTM layers and Dense(1) of one architecture, for one symbol a call.
+
+    Holds the scratch memory of a call, so one thread uses it at a time.
+    """
+
+    def __init__(self, architecture: Architecture, library: ctypes.CDLL | None = None) -> None:
+        """Take the architecture's sizes; `library` is another build of the kernel, for tests."""
+        self.architecture = architecture
+        self._library = library or kernel()
+        widths = (ctypes.c_int * 3)(*architecture.widths)
+        self._shape = _Shape(
+            architecture.window_length, architecture.features, len(architecture.widths), widths
+        )
+        self._scratch = np.zeros(self._library.kernel_scratch_floats(self._shape), dtype=np.float32)
+
+    def predict(self, weights: Float32s, window: Float32s) -> np.float32:
+        """Return the output for a scaled window (window_length, features), oldest row first."""
+        self._check(weights, window)
+        return np.float32(
+            self._library.kernel_forward(
+                self._shape, weights.ctypes.data, window.ctypes.data, self._scratch.ctypes.data
+            )
+        )
+
+    def jacobian(self, weights: Float32s, window: Float32s) -> tuple[np.float32, Float32s]:
+        """Return the output and its gradient by the weights, (weights,): the label is not needed."""
+        output = self.predict(weights, window)
+        jacobian = np.empty(weights.size, dtype=np.float32)
+        self._library.kernel_jacobian(
+            self._shape,
+            weights.ctypes.data,
+            window.ctypes.data,
+            self._scratch.ctypes.data,
+            jacobian.ctypes.data,
+        )
+        return output, frozen32(jacobian)
+
+    def step(
+        self, learner: Learner, optimiser: Optimiser, error: np.float32, jacobian: Float32s
+    ) -> Learner:
+        """Make one step on the squared error, error = output - label; d(loss) = 2 error jacobian.
+
+        Adam as in Kingma and Ba, with Keras' form of the bias correction and epsilon.
+        """
+        power_1 = learner.beta_1_power * optimiser.beta_1
+        power_2 = learner.beta_2_power * optimiser.beta_2
+        rates = _AdamRates(
+            float(np.float32(2.0) * error),
+            optimiser.rate * sqrt(1.0 - power_2) / (1.0 - power_1),
+            1.0 - optimiser.beta_1,
+            1.0 - optimiser.beta_2,
+            optimiser.epsilon,
+        )
+        parameters = np.empty_like(learner.parameters)
+        self._library.kernel_adam(
+            parameters.shape[1],
+            rates,
+            jacobian.ctypes.data,
+            learner.parameters.ctypes.data,
+            parameters.ctypes.data,
+        )
+        return Learner(frozen32(parameters), learner.steps + 1, power_1, power_2)
+
+    def _check(self, weights: Float32s, window: Float32s) -> None:
+        """Memory handed to C must be what C takes it for."""
+        architecture = self.architecture
+        wanted = (architecture.window_length, architecture.features)
+        if window.shape != wanted or weights.shape != (architecture.weight_count(),):
+            message = f"window {window.shape} and weights {weights.shape} do not fit {architecture}"
+            raise ValueError(message)
+        for array in (weights, window):
+            if array.dtype != np.float32 or not array.flags.c_contiguous:
+                message = f"the kernel takes contiguous float32, not {array.dtype} {array.strides}"
+                raise ValueError(message)
+
+
+def golden_digest(library: ctypes.CDLL | None = None) -> str:
+    """Return the digest of a fixed computation: predict, Jacobian and three steps of two architectures."""
+    bits = hashlib.sha256()
+    for architecture in (Architecture((32, 32), 288, 6), Architecture((8, 24, 16), 33, 5)):
+        network = Network(architecture, library)
+        window = _fixed(architecture.window_length * architecture.features, 1.0)
+        window = window.reshape(architecture.window_length, architecture.features)
+        learner = fresh(_fixed(architecture.weight_count(), 0.4))
+        for label in (0.5, -1.0, 2.0):
+            output, jacobian = network.jacobian(learner.weights, window)
+            learner = network.step(
+                learner, Optimiser(rate=1e-3), output - np.float32(label), jacobian
+            )
+            for array in (output, jacobian, learner.parameters):
+                bits.update(array.astype("<f4").tobytes())
+    return bits.hexdigest()
+
+
+def self_test() -> str:
+    """Check that this machine computes the golden bits; return the numeric profile.
+
+    Raises:
+        Incompatible: it does not, so its predictions would not be those of the others.
+    """
+    found = golden_digest()
+    if found != GOLDEN:
+        variant = kernel().kernel_variant_name().decode()
+        message = (
+            f"kernel version {KERNEL_VERSION} ({variant}) computes {found[:16]} instead of {GOLDEN[:16]}"
+            " on this machine, so it must not predict; rebuild it with `make install`,"
+            " with another compiler if that does not help"
+        )
+        raise Incompatible(message)
+    return f"{KERNEL_VERSION}-{found[:16]}"
+
+
+def _fixed(size: int, reach: float) -> Float32s:
+    """Return numbers in [-reach, reach) that whole-number arithmetic makes (a linear congruence)."""
+    numbers, seed = [], 12345
+    for _ in range(size):
+        seed = (seed * 1664525 + 1013904223) % 2**32
+        numbers.append((seed >> 8) / 2**23 - 1.0)
+    return (np.array(numbers) * reach).astype(np.float32)

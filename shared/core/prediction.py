@@ -1,0 +1,37 @@
+"""A prediction as a value: what `predictions` carries."""
+
+from dataclasses import dataclass
+
+from shared.core.scores import Scores
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The symbol's previous prediction and what came of it; outcome_change is None across a gap."""
+
+    open_time_ms: int
+    model_version: str
+    predicted_change: float
+    outcome_change: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The close expected of the candle that opens at `open_time_ms`. Changes are fractions."""
+
+    symbol: str
+    interval: str
+    open_time_ms: int
+    close: float
+    predicted_change: float
+    predicted_close: float
+    model_version: str
+    steps: int
+    loss: float | None  # of the step made just before, on the network's own scale
+    was_reset: bool  # the step gave a number that is not finite: back to the model's weights
+    previous: Outcome | None
+    scores: Scores
+    source_offset: int
+    promotion_offset: int
+    state_digest: str
+    numeric_profile: str

@@ -1,0 +1,37 @@
+"""Running scores of a symbol's predictions, each made before its outcome was known."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Sums since the promotion; changes are fractions, zero change is the forecast to beat."""
+
+    n: int = 0
+    squared_error: float = 0.0
+    squared_error_zero: float = 0.0
+    absolute_error: float = 0.0
+    absolute_error_zero: float = 0.0
+    sign_hits: int = 0  # predictions with the sign of an outcome that was not zero
+    moves: int = 0  # outcomes that were not zero
+
+    def with_outcome(self, predicted: float, outcome: float) -> "Scores":
+        """Return the scores with one more prediction and its outcome."""
+        error = predicted - outcome
+        return Scores(
+            self.n + 1,
+            self.squared_error + error * error,
+            self.squared_error_zero + outcome * outcome,
+            self.absolute_error + abs(error),
+            self.absolute_error_zero + abs(outcome),
+            self.sign_hits + (predicted * outcome > 0),
+            self.moves + (outcome != 0),
+        )
+
+    def skill(self) -> float | None:
+        """Return 1 - squared error / that of zero change; None while there is nothing to compare.
+
+        >>> Scores().with_outcome(0.5, 1.0).skill()
+        0.75
+        """
+        return 1.0 - self.squared_error / self.squared_error_zero if self.squared_error_zero > 0 else None

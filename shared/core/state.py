@@ -1,0 +1,167 @@
+"""What must survive a restart for one symbol, and its bytes."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+
+from shared.core.arrays import Float32s, Float64s, frozen32, frozen64
+from shared.core.candle import Candle
+from shared.core.errors import BadInput
+from shared.core.features import CLOSE, OPEN_TIME, SEQUENCE_COLUMNS
+from shared.core.network import Learner
+from shared.core.scaler import Scaler
+from shared.core.scores import Scores
+
+STATE_SCHEMA: Final = 1
+SEQUENCE_LENGTH: Final = 1024  # candles kept: the longest window a card may ask for
+
+
+def empty_sequence() -> Float64s:
+    """Return a sequence without candles: (0, columns)."""
+    return frozen64(np.empty((0, SEQUENCE_COLUMNS)))
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A prediction whose outcome is not known yet."""
+
+    open_time_ms: int
+    model_version: str
+    change: float
+    output: float  # of the network, float32
+    learnable: bool  # its window and weights are still those it was made with
+
+
+@dataclass(frozen=True, eq=False)
+class SymbolState:
+    """A fold of one symbol's records and of the promotions among them."""
+
+    symbol: str
+    sequence: Float64s = field(default_factory=empty_sequence)  # (n, columns), oldest first
+    model_version: str | None = None
+    promotion_offset: int | None = None
+    learner: Learner | None = None
+    scaler: Scaler | None = None  # fitted here because the card has none for this symbol
+    pending: Pending | None = None
+    scores: Scores = field(default_factory=Scores)
+    # Not state: of the pending prediction, computed in the quiet time, and again whenever it is missing.
+    jacobian: Float32s | None = None
+
+    @property
+    def last_open_time_ms(self) -> int | None:
+        """Open time of the newest candle."""
+        return int(self.sequence[-1, OPEN_TIME]) if len(self.sequence) else None
+
+    @property
+    def last_close(self) -> float:
+        """Close of the newest candle."""
+        return float(self.sequence[-1, CLOSE])
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the state's bytes."""
+        return hashlib.sha256(encode_state(self)).hexdigest()
+
+
+def row_of(candle: Candle) -> Float64s:
+    """Return a candle as a row of a sequence: (1, columns)."""
+    c = candle
+    return np.array([[c.open_time_ms, c.open, c.high, c.low, c.close, c.volume]], dtype=np.float64)
+
+
+def extended(sequence: Float64s, candle: Candle) -> Float64s:
+    """Return the sequence with one more candle, the oldest dropped beyond SEQUENCE_LENGTH."""
+    keep = sequence[-(SEQUENCE_LENGTH - 1) :] if len(sequence) >= SEQUENCE_LENGTH else sequence
+    return frozen64(np.concatenate([keep, row_of(candle)]))
+
+
+def encode_state(state: SymbolState) -> bytes:
+    """Return the canonical bytes: a JSON head, a line feed, the sequence and the parameters, little-endian."""
+    learner = state.learner
+    head = {
+        "schema": STATE_SCHEMA,
+        "symbol": state.symbol,
+        "candles": len(state.sequence),
+        "model_version": state.model_version,
+        "promotion_offset": state.promotion_offset,
+        "scaler": None if state.scaler is None else asdict(state.scaler),
+        "pending": None if state.pending is None else asdict(state.pending),
+        "scores": asdict(state.scores),
+        "learner": None
+        if learner is None
+        else {
+            "weights": learner.parameters.shape[1],
+            "steps": learner.steps,
+            "beta_1_power": learner.beta_1_power,
+            "beta_2_power": learner.beta_2_power,
+        },
+    }
+    parts = [
+        json.dumps(head, sort_keys=True, separators=(",", ":"), allow_nan=False).encode(),
+        b"\n",
+        state.sequence.astype("<f8", copy=False).tobytes(),
+    ]
+    if learner is not None:
+        parts.append(learner.parameters.astype("<f4", copy=False).tobytes())
+    return b"".join(parts)
+
+
+def decode_state(data: bytes) -> SymbolState:
+    """Return the state of canonical bytes.
+
+    Raises:
+        BadInput: they are damaged or of another schema.
+    """
+    try:
+        return _decoded(data)
+    except (ValueError, KeyError, TypeError) as error:
+        message = f"state of {len(data)} bytes does not decode ({error!r}); it is rebuilt from the log"
+        raise BadInput("bad_state", message) from error
+
+
+def _decoded(data: bytes) -> SymbolState:
+    first, rest = data.split(b"\n", 1)
+    head: dict[str, Any] = json.loads(first)
+    if head["schema"] != STATE_SCHEMA:
+        message = f"state schema {head['schema']}, this version reads {STATE_SCHEMA}"
+        raise ValueError(message)
+    split = head["candles"] * SEQUENCE_COLUMNS * 8
+    sequence = np.frombuffer(rest[:split], dtype="<f8").reshape(-1, SEQUENCE_COLUMNS)
+    scaler, pending = head["scaler"], head["pending"]
+    return SymbolState(
+        symbol=head["symbol"],
+        sequence=frozen64(sequence.astype(np.float64)),
+        model_version=head["model_version"],
+        promotion_offset=head["promotion_offset"],
+        learner=_decoded_learner(head["learner"], rest[split:]),
+        scaler=None if scaler is None else Scaler(tuple(scaler["scale"]), tuple(scaler["offset"])),
+        pending=None if pending is None else Pending(**pending),
+        scores=Scores(**head["scores"]),
+    )
+
+
+def _decoded_learner(head: dict[str, Any] | None, data: bytes) -> Learner | None:
+    if head is None:
+        return None
+    parameters = np.frombuffer(data, dtype="<f4").reshape(3, head["weights"])
+    return Learner(
+        frozen32(parameters.astype(np.float32)),
+        head["steps"],
+        head["beta_1_power"],
+        head["beta_2_power"],
+    )
+
+
+def amended(state: SymbolState, candle: Candle) -> SymbolState:
+    """Return the state with a candle of its sequence replaced; one that is no longer kept changes nothing."""
+    at = np.flatnonzero(state.sequence[:, OPEN_TIME] == candle.open_time_ms)
+    if not len(at):
+        return state
+    sequence = state.sequence.copy()
+    sequence[at[0]] = row_of(candle)[0]
+    pending = state.pending and replace(state.pending, learnable=False)
+    return replace(state, sequence=frozen64(sequence), pending=pending, jacobian=None)
