@@ -46,6 +46,7 @@ class GroupState:
     promotion_offset: int | None = None
     model_version: str | None = None
     symbols: Mapping[str, SymbolState] = field(default_factory=dict)
+    known_from: int = 0  # symbols without a record since this offset are not known here
 
 
 def fold(
@@ -174,20 +175,21 @@ def window(state: SymbolState, model: Model) -> Float32s:
 
 
 def _promoted(group: GroupState, model: Model, offset: int) -> GroupState:
-    """Every symbol keeps its sequence and takes the base weights and a fresh optimiser."""
+    """Every symbol keeps its sequence and nothing else: base weights, fresh optimiser, fresh scores.
+
+    So a symbol's state at a promotion follows from its last candles, which is what bounds a replay.
+    """
     symbols = {name: _started(state, model, offset) for name, state in group.symbols.items()}
-    return GroupState(offset + 1, offset, model.version, symbols)
+    return GroupState(offset + 1, offset, model.version, symbols, group.known_from)
 
 
 def _started(state: SymbolState, model: Model, offset: int) -> SymbolState:
-    pending = state.pending and replace(state.pending, learnable=False)
     return SymbolState(
         symbol=state.symbol,
         sequence=state.sequence,
         model_version=model.version,
         promotion_offset=offset,
         learner=model.base,
-        pending=pending,
     )
 
 

@@ -15,7 +15,7 @@ from shared.core.card import Architecture, Optimiser
 from shared.core.errors import Incompatible
 
 KERNEL_VERSION: Final = 1
-GOLDEN: Final = "PENDING"  # what self_test() finds on every processor
+GOLDEN: Final = "fb10993c9bbb10a69e383a73e7a09d6966748a3aabe9f167e2a18c2014746b3f"  # what self_test() finds on every processor
 
 _LIBRARY = Path(__file__).parent / "kernel" / "_kernel.so"
 

@@ -57,6 +57,7 @@ static inline vf vf_fma(vf a, vf b, vf c) {
   return __builtin_elementwise_fma(a, b, c);
 #else
   vf r;
+#pragma GCC unroll 16
   for (int i = 0; i < LANES; i++) r[i] = __builtin_fmaf(a[i], b[i], c[i]);
   return r;
 #endif
@@ -66,6 +67,7 @@ static inline hf hf_fma(hf a, hf b, hf c) {
   return __builtin_elementwise_fma(a, b, c);
 #else
   hf r;
+#pragma GCC unroll 8
   for (int i = 0; i < HALF; i++) r[i] = __builtin_fmaf(a[i], b[i], c[i]);
   return r;
 #endif
@@ -107,12 +109,15 @@ static inline hf tanh_(hf x) {
 static inline __attribute__((always_inline)) void add_product_tile(float *out, const float *x, int stride, int n, const float *m,
                                                                   int row, int tiles) {
   vf acc[TILE];
+#pragma GCC unroll 4
   for (int k = 0; k < tiles; k++) acc[k] = *(const vf *)(out + k * LANES);
   for (int i = 0; i < n; i++) {
     const vf s = vf_all(x[(long)i * stride]);
     const float *w = m + (long)i * row;
-    for (int k = 0; k < tiles; k++) acc[k] = vf_fma(s, *(const vf *)(w + k * LANES), acc[k]);
+#pragma GCC unroll 4
+  for (int k = 0; k < tiles; k++) acc[k] = vf_fma(s, *(const vf *)(w + k * LANES), acc[k]);
   }
+#pragma GCC unroll 4
   for (int k = 0; k < tiles; k++) *(vf *)(out + k * LANES) = acc[k];
 }
 

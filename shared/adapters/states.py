@@ -1,0 +1,185 @@
+"""Symbol states in Redis: a view of the log that may lag it and never leads it."""
+
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import redis
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.retry import Retry
+
+from shared.core.errors import BadInput, BadSetting, Unavailable
+from shared.core.fold import GroupState
+from shared.core.state import STATE_SCHEMA, SymbolState, decode_state, encode_state
+
+ANSWER_S: Final = 2.0
+_PIPELINE: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A group as Redis holds it: every state in it is the fold up to `watermark`, the next offset to apply."""
+
+    watermark: int
+    promotion_offset: int | None
+    model_version: str | None
+    symbols: Mapping[str, SymbolState]
+
+
+class States(Protocol):
+    """Where group states are kept between lives."""
+
+    def load(self, group: int, profile: str) -> Saved | None:
+        """Return a group's states, or None if there are none to use."""
+
+    def save(self, group: int, profile: str, after: GroupState, changed: Iterable[str]) -> None:
+        """Store the changed states, then the watermark; older ones never replace newer ones."""
+
+
+# One symbol's state and the offset it is the fold up to. Replacing only what is older makes a late write harmless.
+_PUT: Final = """
+local stored = tonumber(redis.call('HGET', KEYS[1], 'offset') or '-1')
+if stored > tonumber(ARGV[1]) then return 0 end
+redis.call('HSET', KEYS[1], 'offset', ARGV[1], 'profile', ARGV[2], 'crc', ARGV[3], 'state', ARGV[4])
+return 1
+"""
+_MARK: Final = """
+local stored = tonumber(redis.call('HGET', KEYS[1], 'watermark') or '-1')
+if stored > tonumber(ARGV[1]) then return 0 end
+redis.call('HSET', KEYS[1], 'watermark', ARGV[1], 'profile', ARGV[2], 'promotion', ARGV[3], 'model', ARGV[4])
+if #ARGV > 4 then redis.call('SADD', KEYS[2], unpack(ARGV, 5)) end
+return 1
+"""
+
+
+class RedisStates:
+    """States in Redis hashes: one per symbol, one per group with its watermark."""
+
+    def __init__(self, url: str, namespace: str) -> None:
+        """Prepare; connects on first use. The namespace keeps deployments apart.
+
+        Raises:
+            BadSetting: the address is none.
+        """
+        self._where = url
+        self._namespace = f"ulstm:{STATE_SCHEMA}:{namespace}"
+        try:
+            self._client = redis.Redis.from_url(
+                url,
+                socket_timeout=ANSWER_S,
+                socket_connect_timeout=ANSWER_S,
+                retry=Retry(ExponentialWithJitterBackoff(cap=0.2, base=0.05), 2),
+                decode_responses=False,
+            )
+        except ValueError as error:
+            message = f"REDIS_URL is {url!r}: {error}"
+            raise BadSetting(message) from error
+        self._put = self._client.register_script(_PUT)
+        self._mark = self._client.register_script(_MARK)
+
+    def check(self) -> None:
+        """Make sure that Redis answers and never evicts.
+
+        Raises:
+            Unavailable: it does not answer, or may evict; the message says which and where.
+        """
+        try:
+            policy = self._client.config_get("maxmemory-policy").get("maxmemory-policy", "noeviction")
+        except redis.RedisError as error:
+            raise self._unavailable(error) from error
+        if policy != "noeviction":
+            message = f"Redis at {self._where} has maxmemory-policy {policy}; set it to noeviction"
+            raise Unavailable(message)
+
+    def load(self, group: int, profile: str) -> Saved | None:
+        """Return a group's states, or None if there are none or they are of another profile.
+
+        A damaged state, or one ahead of the watermark, makes the whole group unusable: the log rebuilds it.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        try:
+            head = self._client.hgetall(self._group_key(group))
+            if not head or head.get(b"profile", b"").decode() != profile:
+                return None
+            watermark = int(head[b"watermark"])
+            names = sorted(name.decode() for name in self._client.smembers(self._members_key(group)))
+            symbols = {state.symbol: state for state in self._states(names, watermark, profile)}
+        except redis.RedisError as error:
+            raise self._unavailable(error) from error
+        except (BadInput, KeyError, ValueError):
+            return None
+        promotion, model = head[b"promotion"].decode(), head[b"model"].decode()
+        return Saved(watermark, int(promotion) if promotion else None, model or None, symbols)
+
+    def save(self, group: int, profile: str, after: GroupState, changed: Iterable[str]) -> None:
+        """Store the changed states, then the watermark.
+
+        Raises:
+            Unavailable: Redis does not answer or is full; the log still has everything.
+        """
+        names = sorted(changed)
+        try:
+            for start in range(0, len(names), _PIPELINE):
+                self._put_states(profile, after, names[start : start + _PIPELINE])
+            self._mark(
+                keys=[self._group_key(group), self._members_key(group)],
+                args=[
+                    after.next_offset,
+                    profile,
+                    "" if after.promotion_offset is None else after.promotion_offset,
+                    after.model_version or "",
+                    *names,
+                ],
+            )
+        except redis.RedisError as error:
+            raise self._unavailable(error) from error
+
+    def _put_states(self, profile: str, after: GroupState, names: Sequence[str]) -> None:
+        with self._client.pipeline(transaction=False) as pipeline:
+            for name in names:
+                data = encode_state(after.symbols[name])
+                self._put(
+                    keys=[self._symbol_key(name)],
+                    args=[after.next_offset, profile, zlib.crc32(data), data],
+                    client=pipeline,
+                )
+            pipeline.execute()
+
+    def _states(self, names: Sequence[str], watermark: int, profile: str) -> Iterable[SymbolState]:
+        for start in range(0, len(names), _PIPELINE):
+            with self._client.pipeline(transaction=False) as pipeline:
+                for name in names[start : start + _PIPELINE]:
+                    pipeline.hgetall(self._symbol_key(name))
+                for fields in pipeline.execute():
+                    yield _usable(fields, watermark, profile)
+
+    def _group_key(self, group: int) -> str:
+        return f"{self._namespace}:group:{group}"
+
+    def _members_key(self, group: int) -> str:
+        return f"{self._namespace}:members:{group}"
+
+    def _symbol_key(self, symbol: str) -> str:
+        return f"{self._namespace}:symbol:{symbol}"
+
+    def _unavailable(self, error: redis.RedisError) -> Unavailable:
+        return Unavailable(f"Redis at {self._where}: {error}")
+
+
+def _usable(fields: Mapping[bytes, bytes], watermark: int, profile: str) -> SymbolState:
+    """Return the state of a symbol's hash.
+
+    Raises:
+        BadInput: it is damaged, of another profile, or ahead of the watermark.
+    """
+    if int(fields[b"offset"]) > watermark or fields[b"profile"].decode() != profile:
+        message = "a state is ahead of its group's watermark or of another profile"
+        raise BadInput("bad_state", message)
+    data = fields[b"state"]
+    if zlib.crc32(data) != int(fields[b"crc"]):
+        message = "a state's checksum does not match"
+        raise BadInput("bad_state", message)
+    return decode_state(data)
