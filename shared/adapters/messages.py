@@ -32,7 +32,7 @@ class Wire(BaseModel):
 class CandleMessage(Wire):
     """A closed kline. Prices and volumes are the exchange's own decimal strings."""
 
-    schema_: Literal[1] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal[1] = Field(default=1, alias="schema")
     type: Literal["candle", "amendment"]
     symbol: Symbol
     interval: str
@@ -51,7 +51,7 @@ class CandleMessage(Wire):
 class GapMessage(Wire):
     """The exchange has no candles from one open time up to, not including, another."""
 
-    schema_: Literal[1] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal[1] = Field(default=1, alias="schema")
     type: Literal["gap"]
     symbol: Symbol
     interval: str
@@ -62,15 +62,13 @@ class GapMessage(Wire):
 class PromotionMessage(Wire):
     """From here on, this model version."""
 
-    schema_: Literal[1] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal[1] = Field(default=1, alias="schema")
     type: Literal["promotion"]
     model_version: Version
     bundle_sha256: Sha256
 
 
-KlineMessage = Annotated[
-    CandleMessage | GapMessage | PromotionMessage, Field(discriminator="type")
-]
+KlineMessage = Annotated[CandleMessage | GapMessage | PromotionMessage, Field(discriminator="type")]
 _kline: TypeAdapter[CandleMessage | GapMessage | PromotionMessage] = TypeAdapter(KlineMessage)
 
 
@@ -135,10 +133,11 @@ def candle_of(message: CandleMessage) -> Candle:
     """
     prices = [float(p) for p in (message.open, message.high, message.low, message.close)]
     for price in prices:
-        if not 0 < price <= 1e15:  # noqa: PLR2004
+        if not 0 < price <= 1e15:
             text = f"price {price} of {message.symbol} is not in (0, 1e15]"
             raise BadInput("bad_price", text)
-    return Candle(message.symbol, message.open_time_ms, *prices, float(message.volume))
+    opened, high, low, close = prices
+    return Candle(message.symbol, message.open_time_ms, opened, high, low, close, float(message.volume))
 
 
 def encode_record(message: CandleMessage | GapMessage | PromotionMessage) -> bytes:
@@ -190,7 +189,7 @@ class _OutcomeMessage(Wire):
 class PredictionMessage(Wire):
     """A prediction, as downstream readers find it."""
 
-    schema_: Literal[1] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal[1] = Field(default=1, alias="schema")
     symbol: Symbol
     interval: str
     open_time_ms: TimeMs

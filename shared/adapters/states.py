@@ -25,6 +25,7 @@ class Saved:
     promotion_offset: int | None
     model_version: str | None
     symbols: Mapping[str, SymbolState]
+    known_from: int
 
 
 class States(Protocol):
@@ -47,8 +48,9 @@ return 1
 _MARK: Final = """
 local stored = tonumber(redis.call('HGET', KEYS[1], 'watermark') or '-1')
 if stored > tonumber(ARGV[1]) then return 0 end
-redis.call('HSET', KEYS[1], 'watermark', ARGV[1], 'profile', ARGV[2], 'promotion', ARGV[3], 'model', ARGV[4])
-if #ARGV > 4 then redis.call('SADD', KEYS[2], unpack(ARGV, 5)) end
+redis.call('HSET', KEYS[1], 'watermark', ARGV[1], 'profile', ARGV[2], 'promotion', ARGV[3], 'model', ARGV[4],
+  'known_from', ARGV[5])
+if #ARGV > 5 then redis.call('SADD', KEYS[2], unpack(ARGV, 6)) end
 return 1
 """
 
@@ -101,18 +103,24 @@ class RedisStates:
             Unavailable: Redis does not answer.
         """
         try:
-            head = self._client.hgetall(self._group_key(group))
+            head: dict[bytes, bytes] = self._client.hgetall(self._group_key(group))  # type: ignore[assignment]
             if not head or head.get(b"profile", b"").decode() != profile:
                 return None
             watermark = int(head[b"watermark"])
-            names = sorted(name.decode() for name in self._client.smembers(self._members_key(group)))
+            names = sorted(map(bytes.decode, self._client.smembers(self._members_key(group))))  # type: ignore[arg-type]
             symbols = {state.symbol: state for state in self._states(names, watermark, profile)}
         except redis.RedisError as error:
             raise self._unavailable(error) from error
         except (BadInput, KeyError, ValueError):
             return None
         promotion, model = head[b"promotion"].decode(), head[b"model"].decode()
-        return Saved(watermark, int(promotion) if promotion else None, model or None, symbols)
+        return Saved(
+            watermark,
+            int(promotion) if promotion else None,
+            model or None,
+            symbols,
+            int(head[b"known_from"]),
+        )
 
     def save(self, group: int, profile: str, after: GroupState, changed: Iterable[str]) -> None:
         """Store the changed states, then the watermark.
@@ -131,6 +139,7 @@ class RedisStates:
                     profile,
                     "" if after.promotion_offset is None else after.promotion_offset,
                     after.model_version or "",
+                    after.known_from,
                     *names,
                 ],
             )

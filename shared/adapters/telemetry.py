@@ -34,9 +34,7 @@ class Telemetry:
 
     def histogram(self, name: str, text: str, *labels: str) -> Histogram:
         """Return a histogram of seconds named `ulstm_<service>_<name>`."""
-        return Histogram(
-            self._name(name), text, labels, registry=self._registry, buckets=SECONDS
-        )
+        return Histogram(self._name(name), text, labels, registry=self._registry, buckets=SECONDS)
 
     def serve(self, host: str, port: int) -> Callable[[], None]:
         """Answer on host and port (0: any free one) from a thread of its own; return what stops it.
@@ -77,7 +75,7 @@ class Telemetry:
         telemetry = self
 
         class Answer(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802 - the name the server calls
+            def do_GET(self) -> None:
                 status, kind, body = telemetry.answer(self.path)
                 self.send_response(status)
                 self.send_header("Content-Type", kind)

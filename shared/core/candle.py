@@ -96,8 +96,5 @@ def check_candle(candle: Candle, step_ms: int) -> None:
         raise BadInput("off_grid", message)
     top, bottom = max(candle.open, candle.close), min(candle.open, candle.close)
     if candle.high < top or candle.low > bottom:
-        message = (
-            f"high {candle.high} and low {candle.low} do not enclose open {candle.open}"
-            f" and close {candle.close}"
-        )
+        message = f"high {candle.high} and low {candle.low} do not enclose open {candle.open} and close {candle.close}"
         raise BadInput("inconsistent_prices", message)

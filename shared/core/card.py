@@ -95,7 +95,11 @@ class Card:
     def __post_init__(self) -> None:
         """Refuse a card that contradicts itself."""
         if feature_count(self.feature_set) != self.architecture.features:
-            _refuse("features", self.architecture.features, f"{feature_count(self.feature_set)} of {self.feature_set}")
+            _refuse(
+                "features",
+                self.architecture.features,
+                f"{feature_count(self.feature_set)} of {self.feature_set}",
+            )
         if not 1e-9 <= self.label_scale <= 1e3:
             _refuse("label scale", self.label_scale, "1e-9 to 1e3")
         for symbol, scaler in self.scalers.items():
@@ -132,7 +136,11 @@ def checked_weights(architecture: Architecture, weights: Float32s) -> Float32s:
         BadInput: their number is wrong, or one is not finite or too large.
     """
     if weights.shape != (architecture.weight_count(),):
-        _refuse("number of weights", weights.size, f"{architecture.weight_count()} for this architecture")
+        _refuse(
+            "number of weights",
+            weights.size,
+            f"{architecture.weight_count()} for this architecture",
+        )
     if not np.isfinite(weights).all() or np.abs(weights).max() > MAX_WEIGHT:
         _refuse("a weight", "not finite or too large", f"finite numbers up to {MAX_WEIGHT:g}")
     return frozen32(np.ascontiguousarray(weights, dtype=np.float32))

@@ -117,4 +117,3 @@ def cosine(minute_of_day: int) -> float:
     (1.0, -1.0)
     """
     return sine(minute_of_day + 360)
-

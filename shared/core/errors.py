@@ -5,7 +5,7 @@ class UlstmError(Exception):
     """Root of everything this system raises on purpose."""
 
 
-class BadInput(UlstmError):  # noqa: N818 - named by what it is, see CONTRIBUTING.md
+class BadInput(UlstmError):
     """Raised when bytes, a record or a file will never be right: set it aside and go on.
 
     Args:
@@ -19,17 +19,17 @@ class BadInput(UlstmError):  # noqa: N818 - named by what it is, see CONTRIBUTIN
         self.reason = reason
 
 
-class BadSetting(UlstmError):  # noqa: N818
+class BadSetting(UlstmError):
     """Raised when a setting is wrong: refuse to start and name it."""
 
 
-class Unavailable(UlstmError):  # noqa: N818
+class Unavailable(UlstmError):
     """Raised when a server does not answer: trying again later may succeed."""
 
 
-class Incompatible(UlstmError):  # noqa: N818
+class Incompatible(UlstmError):
     """Raised when what is stored and what runs here do not fit: refuse to go on and say what to do."""
 
 
-class Unknown(UlstmError):  # noqa: N818
+class Unknown(UlstmError):
     """Raised when the thing asked for is not there: a symbol, a model version."""

@@ -15,7 +15,9 @@ from shared.core.card import Architecture, Optimiser
 from shared.core.errors import Incompatible
 
 KERNEL_VERSION: Final = 1
-GOLDEN: Final = "fb10993c9bbb10a69e383a73e7a09d6966748a3aabe9f167e2a18c2014746b3f"  # what self_test() finds on every processor
+GOLDEN: Final = (
+    "fb10993c9bbb10a69e383a73e7a09d6966748a3aabe9f167e2a18c2014746b3f"  # what self_test() finds on every processor
+)
 
 _LIBRARY = Path(__file__).parent / "kernel" / "_kernel.so"
 
@@ -31,8 +33,7 @@ class _Shape(ctypes.Structure):
 
 class _AdamRates(ctypes.Structure):
     _fields_ = tuple(
-        (name, ctypes.c_float)
-        for name in ("factor", "alpha", "one_minus_beta_1", "one_minus_beta_2", "epsilon")
+        (name, ctypes.c_float) for name in ("factor", "alpha", "one_minus_beta_1", "one_minus_beta_2", "epsilon")
     )
 
 
@@ -109,9 +110,7 @@ class Network:
         self.architecture = architecture
         self._library = library or kernel()
         widths = (ctypes.c_int * 3)(*architecture.widths)
-        self._shape = _Shape(
-            architecture.window_length, architecture.features, len(architecture.widths), widths
-        )
+        self._shape = _Shape(architecture.window_length, architecture.features, len(architecture.widths), widths)
         self._scratch = np.zeros(self._library.kernel_scratch_floats(self._shape), dtype=np.float32)
 
     def predict(self, weights: Float32s, window: Float32s) -> np.float32:
@@ -136,9 +135,7 @@ class Network:
         )
         return output, frozen32(jacobian)
 
-    def step(
-        self, learner: Learner, optimiser: Optimiser, error: np.float32, jacobian: Float32s
-    ) -> Learner:
+    def step(self, learner: Learner, optimiser: Optimiser, error: np.float32, jacobian: Float32s) -> Learner:
         """Make one step on the squared error, error = output - label; d(loss) = 2 error jacobian.
 
         Adam as in Kingma and Ba, with Keras' form of the bias correction and epsilon.
@@ -185,9 +182,7 @@ def golden_digest(library: ctypes.CDLL | None = None) -> str:
         learner = fresh(_fixed(architecture.weight_count(), 0.4))
         for label in (0.5, -1.0, 2.0):
             output, jacobian = network.jacobian(learner.weights, window)
-            learner = network.step(
-                learner, Optimiser(rate=1e-3), output - np.float32(label), jacobian
-            )
+            learner = network.step(learner, Optimiser(rate=1e-3), output - np.float32(label), jacobian)
             for array in (output, jacobian, learner.parameters):
                 bits.update(array.astype("<f4").tobytes())
     return bits.hexdigest()

@@ -16,7 +16,7 @@ class Scaler:
 
     def apply(self, rows: Float64s) -> Float32s:
         """Return scaled rows (n, features), float32."""
-        scaled = rows * np.array(self.scale) + np.array(self.offset)
+        scaled: Float64s = rows * np.array(self.scale) + np.array(self.offset)
         return scaled.astype(np.float32)
 
 

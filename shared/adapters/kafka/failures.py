@@ -2,18 +2,18 @@
 
 from confluent_kafka import KafkaError, KafkaException
 
-from shared.core.errors import Incompatible, Unavailable, UlstmError
+from shared.core.errors import Incompatible, UlstmError, Unavailable
 
 
-class Aborted(UlstmError):  # noqa: N818
+class Aborted(UlstmError):
     """Raised when a transaction was taken back: nothing of it is visible; forget and recover."""
 
 
-class OutcomeUnknown(UlstmError):  # noqa: N818
+class OutcomeUnknown(UlstmError):
     """Raised when nobody can say whether a transaction was committed: the log tells; forget and recover."""
 
 
-class Fenced(UlstmError):  # noqa: N818
+class Fenced(UlstmError):
     """Raised when another process took over this transactional id: stop."""
 
 

@@ -42,9 +42,7 @@ class GroupMember:
             }
         )
 
-    def subscribe(
-        self, on_assign: Callable[[list[int]], None], on_lose: Callable[[list[int]], None]
-    ) -> None:
+    def subscribe(self, on_assign: Callable[[list[int]], None], on_lose: Callable[[list[int]], None]) -> None:
         """Join the group. The callbacks get partitions and run inside `poll` only."""
 
         def assigned(consumer: Consumer, places: list[TopicPartition]) -> None:
@@ -107,7 +105,7 @@ class GroupMember:
             return True
         code = fault.code()
         # After a pause longer than max.poll.interval.ms the client says so, then takes the partitions away.
-        if code == KafkaError._MAX_POLL_EXCEEDED or fault.retriable() or _may_pass(code):  # noqa: SLF001
+        if code == KafkaError._MAX_POLL_EXCEEDED or fault.retriable() or _may_pass(code):
             return False
         raise translated(KafkaException(fault), self._bootstrap, f"reading {self._topic}")
 
@@ -115,9 +113,9 @@ class GroupMember:
 def _may_pass(code: int) -> bool:
     """The client goes on by itself after these."""
     return code in {
-        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
-        KafkaError._TRANSPORT,  # noqa: SLF001
-        KafkaError._RESOLVE,  # noqa: SLF001
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._TRANSPORT,
+        KafkaError._RESOLVE,
         KafkaError.UNKNOWN_TOPIC_OR_PART,
         KafkaError.LEADER_NOT_AVAILABLE,
     }

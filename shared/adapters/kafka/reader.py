@@ -4,7 +4,14 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 
 from shared.adapters.kafka.failures import translated
 from shared.core.errors import Unavailable
@@ -62,7 +69,10 @@ class Reader:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Close the connection."""
         self._consumer.close()
@@ -82,9 +92,6 @@ class Reader:
             found = self._consumer.get_watermark_offsets(place, timeout=ANSWER_S)
         except KafkaException as error:
             raise translated(error, self._bootstrap, f"asking for the ends of {self._topic}") from error
-        if found is None:
-            message = f"Kafka at {self._bootstrap} did not tell the ends of {self._topic}/{partition}"
-            raise Unavailable(message)
         return int(found[0]), int(found[1])
 
     def offset_at(self, partition: int, time_ms: int) -> int:
@@ -136,7 +143,7 @@ class Reader:
                 records.append(record)
                 if record.offset == end - 1:
                     return records, True
-            elif fault.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's public constant
+            elif fault.code() == KafkaError._PARTITION_EOF:
                 return records, True
             elif not fault.retriable():
                 raise translated(KafkaException(fault), self._bootstrap, f"reading {self._topic}")

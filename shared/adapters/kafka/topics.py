@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]
 
 from shared.adapters.kafka.failures import translated
 from shared.core.errors import Incompatible, Unavailable
@@ -81,9 +81,7 @@ def ensure_topics(bootstrap: str, topics: Topics) -> None:
     _check(admin, bootstrap, wanted)
 
 
-def _check(
-    admin: AdminClient, bootstrap: str, wanted: Mapping[str, tuple[int, Mapping[str, str]]]
-) -> None:
+def _check(admin: AdminClient, bootstrap: str, wanted: Mapping[str, tuple[int, Mapping[str, str]]]) -> None:
     try:
         found = admin.list_topics(timeout=ANSWER_S).topics
     except KafkaException as error:

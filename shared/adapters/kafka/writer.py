@@ -105,7 +105,11 @@ class TransactionalWriter:
     def _settle(self, error: KafkaException) -> None:
         fault: KafkaError = error.args[0]
         text = f"transaction on Kafka at {self._bootstrap}: {fault.str()} ({fault.name()})"
-        if fault.code() in {KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED}:  # noqa: SLF001
+        if fault.code() in {
+            KafkaError._FENCED,
+            KafkaError.INVALID_PRODUCER_EPOCH,
+            KafkaError.PRODUCER_FENCED,
+        }:
             message = f"{text}; another process runs under the same transactional id: stop one of them"
             raise Fenced(message) from error
         if fault.txn_requires_abort():

@@ -1,0 +1,63 @@
+"""`ulstm`: the user's hands."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from services.cli import backtest, importing, models, predicting, replaying, servers, up
+from shared.core.errors import BadInput, BadSetting, UlstmError
+
+app = typer.Typer(
+    help="An LSTM that keeps learning while it is used.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(servers.app, name="servers", help="Kafka and Redis on this machine, without Docker.")
+app.add_typer(models.app, name="models", help="The model versions in the log.")
+app.command("up")(up.up_command)
+app.command("import")(importing.import_command)
+app.command("train")(models.train_command)
+app.command("predict")(predicting.predict_command)
+app.command("watch")(predicting.watch_command)
+app.command("replay")(replaying.replay_command)
+app.command("backtest")(backtest.backtest_command)
+
+
+@app.callback()
+def environment(context: typer.Context) -> None:
+    """Hand the environment down; servers that run in the background here are found without being named."""
+    context.obj = with_running_servers(os.environ)
+
+
+def with_running_servers(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment, with the addresses of `ulstm servers` where it names none."""
+    running = servers.running_servers(Path(servers.DEFAULT_DATA))
+    found = {}
+    if running is not None:
+        found = {"KAFKA_BOOTSTRAP_SERVERS": running.kafka_bootstrap, "REDIS_URL": running.redis_url}
+    return {**found, **environ}
+
+
+def main() -> None:
+    """Run a command. Exit codes: 0 done, 1 what was asked for failed, 2 wrong use."""
+    try:
+        app()
+    except (BadSetting, BadInput) as error:
+        _say(error)
+        sys.exit(2 if isinstance(error, BadSetting) else 1)
+    except UlstmError as error:
+        _say(error)
+        sys.exit(1)
+
+
+def _say(error: UlstmError) -> None:
+    Console(stderr=True).print(f"[red]{type(error).__name__}:[/red] {error}", highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()

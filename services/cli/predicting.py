@@ -1,0 +1,169 @@
+"""`ulstm predict` and `ulstm watch`: what stands on the predictions topic."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from shared.adapters.kafka.reader import Reader, Received
+from shared.adapters.messages import decode_prediction
+from shared.adapters.settings import Settings
+from shared.core.candle import symbol_group
+from shared.core.errors import Unknown
+from shared.core.prediction import Prediction
+
+_TAIL: Final = 2000
+_LOOK_S: Final = 1.0
+
+
+def predict_command(
+    context: typer.Context,
+    symbol: Annotated[str, typer.Argument(help="Such as BTCUSDT.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the prediction as JSON.")] = False,
+) -> None:
+    """Show the newest prediction of a symbol's next close."""
+    settings = Settings.from_env(context.obj)
+    prediction = newest(settings, symbol.upper())
+    if as_json:
+        print(json.dumps(asdict(prediction), sort_keys=True))
+        return
+    table = Table(title=f"{prediction.symbol}, {prediction.interval}", show_header=False)
+    for name, text in described(prediction).items():
+        table.add_row(name, text)
+    Console().print(table)
+
+
+def newest(settings: Settings, symbol: str) -> Prediction:
+    """Return a symbol's last prediction.
+
+    Raises:
+        Unknown: there is none; the message says what is needed for one.
+    """
+    group = symbol_group(symbol, settings.symbol_groups)
+    with Reader(settings.kafka_bootstrap_servers, settings.topics.predictions) as reader:
+        if group < reader.partitions():
+            for block in backwards(reader, group):
+                for record in reversed(block):
+                    if record.key == symbol.encode():
+                        return decode_prediction(record.value)
+    message = (
+        f"there is no prediction of {symbol} on {settings.topics.predictions}: it takes a promoted model"
+        " (`ulstm models list`) and a full window of candles, and the symbol must be one the producer follows"
+    )
+    raise Unknown(message)
+
+
+def backwards(reader: Reader, group: int) -> Iterator[list[Received]]:
+    """Yield a partition's records in blocks from its end; records within a block stand in order."""
+    first, end = reader.ends(group)
+    while end > first:
+        start = max(first, end - _TAIL)
+        yield [record for block in reader.read(group, start, end) for record in block]
+        end = start
+
+
+def described(prediction: Prediction) -> dict[str, str]:
+    """Return what a person wants to know of a prediction."""
+    skill = prediction.scores.skill()
+    beats = "not enough outcomes yet" if skill is None else f"{skill:+.3%} over {prediction.scores.n} outcomes"
+    return {
+        "last close": f"{prediction.close:.10g}",
+        "predicted change": f"{prediction.predicted_change:+.4%}",
+        "predicted close": f"{prediction.predicted_close:.10g}",
+        "of the candle that opens": clock(prediction.open_time_ms),
+        "model version": prediction.model_version,
+        "learnt since": f"{prediction.steps} steps",
+        "squared error against zero change": beats,
+    }
+
+
+def clock(time_ms: int) -> str:
+    """Return a time as people read it, UTC."""
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def watch_command(
+    context: typer.Context,
+    seconds: Annotated[float, typer.Option("--for", help="Stop after so many seconds.")] = 0.0,
+) -> None:
+    """Show predictions against outcomes as they come. Ctrl-C ends it."""
+    settings = Settings.from_env(context.obj)
+    ends = time.monotonic() + seconds if seconds else None
+    latest = Latest()
+    with Live(latest.table(), refresh_per_second=4, console=Console()) as live:
+        try:
+            for records in followed(settings):
+                latest.add(records)
+                live.update(latest.table())
+                if ends is not None and time.monotonic() > ends:
+                    return
+        except KeyboardInterrupt:
+            return
+
+
+def followed(settings: Settings) -> Iterator[list[Received]]:
+    """Yield what comes onto the predictions topic, starting with the newest there, in short rounds for ever."""
+    with Reader(settings.kafka_bootstrap_servers, settings.topics.predictions) as reader:
+        groups = range(reader.partitions())
+        at = {group: max(reader.ends(group)[0], reader.ends(group)[1] - _TAIL) for group in groups}
+        while True:
+            round_ = [record for group in groups for record in _new(reader, group, at)]
+            yield round_
+            if not round_:
+                time.sleep(_LOOK_S)
+
+
+def _new(reader: Reader, group: int, at: dict[int, int]) -> Iterator[Received]:
+    end = reader.ends(group)[1]
+    if end > at[group]:
+        for block in reader.read(group, at[group], end):
+            yield from block
+    at[group] = max(at[group], end)
+
+
+class Latest:
+    """The newest prediction of each symbol."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self.by_symbol: Mapping[str, Prediction] = {}
+
+    def add(self, records: list[Received]) -> None:
+        """Take new records in."""
+        found = dict(self.by_symbol)
+        for record in records:
+            prediction = decode_prediction(record.value)
+            found[prediction.symbol] = prediction
+        self.by_symbol = found
+
+    def table(self, title: str = "predictions") -> Table:
+        """Return the table of them."""
+        table = Table(title=title)
+        for column in ("symbol", "opens (UTC)", "close", "predicted", "before: said", "was", "steps", "skill", "model"):
+            table.add_column(column, justify="left" if column in {"symbol", "model"} else "right")
+        for symbol in sorted(self.by_symbol):
+            table.add_row(*_row(self.by_symbol[symbol]))
+        return table
+
+
+def _row(prediction: Prediction) -> tuple[str, ...]:
+    before, skill = prediction.previous, prediction.scores.skill()
+    outcome = None if before is None else before.outcome_change
+    return (
+        prediction.symbol,
+        clock(prediction.open_time_ms),
+        f"{prediction.close:.8g}",
+        f"{prediction.predicted_change:+.4%}",
+        "" if before is None else f"{before.predicted_change:+.4%}",
+        "" if outcome is None else f"{outcome:+.4%}",
+        str(prediction.steps),
+        "" if skill is None else f"{skill:+.2%}",
+        prediction.model_version,
+    )

@@ -1,0 +1,155 @@
+"""`ulstm replay`: the log as it happened, folded again."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from services.cli.times import moment_ms
+from shared.adapters.folding import Folded, Folder
+from shared.adapters.kafka.reader import Reader
+from shared.adapters.known_models import KnownModels
+from shared.adapters.messages import encode_prediction
+from shared.adapters.registry import Registry
+from shared.adapters.settings import Settings
+from shared.core.candle import interval_ms
+from shared.core.errors import Incompatible
+from shared.core.fold import Deployment, GroupState
+from shared.core.network import self_test
+from shared.core.prediction import Prediction
+
+
+@dataclass(slots=True)
+class Chain:
+    """Running SHA-256 over keys and values, in order."""
+
+    count: int = 0
+    _hash: Any = field(default_factory=hashlib.sha256)
+
+    def add(self, key: bytes, value: bytes) -> None:
+        """Take one more record in."""
+        self.count += 1
+        for part in (key, value):
+            self._hash.update(len(part).to_bytes(4, "big"))
+            self._hash.update(part)
+
+    @property
+    def sha256(self) -> str:
+        """The digest so far, in hexadecimal."""
+        return str(self._hash.hexdigest())
+
+
+def replay_command(
+    context: typer.Context,
+    start: Annotated[str, typer.Option("--from", help="Show predictions of candles that open from here on.")] = "",
+    end: Annotated[str, typer.Option("--to", help="... and before here.")] = "",
+    out: Annotated[Path | None, typer.Option(help="Write the prediction values to this file, one a line.")] = None,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Fold the archived topic again; compare with what was published, byte for byte."""
+    settings = Settings.from_env(context.obj)
+    span = (moment_ms(start, "--from", 0), moment_ms(end, "--to", 2**62))
+    rows = replay(settings, span, out, Console(stderr=True))
+    if as_json:
+        print(json.dumps(rows))
+    else:
+        _show(rows)
+    if not all(row["same"] for row in rows):
+        message = "what was published differs from what the log gives"
+        raise Incompatible(message)
+
+
+def replay(
+    settings: Settings, span: tuple[int, int], out: Path | None, console: Console
+) -> list[dict[str, Any]]:
+    """Return a row per symbol group: predictions, their digest, and that of what was published."""
+    where, topics = settings.kafka_bootstrap_servers, settings.topics
+    deployment = Deployment(settings.interval, interval_ms(settings.interval), self_test())
+    models = KnownModels(Registry(where, topics).load)
+    folder = Folder(topics.klines, settings.codec, deployment, models)
+    rows = []
+    with ExitStack() as stack:
+        file = stack.enter_context(out.open("wb")) if out else None
+        klines = stack.enter_context(Reader(where, topics.klines))
+        published = stack.enter_context(Reader(where, topics.predictions))
+        progress = stack.enter_context(Progress(console=console))
+        for group in range(settings.symbol_groups):
+            limit = published.ends(group)[1]
+            theirs, last_source = _published(published, group, limit, span)
+            ours, beyond = Chain(), 0
+            task = progress.add_task(f"group {group}", total=klines.ends(group)[1])
+            for folded in _folded(folder, klines, group):
+                progress.update(task, completed=folded.group.next_offset)
+                for prediction in _within(folded.predictions, span):
+                    if prediction.source_offset > last_source:
+                        beyond += 1  # not published yet: the predictors are behind the log
+                        continue
+                    _take(prediction, ours, file)
+            rows.append(
+                {
+                    "group": group,
+                    "predictions": ours.count,
+                    "sha256": ours.sha256,
+                    "published": theirs.count,
+                    "published_sha256": theirs.sha256,
+                    "not_published_yet": beyond,
+                    "same": ours.sha256 == theirs.sha256,
+                }
+            )
+    return rows
+
+
+def _folded(folder: Folder, klines: Reader, group: int) -> Iterator[Folded]:
+    folded = Folded(GroupState())
+    for block in klines.read(group, 0):
+        for record in block:
+            folder.fold(folded, record)
+        yield folded
+        folded = Folded(folded.group)
+
+
+def _within(predictions: list[Prediction], span: tuple[int, int]) -> Iterator[Prediction]:
+    return (p for p in predictions if span[0] <= p.open_time_ms < span[1])
+
+
+def _take(prediction: Prediction, chain: Chain, file: BinaryIO | None) -> None:
+    value = encode_prediction(prediction)
+    chain.add(prediction.symbol.encode(), value)
+    if file is not None:
+        file.write(value + b"\n")
+
+
+def _published(reader: Reader, group: int, end: int, span: tuple[int, int]) -> tuple[Chain, int]:
+    """Return the chain of what was published in a span, and the last offset it came from."""
+    chain, last_source = Chain(), -1
+    for block in reader.read(group, 0, end):
+        for record in block:
+            fields = json.loads(record.value or b"{}")
+            last_source = max(last_source, fields["source_offset"])
+            if span[0] <= fields["open_time_ms"] < span[1]:
+                chain.add(record.key or b"", record.value or b"")
+    return chain, last_source
+
+
+def _show(rows: list[dict[str, Any]]) -> None:
+    table = Table(title="replay")
+    for column in ("group", "predictions", "sha256", "published", "not published yet", "same bytes"):
+        table.add_column(column)
+    for row in rows:
+        table.add_row(
+            str(row["group"]),
+            str(row["predictions"]),
+            row["sha256"][:16],
+            str(row["published"]),
+            str(row["not_published_yet"]),
+            "yes" if row["same"] else "NO",
+        )
+    Console().print(table)

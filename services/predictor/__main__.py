@@ -1,0 +1,19 @@
+"""The predictor as a process."""
+
+import os
+import sys
+
+from services.predictor.service import run
+from services.predictor.settings import PredictorSettings
+from shared.adapters.process import exit_code, log_to_stderr, stop_requested
+
+
+def main() -> None:
+    """Read the settings and run until told to stop."""
+    settings = PredictorSettings.from_env(os.environ)
+    log_to_stderr(settings.log_level, "predictor")
+    run(settings, stop_requested())
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))

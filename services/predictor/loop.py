@@ -1,0 +1,309 @@
+"""Poll, recover, fold, commit, then tell Redis. The order is the promise."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+from shared.adapters.folding import Folded, Folder, Unseen
+from services.predictor.recovery import (
+    History,
+    Recovery,
+    Replay,
+    from_saved,
+    next_offset,
+    read_published,
+    refuse_other_profile,
+)
+from shared.adapters.kafka.failures import Aborted, OutcomeUnknown
+from shared.adapters.kafka.group import Batch
+from shared.adapters.kafka.reader import Received
+from shared.adapters.kafka.topics import Topics
+from shared.adapters.kafka.writer import Outgoing, Progress
+from shared.adapters.messages import dead_letter_headers, encode_prediction
+from shared.adapters.states import Saved, States
+from shared.adapters.telemetry import Telemetry
+from shared.core.candle import symbol_group
+from shared.core.errors import Unavailable
+from shared.core.fold import GroupState, readied
+
+log = logging.getLogger("ulstm")
+
+POLL_S: Final = 0.5
+QUIET_SYMBOLS: Final = 16  # readied between two polls: about 20 ms
+REDIS_REST_S: Final = 5.0  # after a failure, so that a dead Redis does not slow every batch
+RETRY_S: Final = 2.0
+
+
+class Member(Protocol):
+    """This replica's part in the consumer group."""
+
+    def poll(self, most: int, timeout_s: float) -> Batch | None:
+        """Return the next records, or None."""
+
+    def committed(self, partition: int) -> int | None:
+        """Return the committed offset."""
+
+    def go_on(self, partition: int, offset: int) -> None:
+        """Read on from an offset."""
+
+    def hold(self, partition: int) -> None:
+        """Read nothing of a partition until `go_on`."""
+
+
+class Writer(Protocol):
+    """Writes in transactions."""
+
+    def write(self, records: list[Outgoing], progress: Progress | None = None) -> None:
+        """Write records and progress: all or nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A group that cannot go on yet."""
+
+    until: float  # on the monotonic clock, s
+    reason: str
+
+
+class Loop:
+    """One replica: the groups it has been given, and what it remembers of them.
+
+    Memory is a cache of the log. After anything that is not a known commit it is forgotten and recovered.
+    """
+
+    def __init__(  # noqa: PLR0913 - the parts list
+        self,
+        topics: Topics,
+        folder: Folder,
+        member: Member,
+        writer: Writer,
+        klines: History,
+        predictions: History,
+        states: States,
+        telemetry: Telemetry,
+        batch_records: int,
+    ) -> None:
+        """Start without any group."""
+        self._topics, self._folder, self._member, self._writer = topics, folder, member, writer
+        self._klines, self._predictions, self._states = klines, predictions, states
+        self._telemetry, self._batch_records = telemetry, batch_records
+        self._profile = folder.deployment.numeric_profile
+        self._memory: dict[int, GroupState] = {}
+        self._recovering: dict[int, Recovery] = {}
+        self._waiting: dict[int, Waiting] = {}
+        self._unsaved: dict[int, set[str]] = {}
+        self._quiet: deque[tuple[int, str]] = deque()
+        self._redis_rests_until = 0.0
+        self._candles = telemetry.counter("candles_total", "Candles folded.")
+        self._published = telemetry.counter("predictions_total", "Predictions committed.")
+        self._letters = telemetry.counter("dead_letters_total", "Records set aside.", "reason")
+        self._taken_back = telemetry.counter("aborts_total", "Transactions taken back or of unknown outcome.")
+        self._turn_s = telemetry.histogram("batch_seconds", "From a batch read to its commit.")
+        self._groups = telemetry.gauge("groups", "Symbol groups that are live here.")
+        self._redis_up = telemetry.gauge("redis_up", "1 while Redis takes the states.")
+
+    def assigned(self, groups: list[int]) -> None:
+        """Take over groups: each is recovered before anything is read of it."""
+        log.info("taking over symbol groups %s", groups)
+        for group in groups:
+            self._recover(group)
+
+    def lost(self, groups: list[int]) -> None:
+        """Give groups up. Nothing is open, so there is nothing to commit or to abort."""
+        log.info("giving up symbol groups %s", groups)
+        for group in groups:
+            self._forget(group)
+
+    def turn(self) -> None:
+        """Do the next piece of work.
+
+        Raises:
+            Fenced: another process has this replica's transactional id.
+            Incompatible: the log and what runs here do not fit.
+        """
+        busy = bool(self._recovering or self._quiet)
+        batch = self._member.poll(self._batch_records, 0.0 if busy else POLL_S)
+        if batch is not None:
+            self._fold_and_publish(batch)
+        else:
+            self._use_the_quiet_time()
+        self._advance_recoveries()
+        self._end_waits()
+        self._tell()
+
+    def _fold_and_publish(self, batch: Batch) -> None:
+        started = time.monotonic()
+        folded = self._folded(batch)
+        if not folded:
+            return
+        progress = Progress(
+            self._topics.klines,
+            {g: f.group.next_offset for g, f in folded.items()},
+            batch.membership,
+        )
+        outgoing = [record for f in folded.values() for record in self._outgoing(f)]
+        # Readers, offsets and memory change together at commit. Redis comes after: it may lag the log, never lead it.
+        try:
+            self._writer.write(outgoing, progress)
+        except (Aborted, OutcomeUnknown) as error:
+            log.warning("%s; recovering symbol groups %s", error, sorted(folded))
+            self._taken_back.inc()
+            for group in folded:
+                self._recover(group)
+            return
+        self._turn_s.observe(time.monotonic() - started)
+        for group, result in folded.items():
+            self._committed(group, result)
+
+    def _folded(self, batch: Batch) -> dict[int, Folded]:
+        by_group: dict[int, list[Received]] = {}
+        for record in batch.records:
+            if record.partition in self._memory:  # what came of a group that is being recovered comes again
+                by_group.setdefault(record.partition, []).append(record)
+        folded = {}
+        for group, records in by_group.items():
+            result = self._group_folded(group, records)
+            if result is not None and result.group.next_offset > self._memory[group].next_offset:
+                folded[group] = result
+        return folded
+
+    def _group_folded(self, group: int, records: list[Received]) -> Folded | None:
+        folded = Folded(self._memory[group])
+        try:
+            for record in records:
+                if record.offset >= folded.group.next_offset:
+                    self._folder.fold(folded, record)
+        except Unavailable as error:
+            self._wait(group, str(error))
+        except Unseen as error:
+            log.info("%s is new to symbol group %d: reading the group from its beginning", error, group)
+            self._recover(group, whole=True)
+            return None
+        return folded
+
+    def _outgoing(self, folded: Folded) -> Iterator[Outgoing]:
+        for prediction in folded.predictions:
+            yield Outgoing(
+                self._topics.predictions,
+                symbol_group(prediction.symbol, self._topics.groups),
+                prediction.symbol.encode(),
+                encode_prediction(prediction),
+                prediction.open_time_ms,
+            )
+        for letter in folded.dead_letters:
+            headers = dead_letter_headers(letter)
+            yield Outgoing(self._topics.dead_letters, 0, letter.key, letter.value, 0, headers)
+
+    def _committed(self, group: int, folded: Folded) -> None:
+        self._memory[group] = folded.group
+        self._candles.inc(folded.candles)
+        self._published.inc(len(folded.predictions))
+        for letter in folded.dead_letters:
+            self._letters.labels(letter.reason).inc()
+            log.warning("dead letter: klines %d/%d: %s", letter.partition, letter.offset, letter.message)
+        self._unsaved.setdefault(group, set()).update(folded.changed)
+        self._save(group)
+        self._quiet.extend((group, symbol) for symbol in sorted(folded.changed))
+
+    def _save(self, group: int) -> None:
+        if time.monotonic() < self._redis_rests_until or not self._unsaved.get(group):
+            return
+        try:
+            self._states.save(group, self._profile, self._memory[group], self._unsaved[group])
+        except Unavailable as error:
+            log.warning("%s; predictions go on from memory", error)
+            self._redis_rests_until = time.monotonic() + REDIS_REST_S
+            self._redis_up.set(0)
+            return
+        self._redis_up.set(1)
+        self._unsaved[group] = set()
+
+    def _use_the_quiet_time(self) -> None:
+        """Jacobians and digests of what was just published, so that the next close finds them done."""
+        for _ in range(min(QUIET_SYMBOLS, len(self._quiet))):
+            group, symbol = self._quiet.popleft()
+            memory = self._memory.get(group)
+            if memory is not None and symbol in memory.symbols:
+                ready = readied(memory.symbols[symbol], self._folder.model_of(memory))
+                self._memory[group] = replace(memory, symbols={**memory.symbols, symbol: ready})
+        if not self._quiet:
+            for group in list(self._memory):
+                self._save(group)
+
+    def _recover(self, group: int, *, whole: bool = False) -> None:
+        self._forget(group)
+        self._member.hold(group)
+        self._recovering[group] = self._recovery(group, whole=whole)
+
+    def _forget(self, group: int) -> None:
+        self._memory.pop(group, None)
+        self._recovering.pop(group, None)
+        self._waiting.pop(group, None)
+        self._unsaved.pop(group, None)
+
+    def _recovery(self, group: int, *, whole: bool) -> Recovery:
+        committed = self._member.committed(group)
+        published = read_published(self._predictions, group)
+        refuse_other_profile(published, self._profile)
+        at = next_offset(committed, published, self._klines.ends(group)[1], group)
+        base = GroupState() if whole else from_saved(self._saved(group), at, published)
+        replay = Replay(self._folder, self._klines, published, group)
+        return (yield from replay.blocks(base, at))
+
+    def _saved(self, group: int) -> Saved | None:
+        try:
+            return self._states.load(group, self._profile)
+        except Unavailable as error:
+            log.warning("%s; rebuilding symbol group %d from the log", error, group)
+            return None
+
+    def _advance_recoveries(self) -> None:
+        """One block of each: between them the loop polls, so that the group does not take this member for dead."""
+        for group, recovery in list(self._recovering.items()):
+            try:
+                next(recovery)
+            except StopIteration as done:
+                del self._recovering[group]
+                self._live(group, done.value)
+            except Unavailable as error:
+                log.warning("%s; recovering symbol group %d again in %g s", error, group, RETRY_S)
+                self._recovering[group] = self._recovery(group, whole=False)
+                self._waiting[group] = Waiting(time.monotonic() + RETRY_S, str(error))
+
+    def _live(self, group: int, state: GroupState) -> None:
+        log.info(
+            "symbol group %d is live at offset %d with %d symbols",
+            group,
+            state.next_offset,
+            len(state.symbols),
+        )
+        self._memory[group] = state
+        self._unsaved[group] = set(state.symbols)
+        self._save(group)
+        self._quiet.extend((group, symbol) for symbol in sorted(state.symbols))
+        self._member.go_on(group, state.next_offset)
+
+    def _wait(self, group: int, reason: str) -> None:
+        """Stop before a record that cannot be folded yet; it is read again later."""
+        if group not in self._waiting or self._waiting[group].reason != reason:
+            log.warning("symbol group %d waits: %s", group, reason)
+        self._member.hold(group)
+        self._waiting[group] = Waiting(time.monotonic() + RETRY_S, reason)
+
+    def _end_waits(self) -> None:
+        for group, waiting in list(self._waiting.items()):
+            if time.monotonic() >= waiting.until and group in self._memory:
+                del self._waiting[group]
+                self._member.go_on(group, self._memory[group].next_offset)
+
+    def _tell(self) -> None:
+        self._groups.set(len(self._memory))
+        if self._waiting:
+            self._telemetry.not_ready = "; ".join(w.reason for w in self._waiting.values())
+        elif self._recovering:
+            self._telemetry.not_ready = f"recovering symbol groups {sorted(self._recovering)}"
+        else:
+            self._telemetry.not_ready = None

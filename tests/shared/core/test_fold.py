@@ -1,0 +1,263 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.core.candle import Amendment, Gap, Record
+from shared.core.errors import BadInput
+from shared.core.fold import GroupState, fold, fold_candle, readied, window
+from shared.core.prediction import Prediction
+from shared.core.state import SEQUENCE_LENGTH, decode_state, encode_state
+from tests.builders import (
+    DEPLOYMENT,
+    START_MS,
+    STEP_MS,
+    a_candle,
+    a_card,
+    a_model,
+    a_promotion,
+    a_walk,
+    candles,
+    fold_all,
+)
+
+MODEL = a_model()
+OTHER = a_model(seed=2)
+MODELS = {MODEL.version: MODEL, OTHER.version: OTHER}
+WINDOW = MODEL.card.architecture.window_length
+
+walks = st.lists(st.floats(50.0, 200.0), min_size=WINDOW + 2, max_size=WINDOW + 25)
+
+
+def test_a_symbol_predicts_from_its_first_full_window_on() -> None:
+    records = [a_promotion(MODEL), *candles(a_walk(WINDOW + 3))]
+
+    _, predictions = fold_all(records, MODELS)
+
+    assert [p.open_time_ms for p in predictions] == [START_MS + (WINDOW + i) * STEP_MS for i in range(4)]
+    assert [p.steps for p in predictions] == [0, 1, 2, 3]
+
+
+def test_nothing_is_predicted_before_the_first_promotion() -> None:
+    group, predictions = fold_all(candles(a_walk(WINDOW + 5)), MODELS)
+
+    assert predictions == []
+    assert len(group.symbols["BTCUSDT"].sequence) == WINDOW + 5
+
+
+@given(walks)
+@settings(max_examples=30, deadline=None)
+def test_each_step_learns_from_the_previous_prediction_and_its_outcome(closes: list[float]) -> None:
+    records = [a_promotion(MODEL), *candles(closes)]
+    states = [GroupState()]
+    predictions: list[Prediction | None] = []
+    for offset, record in enumerate(records):
+        group, prediction = fold(states[-1], record, offset, MODEL, DEPLOYMENT)
+        states.append(group)
+        predictions.append(prediction)
+
+    for i in range(WINDOW + 1, len(records)):
+        before, prediction = states[i].symbols["BTCUSDT"], predictions[i]
+        asked = predictions[i - 1]
+        assert asked is not None
+        assert prediction is not None
+        label = closes[i - 1] / closes[i - 2] - 1.0
+        assert before.learner is not None
+        output, jacobian = MODEL.network.jacobian(before.learner.weights, window(before, MODEL))
+        error = output - np.float32(label / MODEL.card.label_scale)
+        stepped = MODEL.network.step(before.learner, MODEL.card.optimiser, error, jacobian)
+        learnt = states[i + 1].symbols["BTCUSDT"].learner
+        assert learnt is not None
+        assert np.array_equal(learnt.parameters, stepped.parameters)
+        assert float(output) * MODEL.card.label_scale == asked.predicted_change
+        assert prediction.previous is not None
+        assert prediction.previous.outcome_change == label
+
+
+@given(walks, st.data())
+@settings(max_examples=30, deadline=None)
+def test_a_restart_anywhere_changes_no_prediction(closes: list[float], data: st.DataObject) -> None:
+    records = [a_promotion(MODEL), *candles(closes)]
+    cut = data.draw(st.integers(1, len(records)))
+    _, uninterrupted = fold_all(records, MODELS)
+
+    group, before = fold_all(records[:cut], MODELS)
+    stored = {name: decode_state(encode_state(state)) for name, state in group.symbols.items()}
+    _, after = fold_all(records[cut:], MODELS, replace(group, symbols=stored), first_offset=cut)
+
+    assert before + after == uninterrupted
+
+
+@given(walks, st.sets(st.integers(0, 60)))
+@settings(max_examples=30, deadline=None)
+def test_what_is_computed_in_the_quiet_time_changes_no_prediction(closes: list[float], quiet: set[int]) -> None:
+    records = [a_promotion(MODEL), *candles(closes)]
+    _, expected = fold_all(records, MODELS)
+
+    group, found = GroupState(), []
+    for offset, record in enumerate(records):
+        if offset in quiet:
+            symbols = {name: readied(state, MODEL) for name, state in group.symbols.items()}
+            group = replace(group, symbols=symbols)
+        group, prediction = fold(group, record, offset, MODEL, DEPLOYMENT)
+        found += [prediction] if prediction else []
+
+    assert found == expected
+
+
+@given(st.permutations(range(2 * (WINDOW + 4))))
+@settings(max_examples=20, deadline=None)
+def test_symbols_do_not_depend_on_each_others_arrival(order: list[int]) -> None:
+    both = [candles(a_walk(WINDOW + 4, seed), name) for seed, name in ((1, "AAAUSDT"), (2, "BBBUSDT"))]
+    turns = [both[0], both[1]]
+    interleaved: list[Record] = []
+    positions = [0, 0]
+    for place in order:
+        which = place % 2
+        interleaved.append(turns[which][positions[which]])
+        positions[which] += 1
+
+    _, mixed = fold_all([a_promotion(MODEL), *interleaved], MODELS)
+    _, alone = fold_all([a_promotion(MODEL), *both[0]], MODELS)
+
+    values = [(p.open_time_ms, p.predicted_change, p.steps) for p in mixed if p.symbol == "AAAUSDT"]
+    assert values == [(p.open_time_ms, p.predicted_change, p.steps) for p in alone]
+
+
+def test_a_hole_gives_no_label_and_the_window_goes_on() -> None:
+    closes = a_walk(WINDOW + 4)
+    whole = candles(closes)
+    holed = [*whole[: WINDOW + 1], *whole[WINDOW + 2 :]]
+
+    _, predictions = fold_all([a_promotion(MODEL), *holed], MODELS)
+
+    after = predictions[2]
+    assert after.previous is not None
+    assert after.previous.outcome_change is None
+    assert after.loss is None
+    assert after.steps == predictions[1].steps
+    assert predictions[3].steps == after.steps + 1
+
+
+def test_a_gap_record_changes_no_symbol() -> None:
+    records = [a_promotion(MODEL), *candles(a_walk(WINDOW + 1))]
+    group, _ = fold_all(records, MODELS)
+
+    after, prediction = fold(group, Gap("BTCUSDT", 0, STEP_MS), len(records), MODEL, DEPLOYMENT)
+
+    assert prediction is None
+    assert after.symbols == group.symbols
+    assert after.next_offset == group.next_offset + 1
+
+
+@pytest.mark.parametrize(
+    ("shift", "close", "reason"),
+    [(0, None, "duplicate"), (0, 123.0, "contradiction"), (-2, None, "out_of_order")],
+)
+def test_a_stale_candle_is_refused_with_its_reason(shift: int, close: float | None, reason: str) -> None:
+    closes = a_walk(WINDOW)
+    group, _ = fold_all(candles(closes), MODELS)
+    at = WINDOW - 1 + shift
+    stale = a_candle(at, closes[at] if close is None else close)
+
+    with pytest.raises(BadInput) as refused:
+        fold_candle(group.symbols["BTCUSDT"], stale, 99, None, DEPLOYMENT)
+
+    assert refused.value.reason == reason
+    assert str(stale.open_time_ms) in str(refused.value)
+
+
+def test_a_promotion_keeps_the_sequence_and_nothing_else() -> None:
+    group, _ = fold_all([a_promotion(MODEL), *candles(a_walk(WINDOW + 5))], MODELS)
+
+    promoted, _ = fold(group, a_promotion(OTHER), group.next_offset, OTHER, DEPLOYMENT)
+
+    before, after = group.symbols["BTCUSDT"], promoted.symbols["BTCUSDT"]
+    assert np.array_equal(after.sequence, before.sequence)
+    assert after.model_version == OTHER.version
+    assert after.learner is OTHER.base
+    assert after.scores.n == 0
+    assert after.pending is None
+    assert after.scaler is None
+
+
+def test_a_rollback_starts_the_older_version_again() -> None:
+    closes = a_walk(WINDOW + 8)
+    records = candles(closes)
+    log = [
+        a_promotion(MODEL),
+        *records[: WINDOW + 2],
+        a_promotion(OTHER),
+        *records[WINDOW + 2 : WINDOW + 5],
+        a_promotion(MODEL),
+        *records[WINDOW + 5 :],
+    ]
+
+    _, predictions = fold_all(log, MODELS)
+
+    versions = [p.model_version for p in predictions]
+    assert versions == [MODEL.version] * 3 + [OTHER.version] * 3 + [MODEL.version] * 3
+    assert predictions[6].steps == 0
+
+
+def test_an_amendment_is_seen_by_later_windows_and_not_learnt_from() -> None:
+    closes = a_walk(WINDOW + 3)
+    records = candles(closes)
+    log = [a_promotion(MODEL), *records[: WINDOW + 1]]
+    group, _ = fold_all(log, MODELS)
+
+    amended, prediction = fold(
+        group, Amendment(a_candle(WINDOW, closes[WINDOW] * 1.01)), group.next_offset, MODEL, DEPLOYMENT
+    )
+    after, next_one = fold(amended, records[WINDOW + 1], amended.next_offset, MODEL, DEPLOYMENT)
+
+    assert prediction is None
+    assert amended.symbols["BTCUSDT"].last_close == closes[WINDOW] * 1.01
+    assert next_one is not None
+    assert next_one.loss is None
+    assert next_one.steps == 0 + group.symbols["BTCUSDT"].learner.steps  # type: ignore[union-attr]
+    assert after.symbols["BTCUSDT"].scores == group.symbols["BTCUSDT"].scores
+
+
+def test_an_amendment_of_a_forgotten_candle_changes_nothing() -> None:
+    group, _ = fold_all([a_promotion(MODEL), *candles(a_walk(WINDOW + 1), start=100)], MODELS)
+
+    amended, _ = fold(group, Amendment(a_candle(3, 7.0)), group.next_offset, MODEL, DEPLOYMENT)
+
+    assert amended.symbols["BTCUSDT"].digest == group.symbols["BTCUSDT"].digest
+
+
+def test_weights_that_explode_go_back_to_the_models_and_say_so() -> None:
+    wild = a_model(card=a_card(rate=1.0, label_scale=1e-9))
+    closes = [100.0 * (10.0 if i % 2 else 1.0) ** 20 for i in range(WINDOW + 6)]
+
+    _, predictions = fold_all([a_promotion(wild), *candles(closes)], {wild.version: wild})
+
+    assert all(np.isfinite(p.predicted_change) for p in predictions)
+    assert any(p.was_reset for p in predictions)
+
+
+def test_the_sequence_keeps_the_longest_window_and_no_more() -> None:
+    group, _ = fold_all(candles(a_walk(SEQUENCE_LENGTH + 3)), MODELS)
+
+    sequence = group.symbols["BTCUSDT"].sequence
+    assert len(sequence) == SEQUENCE_LENGTH
+    assert sequence[0, 0] == START_MS + 3 * STEP_MS
+
+
+def test_a_promotion_without_its_model_is_a_mistake_of_the_caller() -> None:
+    with pytest.raises(ValueError, match="without its model"):
+        fold(GroupState(), a_promotion(MODEL), 0, None, DEPLOYMENT)
+
+
+def test_the_state_of_the_event_is_named_by_its_digest() -> None:
+    records = [a_promotion(MODEL), *candles(a_walk(WINDOW + 2))]
+    group, _ = fold_all(records[:-1], MODELS)
+    before = group.symbols["BTCUSDT"]
+
+    _, prediction = fold(group, records[-1], len(records) - 1, MODEL, DEPLOYMENT)
+
+    assert prediction is not None
+    assert prediction.state_digest == before.digest == decode_state(encode_state(before)).digest
