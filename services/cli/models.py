@@ -1,0 +1,190 @@
+"""`ulstm models …` and `ulstm train`: the registry in the log."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from shared.adapters.registry import Registry
+from shared.adapters.settings import Settings
+from shared.core.card import Bundle
+from shared.core.errors import BadSetting, UlstmError
+
+models = typer.Typer(help="Model versions: list, show, promote, roll back, export, import.", no_args_is_help=True)
+
+Version = Annotated[str, typer.Argument(help="A version of `ulstm models list`.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+@models.command("list")
+def list_versions(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the model versions in the order of their publication."""
+    with _refusals():
+        registry = _registry(context.obj)
+        placed = registry.current()
+        current = None if placed is None else placed.promotion.model_version
+        rows = [_summary(bundle, current) for bundle in registry.bundles()]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+    else:
+        _print_versions(rows)
+
+
+@models.command()
+def show(context: typer.Context, version: Version, as_json: AsJson = False) -> None:
+    """Show a version's card: settings, history, scores."""
+    with _refusals():
+        bundle = _registry(context.obj).load(version)
+    card = {"version": bundle.version, "bundle_sha256": bundle.sha256, **asdict(bundle.card)}
+    if as_json:
+        typer.echo(json.dumps(card, indent=2))
+        return
+    table = Table(show_header=False)
+    for name, value in _readable(card):
+        table.add_row(name, value)
+    Console().print(table)
+
+
+@models.command()
+def promote(context: typer.Context, version: Version) -> None:
+    """Predict with this version from the next candle on, in every symbol group."""
+    with _refusals():
+        _registry(context.obj).promote(version)
+    typer.echo(f"promoted {version}")
+
+
+@models.command()
+def rollback(context: typer.Context) -> None:
+    """Promote the version that was promoted before the current one."""
+    with _refusals():
+        version = _registry(context.obj).rollback()
+    typer.echo(f"promoted {version}")
+
+
+@models.command("export")
+def export_version(
+    context: typer.Context,
+    version: Version,
+    file: Annotated[Path, typer.Argument(help="The .keras file to write.")],
+) -> None:
+    """Write a version as a .keras file; it takes scaled windows."""
+    _run_trainer(context.obj, ["export", version, str(file)])
+
+
+@models.command("import")
+def import_version(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A .keras file of the same architecture.", exists=True)],
+    like: Annotated[str, typer.Option(help="The version whose card the weights get.")],
+) -> None:
+    """Publish the weights of a .keras file as a new version, which is not promoted. Prints the version."""
+    _run_trainer(context.obj, ["import", str(file), "--like", like])
+
+
+def train_command(
+    context: typer.Context,
+    from_: Annotated[str | None, typer.Option("--from", help="First open time: ISO 8601 or ms.")] = None,
+    to: Annotated[str | None, typer.Option("--to", help="Last open time: ISO 8601 or ms.")] = None,
+    symbols: Annotated[str | None, typer.Option(help="Comma-separated; default: all of the archive.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1)] = None,
+    windows: Annotated[int | None, typer.Option(min=1, help="Windows drawn for an epoch.")] = None,
+    promote: Annotated[str | None, typer.Option(help="better, always or never.")] = None,
+) -> None:
+    """Train a model version on the archived candles, score it, and promote it if it is better."""
+    given = {
+        "--from": from_,
+        "--to": to,
+        "--symbols": symbols,
+        "--epochs": epochs,
+        "--windows": windows,
+        "--promote": promote,
+    }
+    flags = [text for flag, value in given.items() if value is not None for text in (flag, str(value))]
+    _run_trainer(context.obj, ["fit", *flags])
+
+
+def _registry(environ: Mapping[str, str]) -> Registry:
+    settings = Settings.from_env(environ)
+    return Registry(settings.kafka_bootstrap_servers, settings.topics)
+
+
+def _run_trainer(environ: Mapping[str, str], arguments: list[str]) -> None:
+    """Run the trainer as a process of its own: it alone carries TensorFlow."""
+    command = [sys.executable, "-m", "services.trainer", *arguments]
+    code = subprocess.run(command, env=dict(environ), check=False).returncode
+    if code:
+        raise typer.Exit(code if code in {1, 2} else 1)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Turn our errors into a message and an exit code: 2 for wrong use, 1 for what failed."""
+    try:
+        yield
+    except BadSetting as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    except UlstmError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+
+
+def _summary(bundle: Bundle, current: str | None) -> dict[str, Any]:
+    card = bundle.card
+    candidate = card.scores.get("candidate") or {}
+    return {
+        "version": bundle.version,
+        "current": bundle.version == current,
+        "trained_from_ms": card.trained_from_ms,
+        "trained_through_ms": card.trained_through_ms,
+        "parent": card.parent,
+        "symbols": len(card.scalers),
+        "relative_error": candidate.get("relative_error"),
+        "bundle_sha256": bundle.sha256,
+    }
+
+
+def _print_versions(rows: list[dict[str, Any]]) -> None:
+    table = Table("version", "", "trained through", "symbols", "skill against zero change", "made while in use")
+    for row in rows:
+        table.add_row(
+            row["version"],
+            "current" if row["current"] else "",
+            _moment(row["trained_through_ms"]),
+            str(row["symbols"]),
+            _skill(row["relative_error"]),
+            row["parent"] or "",
+        )
+    Console().print(table)
+
+
+def _readable(card: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in card.items():
+        if name == "scalers":
+            yield "symbols", ", ".join(value)
+        elif name == "scores":
+            for forecast, scores in value.items():
+                yield f"skill, {forecast}", _skill(scores.get("relative_error"))
+        elif name.endswith("_ms"):
+            yield name.removesuffix("_ms").replace("_", " "), _moment(value)
+        elif isinstance(value, Mapping):
+            yield name, ", ".join(f"{key} {part}" for key, part in value.items())
+        else:
+            yield name.replace("_", " "), str(value)
+
+
+def _moment(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def _skill(relative_error: float | None) -> str:
+    return "" if relative_error is None else f"{100 * (1 - relative_error):+.3f} %"

@@ -1,0 +1,99 @@
+"""The trainer as a process: `python -m services.trainer [fit|export|import]`."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from services.trainer.quiet import without_chatter
+from services.trainer.settings import TrainerSettings
+from shared.adapters.process import exit_code, log_to_stderr, stop_requested
+from shared.core.errors import BadSetting, Incompatible, UlstmError
+
+# Each subcommand imports what it needs: TensorFlow takes seconds, and `import` runs without it.
+
+_FLAGS = {
+    "from": "TRAIN_FROM",
+    "to": "TRAIN_TO",
+    "symbols": "SYMBOLS",
+    "epochs": "EPOCHS",
+    "windows": "WINDOWS_PER_EPOCH",
+    "seed": "SEED",
+    "promote": "PROMOTE",
+}
+
+
+def main() -> None:
+    """Do what the arguments say; without any, train on schedule until told to stop."""
+    arguments = _parser().parse_args()
+    settings = TrainerSettings.from_env(_with_flags(os.environ, arguments))
+    # TensorFlow tells at level INFO which processor it found.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    log_to_stderr(settings.log_level, "trainer")
+    try:
+        arguments.run(settings, arguments)
+    except (BadSetting, Incompatible):
+        raise
+    except UlstmError as error:
+        logging.getLogger("ulstm").error("%s", error)  # noqa: TRY400 - the message says it all
+        sys.exit(1)
+
+
+def _serve(settings: TrainerSettings, _: argparse.Namespace) -> None:
+    with without_chatter():
+        from services.trainer.service import run
+
+    run(settings, stop_requested())
+
+
+def _fit(settings: TrainerSettings, _: argparse.Namespace) -> None:
+    with without_chatter():
+        from services.trainer.service import Trainer
+
+    trainer = Trainer(settings, stop_requested())
+    trainer.prepare()
+    sys.stdout.write(f"{trainer.train().version}\n")
+
+
+def _export(settings: TrainerSettings, arguments: argparse.Namespace) -> None:
+    with without_chatter():
+        from services.trainer.export_file import export_version
+
+    export_version(settings, arguments.version, arguments.file)
+
+
+def _import(settings: TrainerSettings, arguments: argparse.Namespace) -> None:
+    from services.trainer.import_file import import_version
+
+    sys.stdout.write(f"{import_version(settings, arguments.file, arguments.like)}\n")
+
+
+def _with_flags(environ: Mapping[str, str], arguments: argparse.Namespace) -> dict[str, str]:
+    """Let a flag stand for its variable."""
+    given = {name: getattr(arguments, flag, None) for flag, name in _FLAGS.items()}
+    return {**environ, **{name: value for name, value in given.items() if value is not None}}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m services.trainer", description=__doc__)
+    parser.set_defaults(run=_serve)
+    commands = parser.add_subparsers(title="instead of the service")
+    fit = commands.add_parser("fit", help="train once, then exit")
+    for flag, name in _FLAGS.items():
+        fit.add_argument(f"--{flag}", metavar=name, help=f"instead of the variable {name}")
+    fit.set_defaults(run=_fit)
+    export = commands.add_parser("export", help="write a model version as a .keras file")
+    export.add_argument("version")
+    export.add_argument("file", type=Path)
+    export.set_defaults(run=_export)
+    importing = commands.add_parser("import", help="publish the weights of a .keras file")
+    importing.add_argument("file", type=Path)
+    importing.add_argument("--like", required=True, help="the version whose card they get")
+    importing.set_defaults(run=_import)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))

@@ -1,0 +1,113 @@
+"""From candles to what the fit is given, and from the fit to a card."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from services.trainer.dataset import Dataset, Shares, Split, build, split_by_time, training_part
+from services.trainer.fit import Fitted, Schedule, fit_scaler
+from services.trainer.settings import TrainerSettings
+from shared.core.arrays import Float64s
+from shared.core.candle import interval_ms
+from shared.core.card import Bundle, Card
+from shared.core.errors import UlstmError
+from shared.core.features import OPEN_TIME, feature_rows
+from shared.core.scaler import Scaler
+
+log = logging.getLogger("ulstm")
+
+
+class NotEnough(UlstmError):
+    """Raised when the archive has too few candles yet: try again when it has grown."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """What the fit is given, and what is held out from it."""
+
+    sequences: Mapping[str, Float64s]
+    scalers: Mapping[str, Scaler]
+    split: Split
+    dataset: Dataset
+
+
+def prepared_for(settings: TrainerSettings, sequences: Mapping[str, Float64s]) -> Prepared:
+    """Split the candles by time, and fit a scaler to the training span of each symbol that has enough of them.
+
+    Raises:
+        NotEnough: no symbol has.
+    """
+    s = settings
+    if not sequences:
+        message = f"topic {s.topics.klines} has no candles of the symbols and times asked for"
+        raise NotEnough(message)
+    step_ms = interval_ms(s.interval)
+    split = split_by_time(sequences, Shares(s.validation_share, s.held_out_share, s.scored_candles), step_ms)
+    parts = {symbol: training_part(sequence, split) for symbol, sequence in sequences.items()}
+    scalers = {
+        symbol: fit_scaler(feature_rows(s.feature_set, part))
+        for symbol, part in parts.items()
+        if len(part) >= s.min_candles
+    }
+    if not scalers:
+        most = max(map(len, parts.values()))
+        message = f"the longest training span has {most} candles, MIN_CANDLES asks for {s.min_candles}"
+        raise NotEnough(message)
+    dataset = build(sequences, scalers, s.feature_set, s.window_length, split, step_ms)
+    _check_windows(dataset)
+    log.info("training on %d symbols, %d windows", len(scalers), len(dataset.training_ends))
+    return Prepared(sequences, scalers, split, dataset)
+
+
+def schedule_of(settings: TrainerSettings) -> Schedule:
+    """Return what the settings say about the fit."""
+    s = settings
+    return Schedule(
+        epochs=s.epochs,
+        patience=s.patience,
+        windows_per_epoch=s.windows_per_epoch,
+        validation_windows=s.validation_windows,
+        batch_size=s.batch_size,
+        learning_rate=s.learning_rate,
+        dropout=s.dropout,
+        seed=s.seed,
+    )
+
+
+def card_of(
+    settings: TrainerSettings, prepared: Prepared, fitted: Fitted, incumbent: Bundle | None
+) -> Card:
+    """Return the candidate's card, without scores yet."""
+    s, step_ms = settings, interval_ms(settings.interval)
+    firsts = [int(prepared.sequences[symbol][0, OPEN_TIME]) for symbol in prepared.scalers]
+    return Card(
+        architecture=s.architecture,
+        feature_set=s.feature_set,
+        label_scale=prepared.dataset.label_scale,
+        optimiser=s.optimiser,
+        scalers=prepared.scalers,
+        trained_from_ms=min(firsts),
+        # Early stopping has seen the validation span.
+        trained_through_ms=prepared.split.validation_until_ms - step_ms,
+        parent=None if incumbent is None else incumbent.version,
+        training={
+            "training_until_ms": prepared.split.training_until_ms,
+            "training_windows": len(prepared.dataset.training_ends),
+            "training_losses": list(fitted.training_losses),
+            "validation_losses": list(fitted.validation_losses),
+            "windows_per_epoch": s.windows_per_epoch,
+            "batch_size": s.batch_size,
+            "learning_rate": s.learning_rate,
+            "dropout": s.dropout,
+            "seed": s.seed,
+        },
+    )
+
+
+def _check_windows(dataset: Dataset) -> None:
+    if not len(dataset.training_ends) or not len(dataset.validation_ends):
+        message = (
+            f"{len(dataset.training_ends)} training and {len(dataset.validation_ends)} validation windows of"
+            f" {dataset.window_length} candles; both are needed"
+        )
+        raise NotEnough(message)

@@ -1,0 +1,188 @@
+"""Training, in order: read the archive, fit, score, release."""
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from rich.console import Console
+
+from services.trainer import evaluate
+from services.trainer.candidate import NotEnough, Prepared, card_of, prepared_for, schedule_of
+from services.trainer.fit import fit
+from services.trainer.release import judge
+from services.trainer.report import counting, result_table
+from services.trainer.settings import TrainerSettings
+from shared.adapters.archive import Archive, Span
+from shared.adapters.bundles import encode_bundle, version_of
+from shared.adapters.kafka.topics import ensure_topics
+from shared.adapters.process import when_available
+from shared.adapters.registry import Registry
+from shared.core.arrays import Float64s
+from shared.core.candle import interval_ms
+from shared.core.card import Bundle
+from shared.core.errors import BadInput, UlstmError
+from shared.core.fold import Deployment
+from shared.core.network import self_test
+
+log = logging.getLogger("ulstm")
+
+_RETRY_S: Final = 60.0  # until there may be enough candles
+
+
+class Stopped(UlstmError):
+    """Raised when the process was told to stop: nothing was released."""
+
+
+def run(settings: TrainerSettings, stop: threading.Event) -> None:
+    """Train as soon as there are enough candles, then on schedule, until told to stop.
+
+    Raises:
+        Incompatible: the topics or this machine do not fit.
+    """
+    trainer = Trainer(settings, stop)
+    when_available(stop, trainer.prepare)
+    while not stop.is_set():
+        wait_s = settings.train_every_hours * 3600
+        try:
+            when_available(stop, trainer.train)
+        except NotEnough as error:
+            log.info("%s; looking again in %.0f s", error, _RETRY_S)
+            wait_s = _RETRY_S
+        except Stopped:
+            return
+        if wait_s == 0:
+            return
+        stop.wait(wait_s)
+
+
+class Trainer:
+    """One deployment's trainer."""
+
+    def __init__(self, settings: TrainerSettings, stop: threading.Event) -> None:
+        """Take the settings; `stop` ends a training early, without a release."""
+        self._settings, self._stop = settings, stop
+        self._where = settings.kafka_bootstrap_servers
+        self._archive = Archive(self._where, settings.topics)
+        self._registry = Registry(self._where, settings.topics)
+        self._step_ms = interval_ms(settings.interval)
+
+    def prepare(self) -> None:
+        """Create the topics that are missing.
+
+        Raises:
+            Unavailable: Kafka does not answer.
+            Incompatible: a topic has other settings.
+        """
+        ensure_topics(self._where, self._settings.topics)
+
+    def train(self) -> Bundle:
+        """Make a model version, publish it, and promote it if the policy says so; return it.
+
+        Raises:
+            NotEnough: the archive has too few candles.
+            Stopped: told to stop.
+            Unavailable: Kafka does not answer.
+            Incompatible: this machine's kernel does not compute the golden bits.
+        """
+        deployment = Deployment(self._settings.interval, self._step_ms, self_test())
+        prepared = prepared_for(self._settings, self._read())
+        fitted = fit(self._settings.architecture, prepared.dataset, schedule_of(self._settings), self._stop)
+        self._check_stop()
+        incumbent = self._incumbent()
+        candidate = Bundle("candidate", card_of(self._settings, prepared, fitted, incumbent), fitted.weights, "")
+        contest = self._contest(candidate, incumbent, prepared, deployment)
+        return self._release(candidate, incumbent, contest)
+
+    def _read(self) -> Mapping[str, Float64s]:
+        s = self._settings
+        newest = self._archive.newest_ms()
+        if newest is None:
+            message = f"topic {s.topics.klines} has no candles yet"
+            raise NotEnough(message)
+        through = min(newest, s.span.through_ms)
+        span = Span(max(s.span.from_ms, through - (s.max_candles - 1) * self._step_ms), through)
+        with counting("reading the archive", None) as progress:
+            archived = self._archive.read(
+                span, s.wanted_symbols, s.max_candles, self._stoppable(progress)
+            )
+        if archived.refused:
+            log.warning("%d records of the archive are refused, see `ulstm dead-letters`", archived.refused)
+        return archived.sequences
+
+    def _contest(
+        self, candidate: Bundle, incumbent: Bundle | None, prepared: Prepared, deployment: Deployment
+    ) -> dict[str, evaluate.ScoresBySymbol]:
+        s = self._settings
+        parts = evaluate.held_out_of(
+            prepared.sequences, prepared.split.validation_until_ms, s.scored_candles, s.scored_symbols
+        )
+        contestants = {"candidate": candidate, "candidate, not learning": evaluate.frozen(candidate)}
+        if incumbent is not None:
+            contestants["version in use"] = incumbent
+            if incumbent.card.trained_through_ms >= prepared.split.validation_until_ms:
+                log.warning("the version in use was trained on some of the held-out candles")
+        for bundle in contestants.values():
+            parts = evaluate.with_windows(parts, bundle.card.architecture.window_length)
+        events = sum(len(part.candles) for part in parts)
+        with counting("scoring", events * len(contestants)) as progress:
+            return {
+                name: evaluate.score(
+                    bundle, parts, deployment, os.cpu_count() or 1, self._stoppable(progress)
+                )
+                for name, bundle in contestants.items()
+            }
+
+    def _release(
+        self,
+        candidate: Bundle,
+        incumbent: Bundle | None,
+        contest: Mapping[str, evaluate.ScoresBySymbol],
+    ) -> Bundle:
+        Console().print(result_table(contest))
+        errors = {name: evaluate.relative_error(scores) for name, scores in contest.items()}
+        verdict = judge(
+            self._settings.promote,
+            errors["candidate"],
+            errors.get("version in use"),
+            has_incumbent=incumbent is not None,
+        )
+        scores = {name: evaluate.as_plain(by_symbol) for name, by_symbol in contest.items()}
+        card = replace(candidate.card, scores=scores)
+        encoded = encode_bundle(card, candidate.weights)
+        version = version_of(card, encoded)
+        # Hours of work: if Kafka is away just now, they wait for it.
+        when_available(
+            self._stop,
+            lambda: self._registry.release(
+                encoded, version, card.trained_through_ms, promote=verdict.promote
+            ),
+        )
+        self._check_stop()
+        done = "published and promoted" if verdict.promote else "published, not promoted"
+        log.info("model version %s %s: %s", version, done, verdict.reason)
+        return self._registry.load(version)
+
+    def _incumbent(self) -> Bundle | None:
+        placed = self._registry.current()
+        if placed is None:
+            return None
+        try:
+            return self._registry.load(placed.promotion.model_version)
+        except BadInput as error:
+            log.warning("the version in use cannot be compared: %s", error)
+            return None
+
+    def _stoppable(self, progress: Callable[[int], None]) -> Callable[[int], None]:
+        def advance(count: int) -> None:
+            self._check_stop()
+            progress(count)
+
+        return advance
+
+    def _check_stop(self) -> None:
+        if self._stop.is_set():
+            message = "told to stop; nothing was released"
+            raise Stopped(message)

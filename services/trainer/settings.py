@@ -1,0 +1,116 @@
+"""What the trainer is told."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from shared.adapters.archive import Span
+from shared.adapters.settings import Settings, symbols_of
+from shared.core.card import Architecture, Optimiser
+from shared.core.errors import BadInput
+from shared.core.features import feature_count
+from shared.core.state import SEQUENCE_LENGTH
+
+Share = Annotated[float, Field(gt=0, lt=0.5)]
+Count = Annotated[int, Field(ge=1)]
+Policy = Literal["better", "always", "never"]
+
+
+class TrainerSettings(Settings):
+    """How models are made. A field's variable is its name in capitals, such as TRAIN_EVERY_HOURS."""
+
+    symbols: str = ""  # none means every symbol of the archive
+    train_from: str = ""  # ISO 8601 or ms; none means what MAX_CANDLES reaches back
+    train_to: str = ""  # ISO 8601 or ms; none means the newest candle
+    train_every_hours: Annotated[float, Field(ge=0, le=24 * 365)] = 24.0  # 0: train once, then exit
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    promote: Policy = "better"
+
+    feature_set: str = "levels"
+    window_length: Annotated[int, Field(ge=16, le=SEQUENCE_LENGTH)] = 288
+    widths: str = "32,32"
+    online_rate: Annotated[float, Field(ge=0, le=1)] = 1e-5
+
+    max_candles: Count = 52_560  # newest candles of a symbol that are read: half a year of 5m
+    min_candles: Annotated[int, Field(ge=32)] = 4_032  # of a symbol, to be trained on: two weeks of 5m
+    validation_share: Share = 0.1
+    held_out_share: Share = 0.15
+    scored_candles: Annotated[int, Field(ge=2)] = 2_016  # of a symbol, at most, are held out: one week of 5m
+    scored_symbols: Count = 40  # scoring makes every online step, so it is bounded
+
+    epochs: Count = 20
+    patience: Count = 3
+    windows_per_epoch: Count = 50_000
+    validation_windows: Count = 10_000
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 256
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    @field_validator("widths")
+    @classmethod
+    def _widths_are_numbers(cls, value: str) -> str:
+        if not all(part.strip().isdigit() for part in value.split(",")):
+            message = "LSTM widths are whole numbers separated by commas, such as 32,32"
+            raise ValueError(message)
+        return value
+
+    @field_validator("train_from", "train_to")
+    @classmethod
+    def _times_are_times(cls, value: str) -> str:
+        time_ms(value or "0")
+        return value
+
+    @model_validator(mode="after")
+    def _architecture_is_possible(self) -> Self:
+        try:
+            _ = self.architecture
+        except BadInput as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    @property
+    def architecture(self) -> Architecture:
+        """The network to train."""
+        widths = tuple(int(part) for part in self.widths.split(","))
+        return Architecture(widths, self.window_length, feature_count(self.feature_set))
+
+    @property
+    def optimiser(self) -> Optimiser:
+        """The online step's optimiser."""
+        return Optimiser(rate=self.online_rate)
+
+    @property
+    def span(self) -> Span:
+        """The open times to read."""
+        everything = Span()
+        return Span(
+            time_ms(self.train_from) if self.train_from else everything.from_ms,
+            time_ms(self.train_to) if self.train_to else everything.through_ms,
+        )
+
+    @property
+    def wanted_symbols(self) -> tuple[str, ...]:
+        """The symbols to train on; none means all."""
+        return symbols_of(self.symbols)
+
+
+def time_ms(text: str) -> int:
+    """Return a time in ms since 1970 from ISO 8601 (UTC if it names no zone) or from the number itself.
+
+    >>> time_ms("2025-01-01"), time_ms("1735689600000")
+    (1735689600000, 1735689600000)
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if text.isdigit():
+        return int(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        message = f"time {text!r} is neither ISO 8601, such as 2025-01-01T00:00, nor milliseconds"
+        raise ValueError(message) from error
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1000)

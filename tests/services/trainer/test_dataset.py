@@ -1,0 +1,144 @@
+"""The split by time holds: nothing of a later span reaches an earlier one."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.trainer.dataset import (
+    Dataset,
+    Int64s,
+    Shares,
+    Split,
+    build,
+    changes_after,
+    drawn_for_epoch,
+    split_by_time,
+    spread,
+    training_part,
+)
+from shared.core import scaler
+from shared.core.arrays import Float64s
+from shared.core.features import CLOSE, feature_rows
+from tests.builders import START_MS, STEP_MS
+
+WINDOW = 16
+SHARES = Shares(validation=0.2, held_out=0.2, held_out_candles=10_000)
+
+
+def a_sequence(present: list[bool], seed: int = 0) -> Float64s:
+    """Candles at the places that are present, on a random walk."""
+    at = np.flatnonzero(present)
+    closes = 100 * np.cumprod(1 + np.random.default_rng(seed).normal(scale=0.01, size=len(at)))
+    columns = [START_MS + at * STEP_MS, closes, closes * 1.01, closes * 0.99, closes, closes]
+    return np.stack(columns, axis=1).astype(np.float64)
+
+
+def prepared(sequences: dict[str, Float64s]) -> tuple[Split, Dataset]:
+    split = split_by_time(sequences, SHARES, STEP_MS)
+    scalers = {
+        symbol: scaler.fit(feature_rows("levels", part))
+        for symbol, sequence in sequences.items()
+        if len(part := training_part(sequence, split))
+    }
+    return split, build(sequences, scalers, "levels", WINDOW, split, STEP_MS)
+
+
+presences = st.lists(st.sampled_from([True] * 9 + [False]), min_size=120, max_size=200).filter(
+    lambda present: sum(present) > 100
+)
+markets = st.fixed_dictionaries({"AAAUSDT": presences, "BBBUSDT": presences})
+
+
+def bytes_of(dataset: Dataset, ends: Int64s) -> bytes:
+    return dataset.windows(ends).tobytes() + dataset.labels[ends].tobytes()
+
+
+@given(markets)
+def test_later_candles_change_no_training_window_label_or_scaler(market: dict[str, list[bool]]) -> None:
+    before = {symbol: a_sequence(present) for symbol, present in market.items()}
+    split, dataset = prepared(before)
+    after = {symbol: sequence.copy() for symbol, sequence in before.items()}
+    for sequence in after.values():
+        sequence[len(training_part(sequence, split)) :, 1:] *= 3.0
+
+    _, again = prepared(after)
+
+    assert bytes_of(again, again.training_ends) == bytes_of(dataset, dataset.training_ends)
+    assert again.label_scale == dataset.label_scale
+
+
+@given(markets)
+def test_held_out_candles_change_nothing_that_training_sees(market: dict[str, list[bool]]) -> None:
+    before = {symbol: a_sequence(present) for symbol, present in market.items()}
+    split, dataset = prepared(before)
+    after = {symbol: sequence.copy() for symbol, sequence in before.items()}
+    for sequence in after.values():
+        sequence[sequence[:, 0] >= split.validation_until_ms, 1:] *= 3.0
+
+    _, again = prepared(after)
+
+    assert again.rows.tobytes() == dataset.rows.tobytes()
+    assert again.labels.tobytes() == dataset.labels.tobytes()
+
+
+@given(presences)
+def test_every_window_ends_with_the_candle_before_its_label(present: list[bool]) -> None:
+    sequence = a_sequence(present)
+    split, dataset = prepared({"AAAUSDT": sequence})
+    scaled = scaler.fit(feature_rows("levels", training_part(sequence, split))).apply(
+        feature_rows("levels", sequence)
+    )
+
+    for ends, inside in [(dataset.training_ends, True), (dataset.validation_ends, False)]:
+        for end in ends:
+            assert sequence[end + 1, 0] == sequence[end, 0] + STEP_MS
+            assert bool(sequence[end + 1, 0] < split.training_until_ms) is inside
+            assert sequence[end + 1, 0] < split.validation_until_ms
+            change = sequence[end + 1, CLOSE] / sequence[end, CLOSE] - 1.0
+            assert dataset.labels[end] == np.float32(change / dataset.label_scale)
+            window = dataset.windows(np.array([end]))[0]
+            assert window.tobytes() == scaled[end + 1 - WINDOW : end + 1].tobytes()
+
+
+def test_no_window_reaches_into_another_symbol() -> None:
+    sequences = {name: a_sequence([True] * 150, seed) for seed, name in enumerate(["AAAUSDT", "BBBUSDT"])}
+
+    split, dataset = prepared(sequences)
+
+    seen = np.searchsorted(sequences["AAAUSDT"][:, 0], split.validation_until_ms)
+    ends = np.concatenate([dataset.training_ends, dataset.validation_ends])
+    assert not ((ends >= seen) & (ends < seen + WINDOW - 1)).any()
+    assert (ends >= seen).any()
+
+
+def test_a_gap_gives_no_label_and_the_window_goes_on() -> None:
+    present = [True] * 40 + [False] * 3 + [True] * 40
+
+    labels = changes_after(a_sequence(present), STEP_MS)
+
+    assert np.flatnonzero(np.isnan(labels)).tolist() == [39, 79]
+
+
+def test_the_held_out_span_is_at_most_so_many_candles() -> None:
+    sequences = {"AAAUSDT": a_sequence([True] * 1000)}
+
+    split = split_by_time(sequences, Shares(0.1, 0.2, 50), STEP_MS)
+
+    assert split.validation_until_ms == START_MS + 950 * STEP_MS
+    assert split.training_until_ms == START_MS + 850 * STEP_MS
+
+
+def test_an_epoch_draws_without_repetition_and_another_epoch_draws_others() -> None:
+    ends = np.arange(100)
+
+    first, again, second = (drawn_for_epoch(ends, 60, 5, epoch) for epoch in (0, 0, 1))
+
+    assert len(set(first.tolist())) == 60
+    assert first.tolist() == again.tolist() != second.tolist()
+    assert sorted(drawn_for_epoch(ends, 1000, 5, 0).tolist()) == ends.tolist()
+
+
+@pytest.mark.parametrize(("most", "expected"), [(3, [0, 4, 9]), (10, list(range(10))), (99, list(range(10)))])
+def test_validation_windows_are_evenly_spread(most: int, expected: list[int]) -> None:
+    assert spread(np.arange(10), most).tolist() == expected

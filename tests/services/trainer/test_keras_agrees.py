@@ -1,0 +1,93 @@
+"""Keras is the reference: our step and its own agree within float32 rounding."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from services.trainer.fit import build_network, fit_scaler, flat, save
+from services.trainer.keras_file import read_weights
+from shared.core import scaler
+from shared.core.arrays import Float32s
+from shared.core.card import Architecture, Optimiser
+from shared.core.network import Network, fresh
+from tests.builders import a_bundle, a_card
+
+# Keras' own saving, with NumPy 2
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+ARCHITECTURE = Architecture((32, 32), 288, 6)
+STEPS = 20
+
+
+def some_windows(count: int) -> Float32s:
+    return np.random.default_rng(7).random((count, 288, 6)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def reference() -> keras.Sequential:
+    keras.utils.set_random_seed(3)
+    model = build_network(ARCHITECTURE)
+    model.compile(keras.optimizers.Adam(1e-3), loss="mean_squared_error")
+    return model
+
+
+def test_twenty_online_steps_agree_with_keras(reference: keras.Sequential) -> None:
+    network, optimiser = Network(ARCHITECTURE), Optimiser(rate=1e-3)
+    learner = fresh(flat(reference.get_weights()))
+    windows = some_windows(STEPS + 1)
+    labels = np.random.default_rng(8).normal(size=STEPS).astype(np.float32)
+
+    differences = []
+    for window, following, label in zip(windows, windows[1:], labels, strict=False):
+        output, jacobian = network.jacobian(learner.weights, window)
+        learner = network.step(learner, optimiser, output - label, jacobian)
+        reference.train_on_batch(window[None], label[None, None])
+        theirs = float(reference.predict_on_batch(following[None])[0, 0])
+        differences.append(abs(float(network.predict(learner.weights, following)) - theirs))
+    weights = np.abs(learner.weights - flat(reference.get_weights()))
+
+    assert max(differences) < 1e-5
+    assert weights.max() < 1e-5
+
+
+def test_an_exported_file_predicts_the_same_in_stock_keras(tmp_path: Path) -> None:
+    bundle = a_bundle(card=a_card(window_length=288, widths=(32, 32)))
+    window = some_windows(1)[0]
+    save(bundle.card.architecture, bundle.arrays(), tmp_path / "model.keras")
+
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+
+    theirs = float(loaded.predict_on_batch(window[None])[0, 0])
+    ours = float(Network(bundle.card.architecture).predict(bundle.weights, window))
+    assert ours == pytest.approx(theirs, abs=1e-5)
+
+
+@pytest.mark.parametrize("widths", [(8,), (32, 32), (8, 24, 16)])
+def test_weights_survive_a_keras_file(widths: tuple[int, ...], tmp_path: Path) -> None:
+    bundle = a_bundle(card=a_card(widths=widths))
+    save(bundle.card.architecture, bundle.arrays(), tmp_path / "model.keras")
+
+    weights = read_weights(tmp_path / "model.keras", bundle.card.architecture)
+
+    assert weights.tobytes() == bundle.weights.tobytes()
+
+
+def test_weights_of_a_trained_and_compiled_keras_model_are_read(
+    reference: keras.Sequential, tmp_path: Path
+) -> None:
+    reference.save(tmp_path / "model.keras")
+
+    weights = read_weights(tmp_path / "model.keras", ARCHITECTURE)
+
+    assert weights.tobytes() == flat(reference.get_weights()).tobytes()
+
+
+def test_our_scaler_is_that_of_scikit_learn() -> None:
+    rows = np.random.default_rng(5).lognormal(3, 2, size=(500, 6))
+    rows[:, 2] = 7.25  # a constant column
+
+    theirs, ours = fit_scaler(rows), scaler.fit(rows)
+
+    assert ours == theirs

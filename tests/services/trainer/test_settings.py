@@ -1,0 +1,39 @@
+import pytest
+
+from services.trainer.settings import TrainerSettings, time_ms
+from shared.core.card import Architecture
+from shared.core.errors import BadSetting
+
+
+def test_defaults_are_the_original_network() -> None:
+    settings = TrainerSettings.from_env({})
+
+    assert settings.architecture == Architecture((32, 32), 288, 6)
+    assert settings.wanted_symbols == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("WIDTHS", "32,x"),
+        ("WIDTHS", "33"),
+        ("WIDTHS", """,,"""),
+        ("WINDOW_LENGTH", "8"),
+        ("FEATURE_SET", "unheard-of"),
+        ("TRAIN_FROM", "yesterday"),
+        ("PROMOTE", "maybe"),
+        ("EPOCHS", "0"),
+        ("HELD_OUT_SHARE", "0.9"),
+        ("DROPOUT", "1"),
+    ],
+)
+def test_a_wrong_setting_is_refused(name: str, value: str) -> None:
+    with pytest.raises(BadSetting):
+        TrainerSettings.from_env({name: value})
+
+
+@pytest.mark.parametrize(
+    "text", ["1735693200000", "2025-01-01T01:00", "2025-01-01 01:00+00:00", "2025-01-01T02:00+01:00"]
+)
+def test_times_are_iso_or_milliseconds(text: str) -> None:
+    assert time_ms(text) == 1_735_693_200_000
