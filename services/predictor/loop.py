@@ -261,17 +261,19 @@ class Loop:
             return None
 
     def _advance_recoveries(self) -> None:
-        """One block of each: between them the loop polls, so that the group does not take this member for dead."""
-        for group, recovery in list(self._recovering.items()):
-            try:
-                next(recovery)
-            except StopIteration as done:
-                del self._recovering[group]
-                self._live(group, done.value)
-            except Unavailable as error:
-                log.warning("%s; recovering symbol group %d again in %g s", error, group, RETRY_S)
-                self._recovering[group] = self._recovery(group, whole=False)
-                self._waiting[group] = Waiting(time.monotonic() + RETRY_S, str(error))
+        """One block of one recovery: the loop polls between blocks, so the group does not take this member for dead."""
+        group = next((g for g in self._recovering if g not in self._waiting), None)
+        if group is None:
+            return
+        try:
+            next(self._recovering[group])
+        except StopIteration as done:
+            del self._recovering[group]
+            self._live(group, done.value)
+        except Unavailable as error:
+            log.warning("%s; recovering symbol group %d again in %g s", error, group, RETRY_S)
+            self._recovering[group] = self._recovery(group, whole=False)
+            self._waiting[group] = Waiting(time.monotonic() + RETRY_S, str(error))
 
     def _live(self, group: int, state: GroupState) -> None:
         log.info(
@@ -295,9 +297,10 @@ class Loop:
 
     def _end_waits(self) -> None:
         for group, waiting in list(self._waiting.items()):
-            if time.monotonic() >= waiting.until and group in self._memory:
+            if time.monotonic() >= waiting.until:
                 del self._waiting[group]
-                self._member.go_on(group, self._memory[group].next_offset)
+                if group in self._memory:
+                    self._member.go_on(group, self._memory[group].next_offset)
 
     def _tell(self) -> None:
         self._groups.set(len(self._memory))

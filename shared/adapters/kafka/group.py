@@ -7,7 +7,7 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from shared.adapters.kafka.failures import translated
-from shared.adapters.kafka.reader import Received, received
+from shared.adapters.kafka.reader import Received, consumed, received
 
 ANSWER_S: Final = 30.0
 
@@ -65,7 +65,7 @@ class GroupMember:
         Raises:
             Unavailable: the broker says what cannot be mended by waiting for it.
         """
-        messages = self._consumer.consume(most, timeout=timeout_s)
+        messages = consumed(self._consumer, most, timeout_s)
         membership = self._consumer.consumer_group_metadata()
         records = [received(m) for m in messages if self._is_record(m)]
         return Batch(records, membership) if records else None

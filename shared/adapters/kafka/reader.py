@@ -44,6 +44,12 @@ def _raw(data: str | bytes | None) -> bytes | None:
     return data.encode() if isinstance(data, str) else data
 
 
+def consumed(consumer: Consumer, most: int, timeout_s: float) -> list[Message]:
+    """Return what there is, waiting for the first message only (`consume` alone waits until it has `most`)."""
+    first = consumer.poll(timeout_s)
+    return [] if first is None else [first, *consumer.consume(most - 1, timeout=0.0)]
+
+
 class Reader:
     """A consumer that belongs to no group."""
 
@@ -60,6 +66,7 @@ class Reader:
                 "enable.partition.eof": True,
                 "fetch.max.bytes": 64 * 1024 * 1024,
                 "queued.max.messages.kbytes": 32 * 1024,
+                "fetch.wait.max.ms": 10,  # the end of a partition shows after an empty fetch
                 "log_level": 0,
             }
         )
@@ -114,6 +121,9 @@ class Reader:
         start = max(start, first)
         if start >= end:
             return
+        if self._consumer.assignment():
+            message = f"{self._topic} is being read already: a reader reads one span at a time"
+            raise RuntimeError(message)
         self._consumer.assign([TopicPartition(self._topic, partition, start or OFFSET_BEGINNING)])
         try:
             yield from self._until(partition, end)
@@ -122,7 +132,7 @@ class Reader:
 
     def _until(self, partition: int, end: int) -> Iterator[list[Received]]:
         while True:
-            messages = self._consumer.consume(_BATCH, timeout=_IDLE_S)
+            messages = consumed(self._consumer, _BATCH, _IDLE_S)
             if not messages:
                 text = f"Kafka at {self._bootstrap} sent nothing of {self._topic}/{partition} for {_IDLE_S:g} s"
                 raise Unavailable(text)
