@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Final
@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from shared.adapters.kafka.follower import Follower
 from shared.adapters.kafka.reader import Reader, Received
 from shared.adapters.messages import decode_prediction
 from shared.adapters.settings import Settings
@@ -97,35 +98,14 @@ def watch_command(
     settings = Settings.from_env(context.obj)
     ends = time.monotonic() + seconds if seconds else None
     latest = Latest()
-    with Live(latest.table(), refresh_per_second=4, console=Console()) as live:
+    topic = settings.topics.predictions
+    with Follower(settings.kafka_bootstrap_servers, [topic], _TAIL) as follower, Live(console=Console()) as live:
         try:
-            for records in followed(settings):
-                latest.add(records)
+            while ends is None or time.monotonic() < ends:
+                latest.add(arrived.record for arrived in follower.poll(_TAIL, _LOOK_S))
                 live.update(latest.table())
-                if ends is not None and time.monotonic() > ends:
-                    return
         except KeyboardInterrupt:
             return
-
-
-def followed(settings: Settings) -> Iterator[list[Received]]:
-    """Yield what comes onto the predictions topic, starting with the newest there, in short rounds for ever."""
-    with Reader(settings.kafka_bootstrap_servers, settings.topics.predictions) as reader:
-        groups = range(reader.partitions())
-        at = {group: max(reader.ends(group)[0], reader.ends(group)[1] - _TAIL) for group in groups}
-        while True:
-            round_ = [record for group in groups for record in _new(reader, group, at)]
-            yield round_
-            if not round_:
-                time.sleep(_LOOK_S)
-
-
-def _new(reader: Reader, group: int, at: dict[int, int]) -> Iterator[Received]:
-    end = reader.ends(group)[1]
-    if end > at[group]:
-        for block in reader.read(group, at[group], end):
-            yield from block
-    at[group] = max(at[group], end)
 
 
 class Latest:
@@ -135,7 +115,7 @@ class Latest:
         """Start with none."""
         self.by_symbol: Mapping[str, Prediction] = {}
 
-    def add(self, records: list[Received]) -> None:
+    def add(self, records: Iterable[Received]) -> None:
         """Take new records in."""
         found = dict(self.by_symbol)
         for record in records:

@@ -28,6 +28,18 @@ class Scores:
             self.moves + (outcome != 0),
         )
 
+    def plus(self, other: "Scores") -> "Scores":
+        """Return the sums over two symbols."""
+        return Scores(
+            self.n + other.n,
+            self.squared_error + other.squared_error,
+            self.squared_error_zero + other.squared_error_zero,
+            self.absolute_error + other.absolute_error,
+            self.absolute_error_zero + other.absolute_error_zero,
+            self.sign_hits + other.sign_hits,
+            self.moves + other.moves,
+        )
+
     def skill(self) -> float | None:
         """Return 1 - squared error / that of zero change; None while there is nothing to compare.
 

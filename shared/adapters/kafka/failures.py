@@ -36,3 +36,14 @@ _REFUSALS = frozenset(
         KafkaError.POLICY_VIOLATION,
     }
 )
+
+
+def may_pass(code: int) -> bool:
+    """Say whether the client goes on by itself after this."""
+    return code in {
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._TRANSPORT,
+        KafkaError._RESOLVE,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.LEADER_NOT_AVAILABLE,
+    }

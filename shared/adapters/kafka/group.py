@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from shared.adapters.kafka.failures import translated
+from shared.adapters.kafka.failures import may_pass, translated
 from shared.adapters.kafka.reader import Received, consumed, received
 
 ANSWER_S: Final = 30.0
@@ -105,17 +105,6 @@ class GroupMember:
             return True
         code = fault.code()
         # After a pause longer than max.poll.interval.ms the client says so, then takes the partitions away.
-        if code == KafkaError._MAX_POLL_EXCEEDED or fault.retriable() or _may_pass(code):
+        if code == KafkaError._MAX_POLL_EXCEEDED or fault.retriable() or may_pass(code):
             return False
         raise translated(KafkaException(fault), self._bootstrap, f"reading {self._topic}")
-
-
-def _may_pass(code: int) -> bool:
-    """The client goes on by itself after these."""
-    return code in {
-        KafkaError._ALL_BROKERS_DOWN,
-        KafkaError._TRANSPORT,
-        KafkaError._RESOLVE,
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
-        KafkaError.LEADER_NOT_AVAILABLE,
-    }

@@ -1,0 +1,79 @@
+"""The end of a log: what stands there last, once every transaction is settled."""
+
+import time
+from collections.abc import Callable, Collection, Iterable
+from typing import Final, TypeVar
+
+from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from shared.adapters.kafka.failures import translated
+from shared.adapters.kafka.reader import ANSWER_S, Reader, Received
+from shared.core.errors import Unavailable
+
+SETTLED_S: Final = 30.0  # longer than the writers' transaction time-out and the broker's search for such
+FIRST_BLOCK: Final = 2_000
+LARGEST_BLOCK: Final = 64_000
+_LOOK_S: Final = 0.02
+
+T = TypeVar("T")
+
+
+def await_settled(bootstrap: str, topic: str, reader: Reader, partitions: Iterable[int]) -> None:
+    """Wait until every transaction that has written so far is committed or taken back.
+
+    An open transaction hides whatever was committed after it began, and a commit is answered before its records can
+    be read. So whoever reads a log's end in order to go on writing must wait first, or it would write twice.
+
+    Raises:
+        Unavailable: Kafka does not answer, or a transaction stays open.
+    """
+    ends = time.monotonic() + SETTLED_S
+    for partition, written in _written(bootstrap, topic, partitions).items():
+        while reader.ends(partition)[1] < written:
+            if time.monotonic() > ends:
+                text = f"a transaction on {topic}/{partition} has been open for {SETTLED_S:g} s; its writer must end it"
+                raise Unavailable(text)
+            time.sleep(_LOOK_S)
+
+
+def last_of_each(
+    reader: Reader, partition: int, keys: Collection[bytes], value_of: Callable[[Received], T | None]
+) -> dict[bytes, T]:
+    """Return what the last record of each key gives, reading backwards and no further than needed.
+
+    Args:
+        reader: of the topic.
+        partition: where the keys lie.
+        keys: those wanted; one that has no record is missing in the answer.
+        value_of: what a record gives; None passes it over.
+
+    Raises:
+        Unavailable: Kafka does not answer.
+    """
+    first, end = reader.ends(partition)
+    missing, found, size = set(keys), dict[bytes, T](), FIRST_BLOCK
+    while end > first and missing:
+        start = max(first, end - size)
+        block = [record for part in reader.read(partition, start, end) for record in part if record.key in missing]
+        for record in reversed(block):
+            if record.key in missing and (value := value_of(record)) is not None:
+                missing.discard(record.key)
+                found[record.key] = value
+        end, size = start, min(size * 2, LARGEST_BLOCK)
+    return found
+
+
+def _written(bootstrap: str, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+    """Return where each partition ends, whether readers may see it yet or not."""
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    asked = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in partitions}
+    if not asked:
+        return {}
+    futures = admin.list_offsets(
+        asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=ANSWER_S
+    )
+    try:
+        return {place.partition: int(future.result().offset) for place, future in futures.items()}
+    except KafkaException as error:
+        raise translated(error, bootstrap, f"asking for the ends of {topic}") from error
