@@ -76,7 +76,9 @@ def backtest_command(
         results = _results(work, archived.sequences, progress)
         scores = _collected(results, out)
     if not scores:
-        message = f"no symbol has a full window of {bundle.card.architecture.window_length} candles before the span's end"
+        message = (
+            f"no symbol has a full window of {bundle.card.architecture.window_length} candles before the span's end"
+        )
         raise Unknown(message)
     _tell(scores, as_json=as_json)
 

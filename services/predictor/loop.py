@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from shared.adapters.folding import Folded, Folder, Unseen
 from services.predictor.recovery import (
     History,
     Recovery,
@@ -17,6 +16,7 @@ from services.predictor.recovery import (
     read_published,
     refuse_other_profile,
 )
+from shared.adapters.folding import Folded, Folder, Unseen
 from shared.adapters.kafka.failures import Aborted, OutcomeUnknown
 from shared.adapters.kafka.group import Batch
 from shared.adapters.kafka.reader import Received

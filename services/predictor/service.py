@@ -4,18 +4,17 @@ import logging
 import threading
 import uuid
 
-from shared.adapters.registry import Registry
-
-from shared.adapters.folding import Folder
 from services.predictor.loop import Loop
-from shared.adapters.known_models import KnownModels
 from services.predictor.settings import PredictorSettings
+from shared.adapters.folding import Folder
 from shared.adapters.kafka.failures import Fenced
 from shared.adapters.kafka.group import GroupMember
 from shared.adapters.kafka.reader import Reader
 from shared.adapters.kafka.topics import ensure_topics
 from shared.adapters.kafka.writer import TransactionalWriter
+from shared.adapters.known_models import KnownModels
 from shared.adapters.process import when_available
+from shared.adapters.registry import Registry
 from shared.adapters.states import RedisStates
 from shared.adapters.telemetry import Telemetry
 from shared.core.candle import interval_ms
@@ -79,4 +78,5 @@ def _predict(settings: PredictorSettings, deployment: Deployment, telemetry: Tel
         finally:
             member.close()
             writer.close()
+            states.close()
     log.info("stopped")

@@ -146,6 +146,10 @@ class RedisStates:
         except redis.RedisError as error:
             raise self._unavailable(error) from error
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
     def _put_states(self, profile: str, after: GroupState, names: Sequence[str]) -> None:
         with self._client.pipeline(transaction=False) as pipeline:
             for name in names:

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -18,11 +17,13 @@ from rich.console import Console
 
 from services.cli.replaying import replay
 from shared.adapters.bundles import version_of
+from shared.adapters.kafka.follower import Follower
 from shared.adapters.kafka.reader import Reader, Received
 from shared.adapters.kafka.topics import ensure_topics
 from shared.adapters.kafka.writer import Outgoing, TransactionalWriter
 from shared.adapters.messages import decode_prediction
 from shared.adapters.registry import Registry
+from shared.adapters.servers import free_port
 from shared.adapters.settings import Settings
 from shared.core.candle import symbol_group
 from shared.core.card import Card
@@ -92,7 +93,7 @@ class Stack:
         return Settings.from_env(self.environ)
 
     def predictor(self, **environ: str) -> Replica:
-        port = _free_port()
+        port = free_port()
         log = self.folder / f"predictor-{len(self.replicas)}.log"
         with log.open("wb") as file:
             process = subprocess.Popen(
@@ -141,6 +142,14 @@ class Stack:
     def dead_letters(self) -> list[Received]:
         return list(self.read(self.settings.topics.dead_letters, groups=1))
 
+    def dead_letter_headers(self) -> list[dict[str, bytes]]:
+        letters = len(self.dead_letters())
+        with Follower(self.kafka, [self.settings.topics.dead_letters], tail=2**31) as follower:
+            found: list[dict[str, bytes]] = []
+            while len(found) < letters:
+                found += [arrived.headers for arrived in follower.poll(1000, 1.0)]
+        return found
+
     def awaits(self, symbols: Sequence[str], at: int, deadline_s: float = 60.0) -> dict[str, list[Prediction]]:
         """Wait until each symbol's last prediction is the one made from the candle `at`."""
         wanted = START_MS + (at + 1) * STEP_MS
@@ -167,12 +176,4 @@ class Stack:
 def rows(symbols: Sequence[str], start: int, stop: int) -> list[tuple[str, bytes]]:
     """Candles of several symbols, interleaved by time."""
     walks = {s: a_walk(stop, seed=i) for i, s in enumerate(symbols)}
-    return [
-        (s, candle_bytes(at, s, f"{walks[s][at]:.6f}")) for at in range(start, stop) for s in symbols
-    ]
-
-
-def _free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
+    return [(s, candle_bytes(at, s, f"{walks[s][at]:.6f}")) for at in range(start, stop) for s in symbols]

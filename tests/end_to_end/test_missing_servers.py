@@ -1,0 +1,86 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shared.adapters import servers
+from tests.end_to_end.stack import Stack, rows
+from tests.waiting import eventually
+
+pytestmark = [pytest.mark.integration, pytest.mark.end_to_end]
+
+
+def test_a_missing_kafka_and_redis_are_named_and_waited_for(
+    kafka_bootstrap: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    ports = servers.free_port(), servers.free_port()
+    stack = Stack(f"127.0.0.1:{ports[0]}", f"redis://127.0.0.1:{ports[1]}/0", topic_prefix, tmp_path)
+    replica = stack.predictor()
+    eventually(lambda: f"127.0.0.1:{ports[0]}" in replica.text())
+    assert replica.process.poll() is None
+    assert replica.get("/health/live")[0] == 200
+    assert replica.get("/health/ready")[0] == 503
+
+    with servers.start(tmp_path / "servers", kafka_port=ports[0], redis_port=ports[1]), stack:
+        eventually(lambda: replica.get("/health/ready")[0] == 200, 60)
+        stack.publish(rows(["BTCUSDT"], 0, 20))
+        stack.promote()
+        stack.publish(rows(["BTCUSDT"], 20, 22))
+        stack.awaits(["BTCUSDT"], 21)
+        assert replica.kill(signal.SIGTERM) == 0
+
+
+def test_a_redis_that_goes_away_stops_no_prediction(kafka_bootstrap: str, topic_prefix: str, tmp_path: Path) -> None:
+    with servers.start(tmp_path / "servers") as running:
+        found = running.servers
+        with Stack(found.kafka_bootstrap, found.redis_url, topic_prefix, tmp_path) as stack:
+            stack.publish(rows(["BTCUSDT"], 0, 20))
+            stack.promote()
+            stack.predictor()
+            stack.publish(rows(["BTCUSDT"], 20, 22))
+            stack.awaits(["BTCUSDT"], 21)
+            os.kill(found.pids[1], signal.SIGKILL)
+            stack.publish(rows(["BTCUSDT"], 22, 26))
+
+            stack.awaits(["BTCUSDT"], 25)
+
+            assert stack.replay_agrees()
+
+
+@pytest.mark.parametrize(
+    ("service", "name", "value"),
+    [
+        ("predictor", "SYMBOL_GROUPS", "none"),
+        ("predictor", "INTERVAL", "7m"),
+        ("predictor", "REDIS_URL", "http://127.0.0.1"),
+        ("predictor", "SESSION_TIMEOUT_MS", "1"),
+        ("producer", "SYMBOLS", "BTC-USDT"),
+        ("trainer", "WINDOW_LENGTH", "5000"),
+    ],
+)
+def test_a_bad_setting_refuses_to_start_and_names_it(service: str, name: str, value: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", f"services.{service}"],
+        env={**os.environ, "SYMBOLS": "BTCUSDT", name: value},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert name in done.stderr
+    assert value in done.stderr
+
+
+def test_another_number_of_groups_is_refused_with_what_to_do(
+    kafka_bootstrap: str, redis_url: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    with Stack(kafka_bootstrap, redis_url, topic_prefix, tmp_path) as stack:
+        replica = stack.predictor(SYMBOL_GROUPS="5")
+
+        assert replica.process.wait(60) == 1
+        assert "SYMBOL_GROUPS=3" in replica.text()

@@ -1,0 +1,129 @@
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import redis
+
+from shared.adapters.states import RedisStates, States
+from shared.core.errors import BadSetting, Unavailable
+from shared.core.fold import GroupState
+from tests.builders import a_model, a_promotion, a_walk, candles, fold_all
+from tests.fakes import FakeStates
+
+MODEL = a_model()
+PROFILE = "1-abc"
+
+
+@pytest.fixture
+def namespace() -> str:
+    return uuid.uuid4().hex
+
+
+@pytest.fixture(params=["fake", pytest.param("redis", marks=pytest.mark.integration)])
+def states(request: pytest.FixtureRequest, namespace: str) -> Iterator[States]:
+    """Every test here runs on our fake and on Redis: the fake may not drift."""
+    if request.param == "fake":
+        yield FakeStates()
+        return
+    store = RedisStates(request.getfixturevalue("redis_url"), namespace)
+    yield store
+    store.close()
+
+
+def a_group(n: int = 20) -> GroupState:
+    records = [a_promotion(MODEL), *candles(a_walk(n)), *candles(a_walk(n, seed=2), "ETHUSDT")]
+    return fold_all(records, {MODEL.version: MODEL})[0]
+
+
+def test_what_was_saved_is_loaded(states: States) -> None:
+    group = a_group()
+
+    states.save(3, PROFILE, group, group.symbols)
+    saved = states.load(3, PROFILE)
+
+    assert saved is not None
+    assert (saved.watermark, saved.promotion_offset, saved.model_version) == (
+        group.next_offset,
+        group.promotion_offset,
+        group.model_version,
+    )
+    assert {s: v.digest for s, v in saved.symbols.items()} == {s: v.digest for s, v in group.symbols.items()}
+
+
+def test_nothing_saved_is_nothing_loaded(states: States) -> None:
+    assert states.load(0, PROFILE) is None
+
+
+def test_states_of_another_profile_are_not_used(states: States) -> None:
+    group = a_group()
+    states.save(0, PROFILE, group, group.symbols)
+
+    assert states.load(0, "2-def") is None
+
+
+def test_groups_are_kept_apart(states: States) -> None:
+    group = a_group()
+    states.save(0, PROFILE, group, group.symbols)
+
+    assert states.load(1, PROFILE) is None
+
+
+def test_an_older_state_never_replaces_a_newer_one(states: States) -> None:
+    older, newer = a_group(18), a_group(20)
+    states.save(0, PROFILE, newer, newer.symbols)
+
+    states.save(0, PROFILE, older, older.symbols)
+    saved = states.load(0, PROFILE)
+
+    assert saved is not None
+    assert saved.watermark == newer.next_offset
+    assert saved.symbols["BTCUSDT"].digest == newer.symbols["BTCUSDT"].digest
+
+
+def test_saving_twice_is_saving_once(states: States) -> None:
+    group = a_group()
+
+    states.save(0, PROFILE, group, group.symbols)
+    states.save(0, PROFILE, group, group.symbols)
+
+    saved = states.load(0, PROFILE)
+    assert saved is not None
+    assert saved.watermark == group.next_offset
+
+
+def test_a_state_ahead_of_its_watermark_makes_the_group_unusable(states: States) -> None:
+    group = a_group()
+    states.save(0, PROFILE, group, group.symbols)
+
+    states.save(1, PROFILE, replace(group, next_offset=group.next_offset + 5), ["BTCUSDT"])
+
+    saved = states.load(0, PROFILE)
+    assert saved is None or "BTCUSDT" not in saved.symbols
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("damage", [b"", b"{}\n", b"x" * 100])
+def test_a_damaged_state_makes_the_group_unusable(redis_url: str, namespace: str, damage: bytes) -> None:
+    store, group = RedisStates(redis_url, namespace), a_group()
+    store.save(0, PROFILE, group, group.symbols)
+    client = redis.Redis.from_url(redis_url)
+    [key] = client.scan_iter(f"*{namespace}*symbol:BTCUSDT")
+    client.hset(key, "state", damage)
+    client.close()
+
+    assert store.load(0, PROFILE) is None
+    store.close()
+
+
+def test_a_missing_redis_is_named() -> None:
+    store = RedisStates("redis://127.0.0.1:1/0", "x")
+
+    with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1"):
+        store.check()
+    store.close()
+
+
+def test_a_bad_address_is_a_bad_setting() -> None:
+    with pytest.raises(BadSetting, match="REDIS_URL"):
+        RedisStates("http://127.0.0.1", "x")

@@ -1,0 +1,151 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.core.arrays import Float32s
+from shared.core.card import Architecture, Optimiser
+from shared.core.errors import BadInput, Incompatible
+from shared.core.network import GOLDEN, Network, fresh, golden_digest, kernel, self_test
+
+ROOT = Path(__file__).parents[3]
+SMALL = Architecture((8, 16), 20, 6)
+
+
+def some(shape: tuple[int, ...], seed: int, reach: float = 0.4) -> Float32s:
+    return np.random.default_rng(seed).uniform(-reach, reach, shape).astype(np.float32)
+
+
+def reference(architecture: Architecture, weights: Float32s, rows: Float32s) -> float:
+    """The network as the textbook writes it, in float64 (Hochreiter and Schmidhuber 1997, with Keras' gate order)."""
+    at, arrays = 0, []
+    for shape in architecture.shapes():
+        size = int(np.prod(shape))
+        arrays.append(weights[at : at + size].astype(np.float64).reshape(shape))
+        at += size
+    x = rows.astype(np.float64)
+    for layer in range(len(architecture.widths)):
+        w, u, b = arrays[3 * layer : 3 * layer + 3]
+        h = c = np.zeros(architecture.widths[layer])
+        outputs = []
+        for row in x:
+            i, f, g, o = np.split(row @ w + h @ u + b, 4)
+            c = c / (1 + np.exp(-f)) + np.tanh(g) / (1 + np.exp(-i))
+            h = np.tanh(c) / (1 + np.exp(-o))
+            outputs.append(h)
+        x = np.array(outputs)
+    return float((x[-1] @ arrays[-2] + arrays[-1])[0])
+
+
+def test_this_machine_computes_the_golden_bits() -> None:
+    assert self_test() == f"1-{GOLDEN[:16]}"
+
+
+@pytest.mark.parametrize("only", ["plain", "v3", "v4"])
+def test_every_vector_width_computes_the_golden_bits(only: str, tmp_path: Path) -> None:
+    library = tmp_path / f"{only}.so"
+    build = [sys.executable, str(ROOT / "scripts/build_kernel.py"), "--only", only, "--output", str(library)]
+    built = subprocess.run(build, capture_output=True, text=True, check=False)
+    if built.returncode:
+        pytest.skip(f"this compiler or processor has no {only}: {built.stderr[-200:]}")
+
+    assert golden_digest(kernel(library)) == GOLDEN
+
+
+@pytest.mark.parametrize("architecture", [SMALL, Architecture((32, 32), 288, 6), Architecture((128,), 16, 1)])
+def test_the_forward_pass_is_the_textbooks(architecture: Architecture) -> None:
+    weights, rows = (
+        some((architecture.weight_count(),), 1),
+        some((architecture.window_length, architecture.features), 2),
+    )
+
+    found = Network(architecture).predict(weights, rows)
+
+    assert float(found) == pytest.approx(reference(architecture, weights, rows), abs=2e-6)
+
+
+@given(st.integers(0, 2**31), st.data())
+@settings(max_examples=25, deadline=None)
+def test_the_jacobian_is_the_slope_of_the_output(seed: int, data: st.DataObject) -> None:
+    weights, rows = some((SMALL.weight_count(),), seed), some((20, 6), seed + 1, 1.0)
+    at = data.draw(st.integers(0, SMALL.weight_count() - 1))
+    _, jacobian = Network(SMALL).jacobian(weights, rows)
+
+    step = np.zeros_like(weights)
+    step[at] = 1e-3
+    slope = (reference(SMALL, weights + step, rows) - reference(SMALL, weights - step, rows)) / 2e-3
+
+    assert float(jacobian[at]) == pytest.approx(slope, abs=2e-5)
+
+
+def test_a_call_leaves_its_inputs_as_they_were() -> None:
+    weights, rows = some((SMALL.weight_count(),), 1), some((20, 6), 2)
+    before = weights.copy(), rows.copy()
+    network = Network(SMALL)
+    learner = fresh(weights)
+    parameters = learner.parameters.copy()
+
+    _, jacobian = network.jacobian(weights, rows)
+    network.step(learner, Optimiser(rate=0.1), np.float32(0.5), jacobian)
+
+    assert np.array_equal(weights, before[0])
+    assert np.array_equal(rows, before[1])
+    assert np.array_equal(learner.parameters, parameters)
+
+
+@given(st.integers(0, 1000))
+@settings(max_examples=20, deadline=None)
+def test_a_symbols_bits_do_not_depend_on_what_was_computed_before(seed: int) -> None:
+    network = Network(SMALL)
+    weights, rows = some((SMALL.weight_count(),), 7), some((20, 6), 8)
+    alone = Network(SMALL).jacobian(weights, rows)
+
+    network.jacobian(some((SMALL.weight_count(),), seed), some((20, 6), seed + 1, 5.0))
+    among_others = network.jacobian(weights, rows)
+
+    assert among_others[0] == alone[0]
+    assert np.array_equal(among_others[1], alone[1])
+
+
+def test_extreme_inputs_give_finite_outputs() -> None:
+    rows = np.full((20, 6), 1e30, dtype=np.float32)
+    weights = np.full(SMALL.weight_count(), -3.0, dtype=np.float32)
+
+    assert np.isfinite(Network(SMALL).predict(weights, rows))
+
+
+@pytest.mark.parametrize(
+    ("widths", "window", "features"),
+    [
+        ((), 20, 6),
+        ((8, 8, 8, 8), 20, 6),
+        ((12,), 20, 6),
+        ((136,), 20, 6),
+        ((8,), 8, 6),
+        ((8,), 1025, 6),
+        ((8,), 20, 33),
+    ],
+)
+def test_an_architecture_the_kernel_does_not_compute_is_refused(
+    widths: tuple[int, ...], window: int, features: int
+) -> None:
+    with pytest.raises(BadInput, match="allowed"):
+        Architecture(widths, window, features)
+
+
+def test_memory_that_does_not_fit_never_reaches_the_kernel() -> None:
+    network, weights = Network(SMALL), some((SMALL.weight_count(),), 1)
+
+    with pytest.raises(ValueError, match="do not fit"):
+        network.predict(weights, some((19, 6), 2))
+    with pytest.raises(ValueError, match="contiguous float32"):
+        network.predict(weights, np.zeros((20, 6)))  # type: ignore[arg-type]
+
+
+def test_a_kernel_that_is_not_there_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(Incompatible, match="make install"):
+        kernel(tmp_path / "missing.so")
