@@ -1,6 +1,10 @@
 /* The functions the Python side calls: those of the widest variant that was built and that this processor has. */
 #include "kernel.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 typedef struct {
   const char *name;
   float (*forward)(const kernel_shape *, const float *, const float *, float *);
@@ -8,29 +12,45 @@ typedef struct {
   void (*adam)(long, const kernel_adam_rates *, const float *, const float *, float *);
 } kernel_variant;
 
-#define VARIANT_OF(v) {#v, kernel_forward_##v, kernel_jacobian_##v, kernel_adam_##v}
+#define VARIANT_OF_(v) {#v, kernel_forward_##v, kernel_jacobian_##v, kernel_adam_##v}
+#define VARIANT_OF(v) VARIANT_OF_(v)
+
+/* What the processor has and the system saves: 0 neither, 3 the x86-64-v3 level's vectors, 4 the x86-64-v4 level's.
+ * Asked of the processor itself: __builtin_cpu_supports answers no to everything under some clangs. */
+static int vector_level(void) {
+#if defined(__x86_64__)
+  const unsigned fma = 1u << 12, osxsave = 1u << 27;                  /* leaf 1, ecx */
+  const unsigned v3 = 1u << 5 | 1u << 8;                              /* leaf 7, ebx: AVX2 BMI2 */
+  const unsigned v4 = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31; /* AVX-512 F DQ CD BW VL */
+  unsigned a, b, c, d, saved;
+  if (!__get_cpuid(1, &a, &b, &c, &d) || (c & (fma | osxsave)) != (fma | osxsave)) return 0;
+  __asm__("xgetbv" : "=a"(saved), "=d"(d) : "c"(0));
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (b & v3) != v3 || (saved & 0x06) != 0x06) return 0;
+  return (b & v4) == v4 && (saved & 0xe6) == 0xe6 ? 4 : 3;
+#else
+  return 0;
+#endif
+}
 
 static kernel_variant chosen(void) {
+#if defined(ONLY) /* for tests: this one and no other */
+  return (kernel_variant)VARIANT_OF(ONLY);
+#else
+  const int level = vector_level();
+  (void)level;
 #if defined(HAVE_V4)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd"))
-    return (kernel_variant)VARIANT_OF(v4);
+  if (level >= 4) return (kernel_variant)VARIANT_OF(v4);
 #endif
 #if defined(HAVE_V3)
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
-    return (kernel_variant)VARIANT_OF(v3);
+  if (level >= 3) return (kernel_variant)VARIANT_OF(v3);
 #endif
   return (kernel_variant)VARIANT_OF(plain);
+#endif
 }
 
 static kernel_variant variant;
 
-__attribute__((constructor)) static void choose_variant(void) {
-#if defined(HAVE_V3) || defined(HAVE_V4)
-  __builtin_cpu_init();
-#endif
-  variant = chosen();
-}
+__attribute__((constructor)) static void choose_variant(void) { variant = chosen(); }
 
 const char *kernel_variant_name(void) { return variant.name; }
 
