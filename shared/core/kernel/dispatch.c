@@ -17,7 +17,7 @@ typedef struct {
 
 /* What the processor has and the system saves: 0 neither, 3 the x86-64-v3 level's vectors, 4 the x86-64-v4 level's.
  * Asked of the processor itself: __builtin_cpu_supports answers no to everything under some clangs. */
-static int vector_level(void) {
+static inline int vector_level(void) {
 #if defined(__x86_64__)
   const unsigned fma = 1u << 12, osxsave = 1u << 27;                  /* leaf 1, ecx */
   const unsigned v3 = 1u << 5 | 1u << 8;                              /* leaf 7, ebx: AVX2 BMI2 */

@@ -1,0 +1,33 @@
+"""Fetch Kafka's jars into the environment of the Python that runs this, once.
+
+With --lock, write the lock file anew from what is fetched.
+"""
+
+import argparse
+import hashlib
+import tempfile
+from pathlib import Path
+
+from shared.adapters import binaries
+
+
+def main() -> None:
+    """Fetch, or fetch and write the lock file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--lock", action="store_true", help="write requirements/kafka-jars.sha256")
+    if parser.parse_args().lock:
+        write_lock_file()
+    binaries.fetch_kafka()
+    print(f"Kafka's jars are in {binaries.JARS}")
+
+
+def write_lock_file() -> None:
+    """Write the digest of every jar that the coordinates resolve to today."""
+    with tempfile.TemporaryDirectory() as folder:
+        jars = sorted(binaries.resolve(Path(folder)), key=lambda jar: jar.name)
+        lines = [f"{hashlib.sha256(jar.read_bytes()).hexdigest()}  {jar.name}\n" for jar in jars]
+    binaries.LOCK_FILE.write_text("".join(lines))
+
+
+if __name__ == "__main__":
+    main()
