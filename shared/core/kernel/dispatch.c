@@ -15,9 +15,10 @@ typedef struct {
 #define VARIANT_OF_(v) {#v, kernel_forward_##v, kernel_jacobian_##v, kernel_adam_##v}
 #define VARIANT_OF(v) VARIANT_OF_(v)
 
+#if !defined(ONLY)
 /* What the processor has and the system saves: 0 neither, 3 the x86-64-v3 level's vectors, 4 the x86-64-v4 level's.
  * Asked of the processor itself: __builtin_cpu_supports answers no to everything under some clangs. */
-static inline int vector_level(void) {
+static int vector_level(void) {
 #if defined(__x86_64__)
   const unsigned fma = 1u << 12, osxsave = 1u << 27;                  /* leaf 1, ecx */
   const unsigned v3 = 1u << 5 | 1u << 8;                              /* leaf 7, ebx: AVX2 BMI2 */
@@ -31,6 +32,7 @@ static inline int vector_level(void) {
   return 0;
 #endif
 }
+#endif
 
 static kernel_variant chosen(void) {
 #if defined(ONLY) /* for tests: this one and no other */
