@@ -1,0 +1,55 @@
+# Everything a checkout needs is under .venv: no root, no Docker, no Java and no C compiler of your own.
+SHELL := /bin/bash
+PYTHON ?= python3
+FOR ?=
+ARGS ?=
+BIN := .venv/bin
+KERNEL := $(wildcard shared/core/kernel/*.[ch])
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo lint check test test-compose bench clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
+
+install: .venv/.installed ## everything into .venv: packages, kernel, Kafka (PYTHON=python3.12 picks another Python)
+
+demo: install ## the whole system on this machine, live (FOR=60 stops it after 60 s, ARGS="--help" for more)
+	@$(BIN)/ulstm up $(if $(FOR),--for $(FOR)) $(ARGS)
+
+check: lint ## format, lint, types, layers and the fast tests
+	@$(BIN)/pytest -q -m "not integration and not end_to_end and not slow and not klines" $(ARGS)
+
+test: lint ## all of check's linters and every test, on a real Kafka and a real Redis
+	@$(BIN)/pytest -q $(ARGS)
+
+lint: install
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+test-compose: install ## the same system in containers: needs Docker
+	@scripts/test_compose.sh $(ARGS)
+
+bench: install ## how fast it is on this machine
+	@$(BIN)/python scripts/bench.py $(ARGS)
+
+clean: ## remove what make has made; what ulstm keeps in .ulstm stays
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -f shared/core/kernel/_kernel.so
+	find services shared tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.installed: requirements/dev.txt requirements/kernel.txt requirements/kafka-jars.sha256 pyproject.toml \
+		scripts/build_kernel.py $(KERNEL)
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || { \
+		echo "error: Python 3.11, 3.12 or 3.13 is needed, but $(PYTHON) is $$($(PYTHON) --version 2>&1):" \
+			"name another one, as in \`make install PYTHON=python3.12\`" >&2; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv || { \
+		rm -rf .venv; echo "error: this Python cannot make environments:" \
+			"on Debian and Ubuntu, \`sudo apt install python3-venv\` first" >&2; exit 1; }
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python scripts/build_kernel.py
+	$(BIN)/python scripts/fetch_kafka.py
+	@touch $@
