@@ -19,13 +19,13 @@ from shared.adapters.settings import Settings
 from shared.core.card import Bundle
 from shared.core.errors import BadSetting, UlstmError
 
-models = typer.Typer(help="Model versions: list, show, promote, roll back, export, import.", no_args_is_help=True)
+app = typer.Typer(help="Model versions: list, show, promote, roll back, export, import.", no_args_is_help=True)
 
 Version = Annotated[str, typer.Argument(help="A version of `ulstm models list`.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
-@models.command("list")
+@app.command("list")
 def list_versions(context: typer.Context, as_json: AsJson = False) -> None:
     """List the model versions in the order of their publication."""
     with _refusals():
@@ -39,7 +39,7 @@ def list_versions(context: typer.Context, as_json: AsJson = False) -> None:
         _print_versions(rows)
 
 
-@models.command()
+@app.command()
 def show(context: typer.Context, version: Version, as_json: AsJson = False) -> None:
     """Show a version's card: settings, history, scores."""
     with _refusals():
@@ -54,7 +54,7 @@ def show(context: typer.Context, version: Version, as_json: AsJson = False) -> N
     Console().print(table)
 
 
-@models.command()
+@app.command()
 def promote(context: typer.Context, version: Version) -> None:
     """Predict with this version from the next candle on, in every symbol group."""
     with _refusals():
@@ -62,7 +62,7 @@ def promote(context: typer.Context, version: Version) -> None:
     typer.echo(f"promoted {version}")
 
 
-@models.command()
+@app.command()
 def rollback(context: typer.Context) -> None:
     """Promote the version that was promoted before the current one."""
     with _refusals():
@@ -70,7 +70,7 @@ def rollback(context: typer.Context) -> None:
     typer.echo(f"promoted {version}")
 
 
-@models.command("export")
+@app.command("export")
 def export_version(
     context: typer.Context,
     version: Version,
@@ -80,7 +80,7 @@ def export_version(
     _run_trainer(context.obj, ["export", version, str(file)])
 
 
-@models.command("import")
+@app.command("import")
 def import_version(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="A .keras file of the same architecture.", exists=True)],

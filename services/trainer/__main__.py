@@ -43,14 +43,20 @@ def main() -> None:
 
 def _serve(settings: TrainerSettings, _: argparse.Namespace) -> None:
     with without_chatter():
+        from services.trainer.fit import find_devices
         from services.trainer.service import run
+
+        find_devices()
 
     run(settings, stop_requested())
 
 
 def _fit(settings: TrainerSettings, _: argparse.Namespace) -> None:
     with without_chatter():
+        from services.trainer.fit import find_devices
         from services.trainer.service import Trainer
+
+        find_devices()
 
     trainer = Trainer(settings, stop_requested())
     trainer.prepare()
@@ -60,6 +66,9 @@ def _fit(settings: TrainerSettings, _: argparse.Namespace) -> None:
 def _export(settings: TrainerSettings, arguments: argparse.Namespace) -> None:
     with without_chatter():
         from services.trainer.export_file import export_version
+        from services.trainer.fit import find_devices
+
+        find_devices()
 
     export_version(settings, arguments.version, arguments.file)
 

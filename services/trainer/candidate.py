@@ -74,9 +74,7 @@ def schedule_of(settings: TrainerSettings) -> Schedule:
     )
 
 
-def card_of(
-    settings: TrainerSettings, prepared: Prepared, fitted: Fitted, incumbent: Bundle | None
-) -> Card:
+def card_of(settings: TrainerSettings, prepared: Prepared, fitted: Fitted, incumbent: Bundle | None) -> Card:
     """Return the candidate's card, without scores yet."""
     s, step_ms = settings, interval_ms(settings.interval)
     firsts = [int(prepared.sequences[symbol][0, OPEN_TIME]) for symbol in prepared.scalers]

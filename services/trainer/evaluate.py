@@ -27,9 +27,7 @@ class HeldOut:
     candles: Float64s
 
 
-def held_out_of(
-    sequences: Mapping[str, Float64s], from_ms: int, most_candles: int, most_symbols: int
-) -> list[HeldOut]:
+def held_out_of(sequences: Mapping[str, Float64s], from_ms: int, most_candles: int, most_symbols: int) -> list[HeldOut]:
     """Return the held-out parts: of evenly chosen symbols that have enough candles before, the oldest candles."""
     parts = []
     for symbol, sequence in sequences.items():
@@ -100,9 +98,7 @@ def as_plain(scores: ScoresBySymbol) -> dict[str, Any]:
     }
 
 
-def _scored(
-    model: Model, part: HeldOut, deployment: Deployment, progress: Callable[[int], None]
-) -> Scores:
+def _scored(model: Model, part: HeldOut, deployment: Deployment, progress: Callable[[int], None]) -> Scores:
     state = SymbolState(part.symbol, sequence=frozen64(part.before.copy()))
     group = GroupState(symbols={part.symbol: state})
     promotion = Promotion(model.version, model.bundle.sha256)

@@ -41,6 +41,11 @@ class Fitted:
     validation_losses: tuple[float, ...]
 
 
+def find_devices() -> list[str]:
+    """Return the devices that Keras computes on; the first call starts TensorFlow, which has much to say then."""
+    return list(keras.distribution.list_devices())
+
+
 def fit_scaler(rows: Float64s) -> Scaler:
     """Return the symbol's scaler fitted on rows (n, features) of the training span."""
     fitted = MinMaxScaler().fit(rows)
@@ -58,9 +63,7 @@ def build_network(architecture: Architecture, dropout: float = 0.0) -> Any:
     return keras.Sequential([keras.Input(shape), *layers, keras.layers.Dense(1)])
 
 
-def fit(
-    architecture: Architecture, dataset: Dataset, schedule: Schedule, stop: threading.Event
-) -> Fitted:
+def fit(architecture: Architecture, dataset: Dataset, schedule: Schedule, stop: threading.Event) -> Fitted:
     """Train a network, and return it as it was at its best epoch on the validation windows.
 
     Ends early, with what it has, once `stop` is set.

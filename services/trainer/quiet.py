@@ -1,13 +1,17 @@
 """Start-up chatter of native libraries, kept from the log. Errors and warnings of theirs still get there."""
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# TensorFlow tells which processor features it found before any of its log settings count.
-_CHATTER = (b"I0000 ", b"WARNING: All log messages before absl::InitializeLog() is called")
+# TensorFlow tells which processor features it found, and that there is no GPU, whatever its log settings are.
+_CHATTER = re.compile(
+    rb"[IW]\d{4} |WARNING: All log messages before absl::InitializeLog"
+    rb"|To enable the following instructions|E\d{4} .*failed call to cuInit"
+)
 
 
 @contextmanager
@@ -24,4 +28,4 @@ def without_chatter() -> Iterator[None]:
             os.dup2(standard_error, 2)
             os.close(standard_error)
             held.seek(0)
-            os.write(2, b"".join(line for line in held if not line.startswith(_CHATTER)))
+            os.write(2, b"".join(line for line in held if not _CHATTER.match(line)))

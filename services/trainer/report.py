@@ -15,13 +15,15 @@ _FIGURES = ("predictions", "squared error", "skill", "absolute error", "sign rig
 
 def progress_bar() -> Progress:
     """Return a progress display on standard error whose tasks carry a `note`."""
+    console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.fields[note]}"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,
     )
 
 
@@ -39,7 +41,7 @@ def counting(text: str, total: int | None) -> Iterator[Callable[[int], None]]:
 
 def result_table(contest: Mapping[str, ScoresBySymbol]) -> Table:
     """Return the table of a contest: forecasts by name, each over the same held-out candles."""
-    table = Table(title="held-out candles, each predicted before it was learnt from; errors relative to zero change")
+    table = Table(title="Held-out candles, each predicted before it was learnt from. Errors: zero change is 1")
     table.add_column("forecast")
     for column in _FIGURES:
         table.add_column(column, justify="right")

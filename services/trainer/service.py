@@ -105,9 +105,7 @@ class Trainer:
         through = min(newest, s.span.through_ms)
         span = Span(max(s.span.from_ms, through - (s.max_candles - 1) * self._step_ms), through)
         with counting("reading the archive", None) as progress:
-            archived = self._archive.read(
-                span, s.wanted_symbols, s.max_candles, self._stoppable(progress)
-            )
+            archived = self._archive.read(span, s.wanted_symbols, s.max_candles, self._stoppable(progress))
         if archived.refused:
             log.warning("%d records of the archive are refused, see `ulstm dead-letters`", archived.refused)
         return archived.sequences
@@ -119,7 +117,7 @@ class Trainer:
         parts = evaluate.held_out_of(
             prepared.sequences, prepared.split.validation_until_ms, s.scored_candles, s.scored_symbols
         )
-        contestants = {"candidate": candidate, "candidate, not learning": evaluate.frozen(candidate)}
+        contestants = {"candidate": candidate, "candidate, frozen": evaluate.frozen(candidate)}
         if incumbent is not None:
             contestants["version in use"] = incumbent
             if incumbent.card.trained_through_ms >= prepared.split.validation_until_ms:
@@ -129,9 +127,7 @@ class Trainer:
         events = sum(len(part.candles) for part in parts)
         with counting("scoring", events * len(contestants)) as progress:
             return {
-                name: evaluate.score(
-                    bundle, parts, deployment, os.cpu_count() or 1, self._stoppable(progress)
-                )
+                name: evaluate.score(bundle, parts, deployment, os.cpu_count() or 1, self._stoppable(progress))
                 for name, bundle in contestants.items()
             }
 
@@ -141,7 +137,7 @@ class Trainer:
         incumbent: Bundle | None,
         contest: Mapping[str, evaluate.ScoresBySymbol],
     ) -> Bundle:
-        Console().print(result_table(contest))
+        Console(width=100).print(result_table(contest))
         errors = {name: evaluate.relative_error(scores) for name, scores in contest.items()}
         verdict = judge(
             self._settings.promote,
@@ -156,9 +152,7 @@ class Trainer:
         # Hours of work: if Kafka is away just now, they wait for it.
         when_available(
             self._stop,
-            lambda: self._registry.release(
-                encoded, version, card.trained_through_ms, promote=verdict.promote
-            ),
+            lambda: self._registry.release(encoded, version, card.trained_through_ms, promote=verdict.promote),
         )
         self._check_stop()
         done = "published and promoted" if verdict.promote else "published, not promoted"

@@ -1,6 +1,7 @@
 """The registry in the log: bundles on `models`, promotions among the candles of `klines`."""
 
 import logging
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +19,7 @@ from shared.core.errors import BadInput, Incompatible, Unavailable, Unknown
 log = logging.getLogger("ulstm")
 
 _MODELS_GROUP: Final = 0  # `models` has one partition
+_VISIBLE_S: Final = 10.0
 _FIRST_BLOCK: Final = 500
 _LARGEST_BLOCK: Final = 64_000
 
@@ -226,9 +228,7 @@ class Registry:
         return Outgoing(self._topics.models, _MODELS_GROUP, version.encode(), data, timestamp_ms)
 
     def _promotions(self, bundle: Bundle, timestamp_ms: int) -> list[Outgoing]:
-        message = PromotionMessage(
-            type="promotion", model_version=bundle.version, bundle_sha256=bundle.sha256
-        )
+        message = PromotionMessage(type="promotion", model_version=bundle.version, bundle_sha256=bundle.sha256)
         value = encode_record(message)
         return [
             Outgoing(self._topics.klines, group, b"promotion", value, timestamp_ms)
@@ -241,6 +241,7 @@ class Registry:
         writer = TransactionalWriter(self._bootstrap, f"{self._topics.prefix}ulstm-trainer")
         try:
             writer.write(records)
+            self._await_visible(bundle, before, promote=promote)
         except Aborted as error:
             message = f"release of {bundle.version} was taken back, nothing of it is visible: {error}"
             raise Unavailable(message) from error
@@ -251,9 +252,18 @@ class Registry:
         finally:
             writer.close()
 
+    def _await_visible(self, bundle: Bundle, before: Placed | None, *, promote: bool) -> None:
+        """A committed transaction shows once its end has reached the partitions, a moment later."""
+        deadline = time.monotonic() + _VISIBLE_S
+        while not self._arrived(bundle, before, promote=promote):
+            if time.monotonic() > deadline:
+                log.warning("release of %s is committed, but not visible after %g s", bundle.version, _VISIBLE_S)
+                return
+            time.sleep(0.02)
+
     def _arrived(self, bundle: Bundle, before: Placed | None, *, promote: bool) -> bool:
-        """Ask the log; the writer has settled the transaction by now, so what is not visible never will be."""
-        if not promote:
-            return bundle.version in self.versions()
-        now = self.current()
-        return now is not None and now != before and now.promotion.bundle_sha256 == bundle.sha256
+        """Ask the log. An unknown outcome is settled by then: what is not visible never will be."""
+        if bundle.version not in self.versions():
+            return False
+        now = self.current() if promote else None
+        return not promote or (now is not None and now != before and now.promotion.bundle_sha256 == bundle.sha256)

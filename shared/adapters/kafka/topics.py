@@ -1,11 +1,12 @@
 """Topics: their names, their settings, and a refusal where an existing one differs."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType  # type: ignore[attr-defined]
 
 from shared.adapters.kafka.failures import translated
 from shared.core.errors import Incompatible, Unavailable
@@ -65,6 +66,7 @@ def ensure_topics(bootstrap: str, topics: Topics) -> None:
     """
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     wanted = topics.wanted()
+    created = []
     for name, future in admin.create_topics(
         [
             NewTopic(name, partitions, topics.replicas, config=dict(config))
@@ -75,10 +77,29 @@ def ensure_topics(bootstrap: str, topics: Topics) -> None:
     ).items():
         try:
             future.result()
+            created += [TopicPartition(name, at) for at in range(wanted[name][0])]
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise translated(error, bootstrap, f"creating topic {name}") from error
+    _await_leaders(admin, bootstrap, created)
     _check(admin, bootstrap, wanted)
+
+
+def _await_leaders(admin: AdminClient, bootstrap: str, created: Sequence[TopicPartition]) -> None:
+    """A topic is created before its partitions' leaders know of it."""
+    deadline = time.monotonic() + ANSWER_S
+    waiting = list(created)
+    while waiting:
+        latest = {place: OffsetSpec.latest() for place in waiting}  # type: ignore[no-untyped-call]
+        for place, future in admin.list_offsets(latest, request_timeout=ANSWER_S).items():
+            try:
+                future.result()
+                waiting.remove(place)
+            except KafkaException as error:
+                if time.monotonic() > deadline:
+                    raise translated(error, bootstrap, f"waiting for topic {place.topic}") from error
+        if waiting:
+            time.sleep(0.05)
 
 
 def _check(admin: AdminClient, bootstrap: str, wanted: Mapping[str, tuple[int, Mapping[str, str]]]) -> None:

@@ -86,9 +86,7 @@ def test_held_out_candles_change_nothing_that_training_sees(market: dict[str, li
 def test_every_window_ends_with_the_candle_before_its_label(present: list[bool]) -> None:
     sequence = a_sequence(present)
     split, dataset = prepared({"AAAUSDT": sequence})
-    scaled = scaler.fit(feature_rows("levels", training_part(sequence, split))).apply(
-        feature_rows("levels", sequence)
-    )
+    scaled = scaler.fit(feature_rows("levels", training_part(sequence, split))).apply(feature_rows("levels", sequence))
 
     for ends, inside in [(dataset.training_ends, True), (dataset.validation_ends, False)]:
         for end in ends:

@@ -74,9 +74,7 @@ def test_weights_survive_a_keras_file(widths: tuple[int, ...], tmp_path: Path) -
     assert weights.tobytes() == bundle.weights.tobytes()
 
 
-def test_weights_of_a_trained_and_compiled_keras_model_are_read(
-    reference: keras.Sequential, tmp_path: Path
-) -> None:
+def test_weights_of_a_trained_and_compiled_keras_model_are_read(reference: keras.Sequential, tmp_path: Path) -> None:
     reference.save(tmp_path / "model.keras")
 
     weights = read_weights(tmp_path / "model.keras", ARCHITECTURE)

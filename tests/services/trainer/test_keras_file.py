@@ -27,10 +27,7 @@ NAMES = [
 def right_arrays() -> dict[str, Any]:
     numbers = np.random.default_rng(1)
     shapes = ARCHITECTURE.shapes()
-    return {
-        name: numbers.normal(size=shape).astype(np.float32)
-        for name, shape in zip(NAMES, shapes, strict=True)
-    }
+    return {name: numbers.normal(size=shape).astype(np.float32) for name, shape in zip(NAMES, shapes, strict=True)}
 
 
 def a_file(path: Path, arrays: Mapping[str, Any], **members: bytes) -> Path:

@@ -1,0 +1,116 @@
+"""`ulstm models`: what it prints, what it changes, how it ends."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from services.cli.models import app as models
+from services.cli.models import train_command
+from shared.adapters.bundles import version_of
+from shared.adapters.kafka.topics import Topics, ensure_topics
+from shared.adapters.registry import Registry
+from tests.builders import START_MS, a_card, bundle_bytes
+
+GROUPS = 2
+NOWHERE = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+
+
+class Deployment:
+    def __init__(self, bootstrap: str, prefix: str) -> None:
+        topics = Topics("5m", GROUPS, prefix)
+        ensure_topics(bootstrap, topics)
+        self.registry = Registry(bootstrap, topics)
+        self.environ = {
+            "KAFKA_BOOTSTRAP_SERVERS": bootstrap,
+            "TOPIC_PREFIX": prefix,
+            "SYMBOL_GROUPS": str(GROUPS),
+        }
+
+    def release(self, seed: int) -> str:
+        version = version_of(a_card(), bundle_bytes(seed))
+        self.registry.release(bundle_bytes(seed), version, START_MS, promote=True)
+        return version
+
+    def models(self, *arguments: str) -> Result:
+        return invoked(models, self.environ, *arguments)
+
+
+def invoked(app: typer.Typer, environ: Mapping[str, str], *arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments, obj=environ)
+
+
+@pytest.fixture
+def deployment(kafka_bootstrap: str, topic_prefix: str) -> Deployment:
+    return Deployment(kafka_bootstrap, topic_prefix)
+
+
+@pytest.mark.integration
+def test_versions_are_listed_and_the_current_one_is_marked(deployment: Deployment) -> None:
+    first, second = deployment.release(1), deployment.release(2)
+
+    listed = json.loads(deployment.models("list", "--json").stdout)
+
+    assert [(row["version"], row["current"]) for row in listed] == [(first, False), (second, True)]
+    assert deployment.models("list").exit_code == 0
+
+
+@pytest.mark.integration
+def test_a_version_is_shown_with_its_card(deployment: Deployment) -> None:
+    version = deployment.release(1)
+
+    shown = json.loads(deployment.models("show", version, "--json").stdout)
+
+    assert shown["version"] == version
+    assert shown["architecture"] == {"widths": [8], "window_length": 16, "features": 6}
+    assert "window_length 16" in deployment.models("show", version).stdout
+
+
+@pytest.mark.integration
+def test_promote_and_rollback_change_the_current_version(deployment: Deployment) -> None:
+    first, second = deployment.release(1), deployment.release(2)
+
+    assert deployment.models("rollback").stdout.strip() == f"promoted {first}"
+    assert deployment.models("promote", second).stdout.strip() == f"promoted {second}"
+
+    current = deployment.registry.current()
+    assert current is not None
+    assert current.promotion.model_version == second
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("arguments", [["show", "v9"], ["promote", "v9"], ["rollback"]])
+def test_what_is_not_there_ends_with_one(arguments: list[str], deployment: Deployment) -> None:
+    result = deployment.models(*arguments)
+
+    assert result.exit_code == 1
+    assert result.stderr
+    assert isinstance(result.exception, SystemExit)
+
+
+@pytest.mark.integration
+def test_a_file_that_is_no_model_is_refused_by_the_trainer(deployment: Deployment, tmp_path: Path) -> None:
+    version = deployment.release(1)
+    (tmp_path / "m.keras").write_bytes(b"no zip")
+
+    result = deployment.models("import", str(tmp_path / "m.keras"), "--like", version)
+
+    assert result.exit_code == 1
+    assert deployment.registry.versions() == [version]
+
+
+def test_wrong_use_ends_with_two() -> None:
+    assert invoked(models, NOWHERE, "show").exit_code == 2
+    assert invoked(models, NOWHERE, "import", "missing.keras", "--like", "v1").exit_code == 2
+    assert invoked(models, {"INTERVAL": "7m"}, "list").exit_code == 2
+
+
+def test_train_hands_its_flags_to_the_trainer_and_its_exit_code_back() -> None:
+    train = typer.Typer()
+    train.command()(train_command)
+
+    assert invoked(train, NOWHERE, "--promote", "maybe").exit_code == 2
+    assert invoked(train, NOWHERE, "--from", "yesterday").exit_code == 2

@@ -1,0 +1,163 @@
+"""From an archived topic to a promoted model version, as a process on a real Kafka."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from shared.adapters.archive import Archive, Span
+from shared.adapters.kafka.topics import Topics, ensure_topics
+from shared.adapters.kafka.writer import Outgoing, TransactionalWriter
+from shared.adapters.registry import Registry
+from shared.core.candle import symbol_group
+from shared.core.card import Architecture
+from shared.core.features import CLOSE, OPEN_TIME
+from tests.builders import START_MS, STEP_MS, a_walk, candle_bytes
+from tests.waiting import eventually
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+SYMBOLS = ("AAAUSDT", "BBBUSDT", "CCCUSDT")
+GROUPS = 2
+CANDLES = 400
+
+
+@dataclass
+class Deployment:
+    bootstrap: str
+    topics: Topics
+
+    @property
+    def registry(self) -> Registry:
+        return Registry(self.bootstrap, self.topics)
+
+    def trainer(self, *arguments: str, stderr: int | IO[str] = subprocess.PIPE) -> "subprocess.Popen[str]":
+        small = {
+            "KAFKA_BOOTSTRAP_SERVERS": self.bootstrap,
+            "TOPIC_PREFIX": self.topics.prefix,
+            "SYMBOL_GROUPS": str(GROUPS),
+            "WINDOW_LENGTH": "16",
+            "WIDTHS": "8",
+            "MIN_CANDLES": "100",
+            "ONLINE_RATE": "0.001",
+        }
+        return subprocess.Popen(
+            [sys.executable, "-m", "services.trainer", *arguments],
+            env={**os.environ, **small},
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
+
+    def finished(self, *arguments: str) -> tuple[int, str, str]:
+        process = self.trainer(*arguments)
+        out, err = process.communicate(timeout=100)
+        return process.returncode, out, err
+
+    def candle(self, symbol: str, at: int, close: float) -> Outgoing:
+        group = symbol_group(symbol, GROUPS)
+        value = candle_bytes(at, symbol, f"{close:.6f}")
+        return Outgoing(self.topics.klines, group, symbol.encode(), value, START_MS + at * STEP_MS)
+
+    def write(self, records: list[Outgoing]) -> None:
+        writer = TransactionalWriter(self.bootstrap, f"{self.topics.prefix}test")
+        writer.write(records)
+        writer.close()
+
+    def fill(self) -> None:
+        walks = {symbol: a_walk(CANDLES, seed) for seed, symbol in enumerate(SYMBOLS)}
+        records = [self.candle(s, at, walk[at]) for at in range(CANDLES) for s, walk in walks.items()]
+        self.write(records)
+        eventually(lambda: sum(Archive(self.bootstrap, self.topics).ends().values()) >= len(records))
+
+
+@pytest.fixture
+def deployment(kafka_bootstrap: str, topic_prefix: str) -> Deployment:
+    topics = Topics("5m", GROUPS, topic_prefix)
+    ensure_topics(kafka_bootstrap, topics)
+    return Deployment(kafka_bootstrap, topics)
+
+
+def test_a_fit_publishes_and_promotes_a_version_that_exports_and_imports(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    deployment.fill()
+
+    code, out, err = deployment.finished("fit", "--epochs", "1", "--windows", "200", "--seed", "3")
+
+    assert code == 0, err
+    version = out.splitlines()[-1]
+    assert "candidate" in out
+    placed = deployment.registry.current()
+    assert placed is not None
+    assert placed.promotion.model_version == version
+    card = deployment.registry.load(version).card
+    assert card.architecture == Architecture((8,), 16, 6)
+    assert set(card.scalers) == set(SYMBOLS)
+    assert card.trained_through_ms == START_MS + (CANDLES - int(CANDLES * 0.15) - 1) * STEP_MS
+    assert set(card.scores) == {"candidate", "candidate, frozen"}
+    assert card.scores["candidate"]["pooled"]["n"] == 3 * (int(CANDLES * 0.15) - 1)
+
+    code, _, err = deployment.finished("export", version, str(tmp_path / "m.keras"))
+    assert code == 0, err
+    code, out, err = deployment.finished("import", str(tmp_path / "m.keras"), "--like", version)
+
+    assert code == 0, err
+    imported = deployment.registry.load(out.strip())
+    assert imported.card.parent == version
+    assert imported.weights.tobytes() == deployment.registry.load(version).weights.tobytes()
+    assert deployment.registry.current() == placed
+
+
+def test_without_enough_candles_nothing_is_released_and_the_reason_is_said(deployment: Deployment) -> None:
+    code, _, err = deployment.finished("fit")
+
+    assert code == 1
+    assert "has no candles yet" in err
+    assert deployment.registry.versions() == []
+
+
+def test_a_wrong_setting_is_refused_by_its_name(deployment: Deployment) -> None:
+    code, _, err = deployment.finished("fit", "--promote", "maybe")
+
+    assert code == 2
+    assert "PROMOTE is 'maybe'" in err
+
+
+def test_the_service_waits_for_candles_and_stops_when_told_to(deployment: Deployment, tmp_path: Path) -> None:
+    deployment.write([deployment.candle("AAAUSDT", 0, 100.0)])
+    log = tmp_path / "log"
+    with log.open("w") as stderr:
+        process = deployment.trainer(stderr=stderr)
+    eventually(lambda: "looking again" in log.read_text())
+
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=20)
+
+    assert process.returncode == 0
+    assert out == ""
+
+
+def test_the_archive_keeps_the_first_of_two_and_the_last_amendment(deployment: Deployment) -> None:
+    symbol, group = "AAAUSDT", symbol_group("AAAUSDT", GROUPS)
+    amendment = candle_bytes(1, symbol, "7.0", type="amendment")
+    junk = [Outgoing(deployment.topics.klines, group, None, value, START_MS) for value in (b"junk", b"", amendment)]
+    closes = [(0, 1.0), (1, 2.0), (1, 3.0), (0, 4.0), (3, 5.0)]
+    deployment.write([deployment.candle(symbol, at, close) for at, close in closes] + junk)
+    archive = Archive(deployment.bootstrap, deployment.topics)
+    eventually(lambda: archive.ends()[group] >= len(closes) + len(junk))
+
+    everything = archive.read(Span())
+    newest = archive.read(Span(), keep=2)
+    between = archive.read(Span(START_MS + STEP_MS, START_MS + STEP_MS), symbols=[symbol, "BBBUSDT"])
+
+    assert everything.sequences[symbol][:, CLOSE].tolist() == [1.0, 7.0, 5.0]
+    assert everything.refused == 4
+    assert newest.sequences[symbol][:, CLOSE].tolist() == [7.0, 5.0]
+    assert between.sequences[symbol][:, OPEN_TIME].tolist() == [START_MS + STEP_MS]
+    assert archive.newest_ms() == START_MS + 3 * STEP_MS

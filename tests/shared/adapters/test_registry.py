@@ -1,0 +1,228 @@
+"""The registry on a real Kafka: bundles and promotions go in together."""
+
+from functools import partial
+
+import pytest
+
+from shared.adapters.bundles import version_of
+from shared.adapters.kafka.reader import Reader, Received
+from shared.adapters.kafka.topics import Topics, ensure_topics
+from shared.adapters.kafka.writer import Outgoing, TransactionalWriter
+from shared.adapters.messages import KlineCodec, encode_prediction
+from shared.adapters.registry import Registry
+from shared.core.candle import Promotion
+from shared.core.card import digest
+from shared.core.errors import BadInput, Incompatible, UlstmError, Unknown
+from shared.core.prediction import Prediction
+from shared.core.scores import Scores
+from tests.builders import START_MS, STEP_MS, a_card, bundle_bytes, candle_bytes
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.integration
+
+GROUPS = 3
+
+
+class Log:
+    """A deployment's topics, and what lies on them."""
+
+    def __init__(self, bootstrap: str, prefix: str) -> None:
+        self.bootstrap, self.topics = bootstrap, Topics("5m", GROUPS, prefix)
+        ensure_topics(bootstrap, self.topics)
+        self.registry = Registry(bootstrap, self.topics)
+
+    def records(self, topic: str, partition: int = 0) -> list[Received]:
+        with Reader(self.bootstrap, topic) as reader:
+            return [record for block in reader.read(partition, 0) for record in block]
+
+    def ends_at(self, topic: str, partition: int, offset: int) -> bool:
+        with Reader(self.bootstrap, topic) as reader:
+            return reader.ends(partition)[1] == offset
+
+    def promotions(self, group: int, count: int) -> list[str]:
+        """Wait for so many promotions: a commit shows in one partition a moment later than in another."""
+        eventually(lambda: len(self._promotions(group)) >= count)
+        return self._promotions(group)
+
+    def _promotions(self, group: int) -> list[str]:
+        codec = KlineCodec("5m", STEP_MS, GROUPS)
+        decoded = [codec.decode(record.value, group) for record in self.records(self.topics.klines, group)]
+        return [record.model_version for record in decoded if isinstance(record, Promotion)]
+
+    def write(self, records: list[Outgoing]) -> None:
+        writer = TransactionalWriter(self.bootstrap, f"{self.topics.prefix}test")
+        writer.write(records)
+        writer.close()
+
+    def release(self, seed: int, *, promote: bool = True) -> str:
+        encoded = bundle_bytes(seed)
+        version = version_of(a_card(), encoded)
+        self.registry.release(encoded, version, START_MS, promote=promote)
+        return version
+
+    def candles(self, group: int, count: int) -> list[Outgoing]:
+        topic = self.topics.klines
+        return [Outgoing(topic, group, b"BTCUSDT", candle_bytes(at), START_MS) for at in range(count)]
+
+
+@pytest.fixture
+def kafka_log(kafka_bootstrap: str, topic_prefix: str) -> Log:
+    return Log(kafka_bootstrap, topic_prefix)
+
+
+def test_a_release_is_a_bundle_and_a_promotion_in_every_symbol_group(kafka_log: Log) -> None:
+    version = kafka_log.release(1)
+
+    bundles = kafka_log.records(kafka_log.topics.models)
+    assert [(record.key, record.value) for record in bundles] == [(version.encode(), bundle_bytes(1))]
+    assert [kafka_log.promotions(group, 1) for group in range(GROUPS)] == [[version]] * GROUPS
+    assert kafka_log.registry.load(version).sha256 == digest(bundle_bytes(1))
+
+
+def test_a_release_is_one_transaction(kafka_log: Log) -> None:
+    kafka_log.release(1)
+    kafka_log.release(2)
+
+    # Each partition grew by one record and one marker of the transaction's end a release: no more transactions.
+    places = [(kafka_log.topics.models, 0), *((kafka_log.topics.klines, group) for group in range(GROUPS))]
+    for topic, partition in places:
+        eventually(partial(kafka_log.ends_at, topic, partition, 4))
+        assert [record.offset for record in kafka_log.records(topic, partition)] == [0, 2]
+
+
+def test_a_version_in_the_log_is_not_written_again(kafka_log: Log) -> None:
+    version = kafka_log.release(1, promote=False)
+    kafka_log.release(1)
+
+    assert kafka_log.registry.versions() == [version]
+    assert len(kafka_log.records(kafka_log.topics.models)) == 1
+    assert kafka_log.promotions(0, 1) == [version]
+
+
+def test_a_version_with_other_bytes_is_refused(kafka_log: Log) -> None:
+    version = kafka_log.release(1)
+
+    with pytest.raises(Incompatible, match="other bytes"):
+        kafka_log.registry.release(bundle_bytes(2), version, START_MS, promote=True)
+
+    assert kafka_log.promotions(0, 1) == [version]
+
+
+def test_bytes_that_are_no_bundle_are_not_released(kafka_log: Log) -> None:
+    with pytest.raises(BadInput):
+        kafka_log.registry.release(b"no bundle", "v1", START_MS, promote=True)
+
+    assert kafka_log.registry.versions() == []
+    assert kafka_log.promotions(0, 0) == []
+
+
+def test_an_unknown_version_is_neither_loaded_nor_promoted(kafka_log: Log) -> None:
+    with pytest.raises(Unknown, match="v9"):
+        kafka_log.registry.load("v9")
+    with pytest.raises(Unknown, match="v9"):
+        kafka_log.registry.promote("v9")
+
+    assert kafka_log.promotions(0, 0) == []
+
+
+def test_a_registry_sees_what_another_published_later(kafka_log: Log) -> None:
+    first = kafka_log.release(1)
+    assert kafka_log.registry.versions() == [first]
+
+    other = Registry(kafka_log.bootstrap, kafka_log.topics)
+    second = version_of(a_card(), bundle_bytes(2))
+    other.release(bundle_bytes(2), second, START_MS, promote=False)
+
+    assert kafka_log.registry.versions() == [first, second]
+    assert [bundle.version for bundle in kafka_log.registry.bundles()] == [first, second]
+    assert kafka_log.registry.load(second).sha256 == digest(bundle_bytes(2))
+
+
+def test_what_is_no_bundle_on_the_topic_is_left_out_of_the_list(kafka_log: Log) -> None:
+    kafka_log.write([Outgoing(kafka_log.topics.models, 0, b"junk", b"no bundle", START_MS)])
+    eventually(kafka_log.registry.versions)
+    version = kafka_log.release(1)
+
+    assert kafka_log.registry.versions() == ["junk", version]
+    assert [bundle.version for bundle in kafka_log.registry.bundles()] == [version]
+
+
+def test_nothing_is_current_before_the_first_promotion(kafka_log: Log) -> None:
+    kafka_log.release(1, promote=False)
+
+    assert kafka_log.registry.current() is None
+    with pytest.raises(Unknown, match="no other version"):
+        kafka_log.registry.rollback()
+
+
+def test_a_rollback_promotes_the_version_before(kafka_log: Log) -> None:
+    first, second = kafka_log.release(1), kafka_log.release(2)
+    kafka_log.registry.promote(second)
+
+    assert kafka_log.registry.rollback() == first
+
+    assert kafka_log.promotions(2, 4) == [first, second, second, first]
+    assert len(kafka_log.records(kafka_log.topics.models)) == 2
+
+
+@pytest.mark.parametrize("candles", [0, 3, 499, 3_000])
+def test_the_current_version_is_found_behind_many_candles(candles: int, kafka_log: Log) -> None:
+    kafka_log.release(1)
+    version = kafka_log.release(2)
+    if candles:
+        kafka_log.write(kafka_log.candles(1, candles))
+    eventually(partial(kafka_log.ends_at, kafka_log.topics.klines, 1, 4 + candles + (candles > 0)))
+
+    placed = kafka_log.registry.current(1)
+
+    assert placed is not None
+    assert (placed.group, placed.offset, placed.promotion.model_version) == (1, 2, version)
+    assert [p.offset for p in kafka_log.registry.history(1)] == [2, 0]
+
+
+@pytest.mark.parametrize("promoted_later", [False, True])
+def test_a_prediction_tells_where_the_current_promotion_lies(promoted_later: bool, kafka_log: Log) -> None:
+    version = kafka_log.release(1)
+    kafka_log.write(kafka_log.candles(1, 10))
+    prediction = encode_prediction(a_prediction(version, source_offset=11, promotion_offset=0))
+    kafka_log.write([Outgoing(kafka_log.topics.predictions, 1, b"BTCUSDT", prediction, START_MS)])
+    eventually(partial(kafka_log.ends_at, kafka_log.topics.predictions, 1, 2))
+    current = kafka_log.release(2) if promoted_later else version
+    eventually(partial(kafka_log.ends_at, kafka_log.topics.klines, 1, 15 if promoted_later else 13))
+
+    placed = kafka_log.registry.current(1)
+
+    assert placed is not None
+    assert placed.promotion.model_version == current
+
+
+def test_what_cannot_be_written_whole_leaves_no_trace(kafka_log: Log) -> None:
+    version = kafka_log.release(1)
+    bundle = Outgoing(kafka_log.topics.models, 0, b"v2", bundle_bytes(2), START_MS)
+    nowhere = Outgoing(kafka_log.topics.klines, 99, b"promotion", b"{}", START_MS)
+
+    with pytest.raises(UlstmError):
+        kafka_log.write([bundle, nowhere])
+
+    assert kafka_log.registry.versions() == [version]
+
+
+def a_prediction(version: str, source_offset: int, promotion_offset: int) -> Prediction:
+    return Prediction(
+        symbol="BTCUSDT",
+        interval="5m",
+        open_time_ms=START_MS,
+        close=1.0,
+        predicted_change=0.0,
+        predicted_close=1.0,
+        model_version=version,
+        steps=0,
+        loss=None,
+        was_reset=False,
+        previous=None,
+        scores=Scores(),
+        source_offset=source_offset,
+        promotion_offset=promotion_offset,
+        state_digest="0" * 64,
+        numeric_profile="1-test",
+    )
