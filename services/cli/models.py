@@ -49,6 +49,8 @@ def show(context: typer.Context, version: Version, as_json: AsJson = False) -> N
         typer.echo(json.dumps(card, indent=2))
         return
     table = Table(show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for name, value in _readable(card):
         table.add_row(name, value)
     Console().print(table)
@@ -154,12 +156,13 @@ def _summary(bundle: Bundle, current: str | None) -> dict[str, Any]:
 
 
 def _print_versions(rows: list[dict[str, Any]]) -> None:
-    table = Table("version", "", "trained through", "symbols", "skill against zero change", "made while in use")
+    table = Table()
+    for name in ("version", "", "symbols", "skill", "made while in use"):
+        table.add_column(name, no_wrap=name != "skill")  # versions are there to be copied
     for row in rows:
         table.add_row(
             row["version"],
             "current" if row["current"] else "",
-            _moment(row["trained_through_ms"]),
             str(row["symbols"]),
             _skill(row["relative_error"]),
             row["parent"] or "",
