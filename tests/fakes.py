@@ -1,7 +1,8 @@
 """Hand-written fakes, held to the real thing by the tests they share."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
+from shared.adapters.kafka.reader import Received
 from shared.adapters.states import Saved
 from shared.core.fold import GroupState
 from shared.core.state import SymbolState, decode_state, encode_state
@@ -32,3 +33,24 @@ class FakeStates:
                     return None
                 symbols[name] = decode_state(data)
         return Saved(head.next_offset, head.promotion_offset, head.model_version, symbols, head.known_from)
+
+
+class FakeHistory:
+    """A topic as a list: what Reader promises, without a broker."""
+
+    def __init__(self, records: Sequence[Received], end: int | None = None) -> None:
+        self.records = list(records)
+        self.end = len(self.records) if end is None else end
+        self.first_read: int | None = None  # the lowest offset that was asked for
+
+    def ends(self, partition: int) -> tuple[int, int]:
+        return 0, self.end
+
+    def offset_at(self, partition: int, time_ms: int) -> int:
+        return next((r.offset for r in self.records if r.timestamp_ms >= time_ms), self.end)
+
+    def read(self, partition: int, start: int, end: int | None = None) -> Iterator[list[Received]]:
+        self.first_read = start if self.first_read is None else min(start, self.first_read)
+        wanted = [r for r in self.records if start <= r.offset < (self.end if end is None else end)]
+        for at in range(0, len(wanted), 50):
+            yield wanted[at : at + 50]

@@ -160,10 +160,11 @@ class Replay:
         Raises:
             Incompatible: the log does not lead to what was published.
         """
-        start = base or self._empty(self._start())
-        group, doubts = yield from self._fold(start, at)
-        if doubts and (start.next_offset or start.known_from):
-            group, doubts = yield from self._fold(GroupState(), at)
+        start = base or GroupState(next_offset=self._start())
+        known_from = start.known_from if base else start.next_offset
+        group, doubts = yield from self._fold(start, known_from, at)
+        if doubts and (start.next_offset or known_from):
+            group, doubts = yield from self._fold(GroupState(), 0, at)
         if doubts:
             message = (
                 f"symbol group {self._group}: replaying its klines does not give what was published for"
@@ -173,7 +174,7 @@ class Replay:
             raise Incompatible(message)
         return group
 
-    def _fold(self, base: GroupState, at: int) -> Generator[None, None, tuple[GroupState, set[str]]]:
+    def _fold(self, base: GroupState, known_from: int, at: int) -> Generator[None, None, tuple[GroupState, set[str]]]:
         """Fold up to `at`; return the group, and the symbols whose state is in doubt."""
         folded = Folded(base)
         proved: set[str] = set(base.symbols)
@@ -188,15 +189,11 @@ class Replay:
             folded.predictions.clear()
             folded.dead_letters.clear()
             yield
-        group = replace(folded.group, next_offset=at)
-        if base.known_from:
+        group = replace(folded.group, next_offset=at, known_from=known_from)
+        if known_from:
             full = {s for s, state in group.symbols.items() if len(state.sequence) >= SEQUENCE_LENGTH}
             doubts |= set(group.symbols) - full - proved
         return group, doubts
-
-    @staticmethod
-    def _empty(start: int) -> GroupState:
-        return GroupState(next_offset=start, known_from=start)
 
     def _contradicted(self, predictions: Sequence[Prediction], proved: set[str]) -> set[str]:
         """Compare with what was published; add the symbols that agree to `proved`."""
