@@ -67,9 +67,7 @@ def replay_command(
         raise Incompatible(message)
 
 
-def replay(
-    settings: Settings, span: tuple[int, int], out: Path | None, console: Console
-) -> list[dict[str, Any]]:
+def replay(settings: Settings, span: tuple[int, int], out: Path | None, console: Console) -> list[dict[str, Any]]:
     """Return a row per symbol group: predictions, their digest, and that of what was published."""
     where, topics = settings.kafka_bootstrap_servers, settings.topics
     deployment = Deployment(settings.interval, interval_ms(settings.interval), self_test())

@@ -70,9 +70,7 @@ def _written(bootstrap: str, topic: str, partitions: Iterable[int]) -> dict[int,
     asked = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in partitions}
     if not asked:
         return {}
-    futures = admin.list_offsets(
-        asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=ANSWER_S
-    )
+    futures = admin.list_offsets(asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=ANSWER_S)
     try:
         return {place.partition: int(future.result().offset) for place, future in futures.items()}
     except KafkaException as error:
