@@ -1,0 +1,204 @@
+"""Take what came, decide, publish in one transaction, then ask for what is missing."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, Protocol
+
+from services.producer.agenda import Agenda
+from services.producer.contiguity import Entry, Kline, Move, Place, Unreadable, rest_said, stream_said
+from services.producer.exchange_time import ExchangeTime
+from services.producer.inbox import Answer, Broken, Connected, Event, Inbox, NoAnswer
+from services.producer.measures import Measures
+from services.producer.records import outgoing
+from shared.adapters.kafka.failures import Aborted, OutcomeUnknown
+from shared.adapters.kafka.topics import Topics
+from shared.adapters.kafka.writer import Outgoing
+from shared.core.candle import interval_ms
+from shared.core.errors import Unavailable
+
+log = logging.getLogger("ulstm")
+
+TURN_S: Final = 0.2
+RECORDS_AT_MOST: Final = 2_000  # of one transaction, which holds back every reader while it is open
+TIME_AGE_S: Final = 2.0
+
+
+class Writer(Protocol):
+    """Writes in transactions."""
+
+    def write(self, records: Sequence[Outgoing]) -> None:
+        """Write records: all or nothing."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+class Asking(Protocol):
+    """Asks REST; answers come by the inbox."""
+
+    def ask(self, place: Place) -> None:
+        """Ask for klines from a place on."""
+
+    def ask_time(self) -> None:
+        """Ask for exchange time."""
+
+
+class Loop:
+    """Where each symbol stands in the log. Memory follows the log: after a doubtful commit it is read again."""
+
+    def __init__(  # noqa: PLR0913 - the parts list
+        self,
+        topics: Topics,
+        standing: Callable[[], Mapping[str, Place]],
+        writer: Callable[[], Writer],
+        inbox: Inbox,
+        agenda: Agenda,
+        asking: Asking,
+        exchange_time: ExchangeTime,
+        measures: Measures,
+        stop: threading.Event,
+    ) -> None:
+        """Take the transactional id, then read where each symbol stands: in this order no other writer can add.
+
+        Args:
+            topics: of this deployment.
+            standing: reads the log for the place of each followed symbol.
+            writer: takes the transactional id.
+            inbox: what the threads bring.
+            agenda: what is to be asked.
+            asking: who asks.
+            exchange_time: as last heard.
+            measures: what is told about all this.
+            stop: set when the process is to end.
+        """
+        self._topics, self._standing, self._new_writer = topics, standing, writer
+        self._inbox, self._agenda, self._asking, self._time = inbox, agenda, asking, exchange_time
+        self._measures, self._stop = measures, stop
+        self._step_ms = interval_ms(topics.interval)
+        self._time_asked_s = 0.0
+        self._writer = writer()
+        self._places = dict(standing())
+
+    def turn(self) -> None:
+        """Do one round; wait a little if there is nothing to do.
+
+        Raises:
+            Fenced: another process writes candles now.
+            Unavailable: Kafka does not answer; `recover` before the next turn.
+        """
+        events = self._inbox.take(TURN_S)
+        entries = [entry for event in events for entry in self._said(event)]
+        for at in range(0, len(entries), RECORDS_AT_MOST):
+            if not self._published(entries[at : at + RECORDS_AT_MOST]):
+                break
+        self._ask()
+        self._measures.standing(self._agenda.behind(), self._places, self._time.ms)
+
+    def recover(self) -> None:
+        """Begin again after Kafka did not answer: a new writer, then the places as the log has them.
+
+        Raises:
+            Unavailable: it still does not.
+        """
+        self._writer = self._new_writer()
+        self._reread()
+
+    def close(self) -> None:
+        """Close the connection to Kafka; nothing is open between turns."""
+        self._writer.close()
+
+    def _said(self, event: Event) -> Iterator[Entry]:
+        """Take an event in; yield what to write for it."""
+        if isinstance(event, Kline):
+            yield from self._stream_kline(event)
+        elif isinstance(event, Unreadable):  # REST will be asked for it when it is overdue
+            yield event
+        elif isinstance(event, Answer):
+            yield from self._answer(event)
+        elif isinstance(event, NoAnswer):
+            log.warning("%s", event.why)
+            self._measures.unanswered.inc()
+            self._agenda.failed(event.symbol, time.monotonic())
+        elif isinstance(event, Connected):
+            log.info("the stream is connected")
+            self._agenda.catch_up(self._places, self._time.ms)
+        elif isinstance(event, Broken):
+            raise event.error
+
+    def _stream_kline(self, kline: Kline) -> tuple[Entry, ...]:
+        place = self._places.get(kline.symbol)
+        if place is None:
+            log.warning("the stream gives klines of %s, which was not asked for", kline.symbol)
+            return ()
+        move = stream_said(place, kline, self._step_ms)
+        if move.place.early:
+            self._agenda.hurry(kline.symbol)
+        return self._moved(move)
+
+    def _answer(self, answer: Answer) -> tuple[Entry, ...]:
+        before = self._places[answer.symbol]
+        move = rest_said(before, answer.asked_from_ms, answer.rows, self._step_ms)
+        after = move.place
+        again = answer.full or after.unreadable_asks > before.unreadable_asks or bool(after.early)
+        moved = after.next_ms > before.next_ms
+        self._agenda.answered(answer.symbol, time.monotonic(), moved=moved, full=again)
+        return self._moved(move)
+
+    def _moved(self, move: Move) -> tuple[Entry, ...]:
+        self._places[move.place.symbol] = move.place
+        self._measures.stale.inc(move.stale)
+        return move.entries
+
+    def _published(self, entries: Sequence[Entry]) -> bool:
+        now_ms = time.time_ns() // 1_000_000
+        try:
+            self._writer.write([outgoing(entry, self._topics, now_ms) for entry in entries])
+        except (Aborted, OutcomeUnknown) as error:
+            log.warning("%s; reading where each symbol stands", error)
+            self._measures.aborts.inc()
+            self._reread()
+            return False
+        self._measures.published(entries, time.time_ns() // 1_000_000)
+        return True
+
+    def _reread(self) -> None:
+        self._places = dict(self._standing())
+        self._agenda.catch_up(self._places, self._time.ms)
+
+    def _ask(self) -> None:
+        now_s = time.monotonic()
+        for place in self._agenda.due(self._places, self._time.ms, now_s):
+            self._asking.ask(place)
+        if self._time.age_s() > TIME_AGE_S and now_s - self._time_asked_s > TIME_AGE_S:
+            self._time_asked_s = now_s
+            self._asking.ask_time()
+
+
+def gone_on(
+    loop: Loop,
+    stop: threading.Event,
+    patiently: Callable[[Callable[[], bool]], bool | None],
+    after_turn: Callable[[], None],
+) -> None:
+    """Take turns until stop is set.
+
+    Args:
+        loop: what to do.
+        stop: when to end.
+        patiently: tries an action again while its server is missing.
+        after_turn: what is done after each.
+    """
+
+    def recovered() -> bool:
+        loop.recover()
+        return True
+
+    while not stop.is_set():
+        try:
+            loop.turn()
+        except Unavailable as error:
+            log.warning("%s; beginning again from the log", error)
+            patiently(recovered)
+        after_turn()

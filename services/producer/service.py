@@ -1,0 +1,152 @@
+"""What the producer does, in order."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Final
+
+from services.producer.agenda import Agenda
+from services.producer.asking import Askers
+from services.producer.binance import STREAMS_AT_MOST, Budget, Rest, Stream
+from services.producer.contiguity import Place
+from services.producer.exchange_time import ExchangeTime
+from services.producer.inbox import Inbox
+from services.producer.loop import Loop, gone_on
+from services.producer.measures import Measures
+from services.producer.settings import ProducerSettings
+from services.producer.supervisor import Supervisor
+from shared.adapters.kafka.failures import Fenced
+from shared.adapters.kafka.topics import ensure_topics
+from shared.adapters.kafka.writer import TransactionalWriter
+from shared.adapters.process import when_available
+from shared.adapters.standing import read_standing, writer_id
+from shared.adapters.telemetry import Telemetry
+from shared.core.candle import interval_ms
+from shared.core.errors import BadSetting, Incompatible
+
+log = logging.getLogger("ulstm")
+
+FRAME_SILENCE_S: Final = 60.0  # the exchange pings every 20 s
+TRADING: Final = "TRADING"
+STOP_S: Final = 5.0
+
+
+def run(settings: ProducerSettings, stop: threading.Event) -> None:
+    """Publish candles until stop is set.
+
+    Raises:
+        BadSetting: a setting is wrong.
+        Incompatible: another producer has taken over, the log does not fit, or the exchange does not serve us.
+    """
+    telemetry = Telemetry("producer")
+    stop_serving = telemetry.serve(settings.metrics_host, settings.metrics_port)
+    try:
+        _produce(settings, telemetry, stop)
+    except Fenced as error:
+        raise Incompatible(str(error)) from error
+    finally:
+        stop_serving()
+
+
+def _produce(settings: ProducerSettings, telemetry: Telemetry, stop: threading.Event) -> None:
+    where, topics, step_ms = settings.kafka_bootstrap_servers, settings.topics, interval_ms(settings.interval)
+    budget, exchange_time, inbox = Budget(stop), ExchangeTime(), Inbox()
+    rest = Rest(settings.exchange_rest_url, budget)
+    when_available(stop, lambda: ensure_topics(where, topics))
+    statuses = when_available(stop, rest.statuses)
+    begin_ms = when_available(stop, lambda: _begin_ms(rest, settings.backfill_candles, step_ms))
+    if statuses is None or begin_ms is None:
+        return
+    symbols = followed(settings.named_symbols, statuses, lambda names: _known(settings, names))
+    log.info("following %d symbols, such as %s", len(symbols), symbols[0])
+    measures = Measures(telemetry, step_ms)
+    loop = when_available(
+        stop,
+        lambda: Loop(
+            topics,
+            lambda: places(symbols, read_standing(where, topics, settings.codec, symbols), begin_ms),
+            lambda: TransactionalWriter(where, writer_id(topics)),
+            inbox,
+            Agenda(symbols, step_ms, settings.close_grace_s),
+            Askers(
+                settings.rest_threads,
+                lambda: Rest(settings.exchange_rest_url, budget),
+                exchange_time,
+                settings.interval,
+                inbox,
+            ),
+            exchange_time,
+            measures,
+            stop,
+        ),
+    )
+    if loop is None:
+        return
+    quiet_s = max(FRAME_SILENCE_S, settings.stream_silence_s)
+    supervisor = Supervisor(
+        lambda heard, broke: Stream(settings.exchange_stream_url, heard, broke, quiet_s),
+        symbols,
+        settings.interval,
+        settings.stream_silence_s,
+        inbox,
+        exchange_time,
+        stop,
+    )
+    supervisor.start()
+    patiently: Callable[[Callable[[], bool]], bool | None] = partial(when_available, stop)
+    try:
+        gone_on(loop, stop, patiently, lambda: _tell(measures, supervisor, budget))
+    finally:
+        stop.set()
+        supervisor.join(STOP_S)
+        loop.close()
+    log.info("stopped")
+
+
+def followed(
+    named: Sequence[str] | None, statuses: Mapping[str, str], known: Callable[[Sequence[str]], Iterable[str]]
+) -> list[str]:
+    """Return the symbols to follow.
+
+    Args:
+        named: in the settings; None means all that are traded.
+        statuses: of the symbols the exchange lists.
+        known: tells which of some symbols the log has: those may have left the exchange.
+
+    Raises:
+        BadSetting: the exchange and the log know nothing of a symbol, or there are too many.
+    """
+    symbols = sorted(s for s, status in statuses.items() if status == TRADING) if named is None else list(named)
+    strange = [symbol for symbol in symbols if symbol not in statuses]
+    in_log = set(known(strange)) if strange else set()
+    unknown = [symbol for symbol in strange if symbol not in in_log]
+    if unknown:
+        message = f"SYMBOLS names {', '.join(unknown[:5])}, which the exchange does not list: correct it"
+        raise BadSetting(message)
+    if strange:
+        log.warning("the exchange no longer lists %s", ", ".join(strange))
+    kept = [symbol for symbol in symbols if symbol in statuses]
+    if not 1 <= len(kept) <= STREAMS_AT_MOST:
+        message = f"SYMBOLS gives {len(kept)} symbols; one producer follows 1 to {STREAMS_AT_MOST}: name them"
+        raise BadSetting(message)
+    return kept
+
+
+def places(symbols: Sequence[str], standing: Mapping[str, int], begin_ms: int) -> dict[str, Place]:
+    """Return where each symbol stands; one that the log has nothing of begins at `begin_ms`."""
+    return {s: Place(s, standing.get(s, begin_ms), is_new=s not in standing) for s in symbols}
+
+
+def _known(settings: ProducerSettings, symbols: Sequence[str]) -> Iterable[str]:
+    return read_standing(settings.kafka_bootstrap_servers, settings.topics, settings.codec, symbols)
+
+
+def _begin_ms(rest: Rest, candles: int, step_ms: int) -> int:
+    """Return the open time of the candle so many before the one that is open now."""
+    now_ms = rest.time_ms()
+    return max(0, now_ms - now_ms % step_ms - candles * step_ms)
+
+
+def _tell(measures: Measures, supervisor: Supervisor, budget: Budget) -> None:
+    measures.exchange(connected=supervisor.connected, reconnects=supervisor.reconnects, weight=budget.used)
