@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -26,7 +26,7 @@ class Observed:
         self._topics = topics
         self._step_ms = interval_ms(topics.interval)
         self.latest = Latest()
-        self.symbols: set[str] = set()
+        self.symbols: Counter[str] = Counter()  # candles seen, by symbol
         self.candles = self.gaps = self.predictions = self.dead_letters = 0
         self.is_live = False  # a candle has come by stream: the back-fill is done
         self._came_ms: dict[tuple[str, int], int] = {}  # of candles from the stream, by symbol and open time
@@ -101,7 +101,7 @@ class Observed:
         if kind != "candle":
             return
         self.candles += 1
-        self.symbols.add(fields["symbol"])
+        self.symbols[fields["symbol"]] += 1
         if item.headers.get("source") == b"stream":
             self.is_live = True
             key = (fields["symbol"], fields["open_time_ms"] + self._step_ms)

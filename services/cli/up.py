@@ -42,6 +42,7 @@ class Exchange(StrEnum):
 
 # A short training, so that predictions come within a minute; `ulstm train` makes better models.
 _QUICK: Final = {
+    "SYMBOLS": "",
     "BACKFILL_CANDLES": "1500",
     "MAX_CANDLES": "1500",
     "MIN_CANDLES": "1000",
@@ -167,7 +168,7 @@ class Stack:
     def _await_candles(self, follower: Follower, observed: Observed) -> None:
         def backfilled() -> bool:
             observed.take(follower.poll(5000, _STEP_S))
-            return observed.is_live
+            return observed.is_live and min(observed.symbols.values()) >= int(_QUICK["MIN_CANDLES"])
 
         self._until("the back-fill to reach the present", backfilled)
         self._say(f"{observed.candles} candles of {len(observed.symbols)} symbols are in the log, and it grows")
