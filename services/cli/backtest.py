@@ -63,7 +63,7 @@ def backtest_command(
     through_ms = moment_ms(end, "--to", Span().through_ms) - 1
     if from_ms <= bundle.card.trained_through_ms:
         console.print(
-            f"[bold red]WARNING:[/bold red] {model} was trained on candles up to {clock(bundle.card.trained_through_ms)};"
+            f"[bold red]WARNING:[/bold red] {model} was trained up to {clock(bundle.card.trained_through_ms)};"
             f" this backtest starts at {clock(from_ms)}, so its scores are flattered by what the model has seen",
             soft_wrap=True,
         )

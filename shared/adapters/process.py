@@ -45,7 +45,7 @@ class Waits:
         """Return the next wait in seconds."""
         wait = self._next_s
         self._next_s = min(LONGEST_WAIT_S, wait * 2)
-        return wait * random.uniform(0.7, 1.0)  # noqa: S311 - no secret hangs on it
+        return wait * random.uniform(0.7, 1.0)
 
 
 def when_available(stop: threading.Event, action: Callable[[], T]) -> T | None:

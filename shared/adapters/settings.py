@@ -33,11 +33,7 @@ class Settings(BaseModel):
         Raises:
             BadSetting: a value is refused; the message names the setting, the value and what is allowed.
         """
-        given = {
-            name: environ[name.upper()]
-            for name in cls.model_fields
-            if environ.get(name.upper(), "") != ""
-        }
+        given = {name: environ[name.upper()] for name in cls.model_fields if environ.get(name.upper(), "") != ""}
         try:
             settings = cls.model_validate(given)
         except ValidationError as error:
@@ -64,7 +60,7 @@ def symbols_of(text: str) -> tuple[str, ...]:
     """
     symbols = tuple(part.strip().upper() for part in text.split(",") if part.strip())
     for symbol in symbols:
-        if not (symbol.isascii() and symbol.isalnum() and 2 <= len(symbol) <= 30):  # noqa: PLR2004
+        if not (symbol.isascii() and symbol.isalnum() and 2 <= len(symbol) <= 30):
             message = f"SYMBOLS has {symbol!r}; a symbol is 2 to 30 letters and digits, such as BTCUSDT"
             raise BadSetting(message)
     if len(set(symbols)) != len(symbols):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Final, TypeVar
 
 from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from shared.adapters.kafka.failures import translated
 from shared.adapters.kafka.reader import ANSWER_S, Reader, Received
@@ -67,7 +67,7 @@ def last_of_each(
 def _written(bootstrap: str, topic: str, partitions: Iterable[int]) -> dict[int, int]:
     """Return where each partition ends, whether readers may see it yet or not."""
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-    asked = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in partitions}
+    asked = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in partitions}  # type: ignore[no-untyped-call]
     if not asked:
         return {}
     futures = admin.list_offsets(asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=ANSWER_S)
