@@ -123,8 +123,10 @@ class Stack:
             self._await_candles(follower, observed)
             self._spawn("trainer", "services.trainer", "fit", environ=_QUICK)
             self._say("training a first model (short; `ulstm train` makes better ones)")
-            self._watch(follower, observed)
-        self._console.print(observed.summary(time.monotonic() - self._started, self._label()))
+            try:
+                self._watch(follower, observed)
+            finally:
+                self._console.print(observed.summary(time.monotonic() - self._started, self._label()))
 
     def _start_servers(self) -> None:
         self._say("starting Kafka and Redis")
