@@ -7,7 +7,7 @@ BIN := .venv/bin
 KERNEL := $(wildcard shared/core/kernel/*.[ch])
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint check test test-compose bench clean
+.PHONY: help install demo lint check test test-compose clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -31,9 +31,6 @@ lint: install
 
 test-compose: install ## the same system in containers: needs Docker
 	@scripts/test_compose.sh $(ARGS)
-
-bench: install ## how fast it is on this machine
-	@$(BIN)/python scripts/bench.py $(ARGS)
 
 clean: ## remove what make has made; what ulstm keeps in .ulstm stays
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
