@@ -1,0 +1,73 @@
+# One image per service: docker build --target producer|predictor|trainer|exchange .
+# Each has a virtual environment with its own locked requirements only: TensorFlow is in the trainer's alone.
+
+FROM python:3.12-slim AS base
+ENV PYTHONUNBUFFERED=1 \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_ROOT_USER_ACTION=ignore
+WORKDIR /app
+
+
+# The slim image has no compiler: the one in the wheel ziglang compiles the kernel, and stays in this stage.
+FROM base AS kernel
+COPY requirements/kernel.txt requirements/
+RUN python -m pip install --require-hashes --only-binary :all: -r requirements/kernel.txt
+COPY scripts/build_kernel.py scripts/
+COPY shared/core/kernel/ shared/core/kernel/
+RUN python scripts/build_kernel.py --compiler zig
+
+
+# The code with its kernel, compiled to bytecode: a service's file system is read-only, it cannot do it later.
+FROM base AS code
+COPY services/ services/
+COPY shared/ shared/
+COPY --from=kernel /app/shared/core/kernel/_kernel.so shared/core/kernel/
+RUN python -m compileall -q services shared
+
+
+FROM base AS environment
+RUN python -m venv --without-pip /venv
+
+FROM environment AS runtime-environment
+COPY requirements/runtime.txt requirements/
+RUN python -m pip --python /venv/bin/python install --require-hashes --only-binary :all: -r requirements/runtime.txt
+
+FROM environment AS exchange-environment
+COPY requirements/exchange.txt requirements/
+RUN python -m pip --python /venv/bin/python install --require-hashes --only-binary :all: -r requirements/exchange.txt
+
+FROM environment AS trainer-environment
+COPY requirements/trainer.txt requirements/
+RUN python -m pip --python /venv/bin/python install --require-hashes --only-binary :all: -r requirements/trainer.txt
+
+
+FROM base AS service
+ENV PATH=/venv/bin:$PATH \
+    PYTHONPATH=/app \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/tmp
+COPY --from=code /app/services/__init__.py services/
+COPY --from=code /app/shared/ shared/
+USER 10001:10001
+
+
+FROM service AS producer
+COPY --from=runtime-environment /venv/ /venv/
+COPY --from=code /app/services/producer/ services/producer/
+CMD ["python", "-m", "services.producer"]
+
+FROM service AS predictor
+COPY --from=runtime-environment /venv/ /venv/
+COPY --from=code /app/services/predictor/ services/predictor/
+CMD ["python", "-m", "services.predictor"]
+
+FROM service AS exchange
+COPY --from=exchange-environment /venv/ /venv/
+COPY --from=code /app/services/exchange/ services/exchange/
+CMD ["python", "-m", "services.exchange"]
+
+FROM service AS trainer
+COPY --from=trainer-environment /venv/ /venv/
+COPY --from=code /app/services/trainer/ services/trainer/
+CMD ["python", "-m", "services.trainer"]
