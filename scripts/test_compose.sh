@@ -88,6 +88,7 @@ say "8 containers are healthy $((SECONDS - started)) s after the start"
 read_predictions --from-start --symbols 1 --each 1 --within 240 >/dev/null || fail "no prediction came"
 say "the first prediction came $((SECONDS - started)) s after the start"
 
+touch "$work/watch"
 read_predictions --symbols "$symbols" --each 10 --within 180 >"$work/seen" 2>"$work/watch" &
 watcher=$!
 until_true 60 "predictions of $symbols symbols" grep -q flow "$work/watch"

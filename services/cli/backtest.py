@@ -18,7 +18,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from services.cli.predicting import clock
-from services.cli.times import moment_ms
+from services.cli.times import option_ms
 from shared.adapters.archive import Archive, Span
 from shared.adapters.registry import Registry
 from shared.adapters.settings import Settings, symbols_of
@@ -59,8 +59,8 @@ def backtest_command(
     console = Console(stderr=True)
     bundle = Registry(settings.kafka_bootstrap_servers, settings.topics).load(model)
     step_ms = interval_ms(settings.interval)
-    from_ms = moment_ms(start, "--from", bundle.card.trained_through_ms + step_ms)
-    through_ms = moment_ms(end, "--to", Span().through_ms) - 1
+    from_ms = option_ms(start, "--from", bundle.card.trained_through_ms + step_ms)
+    through_ms = option_ms(end, "--to", Span().through_ms) - 1
     if from_ms <= bundle.card.trained_through_ms:
         console.print(
             f"[bold red]WARNING:[/bold red] {model} was trained up to {clock(bundle.card.trained_through_ms)};"

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from services.cli.times import moment_ms
+from services.cli.times import option_ms
 from shared.adapters.folding import Folded, Folder
 from shared.adapters.kafka.reader import Reader
 from shared.adapters.known_models import KnownModels
@@ -56,7 +56,7 @@ def replay_command(
 ) -> None:
     """Fold the archived topic again; compare with what was published, byte for byte."""
     settings = Settings.from_env(context.obj)
-    span = (moment_ms(start, "--from", 0), moment_ms(end, "--to", 2**62))
+    span = (option_ms(start, "--from", 0), option_ms(end, "--to", 2**62))
     rows = replay(settings, span, out, Console(stderr=True))
     if as_json:
         print(json.dumps(rows))

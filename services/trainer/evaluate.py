@@ -3,19 +3,23 @@
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import reduce
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from shared.core.arrays import Float64s, frozen64
-from shared.core.candle import Candle, Promotion
+from shared.core.arrays import Float64s
+from shared.core.backtest import backtest
 from shared.core.card import Bundle
-from shared.core.fold import Deployment, GroupState, Model, fold
+from shared.core.features import OPEN_TIME
+from shared.core.fold import Deployment, Model
 from shared.core.scores import Scores
-from shared.core.state import SEQUENCE_LENGTH, SymbolState
+from shared.core.state import SEQUENCE_LENGTH
 
 ScoresBySymbol = Mapping[str, Scores]
+
+_TOLD_EVERY: Final = 50  # predictions between two words on progress
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,11 +74,7 @@ def frozen(bundle: Bundle) -> Bundle:
 
 def pooled(scores: ScoresBySymbol) -> Scores:
     """Return the sums over all symbols."""
-    total = Scores()
-    for one in scores.values():
-        sums = {name: value + getattr(total, name) for name, value in asdict(one).items()}
-        total = Scores(**sums)
-    return total
+    return reduce(Scores.plus, scores.values(), Scores())
 
 
 def relative_error(scores: ScoresBySymbol) -> float | None:
@@ -99,17 +99,12 @@ def as_plain(scores: ScoresBySymbol) -> dict[str, Any]:
 
 
 def _scored(model: Model, part: HeldOut, deployment: Deployment, progress: Callable[[int], None]) -> Scores:
-    state = SymbolState(part.symbol, sequence=frozen64(part.before.copy()))
-    group = GroupState(symbols={part.symbol: state})
-    promotion = Promotion(model.version, model.bundle.sha256)
-    group, _ = fold(group, promotion, 0, model, deployment)
-    for offset, candle in enumerate(_candles(part), 1):
-        group, _ = fold(group, candle, offset, model, deployment)
-        if offset % 50 == 0:
-            progress(50)
-    progress(len(part.candles) % 50)
-    return group.symbols[part.symbol].scores
-
-
-def _candles(part: HeldOut) -> list[Candle]:
-    return [Candle(part.symbol, int(row[0]), *row[1:]) for row in part.candles.tolist()]
+    sequence = np.concatenate([part.before, part.candles])
+    scores = Scores()
+    from_ms = int(part.candles[0, OPEN_TIME])
+    for made, prediction in enumerate(backtest(model, part.symbol, sequence, from_ms, deployment), 1):
+        scores = prediction.scores
+        if made % _TOLD_EVERY == 0:
+            progress(_TOLD_EVERY)
+    progress(len(part.candles) % _TOLD_EVERY)
+    return scores

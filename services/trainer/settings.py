@@ -1,6 +1,5 @@
 """What the trainer is told."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -10,6 +9,7 @@ from shared.adapters.settings import Settings, symbols_of
 from shared.core.card import Architecture, Optimiser
 from shared.core.errors import BadInput
 from shared.core.features import feature_count
+from shared.core.moments import moment_ms
 from shared.core.state import SEQUENCE_LENGTH
 
 Share = Annotated[float, Field(gt=0, lt=0.5)]
@@ -58,7 +58,8 @@ class TrainerSettings(Settings):
     @field_validator("train_from", "train_to")
     @classmethod
     def _times_are_times(cls, value: str) -> str:
-        time_ms(value or "0")
+        if value:
+            moment_ms(value)
         return value
 
     @model_validator(mode="after")
@@ -85,32 +86,11 @@ class TrainerSettings(Settings):
         """The open times to read."""
         everything = Span()
         return Span(
-            time_ms(self.train_from) if self.train_from else everything.from_ms,
-            time_ms(self.train_to) if self.train_to else everything.through_ms,
+            moment_ms(self.train_from) if self.train_from else everything.from_ms,
+            moment_ms(self.train_to) if self.train_to else everything.through_ms,
         )
 
     @property
     def wanted_symbols(self) -> tuple[str, ...]:
         """The symbols to train on; none means all."""
         return symbols_of(self.symbols)
-
-
-def time_ms(text: str) -> int:
-    """Return a time in ms since 1970 from ISO 8601 (UTC if it names no zone) or from the number itself.
-
-    >>> time_ms("2025-01-01"), time_ms("1735689600000")
-    (1735689600000, 1735689600000)
-
-    Raises:
-        ValueError: it is neither.
-    """
-    if text.isdigit():
-        return int(text)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        message = f"time {text!r} is neither ISO 8601, such as 2025-01-01T00:00, nor milliseconds"
-        raise ValueError(message) from error
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1000)

@@ -1,6 +1,7 @@
 import pytest
 
-from services.trainer.settings import TrainerSettings, time_ms
+from services.trainer.settings import TrainerSettings
+from shared.core.moments import moment_ms
 from shared.core.card import Architecture
 from shared.core.errors import BadSetting
 
@@ -36,4 +37,4 @@ def test_a_wrong_setting_is_refused(name: str, value: str) -> None:
     "text", ["1735693200000", "2025-01-01T01:00", "2025-01-01 01:00+00:00", "2025-01-01T02:00+01:00"]
 )
 def test_times_are_iso_or_milliseconds(text: str) -> None:
-    assert time_ms(text) == 1_735_693_200_000
+    assert moment_ms(text) == 1_735_693_200_000

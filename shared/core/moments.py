@@ -1,0 +1,24 @@
+"""Moments as people type them."""
+
+from datetime import UTC, datetime
+
+
+def moment_ms(text: str) -> int:
+    """Return milliseconds since 1970 of an ISO 8601 date or time (UTC if it names no zone), or of the number itself.
+
+    >>> moment_ms("2025-01-01"), moment_ms("1735689600000")
+    (1735689600000, 1735689600000)
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if text.isdigit() and len(text) >= 10:
+        return int(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        message = f"{text!r} is no moment; give a date such as 2025-04-01 or 2025-04-01T12:00, or milliseconds"
+        raise ValueError(message) from error
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1000)
