@@ -1,9 +1,9 @@
 import pytest
 
 from services.trainer.settings import TrainerSettings
-from shared.core.moments import moment_ms
 from shared.core.card import Architecture
 from shared.core.errors import BadSetting
+from shared.core.moments import moment_ms
 
 
 def test_defaults_are_the_original_network() -> None:
