@@ -84,3 +84,24 @@ def test_another_number_of_groups_is_refused_with_what_to_do(
 
         assert replica.process.wait(60) == 1
         assert "SYMBOL_GROUPS=3" in replica.text()
+
+
+def test_servers_that_die_and_come_back_cost_no_candle(topic_prefix: str, tmp_path: Path) -> None:
+    folder, ports = tmp_path / "servers", (servers.free_port(), servers.free_port())
+    running = servers.start(folder, kafka_port=ports[0], redis_port=ports[1])
+    found = running.servers
+    with Stack(found.kafka_bootstrap, found.redis_url, topic_prefix, tmp_path) as stack:
+        stack.publish(rows(["BTCUSDT"], 0, 20))
+        stack.promote()
+        replica = stack.predictor()
+        stack.publish(rows(["BTCUSDT"], 20, 22))
+        stack.awaits(["BTCUSDT"], 21)
+        for pid in found.pids:
+            os.kill(pid, signal.SIGKILL)
+        running.stop()
+
+        with servers.start(folder, kafka_port=ports[0], redis_port=ports[1]):
+            stack.publish(rows(["BTCUSDT"], 22, 30))
+            assert len(stack.awaits(["BTCUSDT"], 29, 90)["BTCUSDT"]) == 10
+            assert stack.replay_agrees()
+            assert replica.kill(signal.SIGTERM) == 0

@@ -163,6 +163,9 @@ def test_a_second_producer_fences_the_first_and_the_log_stays_whole(feed: Feed) 
     feed.producer()
 
     assert first.wait(60) == 1
+    said = (feed.folder / "services.producer-1.log").read_text()
+    assert "stop one of them" in said
+    assert "Traceback" not in said
     before = feed.count()
     eventually(lambda: feed.count() > before + 30, 60)
     for records in feed.log().values():

@@ -1,15 +1,21 @@
 """Writing in transactions: all of a batch is visible, or nothing."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from shared.adapters.kafka.failures import Aborted, Fenced, OutcomeUnknown, translated
+from shared.core.errors import Unavailable
 
 TRANSACTION_MS: Final = 10_000  # an open transaction holds back every reader
-_SETTLE_S: Final = 30.0
+# Below the group's max.poll.interval.ms, and longer than the broker keeps a transaction open.
+_ANSWER_S: Final = 15.0
+_SETTLE_S: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,7 @@ class TransactionalWriter:
             "log_level": 0,
             **options,
         }
-        self._producer = self._begun()
+        self._producer: Producer | None = self._begun()
 
     def write(self, records: Sequence[Outgoing], progress: Progress | None = None) -> None:
         """Write records, and the group's progress, in one transaction.
@@ -68,42 +74,37 @@ class TransactionalWriter:
             OutcomeUnknown: it may be; the log tells.
             Fenced: another process has this transactional id now.
         """
+        producer = self._ready()
+        answer = _answer_of(lambda: _transaction(producer, records, progress))
         try:
-            self._producer.begin_transaction()
-            for record in records:
-                self._produce(record)
-            if progress is not None:
-                self._send_progress(progress)
-            self._producer.commit_transaction()
-        except KafkaException as error:
-            self._settle(error)
+            error = answer.get(timeout=_ANSWER_S)
+        except queue.Empty:
+            self._abandon()
+        if isinstance(error, KafkaException):
+            self._settle(producer, error)
+        elif error is not None:
+            raise error
 
     def close(self) -> None:
         """Close the connection; nothing is open between writes."""
-        self._producer.close()
+        if self._producer is not None:
+            _close(self._producer)
 
-    def _produce(self, record: Outgoing) -> None:
-        while True:
+    def _ready(self) -> Producer:
+        """Return the producer, begun again if that could not be done when the last one was given up.
+
+        Raises:
+            Aborted: Kafka still does not answer, so nothing was written.
+        """
+        if self._producer is None:
             try:
-                self._producer.produce(
-                    record.topic,
-                    partition=record.partition,
-                    key=record.key,
-                    value=record.value,
-                    timestamp=record.timestamp_ms,
-                    headers=list(record.headers),
-                )
-            except BufferError:  # the client's queue is full: let it send
-                self._producer.poll(0.1)
-            else:
-                return
+                self._producer = self._begun()
+            except Unavailable as error:
+                raise Aborted(str(error)) from error
+        return self._producer
 
-    def _send_progress(self, progress: Progress) -> None:
-        offsets = [TopicPartition(progress.topic, p, o) for p, o in progress.next_offsets.items()]
-        self._producer.send_offsets_to_transaction(offsets, progress.membership)
-
-    def _settle(self, error: KafkaException) -> None:
-        fault: KafkaError = error.args[0]
+    def _settle(self, producer: Producer, error: KafkaException) -> NoReturn:
+        fault = _reason(producer, error)
         text = f"transaction on Kafka at {self._bootstrap}: {fault.str()} ({fault.name()})"
         if fault.code() in {
             KafkaError._FENCED,
@@ -113,28 +114,106 @@ class TransactionalWriter:
             message = f"{text}; another process runs under the same transactional id: stop one of them"
             raise Fenced(message) from error
         if fault.txn_requires_abort():
-            self._abort_or_renew(text)
+            self._abort_or_renew(producer, text)
             raise Aborted(text) from error
-        self._renew()
+        self._renew(producer)
         raise OutcomeUnknown(text) from error
 
-    def _abort_or_renew(self, text: str) -> None:
+    def _abandon(self) -> NoReturn:
+        """Leave a producer that does not answer to itself; the next one, of the same id, fences what it may still do.
+
+        After a restart of the broker, send_offsets_to_transaction may wait for ever, whatever time-out it is given
+        (seen with 2.16.1 and Kafka 4.3.1), and such a producer cannot be closed either.
+        """
+        self._producer = None
+        with contextlib.suppress(Unavailable):
+            self._producer = self._begun()
+        message = f"Kafka at {self._bootstrap} did not answer a transaction within {_ANSWER_S:g} s"
+        raise OutcomeUnknown(message)
+
+    def _abort_or_renew(self, producer: Producer, text: str) -> None:
         try:
-            self._producer.abort_transaction(_SETTLE_S)
+            producer.abort_transaction(_SETTLE_S)
         except KafkaException as error:
-            self._renew()
+            self._renew(producer)
             raise OutcomeUnknown(text) from error
 
-    def _renew(self) -> None:
-        self._producer.purge()
-        self._producer.close()
-        self._producer = self._begun()
+    def _renew(self, producer: Producer) -> None:
+        """Give the producer up and begin another one: now, or with the next write if Kafka is away."""
+        self._producer = None
+        producer.purge()
+        _close(producer)
+        with contextlib.suppress(Unavailable):
+            self._producer = self._begun()
 
     def _begun(self) -> Producer:
         producer = Producer(self._config)
         try:
             producer.init_transactions(_SETTLE_S)
         except KafkaException as error:
-            producer.close()
+            _close(producer)
             raise translated(error, self._bootstrap, "taking the transactional id") from error
         return producer
+
+
+def _answer_of(call: Callable[[], None]) -> "queue.SimpleQueue[Exception | None]":
+    """Call from a thread of its own; return where what it raised, or None, comes out."""
+    answer: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+
+    def called() -> None:
+        try:
+            call()
+        except Exception as error:
+            answer.put(error)
+        else:
+            answer.put(None)
+
+    threading.Thread(target=called, name="transaction", daemon=True).start()
+    return answer
+
+
+def _transaction(producer: Producer, records: Sequence[Outgoing], progress: Progress | None) -> None:
+    producer.begin_transaction()
+    for record in records:
+        _produce(producer, record)
+    if progress is not None:
+        _send_progress(producer, progress)
+    producer.commit_transaction()
+
+
+def _reason(producer: Producer, error: KafkaException) -> KafkaError:
+    """Return what went wrong: `produce` says only that it is fatal, a transactional call says why."""
+    fault: KafkaError = error.args[0]
+    if fault.code() == KafkaError._FATAL:
+        try:
+            producer.abort_transaction(_SETTLE_S)
+        except KafkaException as why:
+            return why.args[0]  # type: ignore[no-any-return]
+    return fault
+
+
+def _close(producer: Producer) -> None:
+    with contextlib.suppress(KafkaException):  # it tells again what was fatal; there is nothing left to end
+        producer.close()
+
+
+def _produce(producer: Producer, record: Outgoing) -> None:
+    while True:
+        try:
+            producer.produce(
+                record.topic,
+                partition=record.partition,
+                key=record.key,
+                value=record.value,
+                timestamp=record.timestamp_ms,
+                headers=list(record.headers),
+            )
+        except BufferError:  # the client's queue is full: let it send
+            producer.poll(0.1)
+        else:
+            return
+
+
+def _send_progress(producer: Producer, progress: Progress) -> None:
+    offsets = [TopicPartition(progress.topic, p, o) for p, o in progress.next_offsets.items()]
+    producer.send_offsets_to_transaction(offsets, progress.membership)
