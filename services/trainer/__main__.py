@@ -1,7 +1,6 @@
 """The trainer as a process: `python -m services.trainer [fit|export|import]`."""
 
 import argparse
-import logging
 import os
 import sys
 from collections.abc import Mapping
@@ -10,7 +9,6 @@ from pathlib import Path
 from services.trainer.quiet import without_chatter
 from services.trainer.settings import TrainerSettings
 from shared.adapters.process import exit_code, log_to_stderr, stop_requested
-from shared.core.errors import BadSetting, Incompatible, UlstmError
 
 # Each subcommand imports what it needs: TensorFlow takes seconds, and `import` runs without it.
 
@@ -32,13 +30,7 @@ def main() -> None:
     # TensorFlow tells at level INFO which processor it found.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     log_to_stderr(settings.log_level, "trainer")
-    try:
-        arguments.run(settings, arguments)
-    except (BadSetting, Incompatible):
-        raise
-    except UlstmError as error:
-        logging.getLogger("ulstm").error("%s", error)  # noqa: TRY400 - the message says it all
-        sys.exit(1)
+    arguments.run(settings, arguments)
 
 
 def _serve(settings: TrainerSettings, _: argparse.Namespace) -> None:

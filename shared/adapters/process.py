@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from shared.core.errors import BadSetting, Incompatible, Unavailable
+from shared.core.errors import BadSetting, Incompatible, UlstmError, Unavailable
 
 log = logging.getLogger("ulstm")
 T = TypeVar("T")
@@ -74,5 +74,8 @@ def exit_code(run: Callable[[], None]) -> int:
         return 2
     except Incompatible as error:
         log.error("refusing to go on: %s", error)  # noqa: TRY400 - the message says it all
+        return 1
+    except UlstmError as error:
+        log.error("stopping: %s", error)  # noqa: TRY400 - likewise
         return 1
     return 0
