@@ -18,14 +18,16 @@ from shared.adapters.archive import Archive, Span
 from shared.adapters.dumps import Block, Recording, Row, find, read_blocks
 from shared.adapters.kafka.topics import ensure_topics
 from shared.adapters.kafka.writer import Outgoing, TransactionalWriter
-from shared.adapters.messages import GapMessage, encode_record
+from shared.adapters.messages import GapMessage, checked_candle, encode_record
 from shared.adapters.settings import Settings
 from shared.adapters.standing import read_standing, writer_id
 from shared.core.arrays import Float64s
 from shared.core.candle import interval_ms, symbol_group
 from shared.core.errors import BadInput, Incompatible
-from shared.core.features import OPEN, OPEN_TIME
+from shared.core.features import OPEN, OPEN_TIME, SEQUENCE_COLUMNS
 
+_PLAIN: Final = 15  # digits and point of a number that needs no further check: less than 1e15
+_NOTHING: Final = np.empty((0, SEQUENCE_COLUMNS))
 _BATCH: Final = 5_000  # records of one transaction: it holds back every reader while it is open
 
 Known = Mapping[str, Float64s]
@@ -80,11 +82,14 @@ def import_recordings(
     writer = TransactionalWriter(where, writer_id(topics))
     try:
         standing = read_standing(where, topics, settings.codec, symbols)
-        known = Archive(where, topics).read(Span(), list(standing)).sequences if standing else {}
-        importer = _Importer(settings, step_ms, standing, known)
         rows = merge(*(_rows(blocks) for _, blocks in sources), key=_by_time)
+        first = next(rows, None)
+        if first is None:
+            return Summary()
+        known = _known(Archive(where, topics), standing, first.open_time_ms)
+        importer = _Importer(settings, step_ms, standing, known)
         batch: list[Outgoing] = []
-        for row in rows:
+        for row in chain((first,), rows):
             batch += importer.records(row)
             if len(batch) >= _BATCH:
                 writer.write(batch)
@@ -128,7 +133,19 @@ class _Importer:
         self._last[row.symbol] = row
         self.done.candles += 1
         close_ms = row.open_time_ms + self._step_ms - 1
-        yield self._outgoing(row.symbol, close_ms, candle_bytes(row, self._topics.interval))
+        value = candle_bytes(row, self._topics.interval)
+        if max(map(len, row[2:7])) > _PLAIN or row.volume.startswith("-"):
+            self._check_as_a_reader(row)
+        yield self._outgoing(row.symbol, close_ms, value)
+
+    def _check_as_a_reader(self, row: Row) -> None:
+        """Refuse what the readers of the log would: after a dump's own checks, only a very long number or -0."""
+        given = {name: value for name, value in row._asdict().items() if value is not None}
+        try:
+            checked_candle(self._step_ms, interval=self._topics.interval, **given)
+        except BadInput as error:
+            place = f"candle of {row.symbol} at open time {row.open_time_ms} ms"
+            raise BadInput(error.reason, f"{place}: {error}; correct it or leave it out") from error
 
     def _outgoing(self, symbol: str, time_ms: int, value: bytes) -> Outgoing:
         group = symbol_group(symbol, self._topics.groups)
@@ -141,19 +158,18 @@ class _Importer:
                 message = f"{place} comes twice with different values; leave one of the files out"
                 raise BadInput("contradiction", message)
             return
-        sequence = self._known[row.symbol]
-        if row.open_time_ms < sequence[0, OPEN_TIME]:
+        sequence = self._known.get(row.symbol, _NOTHING)
+        if len(sequence) and row.open_time_ms < sequence[0, OPEN_TIME]:
             message = (
                 f"{place} is older than the first one in the log ({int(sequence[0, OPEN_TIME])} ms); the log only grows"
                 " at its end: import history into a new deployment (TOPIC_PREFIX) before anything else"
             )
             raise BadInput("older_than_the_log", message)
         at = int(np.searchsorted(sequence[:, OPEN_TIME], row.open_time_ms))
-        theirs = [float(text) for text in row[2:7]]
-        if sequence[at, OPEN_TIME] != row.open_time_ms:
+        if at == len(sequence) or sequence[at, OPEN_TIME] != row.open_time_ms:
             message = f"{place} is in the file, and the log has a gap there; the log keeps what it has"
             raise BadInput("contradiction", message)
-        ours = sequence[at, OPEN:].tolist()
+        ours, theirs = sequence[at, OPEN:].tolist(), [float(text) for text in row[2:7]]
         if ours != theirs:
             message = f"{place} has {theirs} in the file and {ours} in the log (open, high, low, close, volume)"
             raise BadInput("contradiction", message)
@@ -185,6 +201,12 @@ def gap_bytes(row: Row, next_ms: int, interval: str) -> bytes:
         until_open_time_ms=row.open_time_ms,
     )
     return encode_record(gap)
+
+
+def _known(archive: Archive, standing: Mapping[str, int], from_ms: int) -> Known:
+    """Return what the log has from a time on, where it has anything."""
+    overlapping = [symbol for symbol, next_ms in standing.items() if next_ms > from_ms]
+    return archive.read(Span(from_ms=from_ms), overlapping).sequences if overlapping else {}
 
 
 def _quoted(text: str | None) -> str | None:

@@ -11,7 +11,7 @@ from services.producer.contiguity import Place
 from services.producer.exchange_time import ExchangeTime
 from services.producer.inbox import Answer, Broken, Inbox, NoAnswer
 from services.producer.wire import rest_klines
-from shared.core.errors import Unavailable
+from shared.core.errors import UlstmError, Unavailable
 
 TIME_AGE_S: Final = 0.25  # older than so, exchange time is asked for with the klines
 SETTLING_MS: Final = 1_000  # REST's database may lag the close by a little
@@ -25,6 +25,7 @@ class Askers:
     ) -> None:
         """Start the threads. They end with the process: nothing is lost with an answer."""
         self._connect, self._time, self._interval, self._inbox = connect, exchange_time, interval, inbox
+        self._rest_time = ExchangeTime()  # REST's own: what it says decides which of its rows are final
         self._places: queue.SimpleQueue[Place | None] = queue.SimpleQueue()
         for number in range(threads):
             threading.Thread(target=self._run, name=f"rest-{number}", daemon=True).start()
@@ -46,13 +47,17 @@ class Askers:
             except Unavailable as error:
                 if place is not None:
                     self._inbox.put(NoAnswer(place.symbol, str(error)))
+            except UlstmError as error:
+                self._inbox.put(Broken(error))
             except BaseException as error:
                 self._inbox.put(Broken(error))
                 raise
 
     def _asked(self, rest: Rest, place: Place | None) -> None:
         # Exchange time first: what had closed by then is settled in the answer that comes after.
-        settled_ms = self._time.at_most(TIME_AGE_S, rest.time_ms)
+        settled_ms = self._rest_time.at_most(TIME_AGE_S, rest.time_ms)
+        if self._time.age_s() > TIME_AGE_S:
+            self._time.heard(settled_ms)
         if place is None:
             return
         rows = rest.klines(place.symbol, self._interval, place.next_ms)

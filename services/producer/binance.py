@@ -126,6 +126,10 @@ class Rest:
             )
         )
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.session.close()
+
     def _asked(self, what: str, kind: type, call: Callable[[], Any]) -> Any:
         self._budget.await_turn()
         try:

@@ -58,9 +58,8 @@ class Loop:
         asking: Asking,
         exchange_time: ExchangeTime,
         measures: Measures,
-        stop: threading.Event,
     ) -> None:
-        """Take the transactional id, then read where each symbol stands: in this order no other writer can add.
+        """Prepare; `recover` comes before the first turn.
 
         Args:
             topics: of this deployment.
@@ -71,15 +70,15 @@ class Loop:
             asking: who asks.
             exchange_time: as last heard.
             measures: what is told about all this.
-            stop: set when the process is to end.
         """
         self._topics, self._standing, self._new_writer = topics, standing, writer
         self._inbox, self._agenda, self._asking, self._time = inbox, agenda, asking, exchange_time
-        self._measures, self._stop = measures, stop
+        self._measures = measures
         self._step_ms = interval_ms(topics.interval)
         self._time_asked_s = 0.0
-        self._writer = writer()
-        self._places = dict(standing())
+        self._rest_answers = True
+        self._writer: Writer | None = None
+        self._places: dict[str, Place] = {}
 
     def turn(self) -> None:
         """Do one round; wait a little if there is nothing to do.
@@ -97,17 +96,20 @@ class Loop:
         self._measures.standing(self._agenda.behind(), self._places, self._time.ms)
 
     def recover(self) -> None:
-        """Begin again after Kafka did not answer: a new writer, then the places as the log has them.
+        """Take the transactional id, then read where each symbol stands: in this order no other writer can add.
 
         Raises:
-            Unavailable: it still does not.
+            Unavailable: Kafka does not answer; recover again.
         """
+        self.close()
         self._writer = self._new_writer()
         self._reread()
 
     def close(self) -> None:
         """Close the connection to Kafka; nothing is open between turns."""
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
 
     def _said(self, event: Event) -> Iterator[Entry]:
         """Take an event in; yield what to write for it."""
@@ -118,9 +120,7 @@ class Loop:
         elif isinstance(event, Answer):
             yield from self._answer(event)
         elif isinstance(event, NoAnswer):
-            log.warning("%s", event.why)
-            self._measures.unanswered.inc()
-            self._agenda.failed(event.symbol, time.monotonic())
+            self._no_answer(event)
         elif isinstance(event, Connected):
             log.info("the stream is connected")
             self._agenda.catch_up(self._places, self._time.ms)
@@ -138,6 +138,7 @@ class Loop:
         return self._moved(move)
 
     def _answer(self, answer: Answer) -> tuple[Entry, ...]:
+        self._rest_answers = True
         before = self._places[answer.symbol]
         move = rest_said(before, answer.asked_from_ms, answer.rows, self._step_ms)
         after = move.place
@@ -146,12 +147,21 @@ class Loop:
         self._agenda.answered(answer.symbol, time.monotonic(), moved=moved, full=again)
         return self._moved(move)
 
+    def _no_answer(self, event: NoAnswer) -> None:
+        """Ask again later. Only the first of a row of failures is a warning: there may be one for each symbol."""
+        log.log(logging.WARNING if self._rest_answers else logging.DEBUG, "%s", event.why)
+        self._rest_answers = False
+        self._measures.unanswered.inc()
+        self._agenda.failed(event.symbol, time.monotonic())
+
     def _moved(self, move: Move) -> tuple[Entry, ...]:
         self._places[move.place.symbol] = move.place
         self._measures.stale.inc(move.stale)
         return move.entries
 
     def _published(self, entries: Sequence[Entry]) -> bool:
+        if self._writer is None:
+            raise Unavailable("no transactional id has been taken yet")
         now_ms = time.time_ns() // 1_000_000
         try:
             self._writer.write([outgoing(entry, self._topics, now_ms) for entry in entries])
@@ -181,24 +191,28 @@ def gone_on(
     stop: threading.Event,
     patiently: Callable[[Callable[[], bool]], bool | None],
     after_turn: Callable[[], None],
+    unavailable: Callable[[str], None],
 ) -> None:
-    """Take turns until stop is set.
+    """Recover, then take turns until stop is set.
 
     Args:
         loop: what to do.
         stop: when to end.
         patiently: tries an action again while its server is missing.
         after_turn: what is done after each.
+        unavailable: told why there are no turns for a while.
     """
 
     def recovered() -> bool:
         loop.recover()
         return True
 
+    patiently(recovered)
     while not stop.is_set():
         try:
             loop.turn()
         except Unavailable as error:
             log.warning("%s; beginning again from the log", error)
+            unavailable(str(error))
             patiently(recovered)
         after_turn()

@@ -52,6 +52,10 @@ class Measures:
         else:
             self._telemetry.not_ready = None
 
+    def unavailable(self, why: str) -> None:
+        """Tell why nothing is published for a while."""
+        self._telemetry.not_ready = why
+
     def exchange(self, *, connected: bool, reconnects: int, weight: int) -> None:
         """Tell how it goes with the exchange."""
         self._connected.set(connected)

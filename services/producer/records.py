@@ -1,6 +1,6 @@
 """What goes onto the topics for each entry. PURE."""
 
-from services.producer.contiguity import Entry, Kline, Unreadable
+from services.producer.contiguity import Entry, Unreadable
 from shared.adapters.kafka.topics import Topics
 from shared.adapters.kafka.writer import Outgoing
 from shared.adapters.messages import DeadLetter, GapMessage, dead_letter_headers, encode_record
@@ -43,10 +43,3 @@ def _letter(entry: Unreadable, topics: Topics) -> Outgoing:
 
 def _headers(source: str, arrival_ms: int) -> list[tuple[str, bytes]]:
     return [("source", source.encode()), ("arrival_ms", str(arrival_ms).encode())]
-
-
-def kind(entry: Entry) -> str:
-    """Return what an entry is counted as."""
-    if isinstance(entry, Kline):
-        return entry.source
-    return "gap" if isinstance(entry, Gap) else "dead_letter"

@@ -16,6 +16,7 @@ from services.producer.loop import Loop, gone_on
 from services.producer.measures import Measures
 from services.producer.settings import ProducerSettings
 from services.producer.supervisor import Supervisor
+from services.producer.wire import SYMBOL
 from shared.adapters.kafka.failures import Fenced
 from shared.adapters.kafka.topics import ensure_topics
 from shared.adapters.kafka.writer import TransactionalWriter
@@ -58,31 +59,26 @@ def _produce(settings: ProducerSettings, telemetry: Telemetry, stop: threading.E
     begin_ms = when_available(stop, lambda: _begin_ms(rest, settings.backfill_candles, step_ms))
     if statuses is None or begin_ms is None:
         return
-    symbols = followed(settings.named_symbols, statuses, lambda names: _known(settings, names))
+    symbols = when_available(
+        stop, lambda: followed(settings.named_symbols, statuses, lambda names: _known(settings, names))
+    )
+    if symbols is None:
+        return
     log.info("following %d symbols, such as %s", len(symbols), symbols[0])
     measures = Measures(telemetry, step_ms)
-    loop = when_available(
-        stop,
-        lambda: Loop(
-            topics,
-            lambda: places(symbols, read_standing(where, topics, settings.codec, symbols), begin_ms),
-            lambda: TransactionalWriter(where, writer_id(topics)),
-            inbox,
-            Agenda(symbols, step_ms, settings.close_grace_s),
-            Askers(
-                settings.rest_threads,
-                lambda: Rest(settings.exchange_rest_url, budget),
-                exchange_time,
-                settings.interval,
-                inbox,
-            ),
-            exchange_time,
-            measures,
-            stop,
-        ),
+    askers = Askers(
+        settings.rest_threads, lambda: Rest(settings.exchange_rest_url, budget), exchange_time, settings.interval, inbox
     )
-    if loop is None:
-        return
+    loop = Loop(
+        topics,
+        lambda: places(symbols, read_standing(where, topics, settings.codec, symbols), begin_ms),
+        lambda: TransactionalWriter(where, writer_id(topics)),
+        inbox,
+        Agenda(symbols, step_ms, settings.close_grace_s),
+        askers,
+        exchange_time,
+        measures,
+    )
     quiet_s = max(FRAME_SILENCE_S, settings.stream_silence_s)
     supervisor = Supervisor(
         lambda heard, broke: Stream(settings.exchange_stream_url, heard, broke, quiet_s),
@@ -96,11 +92,12 @@ def _produce(settings: ProducerSettings, telemetry: Telemetry, stop: threading.E
     supervisor.start()
     patiently: Callable[[Callable[[], bool]], bool | None] = partial(when_available, stop)
     try:
-        gone_on(loop, stop, patiently, lambda: _tell(measures, supervisor, budget))
+        gone_on(loop, stop, patiently, lambda: _tell(measures, supervisor, budget), measures.unavailable)
     finally:
         stop.set()
         supervisor.join(STOP_S)
         loop.close()
+        rest.close()
     log.info("stopped")
 
 
@@ -117,7 +114,7 @@ def followed(
     Raises:
         BadSetting: the exchange and the log know nothing of a symbol, or there are too many.
     """
-    symbols = sorted(s for s, status in statuses.items() if status == TRADING) if named is None else list(named)
+    symbols = _traded(statuses) if named is None else list(named)
     strange = [symbol for symbol in symbols if symbol not in statuses]
     in_log = set(known(strange)) if strange else set()
     unknown = [symbol for symbol in strange if symbol not in in_log]
@@ -130,6 +127,16 @@ def followed(
     if not 1 <= len(kept) <= STREAMS_AT_MOST:
         message = f"SYMBOLS gives {len(kept)} symbols; one producer follows 1 to {STREAMS_AT_MOST}: name them"
         raise BadSetting(message)
+    return kept
+
+
+def _traded(statuses: Mapping[str, str]) -> list[str]:
+    """Return the symbols that are traded, without those whose names the log cannot take."""
+    traded = sorted(symbol for symbol, status in statuses.items() if status == TRADING)
+    kept = [symbol for symbol in traded if SYMBOL.fullmatch(symbol)]
+    if len(kept) < len(traded):
+        left_out = ", ".join(symbol for symbol in traded if symbol not in set(kept))
+        log.warning("not following %s: a symbol is 2 to 30 capital letters and digits", left_out)
     return kept
 
 

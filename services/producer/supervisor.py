@@ -11,7 +11,7 @@ from services.producer.exchange_time import ExchangeTime
 from services.producer.inbox import Broken, Connected, Inbox
 from services.producer.wire import Acknowledged, Closed, Ending, stream_event
 from shared.adapters.process import Waits
-from shared.core.errors import Unavailable
+from shared.core.errors import UlstmError, Unavailable
 
 log = logging.getLogger("ulstm")
 
@@ -64,6 +64,8 @@ class Supervisor:
                 log.warning("stream: %s; connecting again in %.1f s", why, wait_s)
                 self.reconnects += 1
                 self._stop.wait(wait_s)
+        except UlstmError as error:
+            self._inbox.put(Broken(error))
         except BaseException as error:
             self._inbox.put(Broken(error))
             raise

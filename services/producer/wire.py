@@ -1,6 +1,7 @@
 """The exchange's own shapes: its one-letter names and its rows end here. PURE."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,6 +12,7 @@ from shared.core.candle import interval_ms
 from shared.core.errors import BadInput
 
 ROW_COLUMNS: Final = 12
+SYMBOL: Final = re.compile(r"[A-Z0-9]{2,30}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ def _checked(
         symbol, time_ms = fields["symbol"], fields["open_time_ms"]
         believed = isinstance(time_ms, int) and time_ms > 0 and time_ms % interval_ms(interval) == 0
         return Unreadable(
-            symbol if isinstance(symbol, str) else "",
+            symbol if isinstance(symbol, str) and SYMBOL.fullmatch(symbol) else "",
             time_ms if believed else None,
             original,
             error.reason,

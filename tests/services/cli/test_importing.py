@@ -5,8 +5,12 @@ import pytest
 from services.cli.importing import Summary, candle_bytes, import_recordings
 from shared.adapters.archive import Archive, Span
 from shared.adapters.dumps import Row, find
-from shared.adapters.messages import checked_candle, encode_record
+from shared.adapters.kafka.failures import Fenced
+from shared.adapters.kafka.writer import Outgoing, TransactionalWriter
+from shared.adapters.messages import GapMessage, checked_candle, encode_record
 from shared.adapters.settings import Settings
+from shared.adapters.standing import writer_id
+from shared.core.candle import symbol_group
 from shared.core.errors import BadInput, Incompatible
 from tests.builders import START_MS, STEP_MS
 
@@ -108,6 +112,47 @@ def test_a_candle_where_the_log_has_a_gap_is_refused(settings: Settings, tmp_pat
 
     with pytest.raises(BadInput, match="has a gap there"):
         done(settings, a_file(tmp_path, [line(0), line(1), line(3)]))
+
+
+@pytest.mark.integration
+def test_a_candle_where_the_log_ends_with_a_gap_is_refused(settings: Settings, tmp_path: Path) -> None:
+    done(settings, a_file(tmp_path, [line(0), line(1)]))
+    until = START_MS + 9 * STEP_MS
+    gap = GapMessage(
+        type="gap", symbol="BTCUSDT", interval="5m", from_open_time_ms=START_MS + 2 * STEP_MS, until_open_time_ms=until
+    )
+    writer = TransactionalWriter(settings.kafka_bootstrap_servers, writer_id(settings.topics))
+    group = symbol_group("BTCUSDT", settings.symbol_groups)
+    writer.write([Outgoing(settings.topics.klines, group, b"BTCUSDT", encode_record(gap), until - 1)])
+    writer.close()
+
+    with pytest.raises(BadInput, match="has a gap there"):
+        done(settings, a_file(tmp_path, [line(1), line(2)]))
+    with pytest.raises(BadInput, match="has a gap there"):
+        done(settings, a_file(tmp_path, [line(5), line(6)]))
+
+
+@pytest.mark.integration
+def test_a_number_that_readers_of_the_log_would_refuse_is_refused(settings: Settings, tmp_path: Path) -> None:
+    huge = line(0).replace("101.00", "2000000000000000")
+
+    with pytest.raises(BadInput, match=f"{START_MS}.*2000000000000000"):
+        done(settings, a_file(tmp_path, [huge]))
+    with pytest.raises(BadInput, match=f"{START_MS}.*volume"):
+        done(settings, a_file(tmp_path, [line(0).replace(",12.5,", ",-0.0,")]))
+
+
+@pytest.mark.integration
+def test_a_second_writer_stops_the_import_and_says_so(settings: Settings, tmp_path: Path) -> None:
+    paths = a_file(tmp_path, [line(at) for at in range(12_000)])
+
+    def producer_starts(_: int) -> None:
+        TransactionalWriter(settings.kafka_bootstrap_servers, writer_id(settings.topics)).close()
+
+    with pytest.raises(Fenced, match="stop one of them"):
+        import_recordings(settings, find(paths), producer_starts)
+    assert done(settings, paths) == (7_000, 0, 5_000)
+    assert len(closes(settings)) == 12_000
 
 
 def test_another_interval_is_refused(tmp_path: Path) -> None:

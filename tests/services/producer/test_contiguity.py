@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 
 from hypothesis import given, settings
@@ -73,6 +74,66 @@ def test_whatever_is_heard_in_whatever_order_the_log_has_every_candle_once_in_or
     assert [a for kind, a, _ in spans if kind == "candle"] == has
     assert spans[0][1] == 0
     assert all(one[2] == other[1] for one, other in pairwise(spans))
+
+
+@st.composite
+def rough_times(draw: st.DrawFn) -> tuple[list[int], set[int], list[tuple[str, int, int]]]:
+    """What the exchange has, which of it REST garbles, and steps: (what happens, candle, how far REST knows)."""
+    has = sorted(draw(st.sets(st.integers(0, 20), min_size=1)))
+    garbled = draw(st.sets(st.sampled_from(has), max_size=3))
+    what = st.sampled_from(["stream", "ask", "answer", "abort"])
+    return has, garbled, draw(st.lists(st.tuples(what, st.sampled_from(has), st.integers(1, 6)), max_size=60))
+
+
+def standing(log: Sequence[Entry]) -> Place:
+    """Where a restarted producer finds the symbol."""
+    spans = covered(log)
+    return Place(SYMBOL, spans[-1][2] * STEP_MS if spans else 0)
+
+
+def answered(
+    has: list[int], garbled: set[int], from_ms: int, until: int, most: int
+) -> tuple[int, list[Kline | Unreadable]]:
+    rows = [n for n in has if from_ms <= n * STEP_MS and n <= until][:most]
+    return from_ms, [unreadable(n) if n in garbled else kline(n) for n in rows]
+
+
+@given(rough_times())
+@settings(max_examples=300, deadline=None)
+def test_aborts_late_answers_and_garbled_rows_leave_no_hole_and_no_candle_twice(
+    times: tuple[list[int], set[int], list[tuple[str, int, int]]],
+) -> None:
+    has, garbled, steps = times
+    log, place = list[Entry](), Place(SYMBOL, 0)
+    waiting: list[tuple[int, list[Kline | Unreadable]]] = []  # answers under way
+
+    answer = partial(answered, has, garbled)
+
+    def written(move: Move) -> Place:
+        log.extend(move.entries)
+        return move.place
+
+    for what, at, most in steps:
+        match what:
+            case "stream":
+                place = written(stream_said(place, kline(at, "stream"), STEP_MS))
+            case "ask":
+                waiting.append(answer(place.next_ms, at, most))
+            case "answer":
+                place = written(rest_said(place, *(waiting.pop(0) if waiting else (0, [])), STEP_MS))
+            case _:  # this candle's transaction is taken back, and the log is read again
+                stream_said(place, kline(at, "stream"), STEP_MS)
+                place = standing(log)
+    for _ in range(ASKS_FOR_UNREADABLE * (len(has) + 1)):
+        place = written(rest_said(place, *answer(place.next_ms, has[-1], 5), STEP_MS))
+
+    spans = covered(log)
+    assert spans[0][1] == 0
+    assert spans[-1][2] == has[-1] + 1
+    assert all(one[2] == other[1] for one, other in pairwise(spans))
+    candles = [a for kind, a, _ in spans if kind == "candle"]
+    assert set(has) - garbled <= set(candles) <= set(has)
+    assert len(candles) == len(set(candles))
 
 
 def test_a_symbol_that_is_new_begins_where_the_exchange_begins() -> None:
