@@ -61,7 +61,7 @@ def read(symbols: int, each: int, within_s: float, *, from_start: bool) -> dict[
     try:
         while len(seen) < symbols or min(one.count for one in seen.values()) < each:
             if time.monotonic() > ends:
-                sys.exit(f"after {within_s:g} s: {({name: one.count for name, one in sorted(seen.items())})}")
+                sys.exit(f"after {within_s:g} s: { ({name: one.count for name, one in sorted(seen.items())}) }")
             for message in consumer.consume(500, 0.2):
                 if message.error():
                     raise KafkaException(message.error())
