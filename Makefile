@@ -39,8 +39,8 @@ clean: ## remove what make has made; what ulstm keeps in .ulstm stays
 
 .venv/.installed: requirements/dev.txt requirements/kernel.txt requirements/kafka-jars.sha256 pyproject.toml \
 		scripts/build_kernel.py $(KERNEL)
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || { \
-		echo "error: Python 3.11, 3.12 or 3.13 is needed, but $(PYTHON) is $$($(PYTHON) --version 2>&1 || echo not there):" \
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null || { \
+		echo "error: Python 3.11, 3.12 or 3.13 is needed, but $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo not there):" \
 			"name another one, as in \`make install PYTHON=python3.12\`" >&2; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv || { \
 		rm -rf .venv; echo "error: this Python cannot make environments:" \
