@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shared.core.arrays import Float32s
 from shared.core.card import Architecture, Optimiser
 from shared.core.errors import BadInput, Incompatible
-from shared.core.network import GOLDEN, Network, fresh, golden_digest, kernel, self_test
+from shared.core.network import GOLDEN, Network, fresh, kernel, self_test
 
 ROOT = Path(__file__).parents[3]
 GOLDEN_OF = """
