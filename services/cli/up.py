@@ -21,6 +21,7 @@ from rich.text import Text
 
 from services.cli.observing import Observed
 from shared.adapters import servers
+from shared.adapters.archive import Archive
 from shared.adapters.kafka.follower import Follower
 from shared.adapters.kafka.topics import ensure_topics
 from shared.adapters.process import when_available
@@ -112,15 +113,16 @@ class Stack:
         self._start_servers()
         settings = Settings.from_env(self._environ)
         when_available(threading.Event(), lambda: ensure_topics(settings.kafka_bootstrap_servers, settings.topics))
+        newest_ms = Archive(settings.kafka_bootstrap_servers, settings.topics).newest_ms()
         if self._plan.exchange is Exchange.STANDIN:
-            self._start_standin()
+            self._start_standin(newest_ms)
         self._spawn("producer", "services.producer")
         for number in range(1, self._plan.replicas + 1):
             self._spawn(f"predictor-{number}", "services.predictor")
         topics = [settings.topics.klines, settings.topics.predictions, settings.topics.dead_letters]
         with Follower(settings.kafka_bootstrap_servers, topics, tail=2000) as follower:
             observed = Observed(settings.topics)
-            self._await_candles(follower, observed)
+            self._await_candles(follower, observed, 0 if newest_ms else int(_QUICK["MIN_CANDLES"]))
             self._spawn("trainer", "services.trainer", "fit", environ=_QUICK)
             self._say("training a first model (short; `ulstm train` makes better ones)")
             try:
@@ -144,7 +146,8 @@ class Stack:
             self._environ["SYMBOLS"] = self._plan.symbols
         self._environ["BACKFILL_CANDLES"] = _QUICK["BACKFILL_CANDLES"]
 
-    def _start_standin(self) -> None:
+    def _start_standin(self, newest_ms: int | None) -> None:
+        """Start the stand-in; on a log that was kept, its clock goes on after the newest candle there."""
         port_file = self._folder / "exchange.port"
         port_file.unlink(missing_ok=True)
         self._spawn(
@@ -154,6 +157,7 @@ class Stack:
                 "EXCHANGE_SPEED": str(self._plan.speed),
                 "EXCHANGE_CANDLES": str(self._plan.candles.resolve()) if self._plan.candles else "",
                 "EXCHANGE_SYMBOLS": self._plan.symbols,
+                "EXCHANGE_START_MS": "" if newest_ms is None else str(newest_ms),
                 "EXCHANGE_PORT": "0",
                 "EXCHANGE_PORT_FILE": str(port_file),
             },
@@ -167,10 +171,10 @@ class Stack:
             "SYMBOLS": "all",
         }
 
-    def _await_candles(self, follower: Follower, observed: Observed) -> None:
+    def _await_candles(self, follower: Follower, observed: Observed, each: int) -> None:
         def backfilled() -> bool:
             observed.take(follower.poll(5000, _STEP_S))
-            return observed.is_live and min(observed.symbols.values()) >= int(_QUICK["MIN_CANDLES"])
+            return observed.is_live and min(observed.symbols.values()) >= each
 
         self._until("the back-fill to reach the present", backfilled)
         self._say(f"{observed.candles} candles of {len(observed.symbols)} symbols are in the log, and it grows")
