@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -124,7 +124,7 @@ class Loop:
             Fenced: another process has this replica's transactional id.
             Incompatible: the log and what runs here do not fit.
         """
-        busy = bool(self._recovering or self._quiet)
+        busy = bool(self._quiet or self._recovering.keys() - self._waiting.keys())
         batch = self._member.poll(self._batch_records, 0.0 if busy else POLL_S)
         if batch is not None:
             self._fold_and_publish(batch)
@@ -136,6 +136,9 @@ class Loop:
 
     def _fold_and_publish(self, batch: Batch) -> None:
         started = time.monotonic()
+        if batch.membership is None:
+            self._recover_all({record.partition for record in batch.records})
+            return
         folded = self._folded(batch)
         if not folded:
             return
@@ -151,8 +154,7 @@ class Loop:
         except (Aborted, OutcomeUnknown) as error:
             log.warning("%s; recovering symbol groups %s", error, sorted(folded))
             self._taken_back.inc()
-            for group in folded:
-                self._recover(group)
+            self._recover_all(folded.keys())
             return
         self._turn_s.observe(time.monotonic() - started)
         for group, result in folded.items():
@@ -160,8 +162,9 @@ class Loop:
 
     def _folded(self, batch: Batch) -> dict[int, Folded]:
         by_group: dict[int, list[Received]] = {}
+        live = self._memory.keys() - self._waiting.keys()  # what comes of the others now comes again later
         for record in batch.records:
-            if record.partition in self._memory:  # what came of a group that is being recovered comes again
+            if record.partition in live:
                 by_group.setdefault(record.partition, []).append(record)
         folded = {}
         for group, records in by_group.items():
@@ -232,6 +235,10 @@ class Loop:
         if not self._quiet:
             for group in list(self._memory):
                 self._save(group)
+
+    def _recover_all(self, groups: Collection[int]) -> None:
+        for group in self._memory.keys() & groups:
+            self._recover(group)
 
     def _recover(self, group: int, *, whole: bool = False) -> None:
         self._forget(group)

@@ -1,23 +1,29 @@
 """Reading as a member of a consumer group."""
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from shared.adapters.kafka.failures import may_pass, translated
 from shared.adapters.kafka.reader import Received, consumed, received
+from shared.core.errors import Incompatible
 
 ANSWER_S: Final = 30.0
+_MEMBERSHIP: Final = b"CGMDv2:"
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Records of one poll, and the group membership at that moment: never asked for later, it may have changed."""
+    """Records of one poll, and the group membership at that moment: never asked for later, it may have changed.
+
+    None: this client was no member then. Offsets sent without a membership are not fenced, so they must not be sent.
+    """
 
     records: Sequence[Received]
-    membership: Any
+    membership: bytes | None
 
 
 class GroupMember:
@@ -60,15 +66,19 @@ class GroupMember:
         self._consumer.subscribe([self._topic], on_assign=assigned, on_revoke=lost, on_lost=lost)
 
     def poll(self, most: int, timeout_s: float) -> Batch | None:
-        """Return the next records, or None if there are none or this member has no part in the group.
+        """Return the next records, or None if there are none.
 
         Raises:
             Unavailable: the broker says what cannot be mended by waiting for it.
         """
         messages = consumed(self._consumer, most, timeout_s)
-        membership = self._consumer.consumer_group_metadata()
+        membership = self.membership()
         records = [received(m) for m in messages if self._is_record(m)]
-        return Batch(records, membership) if records else None
+        return Batch(records, membership if is_member(membership) else None) if records else None
+
+    def membership(self) -> bytes:
+        """Return the group membership as the client has it now."""
+        return bytes(self._consumer.consumer_group_metadata())
 
     def committed(self, partition: int) -> int | None:
         """Return the group's committed offset, waiting while a transaction on it is pending."""
@@ -108,3 +118,20 @@ class GroupMember:
         if code == KafkaError._MAX_POLL_EXCEEDED or fault.retriable() or may_pass(code):
             return False
         raise translated(KafkaException(fault), self._bootstrap, f"reading {self._topic}")
+
+
+def is_member(membership: bytes) -> bool:
+    """Say whether a membership names a generation and a member.
+
+    librdkafka's format: a mark, the generation as int32, the group, NUL, the member, NUL.
+
+    Raises:
+        Incompatible: the client writes it in a format that is not known here.
+    """
+    if not membership.startswith(_MEMBERSHIP):
+        message = f"confluent-kafka writes group memberships as {membership[:8]!r}: install the version that is locked"
+        raise Incompatible(message)
+    start = len(_MEMBERSHIP)
+    generation = int.from_bytes(membership[start : start + 4], sys.byteorder, signed=True)
+    member = membership[start + 4 :].split(bytes(1))[1]
+    return generation >= 0 and member != b""

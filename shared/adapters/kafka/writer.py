@@ -36,7 +36,7 @@ class Progress:
 
     topic: str
     next_offsets: Mapping[int, int]
-    membership: Any  # of the group at the moment the batch was read
+    membership: bytes  # of the group at the moment the batch was read
 
 
 class TransactionalWriter:
