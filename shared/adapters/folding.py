@@ -75,7 +75,7 @@ class Folder:
 
     @staticmethod
     def _check_known(group: GroupState, value: Record) -> None:
-        symbol = value.symbol if isinstance(value, Candle) else None
+        symbol = _symbol(value)
         if symbol is not None and group.known_from > 0 and symbol not in group.symbols:
             raise Unseen(symbol)
 
@@ -83,9 +83,15 @@ class Folder:
 def _touched(value: Record, group: GroupState) -> set[str]:
     if isinstance(value, Promotion):
         return set(group.symbols)
-    if isinstance(value, Candle):
-        return {value.symbol}
-    return {value.candle.symbol} if isinstance(value, Amendment) else set()
+    symbol = _symbol(value)
+    return set() if symbol is None else {symbol}
+
+
+def _symbol(value: Record) -> str | None:
+    """Return the symbol whose state a record changes; None for one that changes all, or none."""
+    if isinstance(value, Amendment):
+        return value.candle.symbol
+    return value.symbol if isinstance(value, Candle) else None
 
 
 def _dead_letter(topic: str, record: Received, error: BadInput) -> DeadLetter:

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 from shared.core.errors import BadInput, BadSetting
 
-DAY_MS = 86_400_000
-
 _INTERVALS_MS = {
     "1m": 60_000,
     "3m": 180_000,

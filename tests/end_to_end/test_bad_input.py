@@ -1,6 +1,3 @@
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from shared.adapters.bundles import version_of
@@ -16,12 +13,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.end_to_end]
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT"]
 GROUP = symbol_group("BTCUSDT", GROUPS)
-
-
-@pytest.fixture
-def stack(kafka_bootstrap: str, redis_url: str, topic_prefix: str, tmp_path: Path) -> Iterator[Stack]:
-    with Stack(kafka_bootstrap, redis_url, topic_prefix, tmp_path) as stack:
-        yield stack
 
 
 def reasons(stack: Stack) -> list[str]:

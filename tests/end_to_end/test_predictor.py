@@ -1,6 +1,4 @@
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import redis
@@ -12,12 +10,6 @@ from tests.waiting import eventually
 pytestmark = [pytest.mark.integration, pytest.mark.end_to_end]
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "ADAUSDT", "DOGEUSDT"]
-
-
-@pytest.fixture
-def stack(kafka_bootstrap: str, redis_url: str, topic_prefix: str, tmp_path: Path) -> Iterator[Stack]:
-    with Stack(kafka_bootstrap, redis_url, topic_prefix, tmp_path) as stack:
-        yield stack
 
 
 def test_every_candle_after_a_full_window_is_predicted_once_and_replay_gives_the_same_bytes(stack: Stack) -> None:

@@ -14,7 +14,7 @@ from services.predictor.recovery import (
     read_published,
     refuse_other_profile,
 )
-from shared.adapters.folding import Folded, Folder
+from shared.adapters.folding import Folded, Folder, Unseen
 from shared.adapters.kafka.reader import Received
 from shared.adapters.messages import KlineCodec, PromotionMessage, encode_prediction, encode_record
 from shared.adapters.states import Saved
@@ -186,3 +186,11 @@ def test_a_state_of_another_history_is_not_used() -> None:
     other = [replace(p, predicted_change=0.5) for p in before.predictions]
 
     assert from_saved(saved_of(before.group), 70, published_by(other)) is None
+
+
+def test_an_amendment_of_a_symbol_whose_past_was_not_read_makes_the_group_be_read_whole() -> None:
+    group = GroupState(next_offset=500, known_from=400)
+    amendment = Received(0, 500, START_MS, None, candle_bytes(3, "NEWUSDT", type="amendment"))
+
+    with pytest.raises(Unseen):
+        FOLDER.fold(Folded(group), amendment)
