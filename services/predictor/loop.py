@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -64,7 +64,7 @@ class Writer(Protocol):
 class Waiting:
     """A group that cannot go on yet."""
 
-    until: float  # on the monotonic clock, s
+    until: float  # on the loop's clock, s
     reason: str
 
 
@@ -85,11 +85,12 @@ class Loop:
         states: States,
         telemetry: Telemetry,
         batch_records: int,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Start without any group."""
+        """Start without any group. The clock (s) says when to try again; it decides no value."""
         self._topics, self._folder, self._member, self._writer = topics, folder, member, writer
         self._klines, self._predictions, self._states = klines, predictions, states
-        self._telemetry, self._batch_records = telemetry, batch_records
+        self._telemetry, self._batch_records, self._clock = telemetry, batch_records, clock
         self._profile = folder.deployment.numeric_profile
         self._memory: dict[int, GroupState] = {}
         self._recovering: dict[int, Recovery] = {}
@@ -135,7 +136,7 @@ class Loop:
         self._tell()
 
     def _fold_and_publish(self, batch: Batch) -> None:
-        started = time.monotonic()
+        started = self._clock()
         if batch.membership is None:
             self._recover_all({record.partition for record in batch.records})
             return
@@ -156,7 +157,7 @@ class Loop:
             self._taken_back.inc()
             self._recover_all(folded.keys())
             return
-        self._turn_s.observe(time.monotonic() - started)
+        self._turn_s.observe(self._clock() - started)
         for group, result in folded.items():
             self._committed(group, result)
 
@@ -212,13 +213,13 @@ class Loop:
         self._quiet.extend((group, symbol) for symbol in sorted(folded.changed))
 
     def _save(self, group: int) -> None:
-        if time.monotonic() < self._redis_rests_until or not self._unsaved.get(group):
+        if self._clock() < self._redis_rests_until or not self._unsaved.get(group):
             return
         try:
             self._states.save(group, self._profile, self._memory[group], self._unsaved[group])
         except Unavailable as error:
             log.warning("%s; predictions go on from memory", error)
-            self._redis_rests_until = time.monotonic() + REDIS_REST_S
+            self._redis_rests_until = self._clock() + REDIS_REST_S
             self._redis_up.set(0)
             return
         self._redis_up.set(1)
@@ -280,7 +281,7 @@ class Loop:
         except Unavailable as error:
             log.warning("%s; recovering symbol group %d again in %g s", error, group, RETRY_S)
             self._recovering[group] = self._recovery(group, whole=False)
-            self._waiting[group] = Waiting(time.monotonic() + RETRY_S, str(error))
+            self._waiting[group] = Waiting(self._clock() + RETRY_S, str(error))
 
     def _live(self, group: int, state: GroupState) -> None:
         log.info(
@@ -300,11 +301,11 @@ class Loop:
         if group not in self._waiting or self._waiting[group].reason != reason:
             log.warning("symbol group %d waits: %s", group, reason)
         self._member.hold(group)
-        self._waiting[group] = Waiting(time.monotonic() + RETRY_S, reason)
+        self._waiting[group] = Waiting(self._clock() + RETRY_S, reason)
 
     def _end_waits(self) -> None:
         for group, waiting in list(self._waiting.items()):
-            if time.monotonic() >= waiting.until:
+            if self._clock() >= waiting.until:
                 del self._waiting[group]
                 if group in self._memory:
                     self._member.go_on(group, self._memory[group].next_offset)

@@ -49,7 +49,7 @@ def _predict(settings: PredictorSettings, deployment: Deployment, telemetry: Tel
     when_available(stop, lambda: ensure_topics(where, topics))
     when_available(stop, states.check)
     # One id per process life: replicas never share it, and a new life needs no old one's.
-    writer = when_available(stop, lambda: TransactionalWriter(where, f"ulstm-predictor-{uuid.uuid4()}"))
+    writer = when_available(stop, lambda: TransactionalWriter(where, f"ulstm-predictor-{uuid.uuid4()}", alone=True))
     if writer is None:
         return
     member = GroupMember(

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -29,10 +29,18 @@ class Batch:
 class GroupMember:
     """A member of a group that shares a topic's partitions."""
 
-    def __init__(self, bootstrap: str, group: str, topic: str, session_timeout_ms: int) -> None:
-        """Prepare; `subscribe` joins."""
+    def __init__(
+        self,
+        bootstrap: str,
+        group: str,
+        topic: str,
+        session_timeout_ms: int,
+        *,
+        client: Callable[[dict[str, Any]], Consumer] = Consumer,
+    ) -> None:
+        """Prepare; `subscribe` joins. A client is made from its configuration."""
         self._bootstrap, self._topic = bootstrap, topic
-        self._consumer = Consumer(
+        self._consumer = client(
             {
                 "bootstrap.servers": bootstrap,
                 "group.id": group,

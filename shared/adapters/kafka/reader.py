@@ -1,8 +1,8 @@
 """Reading a topic without a group: ranges, tails and ends. Only committed records are seen."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -53,10 +53,10 @@ def consumed(consumer: Consumer, most: int, timeout_s: float) -> list[Message]:
 class Reader:
     """A consumer that belongs to no group."""
 
-    def __init__(self, bootstrap: str, topic: str) -> None:
-        """Prepare to read a topic; connects on first use."""
+    def __init__(self, bootstrap: str, topic: str, *, client: Callable[[dict[str, Any]], Consumer] = Consumer) -> None:
+        """Prepare to read a topic; connects on first use. A client is made from its configuration."""
         self._bootstrap, self._topic = bootstrap, topic
-        self._consumer = Consumer(
+        self._consumer = client(
             {
                 "bootstrap.servers": bootstrap,
                 "group.id": "ulstm-reader",  # the client wants one; it is never joined

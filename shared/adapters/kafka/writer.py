@@ -47,13 +47,31 @@ class TransactionalWriter:
     same id, which settles the old transaction and fences its late requests.
     """
 
-    def __init__(self, bootstrap: str, transactional_id: str, **options: str | int) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        transactional_id: str,
+        *,
+        alone: bool = False,
+        client: Callable[[dict[str, Any]], Producer] = Producer,
+        within: "Within | None" = None,
+        **options: str | int,
+    ) -> None:
         """Take the id: fences an older process that has it.
+
+        Args:
+            bootstrap: where Kafka is.
+            transactional_id: what the broker knows this writer by.
+            alone: no other process can have this id, so to be fenced means that the broker timed a transaction out.
+            client: makes a producer from its configuration.
+            within: calls with a deadline.
+            **options: further configuration of the client.
 
         Raises:
             Unavailable: Kafka does not answer.
         """
-        self._bootstrap = bootstrap
+        self._bootstrap, self._alone = bootstrap, alone
+        self._client, self._within = client, within or in_a_thread
         self._config: dict[str, Any] = {
             "bootstrap.servers": bootstrap,
             "transactional.id": transactional_id,
@@ -75,15 +93,12 @@ class TransactionalWriter:
             Fenced: another process has this transactional id now.
         """
         producer = self._ready()
-        answer = _answer_of(lambda: _transaction(producer, records, progress))
         try:
-            error = answer.get(timeout=_ANSWER_S)
-        except queue.Empty:
+            self._within(lambda: _transaction(producer, records, progress), _ANSWER_S)
+        except TimeoutError:
             self._abandon()
-        if isinstance(error, KafkaException):
+        except KafkaException as error:
             self._settle(producer, error)
-        elif error is not None:
-            raise error
 
     def close(self) -> None:
         """Close the connection; nothing is open between writes."""
@@ -106,11 +121,7 @@ class TransactionalWriter:
     def _settle(self, producer: Producer, error: KafkaException) -> NoReturn:
         fault = _reason(producer, error)
         text = f"transaction on Kafka at {self._bootstrap}: {fault.str()} ({fault.name()})"
-        if fault.code() in {
-            KafkaError._FENCED,
-            KafkaError.INVALID_PRODUCER_EPOCH,
-            KafkaError.PRODUCER_FENCED,
-        }:
+        if fault.code() in _FENCES and not self._alone:
             message = f"{text}; another process runs under the same transactional id: stop one of them"
             raise Fenced(message) from error
         if fault.txn_requires_abort():
@@ -147,7 +158,7 @@ class TransactionalWriter:
             self._producer = self._begun()
 
     def _begun(self) -> Producer:
-        producer = Producer(self._config)
+        producer = self._client(self._config)
         try:
             producer.init_transactions(_SETTLE_S)
         except KafkaException as error:
@@ -156,8 +167,16 @@ class TransactionalWriter:
         return producer
 
 
-def _answer_of(call: Callable[[], None]) -> "queue.SimpleQueue[Exception | None]":
-    """Call from a thread of its own; return where what it raised, or None, comes out."""
+Within = Callable[[Callable[[], None], float], None]
+"""Calls, for at most so many seconds; raises what the call raises, or TimeoutError."""
+
+
+def in_a_thread(call: Callable[[], None], limit_s: float) -> None:
+    """Call from a thread of its own, which is left behind at the limit.
+
+    Raises:
+        TimeoutError: the call has not returned within the limit.
+    """
     answer: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
 
     def called() -> None:
@@ -169,7 +188,15 @@ def _answer_of(call: Callable[[], None]) -> "queue.SimpleQueue[Exception | None]
             answer.put(None)
 
     threading.Thread(target=called, name="transaction", daemon=True).start()
-    return answer
+    try:
+        error = answer.get(timeout=limit_s)
+    except queue.Empty:
+        raise TimeoutError from None
+    if error is not None:
+        raise error
+
+
+_FENCES: Final = frozenset({KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED})
 
 
 def _transaction(producer: Producer, records: Sequence[Outgoing], progress: Progress | None) -> None:
