@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,13 +82,13 @@ def replay(settings: Settings, span: tuple[int, int], out: Path | None, console:
         progress = stack.enter_context(Progress(console=console))
         for group in range(settings.symbol_groups):
             limit = published.ends(group)[1]
-            theirs, last_source = _published(published, group, limit, span)
+            found = _published(published, group, limit, span, deployment.numeric_profile)
             ours, beyond = Chain(), 0
             task = progress.add_task(f"group {group}", total=klines.ends(group)[1])
-            for folded in _folded(folder, klines, group):
+            for folded in _folded(folder, klines, group, GroupState(numeric_profile=found.first_profile)):
                 progress.update(task, completed=folded.group.next_offset)
                 for prediction in _within(folded.predictions, span):
-                    if prediction.source_offset > last_source:
+                    if prediction.source_offset > found.last_source:
                         beyond += 1  # not published yet: the predictors are behind the log
                         continue
                     _take(prediction, ours, file)
@@ -96,17 +97,28 @@ def replay(settings: Settings, span: tuple[int, int], out: Path | None, console:
                     "group": group,
                     "predictions": ours.count,
                     "sha256": ours.sha256,
-                    "published": theirs.count,
-                    "published_sha256": theirs.sha256,
+                    "published": found.chain.count,
+                    "published_sha256": found.chain.sha256,
                     "not_published_yet": beyond,
-                    "same": ours.sha256 == theirs.sha256,
+                    "of_other_profiles": found.others,
+                    "same": ours.sha256 == found.chain.sha256,
                 }
             )
+            _tell_others(console, group, found.others)
     return rows
 
 
-def _folded(folder: Folder, klines: Reader, group: int) -> Iterator[Folded]:
-    folded = Folded(GroupState())
+def _tell_others(console: Console, group: int, others: Mapping[str, int]) -> None:
+    for profile, count in others.items():
+        console.print(
+            f"[bold red]NOT COMPARED:[/bold red] {count} predictions of group {group} have numeric profile {profile};"
+            f" this version is {self_test()}: replay them with the version that has it",
+            soft_wrap=True,
+        )
+
+
+def _folded(folder: Folder, klines: Reader, group: int, start: GroupState) -> Iterator[Folded]:
+    folded = Folded(start)
     for block in klines.read(group, 0):
         for record in block:
             folder.fold(folded, record)
@@ -125,21 +137,44 @@ def _take(prediction: Prediction, chain: Chain, file: BinaryIO | None) -> None:
         file.write(value + b"\n")
 
 
-def _published(reader: Reader, group: int, end: int, span: tuple[int, int]) -> tuple[Chain, int]:
-    """Return the chain of what was published in a span, and the last offset it came from."""
-    chain, last_source = Chain(), -1
+@dataclass(slots=True)
+class _Published:
+    """What was published in a span by one numeric profile, and how much by others."""
+
+    chain: Chain = field(default_factory=Chain)
+    others: Counter[str] = field(default_factory=Counter)
+    last_source: int = -1
+    first_profile: str | None = None  # what predicted before promotions named a profile
+
+
+def _published(reader: Reader, group: int, end: int, span: tuple[int, int], profile: str) -> _Published:
+    found = _Published()
     for block in reader.read(group, 0, end):
         for record in block:
             fields = json.loads(record.value or b"{}")
-            last_source = max(last_source, fields["source_offset"])
-            if span[0] <= fields["open_time_ms"] < span[1]:
-                chain.add(record.key or b"", record.value or b"")
-    return chain, last_source
+            theirs = fields["numeric_profile"]
+            found.first_profile = found.first_profile or theirs
+            found.last_source = max(found.last_source, fields["source_offset"])
+            if not span[0] <= fields["open_time_ms"] < span[1]:
+                continue
+            if theirs == profile:
+                found.chain.add(record.key or b"", record.value or b"")
+            else:
+                found.others[theirs] += 1
+    return found
 
 
 def _show(rows: list[dict[str, Any]]) -> None:
     table = Table(title="replay")
-    for column in ("group", "predictions", "sha256", "published", "not published yet", "same bytes"):
+    for column in (
+        "group",
+        "predictions",
+        "sha256",
+        "published",
+        "not published yet",
+        "of other profiles",
+        "same bytes",
+    ):
         table.add_column(column)
     for row in rows:
         table.add_row(
@@ -148,6 +183,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
             row["sha256"][:16],
             str(row["published"]),
             str(row["not_published_yet"]),
+            str(sum(row["of_other_profiles"].values())),
             "yes" if row["same"] else "NO",
         )
     Console().print(table)

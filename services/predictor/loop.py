@@ -14,7 +14,6 @@ from services.predictor.recovery import (
     from_saved,
     next_offset,
     read_published,
-    refuse_other_profile,
 )
 from shared.adapters.folding import Folded, Folder, Unseen
 from shared.adapters.kafka.failures import Aborted, OutcomeUnknown
@@ -179,7 +178,7 @@ class Loop:
         try:
             for record in records:
                 if record.offset >= folded.group.next_offset:
-                    self._folder.fold(folded, record)
+                    self._folder.fold(folded, record, publishing=True)
         except Unavailable as error:
             self._wait(group, str(error))
         except Unseen as error:
@@ -215,6 +214,8 @@ class Loop:
     def _save(self, group: int) -> None:
         if self._clock() < self._redis_rests_until or not self._unsaved.get(group):
             return
+        if not self._folder.deployment.predicts(self._memory[group].numeric_profile):
+            return  # about to start: what Redis holds under a profile is what that profile rules
         try:
             self._states.save(group, self._profile, self._memory[group], self._unsaved[group])
         except Unavailable as error:
@@ -255,11 +256,10 @@ class Loop:
     def _recovery(self, group: int, *, whole: bool) -> Recovery:
         committed = self._member.committed(group)
         published = read_published(self._predictions, group)
-        refuse_other_profile(published, self._profile)
         at = next_offset(committed, published, self._klines.ends(group)[1], group)
-        base = GroupState() if whole else from_saved(self._saved(group), at, published)
+        base = None if whole else from_saved(self._saved(group), at, published, self._profile)
         replay = Replay(self._folder, self._klines, published, group)
-        return (yield from replay.blocks(base, at))
+        return (yield from replay.blocks(base, at, whole=whole))
 
     def _saved(self, group: int) -> Saved | None:
         try:
@@ -307,6 +307,8 @@ class Loop:
         for group, waiting in list(self._waiting.items()):
             if self._clock() >= waiting.until:
                 del self._waiting[group]
+                if group in self._recovering:  # behind those that have begun: a reader reads one span at a time
+                    self._recovering[group] = self._recovering.pop(group)
                 if group in self._memory:
                     self._member.go_on(group, self._memory[group].next_offset)
 

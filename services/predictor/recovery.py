@@ -8,7 +8,7 @@ from shared.adapters.folding import Folded, Folder, Unseen
 from shared.adapters.kafka.reader import Received
 from shared.adapters.messages import decode_prediction, encode_prediction
 from shared.adapters.states import Saved
-from shared.core.candle import Candle
+from shared.core.candle import Candle, Promotion, Record
 from shared.core.errors import BadInput, Incompatible
 from shared.core.fold import GroupState
 from shared.core.prediction import Prediction
@@ -38,6 +38,7 @@ class Published:
     """What the tail of the predictions topic says of a group."""
 
     last: Mapping[str, Prediction]  # by symbol
+    first_profile: str | None = None  # numeric profile of the group's very first prediction
 
     @property
     def next_offset(self) -> int:
@@ -45,9 +46,9 @@ class Published:
         return max((p.source_offset + 1 for p in self.last.values()), default=0)
 
     @property
-    def promotion_offset(self) -> int | None:
-        """The last promotion that a prediction names."""
-        return max((p.promotion_offset for p in self.last.values()), default=None)
+    def newest(self) -> Prediction | None:
+        """The prediction from the newest record; it names the last promotion and numeric profile that led to one."""
+        return max(self.last.values(), key=lambda p: p.source_offset, default=None)
 
 
 def read_published(predictions: History, group: int) -> Published:
@@ -65,8 +66,13 @@ def read_published(predictions: History, group: int) -> Published:
                 prediction = _prediction(record)
                 last[prediction.symbol] = prediction
         if last or start == first:  # the tail may hold nothing but markers of transactions
-            return Published(last)
+            return Published(last, _first_profile(predictions, group))
         start = max(first, end - (end - start) * 4)
+
+
+def _first_profile(predictions: History, group: int) -> str | None:
+    first = next((block[0] for block in predictions.read(group, 0)), None)
+    return None if first is None else _prediction(first).numeric_profile
 
 
 def _prediction(record: Received) -> Prediction:
@@ -96,23 +102,8 @@ def next_offset(committed: int | None, published: Published, end: int, group: in
     return at
 
 
-def refuse_other_profile(published: Published, profile: str) -> None:
-    """Never mix predictions of different arithmetic.
-
-    Raises:
-        Incompatible: what was published came from another kernel.
-    """
-    for prediction in published.last.values():
-        if prediction.numeric_profile != profile:
-            message = (
-                f"{prediction.symbol} was predicted by numeric profile {prediction.numeric_profile}, this is {profile};"
-                " run the version that made it, or start a new deployment under another TOPIC_PREFIX"
-            )
-            raise Incompatible(message)
-
-
-def from_saved(saved: Saved | None, at: int, published: Published) -> GroupState | None:
-    """Return the group that Redis holds, if it is a fold of what is committed."""
+def from_saved(saved: Saved | None, at: int, published: Published, profile: str) -> GroupState | None:
+    """Return the group that Redis holds for a numeric profile, if it is a fold of what is committed."""
     if saved is None or saved.watermark > at:
         return None
     for symbol, prediction in published.last.items():
@@ -124,6 +115,7 @@ def from_saved(saved: Saved | None, at: int, published: Published) -> GroupState
         saved.model_version,
         saved.symbols,
         saved.known_from,
+        profile,
     )
 
 
@@ -150,21 +142,22 @@ class Replay:
         """Take what to fold with, what to read and what the result must agree with."""
         self._folder, self._klines, self._published, self._group = folder, klines, published, group
 
-    def blocks(self, base: GroupState | None, at: int) -> Recovery:
+    def blocks(self, base: GroupState | None, at: int, *, whole: bool = False) -> Recovery:
         """Return the group at an offset.
 
         Args:
             base: the state to start from, if there is one.
             at: the next offset to predict from.
+            whole: start at the beginning.
 
         Raises:
-            Incompatible: the log does not lead to what was published.
+            Incompatible: the log does not lead to what was published, or another numeric profile predicts there.
         """
-        start = base or GroupState(next_offset=self._start())
+        start = self._beginning() if whole else base or self._shortly_before()
         known_from = start.known_from if base else start.next_offset
         group, doubts = yield from self._fold(start, known_from, at)
         if doubts and (start.next_offset or known_from):
-            group, doubts = yield from self._fold(GroupState(), 0, at)
+            group, doubts = yield from self._fold(self._beginning(), 0, at)
         if doubts:
             message = (
                 f"symbol group {self._group}: replaying its klines does not give what was published for"
@@ -190,6 +183,7 @@ class Replay:
             folded.dead_letters.clear()
             yield
         group = replace(folded.group, next_offset=at, known_from=known_from)
+        self._refuse_other_profile(group)
         if known_from:
             full = {s for s, state in group.symbols.items() if len(state.sequence) >= SEQUENCE_LENGTH}
             doubts |= set(group.symbols) - full - proved
@@ -208,13 +202,53 @@ class Replay:
                 doubts.add(prediction.symbol)
         return doubts
 
-    def _start(self) -> int:
-        promotion = self._published.promotion_offset
-        if promotion is None:
-            return 0
-        newest = self._time_before(promotion)
+    def _refuse_other_profile(self, group: GroupState) -> None:
+        """Never mix predictions of different arithmetic: where another profile predicts, only a promotion ends that.
+
+        Raises:
+            Incompatible: another profile predicts from the group's next record.
+        """
+        ours = self._folder.deployment.numeric_profile
+        if self._folder.deployment.predicts(group.numeric_profile):
+            return
+        first, promotion = self._next_own_promotion(group.next_offset)
+        if promotion is not None and promotion == first:
+            return
+        until = (
+            "; promote a model with this version (`ulstm models promote VERSION`), let the other version go up to that"
+            " promotion, then start this one"
+            if promotion is None
+            else f" until offset {promotion}, where this one takes over: let it go up to there, then start this one"
+        )
+        message = (
+            f"symbol group {self._group}: from offset {group.next_offset} on numeric profile {group.numeric_profile}"
+            f" predicts, this is {ours}: run the version that has {group.numeric_profile}{until}"
+        )
+        raise Incompatible(message)
+
+    def _next_own_promotion(self, start: int) -> tuple[int | None, int | None]:
+        """Return the offset of the first record from `start` on, and of the first promotion of this profile."""
+        first = None
+        for block in self._klines.read(self._group, start):
+            for record in block:
+                first = record.offset if first is None else first
+                value = self._decoded(record)
+                if isinstance(value, Promotion) and value.numeric_profile == self._folder.deployment.numeric_profile:
+                    return first, record.offset
+        return first, None
+
+    def _beginning(self) -> GroupState:
+        return GroupState(numeric_profile=self._published.first_profile)
+
+    def _shortly_before(self) -> GroupState:
+        """Return an empty group one sequence before the last promotion that led to a prediction."""
+        newest = self._published.newest
+        if newest is None:
+            return self._beginning()
+        time_ms = self._time_before(newest.promotion_offset)
         span = (SEQUENCE_LENGTH + 1) * self._folder.deployment.interval_ms
-        return min(promotion, self._klines.offset_at(self._group, newest - span))
+        start = min(newest.promotion_offset, self._klines.offset_at(self._group, time_ms - span))
+        return GroupState(start, numeric_profile=newest.numeric_profile)
 
     def _time_before(self, offset: int) -> int:
         """Return the time of a candle shortly before an offset."""
@@ -222,15 +256,15 @@ class Replay:
         while True:
             start = max(0, offset - back)
             for block in self._klines.read(self._group, start, offset):
-                times = [r.timestamp_ms for r in block if self._is_candle(r)]
+                times = [r.timestamp_ms for r in block if isinstance(self._decoded(r), Candle)]
                 if times:
                     return min(times)
             if start == 0:
                 return 0
             back *= 8
 
-    def _is_candle(self, record: Received) -> bool:
+    def _decoded(self, record: Received) -> Record | None:
         try:
-            return isinstance(self._folder.codec.decode(record.value, record.partition), Candle)
+            return self._folder.codec.decode(record.value, record.partition)
         except BadInput:
-            return False
+            return None

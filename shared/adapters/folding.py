@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from shared.adapters.kafka.reader import Received
 from shared.adapters.messages import DeadLetter, KlineCodec
 from shared.core.candle import Amendment, Candle, Promotion, Record
-from shared.core.errors import BadInput
-from shared.core.fold import Deployment, GroupState, Model, fold, passed_over
+from shared.core.errors import BadInput, Unavailable
+from shared.core.fold import Deployment, GroupState, Model, fold, passed_over, refused
 from shared.core.prediction import Prediction
 
 Models = Callable[[str, str], Model]
@@ -31,6 +31,14 @@ class Folded:
     changed: set[str] = field(default_factory=set)
     candles: int = 0
 
+    def add(self, later: "Folded") -> None:
+        """Take in what came after."""
+        self.group = later.group
+        self.predictions += later.predictions
+        self.dead_letters += later.dead_letters
+        self.changed |= later.changed
+        self.candles += later.candles
+
 
 @dataclass(frozen=True, slots=True)
 class Folder:
@@ -41,43 +49,72 @@ class Folder:
     deployment: Deployment
     models: Models
 
-    def fold(self, folded: Folded, record: Received) -> None:
+    def fold(self, folded: Folded, record: Received, *, publishing: bool = False) -> None:
         """Fold one record into what the batch has led to so far; on an exception nothing of it is.
 
+        Args:
+            folded: what the batch has led to; the record is added.
+            record: the next record of the group.
+            publishing: what comes of it is to be published, so this profile must be the one that predicts from here.
+
         Raises:
-            Unavailable: its model is not there yet.
+            Unavailable: its model is not there yet, or another numeric profile has to publish from here on.
             Unseen: its symbol's past is not known here.
         """
-        try:
-            value = self.codec.decode(record.value, record.partition)
-            self._check_known(folded.group, value)
-            group, prediction = self._folded(folded.group, value, record.offset)
-        except BadInput as error:
-            folded.dead_letters.append(_dead_letter(self.topic, record, error))
-            folded.group = passed_over(folded.group, record.offset)
-            return
-        folded.group = group
-        folded.candles += isinstance(value, Candle)
-        folded.changed.update(_touched(value, group))
-        if prediction is not None:
-            folded.predictions.append(prediction)
+        step = self._step(folded.group, record)
+        if publishing:
+            self._check_profile(step.group, record)
+        folded.add(step)
 
     def model_of(self, group: GroupState) -> Model | None:
-        """Return the group's current model."""
-        return None if group.model_version is None else self.models(group.model_version, "")
+        """Return the group's current model; None as well where another numeric profile predicts."""
+        if group.model_version is None or not self.deployment.predicts(group.numeric_profile):
+            return None
+        return self.models(group.model_version, "")
+
+    def _step(self, group: GroupState, record: Received) -> Folded:
+        """Return what one record leads to."""
+        value: Record | None = None
+        try:
+            value = self.codec.decode(record.value, record.partition)
+            self._check_known(group, value)
+            after, prediction = self._folded(group, value, record.offset)
+        except BadInput as error:
+            return _refused(group, value, record, _dead_letter(self.topic, record, error))
+        predictions = [] if prediction is None else [prediction]
+        return Folded(after, predictions, [], _touched(value, after), isinstance(value, Candle))
 
     def _folded(self, group: GroupState, value: Record, offset: int) -> tuple[GroupState, Prediction | None]:
-        if isinstance(value, Promotion):
-            model: Model | None = self.models(value.model_version, value.bundle_sha256)
-        else:
-            model = self.model_of(group)
+        model = self._promoted(group, value) if isinstance(value, Promotion) else self.model_of(group)
         return fold(group, value, offset, model, self.deployment)
+
+    def _promoted(self, group: GroupState, promotion: Promotion) -> Model | None:
+        if not self.deployment.predicts(promotion.numeric_profile or group.numeric_profile):
+            return None
+        return self.models(promotion.model_version, promotion.bundle_sha256)
+
+    def _check_profile(self, group: GroupState, record: Received) -> None:
+        if self.deployment.predicts(group.numeric_profile):
+            return
+        message = (
+            f"symbol group {record.partition}: from offset {record.offset} on numeric profile {group.numeric_profile}"
+            f" predicts, this is {self.deployment.numeric_profile}: start the version that has it"
+        )
+        raise Unavailable(message)
 
     @staticmethod
     def _check_known(group: GroupState, value: Record) -> None:
         symbol = _symbol(value)
         if symbol is not None and group.known_from > 0 and symbol not in group.symbols:
             raise Unseen(symbol)
+
+
+def _refused(group: GroupState, value: Record | None, record: Received, letter: DeadLetter) -> Folded:
+    if not isinstance(value, Promotion):
+        return Folded(passed_over(group, record.offset), dead_letters=[letter])
+    after = refused(group, value, record.offset)
+    changed = {symbol for symbol, state in after.symbols.items() if state is not group.symbols[symbol]}
+    return Folded(after, dead_letters=[letter], changed=changed)
 
 
 def _touched(value: Record, group: GroupState) -> set[str]:

@@ -21,6 +21,7 @@ TimeMs = Annotated[int, Field(ge=0, le=253_402_300_799_999)]  # up to the year 9
 Decimals = Annotated[str, Field(pattern=_PRICE)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
+NumericProfile = Annotated[str, Field(pattern=r"^[0-9]{1,9}-[A-Za-z0-9]{1,64}$")]
 
 
 class Wire(BaseModel):
@@ -60,12 +61,13 @@ class GapMessage(Wire):
 
 
 class PromotionMessage(Wire):
-    """From here on, this model version."""
+    """From here on, this model version, by processes of this numeric profile."""
 
     schema_: Literal[1] = Field(default=1, alias="schema")
     type: Literal["promotion"]
     model_version: Version
     bundle_sha256: Sha256
+    numeric_profile: NumericProfile | None = None
 
 
 KlineMessage = Annotated[CandleMessage | GapMessage | PromotionMessage, Field(discriminator="type")]
@@ -92,7 +94,7 @@ class KlineCodec:
         """
         message = self._parsed(value)
         if isinstance(message, PromotionMessage):
-            return Promotion(message.model_version, message.bundle_sha256)
+            return Promotion(message.model_version, message.bundle_sha256, message.numeric_profile)
         if message.interval != self.interval:
             text = f"interval {message.interval!r} in a topic of {self.interval!r}; publish it to its own topic"
             raise BadInput("wrong_interval", text)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +15,7 @@ from shared.adapters.messages import KlineCodec, PromotionMessage, decode_predic
 from shared.core.candle import Promotion, interval_ms
 from shared.core.card import Bundle, digest
 from shared.core.errors import BadInput, Incompatible, Unavailable, Unknown
+from shared.core.network import self_test
 
 log = logging.getLogger("ulstm")
 
@@ -36,9 +37,15 @@ class Placed:
 class Registry:
     """Model versions and their promotions. Connects for each call, so it holds nothing between calls."""
 
-    def __init__(self, bootstrap: str, topics: Topics) -> None:
-        """Take where the log is; connects on first use."""
-        self._bootstrap, self._topics = bootstrap, topics
+    def __init__(self, bootstrap: str, topics: Topics, profile: Callable[[], str] = self_test) -> None:
+        """Take where the log is; connects on first use.
+
+        Args:
+            bootstrap: Kafka's address.
+            topics: the deployment's topics.
+            profile: tells, when something is promoted, the numeric profile that is to predict with it: this version's.
+        """
+        self._bootstrap, self._topics, self._profile = bootstrap, topics, profile
         self._codec = KlineCodec(topics.interval, interval_ms(topics.interval), topics.groups)
         self._places: dict[str, int] = {}  # offset in `models` by version: the first record of a version counts
         self._next = 0
@@ -79,7 +86,7 @@ class Registry:
 
         Raises:
             BadInput: the bytes are no usable bundle.
-            Incompatible: the version is in the log with other bytes.
+            Incompatible: the version is in the log with other bytes, or this machine must not predict.
             Unavailable: Kafka did not take it; nothing was changed.
         """
         bundle = decode_bundle(version, data)
@@ -97,6 +104,7 @@ class Registry:
         Raises:
             Unknown: the log has none of this version.
             BadInput: its bytes are no usable bundle.
+            Incompatible: this machine must not predict.
             Unavailable: Kafka did not take it; nothing was changed.
         """
         bundle = self.load(version)
@@ -228,7 +236,12 @@ class Registry:
         return Outgoing(self._topics.models, _MODELS_GROUP, version.encode(), data, timestamp_ms)
 
     def _promotions(self, bundle: Bundle, timestamp_ms: int) -> list[Outgoing]:
-        message = PromotionMessage(type="promotion", model_version=bundle.version, bundle_sha256=bundle.sha256)
+        message = PromotionMessage(
+            type="promotion",
+            model_version=bundle.version,
+            bundle_sha256=bundle.sha256,
+            numeric_profile=self._profile(),
+        )
         value = encode_record(message)
         return [
             Outgoing(self._topics.klines, group, b"promotion", value, timestamp_ms)

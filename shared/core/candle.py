@@ -74,10 +74,14 @@ class Amendment:
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """From here on, every symbol of this group is predicted by this model version."""
+    """From here on, every symbol of this group is predicted by this model version, with this numeric profile.
+
+    A profile of None was written before promotions named one: it goes on as it was.
+    """
 
     model_version: str
     bundle_sha256: str
+    numeric_profile: str | None = None
 
 
 Record = Candle | Gap | Amendment | Promotion

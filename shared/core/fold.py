@@ -37,6 +37,10 @@ class Deployment:
     interval_ms: int
     numeric_profile: str
 
+    def predicts(self, profile: str | None) -> bool:
+        """Say whether this is the profile that predicts where `profile` rules; None: nothing names one yet."""
+        return profile in (None, self.numeric_profile)
+
 
 @dataclass(frozen=True, slots=True)
 class GroupState:
@@ -47,6 +51,7 @@ class GroupState:
     model_version: str | None = None
     symbols: Mapping[str, SymbolState] = field(default_factory=dict)
     known_from: int = 0  # symbols without a record since this offset are not known here
+    numeric_profile: str | None = None  # of the last promotion that names one: no other predicts here
 
 
 def fold(
@@ -58,7 +63,8 @@ def fold(
         group: the state before the record.
         record: what the log says.
         offset: the record's place in the log.
-        model: for a promotion, the model it promotes; else the group's current model.
+        model: for a promotion, the model it promotes; else the group's current model. None before the first
+            promotion, and where another numeric profile predicts: sequences grow, nothing is learnt or predicted.
         deployment: the interval and the numeric profile.
 
     Returns:
@@ -68,12 +74,11 @@ def fold(
         BadInput: the record contradicts the log before it; the caller sets it aside with `passed_over`.
     """
     if isinstance(record, Promotion):
-        if model is None:
-            message = f"promotion of {record.model_version} without its model"
-            raise ValueError(message)
-        return _promoted(group, model, offset), None
+        return _promoted(group, record, offset, model, deployment), None
     if isinstance(record, Gap):
         return passed_over(group, offset), None
+    if not deployment.predicts(group.numeric_profile):
+        model = None
     candle = record.candle if isinstance(record, Amendment) else record
     state = group.symbols.get(candle.symbol) or _first(candle.symbol, group, model)
     prediction = None
@@ -88,6 +93,20 @@ def fold(
 def passed_over(group: GroupState, offset: int) -> GroupState:
     """Return the group after a record that changes no symbol."""
     return replace(group, next_offset=offset + 1)
+
+
+def refused(group: GroupState, promotion: Promotion, offset: int) -> GroupState:
+    """Return the group after a promotion whose bundle is unusable.
+
+    The model before it stays, unless it was another profile's: what that profile computed ends at a promotion to
+    another, so that two versions that judge bundles differently agree on where.
+    """
+    if group.numeric_profile is None or promotion.numeric_profile in (None, group.numeric_profile):
+        return passed_over(group, offset)
+    symbols = {name: SymbolState(name, sequence=state.sequence) for name, state in group.symbols.items()}
+    return GroupState(
+        offset + 1, symbols=symbols, known_from=group.known_from, numeric_profile=promotion.numeric_profile
+    )
 
 
 def fold_candle(
@@ -174,22 +193,32 @@ def window(state: SymbolState, model: Model) -> Float32s:
     return np.ascontiguousarray(scaler.apply(feature_rows(model.card.feature_set, sequence)))
 
 
-def _promoted(group: GroupState, model: Model, offset: int) -> GroupState:
+def _promoted(
+    group: GroupState, promotion: Promotion, offset: int, model: Model | None, deployment: Deployment
+) -> GroupState:
     """Every symbol keeps its sequence and nothing else: base weights, fresh optimiser, fresh scores.
 
-    So a symbol's state at a promotion follows from its last candles, which is what bounds a replay.
+    So a symbol's state at a promotion follows from its last candles, which is what bounds a replay, and what lets
+    another numeric profile go on from here.
     """
-    symbols = {name: _started(state, model, offset) for name, state in group.symbols.items()}
-    return GroupState(offset + 1, offset, model.version, symbols, group.known_from)
+    profile = promotion.numeric_profile or group.numeric_profile
+    if not deployment.predicts(profile):
+        model = None  # only the profile that predicts needs it, or can judge it
+    elif model is None:
+        message = f"promotion of {promotion.model_version} without its model"
+        raise ValueError(message)
+    version = promotion.model_version
+    symbols = {name: _started(state, version, offset, model) for name, state in group.symbols.items()}
+    return GroupState(offset + 1, offset, version, symbols, group.known_from, profile)
 
 
-def _started(state: SymbolState, model: Model, offset: int) -> SymbolState:
+def _started(state: SymbolState, version: str, offset: int, model: Model | None) -> SymbolState:
     return SymbolState(
         symbol=state.symbol,
         sequence=state.sequence,
-        model_version=model.version,
+        model_version=version,
         promotion_offset=offset,
-        learner=model.base,
+        learner=None if model is None else model.base,
     )
 
 
@@ -197,7 +226,7 @@ def _first(symbol: str, group: GroupState, model: Model | None) -> SymbolState:
     state = SymbolState(symbol)
     if model is None or group.promotion_offset is None:
         return state
-    return _started(state, model, group.promotion_offset)
+    return _started(state, model.version, group.promotion_offset, model)
 
 
 def _can_learn(state: SymbolState) -> bool:

@@ -12,14 +12,13 @@ from services.predictor.recovery import (
     from_saved,
     next_offset,
     read_published,
-    refuse_other_profile,
 )
 from shared.adapters.folding import Folded, Folder, Unseen
 from shared.adapters.kafka.reader import Received
 from shared.adapters.messages import KlineCodec, PromotionMessage, encode_prediction, encode_record
 from shared.adapters.states import Saved
-from shared.core.errors import Incompatible
-from shared.core.fold import GroupState, Model
+from shared.core.errors import BadInput, Incompatible, Unavailable
+from shared.core.fold import Deployment, GroupState, Model
 from shared.core.prediction import Prediction
 from shared.core.state import SEQUENCE_LENGTH
 from tests.builders import DEPLOYMENT, START_MS, STEP_MS, a_model, a_walk, candle_bytes
@@ -27,11 +26,24 @@ from tests.fakes import FakeHistory
 
 MODELS = {model.version: model for model in (a_model(1), a_model(2))}
 FIRST, SECOND = MODELS.values()
-FOLDER = Folder("klines.5m", KlineCodec("5m", STEP_MS, 1), DEPLOYMENT, lambda version, _: MODELS[version])
+PROFILE = DEPLOYMENT.numeric_profile
 
 
-def promotion(model: Model) -> bytes:
-    message = PromotionMessage(type="promotion", model_version=model.version, bundle_sha256=model.bundle.sha256)
+def folder_of(profile: str) -> Folder:
+    deployment = Deployment("5m", STEP_MS, profile)
+    return Folder("klines.5m", KlineCodec("5m", STEP_MS, 1), deployment, lambda version, _: MODELS[version])
+
+
+FOLDER = folder_of(PROFILE)
+
+
+def promotion(model: Model, profile: str | None = None) -> bytes:
+    message = PromotionMessage(
+        type="promotion",
+        model_version=model.version,
+        bundle_sha256=model.bundle.sha256,
+        numeric_profile=profile,
+    )
     return encode_record(message)
 
 
@@ -59,15 +71,15 @@ LENGTH = SEQUENCE_LENGTH + 200
 LONG = log_of([*two_symbols(0, LENGTH), (LENGTH - 1, promotion(FIRST)), *two_symbols(LENGTH, LENGTH + 30)])
 
 
-def folded(records: Sequence[Received], group: GroupState | None = None) -> Folded:
+def folded(records: Sequence[Received], group: GroupState | None = None, folder: Folder = FOLDER) -> Folded:
     result = Folded(group or GroupState())
     for record in records:
-        FOLDER.fold(result, record)
+        folder.fold(result, record)
     return result
 
 
 def published_by(predictions: Sequence[Prediction]) -> Published:
-    return Published({p.symbol: p for p in predictions})
+    return Published({p.symbol: p for p in predictions}, predictions[0].numeric_profile if predictions else None)
 
 
 def finished(recovery: Recovery) -> GroupState:
@@ -161,10 +173,106 @@ def test_something_else_on_the_predictions_topic_is_refused() -> None:
 
 def test_another_numeric_profile_is_never_mixed_in() -> None:
     published = published_by(folded(SHORT[:70]).predictions)
-    refuse_other_profile(published, DEPLOYMENT.numeric_profile)
 
-    with pytest.raises(Incompatible, match="numeric profile"):
-        refuse_other_profile(published, "2-other")
+    with pytest.raises(Incompatible, match=r"1-test predicts, this is 2-other.*ulstm models promote"):
+        finished(Replay(folder_of("2-other"), FakeHistory(SHORT), published, 0).blocks(None, 70))
+
+
+SWITCHED = log_of(
+    [
+        *two_symbols(0, 20),
+        (19, promotion(FIRST)),
+        *two_symbols(20, 30),
+        (29, promotion(FIRST, "2-other")),
+        *two_symbols(30, 40),
+        (39, promotion(SECOND, PROFILE)),
+        *two_symbols(40, 50),
+    ]
+)
+PROFILES = (PROFILE, "2-other")
+
+
+def ruling(at: int) -> str:
+    """The profile that predicts from the record at an offset on."""
+    switches = [61, 82]
+    return PROFILES[sum(at > switch for switch in switches) % 2]
+
+
+def published_before(at: int) -> list[Prediction]:
+    """What versions of either profile have published."""
+    prehistory = GroupState(numeric_profile=PROFILE)  # promotions named no profile then
+    both = [p for name in PROFILES for p in folded(SWITCHED[:at], prehistory, folder_of(name)).predictions]
+    return sorted(both, key=lambda p: p.source_offset)
+
+
+@given(st.integers(42, len(SWITCHED)), st.sampled_from(PROFILES), st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_version_goes_on_where_its_profile_predicts_or_is_about_to_and_nowhere_else(
+    at: int, profile: str, data: st.DataObject
+) -> None:
+    published = published_by(published_before(at))
+    folder = folder_of(profile)
+    stretch = [o for o in range(at + 1) if ruling(o) == profile and o > 41]
+    saved = data.draw(st.none() | st.sampled_from(stretch)) if stretch else None
+    prehistory = GroupState(numeric_profile=PROFILE)
+    base = None if saved is None else folded(SWITCHED[:saved], prehistory, folder).group
+    recovery = Replay(folder, FakeHistory(SWITCHED), published, 0).blocks(base, at)
+
+    if profile not in {ruling(at), ruling(at + 1)}:
+        with pytest.raises(Incompatible, match=f"{ruling(at)} predicts, this is {profile}"):
+            finished(recovery)
+        return
+    group = finished(recovery)
+
+    later = [p for p in published_before(len(SWITCHED)) if p.source_offset >= at and p.numeric_profile == profile]
+    assert folded(SWITCHED[at:], group, folder).predictions == later
+
+
+def test_a_version_publishes_up_to_the_promotion_of_another_profile_and_no_further() -> None:
+    live = Folded(folded(SWITCHED[:60]).group)
+    FOLDER.fold(live, SWITCHED[60], publishing=True)
+
+    with pytest.raises(Unavailable, match=r"from offset 61 on numeric profile 2-other predicts, this is 1-test"):
+        FOLDER.fold(live, SWITCHED[61], publishing=True)
+
+    assert live.group.next_offset == 61
+    assert len(live.predictions) == 1
+
+
+def test_a_symbol_that_has_not_predicted_since_the_switch_does_not_hold_the_others_up() -> None:
+    quiet = candles_of("CCCUSDT", 0, 25, 3)
+    records = log_of(
+        [*quiet, *two_symbols(25, 60), (59, promotion(FIRST, "2-other")), *candles_of("AAAUSDT", 60, 62, 1)]
+    )
+    old = [*quiet[:20], (19, promotion(FIRST)), *quiet[20:]]
+    before = folded(log_of(old)).predictions
+    after = folded(records, folder=folder_of("2-other")).predictions
+    assert {p.symbol: p.numeric_profile for p in [*before, *after]} == {"CCCUSDT": PROFILE, "AAAUSDT": "2-other"}
+
+    group = finished(
+        Replay(folder_of("2-other"), FakeHistory(records), published_by([*before, *after]), 0).blocks(
+            None, len(records)
+        )
+    )
+
+    assert digests(group) == digests(folded(records, folder=folder_of("2-other")).group)
+
+
+def test_a_promotion_of_another_profile_with_an_unusable_bundle_ends_the_old_profile_all_the_same() -> None:
+    def refusing(version: str, _: str) -> Model:
+        if version == SECOND.version:
+            raise BadInput("bad_bundle", "no bundle")
+        return MODELS[version]
+
+    records = log_of([*two_symbols(0, 20), (19, promotion(FIRST, PROFILE)), (19, promotion(SECOND, "2-other"))])
+    theirs = replace(folder_of("2-other"), models=refusing)
+    ours = replace(FOLDER, models=refusing)
+
+    for folder in (theirs, ours):
+        group = folded(records, folder=folder).group
+        assert group.numeric_profile == "2-other"
+        assert folder.model_of(group) is None
+    assert len(folded(records, folder=theirs).dead_letters) == 1
 
 
 def saved_of(group: GroupState) -> Saved:
@@ -175,17 +283,17 @@ def test_redis_is_used_only_as_far_as_the_log_was_committed() -> None:
     before = folded(SHORT[:70])
     published = published_by(before.predictions)
 
-    assert from_saved(saved_of(before.group), 70, published) is not None
-    assert from_saved(saved_of(folded(SHORT[:60]).group), 70, published) is not None
-    assert from_saved(saved_of(folded(SHORT[:75]).group), 70, published) is None
-    assert from_saved(None, 70, published) is None
+    assert from_saved(saved_of(before.group), 70, published, PROFILE) is not None
+    assert from_saved(saved_of(folded(SHORT[:60]).group), 70, published, PROFILE) is not None
+    assert from_saved(saved_of(folded(SHORT[:75]).group), 70, published, PROFILE) is None
+    assert from_saved(None, 70, published, PROFILE) is None
 
 
 def test_a_state_of_another_history_is_not_used() -> None:
     before = folded(SHORT[:70])
     other = [replace(p, predicted_change=0.5) for p in before.predictions]
 
-    assert from_saved(saved_of(before.group), 70, published_by(other)) is None
+    assert from_saved(saved_of(before.group), 70, published_by(other), PROFILE) is None
 
 
 def test_an_amendment_of_a_symbol_whose_past_was_not_read_makes_the_group_be_read_whole() -> None:

@@ -50,6 +50,8 @@ def test_gaps_amendments_and_promotions_survive_their_bytes() -> None:
 
     assert CODEC.decode(encode_record(gap), GROUP) == Gap("BTCUSDT", START_MS, START_MS + STEP_MS)
     assert CODEC.decode(encode_record(promotion), 5) == Promotion("v1", "0" * 64)
+    named = promotion.model_copy(update={"numeric_profile": "1-f00"})
+    assert CODEC.decode(encode_record(named), 5) == Promotion("v1", "0" * 64, "1-f00")
     assert isinstance(CODEC.decode(candle_bytes(type="amendment"), GROUP), Amendment)
 
 
@@ -79,6 +81,10 @@ BAD = {
     "negative_volume": (changed(volume="-3"), "bad_field"),
     "lower_case_symbol": (changed(symbol="btcusdt"), "bad_field"),
     "wrong_interval": (changed(interval="1m"), "wrong_interval"),
+    "wild_profile": (
+        b'{"type":"promotion","model_version":"v1","bundle_sha256":"%064d","numeric_profile":""}' % 0,
+        "bad_field",
+    ),
     "wrong_group": (changed(symbol="ETHUSDT"), "wrong_group"),
 }
 

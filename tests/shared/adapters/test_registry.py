@@ -13,6 +13,7 @@ from shared.adapters.registry import Registry
 from shared.core.candle import Promotion
 from shared.core.card import digest
 from shared.core.errors import BadInput, Incompatible, UlstmError, Unknown
+from shared.core.network import self_test
 from shared.core.prediction import Prediction
 from shared.core.scores import Scores
 from tests.builders import START_MS, STEP_MS, a_card, bundle_bytes, candle_bytes
@@ -77,6 +78,27 @@ def test_a_release_is_a_bundle_and_a_promotion_in_every_symbol_group(kafka_log: 
     assert [(record.key, record.value) for record in bundles] == [(version.encode(), bundle_bytes(1))]
     assert [kafka_log.promotions(group, 1) for group in range(GROUPS)] == [[version]] * GROUPS
     assert kafka_log.registry.load(version).sha256 == digest(bundle_bytes(1))
+
+
+def test_a_promotion_names_the_numeric_profile_of_who_promotes(kafka_log: Log) -> None:
+    version = kafka_log.release(1)
+    Registry(kafka_log.bootstrap, kafka_log.topics, lambda: "2-next").promote(version)
+
+    kafka_log.promotions(0, 2)
+    profiles = [placed.promotion.numeric_profile for placed in kafka_log.registry.history(0)]
+    assert profiles == ["2-next", self_test()]
+
+
+def test_a_machine_that_must_not_predict_promotes_nothing(kafka_log: Log) -> None:
+    def failing() -> str:
+        raise Incompatible("computes other bits")
+
+    version = kafka_log.release(1, promote=False)
+
+    with pytest.raises(Incompatible, match="other bits"):
+        Registry(kafka_log.bootstrap, kafka_log.topics, failing).promote(version)
+
+    assert kafka_log.promotions(0, 0) == []
 
 
 def test_a_release_is_one_transaction(kafka_log: Log) -> None:

@@ -183,6 +183,41 @@ def test_a_promotion_keeps_the_sequence_and_nothing_else() -> None:
     assert after.scaler is None
 
 
+def test_where_another_numeric_profile_predicts_sequences_grow_and_nothing_else_happens() -> None:
+    theirs = replace(a_promotion(OTHER), numeric_profile="2-other")
+    closes = a_walk(WINDOW + 9)
+    records = candles(closes)
+    log = [
+        a_promotion(MODEL),
+        *records[: WINDOW + 2],
+        theirs,
+        *records[WINDOW + 2 : WINDOW + 6],
+        replace(theirs, numeric_profile=DEPLOYMENT.numeric_profile),
+        *records[WINDOW + 6 :],
+    ]
+    during, _ = fold_all(log[: WINDOW + 8], MODELS)
+
+    group, predictions = fold_all(log, MODELS)
+
+    assert during.numeric_profile == "2-other"
+    assert during.symbols["BTCUSDT"].learner is None
+    assert [p.source_offset for p in predictions] == [
+        *range(WINDOW, WINDOW + 3),
+        *range(WINDOW + 9, WINDOW + 12),
+    ]
+    assert [p.steps for p in predictions] == [0, 1, 2, 0, 1, 2]
+    assert np.array_equal(group.symbols["BTCUSDT"].sequence[:, 0], [r.open_time_ms for r in records])  # type: ignore[union-attr]
+
+
+def test_a_promotion_that_names_no_profile_goes_on_with_the_one_before() -> None:
+    named = replace(a_promotion(MODEL), numeric_profile=DEPLOYMENT.numeric_profile)
+
+    group, _ = fold_all([named, a_promotion(OTHER)], MODELS)
+
+    assert group.numeric_profile == DEPLOYMENT.numeric_profile
+    assert group.model_version == OTHER.version
+
+
 def test_a_rollback_starts_the_older_version_again() -> None:
     closes = a_walk(WINDOW + 8)
     records = candles(closes)
