@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from services.cli import backtest, importing, models, predicting, replaying, servers, up
+from services.cli import backtest, importing, models, predicting, replaying, servers, up, verifying
 from shared.core.errors import BadInput, BadSetting, UlstmError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command("train")(models.train_command)
 app.command("predict")(predicting.predict_command)
 app.command("watch")(predicting.watch_command)
 app.command("replay")(replaying.replay_command)
+app.command("verify")(verifying.verify_command)
 app.command("backtest")(backtest.backtest_command)
 
 

@@ -17,7 +17,7 @@ from rich.table import Table
 from services.cli.times import option_ms
 from shared.adapters.folding import Folded, Folder
 from shared.adapters.kafka.reader import Reader
-from shared.adapters.known_models import KnownModels
+from shared.adapters.known_models import KnownModels, LoadBundle
 from shared.adapters.messages import encode_prediction
 from shared.adapters.registry import Registry
 from shared.adapters.settings import Settings
@@ -71,9 +71,7 @@ def replay_command(
 def replay(settings: Settings, span: tuple[int, int], out: Path | None, console: Console) -> list[dict[str, Any]]:
     """Return a row per symbol group: predictions, their digest, and that of what was published."""
     where, topics = settings.kafka_bootstrap_servers, settings.topics
-    deployment = Deployment(settings.interval, interval_ms(settings.interval), self_test())
-    models = KnownModels(Registry(where, topics).load)
-    folder = Folder(topics.klines, settings.codec, deployment, models)
+    folder = folder_of(settings, Registry(where, topics).load)
     rows = []
     with ExitStack() as stack:
         file = stack.enter_context(out.open("wb")) if out else None
@@ -82,7 +80,7 @@ def replay(settings: Settings, span: tuple[int, int], out: Path | None, console:
         progress = stack.enter_context(Progress(console=console))
         for group in range(settings.symbol_groups):
             limit = published.ends(group)[1]
-            found = _published(published, group, limit, span, deployment.numeric_profile)
+            found = _published(published, group, limit, span, folder.deployment.numeric_profile)
             ours, beyond = Chain(), 0
             task = progress.add_task(f"group {group}", total=klines.ends(group)[1])
             for folded in _folded(folder, klines, group, GroupState(numeric_profile=found.first_profile)):
@@ -115,6 +113,16 @@ def _tell_others(console: Console, group: int, others: Mapping[str, int]) -> Non
             f" this version is {self_test()}: replay them with the version that has it",
             soft_wrap=True,
         )
+
+
+def folder_of(settings: Settings, load: LoadBundle) -> Folder:
+    """Return what folds a deployment's klines on this machine.
+
+    Raises:
+        Incompatible: this machine does not compute the golden bits.
+    """
+    deployment = Deployment(settings.interval, interval_ms(settings.interval), self_test())
+    return Folder(settings.topics.klines, settings.codec, deployment, KnownModels(load))
 
 
 def _folded(folder: Folder, klines: Reader, group: int, start: GroupState) -> Iterator[Folded]:

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from shared.adapters.kafka.failures import may_pass, translated
-from shared.adapters.kafka.reader import ANSWER_S, Received, consumed, received
+from shared.adapters.kafka.reader import ANSWER_S, Received, consumed, headers_of, received
 
 
 class Arrived(NamedTuple):
@@ -53,7 +53,7 @@ class Follower:
         for message in consumed(self._consumer, most, timeout_s):
             fault = message.error()
             if fault is None:
-                arrived.append(Arrived(message.topic() or "", received(message), _headers(message)))
+                arrived.append(Arrived(message.topic() or "", received(message), headers_of(message)))
             elif not (fault.retriable() or may_pass(fault.code())):
                 raise translated(KafkaException(fault), self._bootstrap, "following topics")
         return arrived
@@ -76,9 +76,3 @@ class Follower:
             first, end = self._consumer.get_watermark_offsets(place, timeout=ANSWER_S)
             places.append(TopicPartition(topic, partition, max(first, end - tail)))
         return places
-
-
-def _headers(message: Message) -> dict[str, bytes]:
-    headers = message.headers() or []
-    pairs = headers.items() if isinstance(headers, dict) else headers
-    return {name: value for name, value in pairs if isinstance(value, bytes)}

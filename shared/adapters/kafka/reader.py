@@ -1,6 +1,6 @@
 """Reading a topic without a group: ranges, tails and ends. Only committed records are seen."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
@@ -29,15 +29,24 @@ class Received(NamedTuple):
     timestamp_ms: int
     key: bytes | None
     value: bytes | None
+    headers: Mapping[str, bytes] | None = None  # None: not asked for
 
 
-def received(message: Message) -> Received:
+def received(message: Message, *, headers: bool = False) -> Received:
     """Return a client's message as a value."""
     partition, offset = message.partition(), message.offset()
     if partition is None or offset is None:
         text = "a message without a place in the log"
         raise ValueError(text)
-    return Received(partition, offset, message.timestamp()[1], _raw(message.key()), _raw(message.value()))
+    key, value = _raw(message.key()), _raw(message.value())
+    return Received(partition, offset, message.timestamp()[1], key, value, headers_of(message) if headers else None)
+
+
+def headers_of(message: Message) -> dict[str, bytes]:
+    """Return a message's headers; of a name that comes twice, the last."""
+    headers = message.headers() or []
+    pairs = headers.items() if isinstance(headers, dict) else headers
+    return {name: value for name, value in pairs if isinstance(value, bytes)}
 
 
 def _raw(data: str | bytes | None) -> bytes | None:
@@ -53,9 +62,19 @@ def consumed(consumer: Consumer, most: int, timeout_s: float) -> list[Message]:
 class Reader:
     """A consumer that belongs to no group."""
 
-    def __init__(self, bootstrap: str, topic: str, *, client: Callable[[dict[str, Any]], Consumer] = Consumer) -> None:
-        """Prepare to read a topic; connects on first use. A client is made from its configuration."""
-        self._bootstrap, self._topic = bootstrap, topic
+    def __init__(
+        self,
+        bootstrap: str,
+        topic: str,
+        *,
+        headers: bool = False,
+        client: Callable[[dict[str, Any]], Consumer] = Consumer,
+    ) -> None:
+        """Prepare to read a topic, if wanted with headers; connects on first use.
+
+        A client is made from its configuration.
+        """
+        self._bootstrap, self._topic, self._headers = bootstrap, topic, headers
         self._consumer = client(
             {
                 "bootstrap.servers": bootstrap,
@@ -147,7 +166,7 @@ class Reader:
         for message in messages:
             fault = message.error()
             if fault is None:
-                record = received(message)
+                record = received(message, headers=self._headers)
                 if record.offset >= end:
                     return records, True
                 records.append(record)
