@@ -12,26 +12,46 @@ class FakeStates:
     """States in a dict: what RedisStates promises, without a server."""
 
     def __init__(self) -> None:
-        self._heads: dict[int, tuple[str, GroupState]] = {}
-        self._states: dict[str, tuple[int, str, int, bytes]] = {}
+        self._heads: dict[int, tuple[str, GroupState, dict[str, int]]] = {}  # profile, group, offset of each symbol
+        self._states: dict[str, tuple[int, str, bytes]] = {}  # offset, profile, state
 
-    def save(self, group: int, profile: str, after: GroupState, changed: Iterable[str]) -> None:
-        for name in changed:
-            if self._states.get(name, (-1,))[0] <= after.next_offset:
-                self._states[name] = (after.next_offset, profile, group, encode_state(after.symbols[name]))
-        if group not in self._heads or self._heads[group][1].next_offset <= after.next_offset:
-            self._heads[group] = (profile, after)
+    def copy(self) -> "FakeStates":
+        other = FakeStates()
+        other._heads, other._states = dict(self._heads), dict(self._states)
+        return other
+
+    def save(self, group: int, profile: str, after: GroupState, changed: Iterable[str], since: int | None) -> bool:
+        names = sorted(changed)
+        for name in names:
+            self.put(profile, after, name)
+        return self.mark(group, profile, after, names, since)
+
+    def put(self, profile: str, after: GroupState, name: str) -> None:
+        if self._states.get(name, (-1,))[0] <= after.next_offset:
+            self._states[name] = (after.next_offset, profile, encode_state(after.symbols[name]))
+
+    def mark(self, group: int, profile: str, after: GroupState, names: Iterable[str], since: int | None) -> bool:
+        of_profile, stored, offsets = self._heads.get(group, ("", GroupState(next_offset=-1), {}))
+        there, new = stored.next_offset, after.next_offset
+        if since is not None and there != new and (there != since or of_profile != profile):
+            return False
+        if there <= new:
+            kept = {} if since is None else offsets
+            self._heads[group] = (profile, after, {**kept, **dict.fromkeys(names, new)})
+        return True
 
     def load(self, group: int, profile: str) -> Saved | None:
         if group not in self._heads or self._heads[group][0] != profile:
             return None
-        head = self._heads[group][1]
+        _, head, offsets = self._heads[group]
+        if len(offsets) != len(head.symbols):
+            return None
         symbols: dict[str, SymbolState] = {}
-        for name, (offset, of_profile, of_group, data) in self._states.items():
-            if of_group == group:
-                if offset > head.next_offset or of_profile != profile:
-                    return None
-                symbols[name] = decode_state(data)
+        for name, wanted in offsets.items():
+            offset, of_profile, data = self._states.get(name, (-1, "", b""))
+            if offset != wanted or of_profile != profile:
+                return None
+            symbols[name] = decode_state(data)
         return Saved(head.next_offset, head.promotion_offset, head.model_version, symbols, head.known_from)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
+from services.predictor.letters import after_last_letter
 from services.predictor.recovery import (
     History,
     Recovery,
@@ -81,6 +82,7 @@ class Loop:
         writer: Writer,
         klines: History,
         predictions: History,
+        dead_letters: History,
         states: States,
         telemetry: Telemetry,
         batch_records: int,
@@ -88,13 +90,14 @@ class Loop:
     ) -> None:
         """Start without any group. The clock (s) says when to try again; it decides no value."""
         self._topics, self._folder, self._member, self._writer = topics, folder, member, writer
-        self._klines, self._predictions, self._states = klines, predictions, states
+        self._klines, self._predictions, self._dead_letters, self._states = klines, predictions, dead_letters, states
         self._telemetry, self._batch_records, self._clock = telemetry, batch_records, clock
         self._profile = folder.deployment.numeric_profile
         self._memory: dict[int, GroupState] = {}
         self._recovering: dict[int, Recovery] = {}
         self._waiting: dict[int, Waiting] = {}
         self._unsaved: dict[int, set[str]] = {}
+        self._saved_at: dict[int, int] = {}  # the watermark that Redis holds of a group
         self._quiet: deque[tuple[int, str]] = deque()
         self._redis_rests_until = 0.0
         self._candles = telemetry.counter("candles_total", "Candles folded.")
@@ -217,14 +220,21 @@ class Loop:
         if not self._folder.deployment.predicts(self._memory[group].numeric_profile):
             return  # about to start: what Redis holds under a profile is what that profile rules
         try:
-            self._states.save(group, self._profile, self._memory[group], self._unsaved[group])
+            self._store(group)
         except Unavailable as error:
             log.warning("%s; predictions go on from memory", error)
             self._redis_rests_until = self._clock() + REDIS_REST_S
             self._redis_up.set(0)
             return
         self._redis_up.set(1)
-        self._unsaved[group] = set()
+
+    def _store(self, group: int) -> None:
+        memory = self._memory[group]
+        changed, since = self._unsaved[group], self._saved_at.get(group)
+        if not self._states.save(group, self._profile, memory, changed, since):
+            log.warning("Redis lost what it had of symbol group %d: storing all of it", group)
+            self._states.save(group, self._profile, memory, memory.symbols, None)
+        self._unsaved[group], self._saved_at[group] = set(), memory.next_offset
 
     def _use_the_quiet_time(self) -> None:
         """Jacobians and digests of what was just published, so that the next close finds them done."""
@@ -252,9 +262,12 @@ class Loop:
         self._recovering.pop(group, None)
         self._waiting.pop(group, None)
         self._unsaved.pop(group, None)
+        self._saved_at.pop(group, None)
 
     def _recovery(self, group: int, *, whole: bool) -> Recovery:
         committed = self._member.committed(group)
+        if committed is None:  # a new group, or one whose offsets were deleted: what it published says where it was
+            committed = after_last_letter(self._dead_letters, self._topics.klines, group)
         published = read_published(self._predictions, group)
         at = next_offset(committed, published, self._klines.ends(group)[1], group)
         base = None if whole else from_saved(self._saved(group), at, published, self._profile)

@@ -59,7 +59,11 @@ def _predict(settings: PredictorSettings, deployment: Deployment, telemetry: Tel
         settings.session_timeout_ms,
     )
     registry = Registry(where, topics)
-    with Reader(where, topics.klines) as klines, Reader(where, topics.predictions) as predictions:
+    with (
+        Reader(where, topics.klines) as klines,
+        Reader(where, topics.predictions) as predictions,
+        Reader(where, topics.dead_letters, headers=True) as dead_letters,
+    ):
         loop = Loop(
             topics,
             Folder(topics.klines, settings.codec, deployment, KnownModels(registry.load)),
@@ -67,6 +71,7 @@ def _predict(settings: PredictorSettings, deployment: Deployment, telemetry: Tel
             writer,
             klines,
             predictions,
+            dead_letters,
             states,
             telemetry,
             settings.batch_records,

@@ -34,8 +34,19 @@ class States(Protocol):
     def load(self, group: int, profile: str) -> Saved | None:
         """Return a group's states, or None if there are none to use."""
 
-    def save(self, group: int, profile: str, after: GroupState, changed: Iterable[str]) -> None:
-        """Store the changed states, then the watermark; older ones never replace newer ones."""
+    def save(self, group: int, profile: str, after: GroupState, changed: Iterable[str], since: int | None) -> bool:
+        """Store the changed states, then the watermark; older ones never replace newer ones.
+
+        Args:
+            group: the symbol group.
+            profile: the numeric profile of its states.
+            after: the group to store.
+            changed: the symbols that changed since the watermark `since`.
+            since: the watermark stored before; None: `changed` are all symbols.
+
+        Returns:
+            Whether that watermark was still there. If not, the store was emptied or set back: store all symbols.
+        """
 
 
 # One symbol's state and the offset it is the fold up to. Replacing only what is older makes a late write harmless.
@@ -45,12 +56,17 @@ if stored > tonumber(ARGV[1]) then return 0 end
 redis.call('HSET', KEYS[1], 'offset', ARGV[1], 'profile', ARGV[2], 'crc', ARGV[3], 'state', ARGV[4])
 return 1
 """
+# The watermark, and of each symbol the offset that its state must have, so that a state which came back from a backup
+# is not taken for one of now. A change builds on the watermark that its writer wrote before, or on nothing.
 _MARK: Final = """
 local stored = tonumber(redis.call('HGET', KEYS[1], 'watermark') or '-1')
-if stored > tonumber(ARGV[1]) then return 0 end
+local new, since = tonumber(ARGV[1]), tonumber(ARGV[7])
+if since and stored ~= new and (stored ~= since or redis.call('HGET', KEYS[1], 'profile') ~= ARGV[2]) then return 0 end
+if stored > new then return 1 end
 redis.call('HSET', KEYS[1], 'watermark', ARGV[1], 'profile', ARGV[2], 'promotion', ARGV[3], 'model', ARGV[4],
-  'known_from', ARGV[5])
-if #ARGV > 5 then redis.call('SADD', KEYS[2], unpack(ARGV, 6)) end
+  'known_from', ARGV[5], 'symbols', ARGV[6])
+if not since then redis.call('DEL', KEYS[2]) end
+for i = 8, #ARGV do redis.call('HSET', KEYS[2], ARGV[i], ARGV[1]) end
 return 1
 """
 
@@ -97,7 +113,8 @@ class RedisStates:
     def load(self, group: int, profile: str) -> Saved | None:
         """Return a group's states, or None if there are none or they are of another profile.
 
-        A damaged state, or one ahead of the watermark, makes the whole group unusable: the log rebuilds it.
+        A state that is damaged, or not of the offset that its group names, makes the whole group unusable: the log
+        rebuilds it.
 
         Raises:
             Unavailable: Redis does not answer.
@@ -107,8 +124,11 @@ class RedisStates:
             if not head or head.get(b"profile", b"").decode() != profile:
                 return None
             watermark = int(head[b"watermark"])
-            names = sorted(map(bytes.decode, self._client.smembers(self._members_key(group))))  # type: ignore[arg-type]
-            symbols = {state.symbol: state for state in self._states(names, watermark, profile)}
+            index: dict[bytes, bytes] = self._client.hgetall(self._index_key(group))  # type: ignore[assignment]
+            if len(index) != int(head[b"symbols"]):
+                return None
+            offsets = {name.decode(): int(offset) for name, offset in sorted(index.items())}
+            symbols = {state.symbol: state for state in self._states(offsets, profile)}
         except redis.RedisError as error:
             raise self._unavailable(error) from error
         except (BadInput, KeyError, ValueError):
@@ -122,8 +142,8 @@ class RedisStates:
             int(head[b"known_from"]),
         )
 
-    def save(self, group: int, profile: str, after: GroupState, changed: Iterable[str]) -> None:
-        """Store the changed states, then the watermark.
+    def save(self, group: int, profile: str, after: GroupState, changed: Iterable[str], since: int | None) -> bool:
+        """Store the changed states, then the watermark: as `States` has it.
 
         Raises:
             Unavailable: Redis does not answer or is full; the log still has everything.
@@ -132,16 +152,20 @@ class RedisStates:
         try:
             for start in range(0, len(names), _PIPELINE):
                 self._put_states(profile, after, names[start : start + _PIPELINE])
-            self._mark(
-                keys=[self._group_key(group), self._members_key(group)],
-                args=[
-                    after.next_offset,
-                    profile,
-                    "" if after.promotion_offset is None else after.promotion_offset,
-                    after.model_version or "",
-                    after.known_from,
-                    *names,
-                ],
+            return bool(
+                self._mark(
+                    keys=[self._group_key(group), self._index_key(group)],
+                    args=[
+                        after.next_offset,
+                        profile,
+                        "" if after.promotion_offset is None else after.promotion_offset,
+                        after.model_version or "",
+                        after.known_from,
+                        len(after.symbols),
+                        "" if since is None else since,
+                        *names,
+                    ],
+                )
             )
         except redis.RedisError as error:
             raise self._unavailable(error) from error
@@ -161,19 +185,21 @@ class RedisStates:
                 )
             pipeline.execute()
 
-    def _states(self, names: Sequence[str], watermark: int, profile: str) -> Iterable[SymbolState]:
+    def _states(self, offsets: Mapping[str, int], profile: str) -> Iterable[SymbolState]:
+        names = list(offsets)
         for start in range(0, len(names), _PIPELINE):
+            block = names[start : start + _PIPELINE]
             with self._client.pipeline(transaction=False) as pipeline:
-                for name in names[start : start + _PIPELINE]:
+                for name in block:
                     pipeline.hgetall(self._symbol_key(name))
-                for fields in pipeline.execute():
-                    yield _usable(fields, watermark, profile)
+                for name, fields in zip(block, pipeline.execute(), strict=True):
+                    yield _usable(fields, offsets[name], profile)
 
     def _group_key(self, group: int) -> str:
-        return f"{self._namespace}:group:{group}"
+        return f"{self._namespace}:watermark:{group}"
 
-    def _members_key(self, group: int) -> str:
-        return f"{self._namespace}:members:{group}"
+    def _index_key(self, group: int) -> str:
+        return f"{self._namespace}:offsets:{group}"
 
     def _symbol_key(self, symbol: str) -> str:
         return f"{self._namespace}:symbol:{symbol}"
@@ -182,14 +208,14 @@ class RedisStates:
         return Unavailable(f"Redis at {self._where}: {error}")
 
 
-def _usable(fields: Mapping[bytes, bytes], watermark: int, profile: str) -> SymbolState:
+def _usable(fields: Mapping[bytes, bytes], offset: int, profile: str) -> SymbolState:
     """Return the state of a symbol's hash.
 
     Raises:
-        BadInput: it is damaged, of another profile, or ahead of the watermark.
+        BadInput: it is damaged, of another profile, or not of the offset that its group names.
     """
-    if int(fields[b"offset"]) > watermark or fields[b"profile"].decode() != profile:
-        message = "a state is ahead of its group's watermark or of another profile"
+    if int(fields[b"offset"]) != offset or fields[b"profile"].decode() != profile:
+        message = "a state is not of the offset that its group names, or of another profile"
         raise BadInput("bad_state", message)
     data = fields[b"state"]
     if zlib.crc32(data) != int(fields[b"crc"]):

@@ -42,9 +42,10 @@ class Progress:
 class TransactionalWriter:
     """A producer with a transactional id.
 
-    librdkafka lacks KIP-890, so a late request of an unsettled transaction could hit the next one. The rule that
-    protects us: after any error that is not "abort this transaction", the producer is closed and made anew under the
-    same id, which settles the old transaction and fences its late requests.
+    librdkafka lacks KIP-890, so a late request of one transaction could hit the next. The rule that protects us: after
+    any error that is not "abort this transaction", the producer is closed and made anew under the same id, which
+    settles the old transaction and fences its late requests. The same after a connection was lost, even if the
+    transaction went well: the client asked again on another connection, and the first request may still be under way.
     """
 
     def __init__(
@@ -80,8 +81,10 @@ class TransactionalWriter:
             "linger.ms": 0,
             "message.max.bytes": 64 * 1024 * 1024,
             "log_level": 0,
+            "error_cb": self._disturb,
             **options,
         }
+        self._is_disturbed = False
         self._producer: Producer | None = self._begun()
 
     def write(self, records: Sequence[Outgoing], progress: Progress | None = None) -> None:
@@ -106,17 +109,25 @@ class TransactionalWriter:
             _close(self._producer)
 
     def _ready(self) -> Producer:
-        """Return the producer, begun again if that could not be done when the last one was given up.
+        """Return the producer, begun again if it was given up or has lost a connection since.
 
         Raises:
-            Aborted: Kafka still does not answer, so nothing was written.
+            Aborted: Kafka does not answer, so nothing was written.
         """
+        if self._producer is not None:
+            self._producer.poll(0)  # what it has noticed comes out here
+            if self._is_disturbed:
+                self._renew(self._producer)
         if self._producer is None:
             try:
                 self._producer = self._begun()
             except Unavailable as error:
                 raise Aborted(str(error)) from error
         return self._producer
+
+    def _disturb(self, error: KafkaError) -> None:
+        if not error.fatal():  # what is fatal, such as being fenced, comes out of the next transaction
+            self._is_disturbed = True
 
     def _settle(self, producer: Producer, error: KafkaException) -> NoReturn:
         fault = _reason(producer, error)
@@ -158,6 +169,7 @@ class TransactionalWriter:
             self._producer = self._begun()
 
     def _begun(self) -> Producer:
+        self._is_disturbed = False
         producer = self._client(self._config)
         try:
             producer.init_transactions(_SETTLE_S)

@@ -39,7 +39,7 @@ def a_group(n: int = 20) -> GroupState:
 def test_what_was_saved_is_loaded(states: States) -> None:
     group = a_group()
 
-    states.save(3, PROFILE, group, group.symbols)
+    states.save(3, PROFILE, group, group.symbols, None)
     saved = states.load(3, PROFILE)
 
     assert saved is not None
@@ -57,23 +57,23 @@ def test_nothing_saved_is_nothing_loaded(states: States) -> None:
 
 def test_states_of_another_profile_are_not_used(states: States) -> None:
     group = a_group()
-    states.save(0, PROFILE, group, group.symbols)
+    states.save(0, PROFILE, group, group.symbols, None)
 
     assert states.load(0, "2-def") is None
 
 
 def test_groups_are_kept_apart(states: States) -> None:
     group = a_group()
-    states.save(0, PROFILE, group, group.symbols)
+    states.save(0, PROFILE, group, group.symbols, None)
 
     assert states.load(1, PROFILE) is None
 
 
 def test_an_older_state_never_replaces_a_newer_one(states: States) -> None:
     older, newer = a_group(18), a_group(20)
-    states.save(0, PROFILE, newer, newer.symbols)
+    states.save(0, PROFILE, newer, newer.symbols, None)
 
-    states.save(0, PROFILE, older, older.symbols)
+    states.save(0, PROFILE, older, older.symbols, None)
     saved = states.load(0, PROFILE)
 
     assert saved is not None
@@ -84,19 +84,56 @@ def test_an_older_state_never_replaces_a_newer_one(states: States) -> None:
 def test_saving_twice_is_saving_once(states: States) -> None:
     group = a_group()
 
-    states.save(0, PROFILE, group, group.symbols)
-    states.save(0, PROFILE, group, group.symbols)
+    states.save(0, PROFILE, group, group.symbols, None)
+    states.save(0, PROFILE, group, group.symbols, None)
 
     saved = states.load(0, PROFILE)
     assert saved is not None
     assert saved.watermark == group.next_offset
 
 
+def test_a_change_is_stored_on_top_of_the_watermark_before_it(states: States) -> None:
+    older, newer = a_group(18), a_group(20)
+    states.save(0, PROFILE, older, older.symbols, None)
+
+    assert states.save(0, PROFILE, newer, newer.symbols, older.next_offset)
+    assert states.save(0, PROFILE, newer, newer.symbols, older.next_offset)  # once more, after a lost reply
+
+    saved = states.load(0, PROFILE)
+    assert saved is not None
+    assert saved.watermark == newer.next_offset
+
+
+@pytest.mark.parametrize("there", [None, 17])
+def test_a_change_on_top_of_what_is_not_there_is_refused_and_the_group_not_usable(
+    states: States, there: int | None
+) -> None:
+    older, newer = a_group(18), a_group(20)
+    if there is not None:
+        first = a_group(there)
+        states.save(0, PROFILE, first, first.symbols, None)
+
+    assert not states.save(0, PROFILE, newer, ["BTCUSDT"], older.next_offset)
+
+    assert states.load(0, PROFILE) is None
+    assert states.save(0, PROFILE, newer, newer.symbols, None)
+    assert states.load(0, PROFILE) is not None
+
+
+def test_a_state_that_came_back_from_a_backup_is_not_taken_for_one_of_now(states: States) -> None:
+    older, newer = a_group(18), a_group(20)
+    states.save(0, PROFILE, older, older.symbols, None)
+
+    states.save(0, PROFILE, newer, ["BTCUSDT"], None)
+
+    assert states.load(0, PROFILE) is None  # ETHUSDT is missing from the index
+
+
 def test_a_state_ahead_of_its_watermark_makes_the_group_unusable(states: States) -> None:
     group = a_group()
-    states.save(0, PROFILE, group, group.symbols)
+    states.save(0, PROFILE, group, group.symbols, None)
 
-    states.save(1, PROFILE, replace(group, next_offset=group.next_offset + 5), ["BTCUSDT"])
+    states.save(1, PROFILE, replace(group, next_offset=group.next_offset + 5), ["BTCUSDT"], None)
 
     saved = states.load(0, PROFILE)
     assert saved is None or "BTCUSDT" not in saved.symbols
@@ -106,7 +143,7 @@ def test_a_state_ahead_of_its_watermark_makes_the_group_unusable(states: States)
 @pytest.mark.parametrize("damage", [b"", b"{}\n", b"x" * 100])
 def test_a_damaged_state_makes_the_group_unusable(redis_url: str, namespace: str, damage: bytes) -> None:
     store, group = RedisStates(redis_url, namespace), a_group()
-    store.save(0, PROFILE, group, group.symbols)
+    store.save(0, PROFILE, group, group.symbols, None)
     client = redis.Redis.from_url(redis_url)
     [key] = client.scan_iter(f"*{namespace}*symbol:BTCUSDT")
     client.hset(key, "state", damage)
