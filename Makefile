@@ -2,12 +2,14 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 FOR ?=
+MINUTES ?= 30
+SEED ?=
 ARGS ?=
 BIN := .venv/bin
 KERNEL := $(wildcard shared/core/kernel/*.[ch])
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint check test test-compose clean
+.PHONY: help install demo lint check test chaos test-compose clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -22,6 +24,9 @@ check: lint ## format, lint, types, layers and the fast tests
 
 test: lint ## all of check's linters and every test, on a real Kafka and a real Redis
 	@$(BIN)/pytest -q $(ARGS)
+
+chaos: install ## faults on real processes for MINUTES (30), drawn from SEED (any): exit 1 if a byte is wrong
+	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 lint: install
 	@$(BIN)/ruff format --check .

@@ -23,7 +23,7 @@ from shared.adapters.kafka.topics import ensure_topics
 from shared.adapters.kafka.writer import Outgoing, TransactionalWriter
 from shared.adapters.messages import decode_prediction
 from shared.adapters.registry import Registry
-from shared.adapters.servers import free_port
+from shared.adapters.servers import bound_to_parent, free_port
 from shared.adapters.settings import Settings
 from shared.core.candle import symbol_group
 from shared.core.card import Card
@@ -93,11 +93,15 @@ class Stack:
         return Settings.from_env(self.environ)
 
     def predictor(self, **environ: str) -> Replica:
+        return self.spawn("predictor", "services.predictor", **environ)
+
+    def spawn(self, name: str, module: str, *arguments: str, **environ: str) -> Replica:
+        """Run a module as a process that ends with this one, however that ends."""
         port = free_port()
-        log = self.folder / f"predictor-{len(self.replicas)}.log"
+        log = self.folder / f"{name}-{len(self.replicas)}.log"
         with log.open("wb") as file:
             process = subprocess.Popen(
-                [sys.executable, "-m", "services.predictor"],
+                bound_to_parent([sys.executable, "-m", module, *arguments]),
                 env={**os.environ, **self.environ, "METRICS_PORT": str(port), **environ},
                 stderr=file,
                 stdout=file,

@@ -1,0 +1,197 @@
+"""TCP links through this process, each from a port of its own to a server's: cut, frozen, slowed, robbed of replies.
+
+A link to Kafka knows where a request begins, so that a fault can hit the very request it is about.
+"""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal, Self
+
+HOST: Final = "127.0.0.1"
+END_TXN: Final = 26  # the api key of the request that commits or aborts a transaction
+_CHUNK: Final = 64 * 1024
+_HELD_S: Final = 0.02
+_LINGER_S: Final = 1.0  # so long a server may work on a request whose sender is gone
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What a link does to those who use it; nothing by default."""
+
+    frozen: bool = False  # half-open: no byte passes either way, and nobody is told
+    deaf: bool = False  # requests arrive, replies are lost
+    delay_s: float = 0.0  # of replies
+    refused: bool = False  # new connections are closed at once
+
+
+@dataclass(frozen=True, slots=True)
+class Trap:
+    """Cuts a link at the next request of one kind."""
+
+    api_key: int
+    moment: Literal["before", "after", "late"]  # the request is lost; its reply is lost; it arrives late, from nobody
+    late_s: float = 0.0
+
+
+class Link:
+    """One port in front of another."""
+
+    def __init__(self, target_port: int, *, kafka: bool) -> None:
+        self.trouble = Trouble()
+        self.trap: Trap | None = None
+        self.sprung = 0  # traps that cut it
+        self._target_port, self._kafka = target_port, kafka
+        self._connections: set[_Connection] = set()
+        self._server: asyncio.Server | None = None
+
+    @property
+    def port(self) -> int:
+        assert self._server is not None
+        return int(self._server.sockets[0].getsockname()[1])
+
+    def cut(self) -> None:
+        for connection in list(self._connections):
+            connection.cut()
+
+    async def open(self, port: int) -> None:
+        self._server = await asyncio.start_server(self._connected, HOST, port)
+
+    def close(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        self.cut()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.trouble.refused:
+            writer.transport.abort()
+            return
+        try:
+            server = await asyncio.open_connection(HOST, self._target_port)
+        except OSError:
+            writer.transport.abort()
+            return
+        connection = _Connection(writer, server[1])
+        self._connections.add(connection)
+        flows = [
+            asyncio.create_task(self._requests(reader, connection)),
+            asyncio.create_task(self._replies(server[0], connection)),
+        ]
+        try:
+            await asyncio.wait(flows, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for flow in flows:
+                flow.cancel()
+            await asyncio.gather(*flows, return_exceptions=True)
+            self._connections.discard(connection)
+            await connection.ended()
+
+    async def _requests(self, reader: asyncio.StreamReader, connection: "_Connection") -> None:
+        while data := await self._next_request(reader):
+            while self.trouble.frozen:
+                await asyncio.sleep(_HELD_S)
+            trap = self.trap
+            if trap is not None and self._kafka and int.from_bytes(data[4:6], "big") == trap.api_key:
+                self.trap, self.sprung = None, self.sprung + 1
+                connection.cut_at(data, trap)
+                return
+            connection.server.write(data)
+            await connection.server.drain()
+
+    async def _next_request(self, reader: asyncio.StreamReader) -> bytes:
+        if not self._kafka:
+            return await reader.read(_CHUNK)
+        try:
+            size = await reader.readexactly(4)
+            return size + await reader.readexactly(int.from_bytes(size, "big"))
+        except asyncio.IncompleteReadError:
+            return b""
+
+    async def _replies(self, reader: asyncio.StreamReader, connection: "_Connection") -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while data := await reader.read(_CHUNK):
+            while self.trouble.frozen:
+                await asyncio.sleep(_HELD_S)
+            if self.trouble.deaf:
+                continue
+            due = max(due + 1e-6, loop.time() + self.trouble.delay_s)  # one after another, also when a delay ends
+            loop.call_at(due, connection.reply, data)
+
+
+class _Connection:
+    """Both ends of one connection."""
+
+    def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
+        self.client, self.server = client, server
+        self._last_words: asyncio.Task[None] | None = None
+
+    def reply(self, data: bytes) -> None:
+        if not self.client.is_closing():
+            self.client.write(data)
+
+    def cut(self) -> None:
+        self.client.transport.abort()
+        if self._last_words is None:
+            self.server.transport.abort()
+
+    def cut_at(self, request: bytes, trap: Trap) -> None:
+        """Cut the client's end; the request still arrives, now or late, or never does."""
+        if trap.moment != "before":
+            self._last_words = asyncio.create_task(self._say(request, trap.late_s))
+        self.cut()
+
+    async def ended(self) -> None:
+        if self._last_words is not None:
+            await self._last_words
+            self._last_words = None
+        self.cut()
+        for end in (self.client, self.server):
+            with contextlib.suppress(OSError):
+                await end.wait_closed()
+
+    async def _say(self, request: bytes, late_s: float) -> None:
+        with contextlib.suppress(OSError):
+            await asyncio.sleep(late_s)
+            self.server.write(request)
+            await self.server.drain()
+            await asyncio.sleep(_LINGER_S)
+
+
+class Links:
+    """Links, served by a thread of their own."""
+
+    def __init__(self) -> None:
+        self._links: list[Link] = []
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="links", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._closed(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def link(self, target_port: int, *, kafka: bool = False, port: int = 0) -> Link:
+        link = Link(target_port, kafka=kafka)
+        asyncio.run_coroutine_threadsafe(link.open(port), self._loop).result(10)
+        self._links.append(link)
+        return link
+
+    def do(self, act: Callable[[], None]) -> None:
+        """Do something to a link in the thread that serves it."""
+        self._loop.call_soon_threadsafe(act)
+
+    async def _closed(self) -> None:
+        for link in self._links:
+            link.close()
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)

@@ -1,0 +1,126 @@
+"""Faults, one episode after another, and what was seen of them."""
+
+import heapq
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from shared.core.errors import Unavailable
+from tests.chaos.faults import ACTS, KINDS, back_to_usual, mended
+from tests.chaos.plan import Episode
+from tests.chaos.site import Site, Stuck
+from tests.chaos.verdict import Look, Verdict, judged, look_into_redis
+
+CALM_S = 120.0
+TWO = "two at once"
+
+
+@dataclass(slots=True)
+class Times:
+    """How long predictions stayed away, by kind of fault."""
+
+    count: int = 0
+    longest_silence_s: float = 0.0
+    over_bound_s: float = float("-inf")  # of the one that was nearest to its bound, or over it by most
+
+
+@dataclass(slots=True)
+class Report:
+    """What a run gives."""
+
+    seed: int
+    faults: Counter[str] = field(default_factory=Counter)
+    times: dict[str, Times] = field(default_factory=dict)
+    stuck: int = 0
+    exits: Counter[str] = field(default_factory=Counter)
+    published_again: int = 0
+    wrong: list[str] = field(default_factory=list)
+    verdict: Verdict = field(default_factory=Verdict)
+    seconds: float = 0.0
+
+    @property
+    def is_right(self) -> bool:
+        return not (self.wrong or self.verdict.wrong or self.stuck)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "is_right": self.is_right,
+            "seed": self.seed,
+            "seconds": round(self.seconds, 1),
+            "faults": dict(self.faults),
+            "times": {kind: asdict(times) for kind, times in self.times.items()},
+            "stuck": self.stuck,
+            "ended_by_themselves": dict(self.exits),
+            "rounds_published_again": self.published_again,
+            "wrong": self.wrong,
+            "verdict": asdict(self.verdict),
+        }
+
+
+def endured(site: Site, seed: int, episodes: Iterable[Episode], tell: Callable[[str, Report], None]) -> Report:
+    """Let the episodes happen; then judge."""
+    report, looks = Report(seed), list[Look]()
+    started = time.monotonic()
+    try:
+        site.await_calm(CALM_S)
+        for episode in episodes:
+            tell(" + ".join(f"{fault.kind} ({fault.length_s:g} s, replica {fault.slot})" for fault in episode), report)
+            _endure(site, episode, report)
+            with suppress(Unavailable):
+                looks += look_into_redis(site.stack.settings)
+        tell("waiting for the last candles", report)
+        site.publisher.stop()
+        site.await_all(CALM_S)
+        _drive(site, [(0.0, back_to_nothing(site))])
+        looks += look_into_redis(site.stack.settings)
+    except Stuck as error:
+        report.stuck += 1
+        report.wrong.append(str(error))
+        site.publisher.stop()
+    tell("judging", report)
+    report.verdict = judged(site, looks)
+    report.exits, report.published_again = site.exits, site.publisher.again
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def back_to_nothing(site: Site) -> Iterator[float]:
+    """In the end every replica stops when told to."""
+    for slot in site.running:
+        yield from site.stop(slot)
+
+
+def _endure(site: Site, episode: Episode, report: Report) -> None:
+    began = time.monotonic()
+    report.faults.update(fault.kind for fault in episode)
+    _drive(site, [(began + fault.after_s, ACTS[fault.kind](site, fault)) for fault in episode])
+    mended(site)
+    _drive(site, [(0.0, back_to_usual(site))])
+    site.await_calm(CALM_S)
+    silence_s = site.witness.longest_silence_s(began, time.monotonic())
+    _note(report, episode, silence_s)
+
+
+def _drive(site: Site, acts: Iterable[tuple[float, Iterator[float]]]) -> None:
+    """Let acts go on side by side, each when its time has come (monotonic s)."""
+    steps = [(due, number, act) for number, (due, act) in enumerate(acts)]
+    while steps:
+        due, number, act = heapq.heappop(steps)
+        site.rest(due)
+        for wait_s in act:
+            heapq.heappush(steps, (time.monotonic() + wait_s, number, act))
+            break
+
+
+def _note(report: Report, episode: Episode, silence_s: float) -> None:
+    name = episode[0].kind if len(episode) == 1 else TWO
+    bound_s = sum(KINDS[fault.kind].bound_s + fault.length_s for fault in episode)
+    times = report.times.setdefault(name, Times())
+    times.count += 1
+    times.longest_silence_s = max(times.longest_silence_s, silence_s)
+    times.over_bound_s = max(times.over_bound_s, silence_s - bound_s)
+    if silence_s > bound_s:
+        report.wrong.append(f"{episode}: predictions stayed away for {silence_s:.1f} s, bound {bound_s:.1f} s")

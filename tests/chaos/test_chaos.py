@@ -1,0 +1,39 @@
+"""A minute of `make chaos`: the main kinds of fault once each, then the whole verdict."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.faults import KINDS
+from tests.chaos.plan import Episode, Fault, planned
+from tests.chaos.run import endured
+from tests.chaos.site import Site
+
+SEED = 20_260_101
+EPISODES: list[Episode] = [
+    (Fault("replica killed", 0, 0.0),),
+    (Fault("Redis flushed, then a replica killed", 1, 0.0), Fault("trainer killed", 0, 1.0)),
+    (Fault("replica stopped", 0, 0.0), Fault("Redis full", 0, 3.0)),
+    (Fault("replica paused past its session", 1, 7.0), Fault("Redis killed", 0, 2.0)),
+    (Fault("broker killed", 0, 0.0),),
+]
+
+
+def test_the_same_seed_gives_the_same_plan() -> None:
+    first, second = (planned(SEED, list(KINDS.values()), [0, 1]) for _ in range(2))
+
+    assert [next(first) for _ in range(100)] == [next(second) for _ in range(100)]
+
+
+@pytest.mark.integration
+@pytest.mark.end_to_end
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_whatever_dies_stalls_or_is_emptied_the_bytes_are_those_of_a_replay(tmp_path: Path) -> None:
+    with Site(tmp_path, SEED, pace_s=0.2) as site:
+        report = endured(site, SEED, EPISODES, lambda *_: None)
+
+    assert report.is_right, (report.wrong, report.verdict.wrong)
+    assert report.verdict.predictions > 500
+    assert report.verdict.dead_letters > 0
+    assert report.verdict.redis_states > 0
