@@ -1,6 +1,7 @@
 """Hand-written fakes, held to the real thing by the tests they share."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Self
 
 from shared.adapters.kafka.reader import Received
 from shared.adapters.states import Saved
@@ -15,8 +16,8 @@ class FakeStates:
         self._heads: dict[int, tuple[str, GroupState, dict[str, int]]] = {}  # profile, group, offset of each symbol
         self._states: dict[str, tuple[int, str, bytes]] = {}  # offset, profile, state
 
-    def copy(self) -> "FakeStates":
-        other = FakeStates()
+    def copy(self) -> Self:
+        other = type(self)()
         other._heads, other._states = dict(self._heads), dict(self._states)
         return other
 
@@ -58,13 +59,18 @@ class FakeStates:
 class FakeHistory:
     """A topic as a list: what Reader promises, without a broker."""
 
-    def __init__(self, records: Sequence[Received], end: int | None = None) -> None:
-        self.records = list(records)
-        self.end = len(self.records) if end is None else end
+    def __init__(self, records: Sequence[Received], end: int | None = None, first: int = 0) -> None:
+        self.records = [r for r in records if r.offset >= first]
+        self.first = first
+        self.settled = True
+        self.end = len(records) if end is None else end
         self.first_read: int | None = None  # the lowest offset that was asked for
 
     def ends(self, partition: int) -> tuple[int, int]:
-        return 0, self.end
+        return self.first, self.end
+
+    def is_settled(self, partition: int) -> bool:
+        return self.settled
 
     def offset_at(self, partition: int, time_ms: int) -> int:
         return next((r.offset for r in self.records if r.timestamp_ms >= time_ms), self.end)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from services.predictor.recovery import History
+from services.predictor.published import History
 
 _TAIL: Final = 4096  # letters read back at first
 

@@ -8,14 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from services.predictor.letters import after_last_letter
-from services.predictor.recovery import (
-    History,
-    Recovery,
-    Replay,
-    from_saved,
-    next_offset,
-    read_published,
-)
+from services.predictor.published import History
+from services.predictor.recovery import Recoveries, Recovery
 from shared.adapters.folding import Folded, Folder, Unseen
 from shared.adapters.kafka.failures import Aborted, OutcomeUnknown
 from shared.adapters.kafka.group import Batch
@@ -90,7 +84,8 @@ class Loop:
     ) -> None:
         """Start without any group. The clock (s) says when to try again; it decides no value."""
         self._topics, self._folder, self._member, self._writer = topics, folder, member, writer
-        self._klines, self._predictions, self._dead_letters, self._states = klines, predictions, dead_letters, states
+        self._recoveries = Recoveries(folder, klines, predictions)
+        self._dead_letters, self._states = dead_letters, states
         self._telemetry, self._batch_records, self._clock = telemetry, batch_records, clock
         self._profile = folder.deployment.numeric_profile
         self._memory: dict[int, GroupState] = {}
@@ -268,11 +263,7 @@ class Loop:
         committed = self._member.committed(group)
         if committed is None:  # a new group, or one whose offsets were deleted: what it published says where it was
             committed = after_last_letter(self._dead_letters, self._topics.klines, group)
-        published = read_published(self._predictions, group)
-        at = next_offset(committed, published, self._klines.ends(group)[1], group)
-        base = None if whole else from_saved(self._saved(group), at, published, self._profile)
-        replay = Replay(self._folder, self._klines, published, group)
-        return (yield from replay.blocks(base, at, whole=whole))
+        return (yield from self._recoveries.recovery(group, committed, self._saved(group), whole=whole))
 
     def _saved(self, group: int) -> Saved | None:
         try:

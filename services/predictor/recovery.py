@@ -1,105 +1,23 @@
 """Where to go on. Truth order: committed offset, then log, then Redis."""
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Final, Protocol
+import logging
+from collections.abc import Generator
+from dataclasses import dataclass, field, replace
 
+from services.predictor.published import History, Published, check_origin, decoded, next_offset, read_published
 from shared.adapters.folding import Folded, Folder, Unseen
-from shared.adapters.kafka.reader import Received
-from shared.adapters.messages import decode_prediction, encode_prediction
+from shared.adapters.messages import encode_prediction
 from shared.adapters.states import Saved
-from shared.core.candle import Candle, Promotion, Record
-from shared.core.errors import BadInput, Incompatible
+from shared.core.candle import Candle, Promotion
+from shared.core.errors import Incompatible, Unavailable
 from shared.core.fold import GroupState
 from shared.core.prediction import Prediction
 from shared.core.state import SEQUENCE_LENGTH
 
+log = logging.getLogger("ulstm")
+
 Recovery = Generator[None, None, GroupState]
 """Yields after each block it has read; returns the group to go on with."""
-
-_TAIL: Final = 4096  # predictions read back to find each symbol's last
-
-
-class History(Protocol):
-    """A topic read without a group: only committed records."""
-
-    def ends(self, partition: int) -> tuple[int, int]:
-        """Return the first offset and the one after the last."""
-
-    def offset_at(self, partition: int, time_ms: int) -> int:
-        """Return the first offset of this time or later."""
-
-    def read(self, partition: int, start: int, end: int | None = None) -> Iterator[list[Received]]:
-        """Yield the records of a span of offsets."""
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """What the tail of the predictions topic says of a group."""
-
-    last: Mapping[str, Prediction]  # by symbol
-    first_profile: str | None = None  # numeric profile of the group's very first prediction
-
-    @property
-    def next_offset(self) -> int:
-        """The offset after the newest record that a prediction came from."""
-        return max((p.source_offset + 1 for p in self.last.values()), default=0)
-
-    @property
-    def newest(self) -> Prediction | None:
-        """The prediction from the newest record; it names the last promotion and numeric profile that led to one."""
-        return max(self.last.values(), key=lambda p: p.source_offset, default=None)
-
-
-def read_published(predictions: History, group: int) -> Published:
-    """Read the last prediction of each symbol in the tail of a group's predictions.
-
-    Raises:
-        Incompatible: the topic holds something else.
-    """
-    first, end = predictions.ends(group)
-    start = max(first, end - _TAIL)
-    last: dict[str, Prediction] = {}
-    while True:
-        for block in predictions.read(group, start, end):
-            for record in block:
-                prediction = _prediction(record)
-                last[prediction.symbol] = prediction
-        if last or start == first:  # the tail may hold nothing but markers of transactions
-            return Published(last, _first_profile(predictions, group))
-        start = max(first, end - (end - start) * 4)
-
-
-def _first_profile(predictions: History, group: int) -> str | None:
-    first = next((block[0] for block in predictions.read(group, 0)), None)
-    return None if first is None else _prediction(first).numeric_profile
-
-
-def _prediction(record: Received) -> Prediction:
-    try:
-        return decode_prediction(record.value)
-    except BadInput as error:
-        message = (
-            f"predictions {record.partition}/{record.offset} is no prediction of this version ({error});"
-            " start a new deployment under another TOPIC_PREFIX"
-        )
-        raise Incompatible(message) from error
-
-
-def next_offset(committed: int | None, published: Published, end: int, group: int) -> int:
-    """Decide which record is the next to predict from; never one that was predicted from already.
-
-    Raises:
-        Incompatible: the log is shorter than what was read of it.
-    """
-    at = max(committed or 0, published.next_offset)
-    if at > end:
-        message = (
-            f"symbol group {group} was read up to offset {at}, its klines end at {end}: the topic was made anew or"
-            " lost its end; restore it, or start a new deployment under another TOPIC_PREFIX"
-        )
-        raise Incompatible(message)
-    return at
 
 
 def from_saved(saved: Saved | None, at: int, published: Published, profile: str) -> GroupState | None:
@@ -108,6 +26,10 @@ def from_saved(saved: Saved | None, at: int, published: Published, profile: str)
         return None
     for symbol, prediction in published.last.items():
         if prediction.source_offset < saved.watermark and not _follows(saved, symbol, prediction):
+            return None
+    for symbol, state in saved.symbols.items():
+        pending = state.pending
+        if pending and symbol not in published.last and published.reaches_back_to(pending.open_time_ms):
             return None
     return GroupState(
         saved.watermark,
@@ -131,76 +53,168 @@ def _follows(saved: Saved, symbol: str, prediction: Prediction) -> bool:
     )
 
 
-class Replay:
-    """Rebuilds a group from the log up to an offset, block by block, publishing nothing.
+class Recoveries:
+    """Brings symbol groups back to where they were, publishing nothing."""
 
-    It starts one sequence before the last promotion, where a state follows from its candles alone; a symbol that this
-    does not bring back to its last published prediction, to the byte, makes it start at the beginning.
+    def __init__(self, folder: Folder, klines: History, predictions: History) -> None:
+        """Take what to fold with and what to read."""
+        self._folder, self._klines, self._predictions = folder, klines, predictions
+
+    def recovery(self, group: int, committed: int | None, saved: Saved | None, *, whole: bool = False) -> Recovery:
+        """Return a group at the offset to go on from.
+
+        That is the committed one, or the one after the newest prediction if that is later. It is earlier than the
+        committed one if the predictions lost their end: then what is missing is published again, the same bytes.
+
+        Args:
+            group: the symbol group.
+            committed: the consumer group's committed offset, which no open transaction may still change.
+            saved: what Redis holds.
+            whole: read the klines from their beginning.
+
+        Raises:
+            Incompatible: klines and predictions do not belong together, or another numeric profile predicts there.
+            Unavailable: Kafka does not answer, or a transaction on the predictions is open.
+        """
+        published = read_published(self._predictions, group)
+        at = next_offset(committed, published, self._klines.ends(group), group)
+        check_origin(published, self._klines, self._folder.codec, group)
+        profile = self._folder.deployment.numeric_profile
+        base = None if whole else from_saved(saved, at, published, profile)
+        if base is not None:
+            found = yield from Replay(self._folder, self._klines, published, group).fold(base, base.known_from, at)
+            if found.is_proved:
+                return found.state
+        if at > published.next_offset:
+            published = self._settled(group)
+            at = max(at, published.next_offset)
+        return (yield from self._rebuilt(group, published, at, whole=whole))
+
+    def _settled(self, group: int) -> Published:
+        """Read what was published once more, when nothing that was committed can still be hidden."""
+        if not self._predictions.is_settled(group):
+            message = f"symbol group {group}: a transaction on its predictions is open; its end is awaited"
+            raise Unavailable(message)
+        return read_published(self._predictions, group)
+
+    def _rebuilt(self, group: int, published: Published, at: int, *, whole: bool) -> Recovery:
+        """Return the group at an offset, from the log alone."""
+        replay = Replay(self._folder, self._klines, published, group)
+        start = replay.beginning() if whole else replay.shortly_before()
+        found = yield from replay.fold(start, start.next_offset, at)
+        if not found.is_proved and start.next_offset:
+            found = yield from replay.fold(replay.beginning(), 0, at)
+        first_missing = min(found.missing, default=at)
+        if found.doubts or first_missing < published.next_offset:
+            raise _other_predictions(group, found)
+        if first_missing == at:
+            return found.state
+        at = published.next_offset
+        log.warning(
+            "symbol group %d: its predictions end before the one from offset %d that was committed;"
+            " publishing again from offset %d on",
+            group,
+            first_missing,
+            at,
+        )
+        return (yield from self._rebuilt(group, published, at, whole=whole))
+
+
+@dataclass(slots=True)
+class Found:
+    """A group after a replay, and how it compares with what was published."""
+
+    state: GroupState
+    doubts: set[str] = field(default_factory=set)  # symbols that may not be what they were
+    missing: list[int] = field(default_factory=list)  # offsets whose predictions are not there
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether this is the state that everything published came from."""
+        return not self.doubts and not self.missing
+
+
+class Replay:
+    """Folds a group's klines again and compares with its published predictions.
+
+    It needs to start only one sequence before the last promotion, where a state follows from its candles alone; a
+    symbol that this does not bring back to its last published prediction, to the byte, is in doubt.
     """
 
     def __init__(self, folder: Folder, klines: History, published: Published, group: int) -> None:
         """Take what to fold with, what to read and what the result must agree with."""
         self._folder, self._klines, self._published, self._group = folder, klines, published, group
 
-    def blocks(self, base: GroupState | None, at: int, *, whole: bool = False) -> Recovery:
-        """Return the group at an offset.
-
-        Args:
-            base: the state to start from, if there is one.
-            at: the next offset to predict from.
-            whole: start at the beginning.
+    def fold(self, base: GroupState, known_from: int, at: int) -> Generator[None, None, Found]:
+        """Fold from a base up to an offset.
 
         Raises:
-            Incompatible: the log does not lead to what was published, or another numeric profile predicts there.
+            Incompatible: the klines do not go back to the base, or another numeric profile predicts at the offset.
         """
-        start = self._beginning() if whole else base or self._shortly_before()
-        known_from = start.known_from if base else start.next_offset
-        group, doubts = yield from self._fold(start, known_from, at)
-        if doubts and (start.next_offset or known_from):
-            group, doubts = yield from self._fold(self._beginning(), 0, at)
-        if doubts:
-            message = (
-                f"symbol group {self._group}: replaying its klines does not give what was published for"
-                f" {', '.join(sorted(doubts)[:5])}; its topics or models were changed from outside: restore them, or"
-                " start a new deployment under another TOPIC_PREFIX"
-            )
-            raise Incompatible(message)
-        return group
-
-    def _fold(self, base: GroupState, known_from: int, at: int) -> Generator[None, None, tuple[GroupState, set[str]]]:
-        """Fold up to `at`; return the group, and the symbols whose state is in doubt."""
+        self._refuse_deleted(base.next_offset, at)
         folded = Folded(base)
-        proved: set[str] = set(base.symbols)
-        doubts: set[str] = set()
+        latest: dict[str, Prediction] = {}
+        proved, doubts = set(base.symbols), set[str]()
+        expected = self._expected(base, at)
         for block in self._klines.read(self._group, base.next_offset, at):
             for record in block:
                 try:
                     self._folder.fold(folded, record)
                 except Unseen as error:
-                    return base, {str(error)}
-            doubts |= self._contradicted(folded.predictions, proved)
+                    return Found(base, {str(error)})
+            latest.update({p.symbol: p for p in folded.predictions})
+            for prediction in folded.predictions:
+                published = expected.pop(prediction.source_offset, None)
+                if published is not None:
+                    same = encode_prediction(published) == encode_prediction(prediction)
+                    (proved if same else doubts).add(prediction.symbol)
             folded.predictions.clear()
             folded.dead_letters.clear()
             yield
-        group = replace(folded.group, next_offset=at, known_from=known_from)
-        self._refuse_other_profile(group)
+        doubts |= {published.symbol for published in expected.values()}
+        state = replace(folded.group, next_offset=at, known_from=known_from)
+        self._refuse_other_profile(state)
         if known_from:
-            full = {s for s, state in group.symbols.items() if len(state.sequence) >= SEQUENCE_LENGTH}
-            doubts |= set(group.symbols) - full - proved
-        return group, doubts
+            full = {s for s, one in state.symbols.items() if len(one.sequence) >= SEQUENCE_LENGTH}
+            doubts |= set(state.symbols) - full - proved
+        missing = [p.source_offset for p in latest.values() if self._published.lacks(p)]
+        return Found(state, doubts, missing)
 
-    def _contradicted(self, predictions: Sequence[Prediction], proved: set[str]) -> set[str]:
-        """Compare with what was published; add the symbols that agree to `proved`."""
-        doubts = set()
-        for prediction in predictions:
-            known = self._published.last.get(prediction.symbol)
-            if known is None or known.source_offset != prediction.source_offset:
-                continue
-            if encode_prediction(known) == encode_prediction(prediction):
-                proved.add(prediction.symbol)
-            else:
-                doubts.add(prediction.symbol)
-        return doubts
+    def beginning(self) -> GroupState:
+        """Return the group before the first record."""
+        return GroupState(numeric_profile=self._published.first_profile)
+
+    def shortly_before(self) -> GroupState:
+        """Return an empty group one sequence before the last promotion that led to a prediction."""
+        newest = self._published.newest
+        if newest is None:
+            return self.beginning()
+        time_ms = self._time_before(newest.promotion_offset)
+        span = (SEQUENCE_LENGTH + 1) * self._folder.deployment.interval_ms
+        start = min(newest.promotion_offset, self._klines.offset_at(self._group, time_ms - span))
+        return GroupState(start, numeric_profile=newest.numeric_profile)
+
+    def _expected(self, base: GroupState, at: int) -> dict[int, Prediction]:
+        """Return the predictions, by source offset, that must come out of folding from a base up to an offset."""
+        start, newest = base.next_offset, self._published.newest
+        profile = self._folder.deployment.numeric_profile
+        promotion = 0 if newest is None or base.symbols or not start else newest.promotion_offset
+        return {
+            p.source_offset: p
+            for p in self._published.last.values()
+            if start <= p.source_offset < at and p.promotion_offset >= promotion and p.numeric_profile == profile
+        }
+
+    def _refuse_deleted(self, start: int, at: int) -> None:
+        first = self._klines.ends(self._group)[0]
+        if start >= first or start == at:
+            return
+        message = (
+            f"symbol group {self._group}: to rebuild it, klines from offset {start} on are needed; they begin at"
+            f" {first}, what lay before was deleted: restore the topic as it was, or start a new deployment under"
+            " another TOPIC_PREFIX"
+        )
+        raise Incompatible(message)
 
     def _refuse_other_profile(self, group: GroupState) -> None:
         """Never mix predictions of different arithmetic: where another profile predicts, only a promotion ends that.
@@ -232,23 +246,10 @@ class Replay:
         for block in self._klines.read(self._group, start):
             for record in block:
                 first = record.offset if first is None else first
-                value = self._decoded(record)
+                value = decoded(self._folder.codec, record)
                 if isinstance(value, Promotion) and value.numeric_profile == self._folder.deployment.numeric_profile:
                     return first, record.offset
         return first, None
-
-    def _beginning(self) -> GroupState:
-        return GroupState(numeric_profile=self._published.first_profile)
-
-    def _shortly_before(self) -> GroupState:
-        """Return an empty group one sequence before the last promotion that led to a prediction."""
-        newest = self._published.newest
-        if newest is None:
-            return self._beginning()
-        time_ms = self._time_before(newest.promotion_offset)
-        span = (SEQUENCE_LENGTH + 1) * self._folder.deployment.interval_ms
-        start = min(newest.promotion_offset, self._klines.offset_at(self._group, time_ms - span))
-        return GroupState(start, numeric_profile=newest.numeric_profile)
 
     def _time_before(self, offset: int) -> int:
         """Return the time of a candle shortly before an offset."""
@@ -256,15 +257,21 @@ class Replay:
         while True:
             start = max(0, offset - back)
             for block in self._klines.read(self._group, start, offset):
-                times = [r.timestamp_ms for r in block if isinstance(self._decoded(r), Candle)]
+                times = [r.timestamp_ms for r in block if isinstance(decoded(self._folder.codec, r), Candle)]
                 if times:
                     return min(times)
             if start == 0:
                 return 0
             back *= 8
 
-    def _decoded(self, record: Received) -> Record | None:
-        try:
-            return self._folder.codec.decode(record.value, record.partition)
-        except BadInput:
-            return None
+
+def _other_predictions(group: int, found: Found) -> Incompatible:
+    what = (
+        f"replaying its klines does not give what was published for {', '.join(sorted(found.doubts)[:5])}"
+        if found.doubts
+        else f"the prediction from offset {min(found.missing)} is missing, later ones are there"
+    )
+    return Incompatible(
+        f"symbol group {group}: {what}; its topics or models were changed from outside: restore them, or"
+        " start a new deployment under another TOPIC_PREFIX"
+    )

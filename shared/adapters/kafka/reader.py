@@ -75,20 +75,9 @@ class Reader:
         A client is made from its configuration.
         """
         self._bootstrap, self._topic, self._headers = bootstrap, topic, headers
-        self._consumer = client(
-            {
-                "bootstrap.servers": bootstrap,
-                "group.id": "ulstm-reader",  # the client wants one; it is never joined
-                "enable.auto.commit": False,
-                "auto.offset.reset": "error",
-                "isolation.level": "read_committed",
-                "enable.partition.eof": True,
-                "fetch.max.bytes": 64 * 1024 * 1024,
-                "queued.max.messages.kbytes": 32 * 1024,
-                "fetch.wait.max.ms": 10,  # the end of a partition shows after an empty fetch
-                "log_level": 0,
-            }
-        )
+        self._client = client
+        self._beside: Consumer | None = None  # sees what is not committed as well
+        self._consumer = self._connected("read_committed")
 
     def __enter__(self) -> Self:
         """Return the reader itself."""
@@ -100,8 +89,10 @@ class Reader:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the connection."""
+        """Close the connections."""
         self._consumer.close()
+        if self._beside is not None:
+            self._beside.close()
 
     def partitions(self) -> int:
         """Return the number of partitions; 0 if there is no such topic."""
@@ -112,13 +103,25 @@ class Reader:
         return len(found.partitions)
 
     def ends(self, partition: int) -> tuple[int, int]:
-        """Return the first offset and the one after the last."""
+        """Return the first offset and the one after the last that can be read."""
+        return self._ends(self._consumer, partition)
+
+    def _ends(self, consumer: Consumer, partition: int) -> tuple[int, int]:
         place = TopicPartition(self._topic, partition)
         try:
-            found = self._consumer.get_watermark_offsets(place, timeout=ANSWER_S)
+            found = consumer.get_watermark_offsets(place, timeout=ANSWER_S)
         except KafkaException as error:
             raise translated(error, self._bootstrap, f"asking for the ends of {self._topic}") from error
         return int(found[0]), int(found[1])
+
+    def is_settled(self, partition: int) -> bool:
+        """Say whether every transaction that has written here so far is committed or taken back.
+
+        An answered commit does not show at once, and an open transaction hides what was committed after it began.
+        """
+        self._beside = self._beside or self._connected("read_uncommitted")
+        written = self._ends(self._beside, partition)[1]
+        return self.ends(partition)[1] >= written
 
     def offset_at(self, partition: int, time_ms: int) -> int:
         """Return the first offset whose record is of this time or later; the end if there is none."""
@@ -148,6 +151,22 @@ class Reader:
             yield from self._until(partition, end)
         finally:
             self._consumer.unassign()
+
+    def _connected(self, isolation: str) -> Consumer:
+        return self._client(
+            {
+                "bootstrap.servers": self._bootstrap,
+                "group.id": "ulstm-reader",  # the client wants one; it is never joined
+                "enable.auto.commit": False,
+                "auto.offset.reset": "error",
+                "isolation.level": isolation,
+                "enable.partition.eof": True,
+                "fetch.max.bytes": 64 * 1024 * 1024,
+                "queued.max.messages.kbytes": 32 * 1024,
+                "fetch.wait.max.ms": 10,  # the end of a partition shows after an empty fetch
+                "log_level": 0,
+            }
+        )
 
     def _until(self, partition: int, end: int) -> Iterator[list[Received]]:
         while True:

@@ -5,14 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.predictor.recovery import (
-    Published,
-    Recovery,
-    Replay,
-    from_saved,
-    next_offset,
-    read_published,
-)
+from services.predictor.published import Published, next_offset, read_published
+from services.predictor.recovery import Recoveries, Recovery, from_saved
 from shared.adapters.folding import Folded, Folder, Unseen
 from shared.adapters.kafka.reader import Received
 from shared.adapters.messages import KlineCodec, PromotionMessage, encode_prediction, encode_record
@@ -82,6 +76,27 @@ def published_by(predictions: Sequence[Prediction]) -> Published:
     return Published({p.symbol: p for p in predictions}, predictions[0].numeric_profile if predictions else None)
 
 
+def topic_of(predictions: Sequence[Prediction]) -> FakeHistory:
+    return FakeHistory([Received(0, i, 0, p.symbol.encode(), encode_prediction(p)) for i, p in enumerate(predictions)])
+
+
+def recovered(
+    klines: FakeHistory | Sequence[Received],
+    published: FakeHistory | Sequence[Prediction],
+    committed: int | None,
+    base: GroupState | None = None,
+    folder: Folder = FOLDER,
+) -> GroupState:
+    klines = klines if isinstance(klines, FakeHistory) else FakeHistory(klines)
+    published = published if isinstance(published, FakeHistory) else topic_of(published)
+    saved = None if base is None else saved_of(base)
+    return finished(Recoveries(folder, klines, published).recovery(0, committed, saved))
+
+
+def saved_of(group: GroupState) -> Saved:
+    return Saved(group.next_offset, group.promotion_offset, group.model_version, group.symbols, group.known_from)
+
+
 def finished(recovery: Recovery) -> GroupState:
     while True:
         try:
@@ -102,9 +117,8 @@ def test_recovery_at_any_offset_from_any_saved_state_goes_on_with_the_same_bytes
     before = folded(SHORT[:at])
     saved = data.draw(st.none() | st.integers(0, at))
     base = None if saved is None else folded(SHORT[:saved]).group
-    published = published_by(before.predictions)
 
-    group = finished(Replay(FOLDER, FakeHistory(SHORT), published, 0).blocks(base, at))
+    group = recovered(SHORT, before.predictions, at, base)
 
     assert digests(group) == digests(before.group)
     assert before.predictions + folded(SHORT[at:], group).predictions == live.predictions
@@ -114,7 +128,7 @@ def test_a_rebuild_starts_one_sequence_before_the_last_promotion() -> None:
     before = folded(LONG[:-3])
     history = FakeHistory(LONG)
 
-    group = finished(Replay(FOLDER, history, published_by(before.predictions), 0).blocks(None, len(LONG) - 3))
+    group = recovered(history, before.predictions, len(LONG) - 3)
 
     assert digests(group) == digests(before.group)
     assert history.first_read is not None
@@ -129,7 +143,7 @@ def test_a_symbol_that_a_short_rebuild_cannot_vouch_for_makes_it_read_everything
     before = folded(records)
     history = FakeHistory(records)
 
-    group = finished(Replay(FOLDER, history, published_by(before.predictions), 0).blocks(None, len(records)))
+    group = recovered(history, before.predictions, len(records))
 
     assert digests(group) == digests(before.group)
     assert history.first_read == 0
@@ -140,28 +154,32 @@ def test_a_log_that_does_not_give_what_was_published_is_refused() -> None:
     wrong = [replace(p, predicted_change=p.predicted_change + 1e-9) for p in before.predictions]
 
     with pytest.raises(Incompatible, match="does not give what was published"):
-        finished(Replay(FOLDER, FakeHistory(SHORT), published_by(wrong), 0).blocks(None, 70))
+        recovered(SHORT, wrong, 70)
 
 
 def test_nothing_that_was_predicted_is_predicted_again() -> None:
     published = published_by(folded(SHORT[:70]).predictions)
 
-    assert next_offset(None, published, 100, 0) == 70
-    assert next_offset(64, published, 100, 0) == 70
-    assert next_offset(80, published, 100, 0) == 80
-    assert next_offset(None, Published({}), 100, 0) == 0
+    assert next_offset(None, published, (0, 100), 0) == 70
+    assert next_offset(64, published, (0, 100), 0) == 70
+    assert next_offset(80, published, (0, 100), 0) == 80
+    assert next_offset(None, Published({}), (0, 100), 0) == 0
 
 
 def test_a_log_shorter_than_what_was_read_of_it_is_refused() -> None:
-    with pytest.raises(Incompatible, match="made anew or lost its end"):
-        next_offset(50, Published({}), 10, 0)
+    with pytest.raises(Incompatible, match="read up to offset 50, its klines end at 10"):
+        next_offset(50, Published({}), (0, 10), 0)
+
+
+def test_a_log_whose_next_record_was_deleted_is_refused() -> None:
+    with pytest.raises(Incompatible, match="read up to offset 5, its klines begin at 8"):
+        next_offset(5, Published({}), (8, 10), 0)
 
 
 def test_the_last_prediction_of_each_symbol_is_read_back() -> None:
     predictions = folded(SHORT).predictions
-    records = [Received(0, i, 0, p.symbol.encode(), encode_prediction(p)) for i, p in enumerate(predictions)]
 
-    published = read_published(FakeHistory(records), 0)
+    published = read_published(topic_of(predictions), 0)
 
     assert published == published_by(predictions)
 
@@ -172,10 +190,8 @@ def test_something_else_on_the_predictions_topic_is_refused() -> None:
 
 
 def test_another_numeric_profile_is_never_mixed_in() -> None:
-    published = published_by(folded(SHORT[:70]).predictions)
-
     with pytest.raises(Incompatible, match=r"1-test predicts, this is 2-other.*ulstm models promote"):
-        finished(Replay(folder_of("2-other"), FakeHistory(SHORT), published, 0).blocks(None, 70))
+        recovered(SHORT, folded(SHORT[:70]).predictions, 70, folder=folder_of("2-other"))
 
 
 SWITCHED = log_of(
@@ -210,19 +226,18 @@ def published_before(at: int) -> list[Prediction]:
 def test_a_version_goes_on_where_its_profile_predicts_or_is_about_to_and_nowhere_else(
     at: int, profile: str, data: st.DataObject
 ) -> None:
-    published = published_by(published_before(at))
+    published = published_before(at)
     folder = folder_of(profile)
     stretch = [o for o in range(at + 1) if ruling(o) == profile and o > 41]
     saved = data.draw(st.none() | st.sampled_from(stretch)) if stretch else None
     prehistory = GroupState(numeric_profile=PROFILE)
     base = None if saved is None else folded(SWITCHED[:saved], prehistory, folder).group
-    recovery = Replay(folder, FakeHistory(SWITCHED), published, 0).blocks(base, at)
 
     if profile not in {ruling(at), ruling(at + 1)}:
         with pytest.raises(Incompatible, match=f"{ruling(at)} predicts, this is {profile}"):
-            finished(recovery)
+            recovered(SWITCHED, published, at, base, folder)
         return
-    group = finished(recovery)
+    group = recovered(SWITCHED, published, at, base, folder)
 
     later = [p for p in published_before(len(SWITCHED)) if p.source_offset >= at and p.numeric_profile == profile]
     assert folded(SWITCHED[at:], group, folder).predictions == later
@@ -240,22 +255,16 @@ def test_a_version_publishes_up_to_the_promotion_of_another_profile_and_no_furth
 
 
 def test_a_symbol_that_has_not_predicted_since_the_switch_does_not_hold_the_others_up() -> None:
-    quiet = candles_of("CCCUSDT", 0, 25, 3)
-    records = log_of(
-        [*quiet, *two_symbols(25, 60), (59, promotion(FIRST, "2-other")), *candles_of("AAAUSDT", 60, 62, 1)]
-    )
-    old = [*quiet[:20], (19, promotion(FIRST)), *quiet[20:]]
-    before = folded(log_of(old)).predictions
-    after = folded(records, folder=folder_of("2-other")).predictions
+    quiet, theirs = candles_of("CCCUSDT", 0, 25, 3), folder_of("2-other")
+    old = [*quiet[:20], (19, promotion(FIRST, PROFILE)), *quiet[20:]]
+    records = log_of([*old, *two_symbols(25, 40), (39, promotion(FIRST, "2-other")), *candles_of("AAAUSDT", 40, 42, 1)])
+    before = folded(records[: len(old)]).predictions
+    after = folded(records, folder=theirs).predictions
     assert {p.symbol: p.numeric_profile for p in [*before, *after]} == {"CCCUSDT": PROFILE, "AAAUSDT": "2-other"}
 
-    group = finished(
-        Replay(folder_of("2-other"), FakeHistory(records), published_by([*before, *after]), 0).blocks(
-            None, len(records)
-        )
-    )
+    group = recovered(records, [*before, *after], len(records), folder=theirs)
 
-    assert digests(group) == digests(folded(records, folder=folder_of("2-other")).group)
+    assert digests(group) == digests(folded(records, folder=theirs).group)
 
 
 def test_a_promotion_of_another_profile_with_an_unusable_bundle_ends_the_old_profile_all_the_same() -> None:
@@ -275,10 +284,6 @@ def test_a_promotion_of_another_profile_with_an_unusable_bundle_ends_the_old_pro
     assert len(folded(records, folder=theirs).dead_letters) == 1
 
 
-def saved_of(group: GroupState) -> Saved:
-    return Saved(group.next_offset, group.promotion_offset, group.model_version, group.symbols, group.known_from)
-
-
 def test_redis_is_used_only_as_far_as_the_log_was_committed() -> None:
     before = folded(SHORT[:70])
     published = published_by(before.predictions)
@@ -294,6 +299,76 @@ def test_a_state_of_another_history_is_not_used() -> None:
     other = [replace(p, predicted_change=0.5) for p in before.predictions]
 
     assert from_saved(saved_of(before.group), 70, published_by(other), PROFILE) is None
+
+
+def test_redis_that_runs_ahead_of_what_was_published_is_not_used() -> None:
+    before = folded(SHORT[:70])
+
+    assert from_saved(saved_of(before.group), 70, published_by(before.predictions[:-1]), PROFILE) is None
+    assert from_saved(saved_of(before.group), 70, published_by([]), PROFILE) is None
+
+
+def lost(count: int) -> list[Prediction]:
+    predictions = folded(SHORT[:100]).predictions
+    return predictions[: len(predictions) - count]
+
+
+@given(st.integers(1, len(lost(0))), st.none() | st.integers(60, 100))
+@settings(max_examples=30, deadline=None)
+def test_predictions_that_lost_their_end_are_made_again(count: int, saved: int | None) -> None:
+    before = lost(count)
+    base = None if saved is None else folded(SHORT[:saved]).group
+
+    group = recovered(SHORT, before, 100, base)
+
+    assert before + folded(SHORT[group.next_offset :], group).predictions == folded(SHORT).predictions
+
+
+def test_nothing_is_made_again_while_a_transaction_may_still_show_it() -> None:
+    published = topic_of(lost(1))
+    published.settled = False
+
+    with pytest.raises(Unavailable, match="transaction on its predictions is open"):
+        recovered(SHORT, published, 100)
+
+
+def test_predictions_with_a_hole_in_their_middle_are_refused() -> None:
+    predictions = lost(0)
+
+    with pytest.raises(Incompatible, match=r"the prediction from offset \d+ is missing, later ones are there"):
+        recovered(SHORT, [p for p in predictions if p.symbol != "BBBUSDT"][:-1], 100)
+
+
+def restored(records: Sequence[Received], shift: int = 0, close: str | None = None) -> FakeHistory:
+    """The same candles at other offsets, or other candles at the same offsets."""
+    moved = [r._replace(offset=r.offset + shift) for r in records]
+    if close is not None:
+        moved = [r._replace(value=candle_bytes(r.offset // 2, close=close)) for r in moved]
+    return FakeHistory(moved, len(records) + shift)
+
+
+@pytest.mark.parametrize("with_redis", [False, True])
+@pytest.mark.parametrize(("shift", "close"), [(1, None), (2, None), (0, "7.5")])
+def test_klines_made_anew_are_refused_however_long(shift: int, close: str | None, with_redis: bool) -> None:
+    before = folded(SHORT[:70])
+
+    with pytest.raises(Incompatible, match="does not lie there now: the topic was made anew"):
+        recovered(restored(SHORT, shift, close), before.predictions, 70, before.group if with_redis else None)
+
+
+def test_a_rebuild_that_needs_what_was_deleted_is_refused() -> None:
+    before = folded(SHORT[:70])
+
+    assert digests(recovered(FakeHistory(SHORT, first=65), before.predictions, 70, before.group)) == digests(
+        before.group
+    )
+    with pytest.raises(Incompatible, match=r"klines from offset .* on are needed; they begin at 65"):
+        recovered(FakeHistory(SHORT, first=65), before.predictions, 70)
+
+
+def test_predictions_that_were_all_deleted_are_refused() -> None:
+    with pytest.raises(Incompatible, match="nobody knows what was published"):
+        read_published(FakeHistory([], end=50, first=50), 0)
 
 
 def test_an_amendment_of_a_symbol_whose_past_was_not_read_makes_the_group_be_read_whole() -> None:
