@@ -163,7 +163,7 @@ class Structure:
         self._event, self._in_force = None, in_force
         self._profile = in_force.numeric_profile if in_force is not None else None
         for symbol in self._symbols.values():
-            symbol.made, symbol.learnable, symbol.follows_unknown = None, True, False
+            symbol.made, symbol.follows_unknown = None, False
         return Taken(is_set_aside=in_force is None)
 
     def set_aside(self) -> Taken:

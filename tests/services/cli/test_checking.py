@@ -128,10 +128,10 @@ def test_a_prediction_in_the_partition_of_another_group_is_found() -> None:
 
 def test_a_prediction_that_is_left_out_is_found_at_its_candle() -> None:
     source = json.loads(HONEST.predictions[AT].value or b"")["source_offset"]
+    without = HONEST.with_predictions(lambda old: [*old[:AT], *old[AT + 1 :]])
 
-    assert found(HONEST.with_predictions(lambda old: [*old[:AT], *old[AT + 1 :]])) == [
-        (Check.PLACE, TOPICS.klines, source, ["prediction"])
-    ]
+    assert found(without) == [(Check.PLACE, TOPICS.klines, source, ["prediction"])]
+    assert judged(without).derived.sha256 == judged(HONEST).published.sha256
 
 
 @pytest.mark.parametrize("at", [AT + 1, AT + 3, len(HONEST.predictions)])
@@ -147,6 +147,14 @@ def test_a_prediction_that_names_a_later_record_does_not_hide_those_after_it(sou
 
     assert [m.offset for m in verdict.first if m.topic == TOPICS.predictions] == [AT]
     assert verdict.mismatched == {Check.PLACE: 2}  # it, and its candle without a prediction
+
+
+def test_a_prediction_that_names_what_lies_past_the_end_is_found() -> None:
+    last = len(HONEST.predictions) - 1
+
+    assert (Check.PLACE, TOPICS.predictions, last, ["source_offset"]) in found(
+        HONEST.with_prediction(last, source_offset=10**9)
+    )
 
 
 def test_two_predictions_that_changed_places_are_found() -> None:
@@ -194,6 +202,18 @@ def test_a_dead_letter_that_is_missing_is_found_at_its_record() -> None:
     ]
 
 
+def test_a_dead_letter_is_awaited_where_only_a_later_letter_shows_that_its_batch_is_done() -> None:
+    log = recorded([*eventful(), (BTC, b"{nonsense"), (BTC, b"{more")])
+
+    assert found(log.with_letters(lambda old: [*old[:2], old[3]])) == [
+        (Check.DEAD_LETTERS, TOPICS.klines, len(eventful()), ["dead letter"])
+    ]
+
+
+def test_a_dead_letter_is_awaited_where_only_a_later_prediction_shows_that_its_batch_is_done() -> None:
+    assert [names for *_, names in found(HONEST.with_letters(lambda old: old[:1]))] == [["dead letter"]]
+
+
 def test_a_dead_letter_with_other_bytes_is_found() -> None:
     changed = HONEST.with_letters(lambda old: [old[0]._replace(value=b"{other"), *old[1:]])
 
@@ -205,11 +225,11 @@ def with_offset(letter: Received, offset: bytes) -> Received:
     return letter._replace(headers={**(letter.headers or {}), "offset": offset})
 
 
-@pytest.mark.parametrize("offset", [b"3", b"9999", b"", b"-1"])
-def test_a_dead_letter_of_a_record_that_was_not_set_aside_is_found(offset: bytes) -> None:
-    log = HONEST.with_letters(lambda old: [*old, with_offset(old[0], offset)])
+@pytest.mark.parametrize(("offset", "at"), [(b"3", 0), (b"3", 2), (b"9999", 2), (b"", 0), (b"-1", 1)], ids=str)
+def test_a_dead_letter_of_a_record_that_was_not_set_aside_is_found(offset: bytes, at: int) -> None:
+    log = HONEST.with_letters(lambda old: [*old[:at], with_offset(old[0], offset), *old[at:]])
 
-    assert found(log) == [(Check.DEAD_LETTERS, TOPICS.dead_letters, 2, ["offset"])]
+    assert found(log) == [(Check.DEAD_LETTERS, TOPICS.dead_letters, at, ["offset"])]
 
 
 def test_a_second_dead_letter_of_a_record_is_found() -> None:
@@ -293,26 +313,67 @@ def test_a_prediction_that_claims_another_profile_is_found() -> None:
     assert {check for check, *_ in found(HONEST.with_prediction(0, numeric_profile=NEXT))} == {Check.LINEAGE}
 
 
-def test_a_bundle_that_only_another_profile_can_read_is_not_held_against_it() -> None:
-    third = a_bundle(3)
-    log = recorded(
-        [*eventful(), promotion(third, NEXT), *candles(36, 38)],
-        profiles=(OWN, NEXT),
-        bundles={**BUNDLES, third.version: bundle_bytes(3)},
-    )
+THIRD = a_bundle(3)
+WITH_THIRD = {**BUNDLES, THIRD.version: bundle_bytes(3)}
 
-    verdict = judged(replace(log, bundles={**BUNDLES, third.version: b"of a later version"}))
+
+@pytest.mark.parametrize("letter", [False, True])
+def test_a_bundle_that_only_another_profile_can_read_is_not_held_against_it(letter: bool) -> None:
+    values = [*eventful(), promotion(THIRD, NEXT), *candles(36, 38)]
+    log = recorded(values, profiles=(OWN, NEXT), bundles=WITH_THIRD)
+    later = replace(log, bundles={**BUNDLES, THIRD.version: b"of a later version"})
+    if letter:
+        at = len(eventful())
+        refused = with_offset(log.letters[0], str(at).encode())._replace(key=b"promotion", value=log.klines[at].value)
+        later = later.with_letters(lambda old: [*old, refused]).with_predictions(lambda old: old[:-4])
+
+    verdict = judged(later)
 
     assert verdict.agrees
+    assert verdict.other_profiles.total() == (0 if letter else 4)
+
+
+def test_another_profiles_promotion_of_a_model_that_is_not_in_the_log_is_found() -> None:
+    log = recorded([*eventful(), promotion(THIRD, NEXT)], bundles=WITH_THIRD)
+
+    assert [check for check, *_ in found(replace(log, bundles=BUNDLES))] == [Check.LINEAGE]
+
+
+def test_a_promotion_without_a_profile_goes_on_with_the_one_before() -> None:
+    values = [*eventful(), promotion(SECOND, NEXT), *candles(36, 38), promotion(FIRST, None), *candles(38, 40)]
+
+    verdict = judged(recorded(values, profiles=(OWN, NEXT)))
+
+    assert verdict.agrees
+    assert verdict.other_profiles == {NEXT: 8}
+
+
+@pytest.mark.parametrize("named", [OWN, None], ids=["promotions name it", "only predictions name it"])
+def test_an_unusable_bundle_of_another_profile_ends_the_one_before_it(named: str | None) -> None:
+    values = [
+        *candles(0, 18),
+        promotion(FIRST, named),
+        *candles(18, 24),
+        promotion(FIRST, NEXT, sha256="0" * 64),
+        *candles(24, 26),
+        promotion(FIRST, None),
+        *candles(26, 28),
+        promotion(FIRST, OWN),
+        *candles(28, 30),
+    ]
+
+    verdict = judged(recorded(values, profiles=(OWN, NEXT)))
+
+    assert [(m.fault.check, m.offset) for m in verdict.first] == [(Check.LINEAGE, 49)]
+    assert verdict.predictions == 2 * (6 + 2 + 2)
     assert verdict.other_profiles == {NEXT: 4}
 
 
-def test_an_unusable_bundle_of_another_profile_ends_the_one_before_it() -> None:
-    log = recorded([*eventful(), promotion(FIRST, NEXT, sha256="0" * 64), *candles(36, 38)])
+def test_digests_that_differ_are_no_agreement() -> None:
+    verdict = GroupVerdict(0)
+    verdict.derived.add(b"BTCUSDT", b"{}")
 
-    verdict = judged(log)
-
-    assert [(m.fault.check, m.offset) for m in verdict.first] == [(Check.LINEAGE, len(eventful()))]
+    assert not verdict.agrees
 
 
 def test_all_mismatches_are_counted_and_the_first_are_kept() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from shared.core.candle import Amendment, Candle, Gap, Promotion, Record
 from shared.core.prediction import Outcome, Prediction
 from shared.core.scores import Scores
+from shared.core.state import SEQUENCE_LENGTH
 from shared.core.verdict import Check, Fault, InForce, Structure, Taken
 from tests.builders import (
     DEPLOYMENT,
@@ -176,6 +177,48 @@ def test_a_candle_without_its_prediction_is_a_fault_and_the_next_one_is_not_blam
 
     assert named(found) == [(Check.PLACE, ["prediction"])]
     assert f"opens at {START_MS + AT * STEP_MS} ms" in found[0].message
+
+
+def test_after_a_missing_prediction_the_next_but_one_is_held_against_the_next_again() -> None:
+    records, predictions = honest()
+    wrong = [replace(p, steps=77) if p.source_offset == AT + 2 else p for p in predictions if p.source_offset != AT]
+
+    assert [fault.check for fault in faults(records, wrong)] == [Check.PLACE, Check.STEPS, Check.STEPS]
+
+
+def test_a_prediction_that_names_another_record_than_the_one_before_it_is_a_fault() -> None:
+    records, predictions = honest()
+    structure = Structure(DEPLOYMENT.interval, STEP_MS)
+    for offset, record in enumerate(records[: WINDOW + 1]):
+        taken(structure, offset, record)
+
+    (fault,) = structure.predicted(replace(predictions[0], source_offset=3))
+
+    assert fault.check is Check.PLACE
+    assert structure.is_owed()
+
+
+def test_a_close_that_did_not_move_is_no_hit_and_no_move() -> None:
+    records = [a_promotion(MODEL), *candles([*a_walk(WINDOW), 100.0, 100.0, 100.0, 101.0])]
+
+    assert faults(records, fold_all(records, MODELS)[1]) == []
+
+
+@pytest.mark.parametrize("amended", [0, 1, 2, 5])
+def test_an_amendment_counts_while_its_candle_is_kept(amended: int) -> None:
+    """Of 1,026 candles, the first stands alone before a gap, and the first two are kept no more."""
+    walk = a_walk(SEQUENCE_LENGTH + 2)
+    records: list[Record] = [
+        *candles(walk[:1]),
+        gap(1, 2),
+        *candles(walk[1:], start=2),
+        a_promotion(MODEL),
+        *candles([100.0], start=SEQUENCE_LENGTH + 3),
+        Amendment(a_candle(amended, 99.0)),
+        *candles([101.0, 102.0], start=SEQUENCE_LENGTH + 4),
+    ]
+
+    assert faults(records, fold_all(records, MODELS)[1]) == []
 
 
 def test_a_prediction_that_is_there_twice_is_a_fault() -> None:
