@@ -76,6 +76,7 @@ class Recoveries:
             Incompatible: klines and predictions do not belong together, or another numeric profile predicts there.
             Unavailable: Kafka does not answer, or a transaction on the predictions is open.
         """
+        self._refuse_added(group)
         published = read_published(self._predictions, group)
         at = next_offset(committed, published, self._klines.ends(group), group)
         check_origin(published, self._klines, self._folder.codec, group)
@@ -89,6 +90,17 @@ class Recoveries:
             published = self._settled(group)
             at = max(at, published.next_offset)
         return (yield from self._rebuilt(group, published, at, whole=whole))
+
+    def _refuse_added(self, group: int) -> None:
+        """Others go on: partitions that were added cannot be taken away again, and nothing belongs into them."""
+        groups = self._folder.codec.groups
+        if group >= groups:
+            message = (
+                f"{self._folder.topic} has a partition {group}, SYMBOL_GROUPS is {groups}: partitions were added, which"
+                " a live topic does not allow; make it anew from a backup, or start a new deployment under another"
+                " TOPIC_PREFIX"
+            )
+            raise Unavailable(message)
 
     def _settled(self, group: int) -> Published:
         """Read what was published once more, when nothing that was committed can still be hidden."""

@@ -10,7 +10,7 @@ from shared.adapters.folding import Folder
 from shared.adapters.kafka.failures import Fenced
 from shared.adapters.kafka.group import GroupMember
 from shared.adapters.kafka.reader import Reader
-from shared.adapters.kafka.topics import ensure_topics
+from shared.adapters.kafka.topics import ensure_topics, topic_id
 from shared.adapters.kafka.writer import TransactionalWriter
 from shared.adapters.known_models import KnownModels
 from shared.adapters.process import when_available
@@ -47,11 +47,13 @@ def _predict(settings: PredictorSettings, deployment: Deployment, telemetry: Tel
     where, topics = settings.kafka_bootstrap_servers, settings.topics
     states = RedisStates(settings.redis_url, f"{settings.topic_prefix}{settings.interval}")
     when_available(stop, lambda: ensure_topics(where, topics))
+    log_id = when_available(stop, lambda: topic_id(where, topics.klines))
     when_available(stop, states.check)
     # One id per process life: replicas never share it, and a new life needs no old one's.
     writer = when_available(stop, lambda: TransactionalWriter(where, f"ulstm-predictor-{uuid.uuid4()}", alone=True))
-    if writer is None:
+    if writer is None or log_id is None:
         return
+    states.of_log(log_id)
     member = GroupMember(
         where,
         f"{settings.topic_prefix}{settings.consumer_group}-{settings.interval}",

@@ -96,6 +96,10 @@ class RedisStates:
         self._put = self._client.register_script(_PUT)
         self._mark = self._client.register_script(_MARK)
 
+    def of_log(self, topic_id: str) -> None:
+        """Keep apart from the states of other logs under the same names: a topic made anew, another cluster."""
+        self._namespace = f"{self._namespace}:{topic_id}"
+
     def check(self) -> None:
         """Make sure that Redis answers and never evicts.
 

@@ -10,6 +10,7 @@ from services.cli.replaying import Chain, folder_of, replay
 from services.cli.verifying import verify
 from shared.adapters.folding import Folded
 from shared.adapters.kafka.reader import Reader, Received
+from shared.adapters.kafka.topics import topic_id
 from shared.adapters.messages import encode_prediction
 from shared.adapters.registry import Registry
 from shared.adapters.settings import Settings
@@ -57,6 +58,7 @@ def look_into_redis(settings: Settings) -> list[Look]:
         Unavailable: it does not answer.
     """
     states = RedisStates(settings.redis_url, f"{settings.topic_prefix}{settings.interval}")
+    states.of_log(topic_id(settings.kafka_bootstrap_servers, settings.topics.klines))
     try:
         found = [(group, states.load(group, self_test())) for group in range(settings.symbol_groups)]
     finally:

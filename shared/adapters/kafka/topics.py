@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType  # type: ignore[attr-defined]
 
 from shared.adapters.kafka.failures import translated
@@ -85,6 +85,20 @@ def ensure_topics(bootstrap: str, topics: Topics) -> None:
     _check(admin, bootstrap, wanted)
 
 
+def topic_id(bootstrap: str, topic: str) -> str:
+    """Return the id that Kafka gave a topic when it was created: one made anew under the same name has another.
+
+    Raises:
+        Unavailable: Kafka does not answer, or has no such topic.
+    """
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    asked = admin.describe_topics(TopicCollection([topic]), request_timeout=ANSWER_S)
+    try:
+        return str(asked[topic].result().topic_id)
+    except KafkaException as error:
+        raise translated(error, bootstrap, f"asking for the id of topic {topic}") from error
+
+
 def _await_leaders(admin: AdminClient, bootstrap: str, created: Sequence[TopicPartition]) -> None:
     """A topic is created before its partitions' leaders know of it."""
     deadline = time.monotonic() + ANSWER_S
@@ -107,18 +121,34 @@ def _check(admin: AdminClient, bootstrap: str, wanted: Mapping[str, tuple[int, M
         found = admin.list_topics(timeout=ANSWER_S).topics
     except KafkaException as error:
         raise translated(error, bootstrap, "listing topics") from error
-    for name, (partitions, config) in wanted.items():
+    for name in wanted:
         if name not in found:
             message = f"Kafka at {bootstrap} does not show topic {name} yet"
             raise Unavailable(message)
-        count = len(found[name].partitions)
-        if count != partitions:
-            message = (
-                f"topic {name} has {count} partitions, SYMBOL_GROUPS asks for {partitions}; set SYMBOL_GROUPS={count},"
-                " or start a new deployment under another TOPIC_PREFIX: a live topic's groups cannot change"
-            )
-            raise Incompatible(message)
+    _check_partitions({name: (len(found[name].partitions), partitions) for name, (partitions, _) in wanted.items()})
+    for name, (_, config) in wanted.items():
         _check_config(admin, name, config)
+
+
+def _check_partitions(counts: Mapping[str, tuple[int, int]]) -> None:
+    """Refuse topics whose partitions, as (found, wanted) by name, are not the symbol groups."""
+    wrong = {name: found for name, (found, wanted) in counts.items() if found != wanted}
+    if not wrong:
+        return
+    name, count = next(iter(wrong.items()))
+    groups = max(wanted for _, wanted in counts.values())
+    if len({found for found, wanted in counts.values() if wanted == groups}) > 1:
+        message = (
+            f"topic {name} has {count} partitions instead of {groups}, as other topics of the deployment do: partitions"
+            " were added, which moves symbols to other groups; make the topic anew from a backup, or start a new"
+            " deployment under another TOPIC_PREFIX"
+        )
+        raise Incompatible(message)
+    message = (
+        f"topic {name} has {count} partitions, SYMBOL_GROUPS asks for {groups}; set SYMBOL_GROUPS={count},"
+        " or start a new deployment under another TOPIC_PREFIX: a live topic's groups cannot change"
+    )
+    raise Incompatible(message)
 
 
 def _check_config(admin: AdminClient, name: str, wanted: Mapping[str, str]) -> None:

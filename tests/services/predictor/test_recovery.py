@@ -371,6 +371,13 @@ def test_predictions_that_were_all_deleted_are_refused() -> None:
         read_published(FakeHistory([], end=50, first=50), 0)
 
 
+def test_a_partition_that_was_added_while_running_is_left_alone_and_named() -> None:
+    history = FakeHistory([])
+
+    with pytest.raises(Unavailable, match="has a partition 1, SYMBOL_GROUPS is 1: partitions were added"):
+        finished(Recoveries(FOLDER, history, history).recovery(1, None, None))
+
+
 def test_an_amendment_of_a_symbol_whose_past_was_not_read_makes_the_group_be_read_whole() -> None:
     group = GroupState(next_offset=500, known_from=400)
     amendment = Received(0, 500, START_MS, None, candle_bytes(3, "NEWUSDT", type="amendment"))

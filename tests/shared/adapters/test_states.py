@@ -153,6 +153,20 @@ def test_a_damaged_state_makes_the_group_unusable(redis_url: str, namespace: str
     store.close()
 
 
+@pytest.mark.integration
+def test_states_of_another_log_under_the_same_names_are_not_used(redis_url: str, namespace: str) -> None:
+    group, stores = a_group(), [RedisStates(redis_url, namespace) for _ in range(2)]
+    for store, log in zip(stores, ("one", "another"), strict=True):
+        store.of_log(log)
+
+    stores[0].save(0, PROFILE, group, group.symbols, None)
+
+    assert stores[0].load(0, PROFILE) is not None
+    assert stores[1].load(0, PROFILE) is None
+    for store in stores:
+        store.close()
+
+
 def test_a_missing_redis_is_named() -> None:
     store = RedisStates("redis://127.0.0.1:1/0", "x")
 
