@@ -3,6 +3,7 @@
 import logging
 import threading
 import uuid
+from functools import partial
 
 from services.predictor.loop import Loop
 from services.predictor.settings import PredictorSettings
@@ -18,7 +19,7 @@ from shared.adapters.registry import Registry
 from shared.adapters.states import RedisStates
 from shared.adapters.telemetry import Telemetry
 from shared.core.candle import interval_ms
-from shared.core.errors import Incompatible
+from shared.core.errors import Incompatible, Unavailable
 from shared.core.fold import Deployment
 from shared.core.network import self_test
 
@@ -43,12 +44,25 @@ def run(settings: PredictorSettings, stop: threading.Event) -> None:
         stop_serving()
 
 
+def _look_at(states: RedisStates) -> None:
+    """Without Redis a replica starts all the same: the log has everything.
+
+    Raises:
+        Incompatible: Redis may evict states.
+    """
+    try:
+        states.check()
+    except Unavailable as error:
+        log.warning("%s; starting without it, from the log", error)
+
+
 def _predict(settings: PredictorSettings, deployment: Deployment, telemetry: Telemetry, stop: threading.Event) -> None:
     where, topics = settings.kafka_bootstrap_servers, settings.topics
     states = RedisStates(settings.redis_url, f"{settings.topic_prefix}{settings.interval}")
-    when_available(stop, lambda: ensure_topics(where, topics))
-    log_id = when_available(stop, lambda: topic_id(where, topics.klines))
-    when_available(stop, states.check)
+    tell = partial(setattr, telemetry, "not_ready")
+    when_available(stop, lambda: ensure_topics(where, topics), tell)
+    log_id = when_available(stop, lambda: topic_id(where, topics.klines), tell)
+    _look_at(states)
     # One id per process life: replicas never share it, and a new life needs no old one's.
     writer = when_available(stop, lambda: TransactionalWriter(where, f"ulstm-predictor-{uuid.uuid4()}", alone=True))
     if writer is None or log_id is None:

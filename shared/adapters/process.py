@@ -48,8 +48,15 @@ class Waits:
         return wait * random.uniform(0.7, 1.0)
 
 
-def when_available(stop: threading.Event, action: Callable[[], T]) -> T | None:
+def when_available(
+    stop: threading.Event, action: Callable[[], T], tell: Callable[[str], None] | None = None
+) -> T | None:
     """Return what an action gives, trying again while its server is missing; None once stop is set.
+
+    Args:
+        stop: ends the waiting.
+        action: what to try.
+        tell: takes the reason for each wait.
 
     Raises:
         Incompatible: waiting will not help.
@@ -60,6 +67,8 @@ def when_available(stop: threading.Event, action: Callable[[], T]) -> T | None:
             return action()
         except Unavailable as error:
             wait = waits.next_s()
+            if tell is not None:
+                tell(str(error))
             log.warning("%s; trying again in %.1f s", error, wait)
             stop.wait(wait)
     return None

@@ -9,7 +9,7 @@ import redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
-from shared.core.errors import BadInput, BadSetting, Unavailable
+from shared.core.errors import BadInput, BadSetting, Incompatible, Unavailable
 from shared.core.fold import GroupState
 from shared.core.state import STATE_SCHEMA, SymbolState, decode_state, encode_state
 
@@ -104,7 +104,8 @@ class RedisStates:
         """Make sure that Redis answers and never evicts.
 
         Raises:
-            Unavailable: it does not answer, or may evict; the message says which and where.
+            Unavailable: it does not answer.
+            Incompatible: it may evict.
         """
         try:
             policy = self._client.config_get("maxmemory-policy").get("maxmemory-policy", "noeviction")
@@ -112,7 +113,7 @@ class RedisStates:
             raise self._unavailable(error) from error
         if policy != "noeviction":
             message = f"Redis at {self._where} has maxmemory-policy {policy}; set it to noeviction"
-            raise Unavailable(message)
+            raise Incompatible(message)
 
     def load(self, group: int, profile: str) -> Saved | None:
         """Return a group's states, or None if there are none or they are of another profile.

@@ -22,6 +22,7 @@ def test_a_missing_kafka_and_redis_are_named_and_waited_for(
     eventually(lambda: f"127.0.0.1:{ports[0]}" in replica.text())
     assert replica.process.poll() is None
     assert replica.get("/health/live")[0] == 200
+    eventually(lambda: f"127.0.0.1:{ports[0]}" in replica.get("/health/ready")[1])
     assert replica.get("/health/ready")[0] == 503
 
     with servers.start(tmp_path / "servers", kafka_port=ports[0], redis_port=ports[1]), stack:
@@ -48,6 +49,22 @@ def test_a_redis_that_goes_away_stops_no_prediction(kafka_bootstrap: str, topic_
             stack.awaits(["BTCUSDT"], 25)
 
             assert stack.replay_agrees()
+
+
+def test_a_replica_started_without_redis_goes_on_from_the_log(
+    kafka_bootstrap: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    with Stack(kafka_bootstrap, f"redis://127.0.0.1:{servers.free_port()}/0", topic_prefix, tmp_path) as stack:
+        stack.publish(rows(["BTCUSDT"], 0, 20))
+        stack.promote()
+        for start in (20, 22):
+            replica = stack.predictor()
+            stack.publish(rows(["BTCUSDT"], start, start + 2))
+            stack.awaits(["BTCUSDT"], start + 1)
+            assert "ulstm_predictor_redis_up 0.0" in replica.get("/metrics")[1]
+            assert replica.kill(signal.SIGTERM) == 0
+
+        assert stack.replay_agrees()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from shared.adapters.states import RedisStates, States
-from shared.core.errors import BadSetting, Unavailable
+from shared.core.errors import BadSetting, Incompatible, Unavailable
 from shared.core.fold import GroupState
 from tests.builders import a_model, a_promotion, a_walk, candles, fold_all
 from tests.fakes import FakeStates
@@ -164,6 +164,20 @@ def test_states_of_another_log_under_the_same_names_are_not_used(redis_url: str,
     assert stores[0].load(0, PROFILE) is not None
     assert stores[1].load(0, PROFILE) is None
     for store in stores:
+        store.close()
+
+
+@pytest.mark.integration
+def test_a_redis_that_may_evict_is_refused(redis_url: str) -> None:
+    store, client = RedisStates(redis_url, "x"), redis.Redis.from_url(redis_url)
+    store.check()
+    client.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        with pytest.raises(Incompatible, match="maxmemory-policy allkeys-lru; set it to noeviction"):
+            store.check()
+    finally:
+        client.config_set("maxmemory-policy", "noeviction")
+        client.close()
         store.close()
 
 
