@@ -1,8 +1,16 @@
 """The registry on a real Kafka: bundles and promotions go in together."""
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 
 from shared.adapters.bundles import version_of
 from shared.adapters.kafka.reader import Reader, Received
@@ -12,7 +20,7 @@ from shared.adapters.messages import KlineCodec, encode_prediction
 from shared.adapters.registry import Registry
 from shared.core.candle import Promotion
 from shared.core.card import digest
-from shared.core.errors import BadInput, Incompatible, UlstmError, Unknown
+from shared.core.errors import BadInput, Incompatible, UlstmError, Unavailable, Unknown
 from shared.core.network import self_test
 from shared.core.prediction import Prediction
 from shared.core.scores import Scores
@@ -227,6 +235,41 @@ def test_what_cannot_be_written_whole_leaves_no_trace(kafka_log: Log) -> None:
         kafka_log.write([bundle, nowhere])
 
     assert kafka_log.registry.versions() == [version]
+
+
+def test_a_bundle_that_kafka_does_not_take_is_not_promoted_either(kafka_log: Log) -> None:
+    version = kafka_log.release(1)
+    topic = ConfigResource(ResourceType.TOPIC, kafka_log.topics.models)
+    entry = ConfigEntry("max.message.bytes", "1000", incremental_operation=AlterConfigOpType.SET)
+    topic.add_incremental_config(entry)
+    admin = AdminClient({"bootstrap.servers": kafka_log.bootstrap})
+    admin.incremental_alter_configs([topic])[topic].result(30)
+
+    with pytest.raises(Unavailable, match="nothing of it is visible"):
+        kafka_log.release(2)
+
+    assert kafka_log.registry.versions() == [version]
+    assert [kafka_log.promotions(group, 1) for group in range(GROUPS)] == [[version]] * GROUPS
+
+
+def test_two_who_promote_at_once_leave_one_order_in_every_group(kafka_log: Log) -> None:
+    versions = [kafka_log.release(seed, promote=False) for seed in range(2)]
+
+    def promoted(version: str) -> bool:
+        try:
+            Registry(kafka_log.bootstrap, kafka_log.topics).promote(version)
+        except UlstmError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as pool:
+        count = sum(pool.map(promoted, versions))
+
+    def orders() -> list[list[str]]:
+        return [kafka_log.promotions(group, count) for group in range(GROUPS)]
+
+    assert count > 0
+    eventually(lambda: orders() == [orders()[0]] * GROUPS)
 
 
 def a_prediction(version: str, source_offset: int, promotion_offset: int) -> Prediction:

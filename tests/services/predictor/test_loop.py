@@ -1,0 +1,154 @@
+"""The loop with hand-made surroundings: what it does not do when something goes wrong."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from services.predictor.loop import REDIS_REST_S, Loop
+from shared.adapters.folding import Folder
+from shared.adapters.kafka.group import Batch
+from shared.adapters.kafka.reader import Received
+from shared.adapters.kafka.topics import Topics
+from shared.adapters.kafka.writer import Outgoing, Progress
+from shared.adapters.messages import KlineCodec, PromotionMessage, encode_record
+from shared.adapters.telemetry import Telemetry
+from shared.core.errors import Unavailable
+from shared.core.fold import GroupState, Model
+from tests.builders import DEPLOYMENT, START_MS, STEP_MS, a_model, a_walk, candle_bytes
+from tests.fakes import FakeHistory, FakeStates
+
+MODEL = a_model()
+TOPICS = Topics("5m", 1)
+PROMOTION = PromotionMessage(type="promotion", model_version=MODEL.version, bundle_sha256=MODEL.bundle.sha256)
+CLOSES = a_walk(30)
+VALUES = [encode_record(PROMOTION), *(candle_bytes(at, close=f"{close:.6f}") for at, close in enumerate(CLOSES))]
+LOG = [Received(0, offset, START_MS + offset * STEP_MS, None, value) for offset, value in enumerate(VALUES)]
+
+
+@dataclass
+class Alone:
+    """The group's only member; gives the log record by record, and takes what is written."""
+
+    membership: bytes | None = b"a member"
+    at: int | None = None
+    written: list[Outgoing] = field(default_factory=list)
+    next_offset: int | None = None
+
+    def poll(self, most: int, timeout_s: float) -> Batch | None:
+        if self.at is None or self.at >= len(LOG):
+            return None
+        self.at += 1
+        return Batch([LOG[self.at - 1]], self.membership)
+
+    def committed(self, partition: int) -> int | None:
+        return self.next_offset
+
+    def go_on(self, partition: int, offset: int) -> None:
+        self.at = offset
+
+    def hold(self, partition: int) -> None:
+        self.at = None
+
+    def write(self, records: Sequence[Outgoing], progress: Progress | None = None) -> None:
+        assert progress is not None
+        self.written += records
+        self.next_offset = progress.next_offsets[0]
+
+
+class SlowStates(FakeStates):
+    """Redis that answers nobody: each call takes as long as its client is patient."""
+
+    def __init__(self, clock: list[float]) -> None:
+        super().__init__()
+        self.clock, self.calls = clock, 0
+
+    def save(self, group: int, profile: str, after: GroupState, changed: Iterable[str], since: int | None) -> bool:
+        self.calls += 1
+        self.clock[0] += 6.0
+        raise Unavailable("Redis does not answer")
+
+
+def models(version: str, sha256: str) -> Model:
+    assert version == MODEL.version
+    return MODEL
+
+
+def a_loop(
+    alone: Alone, telemetry: Telemetry, states: FakeStates | None = None, clock: list[float] | None = None
+) -> Loop:
+    folder = Folder(TOPICS.klines, KlineCodec("5m", STEP_MS, 1), DEPLOYMENT, models)
+    now = clock or [0.0]
+    loop = Loop(
+        TOPICS,
+        folder,
+        alone,
+        alone,
+        FakeHistory(LOG),
+        FakeHistory([]),
+        FakeHistory([]),
+        states or FakeStates(),
+        telemetry,
+        10,
+        lambda: now[0],
+    )
+    loop.assigned([0])
+    return loop
+
+
+def test_a_mistake_in_the_fold_ends_the_replica_and_commits_nothing_of_its_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    alone = Alone()
+    loop = a_loop(alone, Telemetry("test"))
+    while alone.next_offset is None or alone.next_offset < 20:
+        loop.turn()
+    written = len(alone.written)
+
+    def mistaken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("shared.adapters.folding.fold", mistaken)
+    with pytest.raises(ZeroDivisionError):
+        loop.turn()
+
+    assert alone.next_offset == 20
+    assert len(alone.written) == written
+
+
+def test_without_a_membership_nothing_is_written() -> None:
+    alone = Alone(membership=None)
+    loop = a_loop(alone, Telemetry("test"))
+
+    for _ in range(20):
+        loop.turn()
+
+    assert alone.next_offset is None
+    assert alone.written == []
+
+
+def test_a_slow_redis_is_left_alone_for_a_while_and_every_candle_predicted() -> None:
+    clock = [0.0]
+    alone, states, telemetry = Alone(), SlowStates(clock), Telemetry("test")
+    loop = a_loop(alone, telemetry, states, clock)
+    turns = 0
+    while alone.next_offset != len(LOG):
+        loop.turn()
+        clock[0] += 1.0
+        turns += 1
+
+    assert len(alone.written) == len(CLOSES) - 15
+    assert 0 < states.calls <= turns / REDIS_REST_S + 1
+    assert "ulstm_test_redis_up 0.0" in telemetry.answer("/metrics")[2].decode()
+
+
+def test_a_replica_without_a_group_is_ready() -> None:
+    alone, telemetry = Alone(), Telemetry("test")
+    loop = a_loop(alone, telemetry)
+    loop.turn()
+
+    loop.lost([0])
+    alone.at = None
+    loop.turn()
+
+    assert telemetry.not_ready is None
