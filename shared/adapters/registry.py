@@ -249,34 +249,45 @@ class Registry:
         ]
 
     def _write(self, records: list[Outgoing], bundle: Bundle, *, promote: bool) -> None:
-        before = self.current() if promote else None
+        since = self._end() if promote else None
         # One id for all who promote: two at once fence each other, so every symbol group sees one order.
         writer = TransactionalWriter(self._bootstrap, f"{self._topics.prefix}ulstm-trainer")
         try:
             writer.write(records)
-            self._await_visible(bundle, before, promote=promote)
+            self._await_visible(bundle, since)
         except Aborted as error:
             message = f"release of {bundle.version} was taken back, nothing of it is visible: {error}"
             raise Unavailable(message) from error
         except OutcomeUnknown as error:
-            if not self._arrived(bundle, before, promote=promote):
+            if not self._arrived(bundle, since):
                 message = f"release of {bundle.version} did not arrive; try again: {error}"
                 raise Unavailable(message) from error
         finally:
             writer.close()
 
-    def _await_visible(self, bundle: Bundle, before: Placed | None, *, promote: bool) -> None:
+    def _end(self) -> int:
+        """Return where the first symbol group's klines end."""
+        with Reader(self._bootstrap, self._topics.klines) as reader:
+            return reader.ends(0)[1]
+
+    def _await_visible(self, bundle: Bundle, since: int | None) -> None:
         """A committed transaction shows once its end has reached the partitions, a moment later."""
         deadline = time.monotonic() + _VISIBLE_S
-        while not self._arrived(bundle, before, promote=promote):
+        while not self._arrived(bundle, since):
             if time.monotonic() > deadline:
                 log.warning("release of %s is committed, but not visible after %g s", bundle.version, _VISIBLE_S)
                 return
             time.sleep(0.02)
 
-    def _arrived(self, bundle: Bundle, before: Placed | None, *, promote: bool) -> bool:
-        """Ask the log. An unknown outcome is settled by then: what is not visible never will be."""
+    def _arrived(self, bundle: Bundle, since: int | None) -> bool:
+        """Ask the log for the bundle and, from an offset on, its promotion.
+
+        An unknown outcome is settled by then: what is not visible never will be.
+        """
         if bundle.version not in self.versions():
             return False
-        now = self.current() if promote else None
-        return not promote or (now is not None and now != before and now.promotion.bundle_sha256 == bundle.sha256)
+        if since is None:
+            return True
+        with Reader(self._bootstrap, self._topics.klines) as reader:
+            later = self._promotions_in(reader, 0, since, reader.ends(0)[1])
+        return any(placed.promotion.bundle_sha256 == bundle.sha256 for placed in later)
