@@ -1,7 +1,10 @@
+import ctypes
+import ctypes.util
 import platform
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +53,25 @@ def reference(architecture: Architecture, weights: Float32s, rows: Float32s) -> 
 
 def test_this_machine_computes_the_golden_bits() -> None:
     assert self_test() == f"1-{GOLDEN[:16]}"
+
+
+@pytest.fixture
+def flushed_to_zero() -> Iterator[None]:
+    """What a library that was built with -ffast-math does when it is loaded."""
+    library = ctypes.CDLL(ctypes.util.find_library("m"))
+    before = ctypes.create_string_buffer(32)
+    assert library.fegetenv(before) == 0
+    control = int.from_bytes(before.raw[28:], "little") | 0x8040
+    assert library.fesetenv(ctypes.create_string_buffer(before.raw[:28] + control.to_bytes(4, "little"), 32)) == 0
+    yield
+    library.fesetenv(before)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64" or platform.libc_ver()[0] != "glibc", reason="its registers")
+@pytest.mark.usefixtures("flushed_to_zero")
+def test_a_processor_that_takes_small_numbers_for_zero_fails_the_self_test() -> None:
+    with pytest.raises(Incompatible, match="take numbers below 1e-38 for zero"):
+        self_test()
 
 
 @pytest.mark.skipif(platform.machine() not in {"x86_64", "AMD64"}, reason="other processors have one variant")
