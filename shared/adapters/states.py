@@ -133,6 +133,8 @@ class RedisStates:
             if len(index) != int(head[b"symbols"]):
                 return None
             offsets = {name.decode(): int(offset) for name, offset in sorted(index.items())}
+            if any(offset > watermark for offset in offsets.values()):
+                return None  # a save came between the two answers
             symbols = {state.symbol: state for state in self._states(offsets, profile)}
         except redis.RedisError as error:
             raise self._unavailable(error) from error

@@ -154,6 +154,19 @@ def test_a_damaged_state_makes_the_group_unusable(redis_url: str, namespace: str
 
 
 @pytest.mark.integration
+def test_states_newer_than_the_watermark_that_was_read_are_not_used(redis_url: str, namespace: str) -> None:
+    store, group = RedisStates(redis_url, namespace), a_group()
+    store.save(0, PROFILE, group, group.symbols, None)
+    client = redis.Redis.from_url(redis_url)
+    [key] = client.scan_iter(f"*{namespace}*watermark:0")
+    client.hset(key, "watermark", group.next_offset - 1)  # as if a save came between reading this and the states
+    client.close()
+
+    assert store.load(0, PROFILE) is None
+    store.close()
+
+
+@pytest.mark.integration
 def test_states_of_another_log_under_the_same_names_are_not_used(redis_url: str, namespace: str) -> None:
     group, stores = a_group(), [RedisStates(redis_url, namespace) for _ in range(2)]
     for store, log in zip(stores, ("one", "another"), strict=True):
