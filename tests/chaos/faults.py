@@ -10,7 +10,7 @@ from typing import Final
 
 from shared.adapters.kafka.writer import TRANSACTION_MS
 from tests.chaos.plan import Fault, Kind
-from tests.chaos.proxy import END_TXN, Trap, Trouble
+from tests.chaos.proxy import ADD_OFFSETS, END_TXN, TXN_OFFSET_COMMIT, Trap, Trouble
 from tests.chaos.site import SLOTS, USUAL, Site
 
 SESSION_S: Final = 6.0  # SESSION_TIMEOUT_MS of the replicas here
@@ -197,10 +197,11 @@ def _commit_reply_lost(site: Site, fault: Fault) -> Iterator[float]:
     yield from _trapped(site, fault, Trap(END_TXN, "after"))
 
 
-@_kind("commit request late, past the next begin", LINK_BACK_S, (0.1, 4.0))
+@_kind("commit request late, in the next transaction", 3 * LINK_BACK_S)
 def _commit_late(site: Site, fault: Fault) -> Iterator[float]:
-    yield from _trapped(site, fault, Trap(END_TXN, "late", fault.length_s))
-    yield fault.length_s
+    for meets in (ADD_OFFSETS, TXN_OFFSET_COMMIT, END_TXN):
+        yield from _trapped(site, fault, Trap(END_TXN, "late", meets))
+        yield 1.0
 
 
 @_kind("Redis' connections cut", REDIS_S, (0.0, 8.0))

@@ -164,7 +164,7 @@ class Publisher:
     def _begun(self) -> TransactionalWriter | None:
         while not self._stop.is_set():
             try:
-                return TransactionalWriter(self._bootstrap, f"{self._topics.prefix}market")
+                return TransactionalWriter(self._bootstrap, f"{self._topics.prefix}market", alone=True)
             except Unavailable:
                 self._stop.wait(0.5)
         return None

@@ -11,10 +11,15 @@ from dataclasses import dataclass
 from typing import Final, Literal, Self
 
 HOST: Final = "127.0.0.1"
-END_TXN: Final = 26  # the api key of the request that commits or aborts a transaction
+# api keys of a transaction's requests, in their order
+ADD_OFFSETS: Final = 25
+TXN_OFFSET_COMMIT: Final = 28
+END_TXN: Final = 26
 _CHUNK: Final = 64 * 1024
 _HELD_S: Final = 0.02
 _LINGER_S: Final = 1.0  # so long a server may work on a request whose sender is gone
+_LATEST_S: Final = 5.0
+_LEAD_S: Final = 0.05  # of a late request before the one that it meets
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,15 @@ class Trap:
 
     api_key: int
     moment: Literal["before", "after", "late"]  # the request is lost; its reply is lost; it arrives late, from nobody
-    late_s: float = 0.0
+    meets: int | None = None  # the kind of request that a late one gets in before, on any connection of the link
+
+
+class Late:
+    """A request that was held back, until it meets one of another kind, or for too long."""
+
+    def __init__(self, meets: int) -> None:
+        self.meets = meets
+        self.met = asyncio.Event()
 
 
 class Link:
@@ -43,6 +56,8 @@ class Link:
         self.trouble = Trouble()
         self.trap: Trap | None = None
         self.sprung = 0  # traps that cut it
+        self.met = 0  # late requests that got in before another
+        self._late: Late | None = None
         self._target_port, self._kafka = target_port, kafka
         self._connections: set[_Connection] = set()
         self._server: asyncio.Server | None = None
@@ -92,13 +107,29 @@ class Link:
         while data := await self._next_request(reader):
             while self.trouble.frozen:
                 await asyncio.sleep(_HELD_S)
-            trap = self.trap
-            if trap is not None and self._kafka and int.from_bytes(data[4:6], "big") == trap.api_key:
-                self.trap, self.sprung = None, self.sprung + 1
-                connection.cut_at(data, trap)
+            if self._kafka and await self._meddled(int.from_bytes(data[4:6], "big"), data, connection):
                 return
             connection.server.write(data)
             await connection.server.drain()
+
+    async def _meddled(self, api_key: int, request: bytes, connection: "_Connection") -> bool:
+        """Let a late request in before this one, or cut this one off; return whether it was."""
+        if self._late is not None and api_key == self._late.meets:
+            self._late.met.set()
+            self._late, self.met = None, self.met + 1
+            await asyncio.sleep(_LEAD_S)
+        trap = self.trap
+        if trap is None or api_key != trap.api_key:
+            return False
+        self.trap, self.sprung = None, self.sprung + 1
+        if trap.moment == "late":
+            assert trap.meets is not None
+            self._late = Late(trap.meets)
+            connection.leave(request, self._late)
+        elif trap.moment == "after":
+            connection.leave(request)
+        connection.cut()
+        return True
 
     async def _next_request(self, reader: asyncio.StreamReader) -> bytes:
         if not self._kafka:
@@ -137,11 +168,9 @@ class _Connection:
         if self._last_words is None:
             self.server.transport.abort()
 
-    def cut_at(self, request: bytes, trap: Trap) -> None:
-        """Cut the client's end; the request still arrives, now or late, or never does."""
-        if trap.moment != "before":
-            self._last_words = asyncio.create_task(self._say(request, trap.late_s))
-        self.cut()
+    def leave(self, request: bytes, late: Late | None = None) -> None:
+        """Give the server a request that nobody waits for any more: now, or late."""
+        self._last_words = asyncio.create_task(self._say(request, late))
 
     async def ended(self) -> None:
         if self._last_words is not None:
@@ -152,9 +181,11 @@ class _Connection:
             with contextlib.suppress(OSError):
                 await end.wait_closed()
 
-    async def _say(self, request: bytes, late_s: float) -> None:
+    async def _say(self, request: bytes, late: Late | None) -> None:
         with contextlib.suppress(OSError):
-            await asyncio.sleep(late_s)
+            if late is not None:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(late.met.wait(), _LATEST_S)
             self.server.write(request)
             await self.server.drain()
             await asyncio.sleep(_LINGER_S)
