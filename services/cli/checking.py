@@ -57,8 +57,8 @@ class GroupVerdict:
     predictions: int = 0
     not_predicted_yet: int = 0  # candles past the last prediction
     other_profiles: Counter[str] = field(default_factory=Counter)  # predictions that only their makers can derive
-    published: Chain = field(default_factory=Chain)
-    derived: Chain = field(default_factory=Chain)  # takes what only its makers can derive as it was published
+    sha256: str = ""  # over keys and values as they are published
+    derived_sha256: str = ""  # as they should be; what only its makers can derive is taken as it is published
     checked: Counter[Check] = field(default_factory=Counter)
     mismatched: Counter[Check] = field(default_factory=Counter)
     first: list[Mismatch] = field(default_factory=list)
@@ -66,7 +66,7 @@ class GroupVerdict:
     @property
     def agrees(self) -> bool:
         """Whether everything holds."""
-        return not self.mismatched and self.published.sha256 == self.derived.sha256
+        return not self.mismatched and self.sha256 == self.derived_sha256
 
     def note(self, mismatch: Mismatch) -> None:
         """Count a mismatch; keep it if it is among the first."""
@@ -168,6 +168,7 @@ class GroupCheck:
         # Of the last promotion that names one; before that, what made the first prediction.
         self._profile = self._first_profile()
         self._folded = Folded(GroupState(numeric_profile=self._profile))
+        self._published, self._should_be = Chain(), Chain()
         self.verdict = GroupVerdict(group)
 
     def take(self, record: Received) -> None:
@@ -187,6 +188,7 @@ class GroupCheck:
             self._judge(self._predictions.pop(), None)
         while self._letters.peek() is not None:
             self._stray_letter(self._letters.pop())
+        self.verdict.sha256, self.verdict.derived_sha256 = self._published.sha256, self._should_be.sha256
         return self.verdict
 
     def _first_profile(self) -> str | None:
@@ -264,7 +266,7 @@ class GroupCheck:
             return
         self._note(self._topics.klines, offset, self._structure.missing())
         if derived is not None:
-            self.verdict.derived.add(derived.symbol.encode(), encode_prediction(derived))
+            self._should_be.add(derived.symbol.encode(), encode_prediction(derived))
 
     def _due(self, offset: int) -> Iterator[Published]:
         """Yield what names this record or one before, and what names one far ahead although the next does not."""
@@ -278,7 +280,7 @@ class GroupCheck:
     def _judge(self, one: Published, derived: Prediction | None) -> None:
         verdict, record, prediction = self.verdict, one.record, one.prediction
         verdict.predictions += 1
-        verdict.published.add(record.key or b"", record.value or b"")
+        self._published.add(record.key or b"", record.value or b"")
         if prediction is None:
             difference = Difference("value", _printable(record.value), "a prediction")
             fault = Fault(Check.PLACE, f"the record is no prediction: {one.fault}", (difference,))
@@ -305,13 +307,13 @@ class GroupCheck:
         verdict = self.verdict
         if prediction.numeric_profile != self._own_profile:
             verdict.other_profiles[prediction.numeric_profile] += 1
-            verdict.derived.add(record.key or b"", record.value or b"")
+            self._should_be.add(record.key or b"", record.value or b"")
             return ()
         if derived is None or derived.source_offset != prediction.source_offset:
             return ()
         expected = encode_prediction(derived)
         verdict.checked[Check.BYTES] += 1
-        verdict.derived.add(derived.symbol.encode(), expected)
+        self._should_be.add(derived.symbol.encode(), expected)
         if record.value == expected:
             return ()
         said = {difference.name for fault in faults for difference in fault.differences}

@@ -1,11 +1,16 @@
 """`ulstm verify`: what the topics say, derived again from the topics alone."""
 
 import json
+import os
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
+from multiprocessing import cpu_count, get_context, parent_process
+from threading import Thread
 from typing import Annotated, Any, Final
 
 import typer
@@ -25,6 +30,8 @@ from shared.core.verdict import Check
 
 _VISIBLE_S: Final = 10.0  # a bundle shows a moment after the promotion that was committed with it
 _TICK: Final = 100  # records between two updates of the progress bar
+_LOOK_S: Final = 0.2
+_shared: list[Any] = []  # in a process that checks beside others: how many records all have read, and whether to stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +95,7 @@ def verify_command(
     """Derive from the topics alone what they should say; exit code 1 if anything is otherwise."""
     settings = Settings.from_env(context.obj)
     console = Console(stderr=True)
-    verdict = verify(settings, group or None, console)
+    verdict = verify(settings, group or None, console, cpu_count())
     if as_json:
         print(json.dumps(verdict.plain()))
     else:
@@ -103,54 +110,125 @@ def verify_command(
         raise Incompatible(_refusal(verdict))
 
 
-def verify(settings: Settings, groups: Collection[int] | None, console: Console) -> Verdict:
+def verify(settings: Settings, groups: Collection[int] | None, console: Console, processes: int = 1) -> Verdict:
     """Hold the topics of a deployment against each other. It reads only, and only what is committed by now.
 
     Args:
         settings: of the deployment; Kafka's address, interval, symbol groups and topic prefix are used.
         groups: the symbol groups to check; None means all.
         console: shows the progress.
+        processes: how many symbol groups are checked at a time, each in a process of its own; 1 means in this one.
 
     Raises:
         BadSetting: there is no such symbol group.
         Incompatible: a topic is not there, is not this deployment's, or has lost its beginning.
         Unavailable: Kafka does not answer.
     """
+    parts = _parts(settings, _wanted(settings, groups))
+    processes = min(processes, len(parts))
+    with _progress(console) as progress:
+        task = progress.add_task("verify", total=sum(part.klines_end for part in parts))
+        if processes > 1:
+            verdicts = _beside(settings, parts, processes, lambda done: progress.update(task, completed=done))
+        else:
+            verdicts = [_checked(settings, part, lambda count: progress.advance(task, count)) for part in parts]
+    return Verdict(verdicts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A symbol group, and how far its topics are read."""
+
+    group: int
+    predictions_end: int
+    klines_end: int
+
+
+def _parts(settings: Settings, groups: Collection[int]) -> list[_Part]:
     where, topics = settings.kafka_bootstrap_servers, settings.topics
-    wanted = _wanted(settings, groups)
+    with ExitStack() as stack:
+        klines = stack.enter_context(Reader(where, topics.klines))
+        predictions = stack.enter_context(Reader(where, topics.predictions))
+        dead_letters = stack.enter_context(Reader(where, topics.dead_letters))
+        _check_topic(topics.klines, klines, topics.groups)
+        _check_topic(topics.predictions, predictions, topics.groups)
+        _check_topic(topics.dead_letters, dead_letters, 1)
+        # Predictions first: what they were made from is then within the candles that are read.
+        return [_Part(group, predictions.ends(group)[1], klines.ends(group)[1]) for group in groups]
+
+
+def _checked(settings: Settings, part: _Part, progress: Callable[[int], None]) -> GroupVerdict:
+    """Check one symbol group; `progress` is told every so many records how many were read since."""
+    where, topics, group = settings.kafka_bootstrap_servers, settings.topics, part.group
     registry = Registry(where, topics)
     folder = folder_of(settings, lambda version: _load(registry, version))
     with ExitStack() as stack:
         klines = stack.enter_context(Reader(where, topics.klines))
         predictions = stack.enter_context(Reader(where, topics.predictions))
         dead_letters = stack.enter_context(Reader(where, topics.dead_letters, headers=True))
-        _check_topics(settings, klines, predictions, dead_letters)
-        # Predictions first: what they were made from is then within the candles that are read.
-        ends = {group: (predictions.ends(group)[1], klines.ends(group)[1]) for group in wanted}
-        progress = stack.enter_context(_progress(console))
-        task = progress.add_task("verify", total=sum(end for _, end in ends.values()))
-        verdicts = []
-        for group in wanted:
-            progress.update(task, description=f"group {group}")
-            predictions_end, klines_end = ends[group]
-            check = GroupCheck(
-                topics,
-                folder,
-                lambda version: version in registry.versions(),
-                published(predictions.read(group, 0, predictions_end)),
-                letters(dead_letters.read(0, 0), topics.klines, group),
-                group,
-            )
-            done = 0
-            for block in klines.read(group, 0, klines_end):
-                for record in block:
-                    check.take(record)
-                    if record.offset >= done + _TICK:
-                        progress.advance(task, record.offset - done)
-                        done = record.offset
-            verdicts.append(check.finished())
-            progress.advance(task, klines_end - done)
-    return Verdict(verdicts)
+        check = GroupCheck(
+            topics,
+            folder,
+            lambda version: version in registry.versions(),
+            published(predictions.read(group, 0, part.predictions_end)),
+            letters(dead_letters.read(0, 0), topics.klines, group),
+            group,
+        )
+        told = 0
+        for record in chain.from_iterable(klines.read(group, 0, part.klines_end)):
+            check.take(record)
+            if record.offset >= told + _TICK:
+                progress(record.offset - told)
+                told = record.offset
+        progress(part.klines_end - told)
+        return check.finished()
+
+
+def _beside(
+    settings: Settings, parts: list[_Part], processes: int, progress: Callable[[int], None]
+) -> list[GroupVerdict]:
+    """Check symbol groups in processes of their own: they are independent of each other."""
+    context = get_context("spawn")
+    read, stop = context.Value("q", 0), context.Event()
+    with ProcessPoolExecutor(processes, context, _share, (read, stop)) as pool:
+        try:
+            running = [pool.submit(_checked_here, settings, part) for part in parts]
+            is_running = True
+            while is_running:
+                is_running = bool(wait(running, _LOOK_S, FIRST_EXCEPTION).not_done) and not any(map(_failed, running))
+                progress(read.value)
+            return [one.result() for one in running]
+        finally:
+            stop.set()
+
+
+def _share(read: Any, stop: Any) -> None:
+    """Keep what all processes share, which a process is given when it starts; end when their parent does."""
+    _shared.extend((read, stop))
+    Thread(target=_end_with_parent, name="parent", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)  # killed, it could not tell; the pool's own loop would wait for ever
+
+
+def _checked_here(settings: Settings, part: _Part) -> GroupVerdict:
+    read, stop = _shared
+
+    def add(count: int) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        with read.get_lock():
+            read.value += count
+
+    return _checked(settings, part, add)
+
+
+def _failed(one: Future[GroupVerdict]) -> bool:
+    return one.done() and one.exception() is not None
 
 
 def _load(registry: Registry, version: str) -> Bundle:
@@ -178,25 +256,19 @@ def _wanted(settings: Settings, groups: Collection[int] | None) -> list[int]:
     return wanted
 
 
-def _check_topics(settings: Settings, klines: Reader, predictions: Reader, dead_letters: Reader) -> None:
-    topics = settings.topics
-    for name, reader, wanted in (
-        (topics.klines, klines, topics.groups),
-        (topics.predictions, predictions, topics.groups),
-        (topics.dead_letters, dead_letters, 1),
-    ):
-        found = reader.partitions()
-        if found != wanted:
-            message = (
-                f"topic {name} has {found} partitions, this deployment asks for {wanted}; set TOPIC_PREFIX, INTERVAL"
-                " and SYMBOL_GROUPS to those of the deployment to be verified"
-            )
+def _check_topic(name: str, reader: Reader, wanted: int) -> None:
+    found = reader.partitions()
+    if found != wanted:
+        message = (
+            f"topic {name} has {found} partitions, this deployment asks for {wanted}; set TOPIC_PREFIX, INTERVAL"
+            " and SYMBOL_GROUPS to those of the deployment to be verified"
+        )
+        raise Incompatible(message)
+    for partition in range(found):
+        first = reader.ends(partition)[0]
+        if first:
+            message = f"{name}/{partition} begins at offset {first}: its beginning was deleted; restore it"
             raise Incompatible(message)
-        for partition in range(found):
-            first = reader.ends(partition)[0]
-            if first:
-                message = f"{name}/{partition} begins at offset {first}: its beginning was deleted; restore it"
-                raise Incompatible(message)
 
 
 class _Rate(ProgressColumn):
@@ -229,8 +301,8 @@ def _plain(group: GroupVerdict) -> dict[str, Any]:
         "predictions": group.predictions,
         "not_predicted_yet": group.not_predicted_yet,
         "not_derived_again": dict(group.other_profiles),
-        "sha256": group.derived.sha256,
-        "published_sha256": group.published.sha256,
+        "sha256": group.sha256,
+        "derived_sha256": group.derived_sha256,
     }
 
 
@@ -243,7 +315,7 @@ def _table(verdict: Verdict) -> Table:
         table.add_row(check.value, f"{count:,}", str(bad), style="bold red" if bad else None)
     table.add_section()
     for group in verdict.groups:
-        digest = f"predictions of group {group.group}: SHA-256 {group.published.sha256[:16]}"
+        digest = f"predictions of group {group.group}: SHA-256 {group.sha256[:16]}"
         table.add_row(digest, f"{group.predictions:,}", str(group.mismatched.total()))
     table.add_section()
     table.add_row("records set aside", f"{sum(g.set_aside for g in verdict.groups):,}", "")

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from shared.core.candle import Amendment, Candle, Gap
-from shared.core.prediction import Prediction
+from shared.core.prediction import Outcome, Prediction
 from shared.core.scores import Scores
 from shared.core.state import SEQUENCE_LENGTH
 
@@ -120,7 +120,7 @@ class Structure:
             faults = _compared(
                 Check.CANDLES,
                 f"candle of {candle.symbol} does not open where the one before it, or an announced gap, ends",
-                {"open_time_ms": candle.open_time_ms},
+                candle,
                 {"open_time_ms": symbol.next_ms},
             )
             if candle.open_time_ms == symbol.last_open_ms + self._step_ms:
@@ -138,7 +138,7 @@ class Structure:
         faults = _compared(
             Check.CANDLES,
             f"gap of {gap.symbol} does not begin where its last candle or gap ends",
-            {"from_open_time_ms": gap.from_open_time_ms},
+            gap,
             {"from_open_time_ms": symbol.next_ms},
         )
         symbol.next_ms = max(symbol.next_ms, gap.until_open_time_ms)
@@ -245,7 +245,7 @@ class Structure:
         return _compared(
             Check.CANDLE,
             f"prediction of {candle.symbol} does not follow from its candle",
-            asdict(prediction),
+            prediction,
             {
                 "interval": self._interval,
                 "open_time_ms": candle.open_time_ms + self._step_ms,
@@ -260,24 +260,24 @@ class Structure:
             return []
         made = symbol.made
         learnt = event.outcome if made is not None and symbol.learnable else None
-        name, said = prediction.symbol, asdict(prediction)
+        name = prediction.symbol
         return [
             *_compared(
                 Check.PREVIOUS,
                 f"prediction of {name} does not name the one before it and its outcome",
-                said,
+                prediction,
                 {"previous": _previous(made, event.outcome)},
             ),
             *_compared(
                 Check.SCORES,
                 f"scores of {name} do not follow from those before and the outcome",
-                said,
+                prediction,
                 {"scores": _scored(made, learnt)},
             ),
             *_compared(
                 Check.STEPS,
                 f"steps or loss of {name} do not follow from the outcome",
-                said,
+                prediction,
                 {
                     "steps": 0 if made is None or prediction.was_reset else made.steps + (learnt is not None),
                     **self._loss(made, learnt),
@@ -293,7 +293,7 @@ class Structure:
         return _compared(
             Check.LINEAGE,
             f"prediction of {prediction.symbol} is not of the promotion in force",
-            asdict(prediction),
+            prediction,
             {
                 "model_version": in_force.model_version,
                 "promotion_offset": in_force.offset,
@@ -326,36 +326,36 @@ def differing(found: Mapping[str, Any], expected: Mapping[str, Any], path: str =
             yield Difference(f"{path}{name}", theirs, ours)
 
 
-def _compared(check: Check, message: str, found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[Fault]:
+def _compared(check: Check, message: str, found: object, expected: Mapping[str, Any]) -> list[Fault]:
     """Return a fault with the expected fields that are otherwise, or nothing."""
-    differences = tuple(differing({name: found[name] for name in expected}, expected))
-    return [Fault(check, message, differences)] if differences else []
+    wrong = {name: value for name, value in expected.items() if getattr(found, name) != value}
+    if not wrong:
+        return []
+    said = {name: _plain(getattr(found, name)) for name in wrong}
+    return [Fault(check, message, tuple(differing(said, {name: _plain(value) for name, value in wrong.items()})))]
 
 
-def _previous(made: Prediction | None, outcome: float | None) -> dict[str, Any] | None:
-    if made is None:
-        return None
-    return {
-        "open_time_ms": made.open_time_ms,
-        "model_version": made.model_version,
-        "predicted_change": made.predicted_change,
-        "outcome_change": outcome,
-    }
+def _plain(value: Any) -> Any:
+    return asdict(value) if isinstance(value, Outcome | Scores) else value
 
 
-def _scored(made: Prediction | None, outcome: float | None) -> dict[str, Any]:
+def _previous(made: Prediction | None, outcome: float | None) -> Outcome | None:
+    return None if made is None else Outcome(made.open_time_ms, made.model_version, made.predicted_change, outcome)
+
+
+def _scored(made: Prediction | None, outcome: float | None) -> Scores:
     """Return the scores after an outcome that was learnt from; None leaves them as they were."""
-    before = asdict(Scores() if made is None else made.scores)
+    before = Scores() if made is None else made.scores
     if made is None or outcome is None:
         return before
     predicted = made.predicted_change
     error = predicted - outcome
-    return {
-        "n": before["n"] + 1,
-        "squared_error": before["squared_error"] + error * error,
-        "squared_error_zero": before["squared_error_zero"] + outcome * outcome,
-        "absolute_error": before["absolute_error"] + abs(error),
-        "absolute_error_zero": before["absolute_error_zero"] + abs(outcome),
-        "sign_hits": before["sign_hits"] + (predicted * outcome > 0),
-        "moves": before["moves"] + (outcome != 0),
-    }
+    return Scores(
+        n=before.n + 1,
+        squared_error=before.squared_error + error * error,
+        squared_error_zero=before.squared_error_zero + outcome * outcome,
+        absolute_error=before.absolute_error + abs(error),
+        absolute_error_zero=before.absolute_error_zero + abs(outcome),
+        sign_hits=before.sign_hits + (predicted * outcome > 0),
+        moves=before.moves + (outcome != 0),
+    )

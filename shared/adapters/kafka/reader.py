@@ -78,6 +78,7 @@ class Reader:
         self._client = client
         self._beside: Consumer | None = None  # sees what is not committed as well
         self._consumer = self._connected("read_committed")
+        self._is_closed = False
 
     def __enter__(self) -> Self:
         """Return the reader itself."""
@@ -90,6 +91,7 @@ class Reader:
         trace: TracebackType | None,
     ) -> None:
         """Close the connections."""
+        self._is_closed = True
         self._consumer.close()
         if self._beside is not None:
             self._beside.close()
@@ -150,7 +152,8 @@ class Reader:
         try:
             yield from self._until(partition, end)
         finally:
-            self._consumer.unassign()
+            if not self._is_closed:  # whoever gives up in the midst of a span may close the reader first
+                self._consumer.unassign()
 
     def _connected(self, isolation: str) -> Consumer:
         return self._client(

@@ -63,7 +63,7 @@ def test_an_honest_log_holds_and_everything_in_it_was_checked() -> None:
     assert verdict.records == len(HONEST.klines)
     assert verdict.predictions == verdict.checked[Check.BYTES] == len(HONEST.predictions) == 34
     assert verdict.set_aside == verdict.checked[Check.DEAD_LETTERS] == 2
-    assert verdict.published.sha256 == verdict.derived.sha256
+    assert verdict.sha256 == verdict.derived_sha256
     assert (verdict.not_predicted_yet, verdict.other_profiles) == (0, Counter())
 
 
@@ -131,7 +131,7 @@ def test_a_prediction_that_is_left_out_is_found_at_its_candle() -> None:
     without = HONEST.with_predictions(lambda old: [*old[:AT], *old[AT + 1 :]])
 
     assert found(without) == [(Check.PLACE, TOPICS.klines, source, ["prediction"])]
-    assert judged(without).derived.sha256 == judged(HONEST).published.sha256
+    assert judged(without).derived_sha256 == judged(HONEST).sha256
 
 
 @pytest.mark.parametrize("at", [AT + 1, AT + 3, len(HONEST.predictions)])
@@ -370,10 +370,8 @@ def test_an_unusable_bundle_of_another_profile_ends_the_one_before_it(named: str
 
 
 def test_digests_that_differ_are_no_agreement() -> None:
-    verdict = GroupVerdict(0)
-    verdict.derived.add(b"BTCUSDT", b"{}")
-
-    assert not verdict.agrees
+    assert GroupVerdict(0, sha256="a", derived_sha256="a").agrees
+    assert not GroupVerdict(0, sha256="a", derived_sha256="b").agrees
 
 
 def test_all_mismatches_are_counted_and_the_first_are_kept() -> None:

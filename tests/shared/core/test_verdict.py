@@ -186,6 +186,15 @@ def test_after_a_missing_prediction_the_next_but_one_is_held_against_the_next_ag
     assert [fault.check for fault in faults(records, wrong)] == [Check.PLACE, Check.STEPS, Check.STEPS]
 
 
+def test_the_first_prediction_after_a_promotion_is_held_against_none_though_the_one_before_is_missing() -> None:
+    records = [a_promotion(MODEL), *candles(a_walk(WINDOW + 2)), a_promotion(OTHER), a_candle(WINDOW + 2)]
+    *before, after = fold_all(records, MODELS)[1]
+
+    found = faults(records, [*before[:-1], replace(after, steps=3)])
+
+    assert [fault.check for fault in found] == [Check.PLACE, Check.STEPS]
+
+
 def test_a_prediction_that_names_another_record_than_the_one_before_it_is_a_fault() -> None:
     records, predictions = honest()
     structure = Structure(DEPLOYMENT.interval, STEP_MS)
