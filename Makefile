@@ -3,13 +3,14 @@ SHELL := /bin/bash
 PYTHON ?= python3
 FOR ?=
 MINUTES ?= 30
+SCHEDULES ?= 5000
 SEED ?=
 ARGS ?=
 BIN := .venv/bin
 KERNEL := $(wildcard shared/core/kernel/*.[ch])
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint check test chaos test-compose clean
+.PHONY: help install demo lint check test soak chaos test-compose clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -24,6 +25,9 @@ check: lint ## format, lint, types, layers and the fast tests
 
 test: lint ## all of check's linters and every test, on a real Kafka and a real Redis
 	@$(BIN)/pytest -q $(ARGS)
+
+soak: install ## SCHEDULES (5000) simulated runs among faults, from SEED (0): exit 1 if a byte is wrong
+	@$(BIN)/python -m tests.simulation --schedules $(SCHEDULES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 chaos: install ## faults on real processes for MINUTES (30), drawn from SEED (any): exit 1 if a byte is wrong
 	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)

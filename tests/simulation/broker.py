@@ -166,7 +166,7 @@ class Broker:
         if sequence > expected:
             raise Refused(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER)
         transaction = producer.open
-        if transaction is None or place not in transaction.places:
+        if transaction is None or transaction.outcome is not None or place not in transaction.places:
             raise Refused(KafkaError.INVALID_TXN_STATE)
         partition.open.setdefault(transaction, partition.high_watermark)
         partition.entries += [Entry(data, transaction) for data in records]
@@ -184,7 +184,7 @@ class Broker:
         """Take offsets into the open transaction. Without generation and member nothing is checked: so does Kafka."""
         self._check(producer, epoch)
         transaction = producer.open
-        if transaction is None or group not in transaction.groups:
+        if transaction is None or transaction.outcome is not None or group not in transaction.groups:
             raise Refused(KafkaError.INVALID_TXN_STATE)
         known = self.groups[group]
         if generation >= 0 or member:

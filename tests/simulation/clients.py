@@ -1,5 +1,7 @@
 """confluent-kafka's Producer and Consumer, speaking to the broker model: the part of their interface that we use."""
 
+import contextlib
+import copy
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +11,7 @@ from typing import Any, Final, NoReturn
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
 
 from tests.simulation.broker import Broker, Data, Headers, Member, Partition, Place, ProducerId, Refused
-from tests.simulation.network import NoAnswer, Process
+from tests.simulation.network import Direct, NoAnswer, Process
 
 _FENCES: Final = frozenset({KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED})
 _STEP_S: Final = 0.05  # how long a client waits before it asks again
@@ -56,7 +58,8 @@ class SimProducer:
     """A transactional producer."""
 
     def __init__(self, broker: Broker, process: Process, config: dict[str, Any]) -> None:
-        self._broker, self._process = broker, process
+        self._broker = broker
+        self._process: Process | Direct = process
         self._name = str(config["transactional.id"])
         self._timeout_s = int(config.get("transaction.timeout.ms", 60_000)) / 1000
         self._id: ProducerId | None = None
@@ -112,8 +115,14 @@ class SimProducer:
         self._raise_failure()
         if not self._is_open:
             raise failed(KafkaError._STATE)
-        self._send()
-        self._raise_failure()
+        try:
+            self._send()
+            self._raise_failure()
+            self._send_offsets(offsets, metadata)
+        finally:
+            self._leave_behind(offsets, metadata)
+
+    def _send_offsets(self, offsets: Sequence[TopicPartition], metadata: bytes) -> None:
         generation, group, member = parsed_membership(metadata)
         places = {(o.topic, o.partition): int(o.offset) for o in offsets if o.offset >= 0}
         if not places:
@@ -135,9 +144,12 @@ class SimProducer:
         self._raise_failure()
         if not self._is_open:
             raise failed(KafkaError._STATE)
-        self._send()
-        self._raise_failure()
-        self._end(commit=True)
+        try:
+            self._send()
+            self._raise_failure()
+            self._end(commit=True)
+        finally:
+            self._leave_behind([], b"")
 
     def abort_transaction(self, timeout: float = -1) -> None:
         del timeout
@@ -174,15 +186,28 @@ class SimProducer:
             self._fail(error.code, abortable=False)
         self._is_open, self._failed = False, None
 
+    def _leave_behind(self, offsets: Sequence[TopicPartition], metadata: bytes) -> None:
+        """If the call hangs: the thread it was made from wakes up some time, and goes on to commit."""
+        if self._process.hung_s is None:
+            return
+        left = copy.copy(self)
+        left._process, left._failed = Direct(), None
+
+        def wake() -> None:
+            with contextlib.suppress(KafkaException):
+                if offsets:
+                    left.send_offsets_to_transaction(offsets, metadata)
+                left.commit_transaction()
+
+        self._broker.clock.at(self._broker.clock.now_s + self._process.hung_s, wake)
+
     def _send(self) -> None:
         """Send what was produced, a request for each partition."""
         producer, epoch = self._owned()
         while self._buffer:
             place = self._buffer[0][0]
             records = [data for there, data in self._buffer if there == place]
-            self._buffer = [item for item in self._buffer if item[0] != place]
             sequence = self._sequences.get(place, 0)
-            self._sequences[place] = sequence + len(records)
             try:
                 self._waited("places", lambda place=place: self._broker.add_places(producer, epoch, [place]))  # type: ignore[misc]
                 self._process.ask(
@@ -197,6 +222,8 @@ class SimProducer:
             except Refused as error:
                 self._note(error.code, abortable=error.code not in _FENCES)
                 return
+            self._sequences[place] = sequence + len(records)
+            self._buffer = [item for item in self._buffer if item[0] != place]
 
     def _waited(self, what: str, do: Callable[[], None]) -> None:
         """Ask again while the transaction before is still being ended."""
@@ -268,6 +295,7 @@ class SimConsumer:
         on_lost: Callback | None = None,
     ) -> None:
         (self._topic,) = topics
+        self._process.in_group = self
         self._on_assign, self._on_revoke, self._on_lost = on_assign, on_revoke, on_lost
 
     def consumer_group_metadata(self) -> bytes:

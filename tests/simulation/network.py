@@ -53,11 +53,33 @@ class World(Protocol):
     def befalls(self, what: str) -> Befallen | None:
         """Return the fate of the next request of this kind."""
 
+    def latency_s(self) -> float:
+        """Return how long a request is under way."""
+
     def undo(self, fate: Fate) -> None:
         """Take away what the store holds."""
 
     def stand_still(self, process: "Process", seconds: float) -> None:
         """Let the others go on while this process does not."""
+
+
+class Direct:
+    """A way to the servers on which nothing goes wrong."""
+
+    hung_s: float | None = None
+    connections_lost = 0
+    in_group: "InGroup | None" = None
+
+    def ask(self, what: str, do: Callable[[], T]) -> T:
+        del what
+        return do()
+
+
+class InGroup(Protocol):
+    """The process's consumer that is in a group."""
+
+    def consumer_group_metadata(self) -> bytes:
+        """Return its membership."""
 
 
 class Process:
@@ -67,9 +89,10 @@ class Process:
         self.world = world
         self.is_dead = False
         self.is_paused = False
-        self.is_hung = False
+        self.hung_s: float | None = None  # a call of the client hangs, and goes on after so long
         self.cut_until_s = 0.0
         self.connections_lost = 0
+        self.in_group: InGroup | None = None
 
     @property
     def is_heard(self) -> bool:
@@ -79,6 +102,9 @@ class Process:
     @property
     def is_cut(self) -> bool:
         return self.world.clock.now_s < self.cut_until_s
+
+    def begin_call(self) -> None:
+        self.hung_s = None
 
     def die(self) -> None:
         self.is_dead = True
@@ -104,6 +130,7 @@ class Process:
         if self.is_cut:
             raise self._no_answer()
         befallen = self.world.befalls(what)
+        self.world.clock.advance(self.world.latency_s())
         if befallen is None:
             return do()
         self._before(befallen, do)
@@ -123,9 +150,11 @@ class Process:
                 self.world.undo(befallen.fate)
             case Fate.LOST:
                 raise self._no_answer()
-            case Fate.LATE | Fate.HANG:
-                self._later(befallen.length_s, do)
-                self.is_hung = befallen.fate is Fate.HANG
+            case Fate.LATE:
+                self._later(PATIENCE_S + befallen.length_s, do)
+                raise self._no_answer()
+            case Fate.HANG:
+                self.hung_s = befallen.length_s
                 raise self._no_answer()
             case _:
                 return

@@ -1,6 +1,6 @@
 """What goes wrong, drawn from a seed: the same seed, the same run."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
@@ -22,13 +22,14 @@ _REQUESTS: Final = {
     "watermark": 25,
     "load": 6,
 }
-_KINDS: Final = ("init", "places", "produce", "group", "offsets", "end", "end", "end", "committed", "ends", "state",
-                 "watermark", "load")  # fmt: skip
-_HAPPENINGS: Final = (
+_KINDS: Final = (*_REQUESTS, "end", "end")
+HAPPENINGS: Final = (
     "kill", "kill", "kill all", "stop", "scale", "scale", "pause", "pause", "cut", "broker down", "evict", "evict",
     "forget offsets", "redis flush", "redis snapshot", "redis restore", "redis down",
 )  # fmt: skip
 _LENGTHS_S: Final = (0.2, 1.5, 4.0, 12.0, 25.0, 70.0)
+_LATE: Final = (Fate.LATE, Fate.DOUBLED)
+_LATE_S: Final = (0.01, 0.03, 0.06, 0.1, 0.2, 0.5, 1.5, 12.0)  # so that it may arrive within the next transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +71,21 @@ class Schedule:
 def drawn(seed: int, scripts: int) -> Schedule:
     """Return the schedule of a seed."""
     rng = Random(f"schedule {seed}")
-    fates = []
-    for _ in range(rng.randint(0, 8)):
-        kind = rng.choice(_KINDS)
-        nth = rng.randint(1, _REQUESTS[kind])
-        fates.append(Fated(kind, nth, rng.choice(list(Fate)), rng.choice(_LENGTHS_S)))
+    fates = [_fated(rng) for _ in range(rng.randint(0, 8))]
     happenings = [
-        Happening(rng.randint(1, _LAST_TURN), rng.choice(_HAPPENINGS), rng.randrange(6), rng.choice(_LENGTHS_S))
+        Happening(rng.randint(1, _LAST_TURN), rng.choice(HAPPENINGS), rng.randrange(6), rng.choice(_LENGTHS_S))
         for _ in range(rng.randint(0, 8))
     ]
     return Schedule(
         seed, rng.randrange(scripts), rng.randint(1, 3), rng.random() < 0.3, tuple(fates), tuple(happenings)
     )
+
+
+def _fated(rng: Random) -> Fated:
+    kind = rng.choice(_KINDS)
+    fate = rng.choice((*Fate, *_LATE))
+    length_s = rng.choice(_LATE_S if fate in _LATE else _LENGTHS_S)
+    return Fated(kind, rng.randint(1, _REQUESTS[kind]), fate, length_s)
 
 
 def smaller(schedule: Schedule) -> Iterator[Schedule]:
@@ -94,3 +98,12 @@ def smaller(schedule: Schedule) -> Iterator[Schedule]:
         yield replace(schedule, replicas=schedule.replicas - 1)
     if schedule.slow_markers:
         yield replace(schedule, slow_markers=False)
+
+
+def shrunk(schedule: Schedule, fails: Callable[[Schedule], bool]) -> Schedule:
+    """Return a schedule that still fails and fails no more with any one thing less."""
+    while True:
+        less = next((s for s in smaller(schedule) if fails(s)), None)
+        if less is None:
+            return schedule
+        schedule = less

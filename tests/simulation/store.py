@@ -15,9 +15,10 @@ T = TypeVar("T")
 class Store:
     """The server, shared by all replicas."""
 
-    def __init__(self) -> None:
-        self.states = FakeStates()
-        self.snapshot = FakeStates()
+    def __init__(self, kind: type[FakeStates]) -> None:
+        self._kind = kind
+        self.states = kind()
+        self.snapshot = kind()
         self.is_down = False
 
     def keep_snapshot(self) -> None:
@@ -27,7 +28,7 @@ class Store:
         self.states = self.snapshot.copy()
 
     def flush(self) -> None:
-        self.states = FakeStates()
+        self.states = self._kind()
 
 
 class WiredStates:

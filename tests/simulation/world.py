@@ -9,17 +9,19 @@ from random import Random
 from typing import Any, Final
 
 from services.predictor.loop import Loop
+from shared.adapters.folding import Folder
 from shared.adapters.kafka.group import GroupMember
 from shared.adapters.kafka.reader import Reader
 from shared.adapters.kafka.writer import TransactionalWriter
 from shared.adapters.telemetry import Telemetry
 from shared.core.errors import UlstmError, Unavailable
+from tests.fakes import FakeStates
 from tests.simulation.broker import Broker
 from tests.simulation.clients import SimConsumer, SimProducer
 from tests.simulation.clock import Clock
-from tests.simulation.log import GROUPS, PROFILE, TOPICS, Expected, Feed, expected, folder, script
+from tests.simulation.log import GROUPS, PROFILE, SCRIPTS, TOPICS, Expected, Feed, expected, folder, script
 from tests.simulation.network import Befallen, Crashed, Fate, Process
-from tests.simulation.schedules import Happening, Schedule
+from tests.simulation.schedules import Happening, Schedule, drawn
 from tests.simulation.store import Store, WiredStates
 
 GROUP: Final = "predictors"
@@ -43,6 +45,9 @@ class Parts:
     writer: type[TransactionalWriter] = TransactionalWriter
     member: type[GroupMember] = GroupMember
     consumer: type[SimConsumer] = SimConsumer
+    producer: type[SimProducer] = SimProducer
+    states: type[FakeStates] = FakeStates
+    folder: Callable[[Broker], Folder] = lambda _: folder()
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,11 @@ def run(schedule: Schedule, parts: Parts | None = None) -> Verdict:
     return Verdict(problem, world.turns, world.clock.now_s, world.happened)
 
 
+def run_seed(seed: int, parts: Parts | None = None) -> Verdict:
+    """Run the schedule of a seed."""
+    return run(drawn(seed, SCRIPTS), parts)
+
+
 class Replica:
     """A predictor process: the production loop, writer, group member and readers on simulated clients."""
 
@@ -78,14 +88,14 @@ class Replica:
             return parts.consumer(broker, process, config)
 
         def producer(config: dict[str, Any]) -> Any:
-            return SimProducer(broker, process, config)
+            return parts.producer(broker, process, config)
 
         def within(call: Callable[[], None], limit_s: float) -> None:
+            process.begin_call()
             try:
                 call()
             finally:
-                if process.is_hung:
-                    process.is_hung = False
+                if process.hung_s is not None:
                     world.clock.advance(limit_s)
                     raise TimeoutError
 
@@ -99,7 +109,7 @@ class Replica:
         self.member = parts.member("kafka", GROUP, TOPICS.klines, int(SESSION_S * 1000), client=consumer)
         self.loop = parts.loop(
             TOPICS,
-            folder(),
+            parts.folder(broker),
             self.member,
             self.writer,
             Reader("kafka", TOPICS.klines, client=consumer),
@@ -129,7 +139,7 @@ class World:
         self.broker.create(TOPICS.klines, GROUPS)
         self.broker.create(TOPICS.predictions, GROUPS)
         self.broker.create(TOPICS.dead_letters, 1)
-        self.store = Store()
+        self.store = Store(parts.states)
         self.feed = Feed(self.broker, script(schedule.script))
         self.happened: Counter[str] = Counter()
         self.turns = 0
@@ -152,6 +162,9 @@ class World:
             return None
         self.happened[fate.fate.value] += 1
         return Befallen(fate.fate, fate.length_s)
+
+    def latency_s(self) -> float:
+        return self.rng.choice((0.0, 0.0, 0.002, 0.03))
 
     def undo(self, fate: Fate) -> None:
         if fate is Fate.EMPTIED:

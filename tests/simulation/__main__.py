@@ -1,0 +1,58 @@
+"""`python -m tests.simulation`: as many schedules as wanted; exit 1 if one of them breaks the promise."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from tests.simulation.soak import Report, smallest, soak
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--schedules", type=int, default=5000)
+    parser.add_argument("--seed", type=int, default=0, help="the first seed; the others follow it")
+    parser.add_argument("--processes", type=int, default=None, help="default: one a processor core")
+    parser.add_argument("--out", type=Path, default=None, help="write the figures as JSON")
+    given = parser.parse_args()
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("schedules", total=given.schedules)
+
+        def told(report: Report) -> None:
+            progress.update(task, completed=report.schedules, description=f"schedules ({len(report.problems)} failed)")
+
+        report = soak(range(given.seed, given.seed + given.schedules), given.processes, told)
+    _show(report, Console())
+    if given.out is not None:
+        report.write(given.out)
+    for seed, problem in list(report.problems.items())[:3]:
+        _explain(seed, problem, console)
+    return 1 if report.problems else 0
+
+
+def _show(report: Report, console: Console) -> None:
+    table = Table("what happened", "times", title=f"{report.schedules} schedules")
+    for what, times in sorted(report.happened.items(), key=lambda item: -item[1]):
+        table.add_row(what, f"{times:,}")
+    console.print(table)
+    console.print(
+        f"{sum(report.happened.values()):,} faults in {report.schedules:,} schedules, {report.turns:,} turns,"
+        f" {report.simulated_s / 3600:,.0f} simulated hours, {report.wall_s:,.0f} s:"
+        f" {len(report.problems) - report.stuck} wrong, {report.stuck} stuck"
+    )
+
+
+def _explain(seed: int, problem: str, console: Console) -> None:
+    console.print(f"seed {seed}: {problem}", markup=False)
+    schedule, smaller = smallest(seed)
+    console.print(f"again: python -m tests.simulation --schedules 1 --seed {seed}", markup=False)
+    console.print(f"shrunk to: {schedule}\n{smaller}", markup=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

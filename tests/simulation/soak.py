@@ -1,0 +1,96 @@
+"""Many schedules in several processes, and what came of them."""
+
+import json
+import multiprocessing
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED as FIRST
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from tests.simulation.log import SCRIPTS
+from tests.simulation.schedules import Schedule, drawn, shrunk
+from tests.simulation.world import Verdict, run, run_seed
+
+BLOCK: Final = 50  # schedules handed to a process at a time
+
+
+@dataclass
+class Report:
+    """What many schedules came to."""
+
+    schedules: int = 0
+    turns: int = 0
+    simulated_s: float = 0.0
+    wall_s: float = 0.0
+    happened: Counter[str] = field(default_factory=Counter)
+    problems: dict[int, str] = field(default_factory=dict)  # by seed
+
+    @property
+    def stuck(self) -> int:
+        return sum(text.startswith("stuck") for text in self.problems.values())
+
+    def add(self, seed: int, verdict: Verdict) -> None:
+        self.schedules += 1
+        self.turns += verdict.turns
+        self.simulated_s += verdict.simulated_s
+        self.happened += verdict.happened
+        if verdict.problem is not None:
+            self.problems[seed] = verdict.problem
+
+    def write(self, path: Path) -> None:
+        fields = {**vars(self), "stuck": self.stuck, "wrong": len(self.problems) - self.stuck}
+        path.write_text(json.dumps(fields, indent=1, default=dict) + "\n")
+
+
+def soak(seeds: Sequence[int], processes: int | None, told: Callable[[Report], None]) -> Report:
+    """Run the schedules of the seeds; tell of each block that is done."""
+    report, started = Report(), time.monotonic()
+    blocks = iter([seeds[at : at + BLOCK] for at in range(0, len(seeds), BLOCK)])
+    context = multiprocessing.get_context("spawn")
+    workers = processes or os.cpu_count() or 1
+    with ProcessPoolExecutor(workers, context) as pool:
+        running: set[Future[list[tuple[int, Verdict]]]] = set()
+        while running or blocks is not None:
+            blocks = _fill(pool, running, blocks, 2 * workers)
+            if not running:
+                break
+            done, running = wait(running, return_when=FIRST)
+            for future in done:
+                for seed, verdict in future.result():
+                    report.add(seed, verdict)
+            report.wall_s = time.monotonic() - started
+            told(report)
+    return report
+
+
+def _fill(
+    pool: ProcessPoolExecutor,
+    running: set[Future[list[tuple[int, Verdict]]]],
+    blocks: Iterator[Sequence[int]],
+    most: int,
+) -> Iterator[Sequence[int]]:
+    while len(running) < most:
+        block = next(blocks, None)
+        if block is None:
+            break
+        running.add(pool.submit(_run_block, list(block)))
+    return blocks
+
+
+def _run_block(seeds: list[int]) -> list[tuple[int, Verdict]]:
+    return [(seed, run_seed(seed)) for seed in seeds]
+
+
+def smallest(seed: int) -> tuple[Schedule, str]:
+    """Return the smallest schedule found that fails like a seed's, and what it comes to."""
+
+    def fails(schedule: Schedule) -> bool:
+        return run(schedule).problem is not None
+
+    found = shrunk(drawn(seed, SCRIPTS), fails)
+    return found, run(found).problem or "nothing"
