@@ -168,12 +168,14 @@ class GroupCheck:
         # Of the last promotion that names one; before that, what made the first prediction.
         self._profile = self._first_profile()
         self._folded = Folded(GroupState(numeric_profile=self._profile))
+        self._taken_until = 0
         self._published, self._should_be = Chain(), Chain()
         self.verdict = GroupVerdict(group)
 
     def take(self, record: Received) -> None:
         """Check a record, the predictions made from it, and its dead letter."""
         self.verdict.records += 1
+        self._taken_until = record.offset + 1
         derived = self._derived(record) if self._predictions.peek() is not None else None
         taken = self._taken(record)
         self.verdict.set_aside += taken.is_set_aside is True
@@ -182,12 +184,18 @@ class GroupCheck:
         self._check_predictions(record.offset, derived)
         self._check_letters(record, taken)
 
-    def finished(self) -> GroupVerdict:
-        """Return the verdict; predictions and letters that name what lies past the end do not hold."""
+    def finished(self, end: int) -> GroupVerdict:
+        """Return the verdict; predictions and letters that name what lies past the end do not hold.
+
+        Args:
+            end: of the klines by now: what came since the last record was taken may have its letter already.
+        """
         while self._predictions.peek() is not None:
             self._judge(self._predictions.pop(), None)
-        while self._letters.peek() is not None:
-            self._stray_letter(self._letters.pop())
+        while (letter := self._letters.peek()) is not None:
+            self._letters.pop()
+            if not self._taken_until <= letter.offset < end:
+                self._stray_letter(letter)
         self.verdict.sha256, self.verdict.derived_sha256 = self._published.sha256, self._should_be.sha256
         return self.verdict
 

@@ -22,6 +22,7 @@ from rich.text import Text
 from services.cli.checking import UNKNOWN_MODEL, GroupCheck, GroupVerdict, Mismatch, letters, published
 from services.cli.replaying import folder_of
 from shared.adapters.kafka.reader import Reader
+from shared.adapters.kafka.tail import await_settled
 from shared.adapters.registry import Registry
 from shared.adapters.settings import Settings
 from shared.core.card import Bundle
@@ -153,8 +154,11 @@ def _parts(settings: Settings, groups: Collection[int]) -> list[_Part]:
         _check_topic(topics.klines, klines, topics.groups)
         _check_topic(topics.predictions, predictions, topics.groups)
         _check_topic(topics.dead_letters, dead_letters, 1)
-        # Predictions first: what they were made from is then within the candles that are read.
-        return [_Part(group, predictions.ends(group)[1], klines.ends(group)[1]) for group in groups]
+        # Predictions first: what they were made from is then within the candles that are read, and the letters that
+        # were committed with them show once everything written so far is settled.
+        parts = [_Part(group, predictions.ends(group)[1], klines.ends(group)[1]) for group in groups]
+        await_settled(where, topics.dead_letters, dead_letters, [0])
+        return parts
 
 
 def _checked(settings: Settings, part: _Part, progress: Callable[[int], None]) -> GroupVerdict:
@@ -181,7 +185,7 @@ def _checked(settings: Settings, part: _Part, progress: Callable[[int], None]) -
                 progress(record.offset - told)
                 told = record.offset
         progress(part.klines_end - told)
-        return check.finished()
+        return check.finished(klines.ends(group)[1])
 
 
 def _beside(

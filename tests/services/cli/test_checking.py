@@ -31,7 +31,7 @@ BTC, ETH = SYMBOLS
 AT = HONEST.index_of(ETH, 22)
 
 
-def judged(log: Recorded) -> GroupVerdict:
+def judged(log: Recorded, end: int = 0) -> GroupVerdict:
     check = GroupCheck(
         TOPICS,
         folder_of(OWN, log.bundles),
@@ -42,7 +42,7 @@ def judged(log: Recorded) -> GroupVerdict:
     )
     for record in log.klines:
         check.take(record)
-    return check.finished()
+    return check.finished(max(end, len(log.klines)))
 
 
 def found(log: Recorded) -> list[tuple[Check, str, int, list[str]]]:
@@ -219,6 +219,14 @@ def test_a_dead_letter_with_other_bytes_is_found() -> None:
 
     assert found(changed) == [(Check.DEAD_LETTERS, TOPICS.dead_letters, 0, ["value"])]
     assert "{other" in str(only(changed))
+
+
+def test_a_dead_letter_of_what_came_since_is_left_to_the_next_time() -> None:
+    came = with_offset(HONEST.letters[0], b"%d" % (len(HONEST.klines) + 3))
+    log = HONEST.with_letters(lambda old: [*old, came])
+
+    assert judged(log, end=len(HONEST.klines) + 4).agrees
+    assert not judged(log, end=len(HONEST.klines) + 3).agrees
 
 
 def with_offset(letter: Received, offset: bytes) -> Received:
