@@ -72,6 +72,8 @@ def drawn(seed: int, scripts: int) -> Schedule:
     """Return the schedule of a seed."""
     rng = Random(f"schedule {seed}")
     fates = [_fated(rng) for _ in range(rng.randint(0, 8))]
+    if rng.random() < 0.2:
+        fates += _late_commit(rng)
     happenings = [
         Happening(rng.randint(1, _LAST_TURN), rng.choice(HAPPENINGS), rng.randrange(6), rng.choice(_LENGTHS_S))
         for _ in range(rng.randint(0, 8))
@@ -86,6 +88,17 @@ def _fated(rng: Random) -> Fated:
     fate = rng.choice((*Fate, *_LATE))
     length_s = rng.choice(_LATE_S if fate in _LATE else _LENGTHS_S)
     return Fated(kind, rng.randint(1, _REQUESTS[kind]), fate, length_s)
+
+
+def _late_commit(rng: Random) -> list[Fated]:
+    """A commit that arrives in the midst of the next transaction, which then does not come to its own."""
+    nth = rng.randint(1, _REQUESTS["end"])
+    fate, length_s = rng.choice(_LATE), rng.choice(_LATE_S)
+    return [
+        Fated("end", nth, fate, length_s),
+        Fated("group", nth + 1, Fate.PAUSE_BEFORE, 2 * length_s),
+        Fated("offsets", nth + 1, rng.choice((Fate.CRASH_BEFORE, Fate.LOST)), length_s),
+    ]
 
 
 def smaller(schedule: Schedule) -> Iterator[Schedule]:
