@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from shared.core.candle import Amendment, Candle, Gap, Promotion, Record, check_candle, symbol_group
 from shared.core.errors import BadInput
+from shared.core.plain import plain
 from shared.core.prediction import Outcome, Prediction
 from shared.core.scores import Scores
 
@@ -168,7 +169,9 @@ def canonical(value: Mapping[str, Any]) -> bytes:
 
 def encode_prediction(prediction: Prediction) -> bytes:
     """Return the canonical bytes of a prediction."""
-    return canonical({"schema": SCHEMA, **asdict(prediction)})
+    previous = None if prediction.previous is None else plain(prediction.previous)
+    fields = {**plain(prediction), "schema": SCHEMA, "previous": previous, "scores": plain(prediction.scores)}
+    return canonical(fields)
 
 
 class _ScoresMessage(Wire):

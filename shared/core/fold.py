@@ -167,7 +167,10 @@ def learn(state: SymbolState, change: float | None, model: Model | None) -> Lear
         return Learnt(state.learner, state.scores, previous)
     scores = state.scores.with_outcome(pending.change, change)
     learner = state.learner or model.base
-    error = np.float32(pending.output) - np.float32(change / model.card.label_scale)
+    with np.errstate(over="ignore"):  # a move beyond what a float32 holds
+        error = np.float32(pending.output) - np.float32(change / model.card.label_scale)
+    if not np.isfinite(error):
+        return Learnt(model.base, scores, previous, was_reset=True)
     loss = float(error) * float(error)
     stepped = model.network.step(learner, model.card.optimiser, error, _jacobian(state, model))
     if not stepped.is_finite():

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from shared.core.candle import Candle
 from shared.core.errors import BadInput
 from shared.core.features import CLOSE, OPEN_TIME, SEQUENCE_COLUMNS
 from shared.core.network import Learner
+from shared.core.plain import plain
 from shared.core.scaler import Scaler
 from shared.core.scores import Scores
 
@@ -88,9 +89,9 @@ def encode_state(state: SymbolState) -> bytes:
         "candles": len(state.sequence),
         "model_version": state.model_version,
         "promotion_offset": state.promotion_offset,
-        "scaler": None if state.scaler is None else asdict(state.scaler),
-        "pending": None if state.pending is None else asdict(state.pending),
-        "scores": asdict(state.scores),
+        "scaler": None if state.scaler is None else plain(state.scaler),
+        "pending": None if state.pending is None else plain(state.pending),
+        "scores": plain(state.scores),
         "learner": None
         if learner is None
         else {

@@ -308,8 +308,9 @@ class Structure:
         scale = self._in_force.label_scale if self._in_force is not None else None
         if scale is None:
             return {}
-        error = np.float32(made.predicted_change / scale) - np.float32(learnt / scale)
-        return {"loss": float(error) * float(error)}
+        with np.errstate(over="ignore"):
+            error = np.float32(made.predicted_change / scale) - np.float32(learnt / scale)
+        return {"loss": float(error) * float(error) if np.isfinite(error) else None}
 
 
 def differing(found: Mapping[str, Any], expected: Mapping[str, Any], path: str = "") -> Iterator[Difference]:

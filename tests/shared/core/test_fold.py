@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.adapters.messages import encode_prediction
 from shared.core.candle import Amendment, Gap, Record
 from shared.core.errors import BadInput
 from shared.core.fold import GroupState, fold, fold_candle, readied, window
@@ -272,6 +273,19 @@ def test_weights_that_explode_go_back_to_the_models_and_say_so() -> None:
 
     assert all(np.isfinite(p.predicted_change) for p in predictions)
     assert any(p.was_reset for p in predictions)
+
+
+def test_a_move_that_no_float32_holds_resets_the_symbol_and_is_published_without_a_loss() -> None:
+    model = a_model(card=a_card(label_scale=1e-5))
+    records = [a_promotion(model), *candles([*a_walk(WINDOW + 2), 1e-20, 1e15, 1e-20, *a_walk(3)])]
+
+    _, predictions = fold_all(records, {model.version: model})
+
+    assert len(predictions) == len(records) - WINDOW
+    reset = next(p for p in predictions if p.was_reset)
+    assert reset.loss is None
+    assert reset.steps == 0
+    assert all(encode_prediction(p) for p in predictions)
 
 
 def test_the_sequence_keeps_the_longest_window_and_no_more() -> None:
