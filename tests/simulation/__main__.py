@@ -8,7 +8,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from tests.simulation.mutants import MUTANTS
 from tests.simulation.soak import Report, smallest, soak
+from tests.simulation.world import run_seed
 
 
 def main() -> int:
@@ -17,8 +19,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="the first seed; the others follow it")
     parser.add_argument("--processes", type=int, default=None, help="default: one a processor core")
     parser.add_argument("--out", type=Path, default=None, help="write the figures as JSON")
+    parser.add_argument("--mutants", action="store_true", help="say how many schedules each mutant takes instead")
     given = parser.parse_args()
     console = Console(stderr=True)
+    if given.mutants:
+        return _catch(range(given.seed, given.seed + given.schedules), Console())
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("schedules", total=given.schedules)
@@ -33,6 +38,18 @@ def main() -> int:
     for seed, problem in list(report.problems.items())[:3]:
         _explain(seed, problem, console)
     return 1 if report.problems else 0
+
+
+def _catch(seeds: range, console: Console) -> int:
+    table = Table("mutant", "caught after schedules", "by", title="mutants")
+    free = 0
+    for name, parts in MUTANTS.items():
+        found = ((n, run_seed(seed, parts).problem) for n, seed in enumerate(seeds, start=1))
+        after, problem = next(((n, problem) for n, problem in found if problem), (None, "nothing"))
+        free += after is None
+        table.add_row(name, str(after), problem[:60])
+    console.print(table)
+    return 1 if free else 0
 
 
 def _show(report: Report, console: Console) -> None:

@@ -10,7 +10,7 @@ from tests.simulation.soak import Report, soak
 from tests.simulation.world import run, run_seed
 
 SCHEDULES = 5000
-MUTANT_SCHEDULES = 2000  # each is caught within far fewer; docs/simulation.md says within how many
+MUTANT_SCHEDULES = 1500  # docs/simulation.md says within how many each is caught
 
 pytestmark = pytest.mark.slow
 
