@@ -1,0 +1,50 @@
+"""The table of faults names what exists."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TABLE = (ROOT / "docs" / "faults.md").read_text()
+ROWS = {int(cells[0]): cells for cells in re.findall(r"^\| (\d+) \| (.+?) \| (.+?) \| (.+) \|$", TABLE, re.MULTILINE)}
+TESTS = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", TABLE)))
+FAULTS = sorted(set(re.findall(r"`(chaos|simulation): ([^`…]+)`", TABLE)))
+FILES = {
+    "chaos": ["tests/chaos/faults.py"],
+    "simulation": ["tests/simulation/network.py", "tests/simulation/schedules.py"],
+}
+
+
+@cache
+def tree(path: str) -> ast.Module:
+    return ast.parse((ROOT / path).read_text())
+
+
+def functions(path: str) -> set[str]:
+    return {node.name for node in tree(path).body if isinstance(node, ast.FunctionDef)}
+
+
+def words(path: str) -> set[object]:
+    """Texts and names of fields: a fault is one or the other."""
+    nodes = list(ast.walk(tree(path)))
+    fields = {node.target.id for node in nodes if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)}
+    return {node.value for node in nodes if isinstance(node, ast.Constant)} | fields
+
+
+def test_every_fault_has_a_row_and_every_row_says_what_shows_it() -> None:
+    assert list(ROWS) == list(range(1, 70))
+    for cells in ROWS.values():
+        assert re.search(r"`(tests/[\w/]+\.py::\w+|(chaos|simulation): [^`]+)`|^left out: ", cells[3]), cells
+
+
+@pytest.mark.parametrize(("path", "name"), TESTS)
+def test_a_named_test_exists(path: str, name: str) -> None:
+    assert name in functions(path)
+
+
+@pytest.mark.parametrize(("where", "name"), FAULTS)
+def test_a_named_kind_of_fault_exists(where: str, name: str) -> None:
+    assert any(name in words(path) for path in FILES[where])
