@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType  # type: ignore[attr-defined]
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+    TopicMetadata,
+)
 
 from shared.adapters.kafka.failures import translated
 from shared.core.errors import Incompatible, Unavailable
@@ -113,14 +120,19 @@ def _await_leaders(admin: AdminClient, bootstrap: str, created: Sequence[TopicPa
                 if time.monotonic() > deadline:
                     raise translated(error, bootstrap, f"waiting for topic {place.topic}") from error
         if waiting:
+            _listed(admin, bootstrap)  # once told that a partition has no leader, the client does not ask again
             time.sleep(0.05)
 
 
-def _check(admin: AdminClient, bootstrap: str, wanted: Mapping[str, tuple[int, Mapping[str, str]]]) -> None:
+def _listed(admin: AdminClient, bootstrap: str) -> dict[str, TopicMetadata]:
     try:
-        found = admin.list_topics(timeout=ANSWER_S).topics
+        return admin.list_topics(timeout=ANSWER_S).topics
     except KafkaException as error:
         raise translated(error, bootstrap, "listing topics") from error
+
+
+def _check(admin: AdminClient, bootstrap: str, wanted: Mapping[str, tuple[int, Mapping[str, str]]]) -> None:
+    found = _listed(admin, bootstrap)
     for name in wanted:
         if name not in found:
             message = f"Kafka at {bootstrap} does not show topic {name} yet"
