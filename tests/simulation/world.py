@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import traceback
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -68,6 +69,8 @@ def run(schedule: Schedule, parts: Parts | None = None) -> Verdict:
         world.run()
     except Wrong as wrong:
         problem = str(wrong)
+    except Exception as error:
+        problem = "".join(traceback.format_exception(error)[-3:])
     return Verdict(problem, world.turns, world.clock.now_s, world.happened)
 
 
@@ -175,7 +178,7 @@ class World:
     def stand_still(self, process: Process, seconds: float) -> None:
         until_s = self.clock.now_s + seconds
         while self.clock.now_s < until_s:
-            free = [r for r in self._replicas if r not in self._running]
+            free = self._idle()
             if len(self._running) < _DEPTH and (free or self._wanted > len(self._replicas)):
                 self._turn()
             self.clock.advance(min(0.5, max(until_s - self.clock.now_s, 0.0)))
@@ -202,13 +205,16 @@ class World:
         while self._happenings and self._happenings[0].turn <= self.turns:
             self._happen(self._happenings.pop(0))
         self._supervise()
-        free = [r for r in self._replicas if r not in self._running]
+        free = self._idle()
         if not self.feed.is_done and (not free or self.rng.random() < 0.25):
             self.feed.go_on(stay_open=self.rng.random() < 0.2)
         elif free:
             self._let(self.rng.choice(free))
         self.clock.advance(self.rng.choice([0.0, 0.01, 0.1]))
         self._follower.check()
+
+    def _idle(self) -> list[Replica]:
+        return [r for r in self._replicas if r not in self._running and not r.process.is_dead]
 
     def _supervise(self) -> None:
         """Start what is missing, as a supervisor does."""
@@ -235,7 +241,7 @@ class World:
             self._running.remove(replica)
 
     def _happen(self, happening: Happening) -> None:  # noqa: C901, PLR0912 - one branch a kind
-        idle = [r for r in self._replicas if r not in self._running]
+        idle = self._idle()
         one = self._replicas[happening.which % len(self._replicas)] if self._replicas else None
         self.happened[happening.what] += 1
         match happening.what:
