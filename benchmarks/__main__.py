@@ -3,13 +3,14 @@
 import argparse
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Console
 
@@ -19,7 +20,7 @@ from shared.adapters import servers
 from shared.core.errors import UlstmError
 
 ROOT: Final = Path(__file__).parents[1]
-CONSOLE: Final = Console()
+CONSOLE: Final = Console(width=None if sys.stdout.isatty() else 180)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +94,17 @@ def main() -> None:
         asked = Asked(given.full, _limit(), _recorded(), Path(folder), _tell(begun))
         for name in given.only or (FULL if given.full else SHORT):
             rows += _measured(name, asked)
-    facts["seconds"] = round(monotonic() - begun)
-    caption = f"{machine.told(facts)}; {facts['seconds']} s in all"
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps({"machine": facts, "rows": [row.fields() for row in rows]}, indent=1) + "\n")
-    given.out.with_suffix(".md").write_text(markdown_of(rows, caption))
-    CONSOLE.print(table_of(rows, "measured side by side", caption))
+            facts["seconds"] = round(monotonic() - begun)
+            _keep(rows, facts, given.out)
+    CONSOLE.print(table_of(rows, "measured side by side", machine.told(facts)))
     CONSOLE.print(f"figures: {given.out}, as a table for a document: {given.out.with_suffix('.md')}")
+
+
+def _keep(rows: list[Row], facts: dict[str, Any], out: Path) -> None:
+    """Write what has been measured so far: a run that is broken off leaves that."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps({"machine": facts, "rows": [row.fields() for row in rows]}, indent=1) + "\n")
+    out.with_suffix(".md").write_text(markdown_of(rows, machine.told(facts)))
 
 
 def _measured(name: str, asked: Asked) -> Iterator[Row]:

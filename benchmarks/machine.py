@@ -30,7 +30,8 @@ def told(machine: dict[str, Any]) -> str:
     beside = f"; other work ran beside (load average {load} before the start)" if load > 0.5 else ""
     return (
         f"{machine['processor']}, {machine['cores']} cores, memory {machine['memory']}, {machine['system']},"
-        f" Python {machine['python']}, kernel variant {machine['kernel_variant']}{beside}"
+        f" Python {machine['python']}, kernel variant {machine['kernel_variant']}{beside};"
+        f" {machine['seconds']} s in all"
     )
 
 

@@ -78,9 +78,10 @@ def table_of(rows: Iterable[Row], title: str, caption: str) -> Table:
 
 
 def markdown_of(rows: Iterable[Row], caption: str) -> str:
-    """Return the same table for a document."""
-    lines = [f"| {' | '.join(HEADINGS)} |", f"|{' --- |' * len(HEADINGS)}"]
-    lines += [f"| {' | '.join(row.cells())} |" for row in rows]
+    """Return the same table for a document, without what the figures' notes say."""
+    headings = HEADINGS[:-1]
+    lines = [f"| {' | '.join(headings)} |", f"|{' --- |' * len(headings)}"]
+    lines += [f"| {' | '.join(row.cells()[:-1])} |" for row in rows]
     return "\n".join([*lines, "", caption, ""])
 
 
