@@ -1,5 +1,6 @@
 """Reading a topic without a group: ranges, tails and ends. Only committed records are seen."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
@@ -113,6 +114,10 @@ class Reader:
         try:
             found = consumer.get_watermark_offsets(place, timeout=ANSWER_S)
         except KafkaException as error:
+            if error.args[0].code() == KafkaError._UNKNOWN_PARTITION:
+                with contextlib.suppress(KafkaException):
+                    # Once told that a partition has no leader, the client does not ask again for minutes.
+                    consumer.list_topics(self._topic, timeout=ANSWER_S)
             raise translated(error, self._bootstrap, f"asking for the ends of {self._topic}") from error
         return int(found[0]), int(found[1])
 
