@@ -73,7 +73,12 @@ def _kafka_settings(kept: Path, port: int, *, controller_port: int) -> dict[str,
         "offsets.retention.minutes": 2**31 - 1,
         "group.initial.rebalance.delay.ms": 0,
         "group.min.session.timeout.ms": 6000,
-        "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1000,
+        # A broker that was killed leads its partitions again as it starts, is fenced when its session of before has
+        # run out, and only then goes on. Transactions that it finds out of time in between lose their ends for ever
+        # (seen with 4.3.1): so its session is short, and it looks for them later than that.
+        "broker.session.timeout.ms": 6000,
+        "broker.heartbeat.interval.ms": 1000,
+        "transaction.abort.timed.out.transaction.cleanup.interval.ms": 10_000,
         "message.max.bytes": MESSAGE_BYTES,
         "replica.fetch.max.bytes": MESSAGE_BYTES,
         "log.cleaner.dedupe.buffer.size": 16 * 2**20,
