@@ -15,7 +15,7 @@ from tests.chaos.site import SLOTS, USUAL, Site
 
 SESSION_S: Final = 6.0  # SESSION_TIMEOUT_MS of the replicas here
 TRANSACTION_S: Final = TRANSACTION_MS / 1000
-SCAN_S: Final = 1.0  # the coordinator looks for transactions that are out of time
+SCAN_S: Final = 10.0  # the coordinator looks for transactions that are out of time
 RELOAD_S: Final = 3.0  # rebalance, states from Redis, the rest from the log
 TAKE_OVER_S: Final = SESSION_S + TRANSACTION_S + SCAN_S + RELOAD_S
 HAND_OVER_S: Final = 5.0  # two rebalances, each told with a heartbeat, and a reload
@@ -98,9 +98,9 @@ def _one_three_one(site: Site, _: Fault) -> Iterator[float]:
     yield from _taken_over(site)
 
 
-@_kind("broker killed", BROKER_BACK_S, (0.0, 5.0))
+@_kind("broker killed", BROKER_BACK_S, (0.0, 15.0))
 def _broker_killed(site: Site, fault: Fault) -> Iterator[float]:
-    site.kafka.kill()
+    yield from _in_transactions(site, site.kafka.kill)
     yield fault.length_s
     site.kafka.launch()
     yield from _until(lambda: site.kafka.answers)
@@ -108,7 +108,7 @@ def _broker_killed(site: Site, fault: Fault) -> Iterator[float]:
 
 @_kind("broker paused", BROKER_BACK_S, (2.0, 20.0))
 def _broker_paused(site: Site, fault: Fault) -> Iterator[float]:
-    site.kafka.send(signal.SIGSTOP)
+    yield from _in_transactions(site, lambda: site.kafka.send(signal.SIGSTOP))
     yield fault.length_s
     site.kafka.send(signal.SIGCONT)
 
@@ -197,7 +197,7 @@ def _commit_reply_lost(site: Site, fault: Fault) -> Iterator[float]:
     yield from _trapped(site, fault, Trap(END_TXN, "after"))
 
 
-@_kind("commit request late, in the next transaction", 3 * LINK_BACK_S)
+@_kind("commit request late, in the next transaction", LINK_BACK_S)
 def _commit_late(site: Site, fault: Fault) -> Iterator[float]:
     for meets in (ADD_OFFSETS, TXN_OFFSET_COMMIT, END_TXN):
         yield from _trapped(site, fault, Trap(END_TXN, "late", meets))
@@ -224,7 +224,7 @@ def mended(site: Site) -> None:
     for server in (site.kafka, site.redis):
         server.send(signal.SIGCONT)
         server.launch()
-    for link in (*site.kafka_links, *site.redis_links):
+    for link in (site.market_link, *site.kafka_links, *site.redis_links):
         link.trouble, link.trap = Trouble(), None
     for slot in site.running:
         site.signal(slot, signal.SIGCONT)
@@ -254,6 +254,21 @@ def _until(happened: Callable[[], bool], deadline_s: float = 90.0) -> Iterator[f
     ends = time.monotonic() + deadline_s
     while not happened() and time.monotonic() < ends:
         yield 0.1
+
+
+def _in_transactions(site: Site, hurt: Callable[[], None]) -> Iterator[float]:
+    """Hurt the broker while transactions are open, all of them before their commit.
+
+    Not in the few milliseconds between a commit's two records: there Kafka 4.3.1 may forget the second for ever, which
+    docs/chaos.md tells.
+    """
+    links = [site.market_link, *(site.link_of(slot, "kafka") for slot in site.running)]
+    for link in links:
+        link.trap = Trap(END_TXN, "freeze")
+    yield from _until(lambda: all(link.trap is None for link in links), 3.0)
+    hurt()
+    for link in links:
+        link.trap, link.trouble = None, Trouble()
 
 
 def _troubled(site: Site, fault: Fault, server: str, trouble: Trouble, *, cut_first: bool = False) -> Iterator[float]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from shared.adapters.kafka.failures import Aborted, OutcomeUnknown
+from shared.adapters.kafka.reader import Reader
 from shared.adapters.kafka.topics import Topics
 from shared.adapters.kafka.writer import Outgoing, TransactionalWriter
 from shared.adapters.messages import GapMessage, encode_record
@@ -104,17 +105,16 @@ class Market:
 
 
 class Publisher:
-    """Publishes rounds from a thread, at a pace; publishes a round again until it knows that it is there.
-
-    So a round may lie in the log twice. That is meant: what comes twice must be set aside.
-    """
+    """Publishes rounds from a thread, at a pace; after a transaction of unknown outcome it asks the log."""
 
     def __init__(self, bootstrap: str, topics: Topics, rounds: Iterator[Round], pace_s: float) -> None:
         self._bootstrap, self._topics, self._rounds, self._pace_s = bootstrap, topics, rounds, pace_s
         self.newest: dict[str, int] = {}  # by symbol, the open time of the last prediction that is due
         self.due: set[tuple[str, int]] = set()
         self.published_at: dict[tuple[str, int], float] = {}  # monotonic s, when its candle could be read
-        self.again = 0  # rounds published again
+        self.again = 0  # transactions that were taken back, or of unknown outcome
+        self._writer: TransactionalWriter | None = None
+        self._known_ends: dict[int, int] = {}  # by symbol group; what was unknown lies later
         self._stop = threading.Event()
         self._failed: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
@@ -147,34 +147,64 @@ class Publisher:
             raise
 
     def _publish(self) -> None:
-        writer = self._begun()
+        if not self._begun():
+            return
         for found in self._rounds:
-            if self._stop.wait(self._pace_s) or writer is None:
+            if self._stop.wait(self._pace_s) or not self._published(found):
                 break
-            while not self._written(writer, found):
-                self.again += 1
             now = time.monotonic()
             for symbol, open_time_ms in found.due:
                 self.published_at[symbol, open_time_ms] = now
                 self.newest[symbol] = open_time_ms
             self.due.update(found.due)
-        if writer is not None:
-            writer.close()
+        self._end()
 
-    def _begun(self) -> TransactionalWriter | None:
+    def _published(self, found: Round) -> bool:
+        """Publish a round once, however often that must be tried; False if stopped before that is known."""
+        while self._writer is not None:
+            try:
+                self._writer.write(self._outgoing(found))
+            except (Aborted, OutcomeUnknown):
+                self.again += 1
+                self._end()
+                if self._begun() and self._lies_in_log(found.lines[0]):
+                    return True
+            else:
+                return True
+        return False
+
+    def _begun(self) -> bool:
+        """Take our transactional id, which ends what was open under it; False if stopped before."""
         while not self._stop.is_set():
             try:
-                return TransactionalWriter(self._bootstrap, f"{self._topics.prefix}market", alone=True)
+                self._writer = TransactionalWriter(self._bootstrap, f"{self._topics.prefix}market", alone=True)
             except Unavailable:
                 self._stop.wait(0.5)
-        return None
+            else:
+                return True
+        return False
 
-    def _written(self, writer: TransactionalWriter, found: Round) -> bool:
-        try:
-            writer.write(self._outgoing(found))
-        except (Aborted, OutcomeUnknown):
-            return self._stop.wait(0.2)
-        return True
+    def _end(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _lies_in_log(self, line: Line) -> bool:
+        with Reader(self._bootstrap, self._topics.klines) as reader:
+            while not self._stop.is_set():
+                try:
+                    if reader.is_settled(line.group):
+                        return self._is_found(reader, line)
+                except Unavailable:
+                    pass
+                self._stop.wait(0.5)
+        return False
+
+    def _is_found(self, reader: Reader, line: Line) -> bool:
+        start, end = self._known_ends.get(line.group, 0), reader.ends(line.group)[1]
+        values = [record.value for block in reader.read(line.group, start, end) for record in block]
+        self._known_ends[line.group] = end
+        return line.value in values
 
     def _outgoing(self, found: Round) -> list[Outgoing]:
         return [

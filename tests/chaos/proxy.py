@@ -34,10 +34,11 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Trap:
-    """Cuts a link at the next request of one kind."""
+    """Cuts or freezes a link at the next request of one kind."""
 
     api_key: int
-    moment: Literal["before", "after", "late"]  # the request is lost; its reply is lost; it arrives late, from nobody
+    # the request is lost; its reply is lost; it arrives late, from nobody; the link freezes before it
+    moment: Literal["before", "after", "late", "freeze"]
     meets: int | None = None  # the kind of request that a late one gets in before, on any connection of the link
 
 
@@ -105,10 +106,10 @@ class Link:
 
     async def _requests(self, reader: asyncio.StreamReader, connection: "_Connection") -> None:
         while data := await self._next_request(reader):
-            while self.trouble.frozen:
-                await asyncio.sleep(_HELD_S)
             if self._kafka and await self._meddled(int.from_bytes(data[4:6], "big"), data, connection):
                 return
+            while self.trouble.frozen:
+                await asyncio.sleep(_HELD_S)
             connection.server.write(data)
             await connection.server.drain()
 
@@ -122,6 +123,9 @@ class Link:
         if trap is None or api_key != trap.api_key:
             return False
         self.trap, self.sprung = None, self.sprung + 1
+        if trap.moment == "freeze":
+            self.trouble = Trouble(frozen=True)
+            return False
         if trap.moment == "late":
             assert trap.meets is not None
             self._late = Late(trap.meets)

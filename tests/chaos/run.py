@@ -36,7 +36,7 @@ class Report:
     times: dict[str, Times] = field(default_factory=dict)
     stuck: int = 0
     exits: Counter[str] = field(default_factory=Counter)
-    published_again: int = 0
+    tried_again: int = 0
     wrong: list[str] = field(default_factory=list)
     verdict: Verdict = field(default_factory=Verdict)
     seconds: float = 0.0
@@ -54,7 +54,7 @@ class Report:
             "times": {kind: asdict(times) for kind, times in self.times.items()},
             "stuck": self.stuck,
             "ended_by_themselves": dict(self.exits),
-            "rounds_published_again": self.published_again,
+            "rounds_tried_again": self.tried_again,
             "wrong": self.wrong,
             "verdict": asdict(self.verdict),
         }
@@ -82,7 +82,7 @@ def endured(site: Site, seed: int, episodes: Iterable[Episode], tell: Callable[[
         site.publisher.stop()
     tell("judging", report)
     report.verdict = judged(site, looks)
-    report.exits, report.published_again = site.exits, site.publisher.again
+    report.exits, report.tried_again = site.exits, site.publisher.again
     report.seconds = time.monotonic() - started
     return report
 

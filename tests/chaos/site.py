@@ -53,18 +53,19 @@ class Site:
 
     def _start(self, undo: contextlib.ExitStack) -> None:
         links = undo.enter_context(Links())
-        ports = [free_port() for _ in range(SLOTS)]
+        ports = [free_port() for _ in range(SLOTS + 1)]
         kafka_port, redis_port = free_port(), free_port()
         self.links = links
-        self.kafka_links = [links.link(port, kafka=True) for port in ports]
-        self.redis_links = [links.link(redis_port) for _ in ports]
-        pairs = [(port, link.port) for port, link in zip(ports, self.kafka_links, strict=True)]
+        self.market_link, *self.kafka_links = kafka_links = [links.link(port, kafka=True) for port in ports]
+        self.redis_links = [links.link(redis_port) for _ in self.kafka_links]
+        pairs = [(port, link.port) for port, link in zip(ports, kafka_links, strict=True)]
         self.redis = undo.enter_context(servers.redis(self.folder / "redis-server", redis_port))
         self.kafka = undo.enter_context(servers.kafka(self.folder / "kafka-server", kafka_port, pairs))
         where, url = f"127.0.0.1:{kafka_port}", f"redis://127.0.0.1:{redis_port}/0"
         self.stack = undo.enter_context(Stack(where, url, "chaos.", self.folder))
         topics = self.stack.settings.topics
-        self.publisher = Publisher(where, topics, rounds_of(Market(self._seed, GROUPS)), self._pace_s)
+        market = f"127.0.0.1:{self.market_link.port}"
+        self.publisher = Publisher(market, topics, rounds_of(Market(self._seed, GROUPS)), self._pace_s)
         self.publisher.publish_some(WARM_UP)
         self.stack.promote()
         self.witness = Witness(where, topics.predictions, GROUPS)
