@@ -38,11 +38,10 @@ def close_rows(servers: Servers, folder: Path, tell: Callable[[str], None]) -> I
         for _ in range(REPLICAS):
             site.start_predictor()
         tell(f"close: {REPLICAS} predictors read the history")
-        site.await_live()
+        site.await_folded(SYMBOLS * HISTORY)
         topics = site.settings.topics
         with Worker(watching, servers.kafka_bootstrap, (topics.klines, topics.predictions)) as watcher:
             found = []
-            site.await_quiet()
             used_s = site.processor_s()
             for at in range(HISTORY, HISTORY + CLOSES):
                 tell(f"close: {at - HISTORY + 1} of {CLOSES}")
@@ -97,7 +96,7 @@ def lone_rows(servers: Servers, folder: Path, tell: Callable[[str], None]) -> It
         site.write(1, 0, HISTORY)
         site.release(DEFAULT, HISTORY)
         site.start_predictor()
-        site.await_live()
+        site.await_folded(HISTORY)
         loop.begin("run")
         tell(f"lone symbol: {LONE} records, as many through a bare loop")
         ours, theirs = _lone_ms(servers.kafka_bootstrap, site.settings.topics, bare)

@@ -65,7 +65,7 @@ def _restarts(servers: Servers, folder: Path, empty_mb: float | None, tell: Call
         site.release(DEFAULT, HISTORY)
         site.write(SYMBOLS, HISTORY, HISTORY + SINCE)
         _restart_s(site)
-        site.await_quiet()
+        site.await_folded(SYMBOLS * (HISTORY + SINCE))
         tell("restart: warm Redis")
         yield Row(f"{what}warm Redis", _restart_s(site), "s", at_most=3.0, note=f"{REPLICAS} predictors at once")
         site.await_quiet()

@@ -39,10 +39,10 @@ class Replica:
     def is_ready(self) -> bool:
         return self._get("/health/ready")[0] == 200
 
-    def groups(self) -> int:
-        """Return how many symbol groups are live here."""
+    def measure(self, name: str) -> int:
+        """Return what a predictor's metric says; 0 while there is none."""
         lines = self._get("/metrics")[1].splitlines()
-        return next((int(float(line.split()[1])) for line in lines if line.startswith("ulstm_predictor_groups ")), 0)
+        return next((int(float(line.split()[1])) for line in lines if line.startswith(f"ulstm_predictor_{name} ")), 0)
 
     def stop(self) -> None:
         self.process.terminate()
@@ -133,8 +133,13 @@ class Site:
     def await_live(self) -> float:
         """Wait until every symbol group is live at a replica; return the moment (monotonic, s)."""
         groups = self.settings.symbol_groups
-        until(lambda: sum(replica.groups() for replica in self.replicas) == groups)
+        until(lambda: self._measured("groups") == groups)
         return monotonic()
+
+    def await_folded(self, candles: int) -> None:
+        """Wait until the replicas have folded so many candles in their lives, and have readied the states."""
+        until(lambda: self._measured("candles_total") >= candles)
+        self.await_quiet()
 
     def await_quiet(self) -> None:
         """Wait until the replicas have readied their states: they use next to no processor time then."""
@@ -149,6 +154,9 @@ class Site:
     def processor_s(self) -> float:
         """Return the processor time that the replicas have used so far."""
         return sum(cpu_s(replica.process.pid) for replica in self.replicas)
+
+    def _measured(self, name: str) -> int:
+        return sum(replica.measure(name) for replica in self.replicas)
 
     def stop_replicas(self) -> None:
         for replica in self.replicas:
