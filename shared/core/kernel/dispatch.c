@@ -59,8 +59,8 @@ const char *kernel_variant_name(void) { return variant.name; }
 /* floats of scratch: the activations of every layer, then what the way back needs */
 long kernel_scratch_floats(const kernel_shape *shape) {
   const long T = shape->window, W = KERNEL_MAX_WIDTH;
-  long n = T * 4 * W + T * W + 8 * W * W;
-  for (int l = 0; l < shape->layers; l++) n += T * 4 * shape->width[l] + 2 * (T + 1) * shape->width[l];
+  long n = T * 4 * W + T * W + 4 * W * W;
+  for (int l = 0; l < shape->layers; l++) n += T * 4 * shape->width[l] + (3 * T + 2) * shape->width[l];
   return n;
 }
 
