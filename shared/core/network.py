@@ -57,7 +57,7 @@ def kernel(path: Path = _LIBRARY) -> ctypes.CDLL:
     library.kernel_forward.argtypes = [shape, pointer, pointer, pointer]
     library.kernel_jacobian.restype = None
     library.kernel_jacobian.argtypes = [shape, pointer, pointer, pointer, pointer]
-    library.kernel_adam.restype = None
+    library.kernel_adam.restype = ctypes.c_int
     library.kernel_adam.argtypes = [
         ctypes.c_long,
         ctypes.POINTER(_AdamRates),
@@ -80,16 +80,13 @@ class Learner:
     steps: int = 0
     beta_1_power: float = 1.0
     beta_2_power: float = 1.0
+    is_finite: bool = True  # every weight and moment is a finite number
 
     @property
     def weights(self) -> Float32s:
         """The weights, flat in Keras' order."""
         weights: Float32s = self.parameters[0]
         return weights
-
-    def is_finite(self) -> bool:
-        """Say whether every weight and moment is a finite number."""
-        return bool(np.isfinite(self.parameters).all())
 
 
 def fresh(weights: Float32s) -> Learner:
@@ -112,26 +109,26 @@ class Network:
         widths = (ctypes.c_int * 3)(*architecture.widths)
         self._shape = _Shape(architecture.window_length, architecture.features, len(architecture.widths), widths)
         self._scratch = np.zeros(self._library.kernel_scratch_floats(self._shape), dtype=np.float32)
+        self._scratch_at = _address(self._scratch)
+        self._weights_shape = (architecture.weight_count(),)
+        self._window_shape = (architecture.window_length, architecture.features)
 
     def predict(self, weights: Float32s, window: Float32s) -> np.float32:
         """Return the output for a scaled window (window_length, features), oldest row first."""
         self._check(weights, window)
         return np.float32(
-            self._library.kernel_forward(
-                self._shape, weights.ctypes.data, window.ctypes.data, self._scratch.ctypes.data
-            )
+            self._library.kernel_forward(self._shape, _address(weights), _address(window), self._scratch_at)
         )
 
     def jacobian(self, weights: Float32s, window: Float32s) -> tuple[np.float32, Float32s]:
-        """Return the output and its gradient by the weights, (weights,): the label is not needed."""
+        """Return the output and its gradient by the weights, (weights,): the label is not needed.
+
+        The output is that of `predict`, to the bit, and costs nothing more than the gradient does.
+        """
         output = self.predict(weights, window)
         jacobian = np.empty(weights.size, dtype=np.float32)
         self._library.kernel_jacobian(
-            self._shape,
-            weights.ctypes.data,
-            window.ctypes.data,
-            self._scratch.ctypes.data,
-            jacobian.ctypes.data,
+            self._shape, _address(weights), _address(window), self._scratch_at, _address(jacobian)
         )
         return output, frozen32(jacobian)
 
@@ -150,26 +147,29 @@ class Network:
             optimiser.epsilon,
         )
         parameters = np.empty_like(learner.parameters)
-        self._library.kernel_adam(
+        is_finite = self._library.kernel_adam(
             parameters.shape[1],
             rates,
-            jacobian.ctypes.data,
-            learner.parameters.ctypes.data,
-            parameters.ctypes.data,
+            _address(jacobian),
+            _address(learner.parameters),
+            _address(parameters),
         )
-        return Learner(frozen32(parameters), learner.steps + 1, power_1, power_2)
+        return Learner(frozen32(parameters), learner.steps + 1, power_1, power_2, bool(is_finite))
 
     def _check(self, weights: Float32s, window: Float32s) -> None:
         """Memory handed to C must be what C takes it for."""
-        architecture = self.architecture
-        wanted = (architecture.window_length, architecture.features)
-        if window.shape != wanted or weights.shape != (architecture.weight_count(),):
-            message = f"window {window.shape} and weights {weights.shape} do not fit {architecture}"
+        if window.shape != self._window_shape or weights.shape != self._weights_shape:
+            message = f"window {window.shape} and weights {weights.shape} do not fit {self.architecture}"
             raise ValueError(message)
         for array in (weights, window):
             if array.dtype != np.float32 or not array.flags.c_contiguous:
                 message = f"the kernel takes contiguous float32, not {array.dtype} {array.strides}"
                 raise ValueError(message)
+
+
+def _address(array: Float32s) -> int:
+    """Return where an array's numbers lie."""
+    return array.ctypes.data
 
 
 def golden_digest(library: ctypes.CDLL | None = None) -> str:

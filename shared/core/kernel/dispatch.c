@@ -9,7 +9,7 @@ typedef struct {
   const char *name;
   float (*forward)(const kernel_shape *, const float *, const float *, float *);
   void (*jacobian)(const kernel_shape *, const float *, const float *, float *, float *);
-  void (*adam)(long, const kernel_adam_rates *, const float *, const float *, float *);
+  int (*adam)(long, const kernel_adam_rates *, const float *, const float *, float *);
 } kernel_variant;
 
 #define VARIANT_OF_(v) {#v, kernel_forward_##v, kernel_jacobian_##v, kernel_adam_##v}
@@ -72,6 +72,6 @@ void kernel_jacobian(const kernel_shape *shape, const float *weights, const floa
   variant.jacobian(shape, weights, window, scratch, jacobian);
 }
 
-void kernel_adam(long n, const kernel_adam_rates *rates, const float *jacobian, const float *in, float *out) {
-  variant.adam(n, rates, jacobian, in, out);
+int kernel_adam(long n, const kernel_adam_rates *rates, const float *jacobian, const float *in, float *out) {
+  return variant.adam(n, rates, jacobian, in, out);
 }

@@ -2,7 +2,7 @@
  *
  *   forward   output = Dense(1)(LSTM(..)(..LSTM(window)))
  *   jacobian  d(output)/d(weights), after a forward pass over the same weights and window
- *   adam      one step of the optimiser for the gradient  factor * jacobian
+ *   adam      one step of the optimiser for the gradient  factor * jacobian; says whether all it gives is finite
  *
  * The bits are the same on every processor and under every compiler, because
  *   - vector lanes run over outputs, so each output is summed in one fixed order;
@@ -236,16 +236,27 @@ void NAME(kernel_jacobian)(const kernel_shape *shape, const float *weights, cons
   }
 }
 
-void NAME(kernel_adam)(long n, const kernel_adam_rates *rates, const float *restrict jacobian, const float *restrict in,
-                       float *restrict out) {
+/* the top bit is set for infinity and for what is not a number: there one more in the exponent carries into the sign */
+INLINE unsigned beyond_float(float x) {
+  unsigned bits;
+  memcpy(&bits, &x, sizeof bits);
+  return (bits & 0x7fffffff) + 0x00800000;
+}
+
+int NAME(kernel_adam)(long n, const kernel_adam_rates *rates, const float *restrict jacobian, const float *restrict in,
+                      float *restrict out) {
   const kernel_adam_rates r = *rates;
   const float *w = in, *m = in + n, *v = in + 2 * n;
   float *restrict w1 = out, *restrict m1 = out + n, *restrict v1 = out + 2 * n;
+  unsigned beyond = 0;
   for (long i = 0; i < n; i++) {
     const float g = r.factor * jacobian[i];
     const float mi = m[i] + (g - m[i]) * r.one_minus_beta_1, vi = v[i] + (g * g - v[i]) * r.one_minus_beta_2;
+    const float wi = w[i] - mi * r.alpha / (sqrtf(vi) + r.epsilon);
     m1[i] = mi;
     v1[i] = vi;
-    w1[i] = w[i] - mi * r.alpha / (sqrtf(vi) + r.epsilon);
+    w1[i] = wi;
+    beyond |= beyond_float(wi) | beyond_float(mi) | beyond_float(vi);
   }
+  return !(beyond >> 31);
 }
