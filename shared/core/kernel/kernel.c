@@ -15,6 +15,9 @@
  */
 #include <math.h>
 #include <string.h>
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
 
 #include "kernel.h"
 
@@ -29,13 +32,13 @@
 
 /* Blocks kept in registers, as rows x vectors: of products over many rows and over one, and of those back (times four sums). */
 #if defined(__AVX512F__)
-enum { LANES = 16, ROWS = 4, VECTORS = 4, ONE_ROW = 8, BACK_ROWS = 3 };
+enum { LANES = 16, ROWS = 4, VECTORS = 4, GROUPS = 2, BACK_ROWS = 3 };
 #elif defined(__AVX2__)
-enum { LANES = 8, ROWS = 4, VECTORS = 2, ONE_ROW = 8, BACK_ROWS = 1 };
+enum { LANES = 8, ROWS = 4, VECTORS = 2, GROUPS = 2, BACK_ROWS = 1 };
 #else
-enum { LANES = 4, ROWS = 4, VECTORS = 2, ONE_ROW = 8, BACK_ROWS = 1 };
+enum { LANES = 4, ROWS = 4, VECTORS = 2, GROUPS = 2, BACK_ROWS = 1 };
 #endif
-enum { BLOCK_MAX = 16 };
+enum { BLOCK_MAX = 16, GROUPS_MAX = 2 };
 
 #if defined(__AVX512F__)
 #define N 8 /* widths are multiples of 8: what 16 lanes leave over */
@@ -76,14 +79,6 @@ static void product(int rows, float *out, long out_row, const float *start, long
 #undef BLOCK
     j += (whole ? VECTORS : 2) * LANES;
   }
-}
-
-/* out += x m for one row */
-INLINE void add_product(float *out, const float *x, int n, const float *m, int columns) {
-  int j = 0;
-  for (; j + ONE_ROW * LANES <= columns; j += ONE_ROW * LANES)
-    WIDE(product_block)(1, ONE_ROW, out + j, 0, out + j, 0, x, 0, 1, n, m + j, columns);
-  for (; j < columns; j += 2 * LANES) WIDE(product_block)(1, 2, out + j, 0, out + j, 0, x, 0, 1, n, m + j, columns);
 }
 
 /* out[r] = d[r] m for every row, m [n][columns], n a multiple of 4, columns of 8 */
@@ -149,9 +144,11 @@ INLINE void recurrence(const layer *y, int H) {
     float *a = y->gates + (long)t * G, *tanh_c = y->tanh_c + (long)t * H;
     float *h1 = y->h + (long)(t + 1) * H, *c1 = y->c + (long)(t + 1) * H;
     int j = 0;
-    add_product(a, h0, H, y->U, G);
-    for (; j + LANES <= H; j += LANES) WIDE(cell)(H, a + j, c0 + j, c1 + j, tanh_c + j, h1 + j);
-    if (j < H) NARROW(cell)(H, a + j, c0 + j, c1 + j, tanh_c + j, h1 + j);
+#define CELL(f, groups) f(cell)(groups, H, a + j, h0, y->U + j, c0 + j, c1 + j, tanh_c + j, h1 + j)
+    for (; j + GROUPS * LANES <= H; j += GROUPS * LANES) CELL(WIDE, GROUPS);
+    for (; j + LANES <= H; j += LANES) CELL(WIDE, 1);
+    if (j < H) CELL(NARROW, 1);
+#undef CELL
   }
 }
 

@@ -7,7 +7,9 @@
 #define vi OF_N(vi)
 #define all OF_N(all)
 #define fma_ OF_N(fma)
-#define choose OF_N(choose)
+#define choose_less OF_N(choose_less)
+#define at_least OF_N(at_least)
+#define at_most OF_N(at_most)
 #define exp_ OF_N(exp)
 #define sigmoid OF_N(sigmoid)
 #define tanh_ OF_N(tanh)
@@ -31,14 +33,39 @@ INLINE vf fma_(vf a, vf b, vf c) {
   return r;
 #endif
 }
-INLINE vf choose(vi where, vf yes, vf no) { return (vf)((where & (vi)yes) | (~where & (vi)no)); }
+/* a < b ? yes : no; at_least and at_most leave x as it is where it is not a number */
+#if defined(__AVX512F__)
+#if N == 16
+#define X86(f) JOIN(_mm512, f)
+INLINE vf choose_less(vf a, vf b, vf yes, vf no) { return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OS), no, yes); }
+#else
+#define X86(f) JOIN(_mm256, f)
+INLINE vf choose_less(vf a, vf b, vf yes, vf no) { return _mm256_mask_blend_ps(_mm256_cmp_ps_mask(a, b, _CMP_LT_OS), no, yes); }
+#endif
+#elif defined(__AVX2__)
+#define X86(f) JOIN(_mm256, f)
+INLINE vf choose_less(vf a, vf b, vf yes, vf no) { return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OS)); }
+#else
+INLINE vf choose_less(vf a, vf b, vf yes, vf no) {
+  const vi where = a < b;
+  return (vf)((where & (vi)yes) | (~where & (vi)no));
+}
+#endif
+#if defined(X86)
+INLINE vf at_least(float low, vf x) { return X86(max_ps)(all(low), x); }
+INLINE vf at_most(float high, vf x) { return X86(min_ps)(all(high), x); }
+#undef X86
+#else
+INLINE vf at_least(float low, vf x) { return choose_less(x, all(low), all(low), x); }
+INLINE vf at_most(float high, vf x) { return choose_less(all(high), x, all(high), x); }
+#endif
 
-/* e**x, about 1 ulp: x = n ln2 + r, polynomial in r (Cephes expf), times 2**n; x is clamped to where 2**n is normal. */
+/* e**x for x up to 88, from where on it is e**88, and from -87; about 1 ulp: x = n ln2 + r, polynomial in r (Cephes expf),
+ * times 2**n. */
 INLINE vf exp_(vf x) {
-  const float magic = 12582912.f; /* 1.5 * 2**23: adding and taking it away rounds to a whole number */
-  x = choose(x < -87.f, all(-87.f), x);
-  x = choose(x > 88.f, all(88.f), x);
-  vf n = (x * 1.44269504f + magic) - magic;
+  const float magic = 12582912.f; /* 1.5 * 2**23: adding it rounds to a whole number, n, and leaves it in the lowest bits */
+  x = at_most(88.f, x);
+  const vf shifted = x * 1.44269504f + magic, n = shifted - magic;
   vf r = fma_(n, all(-0.693359375f), x);
   r = fma_(n, all(2.12194440e-4f), r);
   vf p = fma_(r, all(1.9875691500e-4f), all(1.3981999507e-3f));
@@ -47,21 +74,20 @@ INLINE vf exp_(vf x) {
   p = fma_(p, r, all(1.6666665459e-1f));
   p = fma_(p, r, all(5.0000001201e-1f));
   p = fma_(p * r, r, r) + 1.f;
-  vi bits = (__builtin_convertvector(n, vi) + 127) << 23;
-  return p * (vf)bits;
+  return p * (vf)(((vi)shifted << 23) + (127 << 23));
 }
-INLINE vf sigmoid(vf x) { return 1.f / (1.f + exp_(-x)); }
+INLINE vf sigmoid(vf x) { return 1.f / (1.f + exp_(at_least(-87.f, -x))); }
 
 /* tanh (Cephes tanhf): an odd polynomial near 0, where 1 - 2 / (e**2x + 1) would lose its digits. */
 INLINE vf tanh_(vf x) {
   vf size = (vf)((vi)x & 0x7fffffff), z = x * x;
-  vf far = 1.f - 2.f / (exp_(2.f * size) + 1.f);
+  vf far = 1.f - 2.f / (exp_(size + size) + 1.f);
   far = (vf)((vi)far | ((vi)x & (int)0x80000000));
   vf p = fma_(z, all(-5.70498872745e-3f), all(2.06390887954e-2f));
   p = fma_(p, z, all(-5.37397155531e-2f));
   p = fma_(p, z, all(1.33314422036e-1f));
   p = fma_(p, z, all(-3.33332819422e-1f));
-  return choose(size < 0.625f, fma_(p * z, x, x), far);
+  return choose_less(size, all(0.625f), fma_(p * z, x, x), far);
 }
 
 /* A block of a product kept in registers, rows x vectors of outputs:
@@ -118,15 +144,36 @@ INLINE void OF_N(back_block)(int rows, int vectors, float *out, long out_row, co
     }
 }
 
-/* Through the gates of N units at one step, H units a layer. a: before the activations, leaves as i f g o. */
-INLINE void OF_N(cell)(int H, float *a, const float *c0, float *c1, float *tanh_c, float *h) {
-  vf *ai = (vf *)a, *af = (vf *)(a + H), *ag = (vf *)(a + 2 * H), *ao = (vf *)(a + 3 * H);
-  const vf i = sigmoid(*ai), f = sigmoid(*af), g = tanh_(*ag), o = sigmoid(*ao);
-  const vf c = f * *(const vf *)c0 + i * g, tc = tanh_(c);
-  *ai = i, *af = f, *ag = g, *ao = o;
-  *(vf *)c1 = c;
-  *(vf *)tanh_c = tc;
-  *(vf *)h = o * tc;
+/* One step of `groups` x N units of a layer of H. a: what the inputs ask of the gates, leaves as i f g o.
+ * h0: all units' outputs at the step before; U, c0, c1, tanh_c, h1: from the first of these units on. */
+INLINE void OF_N(cell)(int groups, int H, float *a, const float *h0, const float *U, const float *c0, float *c1, float *tanh_c,
+                       float *h1) {
+  vf z[4][GROUPS_MAX];
+#pragma GCC unroll 4
+  for (int g = 0; g < 4; g++)
+#pragma GCC unroll 4
+    for (int k = 0; k < groups; k++) z[g][k] = *(const vf *)(a + g * H + k * N);
+  for (int i = 0; i < H; i++) {
+    const vf s = all(h0[i]);
+#pragma GCC unroll 4
+    for (int g = 0; g < 4; g++)
+#pragma GCC unroll 4
+      for (int k = 0; k < groups; k++) z[g][k] = fma_(s, *(const vf *)(U + g * H + k * N), z[g][k]);
+    U += 4 * H;
+  }
+#pragma GCC unroll 4
+  for (int g = 0; g < 4; g++)
+#pragma GCC unroll 4
+    for (int k = 0; k < groups; k++) *(vf *)(a + g * H + k * N) = z[g][k];
+  for (int k = 0; k < groups; k++) {
+    const vf i = sigmoid(*(vf *)(a + k * N)), f = sigmoid(*(vf *)(a + H + k * N)), g = tanh_(*(vf *)(a + 2 * H + k * N)),
+             o = sigmoid(*(vf *)(a + 3 * H + k * N));
+    const vf c = f * *(const vf *)(c0 + k * N) + i * g, tc = tanh_(c);
+    *(vf *)(a + k * N) = i, *(vf *)(a + H + k * N) = f, *(vf *)(a + 2 * H + k * N) = g, *(vf *)(a + 3 * H + k * N) = o;
+    *(vf *)(c1 + k * N) = c;
+    *(vf *)(tanh_c + k * N) = tc;
+    *(vf *)(h1 + k * N) = o * tc;
+  }
 }
 
 /* Back through them. In: dh, dc of this step. Out: d (gradients before the activations), dc of the step before. */
@@ -147,7 +194,9 @@ INLINE void OF_N(cell_back)(int H, const float *a, const float *c0, const float 
 #undef vi
 #undef all
 #undef fma_
-#undef choose
+#undef choose_less
+#undef at_least
+#undef at_most
 #undef exp_
 #undef sigmoid
 #undef tanh_
