@@ -56,11 +56,15 @@ __attribute__((constructor)) static void choose_variant(void) { variant = chosen
 
 const char *kernel_variant_name(void) { return variant.name; }
 
-/* floats of scratch: the activations of every layer, then what the way back needs */
+/* What kernel.c takes: every layer's weights and activations, then what the way back needs; each array at a cache line. */
 long kernel_scratch_floats(const kernel_shape *shape) {
-  const long T = shape->window, W = KERNEL_MAX_WIDTH;
-  long n = T * 4 * W + T * W + 4 * W * W;
-  for (int l = 0; l < shape->layers; l++) n += T * 4 * shape->width[l] + (3 * T + 2) * shape->width[l];
+  const long T = shape->window, W = KERNEL_MAX_WIDTH, line = 16;
+  long n = T * 4 * W + T * W + 4 * W * W + 3 * line, inputs = shape->features;
+  for (int l = 0; l < shape->layers; l++) {
+    const long H = shape->width[l];
+    n += (inputs + H + 1) * 4 * H + T * 4 * H + (3 * T + 2) * H + 7 * line;
+    inputs = H;
+  }
   return n;
 }
 

@@ -14,6 +14,7 @@
  * gates in the order i f g o; then the dense kernel [width] and its bias. Widths are multiples of 8.
  */
 #include <math.h>
+#include <stdint.h>
 #include <string.h>
 #if defined(__AVX2__)
 #include <immintrin.h>
@@ -106,15 +107,23 @@ static void transpose(float *out, const float *m, int rows, int columns) {
 /* One layer: where its inputs, weights and activations lie. T = window length, H = width, G = 4 H. */
 typedef struct {
   int T, H, G, inputs;
-  const float *x;         /* [T][inputs] */
-  const float *W, *U, *b; /* [inputs][G] [H][G] [G] */
-  float *gates;           /* [T][G]   activations i f g o */
-  float *h, *c;           /* [T+1][H] row 0 is the zero state */
-  float *tanh_c;          /* [T][H] */
-  long at;                /* where W starts in the weights */
+  const float *x;   /* [T][inputs] */
+  float *W, *U, *b; /* [inputs][G] [H][G] [G], copies that start at a cache line, as everything in the scratch memory does */
+  float *gates;     /* [T][G]   activations i f g o */
+  float *h, *c;     /* [T+1][H] row 0 is the zero state */
+  float *tanh_c;    /* [T][H] */
+  long at;          /* where W starts in the weights */
 } layer;
 
-static long layers_of(const kernel_shape *shape, const float *weights, const float *window, float *scratch, layer *out) {
+/* Takes n floats of the scratch memory. */
+static float *taken(float **scratch, long n) {
+  float *at = (float *)(((uintptr_t)*scratch + 63) & ~(uintptr_t)63);
+  *scratch = at + n;
+  return at;
+}
+
+/* Returns where the dense kernel starts in the weights. */
+static long layers_of(const kernel_shape *shape, const float *window, float **scratch, layer *out) {
   long at = 0;
   int inputs = shape->features;
   const float *x = window;
@@ -122,19 +131,18 @@ static long layers_of(const kernel_shape *shape, const float *weights, const flo
     const int T = shape->window, H = shape->width[l], G = 4 * H;
     layer *y = out + l;
     *y = (layer){.T = T, .H = H, .G = G, .inputs = inputs, .x = x, .at = at};
-    y->W = weights + at;
-    y->U = y->W + (long)inputs * G;
-    y->b = y->U + (long)H * G;
-    y->gates = scratch;
-    y->h = y->gates + (long)T * G;
-    y->c = y->h + (long)(T + 1) * H;
-    y->tanh_c = y->c + (long)(T + 1) * H;
-    scratch = y->tanh_c + (long)T * H;
+    y->W = taken(scratch, (long)inputs * G);
+    y->U = taken(scratch, (long)H * G);
+    y->b = taken(scratch, G);
+    y->gates = taken(scratch, (long)T * G);
+    y->h = taken(scratch, (long)(T + 1) * H);
+    y->c = taken(scratch, (long)(T + 1) * H);
+    y->tanh_c = taken(scratch, (long)T * H);
     at += (long)(inputs + H + 1) * G;
     inputs = H;
     x = y->h + H;
   }
-  return at; /* where the dense kernel starts */
+  return at;
 }
 
 INLINE void recurrence(const layer *y, int H) {
@@ -152,7 +160,11 @@ INLINE void recurrence(const layer *y, int H) {
   }
 }
 
-static void layer_forward(const layer *y) {
+static void layer_forward(const layer *y, const float *weights) {
+  const long W = (long)y->inputs * y->G, U = (long)y->H * y->G;
+  memcpy(y->W, weights + y->at, sizeof(float) * W);
+  memcpy(y->U, weights + y->at + W, sizeof(float) * U);
+  memcpy(y->b, weights + y->at + W + U, sizeof(float) * y->G);
   memset(y->h, 0, sizeof(float) * y->H);
   memset(y->c, 0, sizeof(float) * y->H);
   product(y->T, y->gates, y->G, y->b, 0, y->x, y->inputs, 1, y->inputs, y->W, y->G);
@@ -166,8 +178,8 @@ static void layer_forward(const layer *y) {
 
 float NAME(kernel_forward)(const kernel_shape *shape, const float *weights, const float *window, float *scratch) {
   layer y[KERNEL_MAX_LAYERS];
-  const long dense = layers_of(shape, weights, window, scratch, y);
-  for (int l = 0; l < shape->layers; l++) layer_forward(y + l);
+  const long dense = layers_of(shape, window, &scratch, y);
+  for (int l = 0; l < shape->layers; l++) layer_forward(y + l, weights);
   const layer *top = y + shape->layers - 1;
   const float *h = top->h + (long)top->T * top->H, *w = weights + dense;
   float output = w[top->H];
@@ -211,10 +223,10 @@ static void weight_gradients(const layer *y, const float *D, float *gradient) {
 
 void NAME(kernel_jacobian)(const kernel_shape *shape, const float *weights, const float *window, float *scratch, float *jacobian) {
   layer y[KERNEL_MAX_LAYERS];
-  const long dense = layers_of(shape, weights, window, scratch, y);
+  const long dense = layers_of(shape, window, &scratch, y);
   const layer *top = y + shape->layers - 1;
   const int T = shape->window, W = KERNEL_MAX_WIDTH;
-  float *D = top->tanh_c + (long)T * top->H, *dX = D + (long)T * 4 * W, *Ut = dX + (long)T * W; /* [T][G] [T][H] [G][H] */
+  float *D = taken(&scratch, (long)T * 4 * W), *dX = taken(&scratch, (long)T * W), *Ut = taken(&scratch, 4 * W * W);
 
   memcpy(jacobian + dense, top->h + (long)T * top->H, sizeof(float) * top->H);
   jacobian[dense + top->H] = 1.f;
