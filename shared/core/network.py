@@ -2,6 +2,7 @@
 
 import ctypes
 import hashlib
+import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from math import sqrt
@@ -96,10 +97,18 @@ def fresh(weights: Float32s) -> Learner:
     return Learner(frozen32(parameters))
 
 
+class _Scratch(threading.local):
+    """Memory of a call: every thread that looks gets an array of its own."""
+
+    def __init__(self, size: int) -> None:
+        self._floats = np.zeros(size, dtype=np.float32)
+        self.at = _address(self._floats)
+
+
 class Network:
     """LSTM layers and Dense(1) of one architecture, for one symbol a call.
 
-    Holds the scratch memory of a call, so one thread uses it at a time.
+    Threads may share it: each has scratch memory of its own, and the kernel runs without the interpreter's lock.
     """
 
     def __init__(self, architecture: Architecture, library: ctypes.CDLL | None = None) -> None:
@@ -108,8 +117,7 @@ class Network:
         self._library = library or kernel()
         widths = (ctypes.c_int * 3)(*architecture.widths)
         self._shape = _Shape(architecture.window_length, architecture.features, len(architecture.widths), widths)
-        self._scratch = np.zeros(self._library.kernel_scratch_floats(self._shape), dtype=np.float32)
-        self._scratch_at = _address(self._scratch)
+        self._memory = _Scratch(self._library.kernel_scratch_floats(self._shape))
         self._weights_shape = (architecture.weight_count(),)
         self._window_shape = (architecture.window_length, architecture.features)
 
@@ -117,7 +125,7 @@ class Network:
         """Return the output for a scaled window (window_length, features), oldest row first."""
         self._check(weights, window)
         return np.float32(
-            self._library.kernel_forward(self._shape, _address(weights), _address(window), self._scratch_at)
+            self._library.kernel_forward(self._shape, _address(weights), _address(window), self._memory.at)
         )
 
     def jacobian(self, weights: Float32s, window: Float32s) -> tuple[np.float32, Float32s]:
@@ -128,7 +136,7 @@ class Network:
         output = self.predict(weights, window)
         jacobian = np.empty(weights.size, dtype=np.float32)
         self._library.kernel_jacobian(
-            self._shape, _address(weights), _address(window), self._scratch_at, _address(jacobian)
+            self._shape, _address(weights), _address(window), self._memory.at, _address(jacobian)
         )
         return output, frozen32(jacobian)
 
