@@ -10,7 +10,7 @@ BIN := .venv/bin
 KERNEL := $(wildcard shared/core/kernel/*.[ch])
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint check test soak chaos test-compose clean
+.PHONY: help install demo lint check test soak chaos bench bench-full test-compose clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -32,6 +32,12 @@ soak: install ## SCHEDULES (5000) simulated runs among faults, from SEED (0): ex
 chaos: install ## faults on real processes for MINUTES (30), drawn from SEED (any): exit 1 if a byte is wrong
 	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+bench: install ## speed, each figure beside its target and its peer: one table, and build/bench.json
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-full: install ## the longer rows too: a million candles, the trainer; KLINES=FOLDER takes recorded ones
+	@KLINES="$(KLINES)" $(BIN)/python -m benchmarks --full $(ARGS)
+
 lint: install
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -44,7 +50,7 @@ test-compose: install ## the same system in containers: needs Docker
 clean: ## remove what make has made; what ulstm keeps in .ulstm stays
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	rm -f shared/core/kernel/_kernel.so
-	find services shared tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	find services shared tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.installed: requirements/dev.txt requirements/kernel.txt requirements/kafka-jars.sha256 pyproject.toml \
 		scripts/build_kernel.py $(KERNEL)

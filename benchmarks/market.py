@@ -1,0 +1,70 @@
+"""Candles, windows and a model to measure with: synthetic, the same in every run."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+
+from shared.adapters.bundles import decode_bundle, encode_bundle, version_of
+from shared.core.arrays import Float64s, frozen64
+from shared.core.candle import Candle
+from shared.core.card import Architecture, Bundle, Card, Optimiser
+from shared.core.features import CLOSE, OPEN_TIME
+
+STEP_MS: Final = 300_000
+START_MS: Final = 1_735_689_600_000  # 2025-01-01 00:00 UTC
+
+
+def bundle_bytes(architecture: Architecture) -> tuple[str, bytes]:
+    """Return a model's version and bytes; its card has no scalers, so each symbol fits its own."""
+    trained_through_ms = START_MS - STEP_MS
+    card = Card(architecture, "levels", 1e-3, Optimiser(rate=1e-5), {}, START_MS - 1000 * STEP_MS, trained_through_ms)
+    weights = np.random.default_rng(1).uniform(-0.2, 0.2, architecture.weight_count()).astype(np.float32)
+    data = encode_bundle(card, weights)
+    return version_of(card, data), data
+
+
+def a_bundle(architecture: Architecture) -> Bundle:
+    """Return the model that those bytes carry."""
+    return decode_bundle(*bundle_bytes(architecture))
+
+
+def walk(candles: int, seed: int) -> Float64s:
+    """Return the closes of a random walk: (candles,)."""
+    changes = np.random.default_rng(seed).normal(scale=0.002, size=candles)
+    return np.asarray(100.0 * np.cumprod(1.0 + changes), dtype=np.float64)
+
+
+def a_sequence(candles: int, seed: int) -> Float64s:
+    """Return a symbol's candles (n, columns), oldest first."""
+    closes = walk(candles, seed)
+    opens = np.concatenate([[100.0], closes[:-1]])
+    times = START_MS + STEP_MS * np.arange(candles, dtype=np.float64)
+    top, bottom = np.maximum(opens, closes) * 1.001, np.minimum(opens, closes) * 0.999
+    return frozen64(np.column_stack([times, opens, top, bottom, closes, np.full(candles, 12.5)]))
+
+
+def next_candle(symbol: str, sequence: Float64s, at: int) -> Candle:
+    """Return a candle that follows a sequence."""
+    last = float(sequence[-1, CLOSE])
+    close = last * (1.001 if at % 2 else 0.999)
+    top, bottom = max(last, close) * 1.001, min(last, close) * 0.999
+    return Candle(symbol, int(sequence[-1, OPEN_TIME]) + STEP_MS, last, top, bottom, close, 12.5)
+
+
+def candle_bytes(symbol: str, at: int, close: float) -> bytes:
+    """Return the record of a symbol's candle number `at`, in canonical form."""
+    return (
+        f'{{"close":"{close:.6f}","high":"{close * 1.001:.6f}","interval":"5m","low":"{close * 0.999:.6f}",'
+        f'"open":"{close:.6f}","open_time_ms":{START_MS + at * STEP_MS},"schema":1,"symbol":"{symbol}",'
+        f'"type":"candle","volume":"12.5"}}'
+    ).encode()
+
+
+def closing(symbols: int, start: int, stop: int) -> Iterator[tuple[int, str, bytes]]:
+    """Yield (number, symbol, record) of candles `start` up to `stop` of so many symbols, by time."""
+    names = [f"SYN{at:04d}USDT" for at in range(symbols)]
+    walks = [walk(stop, seed).tolist() for seed in range(symbols)]
+    for at in range(start, stop):
+        for name, closes in zip(names, walks, strict=True):
+            yield at, name, candle_bytes(name, at, closes[at])

@@ -1,0 +1,179 @@
+"""Online steps in a process of their own: ours, stock Keras, TensorFlow's XLA."""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from time import perf_counter, process_time
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from benchmarks.market import STEP_MS, a_bundle, a_sequence, next_candle
+from benchmarks.worker import Calls
+from shared.core.candle import Candle
+from shared.core.card import Architecture
+from shared.core.fold import Deployment, Model, fold_candle, readied
+from shared.core.network import Network, self_test
+from shared.core.state import SEQUENCE_LENGTH, SymbolState
+
+DEFAULT: Final = Architecture((32, 32), 288, 6)
+BLOCK: Final = 64  # symbols timed at once, as the yardstick does
+
+
+class Taken(NamedTuple):
+    """Milliseconds a symbol: of the best block, and processor time on average, which other work lengthens less."""
+
+    best: float
+    processor: float
+
+
+def timed(work: Iterable[object], block: int = BLOCK) -> Taken:
+    """Do so much work of a symbol each, and return what it took; what is left of a last block only counts as work."""
+    pending, best, count, begun = iter(work), float("inf"), 0, process_time()
+    while True:
+        started, done = perf_counter(), 0
+        for _ in pending:
+            done += 1
+            if done == block:
+                best = min(best, (perf_counter() - started) / block)
+                break
+        count += done
+        if done < block:
+            return Taken(best * 1e3, (process_time() - begun) / count * 1e3)
+
+
+def best_of(several: Sequence[Taken]) -> Taken:
+    """Return the least of each."""
+    return Taken(min(t.best for t in several), min(t.processor for t in several))
+
+
+@dataclass
+class Market:
+    """Symbols with full sequences, each with a prediction that waits for its outcome."""
+
+    model: Model
+    deployment: Deployment
+    states: list[SymbolState]
+    at: int = 0
+
+    def candles(self) -> list[Candle]:
+        """Return each symbol's next candle."""
+        self.at += 1
+        return [next_candle(state.symbol, state.sequence, self.at) for state in self.states]
+
+    def event(self) -> Taken:
+        """Fold one candle of each symbol; Jacobians and digests are computed where they are missing."""
+        candles, model, deployment = self.candles(), self.model, self.deployment
+
+        def folded(at: int) -> None:
+            self.states[at] = fold_candle(self.states[at], candles[at], self.at, model, deployment)[0]
+
+        return timed(map(folded, range(len(candles))))
+
+    def close(self) -> Taken:
+        """Fold one candle of each symbol, from states that were readied before."""
+        self.states = [readied(state, self.model) for state in self.states]
+        return self.event()
+
+
+def a_market(symbols: int, architecture: Architecture = DEFAULT) -> Market:
+    """Return a market that has made its first predictions."""
+    model = Model(a_bundle(architecture))
+    names = [f"SYN{at:04d}USDT" for at in range(symbols)]
+    states = [
+        SymbolState(
+            name,
+            sequence=a_sequence(SEQUENCE_LENGTH, seed),
+            model_version=model.version,
+            promotion_offset=0,
+            learner=model.base,
+        )
+        for seed, name in enumerate(names)
+    ]
+    market = Market(model, Deployment("5m", STEP_MS, self_test()), states)
+    market.event()
+    return market
+
+
+def ours(symbols: int, architecture: Architecture = DEFAULT) -> Calls:
+    """Return our steps: at the close, in full, and the kernel alone."""
+    market = a_market(symbols, architecture)
+    network = Network(architecture)
+
+    model, window = market.model, _window(architecture)
+
+    def step(_: int) -> None:
+        output, jacobian = network.jacobian(model.base.weights, window)
+        network.step(model.base, model.card.optimiser, output, jacobian)
+
+    def kernel_alone() -> Taken:
+        return timed(map(step, range(symbols)))
+
+    return {"close": market.close, "event": market.event, "kernel": kernel_alone}
+
+
+def keras_steps() -> Calls:
+    """Return the same step and prediction in stock Keras, without dropout."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import keras
+
+    from services.trainer.fit import build_network
+
+    network = build_network(DEFAULT)
+    network.compile(keras.optimizers.Adam(1e-5), loss="mean_squared_error")
+    window, label = _window(DEFAULT)[None], np.zeros((1, 1), np.float32)
+
+    def once() -> None:
+        network.train_on_batch(window, label)
+        network.predict_on_batch(window)
+
+    return {"event": _repeated(once)}
+
+
+def xla_steps() -> Calls:
+    """Return the same step and prediction as one compiled TensorFlow function, with autodiff through the scan."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import tensorflow as tf
+
+    weights = [tf.Variable(array) for array in a_bundle(DEFAULT).arrays()]
+    first = [tf.Variable(tf.zeros_like(w)) for w in weights]
+    second = [tf.Variable(tf.zeros_like(w)) for w in weights]
+
+    def forward(window: Any) -> Any:
+        """Return the output for a window (time, features)."""
+        sequence = window
+        for layer, width in enumerate(DEFAULT.widths):
+            kernel, recurrent, bias = weights[3 * layer : 3 * layer + 3]
+
+            def cell(state: Any, gates: Any, recurrent: Any = recurrent) -> Any:
+                hidden, memory = state
+                i, f, g, o = tf.split(gates[None] + hidden @ recurrent, 4, axis=1)
+                memory = tf.sigmoid(f) * memory + tf.sigmoid(i) * tf.tanh(g)
+                return tf.sigmoid(o) * tf.tanh(memory), memory
+
+            zero = tf.zeros((1, width))
+            sequence = tf.scan(cell, sequence @ kernel + bias, (zero, zero))[0][:, 0]
+        return sequence[-1:] @ weights[-2] + weights[-1]
+
+    @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
+    def step(window: Any, label: Any, following: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = tf.square(forward(window) - label)
+        for w, m, v, gradient in zip(weights, first, second, tape.gradient(loss, weights), strict=True):
+            m.assign(0.9 * m + 0.1 * gradient)
+            v.assign(0.999 * v + 0.001 * tf.square(gradient))
+            w.assign_sub(1e-5 * m / (tf.sqrt(v) + 1e-7))
+        return forward(following)
+
+    window, label = tf.constant(_window(DEFAULT)), tf.zeros((1, 1))
+    return {"event": _repeated(lambda: step(window, label, window).numpy())}
+
+
+def _repeated(once: Callable[[], object]) -> Callable[[int], Taken]:
+    once()  # compiled at the first call
+    return lambda times: timed((once() for _ in range(times)), block=1)
+
+
+def _window(architecture: Architecture) -> Any:
+    shape = (architecture.window_length, architecture.features)
+    return np.random.default_rng(1).random(shape).astype(np.float32)

@@ -1,0 +1,114 @@
+"""The trainer beside stock Keras: windows a second, validation loss, memory."""
+
+import os
+import resource
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from benchmarks.market import STEP_MS, a_sequence
+from benchmarks.row import Peer, Row
+from benchmarks.stepping import DEFAULT
+from benchmarks.worker import Calls, Worker
+from shared.adapters.dumps import find, read_blocks
+from shared.core.arrays import Float64s
+from shared.core.features import feature_rows
+
+CANDLES: Final = 1_000_000
+WINDOWS: Final = 20_000
+VALIDATION: Final = 4_000
+BATCH: Final = 128
+EPOCHS: Final = 2
+
+
+class Fit(NamedTuple):
+    """What a training took: of one process, everything in it included."""
+
+    seconds: float
+    validation_loss: float
+    peak_mb: float
+
+
+def training_rows(recorded: Path | None, tell: Callable[[str], None]) -> Iterator[Row]:
+    """Yield the rows of the trainer."""
+    source = "recorded klines" if recorded else "synthetic candles: KLINES=FOLDER takes recorded ones"
+    fits: dict[str, Fit] = {}
+    for name in ("ours", "stock"):
+        tell(f"training: {name}, {EPOCHS} epochs of {WINDOWS:,} windows")
+        with Worker(fitting, recorded) as worker:
+            fits[name] = worker.ask(name)
+    ours, stock = fits["ours"], fits["stock"]
+    note = (
+        f"batches of {BATCH}, validation included; validation loss {ours.validation_loss:.5f}, stock"
+        f" {stock.validation_loss:.5f}; {CANDLES:,} candles; {source}"
+    )
+    per_thousand = 1000 / (WINDOWS * EPOCHS)
+    peer = Peer("stock Keras fit on materialised windows", stock.seconds * per_thousand)
+    yield Row("trainer, 1,000 windows", ours.seconds * per_thousand, "s", least_ratio=2.0, peer=peer, note=note)
+    materialised = Peer("stock Keras fit", stock.peak_mb / 1024)
+    note = "at its peak, TensorFlow included"
+    yield Row("trainer, 1 M candles, resident", ours.peak_mb / 1024, "GB", at_most=1.5, peer=materialised, note=note)
+
+
+def fitting(recorded: Path | None) -> Calls:
+    """Return the same training in our trainer and in stock Keras, over the same windows and labels."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import keras
+
+    from services.trainer import dataset, fit
+
+    sequences = _sequences(recorded)
+    split = dataset.split_by_time(sequences, dataset.Shares(0.1, 0.15, 2016), STEP_MS)
+    scalers = {
+        symbol: fit.fit_scaler(feature_rows("levels", dataset.training_part(sequence, split)))
+        for symbol, sequence in sequences.items()
+    }
+    data = dataset.build(sequences, scalers, "levels", DEFAULT.window_length, split, STEP_MS)
+    schedule = fit.Schedule(EPOCHS, EPOCHS, WINDOWS, VALIDATION, BATCH, 1e-3, 0.0, 0)
+
+    def ours() -> Fit:
+        started = monotonic()
+        losses = fit.fit(DEFAULT, data, schedule, threading.Event()).validation_losses
+        return _fit(started, losses)
+
+    def stock() -> Fit:
+        keras.utils.set_random_seed(0)
+        ends = [dataset.drawn_for_epoch(data.training_ends, WINDOWS, 0, epoch) for epoch in range(EPOCHS)]
+        network = fit.build_network(DEFAULT)
+        network.compile(keras.optimizers.Adam(1e-3), loss="mean_squared_error")
+        shown = dataset.spread(data.validation_ends, VALIDATION)
+        validation = data.windows(shown), data.labels[shown, None]
+        windows = [(data.windows(e), data.labels[e, None]) for e in ends]  # so that cutting them is not counted
+        started = monotonic()
+        losses = [
+            network.fit(*one, batch_size=BATCH, validation_data=validation, verbose=0).history["val_loss"][0]
+            for one in windows
+        ]
+        return _fit(started, losses)
+
+    return {"ours": ours, "stock": stock}
+
+
+def _fit(started: float, losses: Any) -> Fit:
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return Fit(monotonic() - started, float(min(losses)), peak_mb)
+
+
+def _sequences(recorded: Path | None) -> Mapping[str, Float64s]:
+    """Return a million candles (n, columns) by symbol."""
+    if recorded is None:
+        return {f"SYN{seed:04d}USDT": a_sequence(CANDLES // 40, seed) for seed in range(40)}
+    found: dict[str, list[Float64s]] = {}
+    count = 0
+    for recording in find([recorded]):
+        for block in read_blocks(recording):
+            times = block.open_time_ms.astype(np.float64)
+            found.setdefault(block.symbol, []).append(np.column_stack([times, block.numbers]))
+            count += len(times)
+        if count >= CANDLES:
+            break
+    return {symbol: np.concatenate(blocks) for symbol, blocks in found.items()}
