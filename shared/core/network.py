@@ -2,7 +2,6 @@
 
 import ctypes
 import hashlib
-import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from math import sqrt
@@ -97,8 +96,8 @@ def fresh(weights: Float32s) -> Learner:
     return Learner(frozen32(parameters))
 
 
-class _Scratch(threading.local):
-    """Memory of a call: every thread that looks gets an array of its own."""
+class _Scratch:
+    """Memory of one call at a time, and where it lies."""
 
     def __init__(self, size: int) -> None:
         self._floats = np.zeros(size, dtype=np.float32)
@@ -108,7 +107,7 @@ class _Scratch(threading.local):
 class Network:
     """LSTM layers and Dense(1) of one architecture, for one symbol a call.
 
-    Threads may share it: each has scratch memory of its own, and the kernel runs without the interpreter's lock.
+    Threads may share it: each call has scratch memory of its own, and the kernel runs without the interpreter's lock.
     """
 
     def __init__(self, architecture: Architecture, library: ctypes.CDLL | None = None) -> None:
@@ -117,27 +116,28 @@ class Network:
         self._library = library or kernel()
         widths = (ctypes.c_int * 3)(*architecture.widths)
         self._shape = _Shape(architecture.window_length, architecture.features, len(architecture.widths), widths)
-        self._memory = _Scratch(self._library.kernel_scratch_floats(self._shape))
+        self._scratch_size = self._library.kernel_scratch_floats(self._shape)
+        self._free: list[_Scratch] = []  # as many as there were calls at once
         self._weights_shape = (architecture.weight_count(),)
         self._window_shape = (architecture.window_length, architecture.features)
 
     def predict(self, weights: Float32s, window: Float32s) -> np.float32:
         """Return the output for a scaled window (window_length, features), oldest row first."""
-        self._check(weights, window)
-        return np.float32(
-            self._library.kernel_forward(self._shape, _address(weights), _address(window), self._memory.at)
-        )
+        scratch = self._scratch()
+        output = self._forward(weights, window, scratch)
+        self._free.append(scratch)
+        return output
 
     def jacobian(self, weights: Float32s, window: Float32s) -> tuple[np.float32, Float32s]:
         """Return the output and its gradient by the weights, (weights,): the label is not needed.
 
-        The output is that of `predict`, to the bit, and costs nothing more than the gradient does.
+        The output is that of `predict`, to the bit: the gradient uses the same forward pass.
         """
-        output = self.predict(weights, window)
+        scratch = self._scratch()
+        output = self._forward(weights, window, scratch)
         jacobian = np.empty(weights.size, dtype=np.float32)
-        self._library.kernel_jacobian(
-            self._shape, _address(weights), _address(window), self._memory.at, _address(jacobian)
-        )
+        self._library.kernel_jacobian(self._shape, _address(weights), _address(window), scratch.at, _address(jacobian))
+        self._free.append(scratch)
         return output, frozen32(jacobian)
 
     def step(self, learner: Learner, optimiser: Optimiser, error: np.float32, jacobian: Float32s) -> Learner:
@@ -163,6 +163,17 @@ class Network:
             _address(parameters),
         )
         return Learner(frozen32(parameters), learner.steps + 1, power_1, power_2, bool(is_finite))
+
+    def _scratch(self) -> _Scratch:
+        try:
+            return self._free.pop()
+        except IndexError:
+            return _Scratch(self._scratch_size)
+
+    def _forward(self, weights: Float32s, window: Float32s, scratch: _Scratch) -> np.float32:
+        self._check(weights, window)
+        output = self._library.kernel_forward(self._shape, _address(weights), _address(window), scratch.at)
+        return np.float32(output)
 
     def _check(self, weights: Float32s, window: Float32s) -> None:
         """Memory handed to C must be what C takes it for."""
