@@ -151,7 +151,9 @@ def fold_candle(
         learnt = replace(learnt, learner=model.base, was_reset=True)
         after = replace(after, learner=model.base)
         output, jacobian = _output(after, model, ahead=ahead)
-    return _predicted(state, replace(after, jacobian=jacobian), learnt, float(output), offset, model, deployment)
+    if jacobian is not None:
+        after = replace(after, jacobian=jacobian)
+    return _predicted(state, after, learnt, float(output), offset, model, deployment)
 
 
 @dataclass(frozen=True, slots=True)
