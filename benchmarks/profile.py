@@ -62,8 +62,11 @@ def parts() -> Iterator[Part]:
     yield close, "decode and check the record", lambda at: codec.decode(raw[at], groups[at])
     yield close, "fold, as a whole", lambda at: fold_candle(states[at], candles[at], 1, model, deployment)
     yield close, "  learn: score and step", lambda at: learn(states[at], changes[at], model)
-    yield close, "    Adam (kernel)", lambda at: network.step(learners[at], model.card.optimiser, error, jacobians[at])
-    yield close, "    every number finite", lambda at: learners[at].is_finite()
+    yield (
+        close,
+        "    Adam, and whether all is finite (kernel)",
+        lambda at: network.step(learners[at], model.card.optimiser, error, jacobians[at]),
+    )
     yield close, "  sequence with one more candle", lambda at: extended(states[at].sequence, candles[at])
     yield close, "  window: features, scaled", lambda at: window(after[at][0], model)
     yield close, "    features alone", lambda at: feature_rows("levels", after[at][0].sequence[-288:])

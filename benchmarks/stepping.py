@@ -61,19 +61,19 @@ class Market:
         self.at += 1
         return [next_candle(state.symbol, state.sequence, self.at) for state in self.states]
 
-    def event(self) -> Taken:
-        """Fold one candle of each symbol; Jacobians and digests are computed where they are missing."""
+    def event(self, *, ahead: bool = True) -> Taken:
+        """Fold one candle of each symbol, as a catch-up does; digests are computed where they are missing."""
         candles, model, deployment = self.candles(), self.model, self.deployment
 
         def folded(at: int) -> None:
-            self.states[at] = fold_candle(self.states[at], candles[at], self.at, model, deployment)[0]
+            self.states[at] = fold_candle(self.states[at], candles[at], self.at, model, deployment, ahead=ahead)[0]
 
         return timed(map(folded, range(len(candles))))
 
     def close(self) -> Taken:
         """Fold one candle of each symbol, from states that were readied before."""
         self.states = [readied(state, self.model) for state in self.states]
-        return self.event()
+        return self.event(ahead=False)
 
 
 def a_market(symbols: int, architecture: Architecture = DEFAULT) -> Market:

@@ -61,7 +61,7 @@ class Folder:
             Unavailable: its model is not there yet, or another numeric profile has to publish from here on.
             Unseen: its symbol's past is not known here.
         """
-        step = self._step(folded.group, record)
+        step = self._step(folded.group, record, ahead=not publishing)
         if publishing:
             self._check_profile(step.group, record)
         folded.add(step)
@@ -72,21 +72,23 @@ class Folder:
             return None
         return self.models(group.model_version, "")
 
-    def _step(self, group: GroupState, record: Received) -> Folded:
+    def _step(self, group: GroupState, record: Received, *, ahead: bool) -> Folded:
         """Return what one record leads to."""
         value: Record | None = None
         try:
             value = self.codec.decode(record.value, record.partition)
             self._check_known(group, value)
-            after, prediction = self._folded(group, value, record.offset)
+            after, prediction = self._folded(group, value, record.offset, ahead=ahead)
         except BadInput as error:
             return _refused(group, value, record, _dead_letter(self.topic, record, error))
         predictions = [] if prediction is None else [prediction]
         return Folded(after, predictions, [], _touched(value, after), isinstance(value, Candle))
 
-    def _folded(self, group: GroupState, value: Record, offset: int) -> tuple[GroupState, Prediction | None]:
+    def _folded(
+        self, group: GroupState, value: Record, offset: int, *, ahead: bool
+    ) -> tuple[GroupState, Prediction | None]:
         model = self._promoted(group, value) if isinstance(value, Promotion) else self.model_of(group)
-        return fold(group, value, offset, model, self.deployment)
+        return fold(group, value, offset, model, self.deployment, ahead=ahead)
 
     def _promoted(self, group: GroupState, promotion: Promotion) -> Model | None:
         if not self.deployment.predicts(promotion.numeric_profile or group.numeric_profile):

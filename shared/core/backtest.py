@@ -30,6 +30,6 @@ def backtest(
     group, _ = fold(group, Promotion(model.version, model.bundle.sha256), 0, model, deployment)
     for offset, row in enumerate(sequence[start:].tolist(), 1):
         candle = Candle(symbol, int(row[0]), *row[1:])
-        group, prediction = fold(group, candle, offset, model, deployment)
+        group, prediction = fold(group, candle, offset, model, deployment, ahead=True)
         if prediction is not None:
             yield prediction

@@ -28,7 +28,7 @@ def levels(sequence: Float64s) -> Float64s:
     rows = np.empty((len(sequence), 6))
     rows[:, :4] = sequence[:, OPEN : CLOSE + 1]
     minutes = (sequence[:, OPEN_TIME].astype(np.int64) // _MINUTE_MS) % 1440
-    rows[:, 4:] = _day()[minutes]
+    rows[:, 4:] = _day().take(minutes, axis=0)
     return rows
 
 

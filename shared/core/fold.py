@@ -55,7 +55,13 @@ class GroupState:
 
 
 def fold(
-    group: GroupState, record: Record, offset: int, model: Model | None, deployment: Deployment
+    group: GroupState,
+    record: Record,
+    offset: int,
+    model: Model | None,
+    deployment: Deployment,
+    *,
+    ahead: bool = False,
 ) -> tuple[GroupState, Prediction | None]:
     """Fold one record of a symbol group.
 
@@ -66,6 +72,8 @@ def fold(
         model: for a promotion, the model it promotes; else the group's current model. None before the first
             promotion, and where another numeric profile predicts: sequences grow, nothing is learnt or predicted.
         deployment: the interval and the numeric profile.
+        ahead: compute the prediction's Jacobian with it, as the next candle is here already; it costs less than later,
+            when the forward pass has to be made anew. Values do not depend on it.
 
     Returns:
         The state after the record, and the prediction that a candle gives once its symbol has a full window.
@@ -85,7 +93,7 @@ def fold(
     if isinstance(record, Amendment):
         state = amended(state, candle)
     else:
-        state, prediction = fold_candle(state, candle, offset, model, deployment)
+        state, prediction = fold_candle(state, candle, offset, model, deployment, ahead=ahead)
     symbols = {**group.symbols, candle.symbol: state}
     return replace(group, next_offset=offset + 1, symbols=symbols), prediction
 
@@ -110,7 +118,13 @@ def refused(group: GroupState, promotion: Promotion, offset: int) -> GroupState:
 
 
 def fold_candle(
-    state: SymbolState, candle: Candle, offset: int, model: Model | None, deployment: Deployment
+    state: SymbolState,
+    candle: Candle,
+    offset: int,
+    model: Model | None,
+    deployment: Deployment,
+    *,
+    ahead: bool = False,
 ) -> tuple[SymbolState, Prediction | None]:
     """Learn from the label the candle brings, then predict the next.
 
@@ -132,11 +146,13 @@ def fold_candle(
     if model is None or len(after.sequence) < model.card.architecture.window_length:
         return after, None
     after = _with_scaler(after, model)
-    output = _output(after, model)
+    output, jacobian = _output(after, model, ahead=ahead)
     if not np.isfinite(output):
         learnt = replace(learnt, learner=model.base, was_reset=True)
         after = replace(after, learner=model.base)
-        output = _output(after, model)
+        output, jacobian = _output(after, model, ahead=ahead)
+    if jacobian is not None:
+        after = replace(after, jacobian=jacobian)
     return _predicted(state, after, learnt, float(output), offset, model, deployment)
 
 
@@ -173,7 +189,7 @@ def learn(state: SymbolState, change: float | None, model: Model | None) -> Lear
         return Learnt(model.base, scores, previous, was_reset=True)
     loss = float(error) * float(error)
     stepped = model.network.step(learner, model.card.optimiser, error, _jacobian(state, model))
-    if not stepped.is_finite():
+    if not stepped.is_finite:
         return Learnt(model.base, scores, previous, loss, was_reset=True)
     return Learnt(stepped, scores, previous, loss)
 
@@ -243,9 +259,9 @@ def _jacobian(state: SymbolState, model: Model) -> Float32s:
     return model.network.jacobian(learner.weights, window(state, model))[1]
 
 
-def _output(state: SymbolState, model: Model) -> np.float32:
-    learner = state.learner or model.base
-    return model.network.predict(learner.weights, window(state, model))
+def _output(state: SymbolState, model: Model, *, ahead: bool) -> tuple[np.float32, Float32s | None]:
+    weights, rows = (state.learner or model.base).weights, window(state, model)
+    return model.network.jacobian(weights, rows) if ahead else (model.network.predict(weights, rows), None)
 
 
 def _with_scaler(state: SymbolState, model: Model) -> SymbolState:

@@ -57,7 +57,7 @@ def kernel(path: Path = _LIBRARY) -> ctypes.CDLL:
     library.kernel_forward.argtypes = [shape, pointer, pointer, pointer]
     library.kernel_jacobian.restype = None
     library.kernel_jacobian.argtypes = [shape, pointer, pointer, pointer, pointer]
-    library.kernel_adam.restype = None
+    library.kernel_adam.restype = ctypes.c_int
     library.kernel_adam.argtypes = [
         ctypes.c_long,
         ctypes.POINTER(_AdamRates),
@@ -80,16 +80,13 @@ class Learner:
     steps: int = 0
     beta_1_power: float = 1.0
     beta_2_power: float = 1.0
+    is_finite: bool = True  # every weight and moment is a finite number
 
     @property
     def weights(self) -> Float32s:
         """The weights, flat in Keras' order."""
         weights: Float32s = self.parameters[0]
         return weights
-
-    def is_finite(self) -> bool:
-        """Say whether every weight and moment is a finite number."""
-        return bool(np.isfinite(self.parameters).all())
 
 
 def fresh(weights: Float32s) -> Learner:
@@ -99,10 +96,18 @@ def fresh(weights: Float32s) -> Learner:
     return Learner(frozen32(parameters))
 
 
+class _Scratch:
+    """Memory of one call at a time, and where it lies."""
+
+    def __init__(self, size: int) -> None:
+        self._floats = np.zeros(size, dtype=np.float32)
+        self.at = _address(self._floats)
+
+
 class Network:
     """LSTM layers and Dense(1) of one architecture, for one symbol a call.
 
-    Holds the scratch memory of a call, so one thread uses it at a time.
+    Threads may share it: each call has scratch memory of its own, and the kernel runs without the interpreter's lock.
     """
 
     def __init__(self, architecture: Architecture, library: ctypes.CDLL | None = None) -> None:
@@ -111,28 +116,28 @@ class Network:
         self._library = library or kernel()
         widths = (ctypes.c_int * 3)(*architecture.widths)
         self._shape = _Shape(architecture.window_length, architecture.features, len(architecture.widths), widths)
-        self._scratch = np.zeros(self._library.kernel_scratch_floats(self._shape), dtype=np.float32)
+        self._scratch_size = self._library.kernel_scratch_floats(self._shape)
+        self._free: list[_Scratch] = []  # as many as there were calls at once
+        self._weights_shape = (architecture.weight_count(),)
+        self._window_shape = (architecture.window_length, architecture.features)
 
     def predict(self, weights: Float32s, window: Float32s) -> np.float32:
         """Return the output for a scaled window (window_length, features), oldest row first."""
-        self._check(weights, window)
-        return np.float32(
-            self._library.kernel_forward(
-                self._shape, weights.ctypes.data, window.ctypes.data, self._scratch.ctypes.data
-            )
-        )
+        scratch = self._scratch()
+        output = self._forward(weights, window, scratch)
+        self._free.append(scratch)
+        return output
 
     def jacobian(self, weights: Float32s, window: Float32s) -> tuple[np.float32, Float32s]:
-        """Return the output and its gradient by the weights, (weights,): the label is not needed."""
-        output = self.predict(weights, window)
+        """Return the output and its gradient by the weights, (weights,): the label is not needed.
+
+        The output is that of `predict`, to the bit: the gradient uses the same forward pass.
+        """
+        scratch = self._scratch()
+        output = self._forward(weights, window, scratch)
         jacobian = np.empty(weights.size, dtype=np.float32)
-        self._library.kernel_jacobian(
-            self._shape,
-            weights.ctypes.data,
-            window.ctypes.data,
-            self._scratch.ctypes.data,
-            jacobian.ctypes.data,
-        )
+        self._library.kernel_jacobian(self._shape, _address(weights), _address(window), scratch.at, _address(jacobian))
+        self._free.append(scratch)
         return output, frozen32(jacobian)
 
     def step(self, learner: Learner, optimiser: Optimiser, error: np.float32, jacobian: Float32s) -> Learner:
@@ -150,26 +155,40 @@ class Network:
             optimiser.epsilon,
         )
         parameters = np.empty_like(learner.parameters)
-        self._library.kernel_adam(
+        is_finite = self._library.kernel_adam(
             parameters.shape[1],
             rates,
-            jacobian.ctypes.data,
-            learner.parameters.ctypes.data,
-            parameters.ctypes.data,
+            _address(jacobian),
+            _address(learner.parameters),
+            _address(parameters),
         )
-        return Learner(frozen32(parameters), learner.steps + 1, power_1, power_2)
+        return Learner(frozen32(parameters), learner.steps + 1, power_1, power_2, bool(is_finite))
+
+    def _scratch(self) -> _Scratch:
+        try:
+            return self._free.pop()
+        except IndexError:
+            return _Scratch(self._scratch_size)
+
+    def _forward(self, weights: Float32s, window: Float32s, scratch: _Scratch) -> np.float32:
+        self._check(weights, window)
+        output = self._library.kernel_forward(self._shape, _address(weights), _address(window), scratch.at)
+        return np.float32(output)
 
     def _check(self, weights: Float32s, window: Float32s) -> None:
         """Memory handed to C must be what C takes it for."""
-        architecture = self.architecture
-        wanted = (architecture.window_length, architecture.features)
-        if window.shape != wanted or weights.shape != (architecture.weight_count(),):
-            message = f"window {window.shape} and weights {weights.shape} do not fit {architecture}"
+        if window.shape != self._window_shape or weights.shape != self._weights_shape:
+            message = f"window {window.shape} and weights {weights.shape} do not fit {self.architecture}"
             raise ValueError(message)
         for array in (weights, window):
             if array.dtype != np.float32 or not array.flags.c_contiguous:
                 message = f"the kernel takes contiguous float32, not {array.dtype} {array.strides}"
                 raise ValueError(message)
+
+
+def _address(array: Float32s) -> int:
+    """Return where an array's numbers lie."""
+    return array.ctypes.data
 
 
 def golden_digest(library: ctypes.CDLL | None = None) -> str:

@@ -65,7 +65,10 @@ class SymbolState:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the state's bytes."""
-        return hashlib.sha256(encode_state(self)).hexdigest()
+        found = hashlib.sha256()
+        for part in _parts(self):
+            found.update(part)
+        return found.hexdigest()
 
 
 def row_of(candle: Candle) -> Float64s:
@@ -82,6 +85,11 @@ def extended(sequence: Float64s, candle: Candle) -> Float64s:
 
 def encode_state(state: SymbolState) -> bytes:
     """Return the canonical bytes: a JSON head, a line feed, the sequence and the parameters, little-endian."""
+    return b"".join(_parts(state))
+
+
+def _parts(state: SymbolState) -> list[bytes | memoryview]:
+    """Return the canonical bytes in parts, the large ones where they lie."""
     learner = state.learner
     head = {
         "schema": STATE_SCHEMA,
@@ -101,14 +109,11 @@ def encode_state(state: SymbolState) -> bytes:
             "beta_2_power": learner.beta_2_power,
         },
     }
-    parts = [
-        json.dumps(head, sort_keys=True, separators=(",", ":"), allow_nan=False).encode(),
-        b"\n",
-        state.sequence.astype("<f8", copy=False).tobytes(),
-    ]
+    arrays = [state.sequence.astype("<f8", order="C", copy=False)]
     if learner is not None:
-        parts.append(learner.parameters.astype("<f4", copy=False).tobytes())
-    return b"".join(parts)
+        arrays.append(learner.parameters.astype("<f4", order="C", copy=False))
+    text = json.dumps(head, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return [text.encode(), b"\n", *(array.data for array in arrays)]
 
 
 def decode_state(data: bytes) -> SymbolState:

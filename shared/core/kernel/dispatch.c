@@ -9,7 +9,7 @@ typedef struct {
   const char *name;
   float (*forward)(const kernel_shape *, const float *, const float *, float *);
   void (*jacobian)(const kernel_shape *, const float *, const float *, float *, float *);
-  void (*adam)(long, const kernel_adam_rates *, const float *, const float *, float *);
+  int (*adam)(long, const kernel_adam_rates *, const float *, const float *, float *);
 } kernel_variant;
 
 #define VARIANT_OF_(v) {#v, kernel_forward_##v, kernel_jacobian_##v, kernel_adam_##v}
@@ -56,11 +56,15 @@ __attribute__((constructor)) static void choose_variant(void) { variant = chosen
 
 const char *kernel_variant_name(void) { return variant.name; }
 
-/* floats of scratch: the activations of every layer, then what the way back needs */
+/* What kernel.c takes: every layer's weights and activations, then what the way back needs; each array at a cache line. */
 long kernel_scratch_floats(const kernel_shape *shape) {
-  const long T = shape->window, W = KERNEL_MAX_WIDTH;
-  long n = T * 4 * W + T * W + 8 * W * W;
-  for (int l = 0; l < shape->layers; l++) n += T * 4 * shape->width[l] + 2 * (T + 1) * shape->width[l];
+  const long T = shape->window, W = KERNEL_MAX_WIDTH, line = 16;
+  long n = T * 4 * W + T * W + 4 * W * W + 3 * line, inputs = shape->features;
+  for (int l = 0; l < shape->layers; l++) {
+    const long H = shape->width[l];
+    n += (inputs + H + 1) * 4 * H + T * 4 * H + (3 * T + 2) * H + 7 * line;
+    inputs = H;
+  }
   return n;
 }
 
@@ -72,6 +76,6 @@ void kernel_jacobian(const kernel_shape *shape, const float *weights, const floa
   variant.jacobian(shape, weights, window, scratch, jacobian);
 }
 
-void kernel_adam(long n, const kernel_adam_rates *rates, const float *jacobian, const float *in, float *out) {
-  variant.adam(n, rates, jacobian, in, out);
+int kernel_adam(long n, const kernel_adam_rates *rates, const float *jacobian, const float *in, float *out) {
+  return variant.adam(n, rates, jacobian, in, out);
 }

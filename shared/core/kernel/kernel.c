@@ -2,7 +2,7 @@
  *
  *   forward   output = Dense(1)(LSTM(..)(..LSTM(window)))
  *   jacobian  d(output)/d(weights), after a forward pass over the same weights and window
- *   adam      one step of the optimiser for the gradient  factor * jacobian
+ *   adam      one step of the optimiser for the gradient  factor * jacobian; says whether all it gives is finite
  *
  * The bits are the same on every processor and under every compiler, because
  *   - vector lanes run over outputs, so each output is summed in one fixed order;
@@ -14,7 +14,11 @@
  * gates in the order i f g o; then the dense kernel [width] and its bias. Widths are multiples of 8.
  */
 #include <math.h>
+#include <stdint.h>
 #include <string.h>
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
 
 #include "kernel.h"
 
@@ -25,118 +29,74 @@
 #define JOIN(a, b) JOIN_(a, b)
 #define NAME(f) JOIN(f, VARIANT)
 
+#define INLINE static inline __attribute__((always_inline))
+
+/* Blocks kept in registers, as rows x vectors: of products over many rows and over one, and of those back (times four sums). */
 #if defined(__AVX512F__)
-enum { LANES = 16 };
+enum { LANES = 16, ROWS = 4, VECTORS = 4, GROUPS = 2, BACK_ROWS = 3 };
 #elif defined(__AVX2__)
-enum { LANES = 8 };
+enum { LANES = 8, ROWS = 4, VECTORS = 2, GROUPS = 2, BACK_ROWS = 1 };
 #else
-enum { LANES = 4 };
+enum { LANES = 4, ROWS = 4, VECTORS = 2, GROUPS = 2, BACK_ROWS = 1 };
 #endif
-enum {
-  HALF = LANES > 8 ? 8 : LANES, /* widths are multiples of 8, so element-wise code takes 8 lanes at most */
-  TILE = 4                      /* vectors of outputs kept in registers at once */
-};
+enum { BLOCK_MAX = 16, GROUPS_MAX = 2 };
 
-/* aligned(4): rows lie wherever the caller's array starts */
-typedef float vf __attribute__((vector_size(LANES * 4), aligned(4)));
-typedef float hf __attribute__((vector_size(HALF * 4), aligned(4)));
-typedef int hi __attribute__((vector_size(HALF * 4), aligned(4)));
-
-static inline vf vf_all(float s) {
-  vf r;
-  for (int i = 0; i < LANES; i++) r[i] = s;
-  return r;
-}
-static inline hf hf_all(float s) {
-  hf r;
-  for (int i = 0; i < HALF; i++) r[i] = s;
-  return r;
-}
-static inline vf vf_fma(vf a, vf b, vf c) {
-#if defined(__clang__)
-  return __builtin_elementwise_fma(a, b, c);
+#if defined(__AVX512F__)
+#define N 8 /* widths are multiples of 8: what 16 lanes leave over */
+#include "vector.h"
+#define N 16
+#include "vector.h"
+#define WIDE(f) f##_16
+#define NARROW(f) f##_8
+#elif defined(__AVX2__)
+#define N 8
+#include "vector.h"
+#define WIDE(f) f##_8
+#define NARROW(f) f##_8
 #else
-  vf r;
-#pragma GCC unroll 16
-  for (int i = 0; i < LANES; i++) r[i] = __builtin_fmaf(a[i], b[i], c[i]);
-  return r;
+#define N 4
+#include "vector.h"
+#define WIDE(f) f##_4
+#define NARROW(f) f##_4
 #endif
-}
-static inline hf hf_fma(hf a, hf b, hf c) {
-#if defined(__clang__)
-  return __builtin_elementwise_fma(a, b, c);
-#else
-  hf r;
-#pragma GCC unroll 8
-  for (int i = 0; i < HALF; i++) r[i] = __builtin_fmaf(a[i], b[i], c[i]);
-  return r;
-#endif
-}
-static inline hf choose(hi where, hf yes, hf no) { return (hf)((where & (hi)yes) | (~where & (hi)no)); }
 
-/* e**x, about 1 ulp: x = n ln2 + r, polynomial in r (Cephes expf), times 2**n; x is clamped to where 2**n is normal. */
-static inline hf exp_(hf x) {
-  const float magic = 12582912.f; /* 1.5 * 2**23: adding and taking it away rounds to a whole number */
-  x = choose(x < -87.f, hf_all(-87.f), x);
-  x = choose(x > 88.f, hf_all(88.f), x);
-  hf n = (x * 1.44269504f + magic) - magic;
-  hf r = hf_fma(n, hf_all(-0.693359375f), x);
-  r = hf_fma(n, hf_all(2.12194440e-4f), r);
-  hf p = hf_fma(r, hf_all(1.9875691500e-4f), hf_all(1.3981999507e-3f));
-  p = hf_fma(p, r, hf_all(8.3334519073e-3f));
-  p = hf_fma(p, r, hf_all(4.1665795894e-2f));
-  p = hf_fma(p, r, hf_all(1.6666665459e-1f));
-  p = hf_fma(p, r, hf_all(5.0000001201e-1f));
-  p = hf_fma(p * r, r, r) + 1.f;
-  hi bits = (__builtin_convertvector(n, hi) + 127) << 23;
-  return p * (hf)bits;
-}
-static inline hf sigmoid(hf x) { return 1.f / (1.f + exp_(-x)); }
-
-/* tanh (Cephes tanhf): an odd polynomial near 0, where 1 - 2 / (e**2x + 1) would lose its digits. */
-static inline hf tanh_(hf x) {
-  hf size = (hf)((hi)x & 0x7fffffff), z = x * x;
-  hf far = 1.f - 2.f / (exp_(2.f * size) + 1.f);
-  far = (hf)((hi)far | ((hi)x & (int)0x80000000));
-  hf p = hf_fma(z, hf_all(-5.70498872745e-3f), hf_all(2.06390887954e-2f));
-  p = hf_fma(p, z, hf_all(-5.37397155531e-2f));
-  p = hf_fma(p, z, hf_all(1.33314422036e-1f));
-  p = hf_fma(p, z, hf_all(-3.33332819422e-1f));
-  return choose(size < 0.625f, hf_fma(p * z, x, x), far);
-}
-
-/* out[j] += sum over i ascending of x[i * stride] * m[i][j], for the `tiles` vectors of outputs that start at j */
-static inline __attribute__((always_inline)) void add_product_tile(float *out, const float *x, int stride, int n, const float *m,
-                                                                  int row, int tiles) {
-  vf acc[TILE];
-#pragma GCC unroll 4
-  for (int k = 0; k < tiles; k++) acc[k] = *(const vf *)(out + k * LANES);
-  for (int i = 0; i < n; i++) {
-    const vf s = vf_all(x[(long)i * stride]);
-    const float *w = m + (long)i * row;
-#pragma GCC unroll 4
-  for (int k = 0; k < tiles; k++) acc[k] = vf_fma(s, *(const vf *)(w + k * LANES), acc[k]);
+/* out[r] = start[r] + x[r] m for every row; columns is a multiple of 32. Each output's sum has the same order in every block. */
+static void product(int rows, float *out, long out_row, const float *start, long start_row, const float *x, long x_row,
+                    long x_next, int n, const float *m, int columns) {
+  for (int j = 0; j < columns;) {
+    const int whole = j + VECTORS * LANES <= columns;
+    int r = 0;
+    const float *s = start + j, *mj = m + j;
+#define BLOCK(rows, vectors)                                                                                           \
+  WIDE(product_block)(rows, vectors, out + r * out_row + j, out_row, s + r * start_row, start_row, x + r * x_row, x_row, \
+                      x_next, n, mj, columns)
+    if (whole) {
+      for (; r + ROWS <= rows; r += ROWS) BLOCK(ROWS, VECTORS);
+      for (; r < rows; r++) BLOCK(1, VECTORS);
+    } else {
+      for (; r + ROWS <= rows; r += ROWS) BLOCK(ROWS, 2);
+      for (; r < rows; r++) BLOCK(1, 2);
+    }
+#undef BLOCK
+    j += (whole ? VECTORS : 2) * LANES;
   }
-#pragma GCC unroll 4
-  for (int k = 0; k < tiles; k++) *(vf *)(out + k * LANES) = acc[k];
 }
 
-/* out[columns] += x[n] m[n][columns]; columns is a multiple of 32. Each output's sum has the same order in every tile width. */
-static void add_product(float *out, const float *x, int stride, int n, const float *m, int columns) {
+/* out[r] = d[r] m for every row, m [n][columns], n a multiple of 4, columns of 8 */
+INLINE void product_back(int rows, float *out, const float *d, int n, const float *m, int columns) {
   int j = 0;
-  for (; j + TILE * LANES <= columns; j += TILE * LANES) add_product_tile(out + j, x, stride, n, m + j, columns, TILE);
-  for (; j < columns; j += LANES) add_product_tile(out + j, x, stride, n, m + j, columns, 1);
-}
-
-/* out[width] = d[n] m[n][width], n a multiple of 4: four partial sums (by row modulo 4), added pairwise, hide the latency */
-static void row_times_matrix(float *out, const float *d, int n, const float *m, int width) {
-  for (int j = 0; j < width; j += HALF) {
-    hf s[4];
-    for (int k = 0; k < 4; k++) s[k] = hf_all(0.f);
-    for (int i = 0; i < n; i += 4)
-      for (int k = 0; k < 4; k++) s[k] = hf_fma(hf_all(d[i + k]), *(const hf *)(m + (long)(i + k) * width + j), s[k]);
-    *(hf *)(out + j) = (s[0] + s[1]) + (s[2] + s[3]);
+#define BACK(f, rows, vectors) f(back_block)(rows, vectors, out + (long)r * columns + j, columns, d + (long)r * n, n, n, m + j, columns)
+  for (; j + 2 * LANES <= columns; j += 2 * LANES) {
+    int r = 0;
+    if (BACK_ROWS > 1)
+      for (; r + BACK_ROWS <= rows; r += BACK_ROWS) BACK(WIDE, BACK_ROWS, 2);
+    for (; r < rows; r++) BACK(WIDE, 1, 2);
   }
+  for (; j + LANES <= columns; j += LANES)
+    for (int r = 0; r < rows; r++) BACK(WIDE, 1, 1);
+  if (j < columns)
+    for (int r = 0; r < rows; r++) BACK(NARROW, 1, 1);
+#undef BACK
 }
 
 static void transpose(float *out, const float *m, int rows, int columns) {
@@ -147,14 +107,23 @@ static void transpose(float *out, const float *m, int rows, int columns) {
 /* One layer: where its inputs, weights and activations lie. T = window length, H = width, G = 4 H. */
 typedef struct {
   int T, H, G, inputs;
-  const float *x;         /* [T][inputs] */
-  const float *W, *U, *b; /* [inputs][G] [H][G] [G] */
-  float *gates;           /* [T][G]   activations i f g o */
-  float *h, *c;           /* [T+1][H] row 0 is the zero state */
-  long at;                /* where W starts in the weights */
+  const float *x;   /* [T][inputs] */
+  float *W, *U, *b; /* [inputs][G] [H][G] [G], copies that start at a cache line, as everything in the scratch memory does */
+  float *gates;     /* [T][G]   activations i f g o */
+  float *h, *c;     /* [T+1][H] row 0 is the zero state */
+  float *tanh_c;    /* [T][H] */
+  long at;          /* where W starts in the weights */
 } layer;
 
-static long layers_of(const kernel_shape *shape, const float *weights, const float *window, float *scratch, layer *out) {
+/* Takes n floats of the scratch memory. */
+static float *taken(float **scratch, long n) {
+  float *at = (float *)(((uintptr_t)*scratch + 63) & ~(uintptr_t)63);
+  *scratch = at + n;
+  return at;
+}
+
+/* Returns where the dense kernel starts in the weights. */
+static long layers_of(const kernel_shape *shape, const float *window, float **scratch, layer *out) {
   long at = 0;
   int inputs = shape->features;
   const float *x = window;
@@ -162,47 +131,55 @@ static long layers_of(const kernel_shape *shape, const float *weights, const flo
     const int T = shape->window, H = shape->width[l], G = 4 * H;
     layer *y = out + l;
     *y = (layer){.T = T, .H = H, .G = G, .inputs = inputs, .x = x, .at = at};
-    y->W = weights + at;
-    y->U = y->W + (long)inputs * G;
-    y->b = y->U + (long)H * G;
-    y->gates = scratch;
-    y->h = y->gates + (long)T * G;
-    y->c = y->h + (long)(T + 1) * H;
-    scratch = y->c + (long)(T + 1) * H;
+    y->W = taken(scratch, (long)inputs * G);
+    y->U = taken(scratch, (long)H * G);
+    y->b = taken(scratch, G);
+    y->gates = taken(scratch, (long)T * G);
+    y->h = taken(scratch, (long)(T + 1) * H);
+    y->c = taken(scratch, (long)(T + 1) * H);
+    y->tanh_c = taken(scratch, (long)T * H);
     at += (long)(inputs + H + 1) * G;
     inputs = H;
     x = y->h + H;
   }
-  return at; /* where the dense kernel starts */
+  return at;
 }
 
-static void layer_forward(const layer *y) {
+INLINE void recurrence(const layer *y, int H) {
+  const int G = 4 * H;
+  for (int t = 0; t < y->T; t++) {
+    const float *h0 = y->h + (long)t * H, *c0 = y->c + (long)t * H;
+    float *a = y->gates + (long)t * G, *tanh_c = y->tanh_c + (long)t * H;
+    float *h1 = y->h + (long)(t + 1) * H, *c1 = y->c + (long)(t + 1) * H;
+    int j = 0;
+#define CELL(f, groups) f(cell)(groups, H, a + j, h0, y->U + j, c0 + j, c1 + j, tanh_c + j, h1 + j)
+    for (; j + GROUPS * LANES <= H; j += GROUPS * LANES) CELL(WIDE, GROUPS);
+    for (; j + LANES <= H; j += LANES) CELL(WIDE, 1);
+    if (j < H) CELL(NARROW, 1);
+#undef CELL
+  }
+}
+
+static void layer_forward(const layer *y, const float *weights) {
+  const long W = (long)y->inputs * y->G, U = (long)y->H * y->G;
+  memcpy(y->W, weights + y->at, sizeof(float) * W);
+  memcpy(y->U, weights + y->at + W, sizeof(float) * U);
+  memcpy(y->b, weights + y->at + W + U, sizeof(float) * y->G);
   memset(y->h, 0, sizeof(float) * y->H);
   memset(y->c, 0, sizeof(float) * y->H);
-  for (int t = 0; t < y->T; t++) {
-    float *a = y->gates + (long)t * y->G;
-    memcpy(a, y->b, sizeof(float) * y->G);
-    add_product(a, y->x + (long)t * y->inputs, 1, y->inputs, y->W, y->G);
-  }
-  for (int t = 0; t < y->T; t++) {
-    float *a = y->gates + (long)t * y->G, *h1 = y->h + (long)(t + 1) * y->H, *c1 = y->c + (long)(t + 1) * y->H;
-    const float *c0 = y->c + (long)t * y->H;
-    add_product(a, y->h + (long)t * y->H, 1, y->H, y->U, y->G);
-    for (int j = 0; j < y->H; j += HALF) {
-      hf *ai = (hf *)(a + j), *af = (hf *)(a + y->H + j), *ag = (hf *)(a + 2 * y->H + j), *ao = (hf *)(a + 3 * y->H + j);
-      const hf i = sigmoid(*ai), f = sigmoid(*af), g = tanh_(*ag), o = sigmoid(*ao);
-      const hf c = f * *(const hf *)(c0 + j) + i * g;
-      *ai = i, *af = f, *ag = g, *ao = o;
-      *(hf *)(c1 + j) = c;
-      *(hf *)(h1 + j) = o * tanh_(c);
-    }
+  product(y->T, y->gates, y->G, y->b, 0, y->x, y->inputs, 1, y->inputs, y->W, y->G);
+  switch (y->H) { /* common widths have code of their own */
+    case 16: recurrence(y, 16); break;
+    case 32: recurrence(y, 32); break;
+    case 64: recurrence(y, 64); break;
+    default: recurrence(y, y->H);
   }
 }
 
 float NAME(kernel_forward)(const kernel_shape *shape, const float *weights, const float *window, float *scratch) {
   layer y[KERNEL_MAX_LAYERS];
-  const long dense = layers_of(shape, weights, window, scratch, y);
-  for (int l = 0; l < shape->layers; l++) layer_forward(y + l);
+  const long dense = layers_of(shape, window, &scratch, y);
+  for (int l = 0; l < shape->layers; l++) layer_forward(y + l, weights);
   const layer *top = y + shape->layers - 1;
   const float *h = top->h + (long)top->T * top->H, *w = weights + dense;
   float output = w[top->H];
@@ -210,40 +187,46 @@ float NAME(kernel_forward)(const kernel_shape *shape, const float *weights, cons
   return output;
 }
 
-/* Back through the gates at one step. In: dh, dc of this step. Out: d (gradients before the activations), dc of the step before. */
-static void gate_gradients(const layer *y, int t, const float *dh, float *dc, float *d) {
-  const int H = y->H;
-  const float *a = y->gates + (long)t * y->G, *c0 = y->c + (long)t * H, *c1 = y->c + (long)(t + 1) * H;
-  for (int j = 0; j < H; j += HALF) {
-    const hf i = *(const hf *)(a + j), f = *(const hf *)(a + H + j), g = *(const hf *)(a + 2 * H + j), o = *(const hf *)(a + 3 * H + j);
-    const hf tc = tanh_(*(const hf *)(c1 + j)), dhj = *(const hf *)(dh + j);
-    const hf dcj = *(const hf *)(dc + j) + dhj * o * (1.f - tc * tc);
-    *(hf *)(d + j) = dcj * g * i * (1.f - i);
-    *(hf *)(d + H + j) = dcj * *(const hf *)(c0 + j) * f * (1.f - f);
-    *(hf *)(d + 2 * H + j) = dcj * i * (1.f - g * g);
-    *(hf *)(d + 3 * H + j) = dhj * tc * o * (1.f - o);
-    *(hf *)(dc + j) = dcj * f;
+/* Back through time. Ut: the recurrent kernel transposed. dX[t]: what the layer above or the output asks of h at t.
+ * Out: D[t], the gradients before the activations. */
+INLINE void recurrence_back(const layer *y, int H, const float *Ut, const float *dX, float *D) {
+  const int G = 4 * H;
+  float dh[KERNEL_MAX_WIDTH] = {0}, dc[KERNEL_MAX_WIDTH] = {0};
+  for (int t = y->T - 1; t >= 0; t--) {
+    const float *a = y->gates + (long)t * G, *c0 = y->c + (long)t * H, *tanh_c = y->tanh_c + (long)t * H;
+    const float *dx = dX + (long)t * H;
+    float *d = D + (long)t * G;
+    int j = 0;
+    for (; j + LANES <= H; j += LANES) WIDE(cell_back)(H, a + j, c0 + j, tanh_c + j, dh + j, dx + j, dc + j, d + j);
+    if (j < H) NARROW(cell_back)(H, a + j, c0 + j, tanh_c + j, dh + j, dx + j, dc + j, d + j);
+    product_back(1, dh, d, G, Ut, H);
+  }
+}
+
+static void layer_back(const layer *y, const float *Ut, const float *dX, float *D) {
+  switch (y->H) {
+    case 16: recurrence_back(y, 16, Ut, dX, D); break;
+    case 32: recurrence_back(y, 32, Ut, dX, D); break;
+    case 64: recurrence_back(y, 64, Ut, dX, D); break;
+    default: recurrence_back(y, y->H, Ut, dX, D);
   }
 }
 
 /* dW = x^T D, dU = h^T D, db = sum D: each sum runs over time ascending */
 static void weight_gradients(const layer *y, const float *D, float *gradient) {
+  const float zeros[4 * KERNEL_MAX_WIDTH] = {0}, one = 1.f;
   float *dW = gradient + y->at, *dU = dW + (long)y->inputs * y->G, *db = dU + (long)y->H * y->G;
-  memset(dW, 0, sizeof(float) * (y->inputs + y->H + 1) * (long)y->G);
-  for (int i = 0; i < y->inputs; i++) add_product(dW + (long)i * y->G, y->x + i, y->inputs, y->T, D, y->G);
-  for (int i = 0; i < y->H; i++) add_product(dU + (long)i * y->G, y->h + i, y->H, y->T, D, y->G);
-  const float one = 1.f;
-  add_product(db, &one, 0, y->T, D, y->G);
+  product(y->inputs, dW, y->G, zeros, 0, y->x, 1, y->inputs, y->T, D, y->G);
+  product(y->H, dU, y->G, zeros, 0, y->h, 1, y->H, y->T, D, y->G);
+  product(1, db, y->G, zeros, 0, &one, 0, 0, y->T, D, y->G);
 }
 
 void NAME(kernel_jacobian)(const kernel_shape *shape, const float *weights, const float *window, float *scratch, float *jacobian) {
   layer y[KERNEL_MAX_LAYERS];
-  const long dense = layers_of(shape, weights, window, scratch, y);
+  const long dense = layers_of(shape, window, &scratch, y);
   const layer *top = y + shape->layers - 1;
-  float *free_ = top->c + (long)(top->T + 1) * top->H;
   const int T = shape->window, W = KERNEL_MAX_WIDTH;
-  float *D = free_, *dX = D + (long)T * 4 * W, *Ut = dX + (long)T * W, *Wt = Ut + 4 * W * W; /* [T][G] [T][H] [G][H] [G][inputs] */
-  float dh[KERNEL_MAX_WIDTH], dc[KERNEL_MAX_WIDTH];
+  float *D = taken(&scratch, (long)T * 4 * W), *dX = taken(&scratch, (long)T * W), *Ut = taken(&scratch, 4 * W * W);
 
   memcpy(jacobian + dense, top->h + (long)T * top->H, sizeof(float) * top->H);
   jacobian[dense + top->H] = 1.f;
@@ -252,28 +235,37 @@ void NAME(kernel_jacobian)(const kernel_shape *shape, const float *weights, cons
   for (int l = shape->layers - 1; l >= 0; l--) {
     const layer *z = y + l;
     transpose(Ut, z->U, z->H, z->G);
-    if (l > 0) transpose(Wt, z->W, z->inputs, z->G);
-    memset(dh, 0, sizeof dh);
-    memset(dc, 0, sizeof dc);
-    for (int t = T - 1; t >= 0; t--) {
-      float *d = D + (long)t * z->G;
-      for (int j = 0; j < z->H; j += HALF) *(hf *)(dh + j) += *(const hf *)(dX + (long)t * z->H + j);
-      gate_gradients(z, t, dh, dc, d);
-      row_times_matrix(dh, d, z->G, Ut, z->H);
+    layer_back(z, Ut, dX, D);
+    if (l > 0) {
+      float *Wt = Ut; /* [G][inputs] */
+      transpose(Wt, z->W, z->inputs, z->G);
+      product_back(T, dX, D, z->G, Wt, z->inputs);
     }
-    if (l > 0)
-      for (int t = 0; t < T; t++) row_times_matrix(dX + (long)t * z->inputs, D + (long)t * z->G, z->G, Wt, z->inputs);
     weight_gradients(z, D, jacobian);
   }
 }
 
-void NAME(kernel_adam)(long n, const kernel_adam_rates *rates, const float *jacobian, const float *in, float *out) {
+/* the top bit is set for infinity and for what is not a number: there one more in the exponent carries into the sign */
+INLINE unsigned beyond_float(float x) {
+  unsigned bits;
+  memcpy(&bits, &x, sizeof bits);
+  return (bits & 0x7fffffff) + 0x00800000;
+}
+
+int NAME(kernel_adam)(long n, const kernel_adam_rates *rates, const float *restrict jacobian, const float *restrict in,
+                      float *restrict out) {
+  const kernel_adam_rates r = *rates;
   const float *w = in, *m = in + n, *v = in + 2 * n;
-  float *w1 = out, *m1 = out + n, *v1 = out + 2 * n;
+  float *restrict w1 = out, *restrict m1 = out + n, *restrict v1 = out + 2 * n;
+  unsigned beyond = 0;
   for (long i = 0; i < n; i++) {
-    const float g = rates->factor * jacobian[i];
-    m1[i] = m[i] + (g - m[i]) * rates->one_minus_beta_1;
-    v1[i] = v[i] + (g * g - v[i]) * rates->one_minus_beta_2;
-    w1[i] = w[i] - m1[i] * rates->alpha / (sqrtf(v1[i]) + rates->epsilon);
+    const float g = r.factor * jacobian[i];
+    const float mi = m[i] + (g - m[i]) * r.one_minus_beta_1, vi = v[i] + (g * g - v[i]) * r.one_minus_beta_2;
+    const float wi = w[i] - mi * r.alpha / (sqrtf(vi) + r.epsilon);
+    m1[i] = mi;
+    v1[i] = vi;
+    w1[i] = wi;
+    beyond |= beyond_float(wi) | beyond_float(mi) | beyond_float(vi);
   }
+  return !(beyond >> 31);
 }

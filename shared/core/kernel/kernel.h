@@ -18,7 +18,7 @@ typedef struct {
   float kernel_forward_##variant(const kernel_shape *, const float *weights, const float *window, float *scratch);     \
   void kernel_jacobian_##variant(const kernel_shape *, const float *weights, const float *window, float *scratch,      \
                                  float *jacobian);                                                                     \
-  void kernel_adam_##variant(long n, const kernel_adam_rates *, const float *jacobian, const float *in, float *out);
+  int kernel_adam_##variant(long n, const kernel_adam_rates *, const float *jacobian, const float *in, float *out);
 
 KERNEL_FUNCTIONS(plain)
 KERNEL_FUNCTIONS(v3)

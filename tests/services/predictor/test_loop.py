@@ -105,7 +105,7 @@ def test_a_mistake_in_the_fold_ends_the_replica_and_commits_nothing_of_its_batch
         loop.turn()
     written = len(alone.written)
 
-    def mistaken(*_: object) -> None:
+    def mistaken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr("shared.adapters.folding.fold", mistaken)

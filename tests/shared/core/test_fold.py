@@ -91,9 +91,11 @@ def test_a_restart_anywhere_changes_no_prediction(closes: list[float], data: st.
     assert before + after == uninterrupted
 
 
-@given(walks, st.sets(st.integers(0, 60)))
+@given(walks, st.sets(st.integers(0, 60)), st.sets(st.integers(0, 60)))
 @settings(max_examples=30, deadline=None)
-def test_what_is_computed_in_the_quiet_time_changes_no_prediction(closes: list[float], quiet: set[int]) -> None:
+def test_what_is_computed_in_the_quiet_time_or_ahead_changes_no_prediction(
+    closes: list[float], quiet: set[int], ahead: set[int]
+) -> None:
     records = [a_promotion(MODEL), *candles(closes)]
     _, expected = fold_all(records, MODELS)
 
@@ -102,7 +104,7 @@ def test_what_is_computed_in_the_quiet_time_changes_no_prediction(closes: list[f
         if offset in quiet:
             symbols = {name: readied(state, MODEL) for name, state in group.symbols.items()}
             group = replace(group, symbols=symbols)
-        group, prediction = fold(group, record, offset, MODEL, DEPLOYMENT)
+        group, prediction = fold(group, record, offset, MODEL, DEPLOYMENT, ahead=offset in ahead)
         found += [prediction] if prediction else []
 
     assert found == expected

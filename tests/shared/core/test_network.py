@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +144,19 @@ def test_a_symbols_bits_do_not_depend_on_what_was_computed_before(seed: int) -> 
 
     assert among_others[0] == alone[0]
     assert np.array_equal(among_others[1], alone[1])
+
+
+def test_threads_share_a_network_and_each_gets_its_own_bits() -> None:
+    network = Network(SMALL)
+    asked = [(some((SMALL.weight_count(),), seed), some((20, 6), seed + 1)) for seed in range(0, 200, 2)]
+    alone = [network.jacobian(*one) for one in asked]
+
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(lambda one: network.jacobian(*one), asked * 5))
+
+    for (output, jacobian), (expected, slope) in zip(together, alone * 5, strict=True):
+        assert output == expected
+        assert np.array_equal(jacobian, slope)
 
 
 def test_extreme_inputs_give_finite_outputs() -> None:
