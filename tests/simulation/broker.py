@@ -14,6 +14,7 @@ from confluent_kafka import KafkaError
 from tests.simulation.clock import Clock
 
 SCAN_S: Final = 1.0  # how often the broker looks for transactions that are open for too long
+EPOCH_MS: Final = 1_790_000_000_000  # the time of day when the clock stands at 0
 
 Place = tuple[str, int]  # topic, partition
 Headers = Sequence[tuple[str, bytes]]
@@ -62,6 +63,7 @@ class ProducerId:
 class Entry:
     data: Data | None  # None: a control record
     transaction: Transaction | None
+    time_ms: int
 
 
 @dataclass(eq=False)
@@ -86,6 +88,11 @@ class Partition:
         seen = entry.transaction is None or entry.transaction in self.committed
         return entry.data if seen else None
 
+    def first_at(self, time_ms: int, end: int) -> int | None:
+        """The first offset of this time or later, be it a control record or one that was taken back."""
+        offsets = range(self.first, end)
+        return next((offset for offset in offsets if self.entries[offset].time_ms >= time_ms), None)
+
 
 @dataclass(eq=False)
 class Member:
@@ -98,6 +105,8 @@ class Member:
     owned: set[int] = field(default_factory=set)
     to_revoke: set[int] = field(default_factory=set)
     is_out: bool = False
+    was_slow: bool = False  # out because it did not poll
+    was_refused: bool = False  # out because its generation was refused, then its name: the client forgets both
 
     @property
     def name(self) -> str:
@@ -110,7 +119,8 @@ class Group:
     generation: int = 0
     members: list[Member] = field(default_factory=list)
     committed: dict[Place, int] = field(default_factory=dict)
-    pending: dict[Transaction, dict[Place, int]] = field(default_factory=dict)
+    sent: dict[Place, int] = field(default_factory=dict)  # when the committed offset was: an offset sent before loses
+    pending: dict[Transaction, dict[Place, tuple[int, int]]] = field(default_factory=dict)  # -> offset, when sent
 
 
 def no_delay() -> float:
@@ -169,10 +179,12 @@ class Broker:
         if transaction is None or transaction.outcome is not None or place not in transaction.places:
             raise Refused(KafkaError.INVALID_TXN_STATE)
         partition.open.setdefault(transaction, partition.high_watermark)
-        partition.entries += [Entry(data, transaction) for data in records]
+        partition.entries += [Entry(data, transaction, data.timestamp_ms) for data in records]
         partition.sequences[producer.number, epoch] = expected + len(records)
 
     def add_places(self, producer: ProducerId, epoch: int, places: Iterable[Place]) -> None:
+        for place in places:
+            self.partition(place)
         self._opened(producer, epoch).places.update(dict.fromkeys(places))
 
     def add_group(self, producer: ProducerId, epoch: int, group: str) -> None:
@@ -192,7 +204,8 @@ class Broker:
                 raise Refused(KafkaError.UNKNOWN_MEMBER_ID)
             if generation != known.generation:
                 raise Refused(KafkaError.ILLEGAL_GENERATION)
-        known.pending.setdefault(transaction, {}).update(offsets)
+        number = next(self._numbers)
+        known.pending.setdefault(transaction, {}).update({place: (at, number) for place, at in offsets.items()})
 
     def end(self, producer: ProducerId, epoch: int, *, commit: bool) -> None:
         """End the open transaction, whichever that is by now; a repeated request is answered as the first was."""
@@ -243,7 +256,7 @@ class Broker:
     def _log_marker(self, transaction: Transaction, place: Place) -> Callable[[], None]:
         def write() -> None:
             partition = self.partition(place)
-            partition.entries.append(Entry(None, transaction))
+            partition.entries.append(Entry(None, transaction, EPOCH_MS + int(self.clock.now_s * 1000)))
             partition.open.pop(transaction, None)
             if transaction.outcome:
                 partition.committed.add(transaction)
@@ -253,9 +266,10 @@ class Broker:
 
     def _group_marker(self, transaction: Transaction, name: str) -> Callable[[], None]:
         def write() -> None:
-            offsets = self.groups[name].pending.pop(transaction, {})
-            if transaction.outcome:
-                self.groups[name].committed.update(offsets)
+            known = self.groups[name]
+            for place, (offset, number) in known.pending.pop(transaction, {}).items():
+                if transaction.outcome and number > known.sent.get(place, 0):
+                    known.committed[place], known.sent[place] = offset, number
             self._marked(transaction)
 
         return self._once(write)
@@ -286,10 +300,10 @@ class Broker:
 
     # --- offsets ----------------------------------------------------------------------------------
 
-    def committed(self, group: str, place: Place) -> int | None:
-        """The committed offset; refused as unstable while a transaction on it is pending."""
+    def committed(self, group: str, place: Place, *, stable: bool = True) -> int | None:
+        """The committed offset; if it must be stable, refused while a transaction on it is pending."""
         known = self.groups[group]
-        if any(place in offsets for offsets in known.pending.values()):
+        if stable and any(place in offsets for offsets in known.pending.values()):
             raise Refused(KafkaError.UNSTABLE_OFFSET_COMMIT)
         return known.committed.get(place)
 
@@ -308,10 +322,11 @@ class Broker:
         return member
 
     def leave(self, group: str, member: Member) -> None:
+        """Take a member out, on its own wish or on nobody's."""
         known = self.groups[group]
         if member in known.members:
             known.members.remove(member)
-            member.is_out = True
+            member.is_out = member.was_refused = True
             self._rebalance(known)
 
     def revoked(self, group: str, member: Member, partitions: Iterable[int]) -> None:
@@ -331,7 +346,7 @@ class Broker:
         stalled = now_s - member.last_poll_s >= member.poll_limit_s
         if silent or stalled:
             group.members.remove(member)
-            member.is_out = True
+            member.is_out, member.was_slow = True, not silent
             self._rebalance(group)
             return
         self.clock.at(now_s + 0.5, lambda: self._watch(group, member))

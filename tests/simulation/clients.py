@@ -65,6 +65,7 @@ class SimProducer:
         self._id: ProducerId | None = None
         self._epoch = 0
         self._is_open = False
+        self._is_known = False  # whether the broker knows, or may know, of the open transaction
         self._failed: KafkaError | None = None  # fatal, or to be aborted
         self._buffer: list[tuple[Place, Data]] = []
         self._sequences: dict[Place, int] = {}
@@ -73,6 +74,11 @@ class SimProducer:
 
     def init_transactions(self, timeout: float = -1) -> None:
         del timeout
+        if self._id is not None:
+            raise failed(KafkaError._STATE)
+        self._take_id()
+
+    def _take_id(self) -> None:
         try:
             self._id, self._epoch = self._process.ask(
                 "init", lambda: self._broker.init_producer(self._name, self._timeout_s)
@@ -85,7 +91,7 @@ class SimProducer:
         self._raise_failure()
         if self._id is None or self._is_open:
             raise failed(KafkaError._STATE)
-        self._is_open = True
+        self._is_open, self._is_known = True, False
 
     def produce(
         self,
@@ -110,6 +116,13 @@ class SimProducer:
             assert self._on_error is not None
             self._on_error(KafkaError(KafkaError._TRANSPORT))
         return lost
+
+    def flush(self, timeout: float = -1) -> int:
+        """Send what was produced; what goes wrong is told by the next call."""
+        del timeout
+        if self._failed is None:
+            self._send()
+        return len(self._buffer)
 
     def send_offsets_to_transaction(self, offsets: Sequence[TopicPartition], metadata: bytes) -> None:
         self._raise_failure()
@@ -160,7 +173,7 @@ class SimProducer:
         self._buffer.clear()
         if self._failed is not None and self._failed.code() == KafkaError._MSG_TIMED_OUT:
             # What became of the records is not known: a new epoch shuts out those that are still under way.
-            self.init_transactions()
+            self._take_id()
             self._is_open, self._failed = False, None
             return
         self._end(commit=False)
@@ -179,7 +192,8 @@ class SimProducer:
     def _end(self, *, commit: bool) -> None:
         producer, epoch = self._owned()
         try:
-            self._process.ask("end", lambda: self._broker.end(producer, epoch, commit=commit))
+            if self._is_known:
+                self._process.ask("end", lambda: self._broker.end(producer, epoch, commit=commit))
         except NoAnswer:
             raise failed(KafkaError._TIMED_OUT, retriable=True) from None
         except Refused as error:
@@ -220,7 +234,9 @@ class SimProducer:
                 self._failed = KafkaError(KafkaError._MSG_TIMED_OUT, "no answer", txn_requires_abort=True)
                 return
             except Refused as error:
-                self._note(error.code, abortable=error.code not in _FENCES)
+                undelivered = error.code == KafkaError.UNKNOWN_TOPIC_OR_PART
+                code = KafkaError._INCONSISTENT if undelivered else error.code
+                self._note(code, abortable=code not in _FENCES)
                 return
             self._sequences[place] = sequence + len(records)
             self._buffer = [item for item in self._buffer if item[0] != place]
@@ -230,11 +246,15 @@ class SimProducer:
         while True:
             try:
                 self._process.ask(what, do)
+            except NoAnswer:
+                self._is_known = True
+                raise
             except Refused as error:
                 if error.code != KafkaError.CONCURRENT_TRANSACTIONS:
                     raise
                 self._broker.clock.advance(_STEP_S)
             else:
+                self._is_known = True
                 return
 
     def _owned(self) -> tuple[ProducerId, int]:
@@ -299,10 +319,13 @@ class SimConsumer:
         self._on_assign, self._on_revoke, self._on_lost = on_assign, on_revoke, on_lost
 
     def consumer_group_metadata(self) -> bytes:
-        """The membership as the client has it now: its background thread clears it once it hears that it is out."""
-        if self._member is None or (self._member.is_out and self._process.is_heard):
-            return membership(-1, self._group, "")
-        return membership(self._generation, self._group, self._member.name)
+        """The membership as the client has it now: its background thread forgets its name once it hears it is out."""
+        member = self._member
+        if member is None:
+            return membership(self._generation, self._group, "")
+        if member.is_out and self._process.is_heard:
+            return membership(-1 if member.was_refused else self._generation, self._group, "")
+        return membership(self._generation, self._group, member.name)
 
     def close(self) -> None:
         """Give everything up and leave."""
@@ -380,31 +403,33 @@ class SimConsumer:
         if place.offset == OFFSET_END:
             return there.last_stable
         if place.offset < 0:
-            committed = self._broker.groups[self._group].committed
-            return committed.get((place.topic, place.partition), -1)
+            committed = self._broker.committed(self._group, (place.topic, place.partition), stable=False)
+            return -1 if committed is None else committed
         return int(place.offset)
 
     def seek(self, place: TopicPartition) -> None:
-        there = self._assigned(place)
+        there = self._places.get((place.topic, place.partition))
+        if there is None:
+            raise failed(KafkaError._STATE)
         there.offset, there.end_told_at = int(place.offset), -1
 
     def pause(self, places: Sequence[TopicPartition]) -> None:
-        for place in places:
-            self._assigned(place).is_paused = True
+        self._pause(places, paused=True)
 
     def resume(self, places: Sequence[TopicPartition]) -> None:
-        for place in places:
-            self._assigned(place).is_paused = False
+        self._pause(places, paused=False)
 
-    def _assigned(self, place: TopicPartition) -> _Assigned:
-        try:
-            return self._places[place.topic, place.partition]
-        except KeyError:
-            raise failed(KafkaError._STATE) from None
+    def _pause(self, places: Sequence[TopicPartition], *, paused: bool) -> None:
+        for place in places:
+            there = self._places.get((place.topic, place.partition))
+            if there is not None:
+                there.is_paused = paused
 
     # --- reading ----------------------------------------------------------------------------------
 
     def poll(self, timeout: float = -1) -> SimMessage | None:
+        if self._was_slow():
+            return SimMessage((self._topic, 0), OFFSET_INVALID, None, KafkaError._MAX_POLL_EXCEEDED)
         self._meet_group()
         waited_s = 0.0
         while (message := self._next()) is None and waited_s < timeout:
@@ -412,6 +437,14 @@ class SimConsumer:
             self._broker.clock.advance(step_s)
             waited_s += step_s
         return message
+
+    def _was_slow(self) -> bool:
+        """Whether it has left the group because it did not poll; told once, before the partitions are taken away."""
+        member = self._member
+        if member is None or not member.was_slow or not self._process.is_heard:
+            return False
+        member.was_slow = False
+        return True
 
     def consume(self, num_messages: int = 1, timeout: float = -1) -> list[SimMessage]:
         del timeout
@@ -458,19 +491,22 @@ class SimConsumer:
     # --- questions --------------------------------------------------------------------------------
 
     def committed(self, places: Sequence[TopicPartition], timeout: float = -1) -> list[TopicPartition]:
-        """Wait while a transaction is pending: that is what reading only committed records means for offsets."""
+        """Wait while a transaction is pending, if only committed records are read."""
         (place,) = places
         waited_s = 0.0
         while True:
             try:
                 offset = self._process.ask(
-                    "committed", lambda: self._broker.committed(self._group, (place.topic, place.partition))
+                    "committed",
+                    lambda: self._broker.committed(
+                        self._group, (place.topic, place.partition), stable=self._committed_only
+                    ),
                 )
             except NoAnswer:
-                raise failed(KafkaError._TIMED_OUT, retriable=True) from None
-            except Refused as error:
+                raise failed(KafkaError._TIMED_OUT) from None
+            except Refused:
                 if waited_s >= timeout >= 0:
-                    raise failed(error.code, retriable=True) from None
+                    raise failed(KafkaError._TIMED_OUT) from None
                 self._broker.clock.advance(_STEP_S)
                 waited_s += _STEP_S
             else:
@@ -485,10 +521,8 @@ class SimConsumer:
         del timeout
         (place,) = places
         partition = self._asked("times", (place.topic, place.partition))
-        for offset, entry in enumerate(partition.entries):
-            if entry.data is not None and entry.data.timestamp_ms >= place.offset and offset >= partition.first:
-                return [TopicPartition(place.topic, place.partition, offset)]
-        return [TopicPartition(place.topic, place.partition, OFFSET_END)]
+        found = partition.first_at(int(place.offset), self._end(partition))
+        return [TopicPartition(place.topic, place.partition, OFFSET_END if found is None else found)]
 
     def list_topics(self, topic: str, timeout: float = -1) -> SimpleNamespace:
         del timeout
@@ -499,9 +533,9 @@ class SimConsumer:
         try:
             return self._process.ask(what, lambda: self._broker.partition(place))
         except NoAnswer:
-            raise failed(KafkaError._TIMED_OUT, retriable=True) from None
-        except Refused as error:
-            raise failed(error.code) from None
+            raise failed(KafkaError._TIMED_OUT) from None
+        except Refused:
+            raise failed(KafkaError._UNKNOWN_PARTITION) from None
 
 
 def membership(generation: int, group: str, member: str) -> bytes:

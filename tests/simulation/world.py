@@ -147,6 +147,7 @@ class World:
         self.happened: Counter[str] = Counter()
         self.turns = 0
         self._slow_markers = schedule.slow_markers
+        self._evict_in_batch_s: float | None = None  # when somebody next writes, who is slow then: before it commits
         self._fates = {(f.what, f.nth): f for f in schedule.fates}
         self._happenings = sorted(schedule.happenings, key=lambda h: h.turn)
         self._asked: Counter[str] = Counter()
@@ -160,6 +161,10 @@ class World:
 
     def befalls(self, what: str) -> Befallen | None:
         self._asked[what] += 1
+        if what == "places" and self._evict_in_batch_s is not None:
+            length_s, self._evict_in_batch_s = self._evict_in_batch_s, None
+            self._evict()
+            return Befallen(Fate.SLOW, length_s)
         fate = self._fates.get((what, self._asked[what]))
         if fate is None:
             return None
@@ -184,6 +189,10 @@ class World:
             self.clock.advance(min(0.5, max(until_s - self.clock.now_s, 0.0)))
         if process.is_dead:  # killed while it stood still
             raise Crashed
+
+    def _evict(self) -> None:
+        for member in self.broker.groups[GROUP].members[:1]:
+            self.broker.leave(GROUP, member)
 
     def _marker_delay_s(self) -> float:
         return self.rng.choice([0.0, 0.01, 0.2, 1.5]) if self._slow_markers else 0.0
@@ -268,9 +277,10 @@ class World:
             case "broker down":
                 for replica in self._replicas:
                     replica.process.cut_until_s = self.clock.now_s + happening.length_s
+            case "evict" if happening.which % 2:
+                self._evict_in_batch_s = happening.length_s
             case "evict":
-                for member in self.broker.groups[GROUP].members[:1]:
-                    self.broker.leave(GROUP, member)
+                self._evict()
             case "forget offsets":
                 for replica in self._replicas:
                     replica.process.is_dead = True
