@@ -48,6 +48,7 @@ def test_a_seed_gives_one_run(seed: int) -> None:
     assert run_seed(seed) == run_seed(seed)
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_shortcut_is_caught(name: str) -> None:
     assert any(run_seed(seed, MUTANTS[name]).problem for seed in range(MUTANT_SCHEDULES))
