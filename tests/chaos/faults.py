@@ -18,7 +18,7 @@ TRANSACTION_S: Final = TRANSACTION_MS / 1000
 SCAN_S: Final = 10.0  # the coordinator looks for transactions that are out of time
 RELOAD_S: Final = 3.0  # rebalance, states from Redis, the rest from the log
 TAKE_OVER_S: Final = SESSION_S + TRANSACTION_S + SCAN_S + RELOAD_S
-HAND_OVER_S: Final = 5.0  # two rebalances, each told with a heartbeat, and a reload
+HAND_OVER_S: Final = 10.0  # two rebalances, each heard of with a heartbeat, a reload, and a busy machine
 DEADLINE_S: Final = 15.0  # of a transaction, in the writer
 BROKER_S: Final = 10.0  # it starts, and its clients find it again
 # After it: the members join anew, transactions that were open run out, and the first new one may find no answer.

@@ -1,6 +1,7 @@
 """A Kafka and a Redis that can be killed, paused and started again, each by itself; links stand in front of both."""
 
 import contextlib
+import random
 import shutil
 import signal
 import subprocess
@@ -10,9 +11,19 @@ from typing import Self
 
 from shared.adapters import server_programs
 from shared.adapters.servers import bound_to_parent
+from shared.core.errors import BadSetting
 from tests.waiting import eventually
 
 START_S = 60.0
+
+
+def a_port(chance: random.Random) -> int:
+    """A port that is free now and that no client gets by chance while its server is away."""
+    while True:
+        port = chance.randrange(15_000, 32_000)
+        with contextlib.suppress(BadSetting):
+            server_programs.refuse_taken(port)
+            return port
 
 
 class Server:
@@ -29,7 +40,7 @@ class Server:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.launch()
         try:
-            eventually(lambda: self.answers or self._has_ended(), START_S)
+            eventually(self._answers_or_begins_again, START_S)
         finally:
             if not self.answers:
                 self.kill()
@@ -57,8 +68,15 @@ class Server:
                 start_new_session=True,
             )
 
-    def _has_ended(self) -> bool:
-        return self._process is None or self._process.poll() is not None
+    def _answers_or_begins_again(self) -> bool:
+        self.tend()
+        return self.answers
+
+    def tend(self) -> None:
+        """Start it again if it has ended without being told to: something took a port while it was away."""
+        if self._process is not None and self._process.poll() is not None:
+            self._process = None
+            self.launch()
 
     def kill(self) -> None:
         if self._process is not None:

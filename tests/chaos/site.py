@@ -1,6 +1,7 @@
 """Everything that runs, what stands between, and how it is hurt."""
 
 import contextlib
+import random
 import re
 import signal
 import time
@@ -11,7 +12,6 @@ from typing import Final, Self
 
 import redis
 
-from shared.adapters.servers import free_port
 from tests.chaos import servers
 from tests.chaos.market import Market, Publisher, rounds_of
 from tests.chaos.proxy import Link, Links
@@ -53,8 +53,9 @@ class Site:
 
     def _start(self, undo: contextlib.ExitStack) -> None:
         links = undo.enter_context(Links())
-        ports = [free_port() for _ in range(SLOTS + 1)]
-        kafka_port, redis_port = free_port(), free_port()
+        chance = random.Random()  # not the seed's: several runs may be under way
+        ports = [servers.a_port(chance) for _ in range(SLOTS + 1)]
+        kafka_port, redis_port = servers.a_port(chance), servers.a_port(chance)
         self.links = links
         self.market_link, *self.kafka_links = kafka_links = [links.link(port, kafka=True) for port in ports]
         self.redis_links = [links.link(redis_port) for _ in self.kafka_links]
@@ -138,6 +139,8 @@ class Site:
         """Start again what ended by itself; raise what went wrong in our own threads."""
         self.publisher.check()
         self.witness.check()
+        self.kafka.tend()
+        self.redis.tend()
         for slot, replica in list(self._slots.items()):
             code = replica.process.poll()
             if code is not None:

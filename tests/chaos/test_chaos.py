@@ -4,17 +4,20 @@ from pathlib import Path
 
 import pytest
 
+from shared.adapters.kafka.writer import Outgoing, TransactionalWriter
 from tests.chaos.faults import KINDS
 from tests.chaos.plan import Episode, Fault, planned
 from tests.chaos.run import endured
 from tests.chaos.site import Site
+from tests.chaos.verdict import judged
+from tests.waiting import eventually
 
 SEED = 20_260_101
 EPISODES: list[Episode] = [
     (Fault("replica killed", 0, 0.0),),
     (Fault("Redis flushed, then a replica killed", 1, 0.0), Fault("trainer killed", 0, 1.0)),
-    (Fault("replica stopped", 0, 0.0), Fault("Redis full", 0, 3.0)),
-    (Fault("replica paused past its session", 1, 7.0), Fault("Redis killed", 0, 2.0)),
+    (Fault("replica stopped", 0, 0.0), Fault("commit request late, in the next transaction", 1, 0.0)),
+    (Fault("replica paused past its session", 1, 7.0), Fault("Redis full", 0, 4.0)),
     (Fault("broker killed", 0, 0.0),),
 ]
 
@@ -32,8 +35,22 @@ def test_the_same_seed_gives_the_same_plan() -> None:
 def test_whatever_dies_stalls_or_is_emptied_the_bytes_are_those_of_a_replay(tmp_path: Path) -> None:
     with Site(tmp_path, SEED, pace_s=0.2) as site:
         report = endured(site, SEED, EPISODES, lambda *_: None)
+        publish_the_last_prediction_again(site)
+        eventually(lambda: site.witness.faults)
+        tampered = judged(site, [])
 
     assert report.is_right, (report.wrong, report.verdict.wrong)
     assert report.verdict.predictions > 500
     assert report.verdict.dead_letters > 0
     assert report.verdict.redis_states > 0
+    assert tampered.duplicates == 1
+    assert tampered.wrong_bytes > 0
+
+
+def publish_the_last_prediction_again(site: Site) -> None:
+    stack = site.stack
+    record = list(stack.read(stack.settings.topics.predictions))[-1]
+    again = Outgoing(stack.settings.topics.predictions, record.partition, record.key, record.value, record.timestamp_ms)
+    writer = TransactionalWriter(stack.kafka, "tampering")
+    writer.write([again])
+    writer.close()
