@@ -5,21 +5,24 @@ import pytest
 from tests.conformance.kafka_kit import KafkaKit
 from tests.conformance.kit import Kit
 from tests.conformance.model_kit import ModelKit
+from tests.conformance.overdue import Overdue, overdue
 
 
-@pytest.fixture(scope="session")
-def kafka_kit(kafka_bootstrap: str) -> Iterator[KafkaKit]:
-    kit = KafkaKit(kafka_bootstrap)
+@pytest.fixture(scope="session", params=[pytest.param("kafka", marks=pytest.mark.integration), "model"])
+def shared_kit(request: pytest.FixtureRequest) -> Iterator[Kit]:
+    """Where the two differ, the model is wrong."""
+    kit = ModelKit() if request.param == "model" else KafkaKit(request.getfixturevalue("kafka_bootstrap"))
     yield kit
     kit.end()
 
 
-@pytest.fixture(params=[pytest.param("kafka", marks=pytest.mark.integration), "model"])
-def kit(request: pytest.FixtureRequest) -> Iterator[Kit]:
-    """Where the two differ, the model is wrong."""
-    if request.param == "model":
-        yield ModelKit()
-        return
-    kit: KafkaKit = request.getfixturevalue("kafka_kit")
-    yield kit
-    kit.tidy()
+@pytest.fixture
+def kit(shared_kit: Kit) -> Iterator[Kit]:
+    yield shared_kit
+    shared_kit.tidy()
+
+
+@pytest.fixture(scope="session")
+def gone(shared_kit: Kit) -> Overdue:
+    """Transactions that have timed out."""
+    return overdue(shared_kit)

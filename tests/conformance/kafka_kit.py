@@ -25,14 +25,12 @@ _LOOK_S: Final = 0.01
 
 
 class KafkaKit(Kit):
-    """What a test has made is closed by `tidy`; the clients that ask and publish serve all tests."""
-
     def __init__(self, bootstrap: str) -> None:
         self._server: dict[str, Any] = {"bootstrap.servers": bootstrap, "log_level": 0}
         self._admin = AdminClient(self._server)
-        self._used = contextlib.ExitStack()
+        self._used, self._kept = contextlib.ExitStack(), contextlib.ExitStack()
         super().__init__()
-        self._kept, self._used = self._used, contextlib.ExitStack()
+        self.keep()
 
     def topic(self, partitions: int = 1) -> str:
         name = f"conformance-{self.new_name()}"
@@ -80,6 +78,9 @@ class KafkaKit(Kit):
 
     def pass_time(self, seconds: float) -> None:
         time.sleep(seconds)
+
+    def keep(self) -> None:
+        self._kept.enter_context(self._used.pop_all())
 
     def tidy(self) -> None:
         self._used.close()

@@ -11,8 +11,7 @@ from tests.conformance.member import Member
 
 SESSION_S: Final = 6.0  # the shortest that the broker of the tests lets a member have
 TRANSACTION_S: Final = 10.0
-SHORT_TRANSACTION_S: Final = 1.0
-WAIT_S: Final = 20.0
+WAIT_S: Final = 30.0
 _POLL_S: Final = 0.05
 # Like our adapters' clients (shared/adapters/kafka), but quicker to hear of things.
 PRODUCER: Final[Mapping[str, Any]] = {
@@ -74,6 +73,17 @@ class Kit(ABC):
 
     @abstractmethod
     def pass_time(self, seconds: float) -> None: ...
+
+    @abstractmethod
+    def keep(self) -> None:
+        """Let the clients that were made since the last `tidy` live until the end."""
+
+    @abstractmethod
+    def tidy(self) -> None:
+        """Close the clients that a test has made."""
+
+    @abstractmethod
+    def end(self) -> None: ...
 
     # --- producers --------------------------------------------------------------------------------
 

@@ -91,6 +91,15 @@ class ModelKit(Kit):
     def pass_time(self, seconds: float) -> None:
         self._world.clock.advance(seconds)
 
+    def keep(self) -> None:
+        pass
+
+    def tidy(self) -> None:
+        pass
+
+    def end(self) -> None:
+        pass
+
     def _consumer(self, process: Process, group: str | None = None, **config: Any) -> Consumer:
         settings = {**CONSUMER, "group.id": group or "conformance", **dotted(config)}
         return cast(Consumer, SimConsumer(self._broker, process, settings))

@@ -1,7 +1,7 @@
 import pytest
 from confluent_kafka import Producer, TopicPartition
 
-from tests.conformance.kit import SHORT_TRANSACTION_S, Kit, refusal
+from tests.conformance.kit import Kit, refusal
 from tests.conformance.member import membership, parsed
 
 STALE = ("ILLEGAL_GENERATION", "abortable")
@@ -14,11 +14,9 @@ def send(producer: Producer, topic: str, offset: int, of: bytes, partition: int 
     producer.send_offsets_to_transaction([TopicPartition(topic, partition, offset)], of)
 
 
-def pending(
-    kit: Kit, topic: str, offset: int, of: bytes, name: str | None = None, timeout_ms: int = 10_000
-) -> Producer:
+def pending(kit: Kit, topic: str, offset: int, of: bytes, name: str | None = None) -> Producer:
     """Return a producer whose open transaction holds an offset."""
-    producer = kit.producer(name, transaction_timeout_ms=timeout_ms)
+    producer = kit.producer(name)
     producer.begin_transaction()
     send(producer, topic, offset, of)
     return producer
@@ -94,16 +92,6 @@ def test_an_open_transaction_holds_back_its_own_partitions_and_its_own_group_onl
 
     assert kit.committed(group, topic, 1, wait_s=SHORT_S) == 3
     assert kit.committed(other, topic, wait_s=SHORT_S) == 3
-
-
-def test_offsets_of_a_transaction_that_timed_out_are_dropped(kit: Kit) -> None:
-    topic, group = kit.topic(), kit.new_name()
-    kit.commit(topic, 3, kit.no_membership(group))
-    late = pending(kit, topic, 5, kit.no_membership(group), timeout_ms=int(SHORT_TRANSACTION_S * 1000))
-
-    assert kit.committed(group, topic) == 3
-    assert refusal(late.commit_transaction) == ("_FENCED", "fatal")
-    assert kit.committed(group, topic) == 3
 
 
 def test_offsets_of_a_producer_that_was_fenced_are_dropped(kit: Kit) -> None:

@@ -1,7 +1,8 @@
 import pytest
 from confluent_kafka import KafkaException, Producer, TopicPartition
 
-from tests.conformance.kit import SHORT_TRANSACTION_S, WAIT_S, Kit, refusal
+from tests.conformance.kit import WAIT_S, Kit, refusal
+from tests.conformance.overdue import COMMITTED_BEFORE, USES, Overdue
 
 FENCED = ("_FENCED", "fatal")
 WRONG_STATE = ("_STATE", "plain")
@@ -18,10 +19,8 @@ def call(kit: Kit, producer: Producer, how: str) -> None:
         producer.send_offsets_to_transaction([TopicPartition("t", 0, 1)], kit.no_membership(kit.new_name()))
 
 
-def an_open_transaction(
-    kit: Kit, topic: str, *values: str, name: str | None = None, timeout_ms: int = 10_000
-) -> Producer:
-    producer = kit.producer(name, transaction_timeout_ms=timeout_ms)
+def an_open_transaction(kit: Kit, topic: str, *values: str, name: str | None = None) -> Producer:
+    producer = kit.producer(name)
     producer.begin_transaction()
     kit.write(producer, topic, *values)
     return producer
@@ -171,17 +170,15 @@ def test_after_an_abort_the_same_producer_goes_on(kit: Kit) -> None:
 
 def test_a_record_that_cannot_be_written_makes_the_transaction_abortable(kit: Kit) -> None:
     topic = kit.topic()
-    producer = kit.producer()
+    producer = kit.producer(topic_metadata_propagation_max_ms=0)  # do not wait for the topic to come into being
     producer.begin_transaction()
-    producer.produce(topic, value=b"to a partition that is not there", partition=7)
+    kit.write(producer, topic, "x")
+    kit.write(producer, "no-such-topic", "x")
 
     assert refusal(producer.commit_transaction) == ("_INCONSISTENT", "abortable")
     producer.abort_transaction()
-    producer.begin_transaction()
-    kit.write(producer, topic, "y")
-    producer.commit_transaction()
     kit.settle(topic)
-    assert kit.values(topic) == ["y"]
+    assert kit.values(topic) == []
 
 
 def test_a_record_that_was_not_sent_when_its_transaction_is_aborted_is_not_sent_later(kit: Kit) -> None:
@@ -291,54 +288,40 @@ def test_other_transactional_ids_do_not_fence(kit: Kit) -> None:
 # --- time-outs ----------------------------------------------------------------------------------------
 
 
-def test_a_transaction_open_for_too_long_is_taken_back_and_holds_back_nobody(kit: Kit) -> None:
-    topic = kit.topic()
-    an_open_transaction(kit, topic, "too long", timeout_ms=int(SHORT_TRANSACTION_S * 1000))
-    an_open_transaction(kit, topic, "later").commit_transaction()
-    assert kit.values(topic) == []
-
-    kit.settle(topic)
-    assert kit.values(topic) == ["later"]
+def test_a_transaction_open_for_too_long_is_taken_back_and_holds_back_nobody(kit: Kit, gone: Overdue) -> None:
+    assert kit.values(gone.topic)[0] == "later"
+    assert kit.values(gone.topic, isolation_level="read_uncommitted")[:5] == [*(f"{u} too late" for u in USES), "later"]
 
 
-def test_a_producer_whose_transaction_timed_out_is_told_it_is_fenced_though_nobody_has_its_id(kit: Kit) -> None:
-    topics = [kit.topic() for _ in HOW]
-    names = [kit.new_name() for _ in HOW]
-    timeout_ms = int(SHORT_TRANSACTION_S * 1000)
-    late = [
-        an_open_transaction(kit, topic, "late", name=n, timeout_ms=timeout_ms)
-        for topic, n in zip(topics, names, strict=True)
-    ]
-    for topic in topics:
-        kit.settle(topic)
-
-    assert [refusal(lambda p=p, how=how: call(kit, p, how)) for p, how in zip(late, HOW, strict=True)] == [FENCED] * 3  # type: ignore[misc]
-    assert [kit.values(topic) for topic in topics] == [[]] * 3
+@pytest.mark.parametrize("how", HOW)
+def test_a_producer_whose_transaction_timed_out_is_told_it_is_fenced_though_nobody_has_its_id(
+    kit: Kit, gone: Overdue, how: str
+) -> None:
+    assert refusal(lambda: call(kit, gone.producers[how], how)) == FENCED
 
 
-def test_after_a_time_out_a_new_producer_with_the_same_id_goes_on(kit: Kit) -> None:
-    topic, name = kit.topic(), kit.new_name()
-    late = an_open_transaction(kit, topic, "late", name=name, timeout_ms=int(SHORT_TRANSACTION_S * 1000))
-    kit.settle(topic)
-    late.produce(topic, value=b"later still", partition=0)
+def test_after_a_time_out_nothing_more_is_written_until_a_new_producer_takes_the_id(kit: Kit, gone: Overdue) -> None:
+    late = gone.producers["is renewed"]
+    late.produce(gone.topic, value=b"later still", partition=0)
     assert refusal(late.commit_transaction) == FENCED
 
-    renewed = kit.producer(name)
+    renewed = kit.producer(gone.names["is renewed"])
     renewed.begin_transaction()
-    kit.write(renewed, topic, "renewed")
+    kit.write(renewed, gone.topic, "renewed")
     renewed.commit_transaction()
-    kit.settle(topic)
-    assert kit.values(topic, isolation_level="read_uncommitted") == ["late", "renewed"]
-    assert kit.values(topic) == ["renewed"]
+    kit.settle(gone.topic)
+    assert kit.values(gone.topic) == ["later", "renewed"]
+    assert "later still" not in kit.values(gone.topic, isolation_level="read_uncommitted")
 
 
-def test_a_transaction_in_which_nothing_was_written_does_not_time_out(kit: Kit) -> None:
+def test_a_transaction_in_which_nothing_was_written_does_not_time_out(kit: Kit, gone: Overdue) -> None:
     topic = kit.topic()
-    producer = kit.producer(transaction_timeout_ms=int(SHORT_TRANSACTION_S * 1000))
-    producer.begin_transaction()
-    kit.pass_time(SHORT_TRANSACTION_S + 1.5)
-    kit.write(producer, topic, "x")
-    producer.commit_transaction()
+    kit.write(gone.empty, topic, "x")
+    gone.empty.commit_transaction()
     kit.settle(topic)
 
     assert kit.values(topic) == ["x"]
+
+
+def test_offsets_of_a_transaction_that_timed_out_are_dropped(kit: Kit, gone: Overdue) -> None:
+    assert kit.committed(gone.group, gone.topic) == COMMITTED_BEFORE
