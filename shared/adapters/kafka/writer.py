@@ -3,6 +3,7 @@
 import contextlib
 import queue
 import threading
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
@@ -115,7 +116,8 @@ class TransactionalWriter:
             Aborted: Kafka does not answer, so nothing was written.
         """
         if self._producer is not None:
-            self._producer.poll(0)  # what it has noticed comes out here
+            with contextlib.suppress(KafkaException):  # what is fatal comes out of the transaction
+                self._producer.poll(0)  # what it has noticed comes out here
             if self._is_disturbed:
                 self._renew(self._producer)
         if self._producer is None:
@@ -232,7 +234,9 @@ def _reason(producer: Producer, error: KafkaException) -> KafkaError:
 
 
 def _close(producer: Producer) -> None:
-    with contextlib.suppress(KafkaException):  # it tells again what was fatal; there is nothing left to end
+    with warnings.catch_warnings(), contextlib.suppress(KafkaException):
+        # It tells again what was fatal, and warns that it cannot abort: there is nothing left to end.
+        warnings.simplefilter("ignore", RuntimeWarning)
         producer.close()
 
 
