@@ -119,7 +119,7 @@ def _show(report: Report, console: Console) -> None:
         console.print(f"{name:28} {right:>8}   wrong {wrong}")
     for reason, count in report.exits.items():
         console.print(f"a replica ended by itself, {count} times: {reason}")
-    for text in [*report.wrong, *verdict.wrong]:
+    for text in [*report.late, *report.wrong, *verdict.wrong]:
         console.print(f"WRONG: {text}", style="red")
 
 
