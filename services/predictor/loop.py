@@ -1,5 +1,6 @@
 """Poll, recover, fold, commit, then tell Redis. The order is the promise."""
 
+import contextlib
 import logging
 import time
 from collections import deque
@@ -233,15 +234,18 @@ class Loop:
 
     def _use_the_quiet_time(self) -> None:
         """Jacobians and digests of what was just published, so that the next close finds them done."""
-        for _ in range(min(QUIET_SYMBOLS, len(self._quiet))):
-            group, symbol = self._quiet.popleft()
-            memory = self._memory.get(group)
-            if memory is not None and symbol in memory.symbols:
-                ready = readied(memory.symbols[symbol], self._folder.model_of(memory))
-                self._memory[group] = replace(memory, symbols={**memory.symbols, symbol: ready})
+        with contextlib.suppress(Unavailable):  # no model now: the next close does it, and waits for the model
+            for _ in range(min(QUIET_SYMBOLS, len(self._quiet))):
+                self._make_ready(*self._quiet.popleft())
         if not self._quiet:
             for group in list(self._memory):
                 self._save(group)
+
+    def _make_ready(self, group: int, symbol: str) -> None:
+        memory = self._memory.get(group)
+        if memory is not None and symbol in memory.symbols:
+            ready = readied(memory.symbols[symbol], self._folder.model_of(memory))
+            self._memory[group] = replace(memory, symbols={**memory.symbols, symbol: ready})
 
     def _recover_all(self, groups: Collection[int]) -> None:
         for group in self._memory.keys() & groups:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from services.predictor.loop import REDIS_REST_S, Loop
-from shared.adapters.folding import Folder
+from shared.adapters.folding import Folder, Models
 from shared.adapters.kafka.group import Batch
 from shared.adapters.kafka.reader import Received
 from shared.adapters.kafka.topics import Topics
@@ -75,9 +75,13 @@ def models(version: str, sha256: str) -> Model:
 
 
 def a_loop(
-    alone: Alone, telemetry: Telemetry, states: FakeStates | None = None, clock: list[float] | None = None
+    alone: Alone,
+    telemetry: Telemetry,
+    states: FakeStates | None = None,
+    clock: list[float] | None = None,
+    load: Models = models,
 ) -> Loop:
-    folder = Folder(TOPICS.klines, KlineCodec("5m", STEP_MS, 1), DEPLOYMENT, models)
+    folder = Folder(TOPICS.klines, KlineCodec("5m", STEP_MS, 1), DEPLOYMENT, load)
     now = clock or [0.0]
     loop = Loop(
         TOPICS,
@@ -140,6 +144,25 @@ def test_a_slow_redis_is_left_alone_for_a_while_and_every_candle_predicted() -> 
     assert len(alone.written) == len(CLOSES) - 15
     assert 0 < states.calls <= turns / REDIS_REST_S + 1
     assert "ulstm_test_redis_up 0.0" in telemetry.answer("/metrics")[2].decode()
+
+
+def test_a_model_that_cannot_be_read_in_the_quiet_time_ends_no_replica() -> None:
+    away = [False]
+
+    def models_of_a_log(version: str, sha256: str) -> Model:
+        if away[0]:
+            raise Unavailable("Kafka does not answer")
+        return models(version, sha256)
+
+    alone = Alone()
+    loop = a_loop(alone, Telemetry("test"), load=models_of_a_log)
+    while alone.next_offset != len(LOG):
+        loop.turn()
+    away[0] = True
+
+    loop.turn()
+
+    assert len(alone.written) == len(CLOSES) - 15
 
 
 def test_a_replica_without_a_group_is_ready() -> None:
