@@ -1,6 +1,7 @@
 """Faults, one episode after another, and what was seen of them."""
 
 import heapq
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -81,6 +82,7 @@ def endured(site: Site, seed: int, episodes: Iterable[Episode], tell: Callable[[
     except Stuck as error:
         report.stuck += 1
         report.wrong.append(str(error))
+        site.kafka.send(signal.SIGQUIT)  # its threads go into its log
         site.publisher.stop()
     tell("judging", report)
     report.verdict = judged(site, looks)

@@ -10,6 +10,7 @@ import urllib.request
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import Self
 
@@ -58,7 +59,7 @@ class Replica:
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.read().decode()
-        except urllib.error.URLError as error:
+        except (OSError, HTTPException) as error:  # not there, or gone while it answered
             return 0, str(error)
 
 
