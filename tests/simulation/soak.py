@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import site
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from tests.simulation.log import SCRIPTS
 from tests.simulation.schedules import Schedule, drawn, shrunk
 from tests.simulation.world import Verdict, run, run_seed
 
+ROOT: Final = Path(__file__).parent.parent.parent
 BLOCK: Final = 50  # schedules handed to a process at a time
 
 
@@ -53,7 +55,8 @@ def soak(seeds: Sequence[int], processes: int | None, told: Callable[[Report], N
     blocks = iter([seeds[at : at + BLOCK] for at in range(0, len(seeds), BLOCK)])
     context = multiprocessing.get_context("spawn")
     workers = processes or os.cpu_count() or 1
-    with ProcessPoolExecutor(workers, context) as pool:
+    # pytest imports tests by their files: a process of its own must be told where the package lies.
+    with ProcessPoolExecutor(workers, context, site.addsitedir, (str(ROOT),)) as pool:
         running: set[Future[list[tuple[int, Verdict]]]] = set()
         while running or blocks is not None:
             blocks = _fill(pool, running, blocks, 2 * workers)
