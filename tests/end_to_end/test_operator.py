@@ -107,6 +107,18 @@ def test_records_deleted_from_the_archive_are_missed_by_a_rebuild_and_named(stac
     assert "are needed; they begin at 25" in refused(stack)
 
 
+def test_records_deleted_from_the_archive_are_not_missed_where_redis_has_what_came_of_them(
+    stack: Stack, admin: AdminClient
+) -> None:
+    done(admin.delete_records([TopicPartition(stack.settings.topics.klines, GROUP, 25)]))
+    stack.predictor()
+    stack.publish(rows(SYMBOLS, 30, 32))
+
+    found = stack.awaits(SYMBOLS, 31)
+
+    assert [len(found[s]) for s in SYMBOLS] == [12, 12, 12]
+
+
 def test_added_partitions_are_refused(stack: Stack, admin: AdminClient) -> None:
     done(admin.create_partitions([NewPartitions(stack.settings.topics.klines, GROUPS + 1)]))
 

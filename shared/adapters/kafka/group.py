@@ -12,6 +12,7 @@ from shared.adapters.kafka.reader import Received, consumed, received
 from shared.core.errors import Incompatible
 
 ANSWER_S: Final = 30.0
+FIRST_OFFSET_S: Final = 2.0  # asked for within the poll, which must not take long
 _MEMBERSHIP: Final = b"CGMDv2:"
 
 
@@ -60,9 +61,9 @@ class GroupMember:
         """Join the group. The callbacks get partitions and run inside `poll` only."""
 
         def assigned(consumer: Consumer, places: list[TopicPartition]) -> None:
-            # Paused from the first moment: recovery says where to read on.
+            # Paused from the first moment: recovery says where to read on. What is asked for before must be there.
             for place in places:
-                place.offset = 0
+                place.offset = _first_offset(consumer, place)
             consumer.incremental_assign(places)
             consumer.pause(places)
             on_assign([place.partition for place in places])
@@ -126,6 +127,14 @@ class GroupMember:
         if code == KafkaError._MAX_POLL_EXCEEDED or fault.retriable() or may_pass(code):
             return False
         raise translated(KafkaException(fault), self._bootstrap, f"reading {self._topic}")
+
+
+def _first_offset(consumer: Consumer, place: TopicPartition) -> int:
+    """Return where a partition begins, or 0 if Kafka does not answer: then nothing is read of it either."""
+    try:
+        return int(consumer.get_watermark_offsets(place, timeout=FIRST_OFFSET_S)[0])
+    except KafkaException:
+        return 0
 
 
 def is_member(membership: bytes) -> bool:
