@@ -119,7 +119,7 @@ class TransactionalWriter:
             with contextlib.suppress(KafkaException):  # what is fatal comes out of the transaction
                 self._producer.poll(0)  # what it has noticed comes out here
             if self._is_disturbed:
-                self._renew(self._producer)
+                self._give_up(self._producer)
         if self._producer is None:
             try:
                 self._producer = self._begun()
@@ -150,8 +150,7 @@ class TransactionalWriter:
         (seen with 2.16.1 and Kafka 4.3.1), and such a producer cannot be closed either.
         """
         self._producer = None
-        with contextlib.suppress(Unavailable):
-            self._producer = self._begun()
+        self._begin_anew()
         message = f"Kafka at {self._bootstrap} did not answer a transaction within {_ANSWER_S:g} s"
         raise OutcomeUnknown(message)
 
@@ -163,10 +162,16 @@ class TransactionalWriter:
             raise OutcomeUnknown(text) from error
 
     def _renew(self, producer: Producer) -> None:
-        """Give the producer up and begin another one: now, or with the next write if Kafka is away."""
+        self._give_up(producer)
+        self._begin_anew()
+
+    def _give_up(self, producer: Producer) -> None:
         self._producer = None
         producer.purge()
         _close(producer)
+
+    def _begin_anew(self) -> None:
+        """Begin another producer: now, or with the next write if Kafka is away."""
         with contextlib.suppress(Unavailable):
             self._producer = self._begun()
 
