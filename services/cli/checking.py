@@ -10,7 +10,7 @@ from services.cli.replaying import Chain
 from shared.adapters.folding import Folded, Folder
 from shared.adapters.kafka.reader import Received
 from shared.adapters.kafka.topics import Topics
-from shared.adapters.messages import decode_prediction, encode_prediction
+from shared.adapters.messages import decode_prediction, encode_prediction, letter_offset
 from shared.core.candle import Amendment, Gap, Promotion, Record, symbol_group
 from shared.core.errors import BadInput
 from shared.core.fold import GroupState, Model
@@ -132,10 +132,9 @@ def letters(blocks: Iterator[list[Received]], topic: str, group: int) -> Iterato
     """Yield the dead letters, read with headers, that name a symbol group of a topic."""
     for block in blocks:
         for record in block:
-            headers = record.headers or {}
-            if headers.get("topic") == topic.encode() and headers.get("partition") == b"%d" % group:
-                offset = headers.get("offset", b"")
-                yield Letter(record, int(offset) if offset.isdigit() else -1)
+            offset = letter_offset(record.headers or {}, topic, group)
+            if offset is not None:
+                yield Letter(record, offset)
 
 
 class GroupCheck:

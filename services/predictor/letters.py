@@ -1,11 +1,8 @@
 """What the dead-letters topic tells of a group's place."""
 
-from collections.abc import Mapping
-from typing import Final
-
 from services.predictor.published import History
-
-_TAIL: Final = 4096  # letters read back at first
+from shared.adapters.kafka.tail import backwards
+from shared.adapters.messages import letter_offset
 
 
 def after_last_letter(dead_letters: History, topic: str, group: int) -> int:
@@ -19,21 +16,9 @@ def after_last_letter(dead_letters: History, topic: str, group: int) -> int:
     Raises:
         Unavailable: Kafka does not answer.
     """
-    first, end = dead_letters.ends(0)
-    size = _TAIL
-    while end > first:
-        start = max(first, end - size)
-        offsets = [
-            int(record.headers["offset"])
-            for block in dead_letters.read(0, start, end)
-            for record in block
-            if record.headers and _is_of(record.headers, topic, group)
-        ]
+    for span in backwards(dead_letters, 0):
+        named = (letter_offset(record.headers or {}, topic, group) for record in span)
+        offsets = [offset for offset in named if offset is not None]
         if offsets:
             return max(offsets) + 1
-        end, size = start, 4 * size
     return 0
-
-
-def _is_of(headers: Mapping[str, bytes], topic: str, group: int) -> bool:
-    return headers.get("topic") == topic.encode() and headers.get("partition") == str(group).encode()

@@ -256,6 +256,14 @@ def dead_letter_headers(letter: DeadLetter) -> list[tuple[str, bytes]]:
     return [(name, text.encode()) for name, text in fields.items()]
 
 
+def letter_offset(headers: Mapping[str, bytes], topic: str, partition: int) -> int | None:
+    """Return the offset that a dead letter names in a partition: None if it names another, -1 if it names no offset."""
+    if headers.get("topic") != topic.encode() or headers.get("partition") != str(partition).encode():
+        return None
+    offset = headers.get("offset", b"")
+    return int(offset) if offset.isdigit() else -1
+
+
 def _bad_input(error: ValidationError) -> BadInput:
     """Name the first fault, and how many there are."""
     faults = error.errors(include_url=False, include_context=False)

@@ -2,13 +2,15 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from shared.adapters.bundles import decode_bundle
 from shared.adapters.kafka.failures import Aborted, OutcomeUnknown
 from shared.adapters.kafka.reader import Reader, Received
+from shared.adapters.kafka.tail import backwards
 from shared.adapters.kafka.topics import Topics
 from shared.adapters.kafka.writer import Outgoing, TransactionalWriter
 from shared.adapters.messages import KlineCodec, PromotionMessage, decode_prediction, encode_record
@@ -22,7 +24,6 @@ log = logging.getLogger("ulstm")
 _MODELS_GROUP: Final = 0  # `models` has one partition
 _VISIBLE_S: Final = 10.0
 _FIRST_BLOCK: Final = 500
-_LARGEST_BLOCK: Final = 64_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +143,8 @@ class Registry:
     def history(self, group: int) -> Iterator[Placed]:
         """Yield the promotions of a symbol group, the newest first."""
         with Reader(self._bootstrap, self._topics.klines) as reader:
-            first, end = reader.ends(group)
-            size = _FIRST_BLOCK
-            while end > first:
-                start = max(first, end - size)
-                yield from reversed(self._promotions_in(reader, group, start, end))
-                end, size = start, min(2 * size, _LARGEST_BLOCK)
+            for span in backwards(reader, group, _FIRST_BLOCK):
+                yield from reversed(self._promotions_among(span, group))
 
     def _noted(self, group: int) -> Placed | None:
         """Take the last promotion from the newest prediction and the candles after it; None if that tells nothing.
@@ -181,13 +178,11 @@ class Registry:
         return prediction.source_offset, prediction.promotion_offset
 
     def _promotions_in(self, reader: Reader, group: int, start: int, end: int) -> list[Placed]:
-        found = []
-        for block in reader.read(group, start, end):
-            for record in block:
-                promotion = self._promotion_of(record, group)
-                if promotion is not None:
-                    found.append(Placed(group, record.offset, promotion))
-        return found
+        return self._promotions_among(chain.from_iterable(reader.read(group, start, end)), group)
+
+    def _promotions_among(self, records: Iterable[Received], group: int) -> list[Placed]:
+        found = ((record.offset, self._promotion_of(record, group)) for record in records)
+        return [Placed(group, offset, promotion) for offset, promotion in found if promotion is not None]
 
     def _promotion_of(self, record: Received, group: int) -> Promotion | None:
         value = record.value

@@ -1,8 +1,9 @@
 """The end of a log: what stands there last, once every transaction is settled."""
 
 import time
-from collections.abc import Callable, Collection, Iterable
-from typing import Final, TypeVar
+from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import chain
+from typing import Final, Protocol, TypeVar
 
 from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
@@ -37,6 +38,37 @@ def await_settled(bootstrap: str, topic: str, reader: Reader, partitions: Iterab
             time.sleep(_LOOK_S)
 
 
+class Spans(Protocol):
+    """A topic read by spans of offsets."""
+
+    def ends(self, partition: int) -> tuple[int, int]:
+        """Return the first offset and the one after the last."""
+
+    def read(self, partition: int, start: int, end: int | None = None) -> Iterator[list[Received]]:
+        """Yield the records of a span of offsets."""
+
+
+def backwards(reader: Spans, partition: int, first_block: int = FIRST_BLOCK) -> Iterator[Iterator[Received]]:
+    """Yield spans of a partition, the last one first, each twice as long as the one before.
+
+    The records of a span come in the order of the log, and are read as they are asked for: all, before the next span.
+
+    Args:
+        reader: of the topic.
+        partition: which to read.
+        first_block: offsets of the last span.
+
+    Raises:
+        Unavailable: Kafka does not answer.
+    """
+    first, end = reader.ends(partition)
+    size = first_block
+    while end > first:
+        start = max(first, end - size)
+        yield chain.from_iterable(reader.read(partition, start, end))
+        end, size = start, min(size * 2, LARGEST_BLOCK)
+
+
 def last_of_each(
     reader: Reader, partition: int, keys: Collection[bytes], value_of: Callable[[Received], T | None]
 ) -> dict[bytes, T]:
@@ -51,16 +83,13 @@ def last_of_each(
     Raises:
         Unavailable: Kafka does not answer.
     """
-    first, end = reader.ends(partition)
-    missing, found, size = set(keys), dict[bytes, T](), FIRST_BLOCK
-    while end > first and missing:
-        start = max(first, end - size)
-        block = [record for part in reader.read(partition, start, end) for record in part if record.key in missing]
-        for record in reversed(block):
+    missing, found = set(keys), dict[bytes, T]()
+    spans = backwards(reader, partition)
+    while missing and (span := next(spans, None)) is not None:
+        for record in reversed([record for record in span if record.key in missing]):
             if record.key in missing and (value := value_of(record)) is not None:
                 missing.discard(record.key)
                 found[record.key] = value
-        end, size = start, min(size * 2, LARGEST_BLOCK)
     return found
 
 
