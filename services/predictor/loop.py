@@ -267,7 +267,8 @@ class Loop:
         committed = self._member.committed(group)
         if committed is None:  # a new group, or one whose offsets were deleted: what it published says where it was
             committed = after_last_letter(self._dead_letters, self._topics.klines, group)
-        return (yield from self._recoveries.recovery(group, committed, self._saved(group), whole=whole))
+        saved = None if whole else self._saved(group)
+        return (yield from self._recoveries.recovery(group, committed, saved, whole=whole))
 
     def _saved(self, group: int) -> Saved | None:
         try:

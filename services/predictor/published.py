@@ -36,7 +36,6 @@ class Published:
     """What the tail of the predictions topic says of a group."""
 
     last: Mapping[str, Prediction]  # by symbol
-    first_profile: str | None = None  # numeric profile of the group's very first prediction
     oldest: Prediction | None = None  # where the tail begins; None: it is the whole topic
 
     @property
@@ -82,7 +81,13 @@ def read_published(predictions: History, group: int) -> Published:
         )
         raise Incompatible(message)
     last = {prediction.symbol: prediction for prediction in tail}
-    return Published(last, _first_profile(predictions, group), tail[0] if start else None)
+    return Published(last, tail[0] if start else None)
+
+
+def first_profile(predictions: History, group: int) -> str | None:
+    """Return the numeric profile of a group's very first prediction."""
+    first = next((block[0] for block in predictions.read(group, 0)), None)
+    return None if first is None else _prediction(first).numeric_profile
 
 
 def next_offset(committed: int | None, published: Published, ends: tuple[int, int], group: int) -> int:
@@ -140,11 +145,6 @@ def _prediction(record: Received) -> Prediction:
             " start a new deployment under another TOPIC_PREFIX"
         )
         raise Incompatible(message) from error
-
-
-def _first_profile(predictions: History, group: int) -> str | None:
-    first = next((block[0] for block in predictions.read(group, 0)), None)
-    return None if first is None else _prediction(first).numeric_profile
 
 
 def _decoded(klines: History, codec: KlineCodec, group: int, start: int, end: int) -> dict[int, Record]:

@@ -4,7 +4,15 @@ import logging
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 
-from services.predictor.published import History, Published, check_origin, decoded, next_offset, read_published
+from services.predictor.published import (
+    History,
+    Published,
+    check_origin,
+    decoded,
+    first_profile,
+    next_offset,
+    read_published,
+)
 from shared.adapters.folding import Folded, Folder, Unseen
 from shared.adapters.messages import encode_prediction
 from shared.adapters.states import Saved
@@ -109,13 +117,17 @@ class Recoveries:
             raise Unavailable(message)
         return read_published(self._predictions, group)
 
+    def _beginning(self, group: int) -> GroupState:
+        """Return a group before its first record."""
+        return GroupState(numeric_profile=first_profile(self._predictions, group))
+
     def _rebuilt(self, group: int, published: Published, at: int, *, whole: bool) -> Recovery:
         """Return the group at an offset, from the log alone."""
         replay = Replay(self._folder, self._klines, published, group)
-        start = replay.beginning() if whole else replay.shortly_before()
+        start = self._beginning(group) if whole else replay.shortly_before()
         found = yield from replay.fold(start, start.next_offset, at)
         if not found.is_proved and start.next_offset:
-            found = yield from replay.fold(replay.beginning(), 0, at)
+            found = yield from replay.fold(self._beginning(group), 0, at)
         first_missing = min(found.missing, default=at)
         if found.doubts or first_missing < published.next_offset:
             raise _other_predictions(group, found)
@@ -192,15 +204,11 @@ class Replay:
         missing = [p.source_offset for p in latest.values() if self._published.lacks(p)]
         return Found(state, doubts, missing)
 
-    def beginning(self) -> GroupState:
-        """Return the group before the first record."""
-        return GroupState(numeric_profile=self._published.first_profile)
-
     def shortly_before(self) -> GroupState:
         """Return an empty group one sequence before the last promotion that led to a prediction."""
         newest = self._published.newest
         if newest is None:
-            return self.beginning()
+            return GroupState()
         time_ms = self._time_before(newest.promotion_offset)
         span = (SEQUENCE_LENGTH + 1) * self._folder.deployment.interval_ms
         start = min(newest.promotion_offset, self._klines.offset_at(self._group, time_ms - span))

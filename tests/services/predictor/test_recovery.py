@@ -73,7 +73,7 @@ def folded(records: Sequence[Received], group: GroupState | None = None, folder:
 
 
 def published_by(predictions: Sequence[Prediction]) -> Published:
-    return Published({p.symbol: p for p in predictions}, predictions[0].numeric_profile if predictions else None)
+    return Published({p.symbol: p for p in predictions})
 
 
 def topic_of(predictions: Sequence[Prediction]) -> FakeHistory:
