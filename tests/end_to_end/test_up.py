@@ -52,6 +52,8 @@ def up(tmp_path: Path) -> Iterator[Up]:
             raise
         pytest.skip(str(error))
     mark, output = uuid.uuid4().hex, tmp_path / "output.txt"
+    # The tests may be a background job, which ignores SIGINT, and so would its children; at a terminal nobody does.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with output.open("wb") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "services.cli", "up"],
