@@ -3,7 +3,7 @@
 import contextlib
 import copy
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Final, NoReturn
@@ -125,13 +125,19 @@ class SimProducer:
         return len(self._buffer)
 
     def send_offsets_to_transaction(self, offsets: Sequence[TopicPartition], metadata: bytes) -> None:
+        with self._all_sent(offsets, metadata):
+            self._send_offsets(offsets, metadata)
+
+    @contextlib.contextmanager
+    def _all_sent(self, offsets: Sequence[TopicPartition], metadata: bytes) -> Iterator[None]:
+        """What a call in an open transaction does first: send what was produced; it may hang at any request."""
         self._raise_failure()
         if not self._is_open:
             raise failed(KafkaError._STATE)
         try:
             self._send()
             self._raise_failure()
-            self._send_offsets(offsets, metadata)
+            yield
         finally:
             self._leave_behind(offsets, metadata)
 
@@ -154,15 +160,8 @@ class SimProducer:
 
     def commit_transaction(self, timeout: float = -1) -> None:
         del timeout
-        self._raise_failure()
-        if not self._is_open:
-            raise failed(KafkaError._STATE)
-        try:
-            self._send()
-            self._raise_failure()
+        with self._all_sent([], b""):
             self._end(commit=True)
-        finally:
-            self._leave_behind([], b"")
 
     def abort_transaction(self, timeout: float = -1) -> None:
         del timeout

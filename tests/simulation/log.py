@@ -118,11 +118,11 @@ def _promotion(version: str) -> Chunk:
 def _strange(rng: Random, symbol: str, at: int) -> Chunk:
     """Now and then: what is no candle, a candle once more, or one that the exchange has changed."""
     chance = rng.random()
-    if chance < 0.08:
+    if chance < 0.30:
         return [_record(symbol, b"{no json", at)]
-    if chance < 0.14:
+    if chance < 0.36:
         return [_record(symbol, candle_bytes(at - 1, symbol, "101.5"), at)]
-    if chance < 0.20:
+    if chance < 0.42:
         return [_record(symbol, candle_bytes(at - 2, symbol, "100.25", type="amendment"), at)]
     return []
 

@@ -72,8 +72,10 @@ def drawn(seed: int, scripts: int) -> Schedule:
     """Return the schedule of a seed."""
     rng = Random(f"schedule {seed}")
     fates = [_fated(rng) for _ in range(rng.randint(0, 8))]
-    if rng.random() < 0.2:
+    if rng.random() < 0.5:
         fates += _late_commit(rng)
+    if rng.random() < 0.2:
+        fates.append(_late_thread(rng))
     happenings = [
         Happening(rng.randint(1, _LAST_TURN), rng.choice(HAPPENINGS), rng.randrange(6), rng.choice(_LENGTHS_S))
         for _ in range(rng.randint(0, 8))
@@ -99,6 +101,11 @@ def _late_commit(rng: Random) -> list[Fated]:
         Fated("group", nth + 1, Fate.PAUSE_BEFORE, 2 * length_s),
         Fated("offsets", nth + 1, rng.choice((Fate.CRASH_BEFORE, Fate.LOST)), length_s),
     ]
+
+
+def _late_thread(rng: Random) -> Fated:
+    """A call that hangs before the broker knows of its transaction, and goes on long after it was given up."""
+    return Fated("places", rng.randint(1, _REQUESTS["places"]), Fate.HANG, rng.choice((25.0, 70.0)))
 
 
 def smaller(schedule: Schedule) -> Iterator[Schedule]:

@@ -2,13 +2,11 @@
 
 import json
 import multiprocessing
-import os
 import site
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED as FIRST
-from concurrent.futures import Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -52,37 +50,19 @@ class Report:
 def soak(seeds: Sequence[int], processes: int | None, told: Callable[[Report], None]) -> Report:
     """Run the schedules of the seeds; tell of each block that is done."""
     report, started = Report(), time.monotonic()
-    blocks = iter([seeds[at : at + BLOCK] for at in range(0, len(seeds), BLOCK)])
     context = multiprocessing.get_context("spawn")
-    workers = processes or os.cpu_count() or 1
     # pytest imports tests by their files: a process of its own must be told where the package lies.
-    with ProcessPoolExecutor(workers, context, site.addsitedir, (str(ROOT),)) as pool:
-        running: set[Future[list[tuple[int, Verdict]]]] = set()
-        while running or blocks is not None:
-            blocks = _fill(pool, running, blocks, 2 * workers)
-            if not running:
-                break
-            done, running = wait(running, return_when=FIRST)
-            for future in done:
-                for seed, verdict in future.result():
+    with ProcessPoolExecutor(processes, context, site.addsitedir, (str(ROOT),)) as pool:
+        blocks = [pool.submit(_run_block, list(seeds[at : at + BLOCK])) for at in range(0, len(seeds), BLOCK)]
+        try:
+            for block in as_completed(blocks):
+                for seed, verdict in block.result():
                     report.add(seed, verdict)
-            report.wall_s = time.monotonic() - started
-            told(report)
+                report.wall_s = time.monotonic() - started
+                told(report)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # the rest, if this ends early
     return report
-
-
-def _fill(
-    pool: ProcessPoolExecutor,
-    running: set[Future[list[tuple[int, Verdict]]]],
-    blocks: Iterator[Sequence[int]],
-    most: int,
-) -> Iterator[Sequence[int]]:
-    while len(running) < most:
-        block = next(blocks, None)
-        if block is None:
-            break
-        running.add(pool.submit(_run_block, list(block)))
-    return blocks
 
 
 def _run_block(seeds: list[int]) -> list[tuple[int, Verdict]]:
