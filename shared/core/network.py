@@ -4,7 +4,7 @@ import ctypes
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
-from math import sqrt
+from math import inf, sqrt
 from pathlib import Path
 from typing import Final
 
@@ -37,19 +37,32 @@ class _AdamRates(ctypes.Structure):
     )
 
 
+class _Batch(ctypes.Structure):
+    _fields_ = (
+        ("n", ctypes.c_long),
+        ("huber_delta", ctypes.c_float),
+        ("windows", ctypes.c_void_p),
+        ("labels", ctypes.c_void_p),
+    )
+
+
 @lru_cache(maxsize=8)
 def kernel(path: Path = _LIBRARY) -> ctypes.CDLL:
     """Load the compiled kernel.
 
     Raises:
-        Incompatible: it is not there or does not load.
+        Incompatible: it is not there, does not load, or lacks a function.
     """
     try:
-        library = ctypes.CDLL(str(path))
-    except OSError as error:
+        return _declared(ctypes.CDLL(str(path)))
+    except (OSError, AttributeError) as error:
         message = f"the kernel {path} does not load ({error}); run `make install`, which compiles it"
         raise Incompatible(message) from error
-    pointer, shape = ctypes.c_void_p, ctypes.POINTER(_Shape)
+
+
+def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
+    """Say what the kernel's functions take and give; kernel.h says it for C."""
+    pointer, shape, batch = ctypes.c_void_p, ctypes.POINTER(_Shape), ctypes.POINTER(_Batch)
     library.kernel_variant_name.restype = ctypes.c_char_p
     library.kernel_scratch_floats.restype = ctypes.c_long
     library.kernel_scratch_floats.argtypes = [shape]
@@ -57,6 +70,10 @@ def kernel(path: Path = _LIBRARY) -> ctypes.CDLL:
     library.kernel_forward.argtypes = [shape, pointer, pointer, pointer]
     library.kernel_jacobian.restype = None
     library.kernel_jacobian.argtypes = [shape, pointer, pointer, pointer, pointer]
+    library.kernel_batch_forward.restype = None
+    library.kernel_batch_forward.argtypes = [shape, pointer, batch, pointer, pointer]
+    library.kernel_batch_gradient.restype = None
+    library.kernel_batch_gradient.argtypes = [shape, pointer, batch, pointer, pointer, pointer]
     library.kernel_adam.restype = ctypes.c_int
     library.kernel_adam.argtypes = [
         ctypes.c_long,
@@ -105,7 +122,7 @@ class _Scratch:
 
 
 class Network:
-    """LSTM layers and Dense(1) of one architecture, for one symbol a call.
+    """LSTM layers and Dense(1) of one architecture, for one symbol or a batch of windows a call.
 
     Threads may share it: each call has scratch memory of its own, and the kernel runs without the interpreter's lock.
     """
@@ -141,14 +158,71 @@ class Network:
         return output, frozen32(jacobian)
 
     def step(self, learner: Learner, optimiser: Optimiser, error: np.float32, jacobian: Float32s) -> Learner:
-        """Make one step on the squared error, error = output - label; d(loss) = 2 error jacobian.
+        """Make one step on the squared error, error = output - label; d(loss) = 2 error jacobian."""
+        return self._adam(learner, optimiser, float(np.float32(2.0) * error), jacobian)
 
-        Adam as in Kingma and Ba, with Keras' form of the bias correction and epsilon.
+    def predict_many(self, weights: Float32s, windows: Float32s) -> Float32s:
+        """Return the outputs (n,) for windows (n, window_length, features): each is that of `predict`, to the bit.
+
+        Raises:
+            ValueError: an array is not float32, not contiguous, or has another shape.
         """
+        self._check_many(weights, windows)
+        outputs = np.empty(len(windows), dtype=np.float32)
+        scratch = self._scratch()
+        batch = _Batch(len(windows), inf, _address(windows), None)
+        self._library.kernel_batch_forward(self._shape, _address(weights), batch, scratch.at, _address(outputs))
+        self._free.append(scratch)
+        return outputs
+
+    def batch_gradient(
+        self, weights: Float32s, windows: Float32s, labels: Float32s, huber_delta: float = inf
+    ) -> tuple[Float32s, Float32s]:
+        """Return the outputs (n,), and the gradient by the weights (weights,) of the sum of the windows' losses.
+
+        windows: (n, window_length, features); labels: (n,). A window's loss is error**2, error = output - label; from
+        |error| = huber_delta on a straight line of the same slope (twice what the textbook calls Huber's loss).
+        The gradient is the sum, window after window, of 2 error jacobian with the error kept within huber_delta, and
+        each output and Jacobian is that of `jacobian`, to the bit.
+
+        Raises:
+            ValueError: an array is not float32, not contiguous, or has another shape; huber_delta is not above 0.
+        """
+        self._check_many(weights, windows)
+        _check_floats(labels)
+        if labels.shape != windows.shape[:1]:
+            message = f"labels {labels.shape} do not fit windows {windows.shape}: one label a window"
+            raise ValueError(message)
+        if not huber_delta > 0.0:
+            message = f"the Huber delta is {huber_delta}; allowed: above 0, infinity for the squared error"
+            raise ValueError(message)
+        outputs, gradient = np.empty(len(windows), dtype=np.float32), np.empty(weights.size, dtype=np.float32)
+        scratch = self._scratch()
+        batch = _Batch(len(windows), huber_delta, _address(windows), _address(labels))
+        self._library.kernel_batch_gradient(
+            self._shape, _address(weights), batch, scratch.at, _address(outputs), _address(gradient)
+        )
+        self._free.append(scratch)
+        return outputs, gradient
+
+    def descend(self, learner: Learner, optimiser: Optimiser, factor: np.float32, gradient: Float32s) -> Learner:
+        """Make one step for the gradient factor * gradient, (weights,): one over the batch's size for its mean.
+
+        Raises:
+            ValueError: the gradient is not contiguous float32, or has another shape than the weights.
+        """
+        _check_floats(gradient)
+        if gradient.shape != self._weights_shape or learner.weights.shape != self._weights_shape:
+            message = f"gradient {gradient.shape} and weights {learner.weights.shape} do not fit {self.architecture}"
+            raise ValueError(message)
+        return self._adam(learner, optimiser, float(factor), gradient)
+
+    def _adam(self, learner: Learner, optimiser: Optimiser, factor: float, direction: Float32s) -> Learner:
+        """Adam as in Kingma and Ba, with Keras' form of the bias correction and epsilon."""
         power_1 = learner.beta_1_power * optimiser.beta_1
         power_2 = learner.beta_2_power * optimiser.beta_2
         rates = _AdamRates(
-            float(np.float32(2.0) * error),
+            factor,
             optimiser.rate * sqrt(1.0 - power_2) / (1.0 - power_1),
             1.0 - optimiser.beta_1,
             1.0 - optimiser.beta_2,
@@ -158,7 +232,7 @@ class Network:
         is_finite = self._library.kernel_adam(
             parameters.shape[1],
             rates,
-            _address(jacobian),
+            _address(direction),
             _address(learner.parameters),
             _address(parameters),
         )
@@ -180,10 +254,20 @@ class Network:
         if window.shape != self._window_shape or weights.shape != self._weights_shape:
             message = f"window {window.shape} and weights {weights.shape} do not fit {self.architecture}"
             raise ValueError(message)
-        for array in (weights, window):
-            if array.dtype != np.float32 or not array.flags.c_contiguous:
-                message = f"the kernel takes contiguous float32, not {array.dtype} {array.strides}"
-                raise ValueError(message)
+        _check_floats(weights, window)
+
+    def _check_many(self, weights: Float32s, windows: Float32s) -> None:
+        if windows.shape[1:] != self._window_shape or weights.shape != self._weights_shape:
+            message = f"windows {windows.shape} and weights {weights.shape} do not fit {self.architecture}"
+            raise ValueError(message)
+        _check_floats(weights, windows)
+
+
+def _check_floats(*arrays: Float32s) -> None:
+    for array in arrays:
+        if array.dtype != np.float32 or not array.flags.c_contiguous:
+            message = f"the kernel takes contiguous float32, not {array.dtype} {array.strides}"
+            raise ValueError(message)
 
 
 def _address(array: Float32s) -> int:

@@ -10,9 +10,12 @@ typedef struct {
   float (*forward)(const kernel_shape *, const float *, const float *, float *);
   void (*jacobian)(const kernel_shape *, const float *, const float *, float *, float *);
   int (*adam)(long, const kernel_adam_rates *, const float *, const float *, float *);
+  void (*batch_forward)(const kernel_shape *, const float *, const kernel_batch *, float *, float *);
+  void (*batch_gradient)(const kernel_shape *, const float *, const kernel_batch *, float *, float *, float *);
 } kernel_variant;
 
-#define VARIANT_OF_(v) {#v, kernel_forward_##v, kernel_jacobian_##v, kernel_adam_##v}
+#define VARIANT_OF_(v) \
+  {#v, kernel_forward_##v, kernel_jacobian_##v, kernel_adam_##v, kernel_batch_forward_##v, kernel_batch_gradient_##v}
 #define VARIANT_OF(v) VARIANT_OF_(v)
 
 #if !defined(ONLY)
@@ -56,10 +59,10 @@ __attribute__((constructor)) static void choose_variant(void) { variant = chosen
 
 const char *kernel_variant_name(void) { return variant.name; }
 
-/* What kernel.c takes: every layer's weights and activations, then what the way back needs; each array at a cache line. */
+/* What kernel.c takes: every layer's weights and activations, what the way back needs, one Jacobian; each array at a cache line. */
 long kernel_scratch_floats(const kernel_shape *shape) {
   const long T = shape->window, W = KERNEL_MAX_WIDTH, line = 16;
-  long n = T * 4 * W + T * W + 4 * W * W + 3 * line, inputs = shape->features;
+  long n = T * 4 * W + T * W + 4 * W * W + kernel_weight_count(shape) + 4 * line, inputs = shape->features;
   for (int l = 0; l < shape->layers; l++) {
     const long H = shape->width[l];
     n += (inputs + H + 1) * 4 * H + T * 4 * H + (3 * T + 2) * H + 7 * line;
@@ -74,6 +77,16 @@ float kernel_forward(const kernel_shape *shape, const float *weights, const floa
 
 void kernel_jacobian(const kernel_shape *shape, const float *weights, const float *window, float *scratch, float *jacobian) {
   variant.jacobian(shape, weights, window, scratch, jacobian);
+}
+
+void kernel_batch_forward(const kernel_shape *shape, const float *weights, const kernel_batch *batch, float *scratch,
+                          float *outputs) {
+  variant.batch_forward(shape, weights, batch, scratch, outputs);
+}
+
+void kernel_batch_gradient(const kernel_shape *shape, const float *weights, const kernel_batch *batch, float *scratch,
+                           float *outputs, float *gradient) {
+  variant.batch_gradient(shape, weights, batch, scratch, outputs, gradient);
 }
 
 int kernel_adam(long n, const kernel_adam_rates *rates, const float *jacobian, const float *in, float *out) {

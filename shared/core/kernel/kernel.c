@@ -4,6 +4,8 @@
  *   jacobian  d(output)/d(weights), after a forward pass over the same weights and window
  *   adam      one step of the optimiser for the gradient  factor * jacobian; says whether all it gives is finite
  *
+ * and, for training, the first two over a batch of windows, one after the other.
+ *
  * The bits are the same on every processor and under every compiler, because
  *   - vector lanes run over outputs, so each output is summed in one fixed order;
  *   - every fused multiply-add is written as one (compile with -ffp-contract=off, never -ffast-math);
@@ -242,6 +244,32 @@ void NAME(kernel_jacobian)(const kernel_shape *shape, const float *weights, cons
       product_back(T, dX, D, z->G, Wt, z->inputs);
     }
     weight_gradients(z, D, jacobian);
+  }
+}
+
+void NAME(kernel_batch_forward)(const kernel_shape *shape, const float *weights, const kernel_batch *batch, float *scratch,
+                                float *outputs) {
+  const long size = (long)shape->window * shape->features;
+  for (long k = 0; k < batch->n; k++) outputs[k] = NAME(kernel_forward)(shape, weights, batch->windows + k * size, scratch);
+}
+
+/* d(loss)/d(output); what is not a number stays so */
+INLINE float slope(float error, float huber_delta) {
+  return 2.f * (error > huber_delta ? huber_delta : error < -huber_delta ? -huber_delta : error);
+}
+
+/* gradient = sum over the windows, in their order, of slope * jacobian */
+void NAME(kernel_batch_gradient)(const kernel_shape *shape, const float *weights, const kernel_batch *batch, float *scratch,
+                                 float *outputs, float *restrict gradient) {
+  const long size = (long)shape->window * shape->features, count = kernel_weight_count(shape);
+  float *restrict jacobian = taken(&scratch, count);
+  memset(gradient, 0, sizeof(float) * count);
+  for (long k = 0; k < batch->n; k++) {
+    const float *window = batch->windows + k * size;
+    outputs[k] = NAME(kernel_forward)(shape, weights, window, scratch);
+    NAME(kernel_jacobian)(shape, weights, window, scratch, jacobian);
+    const float factor = slope(outputs[k] - batch->labels[k], batch->huber_delta);
+    for (long i = 0; i < count; i++) gradient[i] += factor * jacobian[i];
   }
 }
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,22 @@ print(bits.hexdigest())
 """
 # of sizes that take every path through the kernel, as its first form computed them
 BITS = "149c4d9a23f7cbadd6957d7c6b06e0a8ce3ccca4164a01d1c100fa2bd93c4126"
+BATCH_OF = """
+import sys, pathlib, hashlib
+from shared.core.card import Architecture
+from shared.core.network import Network, _fixed, kernel
+library, bits = kernel(pathlib.Path(sys.argv[1])), hashlib.sha256()
+for sizes in (((32, 32), 60, 6), ((8, 24), 17, 5)):
+    network = Network(Architecture(*sizes), library)
+    windows = _fixed(7 * sizes[1] * sizes[2], 2.0).reshape(7, sizes[1], sizes[2])
+    weights = _fixed(network.architecture.weight_count(), 0.8)
+    for huber_delta in (float("inf"), 0.25):
+        for array in network.batch_gradient(weights, windows, _fixed(7, 1.0), huber_delta):
+            bits.update(array.astype("<f4").tobytes())
+print(bits.hexdigest())
+"""
+# a batch is the sum of its windows: that of every width and compiler
+BATCH = "34826ce9be9b4e4ef7606d08004e738aed93ccf769a9f12053f4195de7c8f78d"
 SMALL = Architecture((8, 16), 20, 6)
 
 
@@ -100,7 +117,7 @@ def test_every_vector_width_computes_the_golden_bits(only: str, tmp_path: Path) 
     build = [sys.executable, str(ROOT / "scripts/build_kernel.py"), "--only", only, "--output", str(library)]
     subprocess.run(build, check=True, capture_output=True)
 
-    for program, expected in ((GOLDEN_OF, GOLDEN), (BITS_OF, BITS)):
+    for program, expected in ((GOLDEN_OF, GOLDEN), (BITS_OF, BITS), (BATCH_OF, BATCH)):
         found = subprocess.run(
             [sys.executable, "-c", program, str(library)], cwd=ROOT, capture_output=True, text=True, check=False
         )
@@ -133,6 +150,41 @@ def test_the_jacobian_is_the_slope_of_the_output(seed: int, data: st.DataObject)
     slope = (reference(SMALL, weights + step, rows) - reference(SMALL, weights - step, rows)) / 2e-3
 
     assert float(jacobian[at]) == pytest.approx(slope, abs=2e-5)
+
+
+@pytest.mark.parametrize("huber_delta", [inf, 0.1])
+def test_a_batch_is_the_sum_of_its_windows_to_the_bit(huber_delta: float) -> None:
+    network, weights = Network(SMALL), some((SMALL.weight_count(),), 1)
+    windows, labels = some((9, 20, 6), 2, 1.0), some((9,), 3, 1.0)
+
+    outputs, gradient = network.batch_gradient(weights, windows, labels, huber_delta)
+
+    expected = np.zeros_like(weights)
+    for window, label, output in zip(windows, labels, outputs, strict=True):
+        alone, jacobian = network.jacobian(weights, window)
+        assert output == alone
+        expected += (
+            np.float32(2.0) * np.clip(output - label, -np.float32(huber_delta), np.float32(huber_delta)) * jacobian
+        )
+    assert gradient.tobytes() == expected.tobytes()
+    assert network.predict_many(weights, windows).tobytes() == outputs.tobytes()
+
+
+def test_no_windows_have_no_gradient() -> None:
+    network, weights = Network(SMALL), some((SMALL.weight_count(),), 1)
+
+    outputs, gradient = network.batch_gradient(weights, some((0, 20, 6), 2), some((0,), 3))
+
+    assert outputs.shape == (0,)
+    assert not gradient.any()
+
+
+def test_a_label_that_is_not_a_number_is_not_hidden() -> None:
+    network, weights = Network(SMALL), some((SMALL.weight_count(),), 1)
+
+    _, gradient = network.batch_gradient(weights, some((1, 20, 6), 2), np.full(1, np.nan, np.float32), 0.1)
+
+    assert np.isnan(gradient[-1])
 
 
 def test_a_call_leaves_its_inputs_as_they_were() -> None:
@@ -210,8 +262,28 @@ def test_memory_that_does_not_fit_never_reaches_the_kernel() -> None:
         network.predict(weights, some((19, 6), 2))
     with pytest.raises(ValueError, match="contiguous float32"):
         network.predict(weights, np.zeros((20, 6)))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="do not fit"):
+        network.predict_many(weights, some((20, 6), 2))
+    with pytest.raises(ValueError, match="contiguous float32"):
+        network.predict_many(weights, some((8, 20, 6), 2)[::2])
+    with pytest.raises(ValueError, match="do not fit"):
+        network.batch_gradient(weights, some((4, 20, 6), 2), some((3,), 3))
+    with pytest.raises(ValueError, match="contiguous float32"):
+        network.batch_gradient(weights, some((4, 20, 6), 2), np.zeros(4))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="Huber delta is 0"):
+        network.batch_gradient(weights, some((4, 20, 6), 2), some((4,), 3), 0.0)
+    with pytest.raises(ValueError, match="do not fit"):
+        network.descend(fresh(weights), Optimiser(), np.float32(1.0), weights[1:])
 
 
 def test_a_kernel_that_is_not_there_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(Incompatible, match="make install"):
         kernel(tmp_path / "missing.so")
+
+
+def test_a_kernel_of_an_older_version_says_what_to_do() -> None:
+    another = ctypes.util.find_library("m")
+    assert another is not None
+
+    with pytest.raises(Incompatible, match="make install"):
+        kernel(Path(another))
