@@ -122,7 +122,7 @@ def keras_steps() -> Calls:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras
 
-    from services.trainer.fit import build_network
+    from services.trainer.keras_fit import build_network
 
     network = build_network(DEFAULT)
     network.compile(keras.optimizers.Adam(1e-5), loss="mean_squared_error")

@@ -55,11 +55,11 @@ def training_rows(recorded: Path | None, tell: Callable[[str], None]) -> Iterato
 
 
 def fitting(recorded: Path | None) -> Calls:
-    """Return the same training in our trainer and in stock Keras, over the same windows and labels."""
+    """Return the same training in our trainer and in stock Keras: the same fresh weights, then the same batches."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras
 
-    from services.trainer import dataset, fit
+    from services.trainer import dataset, fit, keras_fit
 
     sequences = _sequences(recorded)
     split = dataset.split_by_time(sequences, dataset.Shares(0.1, 0.15, 2016), STEP_MS)
@@ -78,14 +78,16 @@ def fitting(recorded: Path | None) -> Calls:
     def stock() -> Fit:
         keras.utils.set_random_seed(0)
         ends = [dataset.drawn_for_epoch(data.training_ends, WINDOWS, 0, epoch) for epoch in range(EPOCHS)]
-        network = fit.build_network(DEFAULT)
+        network = keras_fit.build_network(DEFAULT)
         network.compile(keras.optimizers.Adam(1e-3), loss="mean_squared_error")
         shown = dataset.spread(data.validation_ends, VALIDATION)
         validation = data.windows(shown), data.labels[shown, None]
         windows = [(data.windows(e), data.labels[e, None]) for e in ends]  # so that cutting them is not counted
         started = monotonic()
         losses = [
-            network.fit(*one, batch_size=BATCH, validation_data=validation, verbose=0).history["val_loss"][0]
+            network.fit(*one, batch_size=BATCH, shuffle=False, validation_data=validation, verbose=0).history[
+                "val_loss"
+            ][0]
             for one in windows
         ]
         return _fit(started, losses)

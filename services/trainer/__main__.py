@@ -35,7 +35,7 @@ def main() -> None:
 
 def _serve(settings: TrainerSettings, _: argparse.Namespace) -> None:
     with without_chatter():
-        from services.trainer.fit import find_devices
+        from services.trainer.keras_fit import find_devices
         from services.trainer.service import run
 
         find_devices()
@@ -45,7 +45,7 @@ def _serve(settings: TrainerSettings, _: argparse.Namespace) -> None:
 
 def _fit(settings: TrainerSettings, _: argparse.Namespace) -> None:
     with without_chatter():
-        from services.trainer.fit import find_devices
+        from services.trainer.keras_fit import find_devices
         from services.trainer.service import Trainer
 
         find_devices()
@@ -58,7 +58,7 @@ def _fit(settings: TrainerSettings, _: argparse.Namespace) -> None:
 def _export(settings: TrainerSettings, arguments: argparse.Namespace) -> None:
     with without_chatter():
         from services.trainer.export_file import export_version
-        from services.trainer.fit import find_devices
+        from services.trainer.keras_fit import find_devices
 
         find_devices()
 

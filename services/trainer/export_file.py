@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from services.trainer.fit import save
+from services.trainer.keras_fit import save
 from services.trainer.settings import TrainerSettings
 from shared.adapters.registry import Registry
 from shared.core.errors import BadInput

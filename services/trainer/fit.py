@@ -1,49 +1,19 @@
-"""Fitting with Keras and scikit-learn: the only file that knows them."""
+"""Fitting: scalers with scikit-learn, networks with the kernel, or with Keras where dropout is asked for."""
 
+import os
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import keras
-import numpy as np
-from rich.progress import Progress
 from sklearn.preprocessing import MinMaxScaler
 
-from services.trainer.dataset import Dataset, Int64s, drawn_for_epoch, spread
-from services.trainer.report import progress_bar
-from shared.core.arrays import Float32s, Float64s
+from services.trainer.dataset import Dataset
+from services.trainer.keras_fit import fit_with_keras, fresh_weights
+from services.trainer.kernel_fit import fit_with_kernel
+from services.trainer.schedule import Fitted, Schedule
+from shared.core.arrays import Float64s
 from shared.core.card import Architecture
 from shared.core.scaler import Scaler
 
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """How long and how fast to train."""
-
-    epochs: int
-    patience: int
-    windows_per_epoch: int
-    validation_windows: int
-    batch_size: int
-    learning_rate: float
-    dropout: float
-    seed: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Fitted:
-    """Weights, flat in Keras' order, and the mean squared errors by epoch on the network's scale."""
-
-    weights: Float32s
-    training_losses: tuple[float, ...]
-    validation_losses: tuple[float, ...]
-
-
-def find_devices() -> list[str]:
-    """Return the devices that Keras computes on; the first call starts TensorFlow, which has much to say then."""
-    return list(keras.distribution.list_devices())
+__all__ = ["Fitted", "Schedule", "fit", "fit_scaler"]
 
 
 def fit_scaler(rows: Float64s) -> Scaler:
@@ -52,107 +22,21 @@ def fit_scaler(rows: Float64s) -> Scaler:
     return Scaler(tuple(map(float, fitted.scale_)), tuple(map(float, fitted.min_)))
 
 
-def build_network(architecture: Architecture, dropout: float = 0.0) -> Any:
-    """Return the Keras model of an architecture, with fresh weights."""
-    last = len(architecture.widths) - 1
-    layers = [
-        keras.layers.LSTM(width, return_sequences=at < last, dropout=dropout)
-        for at, width in enumerate(architecture.widths)
-    ]
-    shape = (architecture.window_length, architecture.features)
-    return keras.Sequential([keras.Input(shape), *layers, keras.layers.Dense(1)])
+def fit(
+    architecture: Architecture,
+    dataset: Dataset,
+    schedule: Schedule,
+    stop: threading.Event,
+    threads: int | None = None,
+) -> Fitted:
+    """Train a network from Keras' fresh weights; return it as it was at its best epoch on the validation windows.
 
-
-def fit(architecture: Architecture, dataset: Dataset, schedule: Schedule, stop: threading.Event) -> Fitted:
-    """Train a network, and return it as it was at its best epoch on the validation windows.
-
-    Ends early, with what it has, once `stop` is set.
+    Ends early, with what it has, once `stop` is set. Without dropout the kernel trains, on as many threads as given
+    or there are processors: from the same fresh weights come the same bits, on any number of threads and any
+    processor. (Keras' fresh weights are one seed's on one machine; their last bits are not promised on another.)
+    With dropout, which the kernel does not have, Keras trains.
     """
-    keras.utils.set_random_seed(schedule.seed)
-    network = build_network(architecture, schedule.dropout)
-    network.compile(keras.optimizers.Adam(schedule.learning_rate), loss="mean_squared_error")
-    validation = spread(dataset.validation_ends, schedule.validation_windows)
-    with progress_bar() as progress:
-        history = network.fit(
-            _Batches(dataset, schedule),
-            validation_data=_FixedBatches(dataset, validation, schedule.batch_size),
-            epochs=schedule.epochs,
-            verbose=0,
-            callbacks=[
-                keras.callbacks.EarlyStopping(
-                    monitor="val_loss", patience=schedule.patience, restore_best_weights=True
-                ),
-                _Report(progress, stop),
-            ],
-        ).history
-    return Fitted(
-        flat(network.get_weights()),
-        tuple(map(float, history["loss"])),
-        tuple(map(float, history["val_loss"])),
-    )
-
-
-def flat(arrays: Sequence[Any]) -> Float32s:
-    """Return weight arrays as one, in their order."""
-    return np.concatenate([np.asarray(a, dtype=np.float32).ravel() for a in arrays])
-
-
-def save(architecture: Architecture, arrays: Sequence[Float32s], path: Path) -> None:
-    """Write a `.keras` file that stock Keras loads; it takes scaled windows."""
-    network = build_network(architecture)
-    network.set_weights(list(arrays))
-    network.save(path)
-
-
-class _FixedBatches(keras.utils.PyDataset):  # type: ignore[misc]
-    """Batches of windows and labels, cut when they are asked for."""
-
-    def __init__(self, dataset: Dataset, ends: Int64s, size: int) -> None:
-        super().__init__()
-        self.dataset, self.ends, self.size = dataset, ends, size
-
-    def __len__(self) -> int:
-        return -(-len(self.ends) // self.size)
-
-    def __getitem__(self, index: int) -> tuple[Float32s, Float32s]:
-        ends = self.ends[index * self.size : (index + 1) * self.size]
-        return self.dataset.windows(ends), self.dataset.labels[ends, None]
-
-
-class _Batches(_FixedBatches):
-    """Another draw of training windows at every epoch."""
-
-    def __init__(self, dataset: Dataset, schedule: Schedule) -> None:
-        self.schedule, self.epoch = schedule, 0
-        super().__init__(dataset, self._drawn(dataset), schedule.batch_size)
-
-    def on_epoch_end(self) -> None:
-        self.epoch += 1
-        self.ends = self._drawn(self.dataset)
-
-    def _drawn(self, dataset: Dataset) -> Int64s:
-        s = self.schedule
-        return drawn_for_epoch(dataset.training_ends, s.windows_per_epoch, s.seed, self.epoch)
-
-
-class _Report(keras.callbacks.Callback):  # type: ignore[misc]
-    """Shows each epoch's progress and losses, and listens for the stop signal."""
-
-    def __init__(self, progress: Progress, stop: threading.Event) -> None:
-        super().__init__()
-        self.progress, self.stop = progress, stop
-        self.task = progress.add_task("", note="")
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        text = f"epoch {epoch + 1}/{self.params['epochs']}"
-        self.progress.reset(self.task, total=self.params["steps"], description=text)
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.progress.update(self.task, advance=1, note=f"loss {logs['loss']:.5f}")
-        if self.stop.is_set():
-            self.model.stop_training = True
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        losses = f"loss {logs['loss']:.5f}, validation {logs['val_loss']:.5f}"
-        self.progress.update(self.task, note=losses)
-        self.progress.console.print(f"epoch {epoch + 1}: {losses}", highlight=False)
+    if schedule.dropout > 0:
+        return fit_with_keras(architecture, dataset, schedule, stop)
+    weights = fresh_weights(architecture, schedule.seed)
+    return fit_with_kernel(architecture, weights, dataset, schedule, stop, threads or os.cpu_count() or 1)

@@ -39,6 +39,36 @@ def counting(text: str, total: int | None) -> Iterator[Callable[[int], None]]:
         yield advance
 
 
+class EpochProgress:
+    """Shows how far an epoch is, and its losses once it is over."""
+
+    def __init__(self, progress: Progress, epochs: int) -> None:
+        """Take the display and how many epochs there are at most."""
+        self._progress, self._epochs = progress, epochs
+        self._task = progress.add_task("", note="")
+
+    def begin(self, epoch: int, batches: int) -> None:
+        """Show that an epoch begins, counted from 0."""
+        self._progress.reset(self._task, total=batches, description=f"epoch {epoch + 1}/{self._epochs}")
+
+    def advance(self, loss: float) -> None:
+        """Show that a batch is done, with the mean loss so far."""
+        self._progress.update(self._task, advance=1, note=f"loss {loss:.5f}")
+
+    def end(self, epoch: int, loss: float, validation_loss: float) -> None:
+        """Write an epoch's losses into a line that stays."""
+        losses = f"loss {loss:.5f}, validation {validation_loss:.5f}"
+        self._progress.update(self._task, note=losses)
+        self._progress.console.print(f"epoch {epoch + 1}: {losses}", highlight=False)
+
+
+@contextmanager
+def counting_epochs(epochs: int) -> Iterator[EpochProgress]:
+    """Show how far a fit is; yields what to tell it."""
+    with progress_bar() as progress:
+        yield EpochProgress(progress, epochs)
+
+
 def result_table(contest: Mapping[str, ScoresBySymbol]) -> Table:
     """Return the table of a contest: forecasts by name, each over the same held-out candles."""
     table = Table(title="Held-out candles, each predicted before it was learnt from. Errors: zero change is 1")

@@ -6,8 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from services.trainer.fit import build_network, fit_scaler, flat, save
+from services.trainer.fit import fit_scaler
 from services.trainer.keras_file import read_weights
+from services.trainer.keras_fit import build_network, flat, save
 from shared.core import scaler
 from shared.core.arrays import Float32s
 from shared.core.card import Architecture, Optimiser
