@@ -12,7 +12,7 @@ from benchmarks.market import STEP_MS, a_bundle, a_sequence, next_candle
 from benchmarks.worker import Calls
 from shared.core.candle import Candle
 from shared.core.card import Architecture
-from shared.core.fold import Deployment, Model, fold_candle, readied
+from shared.core.fold import LIVE, REPLAY, Beside, Deployment, Model, fold_candle, readied
 from shared.core.network import Network, self_test
 from shared.core.state import SEQUENCE_LENGTH, SymbolState
 
@@ -61,19 +61,19 @@ class Market:
         self.at += 1
         return [next_candle(state.symbol, state.sequence, self.at) for state in self.states]
 
-    def event(self, *, ahead: bool = True) -> Taken:
+    def event(self, beside: Beside = REPLAY) -> Taken:
         """Fold one candle of each symbol, as a catch-up does; digests are computed where they are missing."""
         candles, model, deployment = self.candles(), self.model, self.deployment
 
         def folded(at: int) -> None:
-            self.states[at] = fold_candle(self.states[at], candles[at], self.at, model, deployment, ahead=ahead)[0]
+            self.states[at] = fold_candle(self.states[at], candles[at], self.at, model, deployment, beside)[0]
 
         return timed(map(folded, range(len(candles))))
 
     def close(self) -> Taken:
         """Fold one candle of each symbol, from states that were readied before."""
         self.states = [readied(state, self.model) for state in self.states]
-        return self.event(ahead=False)
+        return self.event(LIVE)
 
 
 def a_market(symbols: int, architecture: Architecture = DEFAULT) -> Market:

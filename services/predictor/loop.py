@@ -22,12 +22,14 @@ from shared.adapters.states import Saved, States
 from shared.adapters.telemetry import Telemetry
 from shared.core.candle import symbol_group
 from shared.core.errors import Unavailable
-from shared.core.fold import GroupState, readied
+from shared.core.fold import Beside, GroupState, readied
 
 log = logging.getLogger("ulstm")
 
 POLL_S: Final = 0.5
-QUIET_SYMBOLS: Final = 16  # readied between two polls: about 20 ms
+FIRST_RECORDS: Final = 32  # of the first batch after a quiet moment, so that the first predictions do not wait
+QUIET_SYMBOLS: Final = 16  # readied between two polls: about 7 ms
+REDIS_LAG_S: Final = 10.0  # at most, while there is no quiet time, so that a restart need not replay all of it
 REDIS_REST_S: Final = 5.0  # after a failure, so that a dead Redis does not slow every batch
 RETRY_S: Final = 2.0
 
@@ -87,7 +89,8 @@ class Loop:
         self._topics, self._folder, self._member, self._writer = topics, folder, member, writer
         self._recoveries = Recoveries(folder, klines, predictions)
         self._dead_letters, self._states = dead_letters, states
-        self._telemetry, self._batch_records, self._clock = telemetry, batch_records, clock
+        self._telemetry, self._clock = telemetry, clock
+        self._most_records, self._next_records = batch_records, min(FIRST_RECORDS, batch_records)
         self._profile = folder.deployment.numeric_profile
         self._memory: dict[int, GroupState] = {}
         self._recovering: dict[int, Recovery] = {}
@@ -96,6 +99,7 @@ class Loop:
         self._saved_at: dict[int, int] = {}  # the watermark that Redis holds of a group
         self._quiet: deque[tuple[int, str]] = deque()
         self._redis_rests_until = 0.0
+        self._redis_due = clock() + REDIS_LAG_S
         self._candles = telemetry.counter("candles_total", "Candles folded.")
         self._published = telemetry.counter("predictions_total", "Predictions committed.")
         self._letters = telemetry.counter("dead_letters_total", "Records set aside.", "reason")
@@ -123,15 +127,25 @@ class Loop:
             Fenced: another process has this replica's transactional id.
             Incompatible: the log and what runs here do not fit.
         """
-        busy = bool(self._quiet or self._recovering.keys() - self._waiting.keys())
-        batch = self._member.poll(self._batch_records, 0.0 if busy else POLL_S)
+        batch = self._member.poll(self._next_records, 0.0 if self._has_work() else POLL_S)
+        self._size_the_next(batch)
         if batch is not None:
             self._fold_and_publish(batch)
         else:
             self._use_the_quiet_time()
+        if self._clock() >= self._redis_due:
+            self._save_all()
         self._advance_recoveries()
         self._end_waits()
         self._tell()
+
+    def _has_work(self) -> bool:
+        return bool(self._quiet or self._recovering.keys() - self._waiting.keys() or any(self._savable()))
+
+    def _size_the_next(self, batch: Batch | None) -> None:
+        """Many symbols close at once: small batches publish the first of them soon, large ones save transactions."""
+        is_full = batch is not None and len(batch.records) >= self._next_records
+        self._next_records = min(2 * self._next_records if is_full else FIRST_RECORDS, self._most_records)
 
     def _fold_and_publish(self, batch: Batch) -> None:
         started = self._clock()
@@ -174,10 +188,12 @@ class Loop:
 
     def _group_folded(self, group: int, records: list[Received]) -> Folded | None:
         folded = Folded(self._memory[group])
+        last = {record.key: record.offset for record in records}
         try:
             for record in records:
                 if record.offset >= folded.group.next_offset:
-                    self._folder.fold(folded, record, publishing=True)
+                    beside = Beside(jacobian=record.offset < last[record.key])
+                    self._folder.fold(folded, record, publishing=True, beside=beside)
         except Unavailable as error:
             self._wait(group, str(error))
         except Unseen as error:
@@ -207,14 +223,25 @@ class Loop:
             self._letters.labels(letter.reason).inc()
             log.warning("dead letter: klines %d/%d: %s", letter.partition, letter.offset, letter.message)
         self._unsaved.setdefault(group, set()).update(folded.changed)
-        self._save(group)
         self._quiet.extend((group, symbol) for symbol in sorted(folded.changed))
 
-    def _save(self, group: int) -> None:
-        if self._clock() < self._redis_rests_until or not self._unsaved.get(group):
+    def _savable(self) -> Iterator[int]:
+        """Yield the groups that Redis does not hold as they are, but might."""
+        if self._clock() < self._redis_rests_until:
             return
-        if not self._folder.deployment.predicts(self._memory[group].numeric_profile):
-            return  # about to start: what Redis holds under a profile is what that profile rules
+        for group, memory in self._memory.items():
+            # Before a profile begins to predict, what Redis holds under it is none of its states.
+            if self._unsaved.get(group) and self._folder.deployment.predicts(memory.numeric_profile):
+                yield group
+
+    def _save_all(self) -> None:
+        for group in list(self._savable()):
+            self._save(group)
+        self._redis_due = self._clock() + REDIS_LAG_S
+
+    def _save(self, group: int) -> None:
+        if self._clock() < self._redis_rests_until:
+            return
         try:
             self._store(group)
         except Unavailable as error:
@@ -233,13 +260,13 @@ class Loop:
         self._unsaved[group], self._saved_at[group] = set(), memory.next_offset
 
     def _use_the_quiet_time(self) -> None:
-        """Jacobians and digests of what was just published, so that the next close finds them done."""
+        """Jacobians and digests of what was just published, so that the next close finds them done; then Redis."""
+        if not self._quiet:
+            self._save_all()
+            return
         with contextlib.suppress(Unavailable):  # no model now: the next close does it, and waits for the model
             for _ in range(min(QUIET_SYMBOLS, len(self._quiet))):
                 self._make_ready(*self._quiet.popleft())
-        if not self._quiet:
-            for group in list(self._memory):
-                self._save(group)
 
     def _make_ready(self, group: int, symbol: str) -> None:
         memory = self._memory.get(group)
@@ -301,7 +328,6 @@ class Loop:
         )
         self._memory[group] = state
         self._unsaved[group] = set(state.symbols)
-        self._save(group)
         self._quiet.extend((group, symbol) for symbol in sorted(state.symbols))
         self._member.go_on(group, state.next_offset)
 

@@ -18,7 +18,7 @@ from shared.adapters.messages import encode_prediction
 from shared.adapters.states import Saved
 from shared.core.candle import Candle, Promotion
 from shared.core.errors import Incompatible, Unavailable
-from shared.core.fold import GroupState
+from shared.core.fold import Beside, GroupState
 from shared.core.prediction import Prediction
 from shared.core.state import SEQUENCE_LENGTH
 
@@ -183,7 +183,7 @@ class Replay:
         for block in self._klines.read(self._group, base.next_offset, at):
             for record in block:
                 try:
-                    self._folder.fold(folded, record)
+                    self._folder.fold(folded, record, beside=Beside(jacobian=True, digest=record.offset in expected))
                 except Unseen as error:
                     return Found(base, {str(error)})
             latest.update({p.symbol: p for p in folded.predictions})

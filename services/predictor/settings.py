@@ -14,4 +14,4 @@ class PredictorSettings(Settings):
     session_timeout_ms: Annotated[int, Field(ge=6000, le=300_000)] = 10_000
     metrics_host: str = "127.0.0.1"
     metrics_port: Port = 0
-    batch_records: Annotated[int, Field(ge=1, le=10_000)] = 500
+    batch_records: Annotated[int, Field(ge=1, le=10_000)] = 2_000  # of one transaction, where many wait

@@ -10,7 +10,7 @@ from shared.adapters.kafka.reader import Received
 from shared.adapters.messages import DeadLetter, KlineCodec
 from shared.core.candle import Amendment, Candle, Promotion, Record
 from shared.core.errors import BadInput, Unavailable
-from shared.core.fold import Deployment, GroupState, Model, fold, passed_over, refused
+from shared.core.fold import REPLAY, Beside, Deployment, GroupState, Model, fold, passed_over, refused
 from shared.core.prediction import Prediction
 
 Models = Callable[[str, str], Model]
@@ -49,19 +49,20 @@ class Folder:
     deployment: Deployment
     models: Models
 
-    def fold(self, folded: Folded, record: Received, *, publishing: bool = False) -> None:
+    def fold(self, folded: Folded, record: Received, *, publishing: bool = False, beside: Beside = REPLAY) -> None:
         """Fold one record into what the batch has led to so far; on an exception nothing of it is.
 
         Args:
             folded: what the batch has led to; the record is added.
             record: the next record of the group.
             publishing: what comes of it is to be published, so this profile must be the one that predicts from here.
+            beside: what to compute beside its prediction.
 
         Raises:
             Unavailable: its model is not there yet, or another numeric profile has to publish from here on.
             Unseen: its symbol's past is not known here.
         """
-        step = self._step(folded.group, record, ahead=not publishing)
+        step = self._step(folded.group, record, beside)
         if publishing:
             self._check_profile(step.group, record)
         folded.add(step)
@@ -72,23 +73,23 @@ class Folder:
             return None
         return self.models(group.model_version, "")
 
-    def _step(self, group: GroupState, record: Received, *, ahead: bool) -> Folded:
+    def _step(self, group: GroupState, record: Received, beside: Beside) -> Folded:
         """Return what one record leads to."""
         value: Record | None = None
         try:
             value = self.codec.decode(record.value, record.partition)
             self._check_known(group, value)
-            after, prediction = self._folded(group, value, record.offset, ahead=ahead)
+            after, prediction = self._folded(group, value, record.offset, beside)
         except BadInput as error:
             return _refused(group, value, record, _dead_letter(self.topic, record, error))
         predictions = [] if prediction is None else [prediction]
         return Folded(after, predictions, [], _touched(value, after), isinstance(value, Candle))
 
     def _folded(
-        self, group: GroupState, value: Record, offset: int, *, ahead: bool
+        self, group: GroupState, value: Record, offset: int, beside: Beside
     ) -> tuple[GroupState, Prediction | None]:
         model = self._promoted(group, value) if isinstance(value, Promotion) else self.model_of(group)
-        return fold(group, value, offset, model, self.deployment, ahead=ahead)
+        return fold(group, value, offset, model, self.deployment, beside)
 
     def _promoted(self, group: GroupState, promotion: Promotion) -> Model | None:
         if not self.deployment.predicts(promotion.numeric_profile or group.numeric_profile):

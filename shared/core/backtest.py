@@ -1,15 +1,18 @@
 """The log as it would have gone, had a model been promoted at a moment: the same fold, over one symbol's sequence."""
 
 from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 
 from shared.core.arrays import Float64s, frozen64
 from shared.core.candle import Candle, Promotion
 from shared.core.features import OPEN_TIME
-from shared.core.fold import Deployment, GroupState, Model, fold
+from shared.core.fold import Beside, Deployment, GroupState, Model, fold
 from shared.core.prediction import Prediction
 from shared.core.state import SEQUENCE_LENGTH, SymbolState
+
+SCORING: Final = Beside(jacobian=True, digest=False)
 
 
 def backtest(
@@ -30,6 +33,6 @@ def backtest(
     group, _ = fold(group, Promotion(model.version, model.bundle.sha256), 0, model, deployment)
     for offset, row in enumerate(sequence[start:].tolist(), 1):
         candle = Candle(symbol, int(row[0]), *row[1:])
-        group, prediction = fold(group, candle, offset, model, deployment, ahead=True)
+        group, prediction = fold(group, candle, offset, model, deployment, SCORING)
         if prediction is not None:
             yield prediction

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 
@@ -43,6 +44,18 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """What is computed beside a prediction. No value depends on it."""
+
+    jacobian: bool = False  # as the next candle is here already: later, its forward pass would have to be made anew
+    digest: bool = True  # of the state it was made from: a quarter of an event's cost
+
+
+LIVE: Final = Beside()
+REPLAY: Final = Beside(jacobian=True)
+
+
+@dataclass(frozen=True, slots=True)
 class GroupState:
     """A symbol group after the record before `next_offset`."""
 
@@ -60,8 +73,7 @@ def fold(
     offset: int,
     model: Model | None,
     deployment: Deployment,
-    *,
-    ahead: bool = False,
+    beside: Beside = LIVE,
 ) -> tuple[GroupState, Prediction | None]:
     """Fold one record of a symbol group.
 
@@ -72,8 +84,7 @@ def fold(
         model: for a promotion, the model it promotes; else the group's current model. None before the first
             promotion, and where another numeric profile predicts: sequences grow, nothing is learnt or predicted.
         deployment: the interval and the numeric profile.
-        ahead: compute the prediction's Jacobian with it, as the next candle is here already; it costs less than later,
-            when the forward pass has to be made anew. Values do not depend on it.
+        beside: what else to compute.
 
     Returns:
         The state after the record, and the prediction that a candle gives once its symbol has a full window.
@@ -93,7 +104,7 @@ def fold(
     if isinstance(record, Amendment):
         state = amended(state, candle)
     else:
-        state, prediction = fold_candle(state, candle, offset, model, deployment, ahead=ahead)
+        state, prediction = fold_candle(state, candle, offset, model, deployment, beside)
     symbols = {**group.symbols, candle.symbol: state}
     return replace(group, next_offset=offset + 1, symbols=symbols), prediction
 
@@ -123,8 +134,7 @@ def fold_candle(
     offset: int,
     model: Model | None,
     deployment: Deployment,
-    *,
-    ahead: bool = False,
+    beside: Beside = LIVE,
 ) -> tuple[SymbolState, Prediction | None]:
     """Learn from the label the candle brings, then predict the next.
 
@@ -146,14 +156,15 @@ def fold_candle(
     if model is None or len(after.sequence) < model.card.architecture.window_length:
         return after, None
     after = _with_scaler(after, model)
-    output, jacobian = _output(after, model, ahead=ahead)
+    output, jacobian = _output(after, model, ahead=beside.jacobian)
     if not np.isfinite(output):
         learnt = replace(learnt, learner=model.base, was_reset=True)
         after = replace(after, learner=model.base)
-        output, jacobian = _output(after, model, ahead=ahead)
+        output, jacobian = _output(after, model, ahead=beside.jacobian)
     if jacobian is not None:
         after = replace(after, jacobian=jacobian)
-    return _predicted(state, after, learnt, float(output), offset, model, deployment)
+    state_digest = state.digest if beside.digest else None
+    return _predicted(after, learnt, float(output), offset, model, deployment, state_digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,13 +285,13 @@ def _with_scaler(state: SymbolState, model: Model) -> SymbolState:
 
 
 def _predicted(  # noqa: PLR0913 - every argument is a different moment of one event
-    before: SymbolState,
     after: SymbolState,
     learnt: Learnt,
     output: float,
     offset: int,
     model: Model,
     deployment: Deployment,
+    state_digest: str | None,
 ) -> tuple[SymbolState, Prediction]:
     change = output * model.card.label_scale
     opens = int(after.sequence[-1, OPEN_TIME]) + deployment.interval_ms
@@ -304,7 +315,7 @@ def _predicted(  # noqa: PLR0913 - every argument is a different moment of one e
         scores=after.scores,
         source_offset=offset,
         promotion_offset=after.promotion_offset,
-        state_digest=before.digest,
+        state_digest=state_digest,
         numeric_profile=deployment.numeric_profile,
     )
     return replace(after, pending=pending), prediction

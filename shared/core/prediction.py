@@ -33,5 +33,5 @@ class Prediction:
     scores: Scores
     source_offset: int
     promotion_offset: int
-    state_digest: str
+    state_digest: str | None  # of the state it was made from; None where nobody asked for it
     numeric_profile: str

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from services.predictor.loop import REDIS_REST_S, Loop
+from services.predictor.loop import FIRST_RECORDS, REDIS_LAG_S, REDIS_REST_S, Loop
 from shared.adapters.folding import Folder, Models
 from shared.adapters.kafka.group import Batch
 from shared.adapters.kafka.reader import Received
@@ -56,6 +56,19 @@ class Alone:
         self.next_offset = progress.next_offsets[0]
 
 
+@dataclass
+class Crowd(Alone):
+    """Has so many records for each poll; this client is no member, so nothing comes of them."""
+
+    waiting: list[int] = field(default_factory=list)
+    asked: list[int] = field(default_factory=list)
+
+    def poll(self, most: int, timeout_s: float) -> Batch | None:
+        self.asked.append(most)
+        count = min(most, self.waiting.pop(0))
+        return Batch(LOG[:1] * count, None) if count else None
+
+
 class SlowStates(FakeStates):
     """Redis that answers nobody: each call takes as long as its client is patient."""
 
@@ -80,6 +93,7 @@ def a_loop(
     states: FakeStates | None = None,
     clock: list[float] | None = None,
     load: Models = models,
+    most_records: int = 10,
 ) -> Loop:
     folder = Folder(TOPICS.klines, KlineCodec("5m", STEP_MS, 1), DEPLOYMENT, load)
     now = clock or [0.0]
@@ -93,7 +107,7 @@ def a_loop(
         FakeHistory([]),
         states or FakeStates(),
         telemetry,
-        10,
+        most_records,
         lambda: now[0],
     )
     loop.assigned([0])
@@ -135,15 +149,49 @@ def test_a_slow_redis_is_left_alone_for_a_while_and_every_candle_predicted() -> 
     clock = [0.0]
     alone, states, telemetry = Alone(), SlowStates(clock), Telemetry("test")
     loop = a_loop(alone, telemetry, states, clock)
-    turns = 0
-    while alone.next_offset != len(LOG):
+    turns = 2 * len(LOG)
+    for _ in range(turns):
         loop.turn()
         clock[0] += 1.0
-        turns += 1
 
     assert len(alone.written) == len(CLOSES) - 15
     assert 0 < states.calls <= turns / REDIS_REST_S + 1
     assert "ulstm_test_redis_up 0.0" in telemetry.answer("/metrics")[2].decode()
+
+
+def test_redis_waits_for_a_quiet_time_and_no_longer_than_its_lag() -> None:
+    clock = [0.0]
+    alone, states = Alone(), FakeStates()
+    loop = a_loop(alone, Telemetry("test"), states, clock)
+    while alone.next_offset is None:
+        loop.turn()
+    loop.turn()
+    assert states.load(0, DEPLOYMENT.numeric_profile) is None
+
+    clock[0] += REDIS_LAG_S
+    loop.turn()
+
+    saved = states.load(0, DEPLOYMENT.numeric_profile)
+    assert saved is not None
+    assert saved.watermark == alone.next_offset != len(LOG)
+    while alone.next_offset != len(LOG) or alone.at is None:
+        loop.turn()
+    for _ in range(5):
+        loop.turn()
+    saved = states.load(0, DEPLOYMENT.numeric_profile)
+    assert saved is not None
+    assert saved.watermark == len(LOG)
+
+
+def test_batches_begin_small_and_grow_while_records_wait() -> None:
+    first = FIRST_RECORDS
+    alone = Crowd(waiting=[1, first, 2 * first, 10 * first, 10 * first, 10 * first, 3, 0])
+    loop = a_loop(alone, Telemetry("test"), most_records=10 * first)
+
+    while alone.waiting:
+        loop.turn()
+
+    assert alone.asked == [first, first, 2 * first, 4 * first, 8 * first, 10 * first, 10 * first, first]
 
 
 def test_a_model_that_cannot_be_read_in_the_quiet_time_ends_no_replica() -> None:

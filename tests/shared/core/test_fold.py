@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from shared.adapters.messages import encode_prediction
 from shared.core.candle import Amendment, Gap, Record
 from shared.core.errors import BadInput
-from shared.core.fold import GroupState, fold, fold_candle, readied, window
+from shared.core.fold import Beside, GroupState, fold, fold_candle, readied, window
 from shared.core.prediction import Prediction
 from shared.core.state import SEQUENCE_LENGTH, decode_state, encode_state
 from tests.builders import (
@@ -91,10 +91,10 @@ def test_a_restart_anywhere_changes_no_prediction(closes: list[float], data: st.
     assert before + after == uninterrupted
 
 
-@given(walks, st.sets(st.integers(0, 60)), st.sets(st.integers(0, 60)))
+@given(walks, st.sets(st.integers(0, 60)), st.sets(st.integers(0, 60)), st.sets(st.integers(0, 60)))
 @settings(max_examples=30, deadline=None)
-def test_what_is_computed_in_the_quiet_time_or_ahead_changes_no_prediction(
-    closes: list[float], quiet: set[int], ahead: set[int]
+def test_what_is_computed_in_the_quiet_time_or_beside_a_prediction_changes_none(
+    closes: list[float], quiet: set[int], ahead: set[int], without_digest: set[int]
 ) -> None:
     records = [a_promotion(MODEL), *candles(closes)]
     _, expected = fold_all(records, MODELS)
@@ -104,10 +104,11 @@ def test_what_is_computed_in_the_quiet_time_or_ahead_changes_no_prediction(
         if offset in quiet:
             symbols = {name: readied(state, MODEL) for name, state in group.symbols.items()}
             group = replace(group, symbols=symbols)
-        group, prediction = fold(group, record, offset, MODEL, DEPLOYMENT, ahead=offset in ahead)
+        beside = Beside(jacobian=offset in ahead, digest=offset not in without_digest)
+        group, prediction = fold(group, record, offset, MODEL, DEPLOYMENT, beside)
         found += [prediction] if prediction else []
 
-    assert found == expected
+    assert found == [replace(p, state_digest=None) if p.source_offset in without_digest else p for p in expected]
 
 
 @given(st.permutations(range(2 * (WINDOW + 4))))
