@@ -246,8 +246,9 @@ def _only(site: Site, slots: range | list[int] | tuple[int, ...]) -> Iterator[fl
 
 
 def _taken_over(site: Site) -> Iterator[float]:
-    """Until the groups are shared out and candles of now are predicted from."""
-    yield from _until(site.calm_from_now())
+    """Until the groups are shared out and candles of now are predicted from; not if another fault leaves no replica."""
+    is_calm = site.calm_from_now()
+    yield from _until(lambda: not site.running or is_calm())
 
 
 def _until(happened: Callable[[], bool], deadline_s: float = 90.0) -> Iterator[float]:

@@ -164,12 +164,14 @@ class Site:
         Raises:
             Stuck: that does not happen.
         """
-        due = dict(self.publisher.newest)
-        self._eventually(
-            self.calm_from_now(),
-            deadline_s,
-            lambda: f"no news of {self._behind(due)}, symbol groups by replica {self._shares()}",
-        )
+        since = dict(self.publisher.newest)
+        ends = time.monotonic() + deadline_s
+
+        def what() -> str:
+            return f"no news of {self._behind(since)}, symbol groups by replica {self._shares()}"
+
+        self._eventually(self._shared_out, deadline_s, what)
+        self._eventually(self.calm_from_now(), ends - time.monotonic(), what)
 
     def calm_from_now(self) -> Callable[[], bool]:
         """Return what tells whether candles after this moment are predicted from, and all groups are shared out."""
