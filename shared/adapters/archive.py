@@ -2,13 +2,14 @@
 
 from array import array
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
-from shared.adapters.kafka.reader import Reader
+from shared.adapters.kafka.reader import Reader, Received
 from shared.adapters.kafka.topics import Topics
 from shared.adapters.messages import KlineCodec
 from shared.core.arrays import Float64s, frozen64
@@ -67,10 +68,9 @@ class Archive:
 
         A record that does not decode comes as the error that says why.
         """
-        with Reader(self._bootstrap, self._topics.klines) as reader:
-            for block in reader.read(group, max(start, 0), end):
-                for received in block:
-                    yield received.offset, self._decoded(received.value, group)
+        for block in self._blocks(group, start, end):
+            for received in block:
+                yield received.offset, self._decoded(received.value, group)
 
     def offset_at(self, group: int, time_ms: int) -> int:
         """Return an offset before which every record is older than a time."""
@@ -90,20 +90,22 @@ class Archive:
             span: the open times wanted.
             symbols: the symbols wanted; none means all.
             keep: at most so many of each symbol's newest candles, which bounds the memory.
-            progress: told every few thousand records how many were read since; what it raises stops the reading.
+            progress: told after every block of records how many there were; what it raises stops the reading.
         """
         ends = self.ends()
         wanted = {symbol_group(s, self._topics.groups) for s in symbols} if symbols else set(ends)
         columns = _Columns(span, frozenset(symbols), keep)
         for group in sorted(wanted & set(ends)):
             start = self.offset_at(group, span.from_ms) if span.from_ms > 0 else 0
-            seen = 0
-            for seen, (_, record) in enumerate(self.records(group, start, ends[group]), 1):
-                columns.take(record)
-                if seen % 5000 == 0:
-                    progress(5000)
-            progress(seen % 5000)
+            for block in self._blocks(group, start, ends[group]):
+                for received in block:
+                    columns.take(self._decoded(received.value, group))
+                progress(len(block))
         return Archived(columns.sequences(), ends, columns.refused)
+
+    def _blocks(self, group: int, start: int, end: int) -> Iterator[list[Received]]:
+        with Reader(self._bootstrap, self._topics.klines) as reader:
+            yield from reader.read(group, max(start, 0), end)
 
     def _decoded(self, value: bytes | None, group: int) -> Record | BadInput:
         try:
@@ -120,7 +122,7 @@ class _Columns:
     symbols: frozenset[str]
     keep: int | None
     refused: int = 0
-    flat: dict[str, "array[float]"] = field(default_factory=dict)
+    flat: defaultdict[str, "array[float]"] = field(default_factory=lambda: defaultdict(lambda: array("d")))
 
     def take(self, record: Record | BadInput) -> None:
         """Append a candle, or change the one that an amendment names."""
@@ -142,7 +144,7 @@ class _Columns:
     def _append(self, candle: Candle) -> None:
         if not self._is_wanted(candle):
             return
-        flat = self.flat.setdefault(candle.symbol, array("d"))
+        flat = self.flat[candle.symbol]
         if flat and candle.open_time_ms <= flat[-SEQUENCE_COLUMNS]:
             self.refused += 1
             return

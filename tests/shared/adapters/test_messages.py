@@ -1,5 +1,6 @@
 import contextlib
 import json
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -7,14 +8,16 @@ from hypothesis import strategies as st
 
 from shared.adapters.messages import (
     MAX_RECORD_BYTES,
+    CandleMessage,
     GapMessage,
     KlineCodec,
     PromotionMessage,
+    canonical,
     decode_prediction,
     encode_prediction,
     encode_record,
 )
-from shared.core.candle import Amendment, Candle, Gap, Promotion, symbol_group
+from shared.core.candle import Amendment, Candle, Gap, Promotion, Record, symbol_group
 from shared.core.errors import BadInput
 from tests.builders import START_MS, STEP_MS, a_model, a_promotion, a_walk, candle_bytes, candles, fold_all
 
@@ -23,7 +26,7 @@ GROUP = symbol_group("BTCUSDT", 6)
 
 
 def changed(**fields: object) -> bytes:
-    return json.dumps({**json.loads(candle_bytes()), **fields}).encode()
+    return canonical({**json.loads(candle_bytes()), **fields})
 
 
 def test_a_candle_survives_its_bytes() -> None:
@@ -75,10 +78,12 @@ BAD = {
     "boolean_time": (changed(open_time_ms=True), "bad_field"),
     "negative_time": (changed(open_time_ms=-STEP_MS), "bad_field"),
     "far_future": (changed(open_time_ms=10**16), "bad_field"),
+    "year_10000": (changed(open_time_ms=253_402_300_800_000), "bad_field"),
     "off_grid": (changed(open_time_ms=START_MS + 1), "off_grid"),
     "high_below_close": (changed(high="50"), "inconsistent_prices"),
     "low_above_open": (changed(low="200"), "inconsistent_prices"),
     "negative_volume": (changed(volume="-3"), "bad_field"),
+    "endless_volume": (changed(volume="1" * 21), "bad_field"),
     "lower_case_symbol": (changed(symbol="btcusdt"), "bad_field"),
     "wrong_interval": (changed(interval="1m"), "wrong_interval"),
     "wild_profile": (
@@ -115,3 +120,103 @@ def test_a_prediction_survives_its_bytes() -> None:
 def test_what_is_no_prediction_is_refused() -> None:
     with pytest.raises(BadInput):
         decode_prediction(b"{}")
+
+
+def outcome(decode: Callable[[bytes, int], Record], value: bytes, group: int) -> object:
+    try:
+        return decode(value, group)
+    except BadInput as error:
+        return error.reason, str(error)
+
+
+decimals = st.from_regex(r"[0-9]{1,20}(\.[0-9]{1,20})?", fullmatch=True)
+prices = (
+    st.sampled_from(["100", "100.0", "99.5", "000101.250", "1000000000000000", "1000000000000000.1", "0"]) | decimals
+)
+counts = st.integers(0, 10**19)
+candle_fields = st.fixed_dictionaries(
+    {
+        "open": prices,
+        "high": prices,
+        "low": prices,
+        "close": prices,
+        "volume": decimals,
+        "open_time_ms": st.sampled_from([0, START_MS, START_MS + 1, 253_402_300_800_000 - STEP_MS]),
+        "symbol": st.sampled_from(["BTCUSDT", "ETHUSDT"]),
+        "interval": st.sampled_from(["5m", "1m"]),
+        "type": st.sampled_from(["candle", "amendment"]),
+    },
+    optional={
+        "quote_volume": decimals,
+        "trades": counts,
+        "taker_buy_volume": decimals,
+        "taker_buy_quote_volume": decimals,
+    },
+)
+FULL = candle_bytes(quote_volume="1255", trades=7, taker_buy_volume="0.5", taker_buy_quote_volume="50.25")
+# What JSON reads otherwise than it looks, and what a pattern may take for what it is not.
+ODDITIES = [
+    b"0",
+    b"01",
+    b"-",
+    b"e2",
+    b".",
+    b"\n",
+    b" ",
+    b'"',
+    b"\\u0031",
+    b"\\u0041",
+    b"\xd9\xa1",
+    b"\xff",
+    b"null",
+    b"}",
+]
+ODD_FIELDS = [
+    b'"close":"1.0",',
+    b'"schema":1,',
+    b'"trades":01,',
+    b'"trades":1.0,',
+    b'"trades":-0,',
+    b'"mood":"good",',
+    b'"quote_volume":null,',
+    b'"type":"gap",',
+]
+
+
+@given(candle_fields)
+def test_a_candle_is_read_alike_by_its_usual_bytes_and_field_by_field(fields: dict[str, object]) -> None:
+    value = encode_record(CandleMessage.model_validate(fields))
+
+    assert outcome(CODEC.decode, value, GROUP) == outcome(CODEC._checked, value, GROUP)
+
+
+@given(st.data())
+def test_changed_bytes_are_read_alike_too(data: st.DataObject) -> None:
+    value = FULL
+    for _ in range(data.draw(st.integers(1, 3))):
+        start = data.draw(st.integers(0, len(value)))
+        until = data.draw(st.integers(start, min(start + 3, len(value))))
+        put = data.draw(st.sampled_from(ODDITIES) | st.binary(max_size=2))
+        value = value[:start] + put + value[until:]
+
+    assert outcome(CODEC.decode, value, GROUP) == outcome(CODEC._checked, value, GROUP)
+
+
+@pytest.mark.parametrize("put", ODD_FIELDS)
+def test_an_odd_field_is_read_alike_wherever_it_stands(put: bytes) -> None:
+    for at in [at + 1 for at, byte in enumerate(FULL) if byte in b"{,"]:
+        value = FULL[:at] + put + FULL[at:]
+
+        assert outcome(CODEC.decode, value, GROUP) == outcome(CODEC._checked, value, GROUP)
+
+
+@pytest.mark.parametrize("put", [b"", *ODDITIES])
+def test_one_odd_place_is_read_alike_wherever_it_is(put: bytes) -> None:
+    for at in range(len(FULL) + 1):
+        for value in (FULL[:at] + put + FULL[at:], FULL[:at] + put + FULL[at + 1 :]):
+            assert outcome(CODEC.decode, value, GROUP) == outcome(CODEC._checked, value, GROUP)
+
+
+def test_what_the_producer_writes_goes_the_short_way() -> None:
+    for value in (FULL, candle_bytes()):
+        assert CODEC._plain_candle(value, GROUP) == CODEC._checked(value, GROUP)
