@@ -1,15 +1,15 @@
 """`ulstm backtest`: the log as it would have gone, had a model version been promoted at a moment."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
-from functools import reduce
-from multiprocessing import cpu_count, get_context
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, closing
+from dataclasses import asdict
+from functools import partial, reduce
+from math import isnan
+from multiprocessing import cpu_count
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
@@ -17,30 +17,32 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from services.cli.beside import beside
 from services.cli.predicting import clock
+from services.cli.scoring import ROW, Scored, Scoring
 from services.cli.times import option_ms
 from shared.adapters.archive import Archive, Span
 from shared.adapters.registry import Registry
 from shared.adapters.settings import Settings, symbols_of
 from shared.core.arrays import Float64s
-from shared.core.backtest import backtest
 from shared.core.candle import interval_ms
-from shared.core.card import Bundle
 from shared.core.errors import BadSetting, Unknown
-from shared.core.fold import Deployment, Model
+from shared.core.fold import Deployment
 from shared.core.network import self_test
 from shared.core.scores import Scores
 from shared.core.state import SEQUENCE_LENGTH
 
-_COLUMNS: Final = (
-    "symbol",
-    "open_time_ms",
-    "close",
-    "predicted_change",
-    "predicted_close",
-    "model_version",
-    "steps",
-    "loss",
+_SCHEMA: Final = pa.schema(
+    [
+        ("symbol", pa.string()),
+        ("open_time_ms", pa.int64()),
+        ("close", pa.float64()),
+        ("predicted_change", pa.float64()),
+        ("predicted_close", pa.float64()),
+        ("model_version", pa.string()),
+        ("steps", pa.int64()),
+        ("loss", pa.float64()),
+    ]
 )
 
 
@@ -72,9 +74,8 @@ def backtest_command(
         task = progress.add_task("reading the log", total=None)
         archive = Archive(settings.kafka_bootstrap_servers, settings.topics)
         archived = archive.read(span, symbols_of(symbols), progress=lambda n: progress.advance(task, n))
-        work = _Work(bundle, from_ms, Deployment(settings.interval, step_ms, self_test()))
-        results = _results(work, archived.sequences, progress)
-        scores = _collected(results, out)
+        scoring = Scoring(bundle, from_ms, Deployment(settings.interval, step_ms, self_test()))
+        scores = _collected(_results(scoring, archived.sequences, progress), bundle.version, out)
     if not scores:
         message = (
             f"no symbol has a full window of {bundle.card.architecture.window_length} candles before the span's end"
@@ -83,72 +84,50 @@ def backtest_command(
     _tell(scores, as_json=as_json)
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
-    bundle: Bundle
-    from_ms: int
-    deployment: Deployment
-
-    def of(self, symbol: str, sequence: Float64s) -> "_Result":
-        """Fold one symbol: runs in a process of its own."""
-        model = Model(self.bundle)
-        rows: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
-        scores = Scores()
-        for prediction in backtest(model, symbol, sequence, self.from_ms, self.deployment):
-            scores = prediction.scores
-            for name, values in rows.items():
-                values.append(getattr(prediction, name))
-        return _Result(symbol, scores, rows)
+def _results(scoring: Scoring, sequences: Mapping[str, Float64s], progress: Progress) -> Generator[Scored, None, None]:
+    """Symbols are independent, so each core takes the next one, those with the most candles first."""
+    candles = {symbol: scoring.candles(sequence) for symbol, sequence in sequences.items()}
+    task = progress.add_task("predicting", total=sum(candles.values()))
+    longest_first = sorted(sequences, key=candles.__getitem__, reverse=True)
+    calls = [partial(scoring.of, symbol, sequences[symbol]) for symbol in longest_first]
+    return beside(cpu_count(), calls, lambda done: progress.update(task, completed=done))
 
 
-@dataclass(frozen=True, slots=True)
-class _Result:
-    symbol: str
-    scores: Scores
-    rows: Mapping[str, list[Any]]
-
-
-def _results(work: _Work, sequences: Mapping[str, Float64s], progress: Progress) -> Iterator[_Result]:
-    """Symbols are independent, so each core takes the next one."""
-    events = sum(int(np.sum(s[:, 0] >= work.from_ms)) for s in sequences.values())
-    task = progress.add_task("predicting", total=events)
-    with ProcessPoolExecutor(cpu_count(), mp_context=get_context("spawn")) as pool:
-        for result in pool.map(work.of, sequences.keys(), sequences.values()):
-            progress.advance(task, int(np.sum(sequences[result.symbol][:, 0] >= work.from_ms)))
-            yield result
-
-
-def _collected(results: Iterable[_Result], out: Path | None) -> dict[str, Scores]:
+def _collected(results: Generator[Scored, None, None], version: str, out: Path | None) -> dict[str, Scores]:
     """Return the scores by symbol, writing the predictions as they come."""
     scores: dict[str, Scores] = {}
-    writer: pq.ParquetWriter | None = None
-    lines = out.open("w") if out is not None and out.suffix == ".jsonl" else None
-    try:
-        for result in results:
-            if not result.rows["symbol"]:
-                continue
-            scores[result.symbol] = result.scores
-            if lines is not None:
-                lines.writelines(_lines(result.rows))
-            elif out is not None:
-                table = pa.table({name: _column(name, values) for name, values in result.rows.items()})
-                writer = writer or pq.ParquetWriter(out, table.schema)
-                writer.write_table(table)
-    finally:
-        if lines is not None:
-            lines.close()
-        if writer is not None:
-            writer.close()
+    with ExitStack() as stack:
+        write = _writing(out, version, stack)
+        for result in stack.enter_context(closing(results)):
+            if len(result.rows):
+                scores[result.symbol] = result.scores
+                write(result)
     return scores
 
 
-def _column(name: str, values: list[Any]) -> pa.Array:
-    return pa.array(values, pa.float64()) if name == "loss" else pa.array(values)
+def _writing(out: Path | None, version: str, stack: ExitStack) -> Callable[[Scored], None]:
+    """Return what writes a symbol's predictions; the stack closes the file."""
+    if out is None:
+        return lambda _: None
+    if out.suffix == ".jsonl":
+        lines = stack.enter_context(out.open("w"))
+        return lambda result: lines.writelines(_lines(result, version))
+    table = stack.enter_context(pq.ParquetWriter(out, _SCHEMA))
+    return lambda result: table.write_table(_table(result, version))
 
 
-def _lines(rows: Mapping[str, list[Any]]) -> Iterator[str]:
-    for values in zip(*(rows[name] for name in _COLUMNS), strict=True):
-        yield json.dumps(dict(zip(_COLUMNS, values, strict=True))) + "\n"
+def _lines(result: Scored, version: str) -> Iterator[str]:
+    for values in result.rows.tolist():
+        row = dict(zip(ROW.names or (), values, strict=True))
+        row |= {"symbol": result.symbol, "model_version": version}
+        row["loss"] = None if isnan(row["loss"]) else row["loss"]
+        yield json.dumps({name: row[name] for name in _SCHEMA.names}) + "\n"
+
+
+def _table(result: Scored, version: str) -> pa.Table:
+    names = {"symbol": [result.symbol] * len(result.rows), "model_version": [version] * len(result.rows)}
+    columns = {name: pa.array(result.rows[name], from_pandas=True) for name in ROW.names or ()}
+    return pa.table({**names, **columns}, schema=_SCHEMA)
 
 
 def _check_out(out: Path | None) -> None:

@@ -1,16 +1,14 @@
 """`ulstm verify`: what the topics say, derived again from the topics alone."""
 
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
-from multiprocessing import cpu_count, get_context, parent_process
-from threading import Thread
+from multiprocessing import cpu_count
 from typing import Annotated, Any, Final
 
 import typer
@@ -19,6 +17,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.table import Table
 from rich.text import Text
 
+from services.cli.beside import add, beside
 from services.cli.checking import UNKNOWN_MODEL, GroupCheck, GroupVerdict, Mismatch, letters, published
 from services.cli.replaying import folder_of
 from shared.adapters.kafka.reader import Reader
@@ -31,8 +30,6 @@ from shared.core.verdict import Check
 
 _VISIBLE_S: Final = 10.0  # a bundle shows a moment after the promotion that was committed with it
 _TICK: Final = 100  # records between two updates of the progress bar
-_LOOK_S: Final = 0.2
-_shared: list[Any] = []  # in a process that checks beside others: how many records all have read, and whether to stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +127,8 @@ def verify(settings: Settings, groups: Collection[int] | None, console: Console,
     with _progress(console) as progress:
         task = progress.add_task("verify", total=sum(part.klines_end for part in parts))
         if processes > 1:
-            verdicts = _beside(settings, parts, processes, lambda done: progress.update(task, completed=done))
+            calls = [partial(_checked_beside, settings, part) for part in parts]
+            verdicts = list(beside(processes, calls, lambda done: progress.update(task, completed=done)))
         else:
             verdicts = [_checked(settings, part, lambda count: progress.advance(task, count)) for part in parts]
     return Verdict(verdicts)
@@ -188,51 +186,9 @@ def _checked(settings: Settings, part: _Part, progress: Callable[[int], None]) -
         return check.finished(klines.ends(group)[1])
 
 
-def _beside(
-    settings: Settings, parts: list[_Part], processes: int, progress: Callable[[int], None]
-) -> list[GroupVerdict]:
-    """Check symbol groups in processes of their own: they are independent of each other."""
-    context = get_context("spawn")
-    read, stop = context.Value("q", 0), context.Event()
-    with ProcessPoolExecutor(processes, context, _share, (read, stop)) as pool:
-        try:
-            running = [pool.submit(_checked_here, settings, part) for part in parts]
-            is_running = True
-            while is_running:
-                is_running = bool(wait(running, _LOOK_S, FIRST_EXCEPTION).not_done) and not any(map(_failed, running))
-                progress(read.value)
-            return [one.result() for one in running]
-        finally:
-            stop.set()
-
-
-def _share(read: Any, stop: Any) -> None:
-    """Keep what all processes share, which a process is given when it starts; end when their parent does."""
-    _shared.extend((read, stop))
-    Thread(target=_end_with_parent, name="parent", daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)  # killed, it could not tell; the pool's own loop would wait for ever
-
-
-def _checked_here(settings: Settings, part: _Part) -> GroupVerdict:
-    read, stop = _shared
-
-    def add(count: int) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        with read.get_lock():
-            read.value += count
-
+def _checked_beside(settings: Settings, part: _Part) -> GroupVerdict:
+    """Check one symbol group in a process of its own."""
     return _checked(settings, part, add)
-
-
-def _failed(one: Future[GroupVerdict]) -> bool:
-    return one.done() and one.exception() is not None
 
 
 def _load(registry: Registry, version: str) -> Bundle:

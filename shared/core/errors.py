@@ -18,6 +18,10 @@ class BadInput(UlstmError):
         super().__init__(message)
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type["BadInput"], tuple[str, str]]:
+        """Let it travel between processes, which an exception of two arguments does not by itself."""
+        return type(self), (self.reason, str(self))
+
 
 class BadSetting(UlstmError):
     """Raised when a setting is wrong: refuse to start and name it."""
