@@ -179,6 +179,9 @@ class TransactionalWriter:
         self._is_disturbed = False
         producer = self._client(self._config)
         try:
+            producer.list_topics(
+                timeout=_SETTLE_S
+            )  # connected first: else the client may look twice, half a second apart
             producer.init_transactions(_SETTLE_S)
         except KafkaException as error:
             _close(producer)
