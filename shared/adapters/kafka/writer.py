@@ -179,9 +179,7 @@ class TransactionalWriter:
         self._is_disturbed = False
         producer = self._client(self._config)
         try:
-            producer.list_topics(
-                timeout=_SETTLE_S
-            )  # connected first: else the client may look twice, half a second apart
+            producer.list_topics(timeout=_SETTLE_S)  # connects; without, the next call may take half a second longer
             producer.init_transactions(_SETTLE_S)
         except KafkaException as error:
             _close(producer)
