@@ -24,7 +24,7 @@ from shared.adapters.kafka.writer import Outgoing, TransactionalWriter
 from shared.adapters.messages import KlineCodec, encode_prediction
 from shared.adapters.states import RedisStates
 from shared.core.candle import symbol_group
-from shared.core.features import feature_rows
+from shared.core.features import features_after
 from shared.core.fold import GroupState, fold_candle, learn, readied, window
 from shared.core.network import Network
 from shared.core.state import encode_state, extended
@@ -54,6 +54,7 @@ def parts() -> Iterator[Part]:
     network = Network(DEFAULT)
     symbols = {f"OTHER{at:04d}": state for at, state in enumerate(states * (GROUP // SYMBOLS))}
     learners = [one.learner or model.base for one in learnt]
+    features = [state.features for state in states if state.features is not None]
     jacobians = [state.jacobian for state in states if state.jacobian is not None]
     codes = [encode_state(state) for state, _ in after]
     error = np.float32(0.1)
@@ -69,7 +70,13 @@ def parts() -> Iterator[Part]:
     )
     yield close, "  sequence with one more candle", lambda at: extended(states[at].sequence, candles[at])
     yield close, "  window: features, scaled", lambda at: window(after[at][0], model)
-    yield close, "    features alone", lambda at: feature_rows("levels", after[at][0].sequence[-288:])
+    yield (
+        close,
+        "  features of one candle more",
+        lambda at: features_after(
+            model.features, features[at], after[at][0].sequence[-1], deployment.interval_ms, DEFAULT.window_length
+        ),
+    )
     yield close, "  forward pass (kernel)", lambda at: network.predict(learners[at].weights, windows[at])
     yield close, f"the group's symbols copied, {GROUP} of them", lambda at: {**symbols, states[at].symbol: states[at]}
     yield (

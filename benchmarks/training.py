@@ -16,7 +16,7 @@ from benchmarks.stepping import DEFAULT
 from benchmarks.worker import Calls, Worker
 from shared.adapters.dumps import find, read_blocks
 from shared.core.arrays import Float64s
-from shared.core.features import feature_rows
+from shared.core.features import Levels
 
 CANDLES: Final = 1_000_000
 WINDOWS: Final = 20_000
@@ -64,10 +64,11 @@ def fitting(recorded: Path | None) -> Calls:
     sequences = _sequences(recorded)
     split = dataset.split_by_time(sequences, dataset.Shares(0.1, 0.15, 2016), STEP_MS)
     scalers = {
-        symbol: fit.fit_scaler(feature_rows("levels", dataset.training_part(sequence, split)))
+        symbol: fit.fit_scaler(Levels().over(dataset.training_part(sequence, split), STEP_MS)[1])
         for symbol, sequence in sequences.items()
     }
-    data = dataset.build(sequences, scalers, "levels", DEFAULT.window_length, split, STEP_MS)
+    inputs = dataset.Inputs("levels", DEFAULT.window_length, is_common_move_removed=False)
+    data = dataset.build(sequences, scalers, inputs, split, STEP_MS)
     schedule = fit.Schedule(EPOCHS, EPOCHS, WINDOWS, VALIDATION, BATCH, 1e-3, 0.0, 0)
 
     def ours() -> Fit:

@@ -39,6 +39,9 @@ _SCHEMA: Final = pa.schema(
         ("close", pa.float64()),
         ("predicted_change", pa.float64()),
         ("predicted_close", pa.float64()),
+        ("calibrated_change", pa.float64()),
+        ("calibrated_close", pa.float64()),
+        ("actionable", pa.bool_()),
         ("model_version", pa.string()),
         ("steps", pa.int64()),
         ("loss", pa.float64()),
@@ -138,18 +141,22 @@ def _check_out(out: Path | None) -> None:
 
 def _tell(scores: Mapping[str, Scores], *, as_json: bool) -> None:
     if as_json:
-        rows = {symbol: asdict(s) | {"skill": s.skill()} for symbol, s in scores.items()}
+        rows = {
+            symbol: asdict(s) | {"skill": s.skill(), "calibrated_skill": s.calibrated_skill()}
+            for symbol, s in scores.items()
+        }
         print(json.dumps(rows, sort_keys=True))
         return
     table = Table(title="backtest: squared error against zero change")
-    for column in ("symbol", "outcomes", "skill", "absolute error / zero change", "sign hits"):
+    for column in ("symbol", "outcomes", "skill", "calibrated", "absolute error / zero change", "sign hits"):
         table.add_column(column, justify="left" if column == "symbol" else "right")
     for symbol, one in [*sorted(scores.items()), ("all, pooled", reduce(Scores.plus, scores.values()))]:
-        skill = one.skill()
+        skill, calibrated = one.skill(), one.calibrated_skill()
         table.add_row(
             symbol,
             str(one.n),
             "" if skill is None else f"{skill:+.3%}",
+            "" if calibrated is None else f"{calibrated:+.3%}",
             f"{one.absolute_error / one.absolute_error_zero:.4f}" if one.absolute_error_zero else "",
             f"{one.sign_hits / one.moves:.2%}" if one.moves else "",
         )

@@ -229,15 +229,13 @@ class GroupCheck:
             model = self._folder.models(version, "")
         except BadInput as error:
             if error.reason != UNKNOWN_MODEL and profile not in (None, self._own_profile):
-                return self._in_force(InForce(offset, version, None, None, profile), ())
+                return self._in_force(InForce(offset, version, None, profile), ())
             return self._refused(promotion, _lineage(promotion, "bundle", str(error), "a usable bundle in the log"))
         faults = self._lineage_faults(promotion, model)
         if model.bundle.sha256 != promotion.bundle_sha256:
             return self._refused(promotion, *faults)
         card = model.card
-        return self._in_force(
-            InForce(offset, version, card.architecture.window_length, card.label_scale, profile), faults
-        )
+        return self._in_force(InForce(offset, version, card.architecture.window_length, profile), faults)
 
     def _in_force(self, in_force: InForce, faults: tuple[Fault, ...]) -> Taken:
         self._profile = in_force.numeric_profile

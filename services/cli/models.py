@@ -142,15 +142,14 @@ def _refusals() -> Iterator[None]:
 
 def _summary(bundle: Bundle, current: str | None) -> dict[str, Any]:
     card = bundle.card
-    candidate = card.scores.get("candidate") or {}
     return {
         "version": bundle.version,
         "current": bundle.version == current,
         "trained_from_ms": card.trained_from_ms,
         "trained_through_ms": card.trained_through_ms,
         "parent": card.parent,
-        "symbols": len(card.scalers),
-        "relative_error": candidate.get("relative_error"),
+        "symbols": len(card.training.get("symbols", card.scalers)),
+        "skill": _skill_of(card.scores, "candidate"),
         "bundle_sha256": bundle.sha256,
     }
 
@@ -164,7 +163,7 @@ def _print_versions(rows: list[dict[str, Any]]) -> None:
             row["version"],
             "current" if row["current"] else "",
             str(row["symbols"]),
-            _skill(row["relative_error"]),
+            _percent(row["skill"]),
             row["parent"] or "",
         )
     Console().print(table)
@@ -173,10 +172,13 @@ def _print_versions(rows: list[dict[str, Any]]) -> None:
 def _readable(card: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in card.items():
         if name == "scalers":
-            yield "symbols", ", ".join(value)
+            continue
         elif name == "scores":
-            for forecast, scores in value.items():
-                yield f"skill, {forecast}", _skill(scores.get("relative_error"))
+            for forecast in value.get("forecasts", {}):
+                yield f"skill, {forecast}", _percent(_skill_of(value, forecast))
+            decision = value.get("decision")
+            if decision:
+                yield "promoted" if decision["promote"] else "not promoted", decision["reason"]
         elif name.endswith("_ms"):
             yield name.removesuffix("_ms").replace("_", " "), _moment(value)
         elif isinstance(value, Mapping):
@@ -189,5 +191,11 @@ def _moment(time_ms: int) -> str:
     return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
 
 
-def _skill(relative_error: float | None) -> str:
-    return "" if relative_error is None else f"{100 * (1 - relative_error):+.3f} %"
+def _skill_of(scores: Mapping[str, Any], forecast: str) -> float | None:
+    """Return a forecast's pooled skill against zero change; None where a card has none, or one of an older form."""
+    found = scores.get("forecasts", {}).get(forecast, {}).get("skill")
+    return None if found is None else found["value"]
+
+
+def _percent(skill: float | None) -> str:
+    return "" if skill is None else f"{100 * skill:+.3f} %"

@@ -72,16 +72,23 @@ def backwards(reader: Reader, group: int) -> Iterator[list[Received]]:
 
 def described(prediction: Prediction) -> dict[str, str]:
     """Return what a person wants to know of a prediction."""
-    skill = prediction.scores.skill()
-    beats = "not enough outcomes yet" if skill is None else f"{skill:+.3%} over {prediction.scores.n} outcomes"
+    raw, calibrated = prediction.scores.skill(), prediction.scores.calibrated_skill()
+    beats = (
+        "not enough outcomes yet"
+        if raw is None or calibrated is None
+        else f"{calibrated:+.3%}, raw {raw:+.3%}, over {prediction.scores.n} outcomes"
+    )
     return {
         "last close": f"{prediction.close:.10g}",
-        "predicted change": f"{prediction.predicted_change:+.4%}",
-        "predicted close": f"{prediction.predicted_close:.10g}",
+        "predicted change, raw": f"{prediction.predicted_change:+.4%}",
+        "of it borne out so far": f"{prediction.calibration:.0%}",
+        "predicted change, calibrated": f"{prediction.calibrated_change:+.4%}",
+        "predicted close": f"{prediction.calibrated_close:.10g}",
+        "actionable": "yes" if prediction.actionable else "no: not shown to beat zero change yet",
         "of the candle that opens": clock(prediction.open_time_ms),
         "model version": prediction.model_version,
         "learnt since": f"{prediction.steps} steps",
-        "squared error against zero change": beats,
+        "skill against zero change": beats,
     }
 
 
@@ -126,7 +133,18 @@ class Latest:
     def table(self, title: str = "predictions") -> Table:
         """Return the table of them."""
         table = Table(title=title)
-        for column in ("symbol", "opens (UTC)", "close", "predicted", "before: said", "was", "steps", "skill", "model"):
+        for column in (
+            "symbol",
+            "opens (UTC)",
+            "close",
+            "raw",
+            "calibrated",
+            "before: said",
+            "was",
+            "steps",
+            "skill",
+            "model",
+        ):
             table.add_column(column, justify="left" if column in {"symbol", "model"} else "right")
         for symbol in sorted(self.by_symbol):
             table.add_row(*_row(self.by_symbol[symbol]))
@@ -134,14 +152,15 @@ class Latest:
 
 
 def _row(prediction: Prediction) -> tuple[str, ...]:
-    before, skill = prediction.previous, prediction.scores.skill()
+    before, skill = prediction.previous, prediction.scores.calibrated_skill()
     outcome = None if before is None else before.outcome_change
     return (
         prediction.symbol,
         clock(prediction.open_time_ms),
         f"{prediction.close:.8g}",
         f"{prediction.predicted_change:+.4%}",
-        "" if before is None else f"{before.predicted_change:+.4%}",
+        f"{prediction.calibrated_change:+.4%}{'*' if prediction.actionable else ''}",
+        "" if before is None else f"{before.calibrated_change:+.4%}",
         "" if outcome is None else f"{outcome:+.4%}",
         str(prediction.steps),
         "" if skill is None else f"{skill:+.2%}",

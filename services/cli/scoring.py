@@ -21,6 +21,9 @@ ROW: Final = np.dtype(
         ("close", np.float64),
         ("predicted_change", np.float64),
         ("predicted_close", np.float64),
+        ("calibrated_change", np.float64),
+        ("calibrated_close", np.float64),
+        ("actionable", np.bool_),
         ("steps", np.int64),
         ("loss", np.float64),  # NaN where nothing was learnt
     ]

@@ -1,17 +1,17 @@
 """From candles to what the fit is given, and from the fit to a card."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from services.trainer.dataset import Dataset, Shares, Split, build, split_by_time, training_part
+from services.trainer.dataset import Dataset, Inputs, Shares, Split, build, split_by_time, training_part
 from services.trainer.fit import Fitted, Schedule, fit_scaler
 from services.trainer.settings import TrainerSettings
 from shared.core.arrays import Float64s
 from shared.core.candle import interval_ms
 from shared.core.card import Bundle, Card
 from shared.core.errors import UlstmError
-from shared.core.features import OPEN_TIME, feature_rows
+from shared.core.features import OPEN_TIME, feature_set
 from shared.core.scaler import Scaler
 
 log = logging.getLogger("ulstm")
@@ -26,6 +26,7 @@ class Prepared:
     """What the fit is given, and what is held out from it."""
 
     sequences: Mapping[str, Float64s]
+    symbols: Collection[str]  # trained on
     scalers: Mapping[str, Scaler]
     split: Split
     dataset: Dataset
@@ -43,20 +44,33 @@ def prepared_for(settings: TrainerSettings, sequences: Mapping[str, Float64s]) -
         raise NotEnough(message)
     step_ms = interval_ms(s.interval)
     split = split_by_time(sequences, Shares(s.validation_share, s.held_out_share, s.scored_candles), step_ms)
+    return prepared_with(s, sequences, split)
+
+
+def prepared_with(settings: TrainerSettings, sequences: Mapping[str, Float64s], split: Split) -> Prepared:
+    """Prepare what a split by time says.
+
+    Raises:
+        NotEnough: no symbol has enough candles.
+    """
+    s, step_ms = settings, interval_ms(settings.interval)
     parts = {symbol: training_part(sequence, split) for symbol, sequence in sequences.items()}
-    scalers = {
-        symbol: fit_scaler(feature_rows(s.feature_set, part))
-        for symbol, part in parts.items()
-        if len(part) >= s.min_candles
-    }
-    if not scalers:
+    long_enough = {symbol: sequences[symbol] for symbol, part in parts.items() if len(part) >= s.min_candles}
+    if not long_enough:
         most = max(map(len, parts.values()))
         message = f"the longest training span has {most} candles, MIN_CANDLES asks for {s.min_candles}"
         raise NotEnough(message)
-    dataset = build(sequences, scalers, s.feature_set, s.window_length, split, step_ms)
+    chosen = feature_set(s.feature_set)
+    scalers = (
+        {symbol: fit_scaler(chosen.over(parts[symbol], step_ms)[1]) for symbol in long_enough}
+        if chosen.is_ranged
+        else {}
+    )
+    inputs = Inputs(s.feature_set, s.window_length, s.common_move == "removed", s.mirrored)
+    dataset = build(long_enough, scalers, inputs, split, step_ms)
     _check_windows(dataset)
-    log.info("training on %d symbols, %d windows", len(scalers), len(dataset.training_ends))
-    return Prepared(sequences, scalers, split, dataset)
+    log.info("training on %d symbols, %d windows", len(long_enough), len(dataset.training_ends))
+    return Prepared(sequences, long_enough, scalers, split, dataset)
 
 
 def schedule_of(settings: TrainerSettings) -> Schedule:
@@ -71,24 +85,28 @@ def schedule_of(settings: TrainerSettings) -> Schedule:
         learning_rate=s.learning_rate,
         dropout=s.dropout,
         seed=s.seed,
+        huber_delta=s.largest_error,
     )
 
 
 def card_of(settings: TrainerSettings, prepared: Prepared, fitted: Fitted, incumbent: Bundle | None) -> Card:
     """Return the candidate's card, without scores yet."""
     s, step_ms = settings, interval_ms(settings.interval)
-    firsts = [int(prepared.sequences[symbol][0, OPEN_TIME]) for symbol in prepared.scalers]
+    firsts = [int(prepared.sequences[symbol][0, OPEN_TIME]) for symbol in prepared.symbols]
     return Card(
         architecture=s.architecture,
         feature_set=s.feature_set,
         label_scale=prepared.dataset.label_scale,
         optimiser=s.optimiser,
+        huber_delta=s.largest_error,
+        shrinkage=s.shrinkage,
         scalers=prepared.scalers,
         trained_from_ms=min(firsts),
         # Early stopping has seen the validation span.
         trained_through_ms=prepared.split.validation_until_ms - step_ms,
         parent=None if incumbent is None else incumbent.version,
         training={
+            "symbols": sorted(prepared.symbols),
             "training_until_ms": prepared.split.training_until_ms,
             "training_windows": len(prepared.dataset.training_ends),
             "training_losses": list(fitted.training_losses),
@@ -96,6 +114,8 @@ def card_of(settings: TrainerSettings, prepared: Prepared, fitted: Fitted, incum
             "windows_per_epoch": s.windows_per_epoch,
             "batch_size": s.batch_size,
             "learning_rate": s.learning_rate,
+            "common_move": s.common_move,
+            "mirrored": s.mirrored,
             "dropout": s.dropout,
             "seed": s.seed,
         },

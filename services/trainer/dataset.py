@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.core.arrays import Float32s, Float64s
-from shared.core.features import CLOSE, OPEN_TIME, feature_rows
+from shared.core.features import CLOSE, OPEN_TIME, feature_set
 from shared.core.scaler import Scaler
 
 Int64s: TypeAlias = NDArray[np.int64]
@@ -33,9 +33,24 @@ class Shares:
     held_out_candles: int
 
 
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What windows and labels are made of.
+
+    Two thirds of the variance of a 5-minute change is common to all symbols at that moment. So many windows of one
+    moment are one sample, not many, and a network learns the season's drift from them: without the common move it
+    learns what is a symbol's own.
+    """
+
+    feature_set: str
+    window_length: int
+    is_common_move_removed: bool
+    is_mirrored: bool = False  # each training window upside down as well, where the features can: no drift is learnt
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
-    """Scaled rows of all symbols, one after the other, and where windows end in them."""
+    """Rows of all symbols as the network takes them, one after the other, and where windows end in them."""
 
     rows: Float32s  # (candles, features)
     labels: Float32s  # (candles,): of the window that ends at this row, on the network's scale; NaN for none
@@ -86,38 +101,59 @@ def changes_after(sequence: Float64s, step_ms: int) -> Float64s:
 def build(
     sequences: Mapping[str, Float64s],
     scalers: Mapping[str, Scaler],
-    feature_set: str,
-    window_length: int,
+    inputs: Inputs,
     split: Split,
     step_ms: int,
 ) -> Dataset:
-    """Return the dataset of the symbols that have a scaler.
+    """Return the dataset of sequences by symbol; `scalers` has those of a feature set that needs them.
 
     A training window's label, and so all its candles, lie in the training span; a validation window's label lies in
     the validation span, while its candles may reach back, as they do live. Held-out candles are in neither.
     """
-    rows, labels, training, validation = [], [], [], []
+    rows, labels, times, training, validation = [], [], [], [], []
     start = 0
-    for symbol, scaler in scalers.items():
-        sequence = sequences[symbol][: count_before(sequences[symbol], split.validation_until_ms)]
-        rows.append(scaler.apply(feature_rows(feature_set, sequence)))
-        labels.append(changes_after(sequence, step_ms))
-        ends = _ends(labels[-1], window_length)
-        label_times = sequence[ends, OPEN_TIME] + step_ms
-        in_training = label_times < split.training_until_ms
+    chosen = feature_set(inputs.feature_set)
+    for symbol, whole in sequences.items():
+        sequence = whole[: count_before(whole, split.validation_until_ms)]
+        _, unscaled, units = chosen.over(sequence, step_ms)
+        rows.append(scalers[symbol].apply(unscaled) if chosen.is_ranged else unscaled.astype(np.float32))
+        labels.append(changes_after(sequence, step_ms) / units)
+        times.append(sequence[:, OPEN_TIME])
+        ends = _ends(labels[-1], inputs.window_length)
+        in_training = times[-1][ends] + step_ms < split.training_until_ms
         training.append(start + ends[in_training])
         validation.append(start + ends[~in_training])
         start += len(sequence)
     changes, training_ends = np.concatenate(labels), np.concatenate(training)
     label_scale = _label_scale(changes[training_ends])
+    if inputs.is_common_move_removed:
+        changes -= common_moves(np.concatenate(times), changes)
+    network_rows, labels_of_rows = np.concatenate(rows), (changes / label_scale).astype(np.float32)
+    if inputs.is_mirrored and chosen.mirror is not None:
+        network_rows = np.concatenate([network_rows, network_rows * chosen.mirror.astype(np.float32)])
+        labels_of_rows = np.concatenate([labels_of_rows, -labels_of_rows])
+        training_ends = np.concatenate([training_ends, training_ends + start])
     return Dataset(
-        rows=np.concatenate(rows),
-        labels=(changes / label_scale).astype(np.float32),
+        rows=network_rows,
+        labels=labels_of_rows,
         training_ends=training_ends,
         validation_ends=np.concatenate(validation),
-        window_length=window_length,
+        window_length=inputs.window_length,
         label_scale=label_scale,
     )
+
+
+def common_moves(times_ms: Float64s, labels: Float64s) -> Float64s:
+    """Return for each label (n,) the median over all symbols' labels of its moment; NaN where the label is none."""
+    order = np.lexsort((labels, times_ms))
+    order = order[np.isfinite(labels[order])]  # by moment, and by label within it
+    _, starts, counts = np.unique(times_ms[order], return_index=True, return_counts=True)
+    sorted_labels = labels[order]
+    lower, upper = starts + (counts - 1) // 2, starts + counts // 2
+    medians = (sorted_labels[lower] + sorted_labels[upper]) / 2.0
+    found = np.full(len(labels), np.nan)
+    found[order] = np.repeat(medians, counts)
+    return found
 
 
 def drawn_for_epoch(ends: Int64s, most: int, seed: int, epoch: int) -> Int64s:

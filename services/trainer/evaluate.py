@@ -1,25 +1,27 @@
-"""Prequential scores: each held-out candle is predicted before it is learnt from, by the very fold that runs live."""
+"""Prequential forecasts: each held-out candle is predicted before it is learnt from, by the fold that runs live."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
-from functools import reduce
-from itertools import chain
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
 from shared.core.arrays import Float64s
 from shared.core.backtest import backtest
+from shared.core.calibration import Calibration, Shrinkage
 from shared.core.card import Bundle
-from shared.core.features import OPEN_TIME
+from shared.core.features import OPEN_TIME, feature_set
 from shared.core.fold import Deployment, Model
-from shared.core.scores import Scores
+from shared.core.linear import OnlineRidge
+from shared.core.prediction import Prediction
 from shared.core.state import SEQUENCE_LENGTH
 
-ScoresBySymbol = Mapping[str, Scores]
-
 _TOLD_EVERY: Final = 50  # predictions between two words on progress
+_LINEAR_FEATURES: Final = "returns"
+_LINEAR_FORGETTING: Final = 0.5 ** (1 / 8640)  # half of it in a month of 5m
+
+Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,6 +31,25 @@ class HeldOut:
     symbol: str
     before: Float64s
     candles: Float64s
+
+    @property
+    def sequence(self) -> Float64s:
+        """All of them, oldest first."""
+        return np.concatenate([self.before, self.candles])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Track:
+    """A symbol's forecasts whose outcome is known (n,), oldest first; changes are fractions."""
+
+    open_time_ms: Float64s  # of the candle forecast
+    change: Float64s
+    calibrated: Float64s
+    outcome: Float64s
+
+
+Tracks = Mapping[str, Track]
+"""By symbol."""
 
 
 def held_out_of(sequences: Mapping[str, Float64s], from_ms: int, most_candles: int, most_symbols: int) -> list[HeldOut]:
@@ -43,27 +64,36 @@ def held_out_of(sequences: Mapping[str, Float64s], from_ms: int, most_candles: i
     return [long_enough[int(at)] for at in chosen]
 
 
+def with_past(parts: list[HeldOut], sequences: Mapping[str, Float64s]) -> list[HeldOut]:
+    """Return the parts with all the candles before them."""
+    return [
+        replace(
+            part, before=sequences[part.symbol][: np.searchsorted(sequences[part.symbol][:, 0], part.candles[0, 0])]
+        )
+        for part in parts
+    ]
+
+
 def with_windows(parts: list[HeldOut], window_length: int) -> list[HeldOut]:
-    """Return the parts that give a full window at their first candle: models then score the same candles."""
+    """Return the parts that give a full window at their first candle: models then forecast the same candles."""
     return [part for part in parts if len(part.before) >= window_length]
 
 
-def score(
+def forecast(
     bundle: Bundle,
     parts: list[HeldOut],
     deployment: Deployment,
     threads: int = 1,
-    progress: Callable[[int], None] = lambda _: None,
-) -> dict[str, Scores]:
-    """Return each symbol's scores after a promotion of the bundle at the first held-out candle."""
+    progress: Progress = lambda _: None,
+) -> Tracks:
+    """Return each symbol's forecasts after a promotion of the bundle at the first held-out candle."""
+    model = Model(bundle)
 
-    def scored(symbols: list[HeldOut]) -> list[tuple[str, Scores]]:
-        model = Model(bundle)  # one a thread: it holds the scratch memory of a call
-        return [(part.symbol, _scored(model, part, deployment, progress)) for part in symbols]
+    def tracked(part: HeldOut) -> tuple[str, Track]:
+        return part.symbol, _track(_told(_predictions(model, part, deployment), progress))
 
     with ThreadPoolExecutor(threads) as pool:
-        shares = [parts[at::threads] for at in range(threads)]
-        return dict(sorted(chain.from_iterable(pool.map(scored, shares))))
+        return dict(sorted(pool.map(tracked, parts)))
 
 
 def frozen(bundle: Bundle) -> Bundle:
@@ -72,39 +102,67 @@ def frozen(bundle: Bundle) -> Bundle:
     return replace(bundle, card=replace(bundle.card, optimiser=optimiser))
 
 
-def pooled(scores: ScoresBySymbol) -> Scores:
-    """Return the sums over all symbols."""
-    return reduce(Scores.plus, scores.values(), Scores())
+def linear(parts: list[HeldOut], deployment: Deployment, shrinkage: Shrinkage) -> Tracks:
+    """Return the forecasts of an online ridge regression on the newest candle's features, calibrated like ours.
 
-
-def relative_error(scores: ScoresBySymbol) -> float | None:
-    """Return the mean over symbols of squared error / that of zero change; None if nothing moved.
-
-    A quiet symbol counts as much as a wild one.
-
-    >>> relative_error({"A": Scores(1, 0.5, 1.0), "B": Scores(1, 3.0, 2.0)})
-    1.0
+    It learns from the candles before the held-out ones as well: give it as many as the model has seen.
     """
-    ratios = [s.squared_error / s.squared_error_zero for s in scores.values() if s.squared_error_zero > 0]
-    return sum(ratios) / len(ratios) if ratios else None
+    return {part.symbol: _linear_track(part, deployment, shrinkage) for part in parts}
 
 
-def as_plain(scores: ScoresBySymbol) -> dict[str, Any]:
-    """Return scores as plain values for a card."""
-    return {
-        "relative_error": relative_error(scores),
-        "pooled": asdict(pooled(scores)),
-        "symbols": {symbol: asdict(one) for symbol, one in scores.items()},
-    }
+def volatilities(parts: list[HeldOut], step_ms: int) -> dict[str, Float64s]:
+    """Return by symbol what each forecast's change is measured in (n,), as known when it was made."""
+    found = {}
+    for part in parts:
+        _, _, units = feature_set(_LINEAR_FEATURES).over(part.sequence, step_ms)
+        found[part.symbol] = units[len(part.before) : -1]
+    return found
 
 
-def _scored(model: Model, part: HeldOut, deployment: Deployment, progress: Callable[[int], None]) -> Scores:
-    sequence = np.concatenate([part.before, part.candles])
-    scores = Scores()
-    from_ms = int(part.candles[0, OPEN_TIME])
-    for made, prediction in enumerate(backtest(model, part.symbol, sequence, from_ms, deployment), 1):
-        scores = prediction.scores
+def _predictions(model: Model, part: HeldOut, deployment: Deployment) -> Iterator[Prediction]:
+    return backtest(model, part.symbol, part.sequence, int(part.candles[0, OPEN_TIME]), deployment)
+
+
+def _told(predictions: Iterator[Prediction], progress: Progress) -> Iterator[Prediction]:
+    made = 0
+    for made, prediction in enumerate(predictions, 1):
+        yield prediction
         if made % _TOLD_EVERY == 0:
             progress(_TOLD_EVERY)
-    progress(len(part.candles) % _TOLD_EVERY)
-    return scores
+    progress(made % _TOLD_EVERY)
+
+
+def _track(predictions: Iterator[Prediction]) -> Track:
+    known = [p.previous for p in predictions if p.previous is not None]
+    rows = [
+        (
+            p.open_time_ms,
+            p.predicted_change,
+            p.calibrated_change,
+            np.nan if p.outcome_change is None else p.outcome_change,
+        )
+        for p in known
+    ]
+    columns = np.array(rows, dtype=np.float64).reshape(-1, 4).T
+    return Track(*columns)
+
+
+def _linear_track(part: HeldOut, deployment: Deployment, shrinkage: Shrinkage) -> Track:
+    chosen, sequence, step_ms = feature_set(_LINEAR_FEATURES), part.sequence, deployment.interval_ms
+    _, rows, units = chosen.over(sequence, step_ms)
+    closes, times = sequence[:, 4], sequence[:, OPEN_TIME]
+    inputs = np.column_stack([rows, np.ones(len(rows))])
+    ridge, calibration = OnlineRidge(inputs.shape[1], forgetting=_LINEAR_FORGETTING), Calibration()
+    found = []
+    for at in range(len(sequence) - 1):
+        follows = times[at + 1] - times[at] == step_ms
+        made = ridge.predict(inputs[at])
+        coefficient = calibration.coefficient(shrinkage)
+        change = closes[at + 1] / closes[at] - 1.0 if follows else np.nan
+        if at >= len(part.before):
+            found.append((times[at] + step_ms, made * units[at], made * coefficient * units[at], change))
+            if follows:
+                calibration = calibration.with_outcome(made, change / units[at], shrinkage)
+        if follows:
+            ridge.learn(inputs[at], change / units[at])
+    return Track(*np.array(found, dtype=np.float64).reshape(-1, 4).T)

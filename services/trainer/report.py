@@ -1,16 +1,16 @@
 """What the trainer shows: progress while it works, a table when it is done."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from services.trainer.evaluate import ScoresBySymbol, pooled, relative_error
+from services.trainer.contest import ZERO, Contest
+from shared.core.skill import Skill
 
-# Errors are relative to those of the forecast "no change"; skill is 1 - relative squared error.
-_FIGURES = ("predictions", "squared error", "skill", "absolute error", "sign right")
+_FIGURES = ("outcomes", "skill", "interval of 95 %", "p", "worst symbol", "sign right")
 
 
 def progress_bar() -> Progress:
@@ -69,30 +69,33 @@ def counting_epochs(epochs: int) -> Iterator[EpochProgress]:
         yield EpochProgress(progress, epochs)
 
 
-def result_table(contest: Mapping[str, ScoresBySymbol]) -> Table:
+def result_table(contest: Contest) -> Table:
     """Return the table of a contest: forecasts by name, each over the same held-out candles."""
-    table = Table(title="Held-out candles, each predicted before it was learnt from. Errors: zero change is 1")
+    table = Table(title="Held-out candles, each forecast before it was learnt from; skill is against zero change")
     table.add_column("forecast")
     for column in _FIGURES:
         table.add_column(column, justify="right")
-    for name, scores in contest.items():
-        table.add_row(name, *_figures(scores))
-    table.add_row("zero change", str(_predictions(contest)), "1.00000", "+0.000 %", "1.00000", "")
+    for name in contest.names:
+        table.add_row(name, *_figures(contest, name))
     return table
 
 
-def _figures(scores: ScoresBySymbol) -> list[str]:
-    total, error = pooled(scores), relative_error(scores)
-    if error is None or not total.absolute_error_zero:
-        return [str(total.n), "", "", "", ""]
+def _figures(contest: Contest, name: str) -> list[str]:
+    outcomes = f"{contest.outcomes:,}"
+    found, hits = contest.skill(name), contest.hits(name)
+    if found is None or name == ZERO:
+        return [outcomes, "", "", "", "", ""]
+    lowest = min((s.value for s in _by_symbol(contest, name)), default=0.0)
     return [
-        str(total.n),
-        f"{error:.5f}",
-        f"{100 * (1 - error):+.3f} %",
-        f"{total.absolute_error / total.absolute_error_zero:.5f}",
-        f"{100 * total.sign_hits / total.moves:.1f} %" if total.moves else "",
+        outcomes,
+        f"{100 * found.value:+.3f} %",
+        f"{100 * found.low:+.3f} to {100 * found.high:+.3f} %",
+        f"{found.p:.2g}",
+        f"{100 * lowest:+.3f} %",
+        f"{100 * hits.right / hits.moves:.1f} %" if hits.moves else "",
     ]
 
 
-def _predictions(contest: Mapping[str, ScoresBySymbol]) -> int:
-    return max((pooled(scores).n for scores in contest.values()), default=0)
+def _by_symbol(contest: Contest, name: str) -> list[Skill]:
+    found = (contest.symbol_skill(name, symbol) for symbol in contest.symbols)
+    return [one for one in found if one is not None]

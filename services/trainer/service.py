@@ -4,13 +4,14 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Final
 
 from rich.console import Console
 
 from services.trainer import evaluate
 from services.trainer.candidate import NotEnough, Prepared, card_of, prepared_for, schedule_of
+from services.trainer.contest import CANDIDATE, INCUMBENT, Contest
 from services.trainer.fit import fit
 from services.trainer.release import judge
 from services.trainer.report import counting, result_table
@@ -112,41 +113,41 @@ class Trainer:
 
     def _contest(
         self, candidate: Bundle, incumbent: Bundle | None, prepared: Prepared, deployment: Deployment
-    ) -> dict[str, evaluate.ScoresBySymbol]:
+    ) -> Contest:
         s = self._settings
         parts = evaluate.held_out_of(
             prepared.sequences, prepared.split.validation_until_ms, s.scored_candles, s.scored_symbols
         )
-        contestants = {"candidate": candidate, "candidate, frozen": evaluate.frozen(candidate)}
+        bundles = {CANDIDATE: candidate, "candidate, frozen": evaluate.frozen(candidate)}
         if incumbent is not None:
-            contestants["version in use"] = incumbent
+            bundles[INCUMBENT] = incumbent
             if incumbent.card.trained_through_ms >= prepared.split.validation_until_ms:
                 log.warning("the version in use was trained on some of the held-out candles")
-        for bundle in contestants.values():
+        for bundle in bundles.values():
             parts = evaluate.with_windows(parts, bundle.card.architecture.window_length)
         events = sum(len(part.candles) for part in parts)
-        with counting("scoring", events * len(contestants)) as progress:
-            return {
-                name: evaluate.score(bundle, parts, deployment, os.cpu_count() or 1, self._stoppable(progress))
-                for name, bundle in contestants.items()
+        with counting("scoring", events * len(bundles)) as progress:
+            tracks = {
+                name: evaluate.forecast(bundle, parts, deployment, os.cpu_count() or 1, self._stoppable(progress))
+                for name, bundle in bundles.items()
             }
+        contest = Contest(tracks[CANDIDATE], evaluate.volatilities(parts, self._step_ms))
+        for name, entered in tracks.items():
+            contest.enter(name, entered)
+        contest.enter("candidate, raw", tracks[CANDIDATE], raw=True)
+        whole = evaluate.with_past(parts, prepared.sequences)
+        contest.enter("online linear", evaluate.linear(whole, deployment, candidate.card.shrinkage))
+        return contest
 
-    def _release(
-        self,
-        candidate: Bundle,
-        incumbent: Bundle | None,
-        contest: Mapping[str, evaluate.ScoresBySymbol],
-    ) -> Bundle:
+    def _release(self, candidate: Bundle, incumbent: Bundle | None, contest: Contest) -> Bundle:
         Console(width=100).print(result_table(contest))
-        errors = {name: evaluate.relative_error(scores) for name, scores in contest.items()}
         verdict = judge(
             self._settings.promote,
-            errors["candidate"],
-            errors.get("version in use"),
+            contest.skill(CANDIDATE),
+            contest.skill(CANDIDATE, INCUMBENT) if INCUMBENT in contest.names else None,
             has_incumbent=incumbent is not None,
         )
-        scores = {name: evaluate.as_plain(by_symbol) for name, by_symbol in contest.items()}
-        card = replace(candidate.card, scores=scores)
+        card = replace(candidate.card, scores={"forecasts": contest.plain(), "decision": asdict(verdict)})
         encoded = encode_bundle(card, candidate.weights)
         version = version_of(card, encoded)
         # Hours of work: if Kafka is away just now, they wait for it.

@@ -1,14 +1,17 @@
 """What the trainer is told."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from math import inf
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from shared.adapters.archive import Span
 from shared.adapters.settings import Settings, symbols_of
+from shared.core.calibration import Shrinkage
 from shared.core.card import Architecture, Optimiser
 from shared.core.errors import BadInput
-from shared.core.features import feature_count
+from shared.core.features import feature_set
 from shared.core.moments import moment_ms
 from shared.core.state import SEQUENCE_LENGTH
 
@@ -17,9 +20,23 @@ Count = Annotated[int, Field(ge=1)]
 Policy = Literal["better", "always", "never"]
 
 
+_ORIGINAL: Final[Mapping[str, str]] = {
+    "feature_set": "levels",
+    "window_length": "288",
+    "widths": "32,32",
+    "common_move": "kept",
+    "mirrored": "false",
+    "huber_delta": "0",
+    "dropout": "0.2",
+    "online_rate": "1e-3",
+    "windows_per_epoch": "50000",
+}
+
+
 class TrainerSettings(Settings):
     """How models are made. A field's variable is its name in capitals, such as TRAIN_EVERY_HOURS."""
 
+    preset: Literal["default", "original"] = "default"  # what settings that are not given are; original: price levels
     symbols: str = ""  # none means every symbol of the archive
     train_from: str = ""  # ISO 8601 or ms; none means what MAX_CANDLES reaches back
     train_to: str = ""  # ISO 8601 or ms; none means the newest candle
@@ -27,10 +44,16 @@ class TrainerSettings(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     promote: Policy = "better"
 
-    feature_set: str = "levels"
-    window_length: Annotated[int, Field(ge=16, le=SEQUENCE_LENGTH)] = 288
-    widths: str = "32,32"
-    online_rate: Annotated[float, Field(ge=0, le=1)] = 1e-5
+    feature_set: str = "returns"
+    window_length: Annotated[int, Field(ge=16, le=SEQUENCE_LENGTH)] = 16
+    widths: str = "32"
+    common_move: Literal["removed", "kept"] = "removed"  # of all symbols at a moment, in the labels trained on
+    mirrored: bool = True  # each window upside down as well, where the feature set can
+    huber_delta: Annotated[float, Field(ge=0)] = 3.0  # deviations beyond which an error counts linearly; 0: never
+    online_optimiser: Literal["adam", "sgd"] = "adam"
+    online_rate: Annotated[float, Field(ge=0, le=1)] = 5e-5
+    shrinkage_weight: Annotated[float, Field(gt=0)] = Shrinkage().weight
+    shrinkage_caution: Annotated[float, Field(ge=0)] = Shrinkage().caution
 
     max_candles: Count = 52_560  # newest candles of a symbol that are read: half a year of 5m
     min_candles: Annotated[int, Field(ge=32)] = 4_032  # of a symbol, to be trained on: two weeks of 5m
@@ -40,12 +63,17 @@ class TrainerSettings(Settings):
     scored_symbols: Count = 40  # scoring makes every online step, so it is bounded
 
     epochs: Count = 20
-    patience: Count = 3
-    windows_per_epoch: Count = 50_000
-    validation_windows: Count = 10_000
-    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 256
+    patience: Count = 4
+    windows_per_epoch: Count = 250_000
+    validation_windows: Count = 50_000
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 512
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset_stands_for_what_is_not_given(cls, given: dict[str, Any]) -> dict[str, Any]:
+        return {**_ORIGINAL, **given} if given.get("preset") == "original" else given
 
     @field_validator("widths")
     @classmethod
@@ -74,12 +102,22 @@ class TrainerSettings(Settings):
     def architecture(self) -> Architecture:
         """The network to train."""
         widths = tuple(int(part) for part in self.widths.split(","))
-        return Architecture(widths, self.window_length, feature_count(self.feature_set))
+        return Architecture(widths, self.window_length, feature_set(self.feature_set).columns)
+
+    @property
+    def largest_error(self) -> float:
+        """The error, in standard deviations of the labels, beyond which it counts linearly."""
+        return self.huber_delta or inf
 
     @property
     def optimiser(self) -> Optimiser:
         """The online step's optimiser."""
-        return Optimiser(rate=self.online_rate)
+        return Optimiser(self.online_optimiser, self.online_rate)
+
+    @property
+    def shrinkage(self) -> Shrinkage:
+        """How raw predictions are calibrated."""
+        return Shrinkage(weight=self.shrinkage_weight, caution=self.shrinkage_caution)
 
     @property
     def span(self) -> Span:

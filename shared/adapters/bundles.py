@@ -1,12 +1,14 @@
 """Bundles as bytes: a JSON card, then the weights as raw float32. No pickle, no archive, no code."""
 
 from dataclasses import asdict
+from math import inf
 from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.adapters.messages import canonical
+from shared.core.calibration import Shrinkage
 from shared.core.card import Architecture, Bundle, Card, Optimiser, checked_weights, digest
 from shared.core.errors import BadInput
 from shared.core.scaler import Scaler
@@ -26,11 +28,26 @@ class _Architecture(_Wire):
 
 
 class _Optimiser(_Wire):
-    name: Literal["adam"] = "adam"
+    name: Literal["adam", "sgd"] = "adam"
     rate: float
     beta_1: float
     beta_2: float
     epsilon: float
+
+
+class _Loss(_Wire):
+    name: Literal["huber"]
+    delta: float
+
+
+class _Shrinkage(_Wire):
+    weight: float
+    prior: float
+    caution: float
+    memory: float
+    largest: float
+    confidence: float
+    patience: int
 
 
 class _Scaler(_Wire):
@@ -43,8 +60,9 @@ class _Card(_Wire):
     architecture: _Architecture
     feature_set: str
     label_scale: float
-    loss: Literal["squared_error"] = "squared_error"
+    loss: Literal["squared_error"] | _Loss = "squared_error"
     optimiser: _Optimiser
+    shrinkage: _Shrinkage | None = None  # versions before 2 did not calibrate
     scalers: dict[str, _Scaler]
     trained_from_ms: int
     trained_through_ms: int
@@ -62,8 +80,8 @@ def encode_bundle(card: Card, weights: np.ndarray[Any, np.dtype[np.float32]]) ->
     checked = checked_weights(card.architecture, weights)
     fields = asdict(card)
     fields["schema"] = 1
-    fields["loss"] = "squared_error"
-    fields["optimiser"]["name"] = "adam"
+    delta = fields.pop("huber_delta")
+    fields["loss"] = "squared_error" if delta == inf else {"name": "huber", "delta": delta}
     head = canonical(fields)
     return b"".join([_MAGIC, str(len(head)).encode(), b"\n", head, checked.astype("<f4").tobytes()])
 
@@ -127,10 +145,12 @@ def _card_of(wire: _Card) -> Card:
         architecture=Architecture(tuple(a.widths), a.window_length, a.features),
         feature_set=wire.feature_set,
         label_scale=wire.label_scale,
-        optimiser=Optimiser(o.rate, o.beta_1, o.beta_2, o.epsilon),
+        optimiser=Optimiser(o.name, o.rate, o.beta_1, o.beta_2, o.epsilon),
         scalers={s: Scaler(tuple(v.scale), tuple(v.offset)) for s, v in wire.scalers.items()},
         trained_from_ms=wire.trained_from_ms,
         trained_through_ms=wire.trained_through_ms,
+        huber_delta=inf if isinstance(wire.loss, str) else wire.loss.delta,
+        shrinkage=Shrinkage() if wire.shrinkage is None else Shrinkage(**dict(wire.shrinkage)),
         parent=wire.parent,
         scores=wire.scores,
         training=wire.training,

@@ -234,12 +234,14 @@ class _ScoresMessage(Wire):
     absolute_error_zero: float
     sign_hits: int
     moves: int
+    squared_error_calibrated: float = 0.0
 
 
 class _OutcomeMessage(Wire):
     open_time_ms: TimeMs
     model_version: Version
     predicted_change: float
+    calibrated_change: float = 0.0  # versions before 2 did not calibrate
     outcome_change: float | None
 
 
@@ -253,6 +255,12 @@ class PredictionMessage(Wire):
     close: float
     predicted_change: float
     predicted_close: float
+    # Versions before 2 did not calibrate; their bytes are compared by those versions.
+    change_scale: float = 0.0
+    calibration: float = 0.0
+    calibrated_change: float = 0.0
+    calibrated_close: float = 0.0
+    actionable: bool = False
     model_version: Version
     steps: int
     loss: float | None

@@ -3,13 +3,15 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from math import inf
+from typing import Any, Literal
 
 import numpy as np
 
 from shared.core.arrays import Float32s, frozen32
+from shared.core.calibration import Shrinkage
 from shared.core.errors import BadInput
-from shared.core.features import feature_count
+from shared.core.features import feature_set
 from shared.core.scaler import Scaler
 
 MAX_WEIGHT = 1e6  # beyond this, the products of a window overflow float32
@@ -59,8 +61,9 @@ class Architecture:
 
 @dataclass(frozen=True, slots=True)
 class Optimiser:
-    """Adam as Keras has it."""
+    """Adam as Keras has it, or plain gradient descent, which uses the rate alone."""
 
+    name: Literal["adam", "sgd"] = "adam"
     rate: float = 1e-5
     beta_1: float = 0.9
     beta_2: float = 0.999
@@ -79,27 +82,28 @@ class Optimiser:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A model version's settings and history; the online step reads the first five."""
+    """A model version's settings and history; the fold reads the first seven."""
 
     architecture: Architecture
     feature_set: str
-    label_scale: float  # the network's output times this is the predicted change, a fraction
+    label_scale: float  # the network's output times this, times the feature set's unit, is the predicted change
     optimiser: Optimiser
     scalers: Mapping[str, Scaler]  # by symbol; one that is missing is fitted on the first full window
     trained_from_ms: int
     trained_through_ms: int  # open time of the last candle that training has seen
+    huber_delta: float = inf  # an error beyond it, on the network's scale, counts linearly
+    shrinkage: Shrinkage = field(default_factory=Shrinkage)
     parent: str | None = None  # the model version that was in use when this one was made
     scores: Mapping[str, Any] = field(default_factory=dict)  # what the trainer measured, as plain values
     training: Mapping[str, Any] = field(default_factory=dict)  # how it was trained, as plain values
 
     def __post_init__(self) -> None:
         """Refuse a card that contradicts itself."""
-        if feature_count(self.feature_set) != self.architecture.features:
-            _refuse(
-                "features",
-                self.architecture.features,
-                f"{feature_count(self.feature_set)} of {self.feature_set}",
-            )
+        columns = feature_set(self.feature_set).columns
+        if columns != self.architecture.features:
+            _refuse("features", self.architecture.features, f"{columns} of {self.feature_set}")
+        if not self.huber_delta > 0:
+            _refuse("huber delta", self.huber_delta, "above 0")
         if not 1e-9 <= self.label_scale <= 1e3:
             _refuse("label scale", self.label_scale, "1e-9 to 1e3")
         for symbol, scaler in self.scalers.items():

@@ -7,15 +7,27 @@ from typing import Final
 import numpy as np
 
 from shared.core.arrays import Float32s
+from shared.core.calibration import Calibration
 from shared.core.candle import Amendment, Candle, Gap, Promotion, Record
 from shared.core.card import Bundle
 from shared.core.errors import BadInput
-from shared.core.features import CLOSE, HIGH, LOW, OPEN, OPEN_TIME, VOLUME, feature_rows
+from shared.core.features import (
+    CLOSE,
+    HIGH,
+    LOW,
+    OPEN,
+    OPEN_TIME,
+    VOLUME,
+    Features,
+    feature_set,
+    features_after,
+    features_over,
+)
 from shared.core.network import Learner, Network, fresh
 from shared.core.prediction import Outcome, Prediction
 from shared.core.scaler import Scaler, fit
 from shared.core.scores import Scores
-from shared.core.state import Pending, SymbolState, amended, extended
+from shared.core.state import Pending, SymbolState, amended, extended, row_of
 
 
 class Model:
@@ -26,6 +38,7 @@ class Model:
         self.bundle = bundle
         self.card = bundle.card
         self.version = bundle.version
+        self.features = feature_set(bundle.card.feature_set)
         self.network = Network(bundle.card.architecture)
         self.base = fresh(bundle.weights)
 
@@ -99,10 +112,10 @@ def fold(
     if not deployment.predicts(group.numeric_profile):
         model = None
     candle = record.candle if isinstance(record, Amendment) else record
-    state = group.symbols.get(candle.symbol) or _first(candle.symbol, group, model)
+    state = group.symbols.get(candle.symbol) or _first(candle.symbol, group, model, deployment)
     prediction = None
     if isinstance(record, Amendment):
-        state = amended(state, candle)
+        state = _amended(state, candle, model, deployment)
     else:
         state, prediction = fold_candle(state, candle, offset, model, deployment, beside)
     symbols = {**group.symbols, candle.symbol: state}
@@ -148,8 +161,10 @@ def fold_candle(
     after = replace(
         state,
         sequence=extended(state.sequence, candle),
+        features=_extended_features(state, candle, model, deployment),
         learner=learnt.learner,
         scores=learnt.scores,
+        calibration=learnt.calibration,
         pending=None,
         jacobian=None,
     )
@@ -173,6 +188,7 @@ class Learnt:
 
     learner: Learner | None
     scores: Scores
+    calibration: Calibration
     previous: Outcome | None = None
     loss: float | None = None
     was_reset: bool = False
@@ -188,21 +204,24 @@ def learn(state: SymbolState, change: float | None, model: Model | None) -> Lear
     """
     pending = state.pending
     if pending is None:
-        return Learnt(state.learner, state.scores)
-    previous = Outcome(pending.open_time_ms, pending.model_version, pending.change, change)
+        return Learnt(state.learner, state.scores, state.calibration)
+    previous = Outcome(pending.open_time_ms, pending.model_version, pending.change, pending.calibrated_change, change)
     if change is None or model is None or not pending.learnable:
-        return Learnt(state.learner, state.scores, previous)
-    scores = state.scores.with_outcome(pending.change, change)
+        return Learnt(state.learner, state.scores, state.calibration, previous)
+    scores = state.scores.with_outcome(pending.change, pending.calibrated_change, change)
+    label = change / pending.scale
+    calibration = state.calibration.with_outcome(pending.output, label, model.card.shrinkage)
     learner = state.learner or model.base
     with np.errstate(over="ignore"):  # a move beyond what a float32 holds
-        error = np.float32(pending.output) - np.float32(change / model.card.label_scale)
+        error = np.float32(pending.output) - np.float32(label)
     if not np.isfinite(error):
-        return Learnt(model.base, scores, previous, was_reset=True)
+        return Learnt(model.base, scores, calibration, previous, was_reset=True)
     loss = float(error) * float(error)
-    stepped = model.network.step(learner, model.card.optimiser, error, _jacobian(state, model))
+    delta = np.float32(model.card.huber_delta)
+    stepped = model.network.step(learner, model.card.optimiser, min(max(error, -delta), delta), _jacobian(state, model))
     if not stepped.is_finite:
-        return Learnt(model.base, scores, previous, loss, was_reset=True)
-    return Learnt(stepped, scores, previous, loss)
+        return Learnt(model.base, scores, calibration, previous, loss, was_reset=True)
+    return Learnt(stepped, scores, calibration, previous, loss)
 
 
 def readied(state: SymbolState, model: Model | None) -> SymbolState:
@@ -215,18 +234,20 @@ def readied(state: SymbolState, model: Model | None) -> SymbolState:
 
 def window(state: SymbolState, model: Model) -> Float32s:
     """Return the scaled window (window_length, features) that ends with the newest candle."""
-    sequence = state.sequence[-model.card.architecture.window_length :]
+    rows = _known_features(state).rows
+    if not model.features.is_ranged:
+        return rows.astype(np.float32)
     scaler = model.card.scalers.get(state.symbol) or state.scaler
     if scaler is None:
         message = f"{state.symbol} has no scaler"
         raise ValueError(message)
-    return np.ascontiguousarray(scaler.apply(feature_rows(model.card.feature_set, sequence)))
+    return np.ascontiguousarray(scaler.apply(rows))
 
 
 def _promoted(
     group: GroupState, promotion: Promotion, offset: int, model: Model | None, deployment: Deployment
 ) -> GroupState:
-    """Every symbol keeps its sequence and nothing else: base weights, fresh optimiser, fresh scores.
+    """Every symbol keeps its sequence and nothing else: base weights, fresh optimiser, scores and calibration.
 
     So a symbol's state at a promotion follows from its last candles, which is what bounds a replay, and what lets
     another numeric profile go on from here.
@@ -238,25 +259,57 @@ def _promoted(
         message = f"promotion of {promotion.model_version} without its model"
         raise ValueError(message)
     version = promotion.model_version
-    symbols = {name: _started(state, version, offset, model) for name, state in group.symbols.items()}
+    symbols = {name: _started(state, version, offset, model, deployment) for name, state in group.symbols.items()}
     return GroupState(offset + 1, offset, version, symbols, group.known_from, profile)
 
 
-def _started(state: SymbolState, version: str, offset: int, model: Model | None) -> SymbolState:
+def _started(state: SymbolState, version: str, offset: int, model: Model | None, deployment: Deployment) -> SymbolState:
     return SymbolState(
         symbol=state.symbol,
         sequence=state.sequence,
         model_version=version,
         promotion_offset=offset,
         learner=None if model is None else model.base,
+        features=None if model is None else _features_of(state, model, deployment),
     )
 
 
-def _first(symbol: str, group: GroupState, model: Model | None) -> SymbolState:
+def _features_of(state: SymbolState, model: Model, deployment: Deployment) -> Features:
+    """Return the features of the candles that are kept, folded from the oldest of them."""
+    window_length = model.card.architecture.window_length
+    return features_over(model.features, state.sequence, deployment.interval_ms, window_length)
+
+
+def _extended_features(
+    state: SymbolState, candle: Candle, model: Model | None, deployment: Deployment
+) -> Features | None:
+    if model is None:
+        return None
+    window_length = model.card.architecture.window_length
+    row = row_of(candle)[0]
+    return features_after(model.features, _known_features(state), row, deployment.interval_ms, window_length)
+
+
+def _amended(state: SymbolState, candle: Candle, model: Model | None, deployment: Deployment) -> SymbolState:
+    """Return the state with a candle replaced, and the features of the candles as they are now."""
+    after = amended(state, candle)
+    if after is state or model is None:
+        return after
+    return replace(after, features=_features_of(after, model, deployment))
+
+
+def _known_features(state: SymbolState) -> Features:
+    if state.features is None:
+        message = f"{state.symbol} has no features"
+        raise ValueError(message)
+    return state.features
+
+
+def _first(symbol: str, group: GroupState, model: Model | None, deployment: Deployment) -> SymbolState:
     state = SymbolState(symbol)
     if model is None or group.promotion_offset is None:
         return state
-    return _started(state, model.version, group.promotion_offset, model)
+    return _started(state, model.version, group.promotion_offset, model, deployment)
 
 
 def _can_learn(state: SymbolState) -> bool:
@@ -277,10 +330,9 @@ def _output(state: SymbolState, model: Model, *, ahead: bool) -> tuple[np.float3
 
 def _with_scaler(state: SymbolState, model: Model) -> SymbolState:
     """A symbol that the card does not know gets its ranges from its first full window."""
-    if state.scaler is not None or state.symbol in model.card.scalers:
+    if not model.features.is_ranged or state.scaler is not None or state.symbol in model.card.scalers:
         return state
-    sequence = state.sequence[-model.card.architecture.window_length :]
-    scaler: Scaler = fit(feature_rows(model.card.feature_set, sequence))
+    scaler: Scaler = fit(_known_features(state).rows)
     return replace(state, scaler=scaler)
 
 
@@ -293,9 +345,13 @@ def _predicted(  # noqa: PLR0913 - every argument is a different moment of one e
     deployment: Deployment,
     state_digest: str | None,
 ) -> tuple[SymbolState, Prediction]:
-    change = output * model.card.label_scale
+    scale = model.card.label_scale * model.features.unit(_known_features(after).carry)
+    change = output * scale
+    shrinkage = model.card.shrinkage
+    calibration = after.calibration.coefficient(shrinkage)
+    calibrated = change * calibration
     opens = int(after.sequence[-1, OPEN_TIME]) + deployment.interval_ms
-    pending = Pending(opens, model.version, change, output, learnable=True)
+    pending = Pending(opens, model.version, change, calibrated, output, scale, learnable=True)
     learner = after.learner or model.base
     if after.promotion_offset is None:
         message = f"{after.symbol} predicts without a promotion"
@@ -307,6 +363,11 @@ def _predicted(  # noqa: PLR0913 - every argument is a different moment of one e
         close=after.last_close,
         predicted_change=change,
         predicted_close=after.last_close * (1.0 + change),
+        change_scale=scale,
+        calibration=calibration,
+        calibrated_change=calibrated,
+        calibrated_close=after.last_close * (1.0 + calibrated),
+        actionable=after.calibration.is_shown(shrinkage),
         model_version=model.version,
         steps=learner.steps,
         loss=learnt.loss,

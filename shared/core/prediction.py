@@ -12,6 +12,7 @@ class Outcome:
     open_time_ms: int
     model_version: str
     predicted_change: float
+    calibrated_change: float
     outcome_change: float | None
 
 
@@ -25,6 +26,11 @@ class Prediction:
     close: float
     predicted_change: float
     predicted_close: float
+    change_scale: float  # what the network's output is multiplied with: the symbol's recent volatility
+    calibration: float  # in [0, 1]: how much of the predicted change has been borne out so far
+    calibrated_change: float  # predicted_change x calibration: never much worse than zero change
+    calibrated_close: float
+    actionable: bool  # calibrated changes have been better than zero change, beyond chance
     model_version: str
     steps: int
     loss: float | None  # of the step made just before, on the network's own scale

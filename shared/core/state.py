@@ -9,15 +9,16 @@ from typing import Any, Final
 import numpy as np
 
 from shared.core.arrays import Float32s, Float64s, frozen32, frozen64
+from shared.core.calibration import Calibration
 from shared.core.candle import Candle
 from shared.core.errors import BadInput
-from shared.core.features import CLOSE, OPEN_TIME, SEQUENCE_COLUMNS
+from shared.core.features import CLOSE, OPEN_TIME, SEQUENCE_COLUMNS, Features
 from shared.core.network import Learner
 from shared.core.plain import plain
 from shared.core.scaler import Scaler
 from shared.core.scores import Scores
 
-STATE_SCHEMA: Final = 1
+STATE_SCHEMA: Final = 2
 SEQUENCE_LENGTH: Final = 1024  # candles kept: the longest window a card may ask for
 
 
@@ -33,7 +34,9 @@ class Pending:
     open_time_ms: int
     model_version: str
     change: float
+    calibrated_change: float
     output: float  # of the network, float32
+    scale: float  # change = output x scale
     learnable: bool  # its window and weights are still those it was made with
 
 
@@ -46,9 +49,11 @@ class SymbolState:
     model_version: str | None = None
     promotion_offset: int | None = None
     learner: Learner | None = None
+    features: Features | None = None  # none before a model
     scaler: Scaler | None = None  # fitted here because the card has none for this symbol
     pending: Pending | None = None
     scores: Scores = field(default_factory=Scores)
+    calibration: Calibration = field(default_factory=Calibration)
     # Not state: of the pending prediction, computed in the quiet time, and again whenever it is missing.
     jacobian: Float32s | None = None
 
@@ -84,13 +89,13 @@ def extended(sequence: Float64s, candle: Candle) -> Float64s:
 
 
 def encode_state(state: SymbolState) -> bytes:
-    """Return the canonical bytes: a JSON head, a line feed, the sequence and the parameters, little-endian."""
+    """Return the canonical bytes: a JSON head, a line feed, then sequence, features and parameters, little-endian."""
     return b"".join(_parts(state))
 
 
 def _parts(state: SymbolState) -> list[bytes | memoryview]:
     """Return the canonical bytes in parts, the large ones where they lie."""
-    learner = state.learner
+    learner, features = state.learner, state.features
     head = {
         "schema": STATE_SCHEMA,
         "symbol": state.symbol,
@@ -100,6 +105,8 @@ def _parts(state: SymbolState) -> list[bytes | memoryview]:
         "scaler": None if state.scaler is None else plain(state.scaler),
         "pending": None if state.pending is None else plain(state.pending),
         "scores": plain(state.scores),
+        "calibration": plain(state.calibration),
+        "features": None if features is None else {"carry": features.carry, "shape": features.rows.shape},
         "learner": None
         if learner is None
         else {
@@ -110,6 +117,8 @@ def _parts(state: SymbolState) -> list[bytes | memoryview]:
         },
     }
     arrays = [state.sequence.astype("<f8", order="C", copy=False)]
+    if features is not None:
+        arrays.append(features.rows.astype("<f8", order="C", copy=False))
     if learner is not None:
         arrays.append(learner.parameters.astype("<f4", order="C", copy=False))
     text = json.dumps(head, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -137,17 +146,30 @@ def _decoded(data: bytes) -> SymbolState:
         raise ValueError(message)
     split = head["candles"] * SEQUENCE_COLUMNS * 8
     sequence = np.frombuffer(rest[:split], dtype="<f8").reshape(-1, SEQUENCE_COLUMNS)
+    features, rest = _decoded_features(head["features"], rest[split:])
     scaler, pending = head["scaler"], head["pending"]
     return SymbolState(
         symbol=head["symbol"],
         sequence=frozen64(sequence.astype(np.float64)),
         model_version=head["model_version"],
         promotion_offset=head["promotion_offset"],
-        learner=_decoded_learner(head["learner"], rest[split:]),
+        learner=_decoded_learner(head["learner"], rest),
+        features=features,
         scaler=None if scaler is None else Scaler(tuple(scaler["scale"]), tuple(scaler["offset"])),
         pending=None if pending is None else Pending(**pending),
         scores=Scores(**head["scores"]),
+        calibration=Calibration(**head["calibration"]),
     )
+
+
+def _decoded_features(head: dict[str, Any] | None, data: bytes) -> tuple[Features | None, bytes]:
+    """Return the features, and the bytes after them."""
+    if head is None:
+        return None, data
+    rows, columns = head["shape"]
+    size = rows * columns * 8
+    found = np.frombuffer(data[:size], dtype="<f8").reshape(rows, columns)
+    return Features(tuple(head["carry"]), frozen64(found.astype(np.float64))), data[size:]
 
 
 def _decoded_learner(head: dict[str, Any] | None, data: bytes) -> Learner | None:
@@ -163,7 +185,10 @@ def _decoded_learner(head: dict[str, Any] | None, data: bytes) -> Learner | None
 
 
 def amended(state: SymbolState, candle: Candle) -> SymbolState:
-    """Return the state with a candle of its sequence replaced; one that is no longer kept changes nothing."""
+    """Return the state with a candle of its sequence replaced; one that is no longer kept changes nothing.
+
+    What followed from the candle is not: features are the caller's to make anew.
+    """
     at = np.flatnonzero(state.sequence[:, OPEN_TIME] == candle.open_time_ms)
     if not len(at):
         return state

@@ -59,7 +59,6 @@ class InForce:
     offset: int
     model_version: str
     window_length: int | None
-    label_scale: float | None
     numeric_profile: str | None = None  # that the promotion, or one before it, names
 
 
@@ -251,6 +250,8 @@ class Structure:
                 "open_time_ms": candle.open_time_ms + self._step_ms,
                 "close": candle.close,
                 "predicted_close": candle.close * (1.0 + prediction.predicted_change),
+                "calibrated_change": prediction.predicted_change * prediction.calibration,
+                "calibrated_close": candle.close * (1.0 + prediction.calibrated_change),
             },
         )
 
@@ -302,11 +303,11 @@ class Structure:
         )
 
     def _loss(self, made: Prediction | None, learnt: float | None) -> dict[str, float | None]:
-        """Return the squared error on the network's own scale, in its float32; nothing if the scale is not known."""
+        """Return the squared error on the network's own scale, in its float32; nothing if the scale cannot be."""
         if made is None or learnt is None:
             return {"loss": None}
-        scale = self._in_force.label_scale if self._in_force is not None else None
-        if scale is None:
+        scale = made.change_scale
+        if not scale > 0.0:
             return {}
         with np.errstate(over="ignore"):
             error = np.float32(made.predicted_change / scale) - np.float32(learnt / scale)
@@ -341,7 +342,11 @@ def _plain(value: Any) -> Any:
 
 
 def _previous(made: Prediction | None, outcome: float | None) -> Outcome | None:
-    return None if made is None else Outcome(made.open_time_ms, made.model_version, made.predicted_change, outcome)
+    return (
+        None
+        if made is None
+        else Outcome(made.open_time_ms, made.model_version, made.predicted_change, made.calibrated_change, outcome)
+    )
 
 
 def _scored(made: Prediction | None, outcome: float | None) -> Scores:
@@ -350,7 +355,7 @@ def _scored(made: Prediction | None, outcome: float | None) -> Scores:
     if made is None or outcome is None:
         return before
     predicted = made.predicted_change
-    error = predicted - outcome
+    error, remaining = predicted - outcome, made.calibrated_change - outcome
     return Scores(
         n=before.n + 1,
         squared_error=before.squared_error + error * error,
@@ -359,4 +364,5 @@ def _scored(made: Prediction | None, outcome: float | None) -> Scores:
         absolute_error_zero=before.absolute_error_zero + abs(outcome),
         sign_hits=before.sign_hits + (predicted * outcome > 0),
         moves=before.moves + (outcome != 0),
+        squared_error_calibrated=before.squared_error_calibrated + remaining * remaining,
     )

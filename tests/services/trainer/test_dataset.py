@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from services.trainer.dataset import (
     Dataset,
+    Inputs,
     Int64s,
     Shares,
     Split,
@@ -19,11 +20,12 @@ from services.trainer.dataset import (
 )
 from shared.core import scaler
 from shared.core.arrays import Float64s
-from shared.core.features import CLOSE, feature_rows
+from shared.core.features import CLOSE, Levels
 from tests.builders import START_MS, STEP_MS
 
 WINDOW = 16
 SHARES = Shares(validation=0.2, held_out=0.2, held_out_candles=10_000)
+INPUTS = Inputs("levels", WINDOW, is_common_move_removed=False)
 
 
 def a_sequence(present: list[bool], seed: int = 0) -> Float64s:
@@ -34,14 +36,18 @@ def a_sequence(present: list[bool], seed: int = 0) -> Float64s:
     return np.stack(columns, axis=1).astype(np.float64)
 
 
+def rows_of(sequence: Float64s) -> Float64s:
+    return Levels().over(sequence, STEP_MS)[1]
+
+
 def prepared(sequences: dict[str, Float64s]) -> tuple[Split, Dataset]:
     split = split_by_time(sequences, SHARES, STEP_MS)
     scalers = {
-        symbol: scaler.fit(feature_rows("levels", part))
+        symbol: scaler.fit(rows_of(part))
         for symbol, sequence in sequences.items()
         if len(part := training_part(sequence, split))
     }
-    return split, build(sequences, scalers, "levels", WINDOW, split, STEP_MS)
+    return split, build({s: sequences[s] for s in scalers}, scalers, INPUTS, split, STEP_MS)
 
 
 presences = st.lists(st.sampled_from([True] * 9 + [False]), min_size=120, max_size=200).filter(
@@ -86,7 +92,7 @@ def test_held_out_candles_change_nothing_that_training_sees(market: dict[str, li
 def test_every_window_ends_with_the_candle_before_its_label(present: list[bool]) -> None:
     sequence = a_sequence(present)
     split, dataset = prepared({"AAAUSDT": sequence})
-    scaled = scaler.fit(feature_rows("levels", training_part(sequence, split))).apply(feature_rows("levels", sequence))
+    scaled = scaler.fit(rows_of(training_part(sequence, split))).apply(rows_of(sequence))
 
     for ends, inside in [(dataset.training_ends, True), (dataset.validation_ends, False)]:
         for end in ends:

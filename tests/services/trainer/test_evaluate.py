@@ -1,15 +1,27 @@
-"""Scoring is the live fold with a promotion at the first held-out candle."""
+"""Held-out candles are forecast by the live fold, with a promotion at the first of them, and then compared."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from services.trainer.evaluate import frozen, held_out_of, pooled, relative_error, score, with_windows
+from services.trainer.contest import CANDIDATE, ZERO, Contest
+from services.trainer.evaluate import (
+    Tracks,
+    forecast,
+    frozen,
+    held_out_of,
+    linear,
+    volatilities,
+    with_windows,
+)
 from services.trainer.release import judge
 from services.trainer.report import result_table
 from services.trainer.settings import Policy
 from shared.core.arrays import Float64s
+from shared.core.calibration import Shrinkage
 from shared.core.candle import Candle
-from shared.core.scores import Scores
+from shared.core.skill import Skill
 from shared.core.state import row_of
 from tests.builders import DEPLOYMENT, START_MS, STEP_MS, a_bundle, a_model, a_promotion, a_walk, candles, fold_all
 
@@ -21,36 +33,40 @@ def a_sequence(seed: int, count: int = 120) -> Float64s:
 
 SEQUENCES = {f"S{seed}USDT": a_sequence(seed) for seed in range(3)}
 FROM_MS = START_MS + 60 * STEP_MS
+PARTS = held_out_of(SEQUENCES, FROM_MS, 1000, 10)
 
 
-def test_scores_are_those_of_the_live_fold() -> None:
+def same(one: Tracks, other: Tracks) -> bool:
+    return one.keys() == other.keys() and all(
+        np.array_equal(one[s].change, other[s].change) and np.array_equal(one[s].calibrated, other[s].calibrated)
+        for s in one
+    )
+
+
+def test_forecasts_are_those_of_the_live_fold() -> None:
     model = a_model()
     parts = held_out_of({"BTCUSDT": a_sequence(1)}, FROM_MS, 40, 1)
     records = candles(a_walk(120, 1))
 
-    scores = score(model.bundle, parts, DEPLOYMENT)
+    track = forecast(model.bundle, parts, DEPLOYMENT)["BTCUSDT"]
 
-    live = [*records[:60], a_promotion(model), *records[60:100]]
-    group, _ = fold_all(live, {model.version: model})
-    assert scores == {"BTCUSDT": group.symbols["BTCUSDT"].scores}
-    assert scores["BTCUSDT"].n == 39
+    _, live = fold_all([*records[:60], a_promotion(model), *records[60:100]], {model.version: model})
+    assert track.change.tolist() == [p.predicted_change for p in live[:-1]]
+    assert track.calibrated.tolist() == [p.calibrated_change for p in live[:-1]]
+    assert track.outcome.tolist() == [p.previous.outcome_change for p in live[1:] if p.previous]
+    assert track.open_time_ms.tolist() == [p.open_time_ms for p in live[:-1]]
 
 
-def test_threads_change_no_score() -> None:
-    parts = held_out_of(SEQUENCES, FROM_MS, 1000, 10)
-
-    assert score(a_bundle(), parts, DEPLOYMENT, threads=2) == score(a_bundle(), parts, DEPLOYMENT)
+def test_threads_change_no_forecast() -> None:
+    assert same(forecast(a_bundle(), PARTS, DEPLOYMENT, threads=2), forecast(a_bundle(), PARTS, DEPLOYMENT))
 
 
 def test_the_model_that_does_not_learn_keeps_its_weights() -> None:
-    parts = held_out_of(SEQUENCES, FROM_MS, 1000, 10)
-    still = score(frozen(a_bundle()), parts, DEPLOYMENT)
+    still, learning = (forecast(bundle, PARTS, DEPLOYMENT) for bundle in (frozen(a_bundle()), a_bundle()))
 
-    learning = score(a_bundle(), parts, DEPLOYMENT)
-
-    assert still.keys() == learning.keys()
-    assert all(still[symbol] != learning[symbol] for symbol in still)
-    assert pooled(still).squared_error_zero == pooled(learning).squared_error_zero
+    for symbol in SEQUENCES:
+        assert still[symbol].change[0] == learning[symbol].change[0]
+        assert still[symbol].change[-1] != learning[symbol].change[-1]
 
 
 def test_symbols_are_chosen_evenly_and_need_a_window_before() -> None:
@@ -61,32 +77,84 @@ def test_symbols_are_chosen_evenly_and_need_a_window_before() -> None:
     assert [part.symbol for part in held_out_of(SEQUENCES, FROM_MS, 10, 2)] == ["S0USDT", "S2USDT"]
 
 
-def test_nothing_held_out_gives_no_error_and_a_table_all_the_same() -> None:
-    scores = score(a_bundle(), [], DEPLOYMENT, threads=2)
+def a_contest() -> Contest:
+    tracks = forecast(a_bundle(), PARTS, DEPLOYMENT)
+    contest = Contest(tracks, volatilities(PARTS, STEP_MS))
+    contest.enter(CANDIDATE, tracks)
+    contest.enter("candidate, raw", tracks, raw=True)
+    contest.enter("online linear", linear(PARTS, DEPLOYMENT, Shrinkage()))
+    return contest
 
-    assert relative_error(scores) is None
-    assert result_table({"candidate": scores}).row_count == 2
-    assert relative_error({"FLATUSDT": Scores(5, 0.1, 0.0)}) is None
+
+def test_a_contest_has_every_forecast_over_the_same_candles() -> None:
+    contest = a_contest()
+
+    assert contest.names == [ZERO, CANDIDATE, "candidate, raw", "online linear"]
+    assert contest.outcomes == 3 * 59
+    assert result_table(contest).row_count == 4
+    plain = contest.plain()
+    assert set(plain) == set(contest.names) - {ZERO}
+    assert set(plain[CANDIDATE]["symbols"]) == set(SEQUENCES)
+
+
+def test_a_forecast_of_other_candles_is_refused() -> None:
+    contest = a_contest()
+    shorter = forecast(a_bundle(), held_out_of(SEQUENCES, FROM_MS, 20, 10), DEPLOYMENT)
+
+    with pytest.raises(ValueError, match="other candles"):
+        contest.enter("another", shorter)
+
+
+def test_a_forecast_that_knows_the_outcome_has_all_skill_and_one_that_knows_nothing_has_none() -> None:
+    tracks = forecast(a_bundle(), PARTS, DEPLOYMENT)
+    contest = a_contest()
+    contest.enter("oracle", {s: replace(t, calibrated=t.outcome) for s, t in tracks.items()})
+
+    known, itself = contest.skill("oracle"), contest.skill(CANDIDATE, CANDIDATE)
+
+    assert known is not None
+    assert known.value == 1.0
+    assert known.p < 1e-6
+    assert contest.hits("oracle").right == contest.hits("oracle").moves
+    assert itself is not None
+    assert itself.value == 0.0
+
+
+def test_nothing_held_out_gives_no_skill_and_a_table_all_the_same() -> None:
+    contest = Contest({}, {})
+    contest.enter(CANDIDATE, {})
+
+    assert contest.skill(CANDIDATE) is None
+    assert result_table(contest).row_count == 2
+
+
+def found(value: float, p: float) -> Skill:
+    return Skill(value, value - 0.1, value + 0.1, p, 100)
+
+
+GOOD, LUCKY, BAD = found(0.002, 0.001), found(0.002, 0.4), found(-0.002, 0.9)
 
 
 @pytest.mark.parametrize(
-    ("policy", "candidate", "incumbent", "has_incumbent", "promoted"),
+    ("policy", "over_zero", "over_incumbent", "has_incumbent", "promoted"),
     [
-        ("better", 0.98, 0.99, True, True),
-        ("better", 0.99, 0.99, True, False),
-        ("better", 1.20, None, False, True),
+        ("better", GOOD, GOOD, True, True),
+        ("better", GOOD, LUCKY, True, False),
+        ("better", GOOD, BAD, True, False),
+        ("better", BAD, GOOD, True, False),
+        ("better", BAD, None, False, True),
         ("better", None, None, False, True),
-        ("better", None, 0.99, True, False),
-        ("better", 0.99, None, True, True),
+        ("better", None, GOOD, True, False),
+        ("better", GOOD, None, True, True),
         ("better", None, None, True, False),
-        ("always", 1.20, 0.99, True, True),
-        ("never", 0.10, None, False, False),
+        ("always", BAD, BAD, True, True),
+        ("never", GOOD, GOOD, False, False),
     ],
 )
 def test_the_policy_decides(
-    policy: Policy, candidate: float | None, incumbent: float | None, has_incumbent: bool, promoted: bool
+    policy: Policy, over_zero: Skill | None, over_incumbent: Skill | None, has_incumbent: bool, promoted: bool
 ) -> None:
-    verdict = judge(policy, candidate, incumbent, has_incumbent=has_incumbent)
+    verdict = judge(policy, over_zero, over_incumbent, has_incumbent=has_incumbent)
 
     assert verdict.promote is promoted
     assert verdict.reason

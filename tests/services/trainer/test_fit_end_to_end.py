@@ -97,11 +97,14 @@ def test_a_fit_publishes_and_promotes_a_version_that_exports_and_imports(
     assert placed is not None
     assert placed.promotion.model_version == version
     card = deployment.registry.load(version).card
-    assert card.architecture == Architecture((8,), 16, 6)
-    assert set(card.scalers) == set(SYMBOLS)
+    assert card.architecture == Architecture((8,), 16, 11)
+    assert set(card.training["symbols"]) == set(SYMBOLS)
     assert card.trained_through_ms == START_MS + (CANDLES - int(CANDLES * 0.15) - 1) * STEP_MS
-    assert set(card.scores) == {"candidate", "candidate, frozen"}
-    assert card.scores["candidate"]["pooled"]["n"] == 3 * (int(CANDLES * 0.15) - 1)
+    forecasts = card.scores["forecasts"]
+    assert set(forecasts) == {"candidate", "candidate, raw", "candidate, frozen", "online linear"}
+    assert forecasts["candidate"]["skill"]["n"] == int(CANDLES * 0.15) - 1
+    assert set(forecasts["candidate"]["symbols"]) == set(SYMBOLS)
+    assert card.scores["decision"] == {"promote": True, "reason": "no version is in use yet"}
 
     code, _, err = deployment.finished("export", version, str(tmp_path / "m.keras"))
     assert code == 0, err

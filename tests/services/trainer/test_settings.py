@@ -6,10 +6,19 @@ from shared.core.errors import BadSetting
 from shared.core.moments import moment_ms
 
 
-def test_defaults_are_the_original_network() -> None:
+def test_the_preset_original_is_the_original_network_and_its_parts_can_be_set() -> None:
+    original = TrainerSettings.from_env({"PRESET": "original", "DROPOUT": "0"})
+
+    assert original.architecture == Architecture((32, 32), 288, 6)
+    assert (original.feature_set, original.online_rate, original.common_move) == ("levels", 1e-3, "kept")
+    assert original.dropout == 0.0
+
+
+def test_the_default_trains_on_returns_of_all_symbols() -> None:
     settings = TrainerSettings.from_env({})
 
-    assert settings.architecture == Architecture((32, 32), 288, 6)
+    assert settings.architecture == Architecture((32,), 16, 11)
+    assert (settings.common_move, settings.mirrored) == ("removed", True)
     assert settings.wanted_symbols == ()
 
 
@@ -26,6 +35,10 @@ def test_defaults_are_the_original_network() -> None:
         ("EPOCHS", "0"),
         ("HELD_OUT_SHARE", "0.9"),
         ("DROPOUT", "1"),
+        ("PRESET", "modern"),
+        ("COMMON_MOVE", "halved"),
+        ("HUBER_DELTA", "-1"),
+        ("ONLINE_OPTIMISER", "rmsprop"),
     ],
 )
 def test_a_wrong_setting_is_refused(name: str, value: str) -> None:

@@ -32,9 +32,7 @@ AT = WINDOW + 3  # a prediction in the midst of an honest log
 def taken(structure: Structure, offset: int, record: Record) -> Taken:
     if isinstance(record, Promotion):
         card = MODELS[record.model_version].card
-        return structure.promotion(
-            InForce(offset, record.model_version, card.architecture.window_length, card.label_scale)
-        )
+        return structure.promotion(InForce(offset, record.model_version, card.architecture.window_length))
     if isinstance(record, Candle):
         return structure.candle(offset, record)
     return structure.gap(record) if isinstance(record, Gap) else structure.amendment(record)
@@ -108,6 +106,9 @@ CHANGES: dict[str, tuple[Any, Check]] = {
     "close": (100.0, Check.CANDLE),
     "predicted_close": (100.0, Check.CANDLE),
     "predicted_change": (0.5, Check.CANDLE),
+    "calibration": (0.5, Check.CANDLE),
+    "calibrated_change": (0.5, Check.CANDLE),
+    "calibrated_close": (100.0, Check.CANDLE),
     "previous": (None, Check.PREVIOUS),
     "scores": (Scores(), Check.SCORES),
     "steps": (0, Check.STEPS),
@@ -121,8 +122,11 @@ CHANGES: dict[str, tuple[Any, Check]] = {
 }
 
 
-def test_every_field_but_the_digest_is_held_against_something() -> None:
-    assert {f.name for f in fields(Prediction)} - {"state_digest"} == set(CHANGES)
+ONLY_FOLDED = {"state_digest", "change_scale", "actionable"}  # plain arithmetic does not give them
+
+
+def test_every_field_but_those_that_only_the_fold_gives_is_held_against_something() -> None:
+    assert {f.name for f in fields(Prediction)} - ONLY_FOLDED == set(CHANGES)
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -307,7 +311,7 @@ def test_repeated_candles_are_set_aside() -> None:
 def test_where_only_another_profile_can_read_the_card_its_predictions_are_taken_at_their_word() -> None:
     records, predictions = honest()
     structure = Structure(DEPLOYMENT.interval, STEP_MS)
-    structure.promotion(InForce(0, MODEL.version, None, None))
+    structure.promotion(InForce(0, MODEL.version, None))
     found: list[Fault] = []
     for offset, record in enumerate(records[1:], start=1):
         taken(structure, offset, record)

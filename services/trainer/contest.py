@@ -1,0 +1,107 @@
+"""Forecasts of the same held-out candles, side by side."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from services.trainer.evaluate import Tracks
+from shared.core.arrays import Float64s
+from shared.core.skill import Skill, pooled, skill
+
+ZERO: Final = "zero change"
+CANDIDATE: Final = "candidate"
+INCUMBENT: Final = "version in use"
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """How often a forecast had the sign of a change that was not zero."""
+
+    right: int
+    moves: int
+
+
+class Contest:
+    """Changes forecast by several ways for the same candles; errors are in units of the symbol's volatility.
+
+    So a quiet symbol counts as much as a wild one.
+    """
+
+    def __init__(self, tracks: Tracks, volatility: Mapping[str, Float64s]) -> None:
+        """Take the candles of these tracks, and each symbol's volatility (n,) when a forecast was made."""
+        self._known = {symbol: np.isfinite(track.outcome) for symbol, track in tracks.items()}
+        self._all_times = {symbol: track.open_time_ms for symbol, track in tracks.items()}
+        self._times = {symbol: track.open_time_ms[self._known[symbol]] for symbol, track in tracks.items()}
+        self._outcomes = {symbol: track.outcome[self._known[symbol]] for symbol, track in tracks.items()}
+        self._units = {symbol: volatility[symbol][self._known[symbol]] for symbol in tracks}
+        self._changes: dict[str, dict[str, Float64s]] = {
+            ZERO: {symbol: np.zeros(len(outcome)) for symbol, outcome in self._outcomes.items()}
+        }
+
+    @property
+    def symbols(self) -> list[str]:
+        """The symbols that all forecasts have."""
+        return sorted(self._times)
+
+    @property
+    def names(self) -> list[str]:
+        """The forecasts, zero change first."""
+        return list(self._changes)
+
+    @property
+    def outcomes(self) -> int:
+        """How many forecasts each way made whose outcome is known."""
+        return sum(map(len, self._times.values()))
+
+    def enter(self, name: str, tracks: Tracks, *, raw: bool = False) -> None:
+        """Add a forecast: the calibrated changes of its tracks, or the raw ones.
+
+        Raises:
+            ValueError: it is not of the same candles.
+        """
+        entered = {}
+        for symbol, known in self._known.items():
+            track = tracks[symbol]
+            if not np.array_equal(track.open_time_ms, self._all_times[symbol]):
+                message = f"{name} forecasts other candles of {symbol}"
+                raise ValueError(message)
+            entered[symbol] = (track.change if raw else track.calibrated)[known]
+        self._changes[name] = entered
+
+    def skill(self, name: str, against: str = ZERO) -> Skill | None:
+        """Return the pooled skill of one forecast against another; all symbols of a moment are one sample."""
+        times = [self._times[symbol] for symbol in self.symbols]
+        ours, theirs = ([self._errors(which, symbol) for symbol in self.symbols] for which in (name, against))
+        return skill(pooled(times, ours), pooled(times, theirs))
+
+    def symbol_skill(self, name: str, symbol: str, against: str = ZERO) -> Skill | None:
+        """Return one symbol's skill of a forecast against another."""
+        return skill(self._errors(name, symbol), self._errors(against, symbol))
+
+    def hits(self, name: str) -> Hits:
+        """Return how often a forecast had the right sign."""
+        products = [self._changes[name][s] * self._outcomes[s] for s in self.symbols]
+        return Hits(sum(int((p > 0).sum()) for p in products), sum(int((p != 0).sum()) for p in products))
+
+    def plain(self) -> dict[str, Any]:
+        """Return every forecast's skill against zero change, pooled and by symbol, as plain values for a card."""
+        return {
+            name: {
+                "skill": _plain(self.skill(name)),
+                "candidate_against": _plain(self.skill(CANDIDATE, name)) if CANDIDATE in self._changes else None,
+                "hits": asdict(self.hits(name)),
+                "symbols": {symbol: _plain(self.symbol_skill(name, symbol)) for symbol in self.symbols},
+            }
+            for name in self.names
+            if name != ZERO
+        }
+
+    def _errors(self, name: str, symbol: str) -> Float64s:
+        missed: Float64s = (self._changes[name][symbol] - self._outcomes[symbol]) / self._units[symbol]
+        return missed * missed
+
+
+def _plain(found: Skill | None) -> dict[str, Any] | None:
+    return None if found is None else asdict(found)
