@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter, process_time
 from typing import Any, Final, NamedTuple
 
@@ -10,9 +11,10 @@ import numpy as np
 
 from benchmarks.market import STEP_MS, a_bundle, a_sequence, next_candle
 from benchmarks.worker import Calls
-from shared.core.candle import Candle
+from shared.core.backtest import SCORING
+from shared.core.candle import Candle, Promotion
 from shared.core.card import Architecture
-from shared.core.fold import LIVE, REPLAY, Beside, Deployment, Model, fold_candle, readied
+from shared.core.fold import LIVE, REPLAY, Beside, Deployment, GroupState, Model, fold, fold_candle, readied
 from shared.core.network import Network, self_test
 from shared.core.state import SEQUENCE_LENGTH, SymbolState
 
@@ -80,17 +82,13 @@ def a_market(symbols: int, architecture: Architecture = DEFAULT) -> Market:
     """Return a market that has made its first predictions."""
     model = Model(a_bundle(architecture))
     names = [f"SYN{at:04d}USDT" for at in range(symbols)]
-    states = [
-        SymbolState(
-            name,
-            sequence=a_sequence(SEQUENCE_LENGTH, seed),
-            model_version=model.version,
-            promotion_offset=0,
-            learner=model.base,
-        )
-        for seed, name in enumerate(names)
-    ]
-    market = Market(model, Deployment("5m", STEP_MS, self_test()), states)
+    unpromoted = {
+        name: SymbolState(name, sequence=a_sequence(SEQUENCE_LENGTH, seed)) for seed, name in enumerate(names)
+    }
+    deployment = Deployment("5m", STEP_MS, self_test())
+    promotion = Promotion(model.version, model.bundle.sha256)
+    group, _ = fold(GroupState(symbols=unpromoted), promotion, 0, model, deployment)
+    market = Market(model, deployment, list(group.symbols.values()))
     market.event()
     return market
 
@@ -109,12 +107,17 @@ def ours(symbols: int, architecture: Architecture = DEFAULT) -> Calls:
     def kernel_alone() -> Taken:
         return timed(map(step, range(symbols)))
 
-    def event() -> Taken:
+    def event(beside: Beside) -> Taken:
         if market.states[0].jacobian is None:
             market.event()  # in a catch-up the event before has made it
-        return market.event()
+        return market.event(beside)
 
-    return {"close": market.close, "event": event, "kernel": kernel_alone}
+    return {
+        "close": market.close,
+        "event": partial(event, SCORING),
+        "published": partial(event, REPLAY),
+        "kernel": kernel_alone,
+    }
 
 
 def keras_steps() -> Calls:

@@ -49,7 +49,7 @@ def step_rows(limit: Path, folder: Path, tell: Callable[[str], None]) -> Iterato
 
 
 def _round(first: Worker, second: Worker, stock: Worker, xla: Worker) -> Iterator[tuple[str, Taken]]:
-    for name in ("close", "event"):
+    for name in ("close", "event", "published"):
         yield f"{name} alone", first.ask(name)
         for worker in (first, second):
             worker.begin(name)
@@ -68,9 +68,11 @@ def _rows(best: dict[str, Taken], yardstick: Path | str) -> Iterator[Row]:
     hot = f"2 processes, {SYMBOLS} symbols each, best of {ROUNDS}; one process alone {_told(best['close alone'])}"
     yield Row(HOT, best["close"].best, "ms", at_most=0.10, least_ratio=1000, peer=keras, note=hot)
     yield Row(HOT, best["close"].best, "ms", at_most=0.10, peer=xla, note="same run")
-    full = f"2 processes; digest of the state included; one process alone {_told(best['event alone'])}"
+    full = f"2 processes; as in a backtest and a recovery; one process alone {_told(best['event alone'])}"
     yield Row(FULL, best["event"].best, "ms", at_most=0.25, least_ratio=400, peer=keras, note=full)
     yield Row(FULL, best["event"].best, "ms", at_most=0.25, least_ratio=8, peer=xla, note="same run")
+    note = f"2 processes, the digest of the state included; one process alone {_told(best['published alone'])}"
+    yield Row(f"{FULL}, in a catch-up that publishes", best["published"].best, "ms", at_most=0.25, note=note)
     what, alone = f"{FULL}, one process", best["event alone"].best
     if isinstance(yardstick, str):
         yield Row(what, alone, "ms", note=yardstick)

@@ -140,22 +140,24 @@ class Network:
 
     def predict(self, weights: Float32s, window: Float32s) -> np.float32:
         """Return the output for a scaled window (window_length, features), oldest row first."""
+        self._check(weights, window)
         scratch = self._scratch()
-        output = self._forward(weights, window, scratch)
+        output = self._library.kernel_forward(self._shape, _address(weights), _address(window), scratch.at)
         self._free.append(scratch)
-        return output
+        return np.float32(output)
 
     def jacobian(self, weights: Float32s, window: Float32s) -> tuple[np.float32, Float32s]:
         """Return the output and its gradient by the weights, (weights,): the label is not needed.
 
         The output is that of `predict`, to the bit: the gradient uses the same forward pass.
         """
-        scratch = self._scratch()
-        output = self._forward(weights, window, scratch)
+        self._check(weights, window)
+        scratch, given = self._scratch(), (_address(weights), _address(window))
+        output = self._library.kernel_forward(self._shape, *given, scratch.at)
         jacobian = np.empty(weights.size, dtype=np.float32)
-        self._library.kernel_jacobian(self._shape, _address(weights), _address(window), scratch.at, _address(jacobian))
+        self._library.kernel_jacobian(self._shape, *given, scratch.at, _address(jacobian))
         self._free.append(scratch)
-        return output, frozen32(jacobian)
+        return np.float32(output), frozen32(jacobian)
 
     def step(self, learner: Learner, optimiser: Optimiser, error: np.float32, jacobian: Float32s) -> Learner:
         """Make one step on the squared error, error = output - label; d(loss) = 2 error jacobian."""
@@ -248,11 +250,6 @@ class Network:
             return self._free.pop()
         except IndexError:
             return _Scratch(self._scratch_size)
-
-    def _forward(self, weights: Float32s, window: Float32s, scratch: _Scratch) -> np.float32:
-        self._check(weights, window)
-        output = self._library.kernel_forward(self._shape, _address(weights), _address(window), scratch.at)
-        return np.float32(output)
 
     def _check(self, weights: Float32s, window: Float32s) -> None:
         """Memory handed to C must be what C takes it for."""
