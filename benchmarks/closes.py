@@ -41,6 +41,7 @@ def close_rows(servers: Servers, folder: Path, tell: Callable[[str], None]) -> I
         site.await_folded(SYMBOLS * HISTORY)
         topics = site.settings.topics
         with Worker(watching, servers.kafka_bootstrap, (topics.klines, topics.predictions)) as watcher:
+            watcher.ask("ready")
             found = []
             used_s = site.processor_s()
             for at in range(HISTORY, HISTORY + CLOSES):
@@ -85,7 +86,7 @@ def watching(bootstrap: str, topics: tuple[str, ...]) -> Calls:
                 first = now
         return first, moments
 
-    return {"arrivals": arrivals}
+    return {"ready": lambda: None, "arrivals": arrivals}
 
 
 def lone_rows(servers: Servers, folder: Path, tell: Callable[[str], None]) -> Iterator[Row]:
