@@ -28,6 +28,8 @@ log = logging.getLogger("ulstm")
 
 POLL_S: Final = 0.5
 FIRST_RECORDS: Final = 32  # of the first batch after a quiet moment, so that the first predictions do not wait
+CLOSE_RECORDS: Final = 128  # of a batch while many symbols close
+BACKLOG_BATCHES: Final = 10  # full ones in a row are no close but a backlog: then batches grow
 QUIET_SYMBOLS: Final = 16  # readied between two polls: about 7 ms
 REDIS_LAG_S: Final = 10.0  # at most, while there is no quiet time, so that a restart need not replay all of it
 REDIS_REST_S: Final = 5.0  # after a failure, so that a dead Redis does not slow every batch
@@ -91,6 +93,7 @@ class Loop:
         self._dead_letters, self._states = dead_letters, states
         self._telemetry, self._clock = telemetry, clock
         self._most_records, self._next_records = batch_records, min(FIRST_RECORDS, batch_records)
+        self._full_batches = 0  # in a row
         self._profile = folder.deployment.numeric_profile
         self._memory: dict[int, GroupState] = {}
         self._recovering: dict[int, Recovery] = {}
@@ -145,7 +148,9 @@ class Loop:
     def _size_the_next(self, batch: Batch | None) -> None:
         """Many symbols close at once: small batches publish the first of them soon, large ones save transactions."""
         is_full = batch is not None and len(batch.records) >= self._next_records
-        self._next_records = min(2 * self._next_records if is_full else FIRST_RECORDS, self._most_records)
+        self._full_batches = self._full_batches + 1 if is_full else 0
+        most = CLOSE_RECORDS if self._full_batches < BACKLOG_BATCHES else self._most_records
+        self._next_records = min(2 * self._next_records if is_full else FIRST_RECORDS, most, self._most_records)
 
     def _fold_and_publish(self, batch: Batch) -> None:
         started = self._clock()

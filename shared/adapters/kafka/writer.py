@@ -80,6 +80,8 @@ class TransactionalWriter:
             "transaction.timeout.ms": TRANSACTION_MS,
             "compression.type": "lz4",
             "linger.ms": 0,
+            # A transaction begun right after another is put off until the markers of that one are written.
+            "retry.backoff.ms": 5,
             "message.max.bytes": 64 * 1024 * 1024,
             "log_level": 0,
             "error_cb": self._disturb,

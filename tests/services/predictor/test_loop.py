@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from services.predictor.loop import FIRST_RECORDS, REDIS_LAG_S, REDIS_REST_S, Loop
+from services.predictor.loop import BACKLOG_BATCHES, CLOSE_RECORDS, FIRST_RECORDS, REDIS_LAG_S, REDIS_REST_S, Loop
 from shared.adapters.folding import Folder, Models
 from shared.adapters.kafka.group import Batch
 from shared.adapters.kafka.reader import Received
@@ -183,15 +183,16 @@ def test_redis_waits_for_a_quiet_time_and_no_longer_than_its_lag() -> None:
     assert saved.watermark == len(LOG)
 
 
-def test_batches_begin_small_and_grow_while_records_wait() -> None:
-    first = FIRST_RECORDS
-    alone = Crowd(waiting=[1, first, 2 * first, 10 * first, 10 * first, 10 * first, 3, 0])
-    loop = a_loop(alone, Telemetry("test"), most_records=10 * first)
+def test_batches_begin_small_and_grow_once_records_pile_up() -> None:
+    alone = Crowd(waiting=[1, *[10_000] * (BACKLOG_BATCHES + 3), 3, 0])
+    loop = a_loop(alone, Telemetry("test"), most_records=5 * CLOSE_RECORDS)
 
     while alone.waiting:
         loop.turn()
 
-    assert alone.asked == [first, first, 2 * first, 4 * first, 8 * first, 10 * first, 10 * first, first]
+    at_a_close = [FIRST_RECORDS, 2 * FIRST_RECORDS, *[CLOSE_RECORDS] * (BACKLOG_BATCHES - 2)]
+    behind = [2 * CLOSE_RECORDS, 4 * CLOSE_RECORDS, 5 * CLOSE_RECORDS]
+    assert alone.asked == [FIRST_RECORDS, *at_a_close, *behind, 5 * CLOSE_RECORDS, FIRST_RECORDS]
 
 
 def test_a_model_that_cannot_be_read_in_the_quiet_time_ends_no_replica() -> None:
