@@ -100,6 +100,7 @@ def train_command(
     epochs: Annotated[int | None, typer.Option(min=1)] = None,
     windows: Annotated[int | None, typer.Option(min=1, help="Windows drawn for an epoch.")] = None,
     promote: Annotated[str | None, typer.Option(help="better, always or never.")] = None,
+    report: Annotated[str | None, typer.Option(help="Write the model's report to this .html file.")] = None,
 ) -> None:
     """Train a model version on the archived candles, score it, and promote it if it is better."""
     given = {
@@ -109,6 +110,7 @@ def train_command(
         "--epochs": epochs,
         "--windows": windows,
         "--promote": promote,
+        "--report": report,
     }
     flags = [text for flag, value in given.items() if value is not None for text in (flag, str(value))]
     _run_trainer(context.obj, ["fit", *flags])

@@ -20,6 +20,7 @@ _FLAGS = {
     "windows": "WINDOWS_PER_EPOCH",
     "seed": "SEED",
     "promote": "PROMOTE",
+    "report": "REPORT",
 }
 
 

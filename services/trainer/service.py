@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Final
 
 from rich.console import Console
@@ -13,8 +14,10 @@ from services.trainer import evaluate
 from services.trainer.candidate import NotEnough, Prepared, card_of, prepared_for, schedule_of
 from services.trainer.contest import CANDIDATE, INCUMBENT, Contest
 from services.trainer.fit import fit
+from services.trainer.page import Report, page
 from services.trainer.release import judge
 from services.trainer.report import counting, result_table
+from services.trainer.schedule import Fitted
 from services.trainer.settings import TrainerSettings
 from shared.adapters.archive import Archive, Span
 from shared.adapters.bundles import encode_bundle, version_of
@@ -95,7 +98,7 @@ class Trainer:
         incumbent = self._incumbent()
         candidate = Bundle("candidate", card_of(self._settings, prepared, fitted, incumbent), fitted.weights, "")
         contest = self._contest(candidate, incumbent, prepared, deployment)
-        return self._release(candidate, incumbent, contest)
+        return self._release(candidate, incumbent, contest, fitted)
 
     def _read(self) -> Mapping[str, Float64s]:
         s = self._settings
@@ -139,8 +142,8 @@ class Trainer:
         contest.enter("online linear", evaluate.linear(whole, deployment, candidate.card.shrinkage))
         return contest
 
-    def _release(self, candidate: Bundle, incumbent: Bundle | None, contest: Contest) -> Bundle:
-        Console(width=100).print(result_table(contest))
+    def _release(self, candidate: Bundle, incumbent: Bundle | None, contest: Contest, fitted: Fitted) -> Bundle:
+        Console(width=110).print(result_table(contest))
         verdict = judge(
             self._settings.promote,
             contest.skill(CANDIDATE),
@@ -156,6 +159,9 @@ class Trainer:
             lambda: self._registry.release(encoded, version, card.trained_through_ms, promote=verdict.promote),
         )
         self._check_stop()
+        if self._settings.report:
+            text = page(Report(version, contest, fitted, verdict))
+            Path(self._settings.report).write_text(text, encoding="utf-8")
         done = "published and promoted" if verdict.promote else "published, not promoted"
         log.info("model version %s %s: %s", version, done, verdict.reason)
         return self._registry.load(version)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from math import inf
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -43,6 +44,7 @@ class TrainerSettings(Settings):
     train_every_hours: Annotated[float, Field(ge=0, le=24 * 365)] = 24.0  # 0: train once, then exit
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     promote: Policy = "better"
+    report: str = ""  # a file that gets the model's report, a page of HTML; none means none
 
     feature_set: str = "returns"
     window_length: Annotated[int, Field(ge=16, le=SEQUENCE_LENGTH)] = 16
@@ -80,6 +82,14 @@ class TrainerSettings(Settings):
     def _widths_are_numbers(cls, value: str) -> str:
         if not all(part.strip().isdigit() for part in value.split(",")):
             message = "LSTM widths are whole numbers separated by commas, such as 32,32"
+            raise ValueError(message)
+        return value
+
+    @field_validator("report")
+    @classmethod
+    def _report_can_be_written(cls, value: str) -> str:
+        if value and not (Path(value).parent.is_dir() and value.endswith(".html")):
+            message = "the report is a .html file in a folder that is there"
             raise ValueError(message)
         return value
 

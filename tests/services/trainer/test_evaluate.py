@@ -15,8 +15,10 @@ from services.trainer.evaluate import (
     volatilities,
     with_windows,
 )
-from services.trainer.release import judge
+from services.trainer.page import Report, page
+from services.trainer.release import Verdict, judge
 from services.trainer.report import result_table
+from services.trainer.schedule import Fitted
 from services.trainer.settings import Policy
 from shared.core.arrays import Float64s
 from shared.core.calibration import Shrinkage
@@ -95,6 +97,28 @@ def test_a_contest_has_every_forecast_over_the_same_candles() -> None:
     plain = contest.plain()
     assert set(plain) == set(contest.names) - {ZERO}
     assert set(plain[CANDIDATE]["symbols"]) == set(SEQUENCES)
+
+
+def test_the_page_needs_nothing_else_and_tells_the_decision_every_forecast_and_every_symbol() -> None:
+    contest = a_contest()
+    fitted = Fitted(a_bundle().weights, (0.5, 0.4), (0.6, 0.5))
+
+    html = page(Report("v1<b>", contest, fitted, Verdict(promote=False, reason="it is no better & slower")))
+
+    assert "not promoted: it is no better &amp; slower" in html
+    assert "v1<b>" not in html
+    assert all(f">{name}</" in html for name in [*contest.names, *SEQUENCES])
+    assert "http" not in html
+    assert html.count("<svg") == 2
+
+
+def test_a_page_of_nothing_scored_says_so() -> None:
+    contest = Contest({}, {})
+    contest.enter(CANDIDATE, {})
+
+    html = page(Report("v1", contest, Fitted(a_bundle().weights, (), ()), Verdict(promote=True, reason="first")))
+
+    assert "Nothing was scored." in html
 
 
 def test_a_forecast_of_other_candles_is_refused() -> None:

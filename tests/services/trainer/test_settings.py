@@ -36,6 +36,8 @@ def test_the_default_trains_on_returns_of_all_symbols() -> None:
         ("HELD_OUT_SHARE", "0.9"),
         ("DROPOUT", "1"),
         ("PRESET", "modern"),
+        ("REPORT", "/nowhere/at/all/report.html"),
+        ("REPORT", "report.txt"),
         ("COMMON_MOVE", "halved"),
         ("HUBER_DELTA", "-1"),
         ("ONLINE_OPTIMISER", "rmsprop"),
