@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from math import isinf
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,6 +46,8 @@ def show(context: typer.Context, version: Version, as_json: AsJson = False) -> N
     with _refusals():
         bundle = _registry(context.obj).load(version)
     card = {"version": bundle.version, "bundle_sha256": bundle.sha256, **asdict(bundle.card)}
+    if isinf(bundle.card.huber_delta):
+        card["huber_delta"] = None  # JSON has no infinity
     if as_json:
         typer.echo(json.dumps(card, indent=2))
         return
