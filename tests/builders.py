@@ -1,6 +1,7 @@
 """Valid values by default; a test overrides what it is about."""
 
 from collections.abc import Mapping, Sequence
+from math import inf
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from shared.adapters.messages import CandleMessage, encode_record
 from shared.core.candle import Candle, Promotion, Record
 from shared.core.card import Architecture, Bundle, Card, Optimiser
 from shared.core.errors import BadInput
+from shared.core.features import feature_set
 from shared.core.fold import Deployment, GroupState, Model, fold, passed_over
 from shared.core.prediction import Prediction
 from shared.core.scaler import Scaler
@@ -40,12 +42,15 @@ def a_card(
     rate: float = 1e-3,
     scalers: Mapping[str, Scaler] | None = None,
     label_scale: float = 1e-3,
+    features: str = "levels",
+    huber_delta: float = inf,
 ) -> Card:
     return Card(
-        architecture=Architecture(widths, window_length, 6),
-        feature_set="levels",
+        architecture=Architecture(widths, window_length, feature_set(features).columns),
+        feature_set=features,
         label_scale=label_scale,
         optimiser=Optimiser(rate=rate),
+        huber_delta=huber_delta,
         scalers=scalers or {},
         trained_from_ms=START_MS,
         trained_through_ms=START_MS + 1000 * STEP_MS,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from services.trainer.dataset import Dataset, Inputs, Shares, Split, build, split_by_time, training_part
 from services.trainer.fit import Fitted, Schedule, fit_scaler
+from services.trainer.report import counting
 from services.trainer.settings import TrainerSettings
 from shared.core.arrays import Float64s
 from shared.core.candle import interval_ms
@@ -67,7 +68,8 @@ def prepared_with(settings: TrainerSettings, sequences: Mapping[str, Float64s], 
         else {}
     )
     inputs = Inputs(s.feature_set, s.window_length, s.common_move == "removed", s.mirrored)
-    dataset = build(long_enough, scalers, inputs, split, step_ms)
+    with counting("features", sum(map(len, long_enough.values()))) as progress:
+        dataset = build(long_enough, scalers, inputs, split, step_ms, progress)
     _check_windows(dataset)
     log.info("training on %d symbols, %d windows", len(long_enough), len(dataset.training_ends))
     return Prepared(sequences, long_enough, scalers, split, dataset)

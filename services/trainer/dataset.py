@@ -1,6 +1,6 @@
 """From sequences to windows and labels: split by time, cut lazily. Values only."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -104,8 +104,11 @@ def build(
     inputs: Inputs,
     split: Split,
     step_ms: int,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Dataset:
     """Return the dataset of sequences by symbol; `scalers` has those of a feature set that needs them.
+
+    `progress` is told after each symbol how many candles it had.
 
     A training window's label, and so all its candles, lie in the training span; a validation window's label lies in
     the validation span, while its candles may reach back, as they do live. Held-out candles are in neither.
@@ -124,6 +127,7 @@ def build(
         training.append(start + ends[in_training])
         validation.append(start + ends[~in_training])
         start += len(sequence)
+        progress(len(whole))
     changes, training_ends = np.concatenate(labels), np.concatenate(training)
     label_scale = _label_scale(changes[training_ends])
     if inputs.is_common_move_removed:

@@ -102,12 +102,18 @@ def frozen(bundle: Bundle) -> Bundle:
     return replace(bundle, card=replace(bundle.card, optimiser=optimiser))
 
 
-def linear(parts: list[HeldOut], deployment: Deployment, shrinkage: Shrinkage) -> Tracks:
+def linear(
+    parts: list[HeldOut], deployment: Deployment, shrinkage: Shrinkage, progress: Progress = lambda _: None
+) -> Tracks:
     """Return the forecasts of an online ridge regression on the newest candle's features, calibrated like ours.
 
     It learns from the candles before the held-out ones as well: give it as many as the model has seen.
     """
-    return {part.symbol: _linear_track(part, deployment, shrinkage) for part in parts}
+    tracks = {}
+    for part in parts:
+        tracks[part.symbol] = _linear_track(part, deployment, shrinkage)
+        progress(len(part.before) + len(part.candles))
+    return tracks
 
 
 def volatilities(parts: list[HeldOut], step_ms: int) -> dict[str, Float64s]:

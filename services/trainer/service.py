@@ -139,7 +139,9 @@ class Trainer:
             contest.enter(name, entered)
         contest.enter("candidate, raw", tracks[CANDIDATE], raw=True)
         whole = evaluate.with_past(parts, prepared.sequences)
-        contest.enter("online linear", evaluate.linear(whole, deployment, candidate.card.shrinkage))
+        with counting("online linear", sum(len(part.before) + len(part.candles) for part in whole)) as progress:
+            tracked = evaluate.linear(whole, deployment, candidate.card.shrinkage, self._stoppable(progress))
+        contest.enter("online linear", tracked)
         return contest
 
     def _release(self, candidate: Bundle, incumbent: Bundle | None, contest: Contest, fitted: Fitted) -> Bundle:

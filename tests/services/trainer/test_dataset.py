@@ -1,5 +1,7 @@
 """The split by time holds: nothing of a later span reaches an earlier one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,6 +15,7 @@ from services.trainer.dataset import (
     Split,
     build,
     changes_after,
+    common_moves,
     drawn_for_epoch,
     split_by_time,
     spread,
@@ -20,7 +23,7 @@ from services.trainer.dataset import (
 )
 from shared.core import scaler
 from shared.core.arrays import Float64s
-from shared.core.features import CLOSE, Levels
+from shared.core.features import CLOSE, HIGH, LOW, OPEN, Levels, Returns
 from tests.builders import START_MS, STEP_MS
 
 WINDOW = 16
@@ -122,6 +125,49 @@ def test_a_gap_gives_no_label_and_the_window_goes_on() -> None:
     labels = changes_after(a_sequence(present), STEP_MS)
 
     assert np.flatnonzero(np.isnan(labels)).tolist() == [39, 79]
+
+
+def test_without_the_common_move_half_of_each_moments_labels_lie_on_either_side_of_zero() -> None:
+    random = np.random.default_rng(1)
+    times = np.repeat(np.arange(50.0), 7)
+    labels = random.normal(size=350) + np.repeat(random.normal(scale=5, size=50), 7)
+    labels[random.random(350) < 0.1] = np.nan
+
+    moves = common_moves(times, labels)
+
+    assert np.array_equal(np.isnan(moves), np.isnan(labels))
+    for time in np.unique(times):
+        assert np.nanmedian((labels - moves)[times == time]) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_mirrored_windows_are_the_training_windows_upside_down_and_validation_is_as_it_was() -> None:
+    sequences = {name: a_sequence([True] * 150, seed) for seed, name in enumerate(["AAAUSDT", "BBBUSDT"])}
+    split = split_by_time(sequences, SHARES, STEP_MS)
+    inputs = Inputs("returns", WINDOW, is_common_move_removed=True)
+    plain, mirrored = (
+        build(sequences, {}, replace(inputs, is_mirrored=both), split, STEP_MS) for both in (False, True)
+    )
+
+    count, signs = len(plain.training_ends), Returns().mirror.astype(np.float32)
+    straight, turned = mirrored.training_ends[:count], mirrored.training_ends[count:]
+
+    assert np.array_equal(straight, plain.training_ends)
+    assert np.array_equal(mirrored.validation_ends, plain.validation_ends)
+    assert np.array_equal(mirrored.windows(turned), mirrored.windows(straight) * signs)
+    assert np.array_equal(mirrored.labels[turned], -mirrored.labels[straight])
+
+
+def test_a_market_upside_down_has_the_mirrored_features() -> None:
+    """To first order: a rise by a fraction and a fall by it are not quite each other's opposite."""
+    sequence = a_sequence([True] * 150)
+    sequence[:, OPEN : CLOSE + 1] = 100.0 + 0.001 * (sequence[:, OPEN : CLOSE + 1] - 100.0)
+    turned = sequence.copy()
+    turned[:, OPEN : CLOSE + 1] = 200.0 - sequence[:, OPEN : CLOSE + 1]
+    turned[:, [HIGH, LOW]] = turned[:, [LOW, HIGH]]
+
+    rows, other = (Returns().over(one, STEP_MS)[1] for one in (sequence, turned))
+
+    assert np.allclose(other, rows * Returns().mirror, atol=0.05)
 
 
 def test_the_held_out_span_is_at_most_so_many_candles() -> None:

@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.adapters.messages import encode_prediction
+from shared.core.calibration import Calibration
 from shared.core.candle import Amendment, Gap, Record
 from shared.core.errors import BadInput
-from shared.core.fold import Beside, GroupState, fold, fold_candle, readied, window
+from shared.core.fold import Beside, GroupState, Model, fold, fold_candle, readied, window
 from shared.core.prediction import Prediction
 from shared.core.state import SEQUENCE_LENGTH, decode_state, encode_state
 from tests.builders import (
@@ -26,7 +27,9 @@ from tests.builders import (
 
 MODEL = a_model()
 OTHER = a_model(seed=2)
-MODELS = {MODEL.version: MODEL, OTHER.version: OTHER}
+RETURNS = a_model(card=a_card(features="returns", label_scale=1.0, huber_delta=2.0))
+MODELS = {MODEL.version: MODEL, OTHER.version: OTHER, RETURNS.version: RETURNS}
+both_feature_sets = pytest.mark.parametrize("model", [MODEL, RETURNS], ids=["levels", "returns"])
 WINDOW = MODEL.card.architecture.window_length
 
 walks = st.lists(st.floats(50.0, 200.0), min_size=WINDOW + 2, max_size=WINDOW + 25)
@@ -48,14 +51,16 @@ def test_nothing_is_predicted_before_the_first_promotion() -> None:
     assert len(group.symbols["BTCUSDT"].sequence) == WINDOW + 5
 
 
-@given(walks)
+@both_feature_sets
+@given(closes=walks)
 @settings(max_examples=30, deadline=None)
-def test_each_step_learns_from_the_previous_prediction_and_its_outcome(closes: list[float]) -> None:
-    records = [a_promotion(MODEL), *candles(closes)]
+def test_each_step_learns_from_the_previous_prediction_and_its_outcome(model: Model, closes: list[float]) -> None:
+    records = [a_promotion(model), *candles(closes)]
+    delta = np.float32(model.card.huber_delta)
     states = [GroupState()]
     predictions: list[Prediction | None] = []
     for offset, record in enumerate(records):
-        group, prediction = fold(states[-1], record, offset, MODEL, DEPLOYMENT)
+        group, prediction = fold(states[-1], record, offset, model, DEPLOYMENT)
         states.append(group)
         predictions.append(prediction)
 
@@ -66,21 +71,72 @@ def test_each_step_learns_from_the_previous_prediction_and_its_outcome(closes: l
         assert prediction is not None
         label = closes[i - 1] / closes[i - 2] - 1.0
         assert before.learner is not None
-        output, jacobian = MODEL.network.jacobian(before.learner.weights, window(before, MODEL))
-        error = output - np.float32(label / MODEL.card.label_scale)
-        stepped = MODEL.network.step(before.learner, MODEL.card.optimiser, error, jacobian)
+        output, jacobian = model.network.jacobian(before.learner.weights, window(before, model))
+        error = np.clip(output - np.float32(label / asked.change_scale), -delta, delta)
+        stepped = model.network.step(before.learner, model.card.optimiser, error, jacobian)
         learnt = states[i + 1].symbols["BTCUSDT"].learner
         assert learnt is not None
         assert np.array_equal(learnt.parameters, stepped.parameters)
-        assert float(output) * MODEL.card.label_scale == asked.predicted_change
+        assert float(output) * asked.change_scale == asked.predicted_change
         assert prediction.previous is not None
         assert prediction.previous.outcome_change == label
 
 
-@given(walks, st.data())
+def test_changes_are_measured_in_the_symbols_own_volatility() -> None:
+    calm, wild = ([100.0 * (1.0 + (size if at % 2 else 0.0)) for at in range(WINDOW + 5)] for size in (0.001, 0.01))
+
+    scales = [fold_all([a_promotion(RETURNS), *candles(closes)], MODELS)[1][-1].change_scale for closes in (calm, wild)]
+
+    assert scales[1] == pytest.approx(10 * scales[0], rel=0.1)
+
+
+def test_a_calibrated_prediction_begins_at_no_change_and_follows_what_came_true() -> None:
+    closes = [100.0 * (1.001 if at % 2 else 1.0) for at in range(600)]
+
+    _, predictions = fold_all([a_promotion(RETURNS), *candles(closes)], MODELS)
+
+    first, last = predictions[0], predictions[-1]
+    assert first.predicted_change != 0.0
+    assert (first.calibrated_change, first.calibrated_close, first.actionable) == (0.0, first.close, False)
+    assert last.calibration > 0.5
+    assert last.calibrated_change == last.predicted_change * last.calibration
+    assert last.actionable
+    assert (last.scores.calibrated_skill() or 0.0) > 0.5
+
+
+def test_a_promotion_begins_features_and_calibration_anew_from_the_candles_that_are_kept() -> None:
+    records = [a_promotion(RETURNS), *candles(a_walk(WINDOW + 20))]
+    group, _ = fold_all([*records, a_promotion(RETURNS)], MODELS)
+    anew, _ = fold_all([*records[1:], a_promotion(RETURNS)], MODELS)
+
+    one, other = group.symbols["BTCUSDT"], anew.symbols["BTCUSDT"]
+
+    assert one.calibration == other.calibration == Calibration()
+    assert one.features is not None
+    assert other.features is not None
+    assert (one.features.carry, one.features.rows.tobytes()) == (other.features.carry, other.features.rows.tobytes())
+
+
+def test_an_amended_candle_is_in_the_features_from_then_on() -> None:
+    closes = a_walk(WINDOW + 4)
+    group, _ = fold_all([a_promotion(RETURNS), *candles(closes)], MODELS)
+    amendment = Amendment(a_candle(WINDOW, closes[WINDOW] * 1.05))
+
+    amended, _ = fold(group, amendment, group.next_offset, RETURNS, DEPLOYMENT)
+
+    changed = [*closes[:WINDOW], closes[WINDOW] * 1.05, *closes[WINDOW + 1 :]]
+    fresh, _ = fold_all([*candles(changed), a_promotion(RETURNS)], MODELS)
+    after, expected = amended.symbols["BTCUSDT"].features, fresh.symbols["BTCUSDT"].features
+    assert after is not None
+    assert expected is not None
+    assert after.rows.tobytes() == expected.rows.tobytes()
+
+
+@both_feature_sets
+@given(closes=walks, data=st.data())
 @settings(max_examples=30, deadline=None)
-def test_a_restart_anywhere_changes_no_prediction(closes: list[float], data: st.DataObject) -> None:
-    records = [a_promotion(MODEL), *candles(closes)]
+def test_a_restart_anywhere_changes_no_prediction(model: Model, closes: list[float], data: st.DataObject) -> None:
+    records = [a_promotion(model), *candles(closes)]
     cut = data.draw(st.integers(1, len(records)))
     _, uninterrupted = fold_all(records, MODELS)
 

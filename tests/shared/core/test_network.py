@@ -287,3 +287,26 @@ def test_a_kernel_of_an_older_version_says_what_to_do() -> None:
 
     with pytest.raises(Incompatible, match="make install"):
         kernel(Path(another))
+
+
+def test_plain_descent_takes_the_gradient_times_the_rate_off_the_weights() -> None:
+    architecture = Architecture((8,), 16, 3)
+    random = np.random.default_rng(1)
+    learner = fresh(random.normal(size=architecture.weight_count()).astype(np.float32))
+    jacobian = random.normal(size=architecture.weight_count()).astype(np.float32)
+
+    stepped = Network(architecture).step(learner, Optimiser("sgd", rate=0.25), np.float32(0.5), jacobian)
+
+    assert stepped.weights.tobytes() == (learner.weights - np.float32(0.25) * jacobian).tobytes()
+    assert not stepped.parameters[1:].any()
+    assert (stepped.steps, stepped.is_finite) == (1, True)
+
+
+def test_plain_descent_that_leaves_the_numbers_says_so() -> None:
+    architecture = Architecture((8,), 16, 3)
+    learner = fresh(np.ones(architecture.weight_count(), dtype=np.float32))
+    jacobian = np.full(architecture.weight_count(), 1e38, dtype=np.float32)
+
+    stepped = Network(architecture).step(learner, Optimiser("sgd", rate=1.0), np.float32(1e3), jacobian)
+
+    assert not stepped.is_finite
