@@ -15,6 +15,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from benchmarks import closes, growth, lives, logs, machine, steps, training
+from benchmarks.picture import bars
 from benchmarks.row import Row, markdown_of, table_of
 from shared.adapters import servers
 from shared.core.errors import UlstmError
@@ -93,7 +94,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         asked = Asked(given.full, _limit(), _recorded(), Path(folder), _tell(begun))
         for name in given.only or (FULL if given.full else SHORT):
-            rows += _measured(name, asked)
+            measured = list(_measured(name, asked))
+            rows += measured
+            if name == "growth":
+                given.out.parent.mkdir(parents=True, exist_ok=True)
+                given.out.with_name("growth.svg").write_text(bars(measured))
             facts["seconds"] = round(monotonic() - begun)
             _keep(rows, facts, given.out)
     CONSOLE.print(table_of(rows, "measured side by side", machine.told(facts)))

@@ -16,6 +16,8 @@ CASES: Final[tuple[tuple[str, int, Architecture], ...]] = (
     *((f"LSTM({width}) -> LSTM({width})", SYMBOLS, Architecture((width, width), 288, 6)) for width in (8, 32, 64, 128)),
 )
 
+SMALL: Final = Architecture((32,), 16, 11)  # what the trainer makes by default
+
 
 def growth_rows(tell: Callable[[str], None]) -> Iterator[Row]:
     """Yield the cost of an event by what it depends on, beside the default one measured in turn."""
@@ -24,6 +26,11 @@ def growth_rows(tell: Callable[[str], None]) -> Iterator[Row]:
             tell(f"growth: {name}")
             with Worker(ours, symbols, architecture) as worker:
                 yield _row(name, [(worker.ask("event"), default.ask("event")) for _ in range(ROUNDS)])
+        tell("growth: the trainer's default")
+        with Worker(ours, SYMBOLS, SMALL, "returns") as worker:
+            yield _row(
+                "returns, window 16, LSTM(32)", [(worker.ask("event"), default.ask("event")) for _ in range(ROUNDS)]
+            )
         tell("growth: 2 replicas")
         with Worker(ours, SYMBOLS) as second:
             yield _row("2 replicas", [_together(default, second) for _ in range(ROUNDS)])

@@ -15,18 +15,18 @@ STEP_MS: Final = 300_000
 START_MS: Final = 1_735_689_600_000  # 2025-01-01 00:00 UTC
 
 
-def bundle_bytes(architecture: Architecture) -> tuple[str, bytes]:
+def bundle_bytes(architecture: Architecture, features: str = "levels") -> tuple[str, bytes]:
     """Return a model's version and bytes; its card has no scalers, so each symbol fits its own."""
     trained_through_ms = START_MS - STEP_MS
-    card = Card(architecture, "levels", 1e-3, Optimiser(rate=1e-5), {}, START_MS - 1000 * STEP_MS, trained_through_ms)
+    card = Card(architecture, features, 1e-3, Optimiser(rate=1e-5), {}, START_MS - 1000 * STEP_MS, trained_through_ms)
     weights = np.random.default_rng(1).uniform(-0.2, 0.2, architecture.weight_count()).astype(np.float32)
     data = encode_bundle(card, weights)
     return version_of(card, data), data
 
 
-def a_bundle(architecture: Architecture) -> Bundle:
+def a_bundle(architecture: Architecture, features: str = "levels") -> Bundle:
     """Return the model that those bytes carry."""
-    return decode_bundle(*bundle_bytes(architecture))
+    return decode_bundle(*bundle_bytes(architecture, features))
 
 
 def walk(candles: int, seed: int) -> Float64s:

@@ -78,9 +78,9 @@ class Market:
         return self.event(LIVE)
 
 
-def a_market(symbols: int, architecture: Architecture = DEFAULT) -> Market:
+def a_market(symbols: int, architecture: Architecture = DEFAULT, features: str = "levels") -> Market:
     """Return a market that has made its first predictions."""
-    model = Model(a_bundle(architecture))
+    model = Model(a_bundle(architecture, features))
     names = [f"SYN{at:04d}USDT" for at in range(symbols)]
     unpromoted = {
         name: SymbolState(name, sequence=a_sequence(SEQUENCE_LENGTH, seed)) for seed, name in enumerate(names)
@@ -93,9 +93,9 @@ def a_market(symbols: int, architecture: Architecture = DEFAULT) -> Market:
     return market
 
 
-def ours(symbols: int, architecture: Architecture = DEFAULT) -> Calls:
+def ours(symbols: int, architecture: Architecture = DEFAULT, features: str = "levels") -> Calls:
     """Return our steps: at the close, in full, and the kernel alone."""
-    market = a_market(symbols, architecture)
+    market = a_market(symbols, architecture, features)
     network = Network(architecture)
 
     model, window = market.model, _window(architecture)
