@@ -36,16 +36,15 @@ def test_every_candle_after_a_full_window_is_predicted_once_and_replay_gives_the
 def test_a_killed_replica_changes_no_byte(stack: Stack) -> None:
     stack.publish(rows(SYMBOLS, 0, 16))
     stack.promote()
-    stack.publish(rows(SYMBOLS, 16, 120))
     for turn in range(3):
-        replica = stack.predictor(BATCH_RECORDS="7")
+        stack.publish(rows(SYMBOLS, 16 + 40 * turn, 56 + 40 * turn))
         before = sum(map(len, stack.predictions().values()))
+        replica = stack.predictor(BATCH_RECORDS="7")
         eventually(lambda before=before: sum(map(len, stack.predictions().values())) > before + 10, 60)  # type: ignore[misc]
         replica.kill()
-        stack.publish(rows(SYMBOLS, 120 + turn, 121 + turn))
     stack.predictor()
 
-    stack.awaits(SYMBOLS, 122)
+    stack.awaits(SYMBOLS, 135)
 
     assert stack.replay_agrees()
 
