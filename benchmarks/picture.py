@@ -7,9 +7,9 @@ from typing import Final
 
 from benchmarks.row import Row
 
-_WIDTH: Final = 720
+_WIDTH: Final = 780
 _ROW: Final = 22
-_NAMES: Final = 230  # the column of names
+_NAMES: Final = 300  # the column of names
 _STYLE: Final = "text{font:13px sans-serif;fill:#444} rect{fill:#1f6feb}"
 
 
