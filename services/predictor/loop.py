@@ -143,7 +143,7 @@ class Loop:
         self._tell()
 
     def _has_work(self) -> bool:
-        return bool(self._quiet or self._recovering.keys() - self._waiting.keys() or any(self._savable()))
+        return bool(self._quiet or self._recovering.keys() - self._waiting.keys() or self._savable())
 
     def _size_the_next(self, batch: Batch | None) -> None:
         """Many symbols close at once: small batches publish the first of them soon, large ones save transactions."""
@@ -230,31 +230,27 @@ class Loop:
         self._unsaved.setdefault(group, set()).update(folded.changed)
         self._quiet.extend((group, symbol) for symbol in sorted(folded.changed))
 
-    def _savable(self) -> Iterator[int]:
-        """Yield the groups that Redis does not hold as they are, but might."""
+    def _savable(self) -> list[int]:
+        """Return the groups that Redis does not hold as they are, but might."""
         if self._clock() < self._redis_rests_until:
-            return
-        for group, memory in self._memory.items():
-            # Before a profile begins to predict, what Redis holds under it is none of its states.
-            if self._unsaved.get(group) and self._folder.deployment.predicts(memory.numeric_profile):
-                yield group
+            return []
+        # Before a profile begins to predict, what Redis holds under it is none of its states.
+        predicts = self._folder.deployment.predicts
+        return [g for g, memory in self._memory.items() if self._unsaved.get(g) and predicts(memory.numeric_profile)]
 
     def _save_all(self) -> None:
-        for group in list(self._savable()):
-            self._save(group)
-        self._redis_due = self._clock() + REDIS_LAG_S
-
-    def _save(self, group: int) -> None:
-        if self._clock() < self._redis_rests_until:
-            return
+        groups = self._savable()
         try:
-            self._store(group)
+            for group in groups:
+                self._store(group)
         except Unavailable as error:
             log.warning("%s; predictions go on from memory", error)
             self._redis_rests_until = self._clock() + REDIS_REST_S
             self._redis_up.set(0)
-            return
-        self._redis_up.set(1)
+        else:
+            if groups:
+                self._redis_up.set(1)
+        self._redis_due = self._clock() + REDIS_LAG_S
 
     def _store(self, group: int) -> None:
         memory = self._memory[group]

@@ -34,8 +34,10 @@ class Alone:
     at: int | None = None
     written: list[Outgoing] = field(default_factory=list)
     next_offset: int | None = None
+    waited_s: list[float] = field(default_factory=list)
 
     def poll(self, most: int, timeout_s: float) -> Batch | None:
+        self.waited_s.append(timeout_s)
         if self.at is None or self.at >= len(LOG):
             return None
         self.at += 1
@@ -181,6 +183,19 @@ def test_redis_waits_for_a_quiet_time_and_no_longer_than_its_lag() -> None:
     saved = states.load(0, DEPLOYMENT.numeric_profile)
     assert saved is not None
     assert saved.watermark == len(LOG)
+
+
+def test_no_poll_waits_while_redis_is_to_be_told() -> None:
+    alone, states = Alone(), FakeStates()
+    loop = a_loop(alone, Telemetry("test"), states)
+    while alone.next_offset != len(LOG):
+        loop.turn()
+    saved, before = None, len(alone.waited_s)
+    while saved is None or saved.watermark != len(LOG):
+        loop.turn()
+        saved = states.load(0, DEPLOYMENT.numeric_profile)
+
+    assert set(alone.waited_s[before:]) == {0.0}
 
 
 def test_batches_begin_small_and_grow_once_records_pile_up() -> None:
