@@ -1,11 +1,14 @@
-"""Candles, windows and a model to measure with: synthetic, the same in every run."""
+"""Candles, windows and a model to measure with: synthetic, the same in every run, or recorded."""
 
 from collections.abc import Iterator
+from math import inf
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from shared.adapters.bundles import decode_bundle, encode_bundle, version_of
+from shared.adapters.dumps import find, read_blocks
 from shared.core.arrays import Float64s, frozen64
 from shared.core.candle import Candle
 from shared.core.card import Architecture, Bundle, Card, Optimiser
@@ -42,6 +45,20 @@ def a_sequence(candles: int, seed: int) -> Float64s:
     times = START_MS + STEP_MS * np.arange(candles, dtype=np.float64)
     top, bottom = np.maximum(opens, closes) * 1.001, np.minimum(opens, closes) * 0.999
     return frozen64(np.column_stack([times, opens, top, bottom, closes, np.full(candles, 12.5)]))
+
+
+def recorded_sequences(folder: Path, most: float = inf) -> dict[str, Float64s]:
+    """Return recorded candles (n, columns) by symbol: all of a folder, or whole recordings until there are so many."""
+    found: dict[str, list[Float64s]] = {}
+    count = 0
+    for recording in find([folder]):
+        for block in read_blocks(recording):
+            times = block.open_time_ms.astype(np.float64)
+            found.setdefault(block.symbol, []).append(np.column_stack([times, block.numbers]))
+            count += len(times)
+        if count >= most:
+            break
+    return {symbol: np.concatenate(blocks) for symbol, blocks in found.items()}
 
 
 def next_candle(symbol: str, sequence: Float64s, at: int) -> Candle:

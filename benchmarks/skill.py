@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 from rich.console import Console
 
+from benchmarks.market import recorded_sequences
 from services.trainer.candidate import card_of, prepared_with, schedule_of
 from services.trainer.contest import CANDIDATE, Contest
 from services.trainer.dataset import Split
@@ -23,7 +24,6 @@ from services.trainer.evaluate import HeldOut, forecast, frozen, held_out_of, li
 from services.trainer.fit import fit
 from services.trainer.report import counting, result_table
 from services.trainer.settings import TrainerSettings
-from shared.adapters.dumps import find, read_blocks
 from shared.core.arrays import Float64s
 from shared.core.candle import interval_ms
 from shared.core.card import Bundle
@@ -32,6 +32,8 @@ from shared.core.moments import moment_ms
 from shared.core.network import self_test
 
 Variant = Mapping[str, str]
+
+TRAINED_UNTIL_MS: Final = moment_ms("2025-03-01")
 
 ABLATION: Final[dict[str, Variant]] = {
     "default": {},
@@ -55,7 +57,7 @@ def main() -> None:
     arguments = _parser().parse_args()
     if not arguments.klines.exists():
         sys.exit(f"--klines is {arguments.klines}, which is not there: name a folder of recorded klines")
-    sequences = _sequences(arguments.klines)
+    sequences = recorded_sequences(arguments.klines)
     variants = ABLATION if arguments.ablation else {"default": {}}
     chosen = {name: variants[name] for name in arguments.only or variants}
     console = Console(width=110)
@@ -79,15 +81,15 @@ def _contests(
     step_ms = interval_ms("5m")
     from_ms, until_ms = moment_ms(f"{month}-01"), moment_ms(str(np.datetime64(month) + 1) + "-01")
     deployment = Deployment("5m", step_ms, self_test())
-    training = {s: q[q[:, 0] < moment_ms("2025-03-01")] for s, q in sequences.items()}
+    training = {s: q[q[:, 0] < TRAINED_UNTIL_MS] for s, q in sequences.items()}
     scored = {s: q[q[:, 0] < until_ms] for s, q in sequences.items()}
     parts = held_out_of(scored, from_ms, sys.maxsize, len(scored))
     known = Known(parts, with_past(parts, scored), deployment)
+    first_ms = int(min(q[0, 0] for q in training.values()))
     for name, variant in variants.items():
         settings = TrainerSettings.from_env(variant)
-        first = min(q[0, 0] for q in training.values())
-        end = moment_ms("2025-03-01")
-        split = Split(int(end - (end - first) * settings.validation_share), end)
+        validation_ms = int((TRAINED_UNTIL_MS - first_ms) * settings.validation_share)
+        split = Split(TRAINED_UNTIL_MS - validation_ms, TRAINED_UNTIL_MS)
         prepared = prepared_with(settings, training, split)
         fitted = fit(settings.architecture, prepared.dataset, schedule_of(settings), threading.Event())
         bundle = Bundle(name, card_of(settings, prepared, fitted, None), fitted.weights, "")
@@ -116,15 +118,6 @@ class Known:
             contest.enter(f"{name}, raw", entered, raw=True)
         contest.enter("online linear", linear(self._whole, self._deployment, bundle.card.shrinkage))
         return contest
-
-
-def _sequences(folder: Path) -> dict[str, Float64s]:
-    found: dict[str, list[Float64s]] = {}
-    for recording in find([folder]):
-        for block in read_blocks(recording):
-            times = block.open_time_ms.astype(np.float64)
-            found.setdefault(block.symbol, []).append(np.column_stack([times, block.numbers]))
-    return {symbol: np.concatenate(blocks) for symbol, blocks in found.items()}
 
 
 def _parser() -> argparse.ArgumentParser:

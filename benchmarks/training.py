@@ -8,13 +8,10 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
-import numpy as np
-
-from benchmarks.market import STEP_MS, a_sequence
+from benchmarks.market import STEP_MS, a_sequence, recorded_sequences
 from benchmarks.row import Peer, Row
 from benchmarks.stepping import DEFAULT
 from benchmarks.worker import Calls, Worker
-from shared.adapters.dumps import find, read_blocks
 from shared.core.arrays import Float64s
 from shared.core.features import Levels
 
@@ -60,6 +57,7 @@ def fitting(recorded: Path | None) -> Calls:
     import keras
 
     from services.trainer import dataset, fit, keras_fit
+    from services.trainer.schedule import Schedule
 
     sequences = _sequences(recorded)
     split = dataset.split_by_time(sequences, dataset.Shares(0.1, 0.15, 2016), STEP_MS)
@@ -69,7 +67,7 @@ def fitting(recorded: Path | None) -> Calls:
     }
     inputs = dataset.Inputs("levels", DEFAULT.window_length, is_common_move_removed=False)
     data = dataset.build(sequences, scalers, inputs, split, STEP_MS)
-    schedule = fit.Schedule(EPOCHS, EPOCHS, WINDOWS, VALIDATION, BATCH, 1e-3, 0.0, 0)
+    schedule = Schedule(EPOCHS, EPOCHS, WINDOWS, VALIDATION, BATCH, 1e-3, 0.0, 0)
 
     def ours() -> Fit:
         started = monotonic()
@@ -105,13 +103,4 @@ def _sequences(recorded: Path | None) -> Mapping[str, Float64s]:
     """Return a million candles (n, columns) by symbol."""
     if recorded is None:
         return {f"SYN{seed:04d}USDT": a_sequence(CANDLES // 40, seed) for seed in range(40)}
-    found: dict[str, list[Float64s]] = {}
-    count = 0
-    for recording in find([recorded]):
-        for block in read_blocks(recording):
-            times = block.open_time_ms.astype(np.float64)
-            found.setdefault(block.symbol, []).append(np.column_stack([times, block.numbers]))
-            count += len(times)
-        if count >= CANDLES:
-            break
-    return {symbol: np.concatenate(blocks) for symbol, blocks in found.items()}
+    return recorded_sequences(recorded, CANDLES)

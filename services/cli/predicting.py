@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Final
@@ -14,6 +14,7 @@ from rich.table import Table
 
 from shared.adapters.kafka.follower import Follower
 from shared.adapters.kafka.reader import Reader, Received
+from shared.adapters.kafka.tail import last_of_each
 from shared.adapters.messages import decode_prediction
 from shared.adapters.settings import Settings
 from shared.core.candle import symbol_group
@@ -47,27 +48,17 @@ def newest(settings: Settings, symbol: str) -> Prediction:
     Raises:
         Unknown: there is none; the message says what is needed for one.
     """
-    group = symbol_group(symbol, settings.symbol_groups)
+    group, key = symbol_group(symbol, settings.symbol_groups), symbol.encode()
     with Reader(settings.kafka_bootstrap_servers, settings.topics.predictions) as reader:
         if group < reader.partitions():
-            for block in backwards(reader, group):
-                for record in reversed(block):
-                    if record.key == symbol.encode():
-                        return decode_prediction(record.value)
+            found = last_of_each(reader, group, [key], lambda record: decode_prediction(record.value))
+            if key in found:
+                return found[key]
     message = (
         f"there is no prediction of {symbol} on {settings.topics.predictions}: it takes a promoted model"
         " (`ulstm models list`) and a full window of candles, and the symbol must be one the producer follows"
     )
     raise Unknown(message)
-
-
-def backwards(reader: Reader, group: int) -> Iterator[list[Received]]:
-    """Yield a partition's records in blocks from its end; records within a block stand in order."""
-    first, end = reader.ends(group)
-    while end > first:
-        start = max(first, end - _TAIL)
-        yield [record for block in reader.read(group, start, end) for record in block]
-        end = start
 
 
 def described(prediction: Prediction) -> dict[str, str]:

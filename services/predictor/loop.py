@@ -22,7 +22,7 @@ from shared.adapters.states import Saved, States
 from shared.adapters.telemetry import Telemetry
 from shared.core.candle import symbol_group
 from shared.core.errors import Unavailable
-from shared.core.fold import Beside, GroupState, readied
+from shared.core.fold import LIVE, REPLAY, GroupState, readied
 
 log = logging.getLogger("ulstm")
 
@@ -197,7 +197,7 @@ class Loop:
         try:
             for record in records:
                 if record.offset >= folded.group.next_offset:
-                    beside = Beside(jacobian=record.offset < last[record.key])
+                    beside = REPLAY if record.offset < last[record.key] else LIVE
                     self._folder.fold(folded, record, publishing=True, beside=beside)
         except Unavailable as error:
             self._wait(group, str(error))

@@ -5,8 +5,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from services.trainer.dataset import Dataset, Inputs, Shares, Split, build, split_by_time, training_part
-from services.trainer.fit import Fitted, Schedule, fit_scaler
+from services.trainer.fit import fit_scaler
 from services.trainer.report import counting
+from services.trainer.schedule import Fitted, Schedule
 from services.trainer.settings import TrainerSettings
 from shared.core.arrays import Float64s
 from shared.core.candle import interval_ms

@@ -76,9 +76,9 @@ class Contest:
         ours, theirs = ([self._errors(which, symbol) for symbol in self.symbols] for which in (name, against))
         return skill(pooled(times, ours), pooled(times, theirs))
 
-    def symbol_skill(self, name: str, symbol: str, against: str = ZERO) -> Skill | None:
-        """Return one symbol's skill of a forecast against another."""
-        return skill(self._errors(name, symbol), self._errors(against, symbol))
+    def symbol_skill(self, name: str, symbol: str) -> Skill | None:
+        """Return one symbol's skill of a forecast against zero change."""
+        return skill(self._errors(name, symbol), self._errors(ZERO, symbol))
 
     def hits(self, name: str) -> Hits:
         """Return how often a forecast had the right sign."""

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from services.trainer.dataset import changes_after, count_before
 from shared.core.arrays import Float64s
 from shared.core.backtest import backtest
 from shared.core.calibration import Calibration, Shrinkage
@@ -33,6 +34,11 @@ class HeldOut:
     candles: Float64s
 
     @property
+    def from_ms(self) -> int:
+        """The open time of the first held-out candle."""
+        return int(self.candles[0, OPEN_TIME])
+
+    @property
     def sequence(self) -> Float64s:
         """All of them, oldest first."""
         return np.concatenate([self.before, self.candles])
@@ -56,7 +62,7 @@ def held_out_of(sequences: Mapping[str, Float64s], from_ms: int, most_candles: i
     """Return the held-out parts: of evenly chosen symbols that have enough candles before, the oldest candles."""
     parts = []
     for symbol, sequence in sequences.items():
-        start = int(np.searchsorted(sequence[:, 0], from_ms))
+        start = count_before(sequence, from_ms)
         before = sequence[max(0, start - SEQUENCE_LENGTH) : start]
         parts.append(HeldOut(symbol, before, sequence[start : start + most_candles]))
     long_enough = [part for part in parts if len(part.candles) > 1]
@@ -66,12 +72,8 @@ def held_out_of(sequences: Mapping[str, Float64s], from_ms: int, most_candles: i
 
 def with_past(parts: list[HeldOut], sequences: Mapping[str, Float64s]) -> list[HeldOut]:
     """Return the parts with all the candles before them."""
-    return [
-        replace(
-            part, before=sequences[part.symbol][: np.searchsorted(sequences[part.symbol][:, 0], part.candles[0, 0])]
-        )
-        for part in parts
-    ]
+    wholes = [(part, sequences[part.symbol]) for part in parts]
+    return [replace(part, before=whole[: count_before(whole, part.from_ms)]) for part, whole in wholes]
 
 
 def with_windows(parts: list[HeldOut], window_length: int) -> list[HeldOut]:
@@ -126,7 +128,7 @@ def volatilities(parts: list[HeldOut], step_ms: int) -> dict[str, Float64s]:
 
 
 def _predictions(model: Model, part: HeldOut, deployment: Deployment) -> Iterator[Prediction]:
-    return backtest(model, part.symbol, part.sequence, int(part.candles[0, OPEN_TIME]), deployment)
+    return backtest(model, part.symbol, part.sequence, part.from_ms, deployment)
 
 
 def _told(predictions: Iterator[Prediction], progress: Progress) -> Iterator[Prediction]:
@@ -156,19 +158,19 @@ def _track(predictions: Iterator[Prediction]) -> Track:
 def _linear_track(part: HeldOut, deployment: Deployment, shrinkage: Shrinkage) -> Track:
     chosen, sequence, step_ms = feature_set(_LINEAR_FEATURES), part.sequence, deployment.interval_ms
     _, rows, units = chosen.over(sequence, step_ms)
-    closes, times = sequence[:, 4], sequence[:, OPEN_TIME]
+    times, changes = sequence[:, OPEN_TIME], changes_after(sequence, step_ms)
     inputs = np.column_stack([rows, np.ones(len(rows))])
     ridge, calibration = OnlineRidge(inputs.shape[1], forgetting=_LINEAR_FORGETTING), Calibration()
     found = []
     for at in range(len(sequence) - 1):
-        follows = times[at + 1] - times[at] == step_ms
         made = ridge.predict(inputs[at])
         coefficient = calibration.coefficient(shrinkage)
-        change = closes[at + 1] / closes[at] - 1.0 if follows else np.nan
-        if at >= len(part.before):
-            found.append((times[at] + step_ms, made * units[at], made * coefficient * units[at], change))
-            if follows:
-                calibration = calibration.with_outcome(made, change / units[at], shrinkage)
-        if follows:
-            ridge.learn(inputs[at], change / units[at])
+        is_held_out, is_known = at >= len(part.before), bool(np.isfinite(changes[at]))
+        label = changes[at] / units[at]
+        if is_held_out:
+            found.append((times[at] + step_ms, made * units[at], made * coefficient * units[at], changes[at]))
+        if is_held_out and is_known:
+            calibration = calibration.with_outcome(made, label, shrinkage)
+        if is_known:
+            ridge.learn(inputs[at], label)
     return Track(*np.array(found, dtype=np.float64).reshape(-1, 4).T)

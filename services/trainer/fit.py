@@ -13,8 +13,6 @@ from shared.core.arrays import Float64s
 from shared.core.card import Architecture
 from shared.core.scaler import Scaler
 
-__all__ = ["Fitted", "Schedule", "fit", "fit_scaler"]
-
 
 def fit_scaler(rows: Float64s) -> Scaler:
     """Return the symbol's scaler fitted on rows (n, features) of the training span."""

@@ -82,7 +82,7 @@ class Optimiser:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A model version's settings and history; the fold reads the first seven."""
+    """A model version's settings and history; the fold reads all but the times, the parent and the last two."""
 
     architecture: Architecture
     feature_set: str
