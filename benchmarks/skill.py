@@ -18,7 +18,6 @@ from rich.console import Console
 
 from benchmarks.market import recorded_sequences
 from services.trainer.candidate import card_of, prepared_with, schedule_of
-from services.trainer.contest import CANDIDATE, Contest
 from services.trainer.dataset import Split
 from services.trainer.evaluate import HeldOut, forecast, frozen, held_out_of, linear, volatilities, with_past
 from services.trainer.fit import fit
@@ -27,6 +26,7 @@ from services.trainer.settings import TrainerSettings
 from shared.core.arrays import Float64s
 from shared.core.candle import interval_ms
 from shared.core.card import Bundle
+from shared.core.contest import CANDIDATE, LINEAR, Contest
 from shared.core.fold import Deployment
 from shared.core.moments import moment_ms
 from shared.core.network import self_test
@@ -116,7 +116,7 @@ class Known:
         for name, entered in tracks.items():
             contest.enter(name, entered)
             contest.enter(f"{name}, raw", entered, raw=True)
-        contest.enter("online linear", linear(self._whole, self._deployment, bundle.card.shrinkage))
+        contest.enter(LINEAR, linear(self._whole, self._deployment, bundle.card.shrinkage))
         return contest
 
 

@@ -9,6 +9,7 @@ from shared.adapters.bundles import decode_bundle, encode_bundle, version_of
 from shared.adapters.messages import CandleMessage, encode_record
 from shared.core.candle import Candle, Promotion, Record
 from shared.core.card import Architecture, Bundle, Card, Optimiser
+from shared.core.contest import CANDIDATE, RAW, Contest, Track, Tracks
 from shared.core.errors import BadInput
 from shared.core.features import feature_set
 from shared.core.fold import Deployment, GroupState, Model, fold, passed_over
@@ -114,3 +115,24 @@ def candle_message(at: int = 0, symbol: str = "BTCUSDT", close: str = "100.5", *
 
 def candle_bytes(at: int = 0, symbol: str = "BTCUSDT", close: str = "100.5", **fields: object) -> bytes:
     return encode_record(candle_message(at, symbol, close, **fields))
+
+
+def some_tracks(symbols: int = 3, count: int = 400, seed: int = 7, borne_out: float = 0.5) -> Tracks:
+    """Forecasts twice as large as what comes of them, at random, of changes of about 0.002; halved, calibrated."""
+    drawn = np.random.default_rng(seed)
+    tracks = {}
+    for symbol in range(symbols):
+        change = drawn.normal(scale=5e-4, size=count)
+        outcome = borne_out * change + drawn.normal(scale=2e-3, size=count)
+        times = START_MS + STEP_MS * np.arange(count, dtype=np.float64)
+        tracks[f"S{symbol}USDT"] = Track(times, change, borne_out * change, outcome)
+    return tracks
+
+
+def a_contest(tracks: Tracks | None = None) -> Contest:
+    """A candidate, calibrated and raw."""
+    entered = some_tracks() if tracks is None else tracks
+    contest = Contest(entered, {symbol: np.full(len(track.outcome), 2e-3) for symbol, track in entered.items()})
+    contest.enter(CANDIDATE, entered)
+    contest.enter(RAW, entered, raw=True)
+    return contest

@@ -12,6 +12,7 @@ from shared.core.arrays import Float64s
 from shared.core.backtest import backtest
 from shared.core.calibration import Calibration, Shrinkage
 from shared.core.card import Bundle
+from shared.core.contest import Track, Tracks
 from shared.core.features import OPEN_TIME, feature_set
 from shared.core.fold import Deployment, Model
 from shared.core.linear import OnlineRidge
@@ -42,20 +43,6 @@ class HeldOut:
     def sequence(self) -> Float64s:
         """All of them, oldest first."""
         return np.concatenate([self.before, self.candles])
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Track:
-    """A symbol's forecasts whose outcome is known (n,), oldest first; changes are fractions."""
-
-    open_time_ms: Float64s  # of the candle forecast
-    change: Float64s
-    calibrated: Float64s
-    outcome: Float64s
-
-
-Tracks = Mapping[str, Track]
-"""By symbol."""
 
 
 def held_out_of(sequences: Mapping[str, Float64s], from_ms: int, most_candles: int, most_symbols: int) -> list[HeldOut]:

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from services.trainer.contest import ZERO, Contest
+from shared.core.contest import ZERO, Contest
 from shared.core.skill import Skill
 
 _FIGURES = ("outcomes", "skill", "interval of 95 %", "p", "worst symbol", "sign right")

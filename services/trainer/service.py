@@ -12,9 +12,7 @@ from rich.console import Console
 
 from services.trainer import evaluate
 from services.trainer.candidate import NotEnough, Prepared, card_of, prepared_for, schedule_of
-from services.trainer.contest import CANDIDATE, INCUMBENT, Contest
 from services.trainer.fit import fit
-from services.trainer.page import Report, page
 from services.trainer.release import judge
 from services.trainer.report import counting, result_table
 from services.trainer.schedule import Fitted
@@ -22,11 +20,13 @@ from services.trainer.settings import TrainerSettings
 from shared.adapters.archive import Archive, Span
 from shared.adapters.bundles import encode_bundle, version_of
 from shared.adapters.kafka.topics import ensure_topics
+from shared.adapters.page import Report, page
 from shared.adapters.process import when_available
 from shared.adapters.registry import Registry
 from shared.core.arrays import Float64s
 from shared.core.candle import interval_ms
 from shared.core.card import Bundle
+from shared.core.contest import CANDIDATE, FROZEN, INCUMBENT, LINEAR, RAW, Contest
 from shared.core.errors import BadInput, UlstmError
 from shared.core.fold import Deployment
 from shared.core.network import self_test
@@ -121,7 +121,7 @@ class Trainer:
         parts = evaluate.held_out_of(
             prepared.sequences, prepared.split.validation_until_ms, s.scored_candles, s.scored_symbols
         )
-        bundles = {CANDIDATE: candidate, "candidate, frozen": evaluate.frozen(candidate)}
+        bundles = {CANDIDATE: candidate, FROZEN: evaluate.frozen(candidate)}
         if incumbent is not None:
             bundles[INCUMBENT] = incumbent
             if incumbent.card.trained_through_ms >= prepared.split.validation_until_ms:
@@ -137,11 +137,11 @@ class Trainer:
         contest = Contest(tracks[CANDIDATE], evaluate.volatilities(parts, self._step_ms))
         for name, entered in tracks.items():
             contest.enter(name, entered)
-        contest.enter("candidate, raw", tracks[CANDIDATE], raw=True)
+        contest.enter(RAW, tracks[CANDIDATE], raw=True)
         whole = evaluate.with_past(parts, prepared.sequences)
         with counting("online linear", sum(len(part.before) + len(part.candles) for part in whole)) as progress:
             tracked = evaluate.linear(whole, deployment, candidate.card.shrinkage, self._stoppable(progress))
-        contest.enter("online linear", tracked)
+        contest.enter(LINEAR, tracked)
         return contest
 
     def _release(self, candidate: Bundle, incumbent: Bundle | None, contest: Contest, fitted: Fitted) -> Bundle:
@@ -161,10 +161,16 @@ class Trainer:
             lambda: self._registry.release(encoded, version, card.trained_through_ms, promote=verdict.promote),
         )
         self._check_stop()
-        if self._settings.report:
-            text = page(Report(version, contest, fitted, verdict))
-            Path(self._settings.report).write_text(text, encoding="utf-8")
         done = "published and promoted" if verdict.promote else "published, not promoted"
+        if self._settings.report:
+            report = Report(
+                f"Model version {version}",
+                contest,
+                f"It was {done}: {verdict.reason}.",
+                fitted.training_losses,
+                fitted.validation_losses,
+            )
+            Path(self._settings.report).write_text(page(report), encoding="utf-8")
         log.info("model version %s %s: %s", version, done, verdict.reason)
         return self._registry.load(version)
 

@@ -1,13 +1,9 @@
 """Held-out candles are forecast by the live fold, with a promotion at the first of them, and then compared."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
-from services.trainer.contest import CANDIDATE, ZERO, Contest
 from services.trainer.evaluate import (
-    Tracks,
     forecast,
     frozen,
     held_out_of,
@@ -15,14 +11,13 @@ from services.trainer.evaluate import (
     volatilities,
     with_windows,
 )
-from services.trainer.page import Report, page
-from services.trainer.release import Verdict, judge
+from services.trainer.release import judge
 from services.trainer.report import result_table
-from services.trainer.schedule import Fitted
 from services.trainer.settings import Policy
 from shared.core.arrays import Float64s
 from shared.core.calibration import Shrinkage
 from shared.core.candle import Candle
+from shared.core.contest import CANDIDATE, FROZEN, LINEAR, Contest, Tracks
 from shared.core.skill import Skill
 from shared.core.state import row_of
 from tests.builders import DEPLOYMENT, START_MS, STEP_MS, a_bundle, a_model, a_promotion, a_walk, candles, fold_all
@@ -79,76 +74,22 @@ def test_symbols_are_chosen_evenly_and_need_a_window_before() -> None:
     assert [part.symbol for part in held_out_of(SEQUENCES, FROM_MS, 10, 2)] == ["S0USDT", "S2USDT"]
 
 
-def a_contest() -> Contest:
+def test_all_ways_forecast_the_same_candles_which_makes_them_comparable() -> None:
     tracks = forecast(a_bundle(), PARTS, DEPLOYMENT)
     contest = Contest(tracks, volatilities(PARTS, STEP_MS))
+
     contest.enter(CANDIDATE, tracks)
-    contest.enter("candidate, raw", tracks, raw=True)
-    contest.enter("online linear", linear(PARTS, DEPLOYMENT, Shrinkage()))
-    return contest
+    contest.enter(FROZEN, forecast(frozen(a_bundle()), PARTS, DEPLOYMENT))
+    contest.enter(LINEAR, linear(PARTS, DEPLOYMENT, Shrinkage()))
 
-
-def test_a_contest_has_every_forecast_over_the_same_candles() -> None:
-    contest = a_contest()
-
-    assert contest.names == [ZERO, CANDIDATE, "candidate, raw", "online linear"]
     assert contest.outcomes == 3 * 59
     assert result_table(contest).row_count == 4
-    plain = contest.plain()
-    assert set(plain) == set(contest.names) - {ZERO}
-    assert set(plain[CANDIDATE]["symbols"]) == set(SEQUENCES)
 
 
-def test_the_page_needs_nothing_else_and_tells_the_decision_every_forecast_and_every_symbol() -> None:
-    contest = a_contest()
-    fitted = Fitted(a_bundle().weights, (0.5, 0.4), (0.6, 0.5))
-
-    html = page(Report("v1<b>", contest, fitted, Verdict(promote=False, reason="it is no better & slower")))
-
-    assert "not promoted: it is no better &amp; slower" in html
-    assert "v1<b>" not in html
-    assert all(f">{name}</" in html for name in [*contest.names, *SEQUENCES])
-    assert "http" not in html
-    assert html.count("<svg") == 2
-
-
-def test_a_page_of_nothing_scored_says_so() -> None:
+def test_nothing_held_out_gives_a_table_all_the_same() -> None:
     contest = Contest({}, {})
     contest.enter(CANDIDATE, {})
 
-    html = page(Report("v1", contest, Fitted(a_bundle().weights, (), ()), Verdict(promote=True, reason="first")))
-
-    assert "Nothing was scored." in html
-
-
-def test_a_forecast_of_other_candles_is_refused() -> None:
-    contest = a_contest()
-    shorter = forecast(a_bundle(), held_out_of(SEQUENCES, FROM_MS, 20, 10), DEPLOYMENT)
-
-    with pytest.raises(ValueError, match="other candles"):
-        contest.enter("another", shorter)
-
-
-def test_a_forecast_that_knows_the_outcome_has_all_skill_and_one_that_knows_nothing_has_none() -> None:
-    tracks = forecast(a_bundle(), PARTS, DEPLOYMENT)
-    contest = a_contest()
-    contest.enter("oracle", {s: replace(t, calibrated=t.outcome) for s, t in tracks.items()})
-
-    known, itself = contest.skill("oracle"), contest.skill(CANDIDATE, CANDIDATE)
-
-    assert known is not None
-    assert known.value == 1.0
-    assert known.p < 1e-6
-    assert contest.hits("oracle").right == contest.hits("oracle").moves
-    assert itself is not None
-    assert itself.value == 0.0
-
-
-def test_nothing_held_out_gives_no_skill_and_a_table_all_the_same() -> None:
-    contest = Contest({}, {})
-    contest.enter(CANDIDATE, {})
-
-    assert contest.skill(CANDIDATE) is None
     assert result_table(contest).row_count == 2
 
 

@@ -6,13 +6,29 @@ from typing import Any, Final
 
 import numpy as np
 
-from services.trainer.evaluate import Tracks
 from shared.core.arrays import Float64s
 from shared.core.skill import Skill, pooled, skill
 
 ZERO: Final = "zero change"
 CANDIDATE: Final = "candidate"
 INCUMBENT: Final = "version in use"
+RAW: Final = "candidate, raw"
+FROZEN: Final = "candidate, frozen"
+LINEAR: Final = "online linear"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Track:
+    """A symbol's forecasts (n,), oldest first; changes are fractions, an outcome across a gap is NaN."""
+
+    open_time_ms: Float64s  # of the candle forecast
+    change: Float64s
+    calibrated: Float64s
+    outcome: Float64s
+
+
+Tracks = Mapping[str, Track]
+"""By symbol."""
 
 
 @dataclass(frozen=True, slots=True)

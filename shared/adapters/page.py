@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final
 
-from services.trainer.contest import CANDIDATE, ZERO, Contest
-from services.trainer.release import Verdict
-from services.trainer.schedule import Fitted
+from shared.core.contest import CANDIDATE, ZERO, Contest
 from shared.core.skill import Skill
 
 _STYLE: Final = """
@@ -23,31 +21,31 @@ _NAMES: Final = 120  # the column of symbols
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a page tells."""
+    """What a page tells; losses are means by epoch."""
 
-    version: str
+    title: str
     contest: Contest
-    fitted: Fitted
-    verdict: Verdict
+    decision: str = ""  # a sentence; none: nothing was decided
+    training_losses: tuple[float, ...] = ()  # none: nothing was trained
+    validation_losses: tuple[float, ...] = ()
 
 
 def page(report: Report) -> str:
     """Return the page: the decision, forecasts side by side, skill by symbol with intervals, learning curves."""
     contest = report.contest
-    decision = "promoted" if report.verdict.promote else "not promoted"
     parts = [
-        f"<h1>Model version {escape(report.version)}</h1>",
-        f"<p>It was {decision}: {escape(report.verdict.reason)}.</p>",
+        f"<h1>{escape(report.title)}</h1>",
+        f"<p>{escape(report.decision)}</p>",
         "<h2>Held-out candles, each forecast before it was learnt from</h2>",
         "<p>Skill is 1 - squared error / that of no change, in units of each symbol's volatility; p is Diebold and"
         " Mariano's, one-sided.</p>",
         _forecasts(contest),
         "<h2>Skill by symbol, calibrated, with intervals of 95 %</h2>",
         _symbols(contest),
-        "<h2>Learning curves</h2>",
-        _curves(report.fitted),
     ]
-    head = f'<meta charset="utf-8"><title>{escape(report.version)}</title><style>{_STYLE}</style>'
+    if report.training_losses:
+        parts += ["<h2>Learning curves</h2>", _curves(report)]
+    head = f'<meta charset="utf-8"><title>{escape(report.title)}</title><style>{_STYLE}</style>'
     return f'<!doctype html><html lang="en">{head}{"".join(parts)}</html>\n'
 
 
@@ -97,17 +95,15 @@ def _symbols(contest: Contest) -> str:
     return _svg(len(known) * _ROW, drawn)
 
 
-def _curves(fitted: Fitted) -> str:
+def _curves(report: Report) -> str:
     """Draw the losses by epoch."""
-    losses = [*fitted.training_losses, *fitted.validation_losses]
-    if not losses:
-        return "<p>It was not trained here.</p>"
+    losses = [*report.training_losses, *report.validation_losses]
     height, low, high = 220, min(losses), max(losses)
-    span, last = (high - low) or 1.0, max(len(fitted.training_losses) - 1, 1)
+    span, last = (high - low) or 1.0, max(len(report.training_losses) - 1, 1)
     drawn = []
     for name, values, colour, y in (
-        ("training", fitted.training_losses, "#888", 14),
-        ("validation", fitted.validation_losses, "#1f6feb", 30),
+        ("training", report.training_losses, "#888", 14),
+        ("validation", report.validation_losses, "#1f6feb", 30),
     ):
         points = " ".join(
             f"{40 + at / last * (_WIDTH - 160):.1f},{10 + (high - value) / span * (height - 40):.1f}"
@@ -115,7 +111,7 @@ def _curves(fitted: Fitted) -> str:
         )
         drawn.append(f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{points}"/>')
         drawn.append(f'<text x="{_WIDTH - 110}" y="{y}" fill="{colour}">{name} {values[-1]:.4f}</text>')
-    told = f"epochs 1 to {len(fitted.training_losses)}, losses {low:.4f} to {high:.4f}"
+    told = f"epochs 1 to {len(report.training_losses)}, losses {low:.4f} to {high:.4f}"
     drawn.append(f'<text x="40" y="{height - 6}">{told}</text>')
     return _svg(height, drawn)
 
