@@ -1,0 +1,80 @@
+"""A candidate as it will live: its calibrated online forecasts of the validation span, against zero change."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from services.trainer.candidate import Prepared
+from services.trainer.dataset import count_before
+from services.trainer.evaluate import HeldOut, Progress, forecast, held_out_of, volatilities, with_windows
+from services.trainer.settings import TrainerSettings
+from shared.core.arrays import Float64s
+from shared.core.calibration import Shrinkage
+from shared.core.card import MAX_WEIGHT, Bundle
+from shared.core.fold import Deployment
+from shared.core.skill import Skill, pooled, skill
+
+LARGEST: Final = Shrinkage().largest  # volatilities; a move beyond it counts as one of it: no single candle decides
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Online:
+    """Scores bundles over the same candles, each forecast before it is learnt from."""
+
+    parts: list[HeldOut]
+    volatility: Mapping[str, Float64s]  # by symbol (n,), when a forecast was made
+    deployment: Deployment
+    threads: int
+
+    @property
+    def events(self) -> int:
+        """How many candles one scoring goes over."""
+        return sum(len(part.candles) for part in self.parts)
+
+    def skill(self, bundle: Bundle, progress: Progress = lambda _: None) -> Skill | None:
+        """Return the pooled skill of a bundle's calibrated forecasts against zero change, in volatilities.
+
+        The same bits on any number of threads. None if there is nothing to compare, or the weights are no numbers
+        that can predict.
+        """
+        if not self.parts or not np.abs(bundle.weights).max() <= MAX_WEIGHT:
+            return None
+        tracks = forecast(bundle, self.parts, self.deployment, self.threads, progress)
+        times, ours, zero = [], [], []
+        for symbol, track in tracks.items():
+            known = np.isfinite(track.outcome)
+            units = self.volatility[symbol][known]
+            times.append(track.open_time_ms[known])
+            ours.append(squared_errors(track.calibrated[known], track.outcome[known], units))
+            zero.append(squared_errors(np.zeros(len(units)), track.outcome[known], units))
+        return skill(pooled(times, ours), pooled(times, zero))
+
+
+def online_for(
+    settings: TrainerSettings, prepared: Prepared, deployment: Deployment, threads: int | None = None
+) -> Online:
+    """Return what scores candidates on the validation span, and on no candle after it.
+
+    At most SCORED_SYMBOLS symbols and SCORED_CANDLES candles of each are scored, so one scoring costs at most as much
+    as the last one on the held-out candles. Candidates of other window lengths are compared over the same candles if
+    these settings have the longest.
+    """
+    until_ms = prepared.split.validation_until_ms
+    sequences = {symbol: s[: count_before(s, until_ms)] for symbol, s in prepared.sequences.items()}
+    from_ms = prepared.split.training_until_ms
+    parts = held_out_of(sequences, from_ms, settings.scored_candles, settings.scored_symbols)
+    parts = with_windows(parts, settings.window_length)
+    return Online(parts, volatilities(parts, deployment.interval_ms), deployment, threads or os.cpu_count() or 1)
+
+
+def squared_errors(changes: Float64s, outcomes: Float64s, volatility: Float64s) -> Float64s:
+    """Return squared errors in squared volatilities (n,); outcomes beyond LARGEST volatilities count as LARGEST.
+
+    >>> squared_errors(np.array([0.0, 0.01]), np.array([0.5, 0.03]), np.array([0.01, 0.01])).round(6).tolist()
+    [64.0, 4.0]
+    """
+    missed: Float64s = changes / volatility - np.clip(outcomes / volatility, -LARGEST, LARGEST)
+    return missed * missed
