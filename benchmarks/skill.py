@@ -19,11 +19,12 @@ from rich.console import Console
 from benchmarks.market import recorded_sequences
 from services.trainer.candidate import card_of, prepared_with, schedule_of
 from services.trainer.dataset import Split
-from services.trainer.evaluate import HeldOut, forecast, frozen, held_out_of, linear, volatilities, with_past
+from services.trainer.evaluate import HeldOut, forecast, held_out_of, linear, volatilities, with_past
 from services.trainer.fit import fit
 from services.trainer.report import counting, result_table
 from services.trainer.settings import TrainerSettings
 from shared.core.arrays import Float64s
+from shared.core.backtest import frozen
 from shared.core.candle import interval_ms
 from shared.core.card import Bundle
 from shared.core.contest import CANDIDATE, LINEAR, Contest

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.core.arrays import Float32s, Float64s
-from shared.core.features import CLOSE, OPEN_TIME, feature_set
+from shared.core.backtest import changes_after
+from shared.core.features import OPEN_TIME, feature_set
 from shared.core.scaler import Scaler
 
 Int64s: TypeAlias = NDArray[np.int64]
@@ -84,18 +85,6 @@ def training_part(sequence: Float64s, split: Split) -> Float64s:
 def count_before(sequence: Float64s, time_ms: int) -> int:
     """Return how many candles open before a time."""
     return int(np.searchsorted(sequence[:, OPEN_TIME], time_ms))
-
-
-def changes_after(sequence: Float64s, step_ms: int) -> Float64s:
-    """Return the label of the window that ends at each candle (n,): next close / close - 1.
-
-    NaN where the next candle is not the next open time: a gap gives no label.
-    """
-    labels = np.full(len(sequence), np.nan)
-    follows = np.diff(sequence[:, OPEN_TIME]) == step_ms
-    closes = sequence[:, CLOSE]
-    labels[:-1][follows] = (closes[1:] / closes[:-1] - 1.0)[follows]
-    return labels
 
 
 def build(

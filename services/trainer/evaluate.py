@@ -7,21 +7,19 @@ from typing import Final
 
 import numpy as np
 
-from services.trainer.dataset import changes_after, count_before
+from services.trainer.dataset import count_before
 from shared.core.arrays import Float64s
-from shared.core.backtest import backtest
-from shared.core.calibration import Calibration, Shrinkage
+from shared.core.backtest import backtest, volatility
+from shared.core.calibration import Shrinkage
 from shared.core.card import Bundle
 from shared.core.contest import Track, Tracks
-from shared.core.features import OPEN_TIME, feature_set
+from shared.core.features import OPEN_TIME
 from shared.core.fold import Deployment, Model
-from shared.core.linear import OnlineRidge
+from shared.core.linear import linear_track
 from shared.core.prediction import Prediction
 from shared.core.state import SEQUENCE_LENGTH
 
 _TOLD_EVERY: Final = 50  # predictions between two words on progress
-_LINEAR_FEATURES: Final = "returns"
-_LINEAR_FORGETTING: Final = 0.5 ** (1 / 8640)  # half of it in a month of 5m
 
 Progress = Callable[[int], None]
 
@@ -85,12 +83,6 @@ def forecast(
         return dict(sorted(pool.map(tracked, parts)))
 
 
-def frozen(bundle: Bundle) -> Bundle:
-    """Return the same model without online learning."""
-    optimiser = replace(bundle.card.optimiser, rate=0.0)
-    return replace(bundle, card=replace(bundle.card, optimiser=optimiser))
-
-
 def linear(
     parts: list[HeldOut], deployment: Deployment, shrinkage: Shrinkage, progress: Progress = lambda _: None
 ) -> Tracks:
@@ -100,7 +92,7 @@ def linear(
     """
     tracks = {}
     for part in parts:
-        tracks[part.symbol] = _linear_track(part, deployment, shrinkage)
+        tracks[part.symbol] = linear_track(part.before, part.candles, deployment.interval_ms, shrinkage)
         progress(len(part.before) + len(part.candles))
     return tracks
 
@@ -109,8 +101,7 @@ def volatilities(parts: list[HeldOut], step_ms: int) -> dict[str, Float64s]:
     """Return by symbol what each forecast's change is measured in (n,), as known when it was made."""
     found = {}
     for part in parts:
-        _, _, units = feature_set(_LINEAR_FEATURES).over(part.sequence, step_ms)
-        found[part.symbol] = units[len(part.before) : -1]
+        found[part.symbol] = volatility(part.before, part.candles, step_ms)
     return found
 
 
@@ -140,24 +131,3 @@ def _track(predictions: Iterator[Prediction]) -> Track:
     ]
     columns = np.array(rows, dtype=np.float64).reshape(-1, 4).T
     return Track(*columns)
-
-
-def _linear_track(part: HeldOut, deployment: Deployment, shrinkage: Shrinkage) -> Track:
-    chosen, sequence, step_ms = feature_set(_LINEAR_FEATURES), part.sequence, deployment.interval_ms
-    _, rows, units = chosen.over(sequence, step_ms)
-    times, changes = sequence[:, OPEN_TIME], changes_after(sequence, step_ms)
-    inputs = np.column_stack([rows, np.ones(len(rows))])
-    ridge, calibration = OnlineRidge(inputs.shape[1], forgetting=_LINEAR_FORGETTING), Calibration()
-    found = []
-    for at in range(len(sequence) - 1):
-        made = ridge.predict(inputs[at])
-        coefficient = calibration.coefficient(shrinkage)
-        is_held_out, is_known = at >= len(part.before), bool(np.isfinite(changes[at]))
-        label = changes[at] / units[at]
-        if is_held_out:
-            found.append((times[at] + step_ms, made * units[at], made * coefficient * units[at], changes[at]))
-        if is_held_out and is_known:
-            calibration = calibration.with_outcome(made, label, shrinkage)
-        if is_known:
-            ridge.learn(inputs[at], label)
-    return Track(*np.array(found, dtype=np.float64).reshape(-1, 4).T)

@@ -24,6 +24,7 @@ from shared.adapters.page import Report, page
 from shared.adapters.process import when_available
 from shared.adapters.registry import Registry
 from shared.core.arrays import Float64s
+from shared.core.backtest import frozen
 from shared.core.candle import interval_ms
 from shared.core.card import Bundle
 from shared.core.contest import CANDIDATE, FROZEN, INCUMBENT, LINEAR, RAW, Contest
@@ -121,7 +122,7 @@ class Trainer:
         parts = evaluate.held_out_of(
             prepared.sequences, prepared.split.validation_until_ms, s.scored_candles, s.scored_symbols
         )
-        bundles = {CANDIDATE: candidate, FROZEN: evaluate.frozen(candidate)}
+        bundles = {CANDIDATE: candidate, FROZEN: frozen(candidate)}
         if incumbent is not None:
             bundles[INCUMBENT] = incumbent
             if incumbent.card.trained_through_ms >= prepared.split.validation_until_ms:

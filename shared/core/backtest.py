@@ -1,17 +1,20 @@
 """The log as it would have gone, had a model been promoted at a moment: the same fold, over one symbol's sequence."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from shared.core.arrays import Float64s, frozen64
 from shared.core.candle import Candle, Promotion
-from shared.core.features import OPEN_TIME
+from shared.core.card import Bundle
+from shared.core.features import CLOSE, OPEN_TIME, feature_set
 from shared.core.fold import Beside, Deployment, GroupState, Model, fold
 from shared.core.prediction import Prediction
 from shared.core.state import SEQUENCE_LENGTH, SymbolState
 
+VOLATILITY: Final = "returns"  # the features whose unit is a symbol's volatility
 SCORING: Final = Beside(jacobian=True, digest=False)
 
 
@@ -36,3 +39,33 @@ def backtest(
         group, prediction = fold(group, candle, offset, model, deployment, SCORING)
         if prediction is not None:
             yield prediction
+
+
+def frozen(bundle: Bundle) -> Bundle:
+    """Return the same model without online learning."""
+    optimiser = replace(bundle.card.optimiser, rate=0.0)
+    return replace(bundle, card=replace(bundle.card, optimiser=optimiser))
+
+
+def changes_after(sequence: Float64s, step_ms: int) -> Float64s:
+    """Return the label of the window that ends at each candle (n,): next close / close - 1.
+
+    NaN where the next candle is not the next open time: a gap gives no label.
+    """
+    labels = np.full(len(sequence), np.nan)
+    follows = np.diff(sequence[:, OPEN_TIME]) == step_ms
+    closes = sequence[:, CLOSE]
+    labels[:-1][follows] = (closes[1:] / closes[:-1] - 1.0)[follows]
+    return labels
+
+
+def volatility(before: Float64s, candles: Float64s, step_ms: int) -> Float64s:
+    """Return what changes are measured in when the candles after the first are forecast (n - 1,).
+
+    Args:
+        before: the candles (n, columns) before, from which it is known.
+        candles: the candles forecast, and first the one that the first forecast is made at.
+        step_ms: the interval.
+    """
+    _, _, units = feature_set(VOLATILITY).over(np.concatenate([before, candles]), step_ms)
+    return units[len(before) : -1]

@@ -1,10 +1,18 @@
 """An online linear forecast: what a simple method gives on the same features, for comparison in reports."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
 from shared.core.arrays import Float64s
+from shared.core.backtest import VOLATILITY, changes_after
+from shared.core.calibration import Calibration, Shrinkage
+from shared.core.contest import Track
+from shared.core.features import OPEN_TIME, feature_set
+
+HALF_LIFE: Final = 8640  # candles until what was learnt counts half: a month of 5m
+_FORGETTING: Final = 0.5 ** (1 / HALF_LIFE)
 
 
 @dataclass(slots=True)
@@ -36,3 +44,32 @@ class OnlineRidge:
         gain = reached / (self.forgetting + float(row @ reached))
         self._weights = self._weights + gain * (outcome - self.predict(row))
         self._inverse = (self._inverse - np.outer(gain, reached)) / self.forgetting
+
+
+def linear_track(before: Float64s, candles: Float64s, step_ms: int, shrinkage: Shrinkage) -> Track:
+    """Return the forecasts of an online ridge regression on the newest candle's features, calibrated like ours.
+
+    Args:
+        before: the candles (n, columns) that it only learns from: give it as many as the model has seen.
+        candles: the candles forecast, and first the one that the first forecast is made at.
+        step_ms: the interval.
+        shrinkage: how raw forecasts are calibrated.
+    """
+    sequence = np.concatenate([before, candles])
+    _, rows, units = feature_set(VOLATILITY).over(sequence, step_ms)
+    times, changes = sequence[:, OPEN_TIME], changes_after(sequence, step_ms)
+    inputs = np.column_stack([rows, np.ones(len(rows))])
+    ridge, calibration = OnlineRidge(inputs.shape[1], forgetting=_FORGETTING), Calibration()
+    found = []
+    for at in range(len(sequence) - 1):
+        made = ridge.predict(inputs[at])
+        coefficient = calibration.coefficient(shrinkage)
+        is_forecast, is_known = at >= len(before), bool(np.isfinite(changes[at]))
+        label = changes[at] / units[at]
+        if is_forecast:
+            found.append((times[at] + step_ms, made * units[at], made * coefficient * units[at], changes[at]))
+        if is_forecast and is_known:
+            calibration = calibration.with_outcome(made, label, shrinkage)
+        if is_known:
+            ridge.learn(inputs[at], label)
+    return Track(*np.array(found, dtype=np.float64).reshape(-1, 4).T)

@@ -14,7 +14,6 @@ from services.trainer.dataset import (
     Shares,
     Split,
     build,
-    changes_after,
     common_moves,
     drawn_for_epoch,
     split_by_time,
@@ -23,6 +22,7 @@ from services.trainer.dataset import (
 )
 from shared.core import scaler
 from shared.core.arrays import Float64s
+from shared.core.backtest import changes_after
 from shared.core.features import CLOSE, HIGH, LOW, OPEN, Levels, Returns
 from tests.builders import START_MS, STEP_MS
 

@@ -5,7 +5,6 @@ import pytest
 
 from services.trainer.evaluate import (
     forecast,
-    frozen,
     held_out_of,
     linear,
     volatilities,
@@ -15,6 +14,7 @@ from services.trainer.release import judge
 from services.trainer.report import result_table
 from services.trainer.settings import Policy
 from shared.core.arrays import Float64s
+from shared.core.backtest import frozen
 from shared.core.calibration import Shrinkage
 from shared.core.candle import Candle
 from shared.core.contest import CANDIDATE, FROZEN, LINEAR, Contest, Tracks
