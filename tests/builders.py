@@ -8,7 +8,7 @@ import numpy as np
 from shared.adapters.bundles import decode_bundle, encode_bundle, version_of
 from shared.adapters.messages import CandleMessage, encode_record
 from shared.core.candle import Candle, Promotion, Record
-from shared.core.card import Architecture, Bundle, Card, Optimiser
+from shared.core.card import Architecture, Bundle, Card, Optimiser, Target
 from shared.core.contest import CANDIDATE, RAW, Contest, Track, Tracks
 from shared.core.errors import BadInput
 from shared.core.features import feature_set
@@ -45,6 +45,7 @@ def a_card(
     label_scale: float = 1e-3,
     features: str = "levels",
     huber_delta: float = inf,
+    target: Target = "change",
 ) -> Card:
     return Card(
         architecture=Architecture(widths, window_length, feature_set(features).columns),
@@ -52,6 +53,7 @@ def a_card(
         label_scale=label_scale,
         optimiser=Optimiser(rate=rate),
         huber_delta=huber_delta,
+        target=target,
         scalers=scalers or {},
         trained_from_ms=START_MS,
         trained_through_ms=START_MS + 1000 * STEP_MS,

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.adapters.messages import canonical
 from shared.core.calibration import Shrinkage
-from shared.core.card import Architecture, Bundle, Card, Optimiser, checked_weights, digest
+from shared.core.card import Architecture, Bundle, Card, Optimiser, Target, checked_weights, digest
 from shared.core.errors import BadInput
 from shared.core.scaler import Scaler
 
@@ -60,6 +60,7 @@ class _Card(_Wire):
     architecture: _Architecture
     feature_set: str
     label_scale: float
+    target: Target = "change"
     loss: Literal["squared_error"] | _Loss = "squared_error"
     optimiser: _Optimiser
     shrinkage: _Shrinkage | None = None  # versions before 2 did not calibrate
@@ -80,6 +81,8 @@ def encode_bundle(card: Card, weights: np.ndarray[Any, np.dtype[np.float32]]) ->
     checked = checked_weights(card.architecture, weights)
     fields = asdict(card)
     fields["schema"] = 1
+    if card.target == "change":
+        del fields["target"]  # as before there was another
     delta = fields.pop("huber_delta")
     fields["loss"] = "squared_error" if delta == inf else {"name": "huber", "delta": delta}
     head = canonical(fields)
@@ -150,6 +153,7 @@ def _card_of(wire: _Card) -> Card:
         trained_from_ms=wire.trained_from_ms,
         trained_through_ms=wire.trained_through_ms,
         huber_delta=inf if isinstance(wire.loss, str) else wire.loss.delta,
+        target=wire.target,
         shrinkage=Shrinkage() if wire.shrinkage is None else Shrinkage(**dict(wire.shrinkage)),
         parent=wire.parent,
         scores=wire.scores,

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from shared.core.features import feature_set
 from shared.core.scaler import Scaler
 
 MAX_WEIGHT = 1e6  # beyond this, the products of a window overflow float32
+
+Target = Literal["change", "level"]
+"""What the network's output is: the next change, or the next close on the symbol's scaler."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +89,14 @@ class Card:
 
     architecture: Architecture
     feature_set: str
-    label_scale: float  # the network's output times this, times the feature set's unit, is the predicted change
+    label_scale: float  # times the feature set's unit: what changes are measured in
     optimiser: Optimiser
     scalers: Mapping[str, Scaler]  # by symbol; one that is missing is fitted on the first full window
     trained_from_ms: int
     trained_through_ms: int  # open time of the last candle that training has seen
     huber_delta: float = inf  # an error beyond it, on the network's scale, counts linearly
     shrinkage: Shrinkage = field(default_factory=Shrinkage)
+    target: Target = "change"
     parent: str | None = None  # the model version that was in use when this one was made
     scores: Mapping[str, Any] = field(default_factory=dict)  # what the trainer measured, as plain values
     training: Mapping[str, Any] = field(default_factory=dict)  # how it was trained, as plain values
@@ -112,6 +116,19 @@ class Card:
                 _refuse(f"scaler columns of {symbol}", sorted(sizes), f"{self.architecture.features}")
             if not np.isfinite([*scaler.scale, *scaler.offset]).all():
                 _refuse(f"scaler of {symbol}", "not finite", "finite numbers")
+        if self.target == "level":
+            self._check_level()
+
+    def _check_level(self) -> None:
+        """Refuse a level that no close can be read from."""
+        close = feature_set(self.feature_set).close
+        if close is None:
+            _refuse("target", "level", f"change, as {self.feature_set} has no close")
+        if self.huber_delta != inf:
+            _refuse("huber delta", self.huber_delta, "none with target level, whose loss is the squared error")
+        for symbol, scaler in self.scalers.items():
+            if not 1e-12 <= scaler.scale[close] <= 1e12:
+                _refuse(f"close's scale of {symbol}", scaler.scale[close], "1e-12 to 1e12 with target level")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,6 +172,6 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _refuse(what: str, value: object, limit: str) -> None:
+def _refuse(what: str, value: object, limit: str) -> NoReturn:
     message = f"{what} is {value}; allowed: {limit}. Rebuild the model within these limits"
     raise BadInput("bad_bundle", message)

@@ -34,6 +34,7 @@ class FeatureSet(Protocol):
 
     columns: int
     is_ranged: bool  # rows go through the symbol's scaler; else they are what the network takes
+    close: int | None  # the column that is the candle's close, if one is
     start: Carry
 
     @property
@@ -60,6 +61,7 @@ class Levels:
 
     columns = 6
     is_ranged = True
+    close: int | None = 3
     start: Carry = ()
 
     def after(self, carry: Carry, candle: Float64s, step_ms: int) -> tuple[Carry, Float64s]:
@@ -106,6 +108,7 @@ class Returns:
 
     columns = 11
     is_ranged = False
+    close: int | None = None
     start: Carry = (0.0,) * 15
 
     def after(self, carry: Carry, candle: Float64s, step_ms: int) -> tuple[Carry, Float64s]:

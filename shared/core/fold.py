@@ -64,6 +64,9 @@ class Beside:
     digest: bool = True  # of the state it was made from: a quarter of an event's cost
 
 
+_LEAST_REACH: Final = 1e-30  # of a close that a scaler takes for nothing
+_LARGEST_OUTPUT: Final = 1e9  # in units of the label: what is said of a close far outside of its scaler is finite
+
 LIVE: Final = Beside()
 REPLAY: Final = Beside(jacobian=True)
 
@@ -218,7 +221,9 @@ def learn(state: SymbolState, change: float | None, model: Model | None) -> Lear
         return Learnt(model.base, scores, calibration, previous, was_reset=True)
     loss = float(error) * float(error)
     delta = np.float32(model.card.huber_delta)
-    stepped = model.network.step(learner, model.card.optimiser, min(max(error, -delta), delta), _jacobian(state, model))
+    with np.errstate(over="ignore", invalid="ignore"):  # the step then says that it is not finite
+        bounded = min(max(error, -delta), delta) * np.float32(_reach(state, pending.scale, model))
+    stepped = model.network.step(learner, model.card.optimiser, bounded, _jacobian(state, model))
     if not stepped.is_finite:
         return Learnt(model.base, scores, calibration, previous, loss, was_reset=True)
     return Learnt(stepped, scores, calibration, previous, loss)
@@ -237,11 +242,7 @@ def window(state: SymbolState, model: Model) -> Float32s:
     rows = _known_features(state).rows
     if not model.features.is_ranged:
         return rows.astype(np.float32)
-    scaler = model.card.scalers.get(state.symbol) or state.scaler
-    if scaler is None:
-        message = f"{state.symbol} has no scaler"
-        raise ValueError(message)
-    return np.ascontiguousarray(scaler.apply(rows))
+    return np.ascontiguousarray(_scaler(state, model).apply(rows))
 
 
 def _promoted(
@@ -336,6 +337,36 @@ def _with_scaler(state: SymbolState, model: Model) -> SymbolState:
     return replace(state, scaler=scaler)
 
 
+def _scaler(state: SymbolState, model: Model) -> Scaler:
+    scaler = model.card.scalers.get(state.symbol) or state.scaler
+    if scaler is None:
+        message = f"{state.symbol} has no scaler"
+        raise ValueError(message)
+    return scaler
+
+
+def _reach(state: SymbolState, scale: float, model: Model) -> float:
+    """Return how much the network's output rises if the next change does by `scale`."""
+    column = model.features.close
+    if model.card.target == "change" or column is None:
+        return 1.0
+    return max(state.last_close * _scaler(state, model).scale[column] * scale, _LEAST_REACH)
+
+
+def _in_changes(output: float, state: SymbolState, scale: float, model: Model) -> float:
+    """Return the change that the network says, in units of `scale`, as a float32.
+
+    With target level its output is the next close on the symbol's scaler: zero change is where the last close is.
+    """
+    column = model.features.close
+    if model.card.target == "change" or column is None:
+        return output
+    scaler = _scaler(state, model)
+    unchanged = state.last_close * scaler.scale[column] + scaler.offset[column]
+    said = (output - unchanged) / _reach(state, scale, model)
+    return float(np.float32(min(max(said, -_LARGEST_OUTPUT), _LARGEST_OUTPUT)))
+
+
 def _predicted(  # noqa: PLR0913 - every argument is a different moment of one event
     after: SymbolState,
     learnt: Learnt,
@@ -346,6 +377,7 @@ def _predicted(  # noqa: PLR0913 - every argument is a different moment of one e
     state_digest: str | None,
 ) -> tuple[SymbolState, Prediction]:
     scale = model.card.label_scale * model.features.unit(_known_features(after).carry)
+    output = _in_changes(output, after, scale, model)
     change = output * scale
     shrinkage = model.card.shrinkage
     calibration = after.calibration.coefficient(shrinkage)

@@ -26,14 +26,14 @@ class Prediction:
     close: float
     predicted_change: float
     predicted_close: float
-    change_scale: float  # what the network's output is multiplied with: the symbol's recent volatility
+    change_scale: float  # what the network measures changes in: the symbol's recent volatility
     calibration: float  # in [0, 1]: how much of the predicted change has been borne out so far
     calibrated_change: float  # predicted_change x calibration: never much worse than zero change
     calibrated_close: float
     actionable: bool  # calibrated changes have been better than zero change, beyond chance
     model_version: str
     steps: int
-    loss: float | None  # of the step made just before, on the network's own scale
+    loss: float | None  # squared error that the step just before was made on, in units of change_scale
     was_reset: bool  # the step gave a number that is not finite: back to the model's weights
     previous: Outcome | None
     scores: Scores

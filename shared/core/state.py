@@ -35,7 +35,7 @@ class Pending:
     model_version: str
     change: float
     calibrated_change: float
-    output: float  # of the network, float32
+    output: float  # of the network, as a change in units of scale; float32
     scale: float  # change = output x scale
     learnable: bool  # its window and weights are still those it was made with
 

@@ -11,6 +11,7 @@ from shared.core.candle import Amendment, Gap, Record
 from shared.core.errors import BadInput
 from shared.core.fold import Beside, GroupState, Model, fold, fold_candle, readied, window
 from shared.core.prediction import Prediction
+from shared.core.scaler import Scaler
 from shared.core.state import SEQUENCE_LENGTH, decode_state, encode_state
 from tests.builders import (
     DEPLOYMENT,
@@ -28,8 +29,11 @@ from tests.builders import (
 MODEL = a_model()
 OTHER = a_model(seed=2)
 RETURNS = a_model(card=a_card(features="returns", label_scale=1.0, huber_delta=2.0))
-MODELS = {MODEL.version: MODEL, OTHER.version: OTHER, RETURNS.version: RETURNS}
+RANGES = Scaler((0.01,) * 4 + (0.5,) * 2, (-0.4,) * 4 + (0.5,) * 2)
+LEVEL = a_model(card=a_card(target="level", scalers={"BTCUSDT": RANGES}))
+MODELS = {model.version: model for model in (MODEL, OTHER, RETURNS, LEVEL)}
 both_feature_sets = pytest.mark.parametrize("model", [MODEL, RETURNS], ids=["levels", "returns"])
+all_kinds = pytest.mark.parametrize("model", [MODEL, RETURNS, LEVEL], ids=["levels", "returns", "target level"])
 WINDOW = MODEL.card.architecture.window_length
 
 walks = st.lists(st.floats(50.0, 200.0), min_size=WINDOW + 2, max_size=WINDOW + 25)
@@ -82,6 +86,51 @@ def test_each_step_learns_from_the_previous_prediction_and_its_outcome(model: Mo
         assert prediction.previous.outcome_change == label
 
 
+@given(closes=walks)
+@settings(max_examples=30, deadline=None)
+def test_a_level_is_the_next_close_on_the_symbols_scaler_and_learnt_as_such(closes: list[float]) -> None:
+    records = [a_promotion(LEVEL), *candles(closes)]
+    group, before = fold_all(records[:-1], MODELS)
+    after, _ = fold_all(records[-1:], MODELS, group, first_offset=len(records) - 1)
+    state, stepped = group.symbols["BTCUSDT"], after.symbols["BTCUSDT"].learner
+    scale, offset = RANGES.scale[3], RANGES.offset[3]
+
+    assert state.learner is not None
+    assert stepped is not None
+    output, jacobian = LEVEL.network.jacobian(state.learner.weights, window(state, LEVEL))
+    error = np.float32(float(output) - (closes[-1] * scale + offset))
+    expected = LEVEL.network.step(state.learner, LEVEL.card.optimiser, error, jacobian)
+    assert before[-1].predicted_close == pytest.approx((float(output) - offset) / scale, rel=1e-6)
+    # Adam moves by up to the rate whatever the error's size: moments tell whether it was that error.
+    np.testing.assert_allclose(stepped.parameters[1], expected.parameters[1], rtol=1e-4, atol=1e-6)
+
+
+def test_a_level_of_a_symbol_without_a_scaler_is_on_the_one_of_its_first_window() -> None:
+    model = a_model(card=a_card(target="level"))
+
+    group, predictions = fold_all([a_promotion(model), *candles(a_walk(WINDOW + 5))], {model.version: model})
+
+    state = group.symbols["BTCUSDT"]
+    assert state.scaler is not None
+    assert state.learner is not None
+    output = float(model.network.predict(state.learner.weights, window(state, model)))
+    close = (output - state.scaler.offset[3]) / state.scaler.scale[3]
+    assert predictions[-1].predicted_close == pytest.approx(close, rel=1e-6)
+
+
+@pytest.mark.parametrize("wild", [1e-9, 1e15])
+@pytest.mark.parametrize("scale", [1e-12, 1e12])
+def test_a_level_far_outside_of_its_scaler_is_published_all_the_same(wild: float, scale: float) -> None:
+    ranges = Scaler((scale,) * 6, (0.0,) * 6)
+    model = a_model(card=a_card(target="level", scalers={"BTCUSDT": ranges}))
+    records = [a_promotion(model), *candles([*a_walk(WINDOW + 2), wild, wild, 100.0, *a_walk(3)])]
+
+    _, predictions = fold_all(records, {model.version: model})
+
+    assert len(predictions) == len(records) - WINDOW
+    assert all(encode_prediction(p) for p in predictions)
+
+
 def test_changes_are_measured_in_the_symbols_own_volatility() -> None:
     calm, wild = ([100.0 * (1.0 + (size if at % 2 else 0.0)) for at in range(WINDOW + 5)] for size in (0.001, 0.01))
 
@@ -132,7 +181,7 @@ def test_an_amended_candle_is_in_the_features_from_then_on() -> None:
     assert after.rows.tobytes() == expected.rows.tobytes()
 
 
-@both_feature_sets
+@all_kinds
 @given(closes=walks, data=st.data())
 @settings(max_examples=30, deadline=None)
 def test_a_restart_anywhere_changes_no_prediction(model: Model, closes: list[float], data: st.DataObject) -> None:
