@@ -68,7 +68,7 @@ def prepared_with(settings: TrainerSettings, sequences: Mapping[str, Float64s], 
         if chosen.is_ranged
         else {}
     )
-    inputs = Inputs(s.feature_set, s.window_length, s.common_move == "removed", s.mirrored)
+    inputs = Inputs(s.feature_set, s.window_length, s.common_move == "removed", s.target, s.mirrored)
     with counting("features", sum(map(len, long_enough.values()))) as progress:
         dataset = build(long_enough, scalers, inputs, split, step_ms, progress)
     _check_windows(dataset)
@@ -103,6 +103,7 @@ def card_of(settings: TrainerSettings, prepared: Prepared, fitted: Fitted, incum
         optimiser=s.optimiser,
         huber_delta=s.largest_error,
         shrinkage=s.shrinkage,
+        target=s.target,
         scalers=prepared.scalers,
         trained_from_ms=min(firsts),
         # Early stopping has seen the validation span.

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from shared.core.arrays import Float32s, Float64s
 from shared.core.backtest import changes_after
+from shared.core.card import Target
 from shared.core.features import OPEN_TIME, feature_set
 from shared.core.scaler import Scaler
 
@@ -46,6 +47,7 @@ class Inputs:
     feature_set: str
     window_length: int
     is_common_move_removed: bool
+    target: Target = "change"
     is_mirrored: bool = False  # each training window upside down as well, where the features can: no drift is learnt
 
 
@@ -121,7 +123,12 @@ def build(
     label_scale = _label_scale(changes[training_ends])
     if inputs.is_common_move_removed:
         changes -= common_moves(np.concatenate(times), changes)
-    network_rows, labels_of_rows = np.concatenate(rows), (changes / label_scale).astype(np.float32)
+    network_rows = np.concatenate(rows)
+    labels_of_rows = (
+        (changes / label_scale).astype(np.float32)
+        if inputs.target == "change"
+        else _next_levels(network_rows[:, chosen.close], changes)
+    )
     if inputs.is_mirrored and chosen.mirror is not None:
         network_rows = np.concatenate([network_rows, network_rows * chosen.mirror.astype(np.float32)])
         labels_of_rows = np.concatenate([labels_of_rows, -labels_of_rows])
@@ -165,6 +172,11 @@ def _ends(labels: Float64s, window_length: int) -> Int64s:
     """Return the rows with a label and a full window before them."""
     ends = np.flatnonzero(np.isfinite(labels))
     return ends[ends >= window_length - 1]
+
+
+def _next_levels(levels: Float32s, changes: Float64s) -> Float32s:
+    """Return for each row the next one's scaled close (n,); NaN where there is no next."""
+    return np.where(np.isfinite(changes), np.roll(levels, -1), np.float32(np.nan))
 
 
 def _label_scale(labels: Float64s) -> float:

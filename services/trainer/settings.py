@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from shared.adapters.archive import Span
 from shared.adapters.settings import Settings, symbols_of
 from shared.core.calibration import Shrinkage
-from shared.core.card import Architecture, Optimiser
+from shared.core.card import Architecture, Optimiser, Target
 from shared.core.errors import BadInput
 from shared.core.features import feature_set
 from shared.core.moments import moment_ms
@@ -23,6 +23,7 @@ Policy = Literal["better", "always", "never"]
 
 _ORIGINAL: Final[Mapping[str, str]] = {
     "feature_set": "levels",
+    "target": "level",
     "window_length": "288",
     "widths": "32,32",
     "common_move": "kept",
@@ -47,6 +48,7 @@ class TrainerSettings(Settings):
     report: str = ""  # a file that gets the model's report, a page of HTML; none means none
 
     feature_set: str = "returns"
+    target: Target = "change"  # level: the next close on the symbol's scaler, as the original has it
     window_length: Annotated[int, Field(ge=16, le=SEQUENCE_LENGTH)] = 16
     widths: str = "32"
     common_move: Literal["removed", "kept"] = "removed"  # of all symbols at a moment, in the labels trained on
@@ -106,6 +108,15 @@ class TrainerSettings(Settings):
             _ = self.architecture
         except BadInput as error:
             raise ValueError(str(error)) from error
+        return self
+
+    @model_validator(mode="after")
+    def _a_level_is_possible(self) -> Self:
+        needed = {"feature_set": "levels", "common_move": "kept", "huber_delta": 0.0}
+        other = [name.upper() for name, value in needed.items() if getattr(self, name) != value]
+        if self.target == "level" and other:
+            message = f"TARGET=level needs FEATURE_SET=levels COMMON_MOVE=kept HUBER_DELTA=0; other: {', '.join(other)}"
+            raise ValueError(message)
         return self
 
     @property

@@ -43,14 +43,14 @@ def rows_of(sequence: Float64s) -> Float64s:
     return Levels().over(sequence, STEP_MS)[1]
 
 
-def prepared(sequences: dict[str, Float64s]) -> tuple[Split, Dataset]:
+def prepared(sequences: dict[str, Float64s], inputs: Inputs = INPUTS) -> tuple[Split, Dataset]:
     split = split_by_time(sequences, SHARES, STEP_MS)
     scalers = {
         symbol: scaler.fit(rows_of(part))
         for symbol, sequence in sequences.items()
         if len(part := training_part(sequence, split))
     }
-    return split, build({s: sequences[s] for s in scalers}, scalers, INPUTS, split, STEP_MS)
+    return split, build({s: sequences[s] for s in scalers}, scalers, inputs, split, STEP_MS)
 
 
 presences = st.lists(st.sampled_from([True] * 9 + [False]), min_size=120, max_size=200).filter(
@@ -106,6 +106,20 @@ def test_every_window_ends_with_the_candle_before_its_label(present: list[bool])
             assert dataset.labels[end] == np.float32(change / dataset.label_scale)
             window = dataset.windows(np.array([end]))[0]
             assert window.tobytes() == scaled[end + 1 - WINDOW : end + 1].tobytes()
+
+
+@given(presences)
+def test_a_level_is_the_next_row_close_as_the_network_sees_it(present: list[bool]) -> None:
+    sequence = a_sequence(present)
+    _, changes = prepared({"AAAUSDT": sequence})
+
+    _, levels = prepared({"AAAUSDT": sequence}, replace(INPUTS, target="level"))
+
+    ends = np.concatenate([levels.training_ends, levels.validation_ends])
+    assert levels.label_scale == changes.label_scale
+    assert levels.training_ends.tolist() == changes.training_ends.tolist()
+    assert levels.labels[ends].tolist() == levels.rows[ends + 1, 3].tolist()
+    assert np.isnan(levels.labels).tolist() == np.isnan(changes.labels).tolist()
 
 
 def test_no_window_reaches_into_another_symbol() -> None:

@@ -11,6 +11,7 @@ def test_the_preset_original_is_the_original_network_and_its_parts_can_be_set() 
 
     assert original.architecture == Architecture((32, 32), 288, 6)
     assert (original.feature_set, original.online_rate, original.common_move) == ("levels", 1e-3, "kept")
+    assert original.target == "level"
     assert original.dropout == 0.0
 
 
@@ -39,6 +40,8 @@ def test_the_default_trains_on_returns_of_all_symbols() -> None:
         ("REPORT", "/nowhere/at/all/report.html"),
         ("REPORT", "report.txt"),
         ("COMMON_MOVE", "halved"),
+        ("TARGET", "price"),
+        ("TARGET", "level"),  # of features that have none
         ("HUBER_DELTA", "-1"),
         ("ONLINE_OPTIMISER", "rmsprop"),
     ],
