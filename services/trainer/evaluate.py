@@ -3,23 +3,27 @@
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from math import isnan
+from operator import itemgetter
 from typing import Final
 
 import numpy as np
 
 from services.trainer.dataset import count_before
-from shared.core.arrays import Float64s
-from shared.core.backtest import backtest, volatility
+from shared.core.arrays import Float64s, frozen64
+from shared.core.backtest import backtest, changes_after, frozen, volatility
 from shared.core.calibration import Shrinkage
+from shared.core.candle import Candle, Promotion
 from shared.core.card import Bundle
 from shared.core.contest import Track, Tracks
 from shared.core.features import OPEN_TIME
-from shared.core.fold import Deployment, Model
+from shared.core.fold import Beside, Deployment, GroupState, Model, asked_anew, fold, fold_candle, learn
 from shared.core.linear import linear_track
 from shared.core.prediction import Prediction
-from shared.core.state import SEQUENCE_LENGTH
+from shared.core.state import SEQUENCE_LENGTH, SymbolState
 
 _TOLD_EVERY: Final = 50  # predictions between two words on progress
+_BESIDE: Final = Beside(digest=False)
 
 Progress = Callable[[int], None]
 
@@ -83,6 +87,33 @@ def forecast(
         return dict(sorted(pool.map(tracked, parts)))
 
 
+def forecast_with_one_set(
+    bundle: Bundle, parts: list[HeldOut], deployment: Deployment, progress: Progress = lambda _: None
+) -> Tracks:
+    """Return each symbol's forecasts where all symbols share one set of weights, which learns from each candle in turn.
+
+    Candles go by time, those of a moment by symbol: as in the original, whose one network updates, then predicts, at
+    each candle. The step is the fold's, on what the weights say at that moment; scores and calibration stay a symbol's.
+    """
+    # The fold scores and predicts with weights that it leaves as they are; the step is made beside it.
+    model, still = Model(bundle), Model(frozen(bundle))
+    group = GroupState(symbols={p.symbol: SymbolState(p.symbol, sequence=frozen64(p.before.copy())) for p in parts})
+    group, _ = fold(group, Promotion(still.version, bundle.sha256), 0, still, deployment)
+    states, learner, unused = dict(group.symbols), model.base, np.zeros(model.base.weights.size, np.float32)
+    predictions: dict[str, list[Prediction]] = {part.symbol: [] for part in parts}
+    for offset, (candle, change) in enumerate(_by_time(parts, deployment.interval_ms), 1):
+        state = replace(states[candle.symbol], learner=learner)
+        learner = learn(asked_anew(state, model), change, model).learner or model.base
+        state = replace(state, learner=learner, jacobian=unused)
+        states[candle.symbol], prediction = fold_candle(state, candle, offset, still, deployment, _BESIDE)
+        if prediction is not None:
+            predictions[candle.symbol].append(prediction)
+            learner = model.base if prediction.was_reset else learner
+        if offset % _TOLD_EVERY == 0:
+            progress(_TOLD_EVERY)
+    return {symbol: _track(iter(made)) for symbol, made in sorted(predictions.items())}
+
+
 def linear(
     parts: list[HeldOut], deployment: Deployment, shrinkage: Shrinkage, progress: Progress = lambda _: None
 ) -> Tracks:
@@ -107,6 +138,16 @@ def volatilities(parts: list[HeldOut], step_ms: int) -> dict[str, Float64s]:
 
 def _predictions(model: Model, part: HeldOut, deployment: Deployment) -> Iterator[Prediction]:
     return backtest(model, part.symbol, part.sequence, part.from_ms, deployment)
+
+
+def _by_time(parts: list[HeldOut], step_ms: int) -> Iterator[tuple[Candle, float | None]]:
+    """Yield the held-out candles by time, then symbol, each with the label it brings."""
+    rows = []
+    for part in parts:
+        brought = np.concatenate([[np.nan], changes_after(part.sequence, step_ms)[:-1]])[len(part.before) :]
+        rows += [(row[0], part.symbol, row, label) for row, label in zip(part.candles.tolist(), brought, strict=True)]
+    for time, symbol, row, label in sorted(rows, key=itemgetter(0, 1)):
+        yield Candle(symbol, int(time), *row[1:]), None if isnan(label) else float(label)
 
 
 def _told(predictions: Iterator[Prediction], progress: Progress) -> Iterator[Prediction]:

@@ -237,6 +237,16 @@ def readied(state: SymbolState, model: Model | None) -> SymbolState:
     return state
 
 
+def asked_anew(state: SymbolState, model: Model) -> SymbolState:
+    """Return the state with what its weights say now of the window that its prediction was made from."""
+    pending = state.pending
+    if pending is None or not pending.learnable:
+        return state
+    output, jacobian = _output(state, model, ahead=True)
+    said = _in_changes(float(output), state, pending.scale, model)
+    return replace(state, pending=replace(pending, output=said), jacobian=jacobian)
+
+
 def window(state: SymbolState, model: Model) -> Float32s:
     """Return the scaled window (window_length, features) that ends with the newest candle."""
     rows = _known_features(state).rows

@@ -5,6 +5,7 @@ import pytest
 
 from services.trainer.evaluate import (
     forecast,
+    forecast_with_one_set,
     held_out_of,
     linear,
     volatilities,
@@ -17,10 +18,24 @@ from shared.core.arrays import Float64s
 from shared.core.backtest import frozen
 from shared.core.calibration import Shrinkage
 from shared.core.candle import Candle
+from shared.core.card import Target
 from shared.core.contest import CANDIDATE, FROZEN, LINEAR, Contest, Tracks
+from shared.core.features import CLOSE, Levels
+from shared.core.scaler import fit
 from shared.core.skill import Skill
 from shared.core.state import row_of
-from tests.builders import DEPLOYMENT, START_MS, STEP_MS, a_bundle, a_model, a_promotion, a_walk, candles, fold_all
+from tests.builders import (
+    DEPLOYMENT,
+    START_MS,
+    STEP_MS,
+    a_bundle,
+    a_card,
+    a_model,
+    a_promotion,
+    a_walk,
+    candles,
+    fold_all,
+)
 
 
 def a_sequence(seed: int, count: int = 120) -> Float64s:
@@ -64,6 +79,43 @@ def test_the_model_that_does_not_learn_keeps_its_weights() -> None:
     for symbol in SEQUENCES:
         assert still[symbol].change[0] == learning[symbol].change[0]
         assert still[symbol].change[-1] != learning[symbol].change[-1]
+
+
+@pytest.mark.parametrize("target", ["change", "level"])
+def test_one_set_of_weights_for_one_symbol_is_the_live_fold(target: Target) -> None:
+    bundle = a_bundle(card=a_card(target=target))
+
+    assert same(forecast_with_one_set(bundle, PARTS[:1], DEPLOYMENT), forecast(bundle, PARTS[:1], DEPLOYMENT))
+
+
+def test_one_set_of_weights_learns_from_each_symbol_in_turn() -> None:
+    """The steps said again, with the network alone."""
+    model = a_model()
+    network, learner, optimiser = model.network, model.base, model.card.optimiser
+    found: dict[str, list[float]] = {part.symbol: [] for part in PARTS[:2]}
+    for at in range(60, 120):
+        for part in PARTS[:2]:
+            rows = Levels().over(part.sequence, STEP_MS)[1]
+            scaler = fit(rows[45:61])
+            before, now = (scaler.apply(rows[end - 15 : end + 1]) for end in (at - 1, at))
+            if at > 60:
+                change = part.sequence[at, CLOSE] / part.sequence[at - 1, CLOSE] - 1.0
+                output, jacobian = network.jacobian(learner.weights, before)
+                error = output - np.float32(change / model.card.label_scale)
+                learner = network.step(learner, optimiser, error, jacobian)
+            found[part.symbol].append(float(network.predict(learner.weights, now)) * model.card.label_scale)
+
+    tracks = forecast_with_one_set(model.bundle, PARTS[:2], DEPLOYMENT)
+
+    assert {symbol: track.change.tolist() for symbol, track in tracks.items()} == {s: f[:-1] for s, f in found.items()}
+
+
+def test_one_set_of_weights_that_explodes_begins_anew() -> None:
+    wild = a_bundle(card=a_card(rate=1.0, label_scale=1e-9))
+
+    tracks = forecast_with_one_set(wild, PARTS, DEPLOYMENT)
+
+    assert all(np.isfinite(track.change).all() for track in tracks.values())
 
 
 def test_symbols_are_chosen_evenly_and_need_a_window_before() -> None:
