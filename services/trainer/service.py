@@ -93,7 +93,7 @@ class Trainer:
             Incompatible: this machine's kernel does not compute the golden bits.
         """
         deployment = Deployment(self._settings.interval, self._step_ms, self_test())
-        prepared = prepared_for(self._settings, self._read())
+        prepared = prepared_for(self._settings, self.read(self.span()))
         fitted = fit(self._settings.architecture, prepared.dataset, schedule_of(self._settings), self._stop)
         self._check_stop()
         incumbent = self._incumbent()
@@ -101,14 +101,29 @@ class Trainer:
         contest = self._contest(candidate, incumbent, prepared, deployment)
         return self._release(candidate, incumbent, contest, fitted)
 
-    def _read(self) -> Mapping[str, Float64s]:
+    def span(self) -> Span:
+        """Return the open times that the settings ask for and the archive has.
+
+        Raises:
+            NotEnough: the archive is empty.
+            Unavailable: Kafka does not answer.
+        """
         s = self._settings
         newest = self._archive.newest_ms()
         if newest is None:
             message = f"topic {s.topics.klines} has no candles yet"
             raise NotEnough(message)
         through = min(newest, s.span.through_ms)
-        span = Span(max(s.span.from_ms, through - (s.max_candles - 1) * self._step_ms), through)
+        return Span(max(s.span.from_ms, through - (s.max_candles - 1) * self._step_ms), through)
+
+    def read(self, span: Span) -> Mapping[str, Float64s]:
+        """Return the candles (n, columns) of the wanted symbols.
+
+        Raises:
+            Stopped: told to stop.
+            Unavailable: Kafka does not answer.
+        """
+        s = self._settings
         with counting("reading the archive", None) as progress:
             archived = self._archive.read(span, s.wanted_symbols, s.max_candles, self._stoppable(progress))
         if archived.refused:
