@@ -19,8 +19,10 @@ from rich.console import Console
 from benchmarks.market import recorded_sequences
 from services.trainer.candidate import card_of, prepared_with, schedule_of
 from services.trainer.dataset import Split
+from services.trainer.epochs import Beside
 from services.trainer.evaluate import HeldOut, forecast, held_out_of, linear, volatilities, with_past
 from services.trainer.fit import fit
+from services.trainer.online import judge_for
 from services.trainer.report import counting, result_table
 from services.trainer.settings import TrainerSettings
 from shared.core.arrays import Float64s
@@ -44,6 +46,7 @@ ABLATION: Final[dict[str, Variant]] = {
     "window 32": {"WINDOW_LENGTH": "32"},
     "window 64": {"WINDOW_LENGTH": "64"},
     "window 288": {"WINDOW_LENGTH": "288", "WINDOWS_PER_EPOCH": "50000"},
+    "chosen by loss": {"CHOOSE_BY": "loss"},
     "LSTM(32) x 2": {"WIDTHS": "32,32"},
     "levels, window 288": {"FEATURE_SET": "levels", "WINDOW_LENGTH": "288", "WINDOWS_PER_EPOCH": "50000"},
     "online rate 1e-5": {"ONLINE_RATE": "1e-5"},
@@ -92,7 +95,8 @@ def _contests(
         validation_ms = int((TRAINED_UNTIL_MS - first_ms) * settings.validation_share)
         split = Split(TRAINED_UNTIL_MS - validation_ms, TRAINED_UNTIL_MS)
         prepared = prepared_with(settings, training, split)
-        fitted = fit(settings.architecture, prepared.dataset, schedule_of(settings), threading.Event())
+        beside = Beside(judge_for(settings, prepared, deployment))
+        fitted = fit(settings.architecture, prepared.dataset, schedule_of(settings), threading.Event(), beside=beside)
         bundle = Bundle(name, card_of(settings, prepared, fitted, None), fitted.weights, "")
         yield name, known.contest(bundle)
 

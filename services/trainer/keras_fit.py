@@ -10,7 +10,8 @@ import keras
 import numpy as np
 
 from services.trainer.dataset import Dataset, Int64s, drawn_for_epoch, spread
-from services.trainer.report import EpochProgress, counting_epochs
+from services.trainer.epochs import NOTHING, Arrays, Beside, fit_by_epochs
+from services.trainer.report import EpochProgress
 from services.trainer.schedule import Fitted, Schedule
 from shared.core.arrays import Float32s
 from shared.core.card import Architecture
@@ -50,33 +51,61 @@ def save(architecture: Architecture, arrays: Sequence[Float32s], path: Path) -> 
     network.save(path)
 
 
-def fit_with_keras(architecture: Architecture, dataset: Dataset, schedule: Schedule, stop: threading.Event) -> Fitted:
-    """Train a network, and return it as it was at its best epoch on the validation windows.
+def fit_with_keras(
+    architecture: Architecture,
+    dataset: Dataset,
+    schedule: Schedule,
+    stop: threading.Event,
+    beside: Beside = NOTHING,
+) -> Fitted:
+    """Train a network, and return it as it was at its best epoch: on the validation windows, or as `beside` judges.
 
-    Ends early, with what it has, once `stop` is set.
+    Ends early, without the epoch it is in, once `stop` is set.
     """
     keras.utils.set_random_seed(schedule.seed)
     network = build_network(architecture, schedule.dropout)
     network.compile(keras.optimizers.Adam(schedule.learning_rate), loss=_loss(schedule.huber_delta))
-    validation = spread(dataset.validation_ends, schedule.validation_windows)
-    with counting_epochs(schedule.epochs) as progress:
-        history = network.fit(
-            _Batches(dataset, schedule),
-            validation_data=_FixedBatches(dataset, validation, schedule.batch_size),
-            epochs=schedule.epochs,
+    network.optimizer.build(network.trainable_variables)
+    return fit_by_epochs(_KerasLearning(network, dataset, schedule, stop), schedule, beside)
+
+
+class _KerasLearning:
+    """A compiled network, epoch by epoch."""
+
+    def __init__(self, network: Any, dataset: Dataset, schedule: Schedule, stop: threading.Event) -> None:
+        self._network, self._dataset, self._schedule, self._stop = network, dataset, schedule, stop
+        self._validation = spread(dataset.validation_ends, schedule.validation_windows)
+
+    @property
+    def weights(self) -> Float32s:
+        return flat(self._network.get_weights())
+
+    @property
+    def arrays(self) -> Arrays:
+        return {f"variable-{at}": np.asarray(v) for at, v in enumerate(self._variables())}
+
+    def go_on_from(self, arrays: Arrays) -> None:
+        for at, variable in enumerate(self._variables()):
+            variable.assign(arrays[f"variable-{at}"])
+
+    def epoch(self, number: int, progress: EpochProgress) -> tuple[float, float] | None:
+        s = self._schedule
+        ends = drawn_for_epoch(self._dataset.training_ends, s.windows_per_epoch, s.seed, number)
+        history = self._network.fit(
+            _Batches(self._dataset, ends, s.batch_size),
+            validation_data=_Batches(self._dataset, self._validation, s.batch_size),
+            epochs=number + 1,
+            initial_epoch=number,
+            shuffle=False,  # the draw is in random order already
             verbose=0,
-            callbacks=[
-                keras.callbacks.EarlyStopping(
-                    monitor="val_loss", patience=schedule.patience, restore_best_weights=True
-                ),
-                _Report(progress, stop),
-            ],
+            callbacks=[_Report(progress, self._stop)],
         ).history
-    return Fitted(
-        flat(network.get_weights()),
-        tuple(map(float, history["loss"])),
-        tuple(map(float, history["val_loss"])),
-    )
+        return None if self._stop.is_set() else (float(history["loss"][0]), float(history["val_loss"][0]))
+
+    def _variables(self) -> list[Any]:
+        """Return weights, dropout's random states and the optimiser's moments."""
+        layers = [variable for layer in self._network.layers for variable in layer.variables]
+        return [*layers, *self._network.optimizer.variables]
 
 
 def _loss(huber_delta: float) -> str | Callable[[Any, Any], Any]:
@@ -86,7 +115,7 @@ def _loss(huber_delta: float) -> str | Callable[[Any, Any], Any]:
     return lambda labels, outputs: 2.0 * keras.losses.huber(labels, outputs, huber_delta)
 
 
-class _FixedBatches(keras.utils.PyDataset):  # type: ignore[misc]
+class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
     """Batches of windows and labels, cut when they are asked for."""
 
     def __init__(self, dataset: Dataset, ends: Int64s, size: int) -> None:
@@ -101,24 +130,8 @@ class _FixedBatches(keras.utils.PyDataset):  # type: ignore[misc]
         return self.dataset.windows(ends), self.dataset.labels[ends, None]
 
 
-class _Batches(_FixedBatches):
-    """Another draw of training windows at every epoch."""
-
-    def __init__(self, dataset: Dataset, schedule: Schedule) -> None:
-        self.schedule, self.epoch = schedule, 0
-        super().__init__(dataset, self._drawn(dataset), schedule.batch_size)
-
-    def on_epoch_end(self) -> None:
-        self.epoch += 1
-        self.ends = self._drawn(self.dataset)
-
-    def _drawn(self, dataset: Dataset) -> Int64s:
-        s = self.schedule
-        return drawn_for_epoch(dataset.training_ends, s.windows_per_epoch, s.seed, self.epoch)
-
-
 class _Report(keras.callbacks.Callback):  # type: ignore[misc]
-    """Shows each epoch's progress and losses, and listens for the stop signal."""
+    """Shows an epoch's progress, and listens for the stop signal."""
 
     def __init__(self, progress: EpochProgress, stop: threading.Event) -> None:
         super().__init__()
@@ -131,6 +144,3 @@ class _Report(keras.callbacks.Callback):  # type: ignore[misc]
         self.progress.advance(logs["loss"])
         if self.stop.is_set():
             self.model.stop_training = True
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.progress.end(epoch, logs["loss"], logs["val_loss"])

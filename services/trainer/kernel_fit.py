@@ -1,19 +1,20 @@
 """Fitting with the kernel that predicts: faster than TensorFlow on a processor, and the same bits on each."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
-from math import fsum, inf, isfinite
+from math import fsum
 from typing import Final
 
 import numpy as np
 
 from services.trainer.dataset import Dataset, Int64s, drawn_for_epoch, spread
-from services.trainer.report import EpochProgress, counting_epochs
+from services.trainer.epochs import NOTHING, Arrays, Beside, fit_by_epochs
+from services.trainer.report import EpochProgress
 from services.trainer.schedule import Fitted, Schedule
-from shared.core.arrays import Float32s, Float64s
+from shared.core.arrays import Float32s, Float64s, frozen32
 from shared.core.card import Architecture, Optimiser
 from shared.core.network import Learner, Network, fresh
 
@@ -22,56 +23,39 @@ PARTS: Final = 32
 _VALIDATED_AT_ONCE: Final = 2048  # windows between two looks at the stop signal
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Start:
+    """What a fit begins with: a network and its weights, float32 (weight_count,)."""
+
+    architecture: Architecture
+    weights: Float32s
+
+
 def fit_with_kernel(
-    architecture: Architecture,
-    weights: Float32s,
+    start: Start,
     dataset: Dataset,
     schedule: Schedule,
     stop: threading.Event,
     threads: int,
+    beside: Beside = NOTHING,
 ) -> Fitted:
-    """Train from these weights, float32 (weight_count,); return them as they were at the best epoch.
+    """Train from these weights; return them as they were at the best epoch.
 
-    The best epoch is the one with the lowest loss over the validation windows. The optimiser is Adam as Keras has it,
-    on the mean loss of each batch; there is no dropout.
+    The best epoch is the one with the lowest loss over the validation windows, or the one that `beside` judges best.
+    The optimiser is Adam as Keras has it, on the mean loss of each batch; there is no dropout.
 
-    The result is a function of weights, dataset and schedule, **to the bit**, whatever the number of threads and the
-    processor: the arithmetic is the kernel's, and what the parts of a batch come to is summed in their order.
+    The result is a function of weights, dataset, schedule and judgements, **to the bit**, whatever the number of
+    threads, the processor and the interruptions: the arithmetic is the kernel's, what the parts of a batch come to is
+    summed in their order, and an epoch's draw of windows depends on its number.
 
     Once `stop` is set it ends early, without the epoch it is in; with the weights given if that is the first.
 
     Raises:
         ValueError: weights or windows do not fit the architecture.
     """
-    network, optimiser = Network(architecture), Optimiser(rate=schedule.learning_rate)
-    validation = spread(dataset.validation_ends, schedule.validation_windows)
-    learner, best_weights = fresh(weights), weights
-    training_losses, validation_losses = list[float](), list[float]()
-    with ThreadPoolExecutor(threads) as pool, counting_epochs(schedule.epochs) as progress:
-        pass_over = _Pass(network, dataset, schedule, stop, pool)
-        for epoch in range(schedule.epochs):
-            learner, loss = pass_over.training(epoch, learner, optimiser, progress)
-            validation_loss = pass_over.validation(validation, learner.weights)
-            if stop.is_set():
-                break
-            progress.end(epoch, loss, validation_loss)
-            training_losses.append(loss)
-            validation_losses.append(validation_loss)
-            best = best_epoch(validation_losses)
-            if best == epoch:
-                best_weights = learner.weights
-            if epoch - best >= schedule.patience:
-                break
-    return Fitted(best_weights.copy(), tuple(training_losses), tuple(validation_losses))
-
-
-def best_epoch(losses: Sequence[float]) -> int:
-    """Return which loss is the lowest, the first of equals; one that is no finite number is none.
-
-    >>> best_epoch([float("nan"), 3.0, 2.0, 2.0])
-    2
-    """
-    return min(range(len(losses)), key=lambda at: losses[at] if isfinite(losses[at]) else inf)
+    with ThreadPoolExecutor(threads) as pool:
+        pass_over = _Pass(Network(start.architecture), dataset, schedule, stop, pool)
+        return fit_by_epochs(_KernelLearning(pass_over, fresh(start.weights)), schedule, beside)
 
 
 def losses_of(outputs: Float32s, labels: Float32s, huber_delta: float) -> Float64s:
@@ -83,6 +67,43 @@ def losses_of(outputs: Float32s, labels: Float32s, huber_delta: float) -> Float6
     errors = np.abs(outputs.astype(np.float64) - labels)
     within = np.minimum(errors, huber_delta)
     return within * (2.0 * errors - within)
+
+
+class _KernelLearning:
+    """A learner, epoch by epoch."""
+
+    def __init__(self, pass_over: "_Pass", learner: Learner) -> None:
+        self._pass, self._learner = pass_over, learner
+        schedule = pass_over.schedule
+        self._optimiser = Optimiser(rate=schedule.learning_rate)
+        self._validation = spread(pass_over.dataset.validation_ends, schedule.validation_windows)
+
+    @property
+    def weights(self) -> Float32s:
+        return self._learner.weights
+
+    @property
+    def arrays(self) -> Arrays:
+        one = self._learner
+        return {
+            "parameters": one.parameters,
+            "counts": np.array([one.steps, one.is_finite], dtype=np.int64),
+            "powers": np.array([one.beta_1_power, one.beta_2_power], dtype=np.float64),
+        }
+
+    def go_on_from(self, arrays: Arrays) -> None:
+        steps, is_finite = arrays["counts"].tolist()
+        beta_1_power, beta_2_power = arrays["powers"].tolist()
+        parameters = frozen32(np.ascontiguousarray(arrays["parameters"]))
+        self._learner = Learner(parameters, steps, beta_1_power, beta_2_power, bool(is_finite))
+
+    def epoch(self, number: int, progress: EpochProgress) -> tuple[float, float] | None:
+        learner, loss = self._pass.training(number, self._learner, self._optimiser, progress)
+        validation_loss = self._pass.validation(self._validation, learner.weights)
+        if self._pass.stop.is_set():
+            return None
+        self._learner = learner
+        return loss, validation_loss
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,25 @@
 """A candidate as it will live: its calibrated online forecasts of the validation span, against zero change."""
 
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from services.trainer.candidate import Prepared
+from services.trainer.candidate import Prepared, card_of
 from services.trainer.dataset import count_before
 from services.trainer.evaluate import HeldOut, Progress, forecast, held_out_of, volatilities, with_windows
+from services.trainer.schedule import Fitted
 from services.trainer.settings import TrainerSettings
-from shared.core.arrays import Float64s
+from shared.core.arrays import Float32s, Float64s
 from shared.core.calibration import Shrinkage
 from shared.core.card import MAX_WEIGHT, Bundle
 from shared.core.fold import Deployment
 from shared.core.skill import Skill, pooled, skill
+
+log = logging.getLogger("ulstm")
 
 LARGEST: Final = Shrinkage().largest  # volatilities; a move beyond it counts as one of it: no single candle decides
 
@@ -68,6 +72,25 @@ def online_for(
     parts = held_out_of(sequences, from_ms, settings.scored_candles, settings.scored_symbols)
     parts = with_windows(parts, settings.window_length)
     return Online(parts, volatilities(parts, deployment.interval_ms), deployment, threads or os.cpu_count() or 1)
+
+
+def judge_for(
+    settings: TrainerSettings, prepared: Prepared, deployment: Deployment, progress: Progress = lambda _: None
+) -> Callable[[Float32s], float | None] | None:
+    """Return what says how good an epoch's weights are: their online skill. None: CHOOSE_BY leaves it to the loss."""
+    if settings.choose_by == "loss":
+        return None
+    online = online_for(settings, prepared, deployment)
+    if not online.parts:
+        log.info("no symbol can be scored on the validation span: the loss chooses the epoch")
+        return None
+
+    def judged(weights: Float32s) -> float | None:
+        card = card_of(settings, prepared, Fitted(weights, (), ()), None)
+        found = online.skill(Bundle("candidate", card, weights, ""), progress)
+        return None if found is None else found.value
+
+    return judged
 
 
 def squared_errors(changes: Float64s, outcomes: Float64s, volatility: Float64s) -> Float64s:

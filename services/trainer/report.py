@@ -55,11 +55,14 @@ class EpochProgress:
         """Show that a batch is done, with the mean loss so far."""
         self._progress.update(self._task, advance=1, note=f"loss {loss:.5f}")
 
-    def end(self, epoch: int, loss: float, validation_loss: float) -> None:
-        """Write an epoch's losses into a line that stays."""
-        losses = f"loss {loss:.5f}, validation {validation_loss:.5f}"
-        self._progress.update(self._task, note=losses)
-        self._progress.console.print(f"epoch {epoch + 1}: {losses}", highlight=False)
+    def end(self, epoch: int, loss: float, validation_loss: float, *skill: float | None) -> None:
+        """Write an epoch's losses, and its online skill if it was judged, into a line that stays."""
+        shown = ["none" if one is None else f"{one:+.4%}" for one in skill]
+        line = ", ".join(
+            [f"loss {loss:.5f}", f"validation {validation_loss:.5f}", *(f"online skill {s}" for s in shown)]
+        )
+        self._progress.update(self._task, note=line)
+        self._progress.console.print(f"epoch {epoch + 1}: {line}", highlight=False)
 
 
 @contextmanager

@@ -1,7 +1,8 @@
-"""How to fit, and what a fit gives. Values only."""
+"""What a fit is told, and what it gives."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
+from math import inf, isfinite
 
 from shared.core.arrays import Float32s
 
@@ -11,7 +12,7 @@ class Schedule:
     """How long, how fast and towards what to train."""
 
     epochs: int
-    patience: int  # epochs without a better validation loss before it ends
+    patience: int  # epochs without a better one before it ends
     windows_per_epoch: int
     validation_windows: int
     batch_size: int
@@ -23,8 +24,47 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """Weights, flat in Keras' order, and the mean losses by epoch on the network's scale."""
+    """Weights of the best epoch, flat in Keras' order, and what each epoch came to.
+
+    Losses are means on the network's scale. Skills are those of the online forecast, None where there is none; with
+    no skills at all, the validation loss says which epoch is the best.
+    """
 
     weights: Float32s
     training_losses: tuple[float, ...]
     validation_losses: tuple[float, ...]
+    skills: tuple[float | None, ...] = ()
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs are complete."""
+        return len(self.training_losses)
+
+    @property
+    def best(self) -> int:
+        """The best epoch, counted from 0; of none, 0."""
+        lost = [inf if s is None else -s for s in self.skills] if self.skills else self.validation_losses
+        return best_epoch(lost) if lost else 0
+
+    def with_epoch(self, losses: tuple[float, float], skill: tuple[float | None, ...], weights: Float32s) -> "Fitted":
+        """Return this with one more epoch: its training and validation loss, its skill if judged, its weights."""
+        training, validation = losses
+        longer = Fitted(
+            weights, (*self.training_losses, training), (*self.validation_losses, validation), (*self.skills, *skill)
+        )
+        if longer.best == self.epochs:
+            return longer
+        return Fitted(self.weights, longer.training_losses, longer.validation_losses, longer.skills)
+
+    def is_over(self, schedule: Schedule) -> bool:
+        """Say whether there is no further epoch."""
+        return self.epochs >= schedule.epochs or self.epochs - 1 - self.best >= schedule.patience
+
+
+def best_epoch(losses: Sequence[float]) -> int:
+    """Return which loss is the lowest, the first of equals; one that is no finite number is none.
+
+    >>> best_epoch([float("nan"), 3.0, 2.0, 2.0])
+    2
+    """
+    return min(range(len(losses)), key=lambda at: losses[at] if isfinite(losses[at]) else inf)

@@ -12,7 +12,9 @@ from rich.console import Console
 
 from services.trainer import evaluate
 from services.trainer.candidate import NotEnough, Prepared, card_of, prepared_for, schedule_of
+from services.trainer.epochs import Beside
 from services.trainer.fit import fit
+from services.trainer.online import judge_for
 from services.trainer.release import judge
 from services.trainer.report import counting, result_table
 from services.trainer.schedule import Fitted
@@ -94,7 +96,10 @@ class Trainer:
         """
         deployment = Deployment(self._settings.interval, self._step_ms, self_test())
         prepared = prepared_for(self._settings, self.read(self.span()))
-        fitted = fit(self._settings.architecture, prepared.dataset, schedule_of(self._settings), self._stop)
+        beside = Beside(judge_for(self._settings, prepared, deployment, self._stoppable(lambda _: None)))
+        fitted = fit(
+            self._settings.architecture, prepared.dataset, schedule_of(self._settings), self._stop, beside=beside
+        )
         self._check_stop()
         incumbent = self._incumbent()
         candidate = Bundle("candidate", card_of(self._settings, prepared, fitted, incumbent), fitted.weights, "")

@@ -66,8 +66,9 @@ class TrainerSettings(Settings):
     scored_candles: Annotated[int, Field(ge=2)] = 2_016  # of a symbol, at most, are held out: one week of 5m
     scored_symbols: Count = 40  # scoring makes every online step, so it is bounded
 
+    choose_by: Literal["online", "loss"] = "online"  # an epoch's weights: their online skill, or the validation loss
     epochs: Count = 20
-    patience: Count = 4
+    patience: Count = 4  # epochs without a better one before it ends
     windows_per_epoch: Count = 250_000
     validation_windows: Count = 50_000
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 512

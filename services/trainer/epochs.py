@@ -1,0 +1,91 @@
+"""A fit, epoch by epoch: which one is taken, when it ends, and how it goes on after an interruption."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from numpy.typing import NDArray
+
+from services.trainer.report import EpochProgress, counting_epochs
+from services.trainer.schedule import Fitted, Schedule
+from shared.core.arrays import Float32s
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reached:
+    """A fit after a complete epoch: what it has, and all that the next epoch needs."""
+
+    fitted: Fitted
+    arrays: Arrays
+
+
+class Learning(Protocol):
+    """Weights that learn by epochs."""
+
+    @property
+    def weights(self) -> Float32s:
+        """The weights as they are now, flat in Keras' order."""
+
+    @property
+    def arrays(self) -> Arrays:
+        """All that a later epoch depends on."""
+
+    def go_on_from(self, arrays: Arrays) -> None:
+        """Be as when these arrays were read."""
+
+    def epoch(self, number: int, progress: EpochProgress) -> tuple[float, float] | None:
+        """Learn for an epoch, counted from 0; return its training and validation loss, None if told to stop."""
+
+
+class Checkpoint(Protocol):
+    """Where a fit's progress outlives its process."""
+
+    def of(self, training: str) -> "Checkpoint":
+        """Return the place for the fit of this digest, which stands for all that its result depends on."""
+
+    def load(self) -> Reached | None:
+        """Return what was saved of this very fit, or None."""
+
+    def save(self, reached: Reached) -> None:
+        """Keep this, in place of what was saved before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a fit may be given beside its data.
+
+    `judged` returns how good weights are, more being better, or None if that cannot be said: it then chooses the
+    epoch, in place of the validation loss. `checkpoint` is where the fit goes on from, and what it keeps.
+    """
+
+    judged: Callable[[Float32s], float | None] | None = None
+    checkpoint: Checkpoint | None = None
+
+
+NOTHING: Final = Beside()
+
+
+def fit_by_epochs(learning: Learning, schedule: Schedule, beside: Beside) -> Fitted:
+    """Learn until the schedule ends it or the learning is told to stop; return the weights of the best epoch.
+
+    An epoch that is not complete leaves nothing: a fit that goes on begins it anew, and comes to the same.
+    """
+    reached = beside.checkpoint.load() if beside.checkpoint else None
+    fitted = Fitted(learning.weights.copy(), (), ())
+    if reached is not None:
+        fitted = reached.fitted
+        learning.go_on_from(reached.arrays)
+    with counting_epochs(schedule.epochs) as progress:
+        while not fitted.is_over(schedule):
+            number = fitted.epochs
+            losses = learning.epoch(number, progress)
+            if losses is None:
+                break
+            skill = () if beside.judged is None else (beside.judged(learning.weights),)
+            progress.end(number, *losses, *skill)
+            fitted = fitted.with_epoch(losses, skill, learning.weights.copy())
+            if beside.checkpoint:
+                beside.checkpoint.save(Reached(fitted, learning.arrays))
+    return fitted
