@@ -29,8 +29,9 @@ def read_weights(path: Path, architecture: Architecture) -> Float32s:
     except OSError as error:
         raise _bad(path, f"{_WEIGHTS} is no HDF5 file ({error})") from error
     with file:
+        _refuse_other_layers(file, architecture, path)
         arrays = [
-            _array(file, name, shape, path)
+            _array(file, name, shape, architecture, path)
             for name, shape in zip(_names(architecture), architecture.shapes(), strict=True)
         ]
     return checked_weights(architecture, np.concatenate([a.ravel() for a in arrays]))
@@ -57,10 +58,24 @@ def _names(architecture: Architecture) -> list[str]:
     return [*names, "layers/dense/vars/0", "layers/dense/vars/1"]
 
 
-def _array(file: h5py.File, name: str, shape: tuple[int, ...], path: Path) -> Float32s:
+def _refuse_other_layers(file: h5py.File, architecture: Architecture, path: Path) -> None:
+    """Refuse layers that the architecture has not; those without weights may be there."""
+    known = {name.split("/")[1] for name in _names(architecture)}
+    layers = file.get("layers", ())
+    other = sorted(n for n in layers if n not in known and not n.startswith(("dropout", "input_layer")))
+    if other:
+        raise _bad(path, f"it has the layers {', '.join(other)} too, the architecture is {_said(architecture)}")
+
+
+def _said(architecture: Architecture) -> str:
+    return " -> ".join([*(f"LSTM({width})" for width in architecture.widths), "Dense(1)"])
+
+
+def _array(file: h5py.File, name: str, shape: tuple[int, ...], architecture: Architecture, path: Path) -> Float32s:
     found = _own(file, name, path)
     if found.shape != shape or found.dtype not in (np.float32, np.float64):
-        raise _bad(path, f"{name} is {found.dtype} {found.shape}, the architecture has float32 {shape}")
+        said = f"the architecture has float32 {shape}: {_said(architecture)} over {architecture.features} features"
+        raise _bad(path, f"{name} is {found.dtype} {found.shape}, {said}")
     if found.external or found.is_virtual:
         raise _bad(path, f"{name} takes its numbers from another file")
     return np.asarray(found[()], dtype=np.float32)

@@ -28,7 +28,11 @@ def fit(rows: Float64s) -> Scaler:
     >>> fit(np.array([[1.0, 5.0], [3.0, 5.0]]))
     Scaler(scale=(0.5, 1.0), offset=(-0.5, -5.0))
     """
-    low, high = rows.min(axis=0), rows.max(axis=0)
+    return of_ranges(rows.min(axis=0), rows.max(axis=0))
+
+
+def of_ranges(low: Float64s, high: Float64s) -> Scaler:
+    """Return the scaler that takes each column's range, from low to high (features,), to [0, 1]."""
     span = high - low
     # sklearn treats a span below ten units of rounding as zero
     span[span < 10 * np.finfo(np.float64).eps] = 1.0

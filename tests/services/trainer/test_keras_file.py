@@ -63,6 +63,21 @@ def test_a_missing_array_is_refused(name: str, tmp_path: Path) -> None:
         read_weights(a_file(tmp_path / "m.keras", arrays), ARCHITECTURE)
 
 
+@pytest.mark.parametrize("name", ["lstm_1", "dense_1", "gru"])
+def test_layers_that_the_architecture_has_not_are_refused_by_both_names(name: str, tmp_path: Path) -> None:
+    path = a_file(tmp_path / "m.keras", {**right_arrays(), f"layers/{name}/vars/0": np.zeros(8, np.float32)})
+
+    with pytest.raises(BadInput, match=rf"the layers {name} too, the architecture is LSTM\(8\) -> Dense\(1\)"):
+        read_weights(path, ARCHITECTURE)
+
+
+def test_dropout_between_the_layers_has_no_weights_and_may_be_there(tmp_path: Path) -> None:
+    seed = np.zeros(2, np.uint32)
+    path = a_file(tmp_path / "m.keras", {**right_arrays(), "layers/dropout/seed_generator/vars/0": seed})
+
+    assert len(read_weights(path, ARCHITECTURE)) == ARCHITECTURE.weight_count()
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
