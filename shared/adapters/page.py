@@ -1,120 +1,183 @@
-"""A model's report as one page of HTML that needs nothing else: pictures are drawn in it."""
+"""A report of skill as one page of HTML that needs nothing else: pictures are drawn in it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Final
 
-from shared.core.contest import CANDIDATE, ZERO, Contest
+import numpy as np
+
+from shared.adapters import drawing
+from shared.adapters.drawing import Line, dates, intervals, lines, numbers, percents, wholes
+from shared.core.contest import CANDIDATE, INCUMBENT, RAW, ZERO, Contest
 from shared.core.skill import Skill
 
-_STYLE: Final = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; color: #222 }
-table { border-collapse: collapse } td, th { padding: .2em .8em; text-align: right; border-bottom: 1px solid #ddd }
-td:first-child, th:first-child { text-align: left } svg { max-width: 100%; height: auto } text { font: 12px sans-serif }
-.better { stroke: #1a7f37; fill: #1a7f37 } .worse { stroke: #b42318; fill: #b42318 } .open { stroke: #888; fill: #888 }
+_STYLE: Final = f"""
+:root {{ color-scheme: light dark }}
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em }}
+table {{ border-collapse: collapse }} td:first-child, th:first-child {{ text-align: left }}
+td, th {{ padding: .2em .8em; text-align: right; border-bottom: 1px solid #8884 }} {drawing.STYLE}
+@media (prefers-color-scheme: dark) {{ body {{ background: #121212; color: #ddd }} }}
 """
-_WIDTH: Final = 720
-_ROW: Final = 18
-_NAMES: Final = 120  # the column of symbols
+_OVER_TIME: Final = (
+    "Squared error saved so far, as a share of all that zero change has, in units of each symbol's volatility, summed"
+    " over symbols; times are UTC. A steady skill is a steady slope; a line ends at its skill."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a page tells; losses are means by epoch."""
+    """What a page tells; what is left empty has no section."""
 
     title: str
-    contest: Contest
-    decision: str = ""  # a sentence; none: nothing was decided
-    training_losses: tuple[float, ...] = ()  # none: nothing was trained
+    contest: Contest  # with a candidate
+    decision: str = ""  # a sentence
+    training_losses: tuple[float, ...] = ()  # means by epoch
     validation_losses: tuple[float, ...] = ()
+    champion: str = INCUMBENT  # the forecast of the contest that the candidate is to replace, if it is there
+    before: Contest | None = None  # of the champion alone, over the candles before these
+    notes: tuple[str, ...] = ()  # sentences on what the figures are worth
 
 
 def page(report: Report) -> str:
-    """Return the page: the decision, forecasts side by side, skill by symbol with intervals, learning curves."""
+    """Return the page: the decision, forecasts side by side, over time, by symbol and by size, learning curves."""
+    parts = [f"<h1>{escape(report.title)}</h1>", *(f"<p>{escape(text)}</p>" for text in _sentences(report))]
+    for heading, text, drawn in _sections(report):
+        parts.append(f"<h2>{escape(heading)}</h2><p>{escape(text)}</p>{drawn}")
+    head = (
+        f'<meta charset="utf-8"/><meta name="viewport" content="width=device-width"/>'
+        f"<title>{escape(report.title)}</title><style>{_STYLE}</style>"
+    )
+    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>\n'
+
+
+def _sentences(report: Report) -> Iterator[str]:
+    if report.decision:
+        yield report.decision
+    yield from report.notes
+    if report.contest.skill(CANDIDATE) is None:
+        yield "Nothing was scored."
+
+
+def _sections(report: Report) -> Iterator[tuple[str, str, str]]:
+    """Yield heading, text and picture of what there is to tell."""
     contest = report.contest
-    parts = [
-        f"<h1>{escape(report.title)}</h1>",
-        f"<p>{escape(report.decision)}</p>",
-        "<h2>Held-out candles, each forecast before it was learnt from</h2>",
-        "<p>Skill is 1 - squared error / that of no change, in units of each symbol's volatility; p is Diebold and"
-        " Mariano's, one-sided.</p>",
+    yield (
+        "Each forecast made before it was learnt from",
+        "Skill is 1 - squared error / that of no change, in units of each symbol's volatility; p is Diebold and"
+        " Mariano's, one-sided.",
         _forecasts(contest),
-        "<h2>Skill by symbol, calibrated, with intervals of 95 %</h2>",
-        _symbols(contest),
-    ]
+    )
+    if contest.skill(CANDIDATE) is not None:
+        yield "Over time", _OVER_TIME, _over_time(contest)
+        if report.champion in contest.names and contest.skill(CANDIDATE, report.champion) is not None:
+            yield from _against_champion(report)
+        yield (
+            "Skill by symbol",
+            "Of the calibrated forecasts, with intervals of 95 %.",
+            _symbols("Skill by symbol", contest, ZERO),
+        )
+        if RAW in contest.names:
+            yield (
+                "Calibration",
+                "Mean outcome over mean forecast, both in volatilities, for ten bins of the raw forecast with as many"
+                " forecasts in each; bars are one standard error each way.",
+                drawing.reliability("Mean outcome by size of the forecast", contest.bins()),
+            )
     if report.training_losses:
-        parts += ["<h2>Learning curves</h2>", _curves(report)]
-    head = f'<meta charset="utf-8"><title>{escape(report.title)}</title><style>{_STYLE}</style>'
-    return f'<!doctype html><html lang="en">{head}{"".join(parts)}</html>\n'
+        yield "Learning curves", "Losses by epoch.", _curves(report)
+
+
+def _against_champion(report: Report) -> Iterator[tuple[str, str, str]]:
+    contest, champion = report.contest, report.champion
+    if report.before is not None and report.before.skill(champion) is not None:
+        yield (
+            "Before and after promotion",
+            f"Candles before the promotion, forecast by {champion}, and after it, by both. {_OVER_TIME}",
+            _before_and_after(contest, report.before, champion),
+        )
+    title = f"Candidate against {champion}"
+    saved = Line(CANDIDATE, _pen(contest, CANDIDATE), contest.moments(), contest.saved(CANDIDATE, champion))
+    yield (
+        title,
+        f"Skill against {champion} over time, as above, and by symbol with intervals of 95 %: to the right is better.",
+        lines(f"{title} over time", [saved], dates, percents) + _symbols(f"{title} by symbol", contest, champion),
+    )
 
 
 def _forecasts(contest: Contest) -> str:
-    rows = [("forecast", "skill", "interval", "p", "candidate against it", "p", "sign right")]
+    rows: list[Sequence[str]] = [("forecast", "skill", "interval", "p", "candidate against it", "p", "sign right")]
     for name in contest.names:
         found, hits = contest.skill(name), contest.hits(name)
         against = contest.skill(CANDIDATE, name) if name != CANDIDATE else None
         skill = _skill_cells(found) if name != ZERO else ("", "", "")
         right = f"{hits.right / hits.moves:.1%}" if hits.moves else ""
         rows.append((name, *skill, *_skill_cells(against)[::2], right))
-    head, *body = ("".join(f"<{cell}>{escape(value)}</{cell}>" for value in row) for row, cell in _cells(rows))
-    return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in body)}</table>"
+    return _table(rows)
 
 
-def _cells(rows: Sequence[tuple[str, ...]]) -> Iterable[tuple[tuple[str, ...], str]]:
-    return ((row, "th" if at == 0 else "td") for at, row in enumerate(rows))
+def _over_time(contest: Contest) -> str:
+    moments = contest.moments()
+    drawn = [Line(name, _pen(contest, name), moments, contest.saved(name)) for name in contest.names if name != ZERO]
+    return lines("Squared error saved over time, by forecast", drawn, dates, percents)
+
+
+def _before_and_after(contest: Contest, before: Contest, champion: str) -> str:
+    """Draw the champion's forecasts up to the promotion, and from there on its and the candidate's."""
+    total = contest.errors(ZERO).sum()
+    earlier = np.cumsum(before.errors(ZERO) - before.errors(champion)) / total
+    moments, reached = contest.moments(), earlier[-1]
+    drawn = [
+        Line(CANDIDATE, _pen(contest, CANDIDATE), moments, reached + contest.saved(CANDIDATE)),
+        Line(
+            champion,
+            _pen(contest, champion),
+            np.concatenate([before.moments(), moments]),
+            np.concatenate([earlier, reached + contest.saved(champion)]),
+        ),
+    ]
+    rows = [
+        ("", champion, "interval", "candidate", "interval"),
+        ("before", *_skill_cells(before.skill(champion))[:2], "", ""),
+        ("after", *_skill_cells(contest.skill(champion))[:2], *_skill_cells(contest.skill(CANDIDATE))[:2]),
+    ]
+    mark = (float(moments[0]), "promotion")
+    return lines("Squared error saved before and after promotion", drawn, dates, percents, mark) + _table(rows)
+
+
+def _pen(contest: Contest, name: str) -> int:
+    """A forecast looks the same in every picture."""
+    return contest.names.index(name) - 1
+
+
+def _symbols(title: str, contest: Contest, against: str) -> str:
+    """Draw the candidate's skill against another forecast: pooled, and by symbol, the best first."""
+    skills = [(symbol, contest.symbol_skill(CANDIDATE, symbol, against)) for symbol in contest.symbols]
+    known = sorted(((s, one) for s, one in skills if one is not None), key=lambda item: -item[1].value)
+    whole = contest.skill(CANDIDATE, against)
+    return intervals(title, [("all, pooled", whole), *known]) if whole is not None else ""
+
+
+def _curves(report: Report) -> str:
+    drawn = [
+        Line(f"{name} {losses[-1]:.4f}", pen, np.arange(1.0, len(losses) + 1), np.array(losses))
+        for pen, (name, losses) in enumerate(
+            (("validation", report.validation_losses), ("training", report.training_losses))
+        )
+        if losses
+    ]
+    return lines("Losses by epoch", drawn, wholes, numbers)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    drawn = []
+    for at, row in enumerate(rows):
+        cell = "th" if at == 0 else "td"
+        drawn.append(f"<tr>{''.join(f'<{cell}>{escape(value)}</{cell}>' for value in row)}</tr>")
+    return f"<table>{''.join(drawn)}</table>"
 
 
 def _skill_cells(found: Skill | None) -> tuple[str, str, str]:
     if found is None:
         return "", "", ""
     return f"{found.value:+.3%}", f"{found.low:+.3%} to {found.high:+.3%}", f"{found.p:.2g}"
-
-
-def _symbols(contest: Contest) -> str:
-    """Draw a bar for each symbol, the best first."""
-    skills = [(symbol, contest.symbol_skill(CANDIDATE, symbol)) for symbol in contest.symbols]
-    known = sorted(((s, one) for s, one in skills if one is not None), key=lambda item: -item[1].value)
-    if not known:
-        return "<p>Nothing was scored.</p>"
-    least, most = min(0.0, *(s.low for _, s in known)), max(1e-9, *(s.high for _, s in known))
-
-    def x(value: float) -> float:
-        return _NAMES + (value - least) / (most - least) * (_WIDTH - _NAMES - 90)
-
-    drawn = [f'<line x1="{x(0.0):.1f}" x2="{x(0.0):.1f}" y1="0" y2="{len(known) * _ROW}" stroke="#bbb"/>']
-    for at, (symbol, one) in enumerate(known):
-        y = at * _ROW + _ROW / 2
-        kind = "better" if one.low > 0 else "worse" if one.high < 0 else "open"
-        drawn.append(
-            f'<text x="0" y="{y + 4}">{escape(symbol)}</text>'
-            f'<line class="{kind}" x1="{x(one.low):.1f}" x2="{x(one.high):.1f}" y1="{y}" y2="{y}"/>'
-            f'<circle class="{kind}" cx="{x(one.value):.1f}" cy="{y}" r="4"/>'
-            f'<text x="{_WIDTH - 70}" y="{y + 4}">{one.value:+.3%}</text>'
-        )
-    return _svg(len(known) * _ROW, drawn)
-
-
-def _curves(report: Report) -> str:
-    """Draw the losses by epoch."""
-    losses = [*report.training_losses, *report.validation_losses]
-    height, low, high = 220, min(losses), max(losses)
-    span, last = (high - low) or 1.0, max(len(report.training_losses) - 1, 1)
-    drawn = []
-    for name, values, colour, y in (
-        ("training", report.training_losses, "#888", 14),
-        ("validation", report.validation_losses, "#1f6feb", 30),
-    ):
-        points = " ".join(
-            f"{40 + at / last * (_WIDTH - 160):.1f},{10 + (high - value) / span * (height - 40):.1f}"
-            for at, value in enumerate(values)
-        )
-        drawn.append(f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{points}"/>')
-        drawn.append(f'<text x="{_WIDTH - 110}" y="{y}" fill="{colour}">{name} {values[-1]:.4f}</text>')
-    told = f"epochs 1 to {len(report.training_losses)}, losses {low:.4f} to {high:.4f}"
-    drawn.append(f'<text x="40" y="{height - 6}">{told}</text>')
-    return _svg(height, drawn)
-
-
-def _svg(height: float, drawn: Iterable[str]) -> str:
-    return f'<svg viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" role="img">{"".join(drawn)}</svg>'

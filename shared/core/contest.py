@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import sqrt
 from typing import Any, Final
 
 import numpy as np
@@ -37,6 +38,17 @@ class Hits:
 
     right: int
     moves: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Raw forecasts of about one size, and what came of them: means in units of volatility."""
+
+    raw: float
+    calibrated: float
+    outcome: float
+    error: float  # of the mean outcome, one standard error; all symbols of a moment are one sample
+    n: int
 
 
 class Contest:
@@ -88,13 +100,43 @@ class Contest:
 
     def skill(self, name: str, against: str = ZERO) -> Skill | None:
         """Return the pooled skill of one forecast against another; all symbols of a moment are one sample."""
-        times = [self._times[symbol] for symbol in self.symbols]
-        ours, theirs = ([self._errors(which, symbol) for symbol in self.symbols] for which in (name, against))
-        return skill(pooled(times, ours), pooled(times, theirs))
+        return skill(self.errors(name), self.errors(against))
 
-    def symbol_skill(self, name: str, symbol: str) -> Skill | None:
-        """Return one symbol's skill of a forecast against zero change."""
-        return skill(self._errors(name, symbol), self._errors(ZERO, symbol))
+    def symbol_skill(self, name: str, symbol: str, against: str = ZERO) -> Skill | None:
+        """Return one symbol's skill of a forecast against another."""
+        return skill(self._errors(name, symbol), self._errors(against, symbol))
+
+    def moments(self) -> Float64s:
+        """Return the open times (n,) of the candles forecast, in ms, each once, oldest first."""
+        return np.unique(self._flat(self._times))
+
+    def errors(self, name: str) -> Float64s:
+        """Return the squared errors (n,) of a forecast, summed over the symbols at each of the moments."""
+        return pooled(list(self._times.values()), [self._errors(name, symbol) for symbol in self._times])
+
+    def saved(self, name: str, against: str = ZERO) -> Float64s:
+        """Return the share of the other's squared error that is saved by each moment (n,): last, the skill."""
+        theirs = self.errors(against)
+        saved: Float64s = np.cumsum(theirs - self.errors(name)) / theirs.sum()
+        return saved
+
+    def bins(self, count: int = 10) -> list[Bin]:
+        """Return the candidate's forecasts by the size of the raw one, in bins of as many each, the least first."""
+        units = self._flat(self._units)
+        raw, calibrated = (self._flat(self._changes[name]) / units for name in (RAW, CANDIDATE))
+        outcomes, times = self._flat(self._outcomes) / units, self._flat(self._times)
+        parts = np.array_split(np.argsort(raw, kind="stable"), count)
+        return [
+            Bin(
+                raw=float(raw[at].mean()),
+                calibrated=float(calibrated[at].mean()),
+                outcome=float(outcomes[at].mean()),
+                error=_error(times[at], outcomes[at]),
+                n=len(at),
+            )
+            for at in parts
+            if len(at)
+        ]
 
     def hits(self, name: str) -> Hits:
         """Return how often a forecast had the right sign."""
@@ -114,9 +156,18 @@ class Contest:
             if name != ZERO
         }
 
+    def _flat(self, by_symbol: Mapping[str, Float64s]) -> Float64s:
+        return np.concatenate([np.empty(0), *(by_symbol[symbol] for symbol in self._times)])
+
     def _errors(self, name: str, symbol: str) -> Float64s:
         missed: Float64s = (self._changes[name][symbol] - self._outcomes[symbol]) / self._units[symbol]
         return missed * missed
+
+
+def _error(times_ms: Float64s, outcomes: Float64s) -> float:
+    """Return the standard error of a mean whose samples of one moment go together."""
+    sums = pooled([times_ms], [outcomes - outcomes.mean()])
+    return sqrt(float(sums @ sums)) / len(outcomes)
 
 
 def _plain(found: Skill | None) -> dict[str, Any] | None:

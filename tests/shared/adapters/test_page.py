@@ -1,11 +1,48 @@
 """A report is one page that needs nothing else."""
 
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
 from shared.adapters.page import Report, page
-from tests.builders import a_contest, some_tracks
+from shared.core.contest import CANDIDATE, FROZEN, INCUMBENT, LINEAR, Contest, Tracks
+from tests.builders import STEP_MS, a_contest, some_tracks
+
+PICTURES = [
+    "Squared error saved over time, by forecast",
+    "Skill by symbol",
+    "Mean outcome by size of the forecast",
+]
+
+
+def a_promoted_contest() -> Contest:
+    contest, tracks = a_contest(), some_tracks()
+    contest.enter(FROZEN, tracks, raw=True)
+    contest.enter(INCUMBENT, tracks, raw=True)
+    contest.enter(LINEAR, {s: replace(track, calibrated=track.calibrated / 2) for s, track in tracks.items()})
+    return contest
+
+
+def before_it() -> Contest:
+    tracks = {s: replace(t, open_time_ms=t.open_time_ms - 400 * STEP_MS) for s, t in some_tracks(seed=8).items()}
+    contest = Contest(tracks, {symbol: np.full(400, 2e-3) for symbol in tracks})
+    contest.enter(INCUMBENT, tracks, raw=True)
+    return contest
+
+
+def parsed(report: Report) -> ElementTree.Element:
+    """Return the page as XML, which its pictures have to be."""
+    return ElementTree.fromstring(page(report))
+
+
+def pictures(report: Report) -> list[str | None]:
+    return [picture.get("aria-label") for picture in parsed(report).iter("svg")]
 
 
 def test_the_page_needs_nothing_else_and_tells_the_decision_every_forecast_and_every_symbol() -> None:
-    contest = a_contest()
+    contest = a_promoted_contest()
 
     html = page(Report("v1<b>", contest, "Not promoted: it is no better & slower.", (0.5, 0.4), (0.6, 0.5)))
 
@@ -13,14 +50,72 @@ def test_the_page_needs_nothing_else_and_tells_the_decision_every_forecast_and_e
     assert "v1<b>" not in html
     assert all(f">{name}</" in html for name in [*contest.names, *some_tracks()])
     assert "http" not in html
-    assert html.count("<svg") == 2
+    assert "nan" not in html
 
 
-def test_what_was_not_trained_has_no_learning_curves() -> None:
-    html = page(Report("v1", a_contest()))
+def test_each_picture_says_what_it_shows() -> None:
+    report = Report("v1", a_promoted_contest(), "", (0.5, 0.4), (0.6, 0.5), before=before_it())
 
-    assert "Learning curves" not in html
+    assert pictures(report) == [
+        PICTURES[0],
+        "Squared error saved before and after promotion",
+        "Candidate against version in use over time",
+        "Candidate against version in use by symbol",
+        *PICTURES[1:],
+        "Losses by epoch",
+    ]
+
+
+def test_what_was_not_trained_and_replaces_nothing_has_no_pictures_of_that() -> None:
+    assert pictures(Report("v1", a_contest())) == PICTURES
+
+
+def test_the_promotion_is_marked_where_the_candidate_begins_and_the_version_in_use_has_got_to() -> None:
+    report = Report("v1", a_promoted_contest(), before=before_it())
+    picture = next(p for p in parsed(report).iter("svg") if "promotion" in (p.get("aria-label") or ""))
+
+    candidate, incumbent = (line.get("points", "").split() for line in picture.iter("polyline"))
+
+    begins = float(candidate[0].split(",")[0])
+    assert len(candidate) == 400
+    assert float(incumbent[0].split(",")[0]) == 70.0
+    assert begins == pytest.approx((70 + 540) / 2, abs=1.0)
+    assert any(f'x1="{begins:.1f}"' in ElementTree.tostring(line).decode() for line in picture.iter("line"))
+    assert float(candidate[0].split(",")[1]) == pytest.approx(float(incumbent[250].split(",")[1]), abs=10.0)
 
 
 def test_a_page_of_nothing_scored_says_so() -> None:
-    assert "Nothing was scored." in page(Report("v1", a_contest({})))
+    report = Report("v1", a_contest({}))
+
+    assert "Nothing was scored." in page(report)
+    assert pictures(report) == []
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("forecast", [0.0, 1e-4])
+def test_a_page_of_next_to_nothing_is_a_page(count: int, forecast: float) -> None:
+    tracks: Tracks = {
+        symbol: replace(track, change=np.full(count, forecast), calibrated=np.full(count, forecast))
+        for symbol, track in some_tracks(symbols=1, count=count).items()
+    }
+
+    html = page(Report("v1", a_contest(tracks)))
+
+    assert ElementTree.fromstring(html).find("body") is not None
+    assert "nan" not in html
+
+
+def test_many_candles_make_a_small_page() -> None:
+    contest = a_contest(some_tracks(symbols=4, count=40_000))
+
+    assert len(page(Report("v1", contest))) < 100_000
+
+
+def test_the_champion_of_a_backtest_goes_by_its_version() -> None:
+    contest = a_contest()
+    contest.enter("v0", some_tracks(), raw=True)
+
+    drawn = pictures(Report("v1", contest, champion="v0"))
+
+    assert "Candidate against v0 by symbol" in drawn
+    assert CANDIDATE in contest.names

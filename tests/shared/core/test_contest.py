@@ -55,3 +55,39 @@ def test_nothing_held_out_gives_no_skill() -> None:
     contest.enter(CANDIDATE, {})
 
     assert contest.skill(CANDIDATE) is None
+
+
+def test_what_is_saved_over_time_ends_at_the_skill_and_a_steady_skill_is_a_steady_slope() -> None:
+    contest = a_contest(some_tracks(count=20_000))
+
+    saved, found = contest.saved(CANDIDATE), contest.skill(CANDIDATE)
+
+    assert found is not None
+    assert len(saved) == len(contest.moments()) == 20_000
+    assert saved[-1] == pytest.approx(found.value)
+    assert saved[10_000] == pytest.approx(found.value / 2, rel=0.15)
+
+
+def test_bins_hold_every_forecast_once_the_least_first_and_show_that_raw_ones_are_twice_too_large() -> None:
+    bins = a_contest(some_tracks(count=4000)).bins()
+
+    assert [one.n for one in bins] == [1200] * 10
+    assert [one.raw for one in bins] == sorted(one.raw for one in bins)
+    assert all(abs(one.outcome - one.calibrated) < 4 * one.error for one in bins)
+    assert abs(bins[0].outcome - bins[0].raw) > 4 * bins[0].error
+
+
+def test_symbols_that_move_as_one_make_no_bin_surer() -> None:
+    track = some_tracks(symbols=1)["S0USDT"]
+
+    alone, together = a_contest({"A": track}), a_contest(dict.fromkeys("ABCD", track))
+
+    errors = [[one.error for one in contest.bins()] for contest in (alone, together)]
+    assert errors[1] == pytest.approx(errors[0])
+
+
+def test_a_symbol_s_skill_against_another_forecast_is_that_over_its_candles_alone() -> None:
+    tracks = some_tracks()
+    alone = a_contest({"S1USDT": tracks["S1USDT"]})
+
+    assert a_contest(tracks).symbol_skill(CANDIDATE, "S1USDT", RAW) == alone.skill(CANDIDATE, RAW)
