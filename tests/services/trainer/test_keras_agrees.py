@@ -5,15 +5,21 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from sklearn.preprocessing import MinMaxScaler
 
+from services.trainer.evaluate import forecast_with_one_set, held_out_of
 from services.trainer.fit import fit_scaler
 from services.trainer.keras_file import read_weights
 from services.trainer.keras_fit import build_network, flat, save
+from shared.adapters.bundles import decode_bundle, encode_bundle
 from shared.core import scaler
 from shared.core.arrays import Float32s
+from shared.core.candle import Candle
 from shared.core.card import Architecture, Optimiser
+from shared.core.features import CLOSE, Levels
 from shared.core.network import Network, fresh
-from tests.builders import a_bundle, a_card
+from shared.core.state import row_of
+from tests.builders import DEPLOYMENT, START_MS, STEP_MS, a_bundle, a_card, a_walk, candles
 
 # Keras' own saving, with NumPy 2
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -51,6 +57,36 @@ def test_twenty_online_steps_agree_with_keras(reference: keras.Sequential) -> No
 
     assert max(differences) < 1e-5
     assert weights.max() < 1e-5
+
+
+@pytest.mark.parametrize("symbols", [["BTCUSDT"], ["BTCUSDT", "ETHUSDT"]])
+def test_the_original_loop_in_keras_and_the_fold_say_the_same_closes(symbols: list[str]) -> None:
+    """One network for all: at each candle `train_on_batch` with the scaled close, `predict`, then back to a price."""
+    small, first, last = Architecture((8,), 16, 6), 60, 75
+    keras.utils.set_random_seed(3)
+    network = build_network(small)
+    network.compile(keras.optimizers.Adam(1e-3), loss="mean_squared_error")
+    made = {s: [c for c in candles(a_walk(last, seed), s) if isinstance(c, Candle)] for seed, s in enumerate(symbols)}
+    sequences = {symbol: np.concatenate([row_of(candle) for candle in of_symbol]) for symbol, of_symbol in made.items()}
+    rows = {symbol: Levels().over(sequence, STEP_MS)[1] for symbol, sequence in sequences.items()}
+    scalers = {symbol: MinMaxScaler().fit(of_symbol[:first]) for symbol, of_symbol in rows.items()}
+    card = a_card(target="level", rate=1e-3, scalers={s: fit_scaler(rows[s][:first]) for s in symbols})
+    bundle = decode_bundle("original", encode_bundle(card, flat(network.get_weights())))
+    closes: dict[str, list[float]] = {symbol: [] for symbol in symbols}
+
+    for at in range(first, last):
+        for symbol in symbols:
+            scaled = scalers[symbol].transform(rows[symbol][at - 16 : at + 1]).astype(np.float32)
+            if at > first:
+                network.train_on_batch(scaled[None, :-1], scaled[None, -1:, 3])
+            said = float(network.predict_on_batch(scaled[None, 1:])[0, 0])
+            closes[symbol].append((said - scalers[symbol].min_[3]) / scalers[symbol].scale_[3])
+    parts = held_out_of(sequences, START_MS + first * STEP_MS, last, len(symbols))
+    tracks = forecast_with_one_set(bundle, parts, DEPLOYMENT)
+
+    for symbol in symbols:
+        ours = sequences[symbol][first:-1, CLOSE] * (1.0 + tracks[symbol].change)
+        np.testing.assert_allclose(ours, closes[symbol][:-1], rtol=1e-6)
 
 
 def test_an_exported_file_predicts_the_same_in_stock_keras(tmp_path: Path) -> None:
