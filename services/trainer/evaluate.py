@@ -59,6 +59,16 @@ def held_out_of(sequences: Mapping[str, Float64s], from_ms: int, most_candles: i
     return [long_enough[int(at)] for at in chosen]
 
 
+def preceding(sequences: Mapping[str, Float64s], from_ms: int, most_candles: int) -> list[HeldOut]:
+    """Return of each symbol as many candles right before a moment as are held out from there on."""
+    parts = []
+    for symbol, sequence in sequences.items():
+        end = count_before(sequence, from_ms)
+        start = max(0, end - min(most_candles, len(sequence) - end))
+        parts.append(HeldOut(symbol, sequence[max(0, start - SEQUENCE_LENGTH) : start], sequence[start:end]))
+    return parts
+
+
 def with_past(parts: list[HeldOut], sequences: Mapping[str, Float64s]) -> list[HeldOut]:
     """Return the parts with all the candles before them."""
     wholes = [(part, sequences[part.symbol]) for part in parts]

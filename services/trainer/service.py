@@ -22,7 +22,7 @@ from services.trainer.settings import TrainerSettings
 from shared.adapters.archive import Archive, Span
 from shared.adapters.bundles import encode_bundle, version_of
 from shared.adapters.kafka.topics import ensure_topics
-from shared.adapters.page import Report, page
+from shared.adapters.page import Report, page, seen
 from shared.adapters.process import when_available
 from shared.adapters.registry import Registry
 from shared.core.arrays import Float64s
@@ -104,7 +104,8 @@ class Trainer:
         incumbent = self._incumbent()
         candidate = Bundle("candidate", card_of(self._settings, prepared, fitted, incumbent), fitted.weights, "")
         contest = self._contest(candidate, incumbent, prepared, deployment)
-        return self._release(candidate, incumbent, contest, fitted)
+        before = self._before(incumbent, contest, prepared, deployment)
+        return self._release(candidate, incumbent, contest, before, fitted)
 
     def span(self) -> Span:
         """Return the open times that the settings ask for and the archive has.
@@ -165,7 +166,25 @@ class Trainer:
         contest.enter(LINEAR, tracked)
         return contest
 
-    def _release(self, candidate: Bundle, incumbent: Bundle | None, contest: Contest, fitted: Fitted) -> Bundle:
+    def _before(
+        self, incumbent: Bundle | None, contest: Contest, prepared: Prepared, deployment: Deployment
+    ) -> Contest | None:
+        """Score the version in use over as many candles before the held-out ones, for the report."""
+        s = self._settings
+        if incumbent is None or not s.report:
+            return None
+        sequences = {symbol: prepared.sequences[symbol] for symbol in contest.symbols}
+        parts = evaluate.preceding(sequences, prepared.split.validation_until_ms, s.scored_candles)
+        parts = evaluate.with_windows(parts, incumbent.card.architecture.window_length)
+        with counting("before promotion", sum(len(part.candles) for part in parts)) as progress:
+            tracks = evaluate.forecast(incumbent, parts, deployment, os.cpu_count() or 1, self._stoppable(progress))
+        before = Contest(tracks, evaluate.volatilities(parts, self._step_ms))
+        before.enter(INCUMBENT, tracks)
+        return before
+
+    def _release(
+        self, candidate: Bundle, incumbent: Bundle | None, contest: Contest, before: Contest | None, fitted: Fitted
+    ) -> Bundle:
         Console(width=110).print(result_table(contest))
         verdict = judge(
             self._settings.promote,
@@ -190,6 +209,10 @@ class Trainer:
                 f"It was {done}: {verdict.reason}.",
                 fitted.training_losses,
                 fitted.validation_losses,
+                before=before,
+                notes=seen(f"The {INCUMBENT}", incumbent.card.trained_through_ms, before or contest)
+                if incumbent
+                else (),
             )
             Path(self._settings.report).write_text(page(report), encoding="utf-8")
         log.info("model version %s %s: %s", version, done, verdict.reason)

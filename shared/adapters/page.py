@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from html import escape
 from typing import Final
 
@@ -49,6 +50,17 @@ def page(report: Report) -> str:
         f"<title>{escape(report.title)}</title><style>{_STYLE}</style>"
     )
     return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>\n'
+
+
+def seen(name: str, trained_through_ms: int, contest: Contest) -> tuple[str, ...]:
+    """Return a note for a report if a model was trained on some of the candles of a contest."""
+    moments = contest.moments()
+    if not len(moments) or moments[0] > trained_through_ms:
+        return ()
+    first, last = (
+        datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M") for ms in (moments[0], trained_through_ms)
+    )
+    return (f"{name} was trained through {last} UTC and is scored from {first}: its skill up to there is flattered.",)
 
 
 def _sentences(report: Report) -> Iterator[str]:

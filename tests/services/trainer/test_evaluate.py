@@ -8,6 +8,7 @@ from services.trainer.evaluate import (
     forecast_with_one_set,
     held_out_of,
     linear,
+    preceding,
     volatilities,
     with_windows,
 )
@@ -124,6 +125,17 @@ def test_symbols_are_chosen_evenly_and_need_a_window_before() -> None:
     assert [part.symbol for part in parts] == [*SEQUENCES, "NEWUSDT"]
     assert [part.symbol for part in with_windows(parts, 16)] == list(SEQUENCES)
     assert [part.symbol for part in held_out_of(SEQUENCES, FROM_MS, 10, 2)] == ["S0USDT", "S2USDT"]
+
+
+def test_before_a_moment_come_as_many_candles_as_are_held_out_from_there_on() -> None:
+    parts = preceding(SEQUENCES, FROM_MS, 20)
+    scarce = preceding({"S1USDT": SEQUENCES["S1USDT"][:70]}, FROM_MS, 20)
+
+    assert [part.symbol for part in parts] == list(SEQUENCES)
+    for part in parts:
+        assert part.sequence.tolist() == SEQUENCES[part.symbol][:60].tolist()
+        assert len(part.candles) == 20
+    assert len(scarce[0].candles) == 10
 
 
 def test_all_ways_forecast_the_same_candles_which_makes_them_comparable() -> None:

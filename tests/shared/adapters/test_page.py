@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from shared.adapters.page import Report, page
+from shared.adapters.page import Report, page, seen
 from shared.core.contest import CANDIDATE, FROZEN, INCUMBENT, LINEAR, Contest, Tracks
 from tests.builders import STEP_MS, a_contest, some_tracks
 
@@ -119,3 +119,14 @@ def test_the_champion_of_a_backtest_goes_by_its_version() -> None:
 
     assert "Candidate against v0 by symbol" in drawn
     assert CANDIDATE in contest.names
+
+
+def test_a_model_that_has_seen_the_candles_it_is_scored_on_is_told_of() -> None:
+    contest = a_contest()
+    first = int(contest.moments()[0])
+
+    assert seen("It", first - 1, contest) == seen("It", first, a_contest({})) == ()
+    assert seen("It", first + STEP_MS, contest) == (
+        "It was trained through 2025-01-01 00:05 UTC and is scored from 2025-01-01 00:00:"
+        " its skill up to there is flattered.",
+    )
