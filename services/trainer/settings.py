@@ -32,6 +32,7 @@ _ORIGINAL: Final[Mapping[str, str]] = {
     "dropout": "0.2",
     "online_rate": "1e-3",
     "windows_per_epoch": "50000",
+    "choose_by": "loss",
 }
 
 
