@@ -88,11 +88,26 @@ def export_version(
 @app.command("import")
 def import_version(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="A .keras file of the same architecture.", exists=True)],
-    like: Annotated[str, typer.Option(help="The version whose card the weights get.")],
+    file: Annotated[Path, typer.Argument(help="A .keras file of the card's architecture.", exists=True)],
+    like: Annotated[str | None, typer.Option(help="The version whose card the weights get.")] = None,
+    scalers: Annotated[
+        Path | None, typer.Option(help="A .csv or .json table of ranges: a card of its own (docs/original.md).")
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="Settings of a card of its own; default: original.")] = None,
+    symbols: Annotated[str | None, typer.Option(help="Comma-separated; default: all of the table.")] = None,
+    from_: Annotated[str | None, typer.Option("--from", help="First open time it was trained on.")] = None,
+    to: Annotated[str | None, typer.Option(help="Last open time it was trained on; default: now.")] = None,
 ) -> None:
     """Publish the weights of a .keras file as a new version, which is not promoted. Prints the version."""
-    _run_trainer(context.obj, ["import", str(file), "--like", like])
+    given = {
+        "--like": like,
+        "--scalers": scalers,
+        "--preset": preset,
+        "--symbols": symbols,
+        "--from": from_,
+        "--to": to,
+    }
+    _run_trainer(context.obj, ["import", str(file), *_flags(given)])
 
 
 def train_command(
@@ -115,8 +130,11 @@ def train_command(
         "--promote": promote,
         "--report": report,
     }
-    flags = [text for flag, value in given.items() if value is not None for text in (flag, str(value))]
-    _run_trainer(context.obj, ["fit", *flags])
+    _run_trainer(context.obj, ["fit", *_flags(given)])
+
+
+def _flags(given: Mapping[str, object]) -> list[str]:
+    return [text for flag, value in given.items() if value is not None for text in (flag, str(value))]
 
 
 def _registry(environ: Mapping[str, str]) -> Registry:

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from shared.adapters.process import exit_code, log_to_stderr, stop_requested
 # Each subcommand imports what it needs: TensorFlow takes seconds, and `import` runs without it.
 
 _FLAGS = {
+    "preset": "PRESET",
     "from": "TRAIN_FROM",
     "to": "TRAIN_TO",
     "symbols": "SYMBOLS",
@@ -67,9 +69,14 @@ def _export(settings: TrainerSettings, arguments: argparse.Namespace) -> None:
 
 
 def _import(settings: TrainerSettings, arguments: argparse.Namespace) -> None:
-    from services.trainer.import_file import import_version
+    from services.trainer.import_file import import_like, import_with_scalers
 
-    sys.stdout.write(f"{import_version(settings, arguments.file, arguments.like)}\n")
+    version = (
+        import_like(settings, arguments.file, arguments.like)
+        if arguments.scalers is None
+        else import_with_scalers(settings, arguments.file, arguments.scalers, time.time_ns() // 1_000_000)
+    )
+    sys.stdout.write(f"{version}\n")
 
 
 def _with_flags(environ: Mapping[str, str], arguments: argparse.Namespace) -> dict[str, str]:
@@ -92,7 +99,12 @@ def _parser() -> argparse.ArgumentParser:
     export.set_defaults(run=_export)
     importing = commands.add_parser("import", help="publish the weights of a .keras file")
     importing.add_argument("file", type=Path)
-    importing.add_argument("--like", required=True, help="the version whose card they get")
+    card = importing.add_mutually_exclusive_group(required=True)
+    card.add_argument("--like", help="the version whose card they get")
+    card.add_argument("--scalers", type=Path, help="a .csv or .json table of ranges: a card of it and the settings")
+    importing.add_argument("--preset", default="original", help="instead of the variable PRESET (original)")
+    for flag in ("symbols", "from", "to"):
+        importing.add_argument(f"--{flag}", metavar=_FLAGS[flag], help=f"instead of the variable {_FLAGS[flag]}")
     importing.set_defaults(run=_import)
     return parser
 

@@ -1,9 +1,13 @@
 """`ulstm models`: what it prints, what it changes, how it ends."""
 
+import io
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import h5py  # type: ignore[import-untyped]
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner, Result
@@ -13,9 +17,11 @@ from services.cli.models import train_command
 from shared.adapters.bundles import version_of
 from shared.adapters.kafka.topics import Topics, ensure_topics
 from shared.adapters.registry import Registry
+from shared.core.card import Architecture, Optimiser
 from tests.builders import START_MS, a_card, bundle_bytes
 
 GROUPS = 2
+LEVELS = ("open", "high", "low", "close")
 NOWHERE = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
 
 
@@ -100,6 +106,67 @@ def test_a_file_that_is_no_model_is_refused_by_the_trainer(deployment: Deploymen
 
     assert result.exit_code == 1
     assert deployment.registry.versions() == [version]
+
+
+@pytest.mark.integration
+def test_the_originals_weights_become_a_version_from_a_table_of_ranges(deployment: Deployment, tmp_path: Path) -> None:
+    file, table = an_original_file(tmp_path / "m.keras"), tmp_path / "ranges.json"
+    ends = {"open": [90, 110], "high": [91, 112], "low": [88, 109], "close": [90, 110]}
+    table.write_text(json.dumps({"BTCUSDT": ends, "ETHUSDT": ends}))
+
+    given = ["--scalers", str(table), "--symbols", "BTCUSDT", "--to", "2025-01-01"]
+    result = deployment.models("import", str(file), *given)
+
+    assert result.exit_code == 0
+    (version,) = deployment.registry.versions()
+    assert version.startswith("20250101T0000-")
+    assert deployment.registry.current() is None
+    card = deployment.registry.load(version).card
+    assert card.architecture == Architecture((32, 32), 288, 6)
+    assert (card.feature_set, card.target, card.optimiser) == ("levels", "level", Optimiser(rate=1e-3))
+    assert list(card.scalers) == ["BTCUSDT"]
+    assert card.scalers["BTCUSDT"].scale[3] == 1 / 20
+    assert card.training["scalers_from"] == "ranges.json"
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--symbols", "XRPUSDT"], 2),
+        (["--preset", "default"], 2),
+        (["--like", "v1"], 2),
+        (["--to", "yesterday"], 2),
+    ],
+)
+def test_an_import_that_contradicts_itself_publishes_nothing(
+    arguments: list[str], code: int, deployment: Deployment, tmp_path: Path
+) -> None:
+    (tmp_path / "t.csv").write_text("symbol,column,min,max\n" + "".join(f"B,{c},1,2\n" for c in LEVELS))
+
+    result = deployment.models(
+        "import", str(an_original_file(tmp_path / "m.keras")), "--scalers", str(tmp_path / "t.csv"), *arguments
+    )
+
+    assert result.exit_code == code
+    assert deployment.registry.versions() == []
+
+
+def test_a_card_comes_from_a_version_or_from_a_table(tmp_path: Path) -> None:
+    assert invoked(models, NOWHERE, "import", str(an_original_file(tmp_path / "m.keras"))).exit_code == 2
+
+
+def an_original_file(path: Path) -> Path:
+    """LSTM(32) -> LSTM(32) -> Dense(1) over six features, as Keras saves it."""
+    content = io.BytesIO()
+    names = [f"layers/{layer}/cell/vars/{at}" for layer in ("lstm", "lstm_1") for at in range(3)]
+    names += ["layers/dense/vars/0", "layers/dense/vars/1"]
+    with h5py.File(content, "w") as file:
+        for name, shape in zip(names, Architecture((32, 32), 288, 6).shapes(), strict=True):
+            file[name] = np.full(shape, 0.01, np.float32)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("model.weights.h5", content.getvalue())
+    return path
 
 
 def test_wrong_use_ends_with_two() -> None:
