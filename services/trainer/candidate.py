@@ -4,7 +4,7 @@ import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from services.trainer.dataset import Dataset, Inputs, Shares, Split, build, split_by_time, training_part
+from services.trainer.dataset import Dataset, Inputs, Over, Shares, Split, build, split_by_time, training_part
 from services.trainer.fit import fit_scaler
 from services.trainer.report import counting
 from services.trainer.schedule import Fitted, Schedule
@@ -34,8 +34,10 @@ class Prepared:
     dataset: Dataset
 
 
-def prepared_for(settings: TrainerSettings, sequences: Mapping[str, Float64s]) -> Prepared:
+def prepared_for(settings: TrainerSettings, sequences: Mapping[str, Float64s], over: Over | None = None) -> Prepared:
     """Split the candles by time, and fit a scaler to the training span of each symbol that has enough of them.
+
+    `over` gives features that are known already.
 
     Raises:
         NotEnough: no symbol has.
@@ -46,10 +48,12 @@ def prepared_for(settings: TrainerSettings, sequences: Mapping[str, Float64s]) -
         raise NotEnough(message)
     step_ms = interval_ms(s.interval)
     split = split_by_time(sequences, Shares(s.validation_share, s.held_out_share, s.scored_candles), step_ms)
-    return prepared_with(s, sequences, split)
+    return prepared_with(s, sequences, split, over)
 
 
-def prepared_with(settings: TrainerSettings, sequences: Mapping[str, Float64s], split: Split) -> Prepared:
+def prepared_with(
+    settings: TrainerSettings, sequences: Mapping[str, Float64s], split: Split, over: Over | None = None
+) -> Prepared:
     """Prepare what a split by time says.
 
     Raises:
@@ -70,7 +74,13 @@ def prepared_with(settings: TrainerSettings, sequences: Mapping[str, Float64s], 
     )
     inputs = Inputs(s.feature_set, s.window_length, s.common_move == "removed", s.target, s.mirrored)
     with counting("features", sum(map(len, long_enough.values()))) as progress:
-        dataset = build(long_enough, scalers, inputs, split, step_ms, progress)
+
+        def told(name: str, symbol: str, sequence: Float64s) -> tuple[Float64s, Float64s]:
+            found = over(name, symbol, sequence) if over else chosen.over(sequence, step_ms)[1:]
+            progress(len(long_enough[symbol]))
+            return found
+
+        dataset = build(long_enough, scalers, inputs, split, step_ms, told)
     _check_windows(dataset)
     log.info("training on %d symbols, %d windows", len(long_enough), len(dataset.training_ends))
     return Prepared(sequences, long_enough, scalers, split, dataset)

@@ -18,6 +18,10 @@ Int64s: TypeAlias = NDArray[np.int64]
 _LEAST_LABEL_SCALE = 1e-6  # of a market that does not move
 
 
+Over: TypeAlias = Callable[[str, str, Float64s], tuple[Float64s, Float64s]]
+"""Gives the unscaled rows (n, features) and the units (n,) of a feature set's name, a symbol and its sequence."""
+
+
 @dataclass(frozen=True, slots=True)
 class Split:
     """Three spans of open times, one after the other; the ends of the first two are not part of them."""
@@ -95,11 +99,11 @@ def build(
     inputs: Inputs,
     split: Split,
     step_ms: int,
-    progress: Callable[[int], None] = lambda _: None,
+    over: Over | None = None,
 ) -> Dataset:
     """Return the dataset of sequences by symbol; `scalers` has those of a feature set that needs them.
 
-    `progress` is told after each symbol how many candles it had.
+    `over` is asked for each symbol's features: none means that they are computed here.
 
     A training window's label, and so all its candles, lie in the training span; a validation window's label lies in
     the validation span, while its candles may reach back, as they do live. Held-out candles are in neither.
@@ -109,7 +113,9 @@ def build(
     chosen = feature_set(inputs.feature_set)
     for symbol, whole in sequences.items():
         sequence = whole[: count_before(whole, split.validation_until_ms)]
-        _, unscaled, units = chosen.over(sequence, step_ms)
+        unscaled, units = (
+            chosen.over(sequence, step_ms)[1:] if over is None else over(inputs.feature_set, symbol, sequence)
+        )
         rows.append(scalers[symbol].apply(unscaled) if chosen.is_ranged else unscaled.astype(np.float32))
         labels.append(changes_after(sequence, step_ms) / units)
         times.append(sequence[:, OPEN_TIME])
@@ -118,7 +124,6 @@ def build(
         training.append(start + ends[in_training])
         validation.append(start + ends[~in_training])
         start += len(sequence)
-        progress(len(whole))
     changes, training_ends = np.concatenate(labels), np.concatenate(training)
     label_scale = _label_scale(changes[training_ends])
     if inputs.is_common_move_removed:
