@@ -1,5 +1,6 @@
 """Prequential forecasts: each held-out candle is predicted before it is learnt from, by the fold that runs live."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -10,12 +11,13 @@ from typing import Final
 import numpy as np
 
 from services.trainer.dataset import count_before
+from services.trainer.report import counting
 from shared.core.arrays import Float64s, frozen64
 from shared.core.backtest import backtest, changes_after, frozen, volatility
 from shared.core.calibration import Shrinkage
 from shared.core.candle import Candle, Promotion
 from shared.core.card import Bundle
-from shared.core.contest import Track, Tracks
+from shared.core.contest import CANDIDATE, RAW, Contest, Track, Tracks
 from shared.core.features import OPEN_TIME
 from shared.core.fold import Beside, Deployment, GroupState, Model, asked_anew, fold, fold_candle, learn
 from shared.core.linear import linear_track
@@ -78,6 +80,30 @@ def with_past(parts: list[HeldOut], sequences: Mapping[str, Float64s]) -> list[H
 def with_windows(parts: list[HeldOut], window_length: int) -> list[HeldOut]:
     """Return the parts that give a full window at their first candle: models then forecast the same candles."""
     return [part for part in parts if len(part.before) >= window_length]
+
+
+def forecasts(
+    bundles: Mapping[str, Bundle],
+    parts: list[HeldOut],
+    deployment: Deployment,
+    stoppable: Callable[[Progress], Progress] = lambda progress: progress,
+) -> dict[str, Tracks]:
+    """Return the forecasts of bundles by name, on all processors, and show how far they are."""
+    events = sum(len(part.candles) for part in parts)
+    with counting("scoring", events * len(bundles)) as progress:
+        return {
+            name: forecast(bundle, parts, deployment, os.cpu_count() or 1, stoppable(progress))
+            for name, bundle in bundles.items()
+        }
+
+
+def contest_of(tracks: Mapping[str, Tracks], parts: list[HeldOut], step_ms: int) -> Contest:
+    """Return the contest of forecasts by name, the candidate among them: it takes part raw, too."""
+    contest = Contest(tracks[CANDIDATE], volatilities(parts, step_ms))
+    for name, entered in tracks.items():
+        contest.enter(name, entered)
+    contest.enter(RAW, tracks[CANDIDATE], raw=True)
+    return contest
 
 
 def forecast(

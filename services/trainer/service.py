@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from services.trainer import evaluate
 from services.trainer.candidate import NotEnough, Prepared, card_of, prepared_for, schedule_of
+from services.trainer.checkpoints import Checkpoints
 from services.trainer.epochs import Beside
 from services.trainer.fit import fit
 from services.trainer.online import judge_for
@@ -29,7 +31,7 @@ from shared.core.arrays import Float64s
 from shared.core.backtest import frozen
 from shared.core.candle import interval_ms
 from shared.core.card import Bundle
-from shared.core.contest import CANDIDATE, FROZEN, INCUMBENT, LINEAR, RAW, Contest
+from shared.core.contest import CANDIDATE, FROZEN, INCUMBENT, LINEAR, Contest
 from shared.core.errors import BadInput, UlstmError
 from shared.core.fold import Deployment
 from shared.core.network import self_test
@@ -75,14 +77,18 @@ class Trainer:
         self._archive = Archive(self._where, settings.topics)
         self._registry = Registry(self._where, settings.topics)
         self._step_ms = interval_ms(settings.interval)
+        self._kept = Checkpoints(Path(settings.checkpoints), settings.for_weights) if settings.checkpoints else None
 
     def prepare(self) -> None:
-        """Create the topics that are missing.
+        """Create the topics that are missing, and the folder of checkpoints.
 
         Raises:
             Unavailable: Kafka does not answer.
             Incompatible: a topic has other settings.
+            BadSetting: the folder cannot be written.
         """
+        if self._kept is not None:
+            self._kept.prepare(time.time())
         ensure_topics(self._where, self._settings.topics)
 
     def train(self) -> Bundle:
@@ -95,11 +101,8 @@ class Trainer:
             Incompatible: this machine's kernel does not compute the golden bits.
         """
         deployment = Deployment(self._settings.interval, self._step_ms, self_test())
-        prepared = prepared_for(self._settings, self.read(self.span()))
-        beside = Beside(judge_for(self._settings, prepared, deployment, self._stoppable(lambda _: None)))
-        fitted = fit(
-            self._settings.architecture, prepared.dataset, schedule_of(self._settings), self._stop, beside=beside
-        )
+        prepared = self._prepared()
+        fitted = self._fit(prepared, deployment)
         self._check_stop()
         incumbent = self._incumbent()
         candidate = Bundle("candidate", card_of(self._settings, prepared, fitted, incumbent), fitted.weights, "")
@@ -136,6 +139,26 @@ class Trainer:
             log.warning("%d records of the archive are refused, see `ulstm dead-letters`", archived.refused)
         return archived.sequences
 
+    def _prepared(self) -> Prepared:
+        """Return what an interrupted training has begun with, else the newest candles."""
+        begun = self._kept and self._kept.span(time.time(), (self._settings.train_every_hours or 24) * 3600)
+        if begun:
+            try:
+                return prepared_for(self._settings, self.read(begun))
+            except NotEnough as error:
+                log.warning("what an interrupted training was reading is not there any more (%s)", error)
+        span = self.span()
+        prepared = prepared_for(self._settings, self.read(span))
+        if self._kept is not None:
+            self._kept.begin(span, time.time())
+        return prepared
+
+    def _fit(self, prepared: Prepared, deployment: Deployment) -> Fitted:
+        s = self._settings
+        kept = self._kept and self._kept.progress(deployment.numeric_profile, prepared.sequences)
+        beside = Beside(judge_for(s, prepared, deployment, self._stoppable(lambda _: None)), kept)
+        return fit(s.architecture, prepared.dataset, schedule_of(s), self._stop, beside=beside)
+
     def _contest(
         self, candidate: Bundle, incumbent: Bundle | None, prepared: Prepared, deployment: Deployment
     ) -> Contest:
@@ -150,16 +173,8 @@ class Trainer:
                 log.warning("the version in use was trained on some of the held-out candles")
         for bundle in bundles.values():
             parts = evaluate.with_windows(parts, bundle.card.architecture.window_length)
-        events = sum(len(part.candles) for part in parts)
-        with counting("scoring", events * len(bundles)) as progress:
-            tracks = {
-                name: evaluate.forecast(bundle, parts, deployment, os.cpu_count() or 1, self._stoppable(progress))
-                for name, bundle in bundles.items()
-            }
-        contest = Contest(tracks[CANDIDATE], evaluate.volatilities(parts, self._step_ms))
-        for name, entered in tracks.items():
-            contest.enter(name, entered)
-        contest.enter(RAW, tracks[CANDIDATE], raw=True)
+        tracks = evaluate.forecasts(bundles, parts, deployment, self._stoppable)
+        contest = evaluate.contest_of(tracks, parts, self._step_ms)
         whole = evaluate.with_past(parts, prepared.sequences)
         with counting("online linear", sum(len(part.before) + len(part.candles) for part in whole)) as progress:
             tracked = evaluate.linear(whole, deployment, candidate.card.shrinkage, self._stoppable(progress))
@@ -237,5 +252,5 @@ class Trainer:
 
     def _check_stop(self) -> None:
         if self._stop.is_set():
-            message = "told to stop; nothing was released"
-            raise Stopped(message)
+            goes_on = "; started again, it goes on after its last whole epoch" if self._kept is not None else ""
+            raise Stopped(f"told to stop; nothing was released{goes_on}")
