@@ -21,6 +21,9 @@ Count = Annotated[int, Field(ge=1)]
 Policy = Literal["better", "always", "never"]
 
 
+# What no weight depends on.
+_BESIDE: Final = {"checkpoints", "log_level", "promote", "redis_url", "report", "topic_replicas", "train_every_hours"}
+
 _ORIGINAL: Final[Mapping[str, str]] = {
     "feature_set": "levels",
     "target": "level",
@@ -46,6 +49,7 @@ class TrainerSettings(Settings):
     train_every_hours: Annotated[float, Field(ge=0, le=24 * 365)] = 24.0  # 0: train once, then exit
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     promote: Policy = "better"
+    checkpoints: str = ""  # a folder that keeps an interrupted training; none: it starts anew
     report: str = ""  # a file that gets the model's report, a page of HTML; none means none
 
     feature_set: str = "returns"
@@ -120,6 +124,11 @@ class TrainerSettings(Settings):
             message = f"TARGET=level needs FEATURE_SET=levels COMMON_MOVE=kept HUBER_DELTA=0; other: {', '.join(other)}"
             raise ValueError(message)
         return self
+
+    @property
+    def for_weights(self) -> dict[str, Any]:
+        """What a training's result depends on."""
+        return self.model_dump(exclude=_BESIDE)
 
     @property
     def architecture(self) -> Architecture:
