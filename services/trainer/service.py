@@ -216,6 +216,8 @@ class Trainer:
             lambda: self._registry.release(encoded, version, card.trained_through_ms, promote=verdict.promote),
         )
         self._check_stop()
+        if self._kept is not None:
+            self._kept.forget()
         done = "published and promoted" if verdict.promote else "published, not promoted"
         if self._settings.report:
             report = Report(
