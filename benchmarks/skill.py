@@ -1,137 +1,234 @@
 """Does it beat doing nothing? Trained on one span of recorded klines, scored candle by candle on a later one.
 
-python -m benchmarks.skill --klines FOLDER                 # chosen on: train January and February, score March
-python -m benchmarks.skill --klines FOLDER --month 2025-04 # the test
-python -m benchmarks.skill --klines FOLDER --ablation      # one setting changed at a time
+python -m benchmarks.skill --klines FOLDER                     # chosen on: train January and February, score March
+python -m benchmarks.skill --klines FOLDER --month 2025-04     # the test
+python -m benchmarks.skill --klines FOLDER --unseen            # trained on every second symbol, scored on the others
+python -m benchmarks.skill --klines FOLDER --week FILE         # the same, on the symbols of another recording
+python -m benchmarks.skill --klines FOLDER --ablation --json F # one setting changed at a time; goes on where F ends
 """
 
 import argparse
-import os
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 import numpy as np
 from rich.console import Console
 
-from benchmarks.market import recorded_sequences
-from services.trainer.candidate import card_of, prepared_with, schedule_of
+from benchmarks.market import STEP_MS, recorded_sequences
+from benchmarks.variants import (
+    ALSO_WITH_ONE_SET,
+    DEFAULT,
+    ONE_SET,
+    VARIANTS,
+    Scored,
+    add_row,
+    raw_of,
+    read_rows,
+    rows_of,
+    table_of,
+    variant_names,
+)
+from services.trainer.candidate import Prepared, card_of, prepared_with, schedule_of
 from services.trainer.dataset import Split
 from services.trainer.epochs import Beside
-from services.trainer.evaluate import HeldOut, forecast, held_out_of, linear, volatilities, with_past
+from services.trainer.evaluate import (
+    HeldOut,
+    contest_of,
+    forecast_with_one_set,
+    forecasts,
+    held_out_of,
+    linear,
+    with_past,
+)
 from services.trainer.fit import fit
 from services.trainer.online import judge_for
 from services.trainer.report import counting, result_table
+from services.trainer.schedule import Fitted
 from services.trainer.settings import TrainerSettings
 from shared.core.arrays import Float64s
 from shared.core.backtest import frozen
-from shared.core.candle import interval_ms
 from shared.core.card import Bundle
-from shared.core.contest import CANDIDATE, LINEAR, Contest
+from shared.core.contest import CANDIDATE, FROZEN, LINEAR, Contest
+from shared.core.errors import BadSetting
+from shared.core.features import OPEN_TIME
 from shared.core.fold import Deployment
 from shared.core.moments import moment_ms
 from shared.core.network import self_test
 
-Variant = Mapping[str, str]
-
 TRAINED_UNTIL_MS: Final = moment_ms("2025-03-01")
+_WARM_UP_MS: Final = 4 * 86_400_000  # of another recording, for slow features: more than the longest window
 
-ABLATION: Final[dict[str, Variant]] = {
-    "default": {},
-    "common move kept": {"COMMON_MOVE": "kept"},
-    "not mirrored": {"MIRRORED": "false"},
-    "squared error": {"HUBER_DELTA": "0"},
-    "window 32": {"WINDOW_LENGTH": "32"},
-    "window 64": {"WINDOW_LENGTH": "64"},
-    "window 288": {"WINDOW_LENGTH": "288", "WINDOWS_PER_EPOCH": "50000"},
-    "chosen by loss": {"CHOOSE_BY": "loss"},
-    "LSTM(32) x 2": {"WIDTHS": "32,32"},
-    "levels, window 288": {"FEATURE_SET": "levels", "WINDOW_LENGTH": "288", "WINDOWS_PER_EPOCH": "50000"},
-    "online rate 1e-5": {"ONLINE_RATE": "1e-5"},
-    "online rate 2e-4": {"ONLINE_RATE": "2e-4"},
-    "online rate 1e-3": {"ONLINE_RATE": "1e-3"},
-    "SGD 3e-4": {"ONLINE_OPTIMISER": "sgd", "ONLINE_RATE": "3e-4"},
-}
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """What is trained on, and which candles are scored."""
+
+    title: str
+    training: Mapping[str, Float64s]
+    scored: Mapping[str, Float64s]  # with all the candles before those that are scored
+    parts: list[HeldOut]
 
 
 def main() -> None:
     """Train and score what the arguments say; print a table."""
     arguments = _parser().parse_args()
-    if not arguments.klines.exists():
-        sys.exit(f"--klines is {arguments.klines}, which is not there: name a folder of recorded klines")
-    sequences = recorded_sequences(arguments.klines)
-    variants = ABLATION if arguments.ablation else {"default": {}}
-    chosen = {name: variants[name] for name in arguments.only or variants}
-    console = Console(width=110)
-    for name, contest in _contests(sequences, chosen, arguments.month):
-        table = result_table(contest)
-        table.title = f"{name}: scored on {arguments.month}"
-        console.print(table)
-        for other in contest.names[1:]:
-            found = contest.skill(CANDIDATE, other)
-            if found is not None and other != CANDIDATE:
-                console.print(f"  candidate against {other}: {found.value:+.4%} (p = {found.p:.2g})")
-        if arguments.by_symbol:
-            for symbol in contest.symbols:
-                one = contest.symbol_skill(CANDIDATE, symbol)
-                console.print(f"  {symbol}: {one.value:+.4%} ({one.low:+.4%} to {one.high:+.4%})" if one else symbol)
+    for path in (arguments.klines, arguments.week):
+        if path is not None and not path.exists():
+            sys.exit(f"{path} is not there: name recorded klines")
+    console = Console(width=None if sys.stdout.isatty() else 190)
+    try:
+        task = _task(arguments)
+        said = f"{task.title}: {len(task.training)} symbols trained on, {len(task.parts)} scored"
+        console.print(said, highlight=False)
+        rows = _compared(arguments, task, console) if arguments.ablation else _alone(arguments, task, console)
+    except (BadSetting, ValueError) as error:
+        sys.exit(str(error))
+    if rows:
+        console.print(table_of(rows, task.title))
 
 
-def _contests(
-    sequences: Mapping[str, Float64s], variants: Mapping[str, Variant], month: str
-) -> Iterator[tuple[str, Contest]]:
-    step_ms = interval_ms("5m")
-    from_ms, until_ms = moment_ms(f"{month}-01"), moment_ms(str(np.datetime64(month) + 1) + "-01")
-    deployment = Deployment("5m", step_ms, self_test())
-    training = {s: q[q[:, 0] < TRAINED_UNTIL_MS] for s, q in sequences.items()}
-    scored = {s: q[q[:, 0] < until_ms] for s, q in sequences.items()}
-    parts = held_out_of(scored, from_ms, sys.maxsize, len(scored))
-    known = Known(parts, with_past(parts, scored), deployment)
-    first_ms = int(min(q[0, 0] for q in training.values()))
-    for name, variant in variants.items():
-        settings = TrainerSettings.from_env(variant)
+class Fits:
+    """Bundles fitted on a task; of variants that differ in their online step alone, the fit is made once."""
+
+    def __init__(self, task: Task, deployment: Deployment) -> None:
+        """Take what to train on."""
+        self._training, self._deployment = task.training, deployment
+        self._last: tuple[dict[str, object], Prepared, Fitted] | None = None
+
+    def bundle(self, name: str, given: Mapping[str, str]) -> Bundle:
+        """Return the bundle of these settings."""
+        settings = TrainerSettings.from_env(given)
+        online = {"online_rate", "online_optimiser"} if settings.choose_by == "loss" else set[str]()
+        key = settings.model_dump(exclude=online)
+        if self._last is None or self._last[0] != key:
+            self._last = (key, *self._fit(settings))
+        _, prepared, fitted = self._last
+        return Bundle(name, card_of(settings, prepared, fitted, None), fitted.weights, "")
+
+    def _fit(self, settings: TrainerSettings) -> tuple[Prepared, Fitted]:
+        first_ms = int(min(q[0, OPEN_TIME] for q in self._training.values()))
         validation_ms = int((TRAINED_UNTIL_MS - first_ms) * settings.validation_share)
         split = Split(TRAINED_UNTIL_MS - validation_ms, TRAINED_UNTIL_MS)
-        prepared = prepared_with(settings, training, split)
-        beside = Beside(judge_for(settings, prepared, deployment))
-        fitted = fit(settings.architecture, prepared.dataset, schedule_of(settings), threading.Event(), beside=beside)
-        bundle = Bundle(name, card_of(settings, prepared, fitted, None), fitted.weights, "")
-        yield name, known.contest(bundle)
+        prepared = prepared_with(settings, self._training, split)
+        beside, schedule = Beside(judge_for(settings, prepared, self._deployment)), schedule_of(settings)
+        return prepared, fit(settings.architecture, prepared.dataset, schedule, threading.Event(), beside=beside)
 
 
-class Known:
-    """What is scored the same way for every variant."""
+def _compared(arguments: argparse.Namespace, task: Task, console: Console) -> list[Scored]:
+    """Score one variant after the other; those that the file has are taken from there."""
+    known, rows = read_rows(arguments.json), list[Scored]()
+    deployment = Deployment("5m", STEP_MS, self_test())
+    fits = Fits(task, deployment)
+    for name in arguments.only or VARIANTS:
+        settings, names, begun = {**VARIANTS[name], **dict(arguments.set)}, variant_names(name), monotonic()
+        wanted = (task.title, settings, len(task.parts))
+        found = [row for row in known if row.name in names and (row.scored, row.settings, row.symbols) == wanted]
+        is_known = len(found) == len(names)
+        if not is_known:
+            contest = _contest(fits.bundle(name, settings), task, deployment, one_set=name in ALSO_WITH_ONE_SET)
+            default: list[float] = next((list(row.errors) for row in rows if row.name == DEFAULT), [])
+            found = list(rows_of(name, contest, default, task.title, settings, monotonic() - begun))
+        for row in found:
+            rows.append(row)
+            console.print(f"{row.line()}{' known' if is_known else ''}", highlight=False, soft_wrap=True)
+            if not is_known:
+                add_row(arguments.json, row)
+    return rows
 
-    def __init__(self, parts: list[HeldOut], whole: list[HeldOut], deployment: Deployment) -> None:
-        self._parts, self._whole, self._deployment = parts, whole, deployment
-        self._volatility = volatilities(parts, deployment.interval_ms)
 
-    def contest(self, bundle: Bundle) -> Contest:
-        """Score a bundle learning and frozen, beside the online linear forecast."""
-        bundles = {CANDIDATE: bundle, "frozen": frozen(bundle)}
-        events = sum(len(part.candles) for part in self._parts) * len(bundles)
-        with counting("scoring", events) as progress:
-            tracks = {
-                name: forecast(one, self._parts, self._deployment, os.cpu_count() or 1, progress)
-                for name, one in bundles.items()
-            }
-        contest = Contest(tracks[CANDIDATE], self._volatility)
-        for name, entered in tracks.items():
-            contest.enter(name, entered)
-            contest.enter(f"{name}, raw", entered, raw=True)
-        contest.enter(LINEAR, linear(self._whole, self._deployment, bundle.card.shrinkage))
-        return contest
+def _alone(arguments: argparse.Namespace, task: Task, console: Console) -> list[Scored]:
+    """Score the variants asked for, each in a table with all its forecasts."""
+    deployment = Deployment("5m", STEP_MS, self_test())
+    fits = Fits(task, deployment)
+    for name in arguments.only or (DEFAULT,):
+        bundle = fits.bundle(name, {**VARIANTS[name], **dict(arguments.set)})
+        contest = _contest(bundle, task, deployment, one_set=arguments.one_set)
+        whole = with_past(task.parts, task.scored)
+        with counting(LINEAR, sum(len(part.before) + len(part.candles) for part in whole)) as progress:
+            contest.enter(LINEAR, linear(whole, deployment, bundle.card.shrinkage, progress))
+        table = result_table(contest)
+        table.title = f"{name}: {task.title}"
+        console.print(table)
+        for line in _comparisons(contest, by_symbol=arguments.by_symbol):
+            console.print(line, highlight=False)
+    return []
+
+
+def _comparisons(contest: Contest, *, by_symbol: bool) -> Iterator[str]:
+    for other in contest.names[1:]:
+        found = contest.skill(CANDIDATE, other)
+        if found is not None and other != CANDIDATE:
+            yield f"  candidate against {other}: {found.value:+.4%} (p = {found.p:.2g})"
+    for symbol in contest.symbols if by_symbol else []:
+        one = contest.symbol_skill(CANDIDATE, symbol)
+        yield f"  {symbol}: {one.value:+.4%} ({one.low:+.4%} to {one.high:+.4%})" if one else f"  {symbol}"
+
+
+def _contest(bundle: Bundle, task: Task, deployment: Deployment, *, one_set: bool) -> Contest:
+    """Score a bundle learning and frozen, calibrated and raw; and, if wanted, with one set of weights for all."""
+    tracks = forecasts({CANDIDATE: bundle, FROZEN: frozen(bundle)}, task.parts, deployment)
+    if one_set:
+        with counting(ONE_SET, sum(len(part.candles) for part in task.parts)) as progress:
+            tracks[ONE_SET] = forecast_with_one_set(bundle, task.parts, deployment, progress)
+    contest = contest_of(tracks, task.parts, deployment.interval_ms)
+    for name in list(tracks)[1:]:
+        contest.enter(raw_of(name), tracks[name], raw=True)
+    return contest
+
+
+def _task(arguments: argparse.Namespace) -> Task:
+    sequences = recorded_sequences(arguments.klines)
+    training = {s: q[q[:, OPEN_TIME] < TRAINED_UNTIL_MS] for s, q in sorted(sequences.items())}
+    if arguments.week is not None:
+        recorded = recorded_sequences(arguments.week)
+        scored = {s: q for s, q in sorted(recorded.items()) if s not in training}
+        from_ms = int(min(q[0, OPEN_TIME] for q in scored.values())) + _WARM_UP_MS
+        title = f"symbols never seen, from {np.datetime64(from_ms, 'ms').astype('datetime64[m]')} on"
+    else:
+        from_ms = moment_ms(f"{arguments.month}-01")
+        until_ms = moment_ms(str(np.datetime64(arguments.month) + 1) + "-01")
+        scored = {s: q[q[:, OPEN_TIME] < until_ms] for s, q in sorted(sequences.items())}
+        title = arguments.month
+    if arguments.unseen:
+        names = list(training)
+        training, scored = {s: training[s] for s in names[::2]}, {s: scored[s] for s in names[1::2]}
+        title += ", symbols never seen"
+    if arguments.candles is not None:
+        title += f", first {arguments.candles:,} candles"
+    return Task(title, training, scored, held_out_of(scored, from_ms, arguments.candles or sys.maxsize, len(scored)))
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator or name.lower() not in TrainerSettings.model_fields:
+        message = f"{text!r} is no NAME=value of a trainer's setting, such as EPOCHS=1"
+        raise argparse.ArgumentTypeError(message)
+    return name, value
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.skill", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.skill", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--klines", type=Path, required=True, help="a folder of recorded 5m klines")
     parser.add_argument("--month", default="2025-03", help="the month that is scored (2025-03)")
-    parser.add_argument("--ablation", action="store_true", help="one setting changed at a time")
-    parser.add_argument("--only", action="append", help="this variant alone; may be said again")
+    others = parser.add_mutually_exclusive_group()
+    others.add_argument("--unseen", action="store_true", help="train on every second symbol, score the others")
+    others.add_argument("--week", type=Path, metavar="FILE", help="score the other symbols of this recording")
+    parser.add_argument("--candles", type=int, help="at most so many of a symbol are scored")
+    parser.add_argument("--ablation", action="store_true", help="all variants, one row each")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="rows of the ablation: known ones are not made again")
+    parser.add_argument("--only", action="append", choices=VARIANTS, help="this variant alone; may be said again")
+    parser.add_argument("--one-set", action="store_true", help="with one set of weights for all symbols as well")
     parser.add_argument("--by-symbol", action="store_true", help="each symbol's skill as well")
+    parser.add_argument(
+        "--set", type=_setting, action="append", default=[], metavar="NAME=value", help="a setting of all variants"
+    )
     return parser
 
 

@@ -1,0 +1,177 @@
+"""What is compared with what, one row each, and rows as JSON lines so that an interrupted comparison goes on."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from rich.table import Table
+
+from shared.core.contest import CANDIDATE, FROZEN, RAW, Contest
+from shared.core.skill import Skill, skill
+
+DEFAULT: Final = "default"
+ONE_SET: Final = "one set of weights"
+
+Settings = Mapping[str, str]
+
+# The longer the window, the fewer windows an epoch draws, so that a variant takes some minutes on two processors. The
+# original trains with dropout, which the kernel has not and Keras does slowly: here it goes without.
+_LONG: Final = {"WINDOW_LENGTH": "288", "WINDOWS_PER_EPOCH": "50000"}
+_ORIGINAL: Final = {"PRESET": "original", "DROPOUT": "0"}
+
+VARIANTS: Final[dict[str, Settings]] = {
+    DEFAULT: {},
+    "window 32": {"WINDOW_LENGTH": "32"},
+    "window 64, 100k windows an epoch": {"WINDOW_LENGTH": "64", "WINDOWS_PER_EPOCH": "100000"},
+    "window 288, 50k windows an epoch": _LONG,
+    "levels, window 288, 50k an epoch": {**_LONG, "FEATURE_SET": "levels"},
+    "original": _ORIGINAL,
+    "original, online rate 1e-5": {**_ORIGINAL, "ONLINE_RATE": "1e-5"},
+    "online rate 1e-5": {"ONLINE_RATE": "1e-5"},
+    "online rate 2e-4": {"ONLINE_RATE": "2e-4"},
+    "online rate 1e-3": {"ONLINE_RATE": "1e-3"},
+    "SGD 3e-4": {"ONLINE_OPTIMISER": "sgd", "ONLINE_RATE": "3e-4"},
+    "squared error": {"HUBER_DELTA": "0"},
+    "common move kept": {"COMMON_MOVE": "kept"},
+    "not mirrored": {"MIRRORED": "false"},
+    "LSTM(32) x 2": {"WIDTHS": "32,32"},
+    "epoch chosen by loss": {"CHOOSE_BY": "loss"},
+}
+ALSO_WITH_ONE_SET: Final = (DEFAULT, "original", "original, online rate 1e-5")
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One way to train and to learn on, and what came of it."""
+
+    name: str
+    scored: str  # which candles
+    settings: Settings
+    symbols: int
+    updating: Skill | None
+    raw: Skill | None
+    frozen: Skill | None
+    worst_symbol: str
+    worst: float
+    against_default: Skill | None = None  # of the updating, calibrated forecast
+    seconds: float = 0.0
+    errors: Sequence[float] = ()  # the default's squared errors at each moment: what later rows are held against
+
+    def cells(self) -> tuple[str, ...]:
+        """Return the row as text."""
+        against = self.against_default
+        return (
+            self.name,
+            *map(_interval, (self.updating, self.raw, self.frozen)),
+            f"{self.worst_symbol} {_percent(self.worst)} %" if self.worst_symbol else "",
+            "" if against is None else f"{_percent(against.value)} %",
+            "" if against is None else f"{against.p:.2g}",
+        )
+
+    def line(self) -> str:
+        """Return the row as one line for people."""
+        head, *cells = self.cells()
+        titles = ("updating", "raw", "frozen", "worst", "against the default", "p")
+        said = ", ".join(f"{title} {cell}" for title, cell in zip(titles, cells, strict=True) if cell)
+        return f"{head}: {said} ({self.seconds:.0f} s)"
+
+
+def variant_names(name: str) -> list[str]:
+    """Return the rows that a variant gives.
+
+    >>> variant_names("default")
+    ['default', 'default, one set of weights']
+    """
+    return [name, f"{name}, {ONE_SET}"] if name in ALSO_WITH_ONE_SET else [name]
+
+
+def rows_of(
+    name: str, contest: Contest, default: Sequence[float], scored: str, settings: Settings, seconds: float
+) -> Iterator[Scored]:
+    """Yield the rows of a variant's contest; `default` has the default's errors, nothing if they are not known."""
+    held_against = contest.errors(CANDIDATE) if name == DEFAULT else np.array(default)
+    for row, way, raw in zip(variant_names(name), (CANDIDATE, ONE_SET), (RAW, raw_of(ONE_SET)), strict=False):
+        errors = contest.errors(way)
+        is_held = row != DEFAULT and len(held_against) == len(errors)
+        worst = min((found.value, s) for s in contest.symbols if (found := contest.symbol_skill(way, s)) is not None)
+        yield Scored(
+            row,
+            scored,
+            settings,
+            len(contest.symbols),
+            contest.skill(way),
+            contest.skill(raw),
+            contest.skill(FROZEN),
+            worst[1],
+            worst[0],
+            skill(errors, held_against) if is_held else None,
+            seconds,
+            errors.tolist() if row == DEFAULT else (),
+        )
+
+
+def raw_of(name: str) -> str:
+    """Return the name of a forecast without its calibration."""
+    return f"{name}, raw"
+
+
+def table_of(rows: Sequence[Scored], title: str) -> Table:
+    """Return the rows side by side."""
+    table = Table(title=title, caption="skill against zero change; p: chance of being so much better than the default")
+    table.add_column("variant")
+    columns = (
+        "updating, calibrated",
+        "updating, raw",
+        "frozen, calibrated",
+        "worst symbol",
+        "against the default",
+        "p",
+    )
+    for column in columns:
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(*row.cells())
+    return table
+
+
+def read_rows(file: Path | None) -> list[Scored]:
+    """Return the rows that a file has.
+
+    Raises:
+        ValueError: a line is no row.
+    """
+    if file is None or not file.exists():
+        return []
+    rows = []
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            rows.append(_row(json.loads(line)))
+        except (ValueError, TypeError, KeyError) as error:
+            message = f"line {number} of {file} is no row ({error}): delete it, and it is measured again"
+            raise ValueError(message) from error
+    return rows
+
+
+def add_row(file: Path | None, row: Scored) -> None:
+    """Append a row to a file."""
+    if file is not None:
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(asdict(row)) + "\n")
+
+
+def _row(fields: dict[str, Any]) -> Scored:
+    skills = ("updating", "raw", "frozen", "against_default")
+    return Scored(**{**fields, **{name: fields[name] and Skill(**fields[name]) for name in skills}})
+
+
+def _interval(found: Skill | None) -> str:
+    if found is None:
+        return ""
+    return f"{_percent(found.value)} % ({_percent(found.low)} to {_percent(found.high)})"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:+.3f}" if abs(share) < 1 else f"{100 * share:+,.0f}"
