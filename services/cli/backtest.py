@@ -4,9 +4,8 @@ import json
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import asdict
-from functools import partial, reduce
+from functools import reduce
 from math import isnan
-from multiprocessing import cpu_count
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -17,15 +16,16 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from services.cli.beside import beside
 from services.cli.predicting import clock
+from services.cli.reporting import PAST, check_report, each, report_of
 from services.cli.scoring import ROW, Scored, Scoring
 from services.cli.times import option_ms
 from shared.adapters.archive import Archive, Span
+from shared.adapters.page import page
 from shared.adapters.registry import Registry
 from shared.adapters.settings import Settings, symbols_of
-from shared.core.arrays import Float64s
 from shared.core.candle import interval_ms
+from shared.core.contest import Track
 from shared.core.errors import BadSetting, Unknown
 from shared.core.fold import Deployment
 from shared.core.network import self_test
@@ -56,13 +56,17 @@ def backtest_command(
     start: Annotated[str, typer.Option("--from", help="When it is promoted; default: where its training ends.")] = "",
     end: Annotated[str, typer.Option("--to", help="Default: the end of the log.")] = "",
     out: Annotated[Path | None, typer.Option(help="Predictions, as .parquet or .jsonl.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write what it is compared with to this .html file.")] = None,
+    against: Annotated[str, typer.Option(help="A model version that the report compares it with.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
 ) -> None:
     """Score a model version as if it had been promoted at a moment: the same fold as live."""
     settings = Settings.from_env(context.obj)
     _check_out(out)
+    check_report(report, against)
     console = Console(stderr=True)
-    bundle = Registry(settings.kafka_bootstrap_servers, settings.topics).load(model)
+    registry = Registry(settings.kafka_bootstrap_servers, settings.topics)
+    bundle, champion = registry.load(model), registry.load(against) if against else None
     step_ms = interval_ms(settings.interval)
     from_ms = option_ms(start, "--from", bundle.card.trained_through_ms + step_ms)
     through_ms = option_ms(end, "--to", Span().through_ms) - 1
@@ -72,13 +76,20 @@ def backtest_command(
             f" this backtest starts at {clock(from_ms)}, so its scores are flattered by what the model has seen",
             soft_wrap=True,
         )
-    span = Span(from_ms - SEQUENCE_LENGTH * step_ms, through_ms)
+    past = SEQUENCE_LENGTH if report is None else PAST + SEQUENCE_LENGTH
+    span = Span(from_ms - past * step_ms, through_ms)
     with Progress(console=console) as progress:
         task = progress.add_task("reading the log", total=None)
         archive = Archive(settings.kafka_bootstrap_servers, settings.topics)
         archived = archive.read(span, symbols_of(symbols), progress=lambda n: progress.advance(task, n))
         scoring = Scoring(bundle, from_ms, Deployment(settings.interval, step_ms, self_test()))
-        scores = _collected(_results(scoring, archived.sequences, progress), bundle.version, out)
+        tracks: dict[str, Track] = {}
+        results = each(scoring, archived.sequences, "predicting", progress)
+        kept = results if report is None else _kept(results, tracks, step_ms)
+        scores = _collected(kept, bundle.version, out)
+        if scores and report is not None:
+            told = report_of(scoring, tracks, champion, archived.sequences, progress)
+            report.write_text(page(told), encoding="utf-8")
     if not scores:
         message = (
             f"no symbol has a full window of {bundle.card.architecture.window_length} candles before the span's end"
@@ -87,13 +98,14 @@ def backtest_command(
     _tell(scores, as_json=as_json)
 
 
-def _results(scoring: Scoring, sequences: Mapping[str, Float64s], progress: Progress) -> Generator[Scored, None, None]:
-    """Symbols are independent, so each core takes the next one, those with the most candles first."""
-    candles = {symbol: scoring.candles(sequence) for symbol, sequence in sequences.items()}
-    task = progress.add_task("predicting", total=sum(candles.values()))
-    longest_first = sorted(sequences, key=candles.__getitem__, reverse=True)
-    calls = [partial(scoring.of, symbol, sequences[symbol]) for symbol in longest_first]
-    return beside(cpu_count(), calls, lambda done: progress.update(task, completed=done))
+def _kept(
+    results: Generator[Scored, None, None], tracks: dict[str, Track], step_ms: int
+) -> Generator[Scored, None, None]:
+    """Pass the results on, keeping their tracks."""
+    with closing(results):
+        for result in results:
+            tracks[result.symbol] = result.track(step_ms)
+            yield result
 
 
 def _collected(results: Generator[Scored, None, None], version: str, out: Path | None) -> dict[str, Scores]:

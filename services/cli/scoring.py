@@ -9,11 +9,15 @@ from numpy.typing import NDArray
 
 from services.cli.beside import add
 from shared.core.arrays import Float64s
-from shared.core.backtest import backtest
+from shared.core.backtest import backtest, changes, volatility
+from shared.core.calibration import Shrinkage
 from shared.core.card import Bundle
+from shared.core.contest import Track
 from shared.core.features import OPEN_TIME
 from shared.core.fold import Deployment, Model
+from shared.core.linear import linear_track
 from shared.core.scores import Scores
+from shared.core.state import SEQUENCE_LENGTH
 
 ROW: Final = np.dtype(
     [
@@ -40,6 +44,18 @@ class Scored:
     scores: Scores
     rows: NDArray[Any]
 
+    def track(self, step_ms: int) -> Track:
+        """Return its forecasts without the last one, whose outcome is not known."""
+        rows = self.rows
+        times = rows["open_time_ms"].astype(np.float64)
+        columns = times, rows["predicted_change"], rows["calibrated_change"], changes(times, rows["close"], step_ms)
+        return Track(*(column[:-1] for column in columns))
+
+
+def candles_from(sequence: Float64s, from_ms: int) -> int:
+    """Return how many of a symbol's candles come from a moment on."""
+    return int(np.sum(sequence[:, OPEN_TIME] >= from_ms))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scoring:
@@ -49,13 +65,9 @@ class Scoring:
     from_ms: int
     deployment: Deployment
 
-    def candles(self, sequence: Float64s) -> int:
-        """Return how many of a symbol's candles come after the promotion."""
-        return int(np.sum(sequence[:, OPEN_TIME] >= self.from_ms))
-
     def of(self, symbol: str, sequence: Float64s) -> Scored:
         """Fold one symbol's candles (n, columns)."""
-        rows = np.empty(self.candles(sequence), ROW)
+        rows = np.empty(candles_from(sequence, self.from_ms), ROW)
         scores, count, told = Scores(), 0, 0
         for prediction in backtest(Model(self.bundle), symbol, sequence, self.from_ms, self.deployment):
             scores, rows[count] = prediction.scores, _fields(prediction)
@@ -65,3 +77,30 @@ class Scoring:
                 told = count
         add(len(rows) - told)
         return Scored(symbol, scores, rows[:count])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compared:
+    """A symbol's online linear forecasts, and the volatility (n,) when each was made."""
+
+    symbol: str
+    track: Track
+    volatility: Float64s
+
+
+@dataclass(frozen=True, slots=True)
+class Comparing:
+    """What a model's forecasts of the candles from `from_ms` on are compared with."""
+
+    from_ms: int
+    step_ms: int
+    shrinkage: Shrinkage
+
+    def of(self, symbol: str, sequence: Float64s) -> Compared:
+        """Forecast one symbol's candles (n, columns); those before `from_ms` are only learnt from."""
+        start = int(np.searchsorted(sequence[:, OPEN_TIME], self.from_ms))
+        before, candles = sequence[:start], sequence[start:]
+        units = volatility(before[-SEQUENCE_LENGTH:], candles, self.step_ms)
+        track = linear_track(before, candles, self.step_ms, self.shrinkage)
+        add(len(candles))
+        return Compared(symbol, track, units)

@@ -24,12 +24,12 @@ STYLE: Final = (
 _DASHES: Final = ("", "7 3", "2 3", "9 3 2 3", "4 2", "1 2")  # so that lines differ without their colours
 _WIDTH: Final = 720
 _HEIGHT: Final = 280
-_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 540, 10, 250  # the frame of a picture with axes; right of it stands what is what
+_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 505, 10, 250  # the frame of a picture with axes; right of it stands what is what
 _ROW: Final = 18
 _NAMES: Final = 120  # the column of names
 _MOST_POINTS: Final = 500
 _HOUR_MS: Final = 3_600_000
-_DATE_STEPS_H: Final = (1, 2, 3, 6, 12, 24, 48, 72, 120, 168, 336, 720, 2184, 4368, 8760, 17520, 43800, 87600)
+_DATE_STEPS_H: Final = (1, 2, 3, 6, 12, 24, 48, 72, 120, 168, 240, 336, 720, 2184, 4368, 8760, 17520, 43800, 87600)
 
 Ticks = Callable[[float, float], list[tuple[float, str]]]
 
@@ -139,7 +139,8 @@ def wholes(low: float, high: float) -> list[tuple[float, str]]:
 
 def dates(low_ms: float, high_ms: float) -> list[tuple[float, str]]:
     """Return round moments of a span in ms since 1970, told in UTC."""
-    hours = next((h for h in _DATE_STEPS_H if (high_ms - low_ms) / (h * _HOUR_MS) <= 4.5), _DATE_STEPS_H[-1])
+    steps = (h for h in _DATE_STEPS_H if (high_ms - low_ms) / (h * _HOUR_MS) <= (3.5 if h < 24 else 5.5))
+    hours = next(steps, _DATE_STEPS_H[-1])
     step, form = hours * _HOUR_MS, "%Y-%m-%d %H:%M" if hours < 24 else "%Y-%m-%d"
     moments = range(ceil(low_ms / step) * step, floor(high_ms) + 1, step)
     return [(moment, datetime.fromtimestamp(moment / 1000, UTC).strftime(form)) for moment in moments]

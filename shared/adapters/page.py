@@ -22,7 +22,7 @@ td, th {{ padding: .2em .8em; text-align: right; border-bottom: 1px solid #8884 
 """
 _OVER_TIME: Final = (
     "Squared error saved so far, as a share of all that zero change has, in units of each symbol's volatility, summed"
-    " over symbols; times are UTC. A steady skill is a steady slope; a line ends at its skill."
+    " over symbols; times are UTC. A steady skill is a steady slope."
 )
 
 
@@ -81,7 +81,7 @@ def _sections(report: Report) -> Iterator[tuple[str, str, str]]:
         _forecasts(contest),
     )
     if contest.skill(CANDIDATE) is not None:
-        yield "Over time", _OVER_TIME, _over_time(contest)
+        yield "Over time", f"{_OVER_TIME} A line ends at its skill.", _over_time(contest)
         if report.champion in contest.names and contest.skill(CANDIDATE, report.champion) is not None:
             yield from _against_champion(report)
         yield (

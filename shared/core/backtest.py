@@ -52,9 +52,13 @@ def changes_after(sequence: Float64s, step_ms: int) -> Float64s:
 
     NaN where the next candle is not the next open time: a gap gives no label.
     """
-    labels = np.full(len(sequence), np.nan)
-    follows = np.diff(sequence[:, OPEN_TIME]) == step_ms
-    closes = sequence[:, CLOSE]
+    return changes(sequence[:, OPEN_TIME], sequence[:, CLOSE], step_ms)
+
+
+def changes(times_ms: Float64s, closes: Float64s, step_ms: int) -> Float64s:
+    """Return the change (n,) from each close to the next, as a fraction; NaN across a gap, and at last."""
+    labels = np.full(len(closes), np.nan)
+    follows = np.diff(times_ms) == step_ms
     labels[:-1][follows] = (closes[1:] / closes[:-1] - 1.0)[follows]
     return labels
 

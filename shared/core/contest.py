@@ -1,7 +1,8 @@
 """Forecasts of the same held-out candles, side by side."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import reduce
 from math import sqrt
 from typing import Any, Final
 
@@ -27,9 +28,21 @@ class Track:
     calibrated: Float64s
     outcome: Float64s
 
+    def at(self, times_ms: Float64s) -> "Track":
+        """Return the forecasts of the candles that open at some of these times."""
+        chosen = np.isin(self.open_time_ms, times_ms)
+        return Track(self.open_time_ms[chosen], self.change[chosen], self.calibrated[chosen], self.outcome[chosen])
+
 
 Tracks = Mapping[str, Track]
 """By symbol."""
+
+
+def shared_times(entered: Iterable[Tracks]) -> dict[str, Float64s]:
+    """Return by symbol the open times (n,) of the candles that all of these forecast."""
+    every = list(entered)
+    symbols = sorted(set.intersection(*(set(tracks) for tracks in every)))
+    return {s: reduce(np.intersect1d, [tracks[s].open_time_ms for tracks in every]) for s in symbols}
 
 
 @dataclass(frozen=True, slots=True)

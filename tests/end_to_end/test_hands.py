@@ -69,10 +69,14 @@ def test_the_users_hands(stack: Stack) -> None:
 
     backtest = ["backtest", "--model", last.model_version, "--json"]
     start = str(last.open_time_ms - 6 * STEP_MS)
-    tested = ulstm(stack, *backtest, "--from", start, "--out", str(stack.folder / "tested.jsonl"))
+    page = stack.folder / "tested.html"
+    files = ["--out", str(stack.folder / "tested.jsonl"), "--report", str(page), "--against", last.model_version]
+    tested = ulstm(stack, *backtest, "--from", start, *files)
     assert tested.returncode == 0, tested.stderr
     assert "WARNING" in tested.stderr  # the span lies before the end of its training
     assert {row["n"] for row in json.loads(tested.stdout).values()} == {5}
+    assert f"Backtest of model version {last.model_version}" in page.read_text()
 
     assert ulstm(stack, "backtest", "--model", "none").returncode == 1
     assert ulstm(stack, "backtest", *backtest[1:], "--from", "yesterday").returncode == 2
+    assert ulstm(stack, "backtest", *backtest[1:], "--report", "page.txt").returncode == 2

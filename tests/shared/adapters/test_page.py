@@ -79,7 +79,7 @@ def test_the_promotion_is_marked_where_the_candidate_begins_and_the_version_in_u
     begins = float(candidate[0].split(",")[0])
     assert len(candidate) == 400
     assert float(incumbent[0].split(",")[0]) == 70.0
-    assert begins == pytest.approx((70 + 540) / 2, abs=1.0)
+    assert begins == pytest.approx((70 + 505) / 2, abs=1.0)
     assert any(f'x1="{begins:.1f}"' in ElementTree.tostring(line).decode() for line in picture.iter("line"))
     assert float(candidate[0].split(",")[1]) == pytest.approx(float(incumbent[250].split(",")[1]), abs=10.0)
 
