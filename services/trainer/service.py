@@ -21,6 +21,7 @@ from services.trainer.release import judge
 from services.trainer.report import counting, result_table
 from services.trainer.schedule import Fitted
 from services.trainer.settings import TrainerSettings
+from services.trainer.watch import Watch
 from shared.adapters.archive import Archive, Span
 from shared.adapters.bundles import encode_bundle, version_of
 from shared.adapters.kafka.topics import ensure_topics
@@ -39,6 +40,7 @@ from shared.core.network import self_test
 log = logging.getLogger("ulstm")
 
 _RETRY_S: Final = 60.0  # until there may be enough candles
+_LOOK_S: Final = 10.0  # between two looks for drift
 
 
 class Stopped(UlstmError):
@@ -46,25 +48,38 @@ class Stopped(UlstmError):
 
 
 def run(settings: TrainerSettings, stop: threading.Event) -> None:
-    """Train as soon as there are enough candles, then on schedule, until told to stop.
+    """Train as soon as there are enough candles, then on schedule or on drift, until told to stop.
 
     Raises:
         Incompatible: the topics or this machine do not fit.
     """
     trainer = Trainer(settings, stop)
+    watch = Watch(settings) if settings.drift_candles else None
     when_available(stop, trainer.prepare)
     while not stop.is_set():
-        wait_s = settings.train_every_hours * 3600
         try:
             when_available(stop, trainer.train)
         except NotEnough as error:
             log.info("%s; looking again in %.0f s", error, _RETRY_S)
-            wait_s = _RETRY_S
+            stop.wait(_RETRY_S)
+            continue
         except Stopped:
             return
-        if wait_s == 0:
+        if settings.train_every_hours == 0:
             return
-        stop.wait(wait_s)
+        _wait(settings, watch, stop)
+
+
+def _wait(settings: TrainerSettings, watch: Watch | None, stop: threading.Event) -> None:
+    """Wait until the next training is due, or the version in use has drifted, or told to stop."""
+    began_s = time.monotonic()
+    due_s, pause_s = settings.train_every_hours * 3600, settings.drift_pause_hours * 3600
+    while not stop.is_set() and (waited_s := time.monotonic() - began_s) < due_s:
+        stop.wait(min(_LOOK_S, due_s - waited_s))
+        reason = watch.look() if watch is not None and waited_s >= pause_s and not stop.is_set() else None
+        if reason is not None:
+            log.info("training before its time: the version in use has drifted, %s", reason)
+            return
 
 
 class Trainer:
@@ -141,8 +156,9 @@ class Trainer:
 
     def _prepared(self) -> Prepared:
         """Return what an interrupted training has begun with, else the newest candles."""
-        begun = self._kept and self._kept.span(time.time(), (self._settings.train_every_hours or 24) * 3600)
-        if begun:
+        most_age_s = (self._settings.train_every_hours or 24) * 3600
+        begun = None if self._kept is None else self._kept.span(time.time(), most_age_s)
+        if begun is not None:
             try:
                 return prepared_for(self._settings, self.read(begun))
             except NotEnough as error:
@@ -155,7 +171,7 @@ class Trainer:
 
     def _fit(self, prepared: Prepared, deployment: Deployment) -> Fitted:
         s = self._settings
-        kept = self._kept and self._kept.progress(deployment.numeric_profile, prepared.sequences)
+        kept = None if self._kept is None else self._kept.progress(deployment.numeric_profile, prepared.sequences)
         beside = Beside(judge_for(s, prepared, deployment, self._stoppable(lambda _: None)), kept)
         return fit(s.architecture, prepared.dataset, schedule_of(s), self._stop, beside=beside)
 

@@ -22,7 +22,19 @@ Policy = Literal["better", "always", "never"]
 
 
 # What no weight depends on.
-_BESIDE: Final = {"checkpoints", "log_level", "promote", "redis_url", "report", "topic_replicas", "train_every_hours"}
+_BESIDE: Final = {
+    "checkpoints",
+    "drift_candles",
+    "drift_pause_hours",
+    "log_level",
+    "promote",
+    "redis_url",
+    "report",
+    "topic_replicas",
+    "train_every_hours",
+}
+
+_LEAST_DRIFT: Final = 30  # candles
 
 _ORIGINAL: Final[Mapping[str, str]] = {
     "feature_set": "levels",
@@ -47,6 +59,8 @@ class TrainerSettings(Settings):
     train_from: str = ""  # ISO 8601 or ms; none means what MAX_CANDLES reaches back
     train_to: str = ""  # ISO 8601 or ms; none means the newest candle
     train_every_hours: Annotated[float, Field(ge=0, le=24 * 365)] = 24.0  # 0: train once, then exit
+    drift_candles: Annotated[int, Field(le=105_120)] = 2_016  # whose skill must not fall, or it trains; 0: never
+    drift_pause_hours: Annotated[float, Field(ge=0, le=24 * 365)] = 6.0  # after a training, before drift starts another
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     promote: Policy = "better"
     checkpoints: str = ""  # a folder that keeps an interrupted training; none: it starts anew
@@ -90,6 +104,14 @@ class TrainerSettings(Settings):
     def _widths_are_numbers(cls, value: str) -> str:
         if not all(part.strip().isdigit() for part in value.split(",")):
             message = "LSTM widths are whole numbers separated by commas, such as 32,32"
+            raise ValueError(message)
+        return value
+
+    @field_validator("drift_candles")
+    @classmethod
+    def _drift_can_be_told_from_chance(cls, value: int) -> int:
+        if value != 0 and value < _LEAST_DRIFT:
+            message = f"at least {_LEAST_DRIFT} candles are needed to tell drift from chance; 0 never looks"
             raise ValueError(message)
         return value
 
