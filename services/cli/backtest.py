@@ -87,15 +87,16 @@ def backtest_command(
         results = each(scoring, archived.sequences, "predicting", progress)
         kept = results if report is None else _kept(results, tracks, step_ms)
         scores = _collected(kept, bundle.version, out)
-        if scores and report is not None:
-            told = report_of(scoring, tracks, champion, archived.sequences, progress)
-            report.write_text(page(told), encoding="utf-8")
     if not scores:
         message = (
             f"no symbol has a full window of {bundle.card.architecture.window_length} candles before the span's end"
         )
         raise Unknown(message)
     _tell(scores, as_json=as_json)
+    if report is not None:
+        with Progress(console=console) as progress:
+            told = report_of(scoring, tracks, champion, archived.sequences, progress)
+        report.write_text(page(told), encoding="utf-8")
 
 
 def _kept(

@@ -78,6 +78,7 @@ def lines(title: str, drawn: Sequence[Line], across: Ticks, up: Ticks, mark: tup
     for line in drawn:
         points = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in _thinned(line))
         parts.append(f'<polyline fill="none" {_pen(line.pen)} points="{points}"/>')
+        parts.append(_dot(line.pen, x(line.x[-1]), y(line.y[-1])))
     for row, line in enumerate(sorted(drawn, key=lambda line: -line.y[-1])):
         parts.append(_legend(row, line.name, f"<line {_pen(line.pen)} x1='0' x2='22' y1='-4' y2='-4'/>"))
     return _svg(title, _HEIGHT, parts)
@@ -180,7 +181,7 @@ def _pen(pen: int, *, dashed: bool = True) -> str:
 
 
 def _dot(pen: int, x: float, y: float) -> str:
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{COLOURS[pen]}"/>'
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{COLOURS[pen % len(COLOURS)]}"/>'
 
 
 def _legend(row: int, name: str, sample: str) -> str:

@@ -35,6 +35,7 @@ class Report:
     decision: str = ""  # a sentence
     training_losses: tuple[float, ...] = ()  # means by epoch
     validation_losses: tuple[float, ...] = ()
+    online_skills: tuple[float | None, ...] = ()  # by epoch: of the online forecast on the validation span
     champion: str = INCUMBENT  # the forecast of the contest that the candidate is to replace, if it is there
     before: Contest | None = None  # of the champion alone, over the candles before these
     notes: tuple[str, ...] = ()  # sentences on what the figures are worth
@@ -97,7 +98,11 @@ def _sections(report: Report) -> Iterator[tuple[str, str, str]]:
                 drawing.reliability("Mean outcome by size of the forecast", contest.bins()),
             )
     if report.training_losses:
-        yield "Learning curves", "Losses by epoch.", _curves(report)
+        yield (
+            "Learning curves",
+            "Losses and, where it was scored, the online forecast's skill by epoch.",
+            _curves(report),
+        )
 
 
 def _against_champion(report: Report) -> Iterator[tuple[str, str, str]]:
@@ -178,7 +183,12 @@ def _curves(report: Report) -> str:
         )
         if losses
     ]
-    return lines("Losses by epoch", drawn, wholes, numbers)
+    scored = [(epoch, value) for epoch, value in enumerate(report.online_skills, 1) if value is not None]
+    skills = ""
+    if scored:
+        epochs, values = np.array(scored, dtype=np.float64).T
+        skills = lines("Online skill by epoch", [Line("online, validation", 0, epochs, values)], wholes, percents)
+    return lines("Losses by epoch", drawn, wholes, numbers) + skills
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

@@ -54,7 +54,7 @@ def test_the_page_needs_nothing_else_and_tells_the_decision_every_forecast_and_e
 
 
 def test_each_picture_says_what_it_shows() -> None:
-    report = Report("v1", a_promoted_contest(), "", (0.5, 0.4), (0.6, 0.5), before=before_it())
+    report = Report("v1", a_promoted_contest(), "", (0.5, 0.4), (0.6, 0.5), (None, 0.01), before=before_it())
 
     assert pictures(report) == [
         PICTURES[0],
@@ -63,6 +63,7 @@ def test_each_picture_says_what_it_shows() -> None:
         "Candidate against version in use by symbol",
         *PICTURES[1:],
         "Losses by epoch",
+        "Online skill by epoch",
     ]
 
 
