@@ -1,7 +1,6 @@
 """Training, in order: read the archive, fit, score, release."""
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -207,8 +206,7 @@ class Trainer:
         sequences = {symbol: prepared.sequences[symbol] for symbol in contest.symbols}
         parts = evaluate.preceding(sequences, prepared.split.validation_until_ms, s.scored_candles)
         parts = evaluate.with_windows(parts, incumbent.card.architecture.window_length)
-        with counting("before promotion", sum(len(part.candles) for part in parts)) as progress:
-            tracks = evaluate.forecast(incumbent, parts, deployment, os.cpu_count() or 1, self._stoppable(progress))
+        tracks = evaluate.forecasts({INCUMBENT: incumbent}, parts, deployment, self._stoppable)[INCUMBENT]
         before = Contest(tracks, evaluate.volatilities(parts, self._step_ms))
         before.enter(INCUMBENT, tracks)
         return before
@@ -242,6 +240,7 @@ class Trainer:
                 f"It was {done}: {verdict.reason}.",
                 fitted.training_losses,
                 fitted.validation_losses,
+                fitted.skills,
                 before=before,
                 notes=seen(f"The {INCUMBENT}", incumbent.card.trained_through_ms, before or contest)
                 if incumbent
