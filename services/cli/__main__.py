@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from services.cli import backtest, importing, models, predicting, replaying, servers, up, verifying
+from services.cli import backtest, importing, models, predicting, replaying, searching, servers, up, verifying
 from shared.core.errors import BadInput, BadSetting, UlstmError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.add_typer(models.app, name="models", help="The model versions in the log.")
 app.command("up")(up.up_command)
 app.command("import")(importing.import_command)
 app.command("train")(models.train_command)
+app.command("search")(searching.search_command)
 app.command("predict")(predicting.predict_command)
 app.command("watch")(predicting.watch_command)
 app.command("replay")(replaying.replay_command)

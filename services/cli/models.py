@@ -1,6 +1,7 @@
 """`ulstm models …` and `ulstm train`: the registry in the log."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -82,7 +83,7 @@ def export_version(
     file: Annotated[Path, typer.Argument(help="The .keras file to write.")],
 ) -> None:
     """Write a version as a .keras file; it takes scaled windows."""
-    _run_trainer(context.obj, ["export", version, str(file)])
+    run_trainer(context.obj, ["export", version, str(file)])
 
 
 @app.command("import")
@@ -107,7 +108,7 @@ def import_version(
         "--from": from_,
         "--to": to,
     }
-    _run_trainer(context.obj, ["import", str(file), *_flags(given)])
+    run_trainer(context.obj, ["import", str(file), *_flags(given)])
 
 
 def train_command(
@@ -130,7 +131,7 @@ def train_command(
         "--promote": promote,
         "--report": report,
     }
-    _run_trainer(context.obj, ["fit", *_flags(given)])
+    run_trainer(context.obj, ["fit", *_flags(given)])
 
 
 def _flags(given: Mapping[str, object]) -> list[str]:
@@ -142,10 +143,16 @@ def _registry(environ: Mapping[str, str]) -> Registry:
     return Registry(settings.kafka_bootstrap_servers, settings.topics)
 
 
-def _run_trainer(environ: Mapping[str, str], arguments: list[str]) -> None:
-    """Run the trainer as a process of its own: it alone carries TensorFlow."""
-    command = [sys.executable, "-m", "services.trainer", *arguments]
-    code = subprocess.run(command, env=dict(environ), check=False).returncode
+def run_trainer(environ: Mapping[str, str], arguments: list[str]) -> None:
+    """Run the trainer as a process of its own: it alone carries TensorFlow. It is told what signals tell us to stop."""
+    process = subprocess.Popen([sys.executable, "-m", "services.trainer", *arguments], env=dict(environ))
+    stops = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda told, _: process.send_signal(told)) for number in stops]
+    try:
+        code = process.wait()
+    finally:
+        for number, handler in zip(stops, before, strict=True):
+            signal.signal(number, handler)
     if code:
         raise typer.Exit(code if code in {1, 2} else 1)
 

@@ -1,4 +1,4 @@
-"""The trainer as a process: `python -m services.trainer [fit|export|import]`."""
+"""The trainer as a process: `python -m services.trainer [fit|search|export|import]`."""
 
 import argparse
 import os
@@ -58,6 +58,31 @@ def _fit(settings: TrainerSettings, _: argparse.Namespace) -> None:
     sys.stdout.write(f"{trainer.train().version}\n")
 
 
+def _search(settings: TrainerSettings, arguments: argparse.Namespace) -> None:
+    with without_chatter():
+        from services.trainer.keras_fit import find_devices
+        from services.trainer.search import with_environment
+        from services.trainer.searching import Budget, Search
+        from services.trainer.service import Stopped, Trainer
+
+        find_devices()
+
+    stop, minutes = stop_requested(), arguments.minutes
+    each = {"EPOCHS": arguments.trial_epochs, "WINDOWS_PER_EPOCH": arguments.trial_windows, "PATIENCE": "2"}
+    of_trials = with_environment(settings, each)
+    search = Search(of_trials, arguments.folder, stop, with_dropout=arguments.with_dropout)
+    budget = Budget(60 * minutes, arguments.trials, 60 * (arguments.trial_minutes or minutes / 10))
+    reader = Trainer(of_trials, stop)
+    try:
+        best = search.run(budget, reader.span, reader.read)
+    except Stopped:
+        return
+    if arguments.train and not stop.is_set():
+        trainer = Trainer(with_environment(settings, best), stop)
+        trainer.prepare()
+        sys.stdout.write(f"{trainer.train().version}\n")
+
+
 def _export(settings: TrainerSettings, arguments: argparse.Namespace) -> None:
     with without_chatter():
         from services.trainer.export_file import export_version
@@ -93,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     for flag, name in _FLAGS.items():
         fit.add_argument(f"--{flag}", metavar=name, help=f"instead of the variable {name}")
     fit.set_defaults(run=_fit)
+    _add_search(commands.add_parser("search", help="look for better settings, within a budget of time"))
     export = commands.add_parser("export", help="write a model version as a .keras file")
     export.add_argument("version")
     export.add_argument("file", type=Path)
@@ -107,6 +133,22 @@ def _parser() -> argparse.ArgumentParser:
         importing.add_argument(f"--{flag}", metavar=_FLAGS[flag], help=f"instead of the variable {_FLAGS[flag]}")
     importing.set_defaults(run=_import)
     return parser
+
+
+def _add_search(search: argparse.ArgumentParser) -> None:
+    for flag in ("from", "to", "symbols", "seed", "promote", "report"):
+        search.add_argument(f"--{flag}", metavar=_FLAGS[flag], help=f"instead of the variable {_FLAGS[flag]}")
+    search.add_argument(
+        "--folder", type=Path, default=Path(".ulstm/search"), help="keeps the search; it goes on from there"
+    )
+    search.add_argument("--minutes", type=float, default=60.0, help="the budget, over all starts")
+    search.add_argument("--trials", type=int, help="at most so many")
+    search.add_argument("--trial-minutes", type=float, help="of one trial at most; default: a tenth of the budget")
+    search.add_argument("--epochs", dest="trial_epochs", default="8", help="of one trial at most")
+    search.add_argument("--windows", dest="trial_windows", default="100000", help="drawn for an epoch of a trial")
+    search.add_argument("--with-dropout", action="store_true", help="try dropout too: Keras trains it, slowly")
+    search.add_argument("--train", action="store_true", help="train the best at the end")
+    search.set_defaults(run=_search)
 
 
 if __name__ == "__main__":
