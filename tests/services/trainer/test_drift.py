@@ -17,9 +17,11 @@ SCALE = 0.002
 VERSION = "v1"
 
 
-def a_prediction(at: int, previous: tuple[float, float | None] | None = None, symbol: str = "BTCUSDT") -> Prediction:
+def a_prediction(
+    at: int, previous: tuple[float, float | None] | None = None, symbol: str = "BTCUSDT", version: str = VERSION
+) -> Prediction:
     """The prediction of a candle; `previous` is what was forecast of the one before, and what came of it."""
-    before = None if previous is None else Outcome(START_MS + (at - 1) * STEP_MS, VERSION, 0.0, *previous)
+    before = None if previous is None else Outcome(START_MS + (at - 1) * STEP_MS, version, 0.0, *previous)
     return Prediction(
         symbol=symbol,
         interval="5m",
@@ -32,7 +34,7 @@ def a_prediction(at: int, previous: tuple[float, float | None] | None = None, sy
         calibrated_change=0.0,
         calibrated_close=100.0,
         actionable=False,
-        model_version=VERSION,
+        model_version=version,
         steps=at,
         loss=None,
         was_reset=False,

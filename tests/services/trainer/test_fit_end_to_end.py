@@ -1,23 +1,28 @@
 """From an archived topic to a promoted model version, as a process on a real Kafka."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 import pytest
 
 from shared.adapters.archive import Archive, Span
 from shared.adapters.kafka.topics import Topics, ensure_topics
 from shared.adapters.kafka.writer import Outgoing, TransactionalWriter
+from shared.adapters.messages import encode_prediction
 from shared.adapters.registry import Registry
 from shared.core.candle import symbol_group
 from shared.core.card import Architecture
 from shared.core.features import CLOSE, OPEN_TIME
 from tests.builders import START_MS, STEP_MS, a_walk, candle_bytes
+from tests.services.trainer.test_drift import SCALE, a_prediction
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -36,7 +41,9 @@ class Deployment:
     def registry(self) -> Registry:
         return Registry(self.bootstrap, self.topics)
 
-    def trainer(self, *arguments: str, stderr: int | IO[str] = subprocess.PIPE) -> "subprocess.Popen[str]":
+    def trainer(
+        self, *arguments: str, settings: Mapping[str, str] | None = None, stderr: int | IO[str] = subprocess.PIPE
+    ) -> "subprocess.Popen[str]":
         small = {
             "KAFKA_BOOTSTRAP_SERVERS": self.bootstrap,
             "TOPIC_PREFIX": self.topics.prefix,
@@ -48,14 +55,14 @@ class Deployment:
         }
         return subprocess.Popen(
             [sys.executable, "-m", "services.trainer", *arguments],
-            env={**os.environ, **small},
+            env={**os.environ, **small, **(settings or {})},
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
         )
 
-    def finished(self, *arguments: str) -> tuple[int, str, str]:
-        process = self.trainer(*arguments)
+    def finished(self, *arguments: str, settings: Mapping[str, str] | None = None) -> tuple[int, str, str]:
+        process = self.trainer(*arguments, settings=settings)
         out, err = process.communicate(timeout=100)
         return process.returncode, out, err
 
@@ -144,6 +151,77 @@ def test_the_service_waits_for_candles_and_stops_when_told_to(deployment: Deploy
 
     assert process.returncode == 0
     assert out == ""
+
+
+def progress_of(folder: Path) -> int:
+    """How many epochs a training in this folder has kept."""
+    found = list(folder.glob("*/progress.json"))
+    return json.loads(found[0].read_text())["epochs"] if found else 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_training_that_is_ended_in_the_midst_goes_on_and_gives_the_same_bits(
+    deployment: Deployment, tmp_path: Path, number: signal.Signals
+) -> None:
+    deployment.fill()
+    long = ("fit", "--epochs", "60", "--windows", "2000", "--promote", "always")
+    kept = {"CHECKPOINTS": str(tmp_path / "kept"), "PATIENCE": "60", "SCORED_CANDLES": "40"}
+
+    process = deployment.trainer(*long, settings=kept)
+    eventually(lambda: progress_of(tmp_path / "kept") >= 2)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=50)
+    assert process.returncode == (1 if number == signal.SIGTERM else -signal.SIGKILL), err
+    assert deployment.registry.versions() == []
+    deployment.write([deployment.candle(s, at, 100.0) for at in range(CANDLES, CANDLES + 9) for s in SYMBOLS])
+    code, resumed, err = deployment.finished(*long, settings=kept)
+    assert code == 0, err
+    assert "the training goes on after epoch" in err
+    assert list((tmp_path / "kept").iterdir()) == []
+    newest = str(START_MS + (CANDLES - 1) * STEP_MS)
+    code, whole, err = deployment.finished(*long, "--to", newest, settings={**kept, "CHECKPOINTS": ""})
+    assert code == 0, err
+
+    one, other = (deployment.registry.load(out.splitlines()[-1]) for out in (resumed, whole))
+    assert one.weights.tobytes() == other.weights.tobytes()
+    assert one.card.training == other.card.training
+    assert len(one.card.training["online_skills"]) == 60
+
+
+def predictions_that_fail(deployment: Deployment, version: str, count: int) -> list[Outgoing]:
+    """What a predictor would have published, were its forecasts wrong by more and more."""
+    draw, records = np.random.default_rng(1), []
+    for symbol in SYMBOLS:
+        group = symbol_group(symbol, GROUPS)
+        placed = deployment.registry.current(group)
+        assert placed is not None
+        for at, outcome in enumerate(draw.normal(0, SCALE, count), CANDLES - count):
+            made = a_prediction(at, (float(-at / CANDLES * outcome), float(outcome)), symbol, version)
+            failing = replace(made, promotion_offset=placed.offset, source_offset=placed.offset + 1)
+            value = encode_prediction(failing)
+            where = deployment.topics.predictions
+            records.append(Outgoing(where, group, symbol.encode(), value, failing.open_time_ms))
+    return records
+
+
+def test_predictions_that_fail_start_a_training_long_before_it_is_due(deployment: Deployment, tmp_path: Path) -> None:
+    deployment.fill()
+    short = {"EPOCHS": "1", "WINDOWS_PER_EPOCH": "200", "DRIFT_CANDLES": "40", "DRIFT_PAUSE_HOURS": "0"}
+    with (tmp_path / "log").open("w") as log:
+        process = deployment.trainer(settings={**short, "TRAIN_EVERY_HOURS": "8000"}, stderr=log)
+    try:
+        eventually(deployment.registry.current, 60)
+        (first,) = deployment.registry.versions()
+
+        deployment.write(predictions_that_fail(deployment, first, 100))
+
+        eventually(lambda: len(deployment.registry.versions()) >= 2, 60)
+        second = deployment.registry.versions()[1]
+        assert deployment.registry.load(second).card.parent == first
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+    assert process.returncode == 0
 
 
 def test_the_archive_keeps_the_first_of_two_and_the_last_amendment(deployment: Deployment) -> None:
