@@ -40,6 +40,7 @@ RUN python -m pip --python /venv/bin/python install --require-hashes --only-bina
 FROM environment AS trainer-environment
 COPY requirements/trainer.txt requirements/
 RUN python -m pip --python /venv/bin/python install --require-hashes --only-binary :all: -r requirements/trainer.txt
+RUN mkdir -p /var/lib/ulstm/training
 
 
 FROM base AS service
@@ -70,4 +71,6 @@ CMD ["python", "-m", "services.exchange"]
 FROM service AS trainer
 COPY --from=trainer-environment /venv/ /venv/
 COPY --from=code /app/services/trainer/ services/trainer/
+# A volume that is new takes its owner from here.
+COPY --from=trainer-environment --chown=10001:10001 /var/lib/ulstm/ /var/lib/ulstm/
 CMD ["python", "-m", "services.trainer"]

@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from services.cli.servers import DEFAULT_DATA
 from shared.adapters.registry import Registry
 from shared.adapters.settings import Settings
 from shared.core.card import Bundle
@@ -121,7 +122,10 @@ def train_command(
     promote: Annotated[str | None, typer.Option(help="better, always or never.")] = None,
     report: Annotated[str | None, typer.Option(help="Write the model's report to this .html file.")] = None,
 ) -> None:
-    """Train a model version on the archived candles, score it, and promote it if it is better."""
+    """Train a model version on the archived candles, score it, and promote it if it is better.
+
+    Ended in the midst and started again with the same settings, it goes on where it was (CHECKPOINTS).
+    """
     given = {
         "--from": from_,
         "--to": to,
@@ -145,7 +149,8 @@ def _registry(environ: Mapping[str, str]) -> Registry:
 
 def run_trainer(environ: Mapping[str, str], arguments: list[str]) -> None:
     """Run the trainer as a process of its own: it alone carries TensorFlow. It is told what signals tell us to stop."""
-    process = subprocess.Popen([sys.executable, "-m", "services.trainer", *arguments], env=dict(environ))
+    environ = {"CHECKPOINTS": f"{DEFAULT_DATA}/training", **environ}
+    process = subprocess.Popen([sys.executable, "-m", "services.trainer", *arguments], env=environ)
     stops = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(number, lambda told, _: process.send_signal(told)) for number in stops]
     try:
