@@ -88,7 +88,8 @@ def reliability(title: str, bins: Sequence[Bin]) -> str:
     """Draw mean outcomes over mean forecasts, raw and calibrated, with standard errors, and the diagonal."""
     forecasts = np.array([value for one in bins for value in (one.raw, one.calibrated)])
     reach = [value for one in bins for value in (one.outcome - one.error, one.outcome + one.error)]
-    x, y = _scales(forecasts, np.array([*reach, forecasts.min(), forecasts.max()]))
+    across = np.concatenate([forecasts, 1.05 * forecasts])  # so that no bin lies on the frame
+    x, y = _scales(across, np.array([*reach, across.min(), across.max()]))
     diagonal = f'x1="{x(x.low):.1f}" y1="{y(x.low):.1f}" x2="{x(x.high):.1f}" y2="{y(x.high):.1f}"'
     parts = [*_axes(x, y, numbers, numbers), f'<line class="axis" stroke-dasharray="4 3" {diagonal}/>']
     for one in bins:

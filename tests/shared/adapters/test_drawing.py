@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.adapters.drawing import COLOURS, Line, dates, lines, numbers, percents, wholes
+from shared.adapters.drawing import COLOURS, Line, dates, lines, numbers, percents, reliability, wholes
+from shared.core.contest import Bin
 from tests.builders import START_MS
 
 DAY_MS = 86_400_000
@@ -46,6 +47,26 @@ def test_every_line_is_drawn_within_its_picture(values: list[float], up: type) -
     points = [tuple(map(float, point.split(","))) for point in polyline.get("points", "").split()]
     assert 1 <= len(points) <= 500
     assert all(70 <= x <= 505 and 10 <= y <= 250 for x, y in points)
+
+
+@given(st.lists(st.tuples(finite, finite, finite, st.floats(0.0, 1e3)), min_size=1, max_size=10))
+def test_every_bin_is_drawn_within_its_picture_and_on_the_diagonal_where_it_came_as_forecast(
+    values: list[tuple[float, float, float, float]],
+) -> None:
+    borne_out = [Bin(raw, outcome, outcome, error, 9) for raw, _, outcome, error in values]
+
+    picture = ElementTree.fromstring(reliability("Calibration", borne_out))
+
+    dots = [(float(dot.get("cx", "")), float(dot.get("cy", ""))) for dot in picture.findall("circle")]
+    (x1, y1), (x2, y2) = _ends(next(line for line in picture.findall("line") if line.get("stroke-dasharray") == "4 3"))
+    assert all(70 <= x <= 505 and 10 <= y <= 250 for x, y in dots)
+    for x, y in dots[::2]:
+        assert (x - x1) * (y2 - y1) == pytest.approx((y - y1) * (x2 - x1), abs=100.0)  # tenths of a pixel, over 500
+
+
+def _ends(line: ElementTree.Element) -> tuple[tuple[float, float], tuple[float, float]]:
+    x1, y1, x2, y2 = (float(line.get(name, "")) for name in ("x1", "y1", "x2", "y2"))
+    return (x1, y1), (x2, y2)
 
 
 def test_colours_stand_out_from_white_and_from_black() -> None:
