@@ -109,7 +109,7 @@ def import_version(
         "--from": from_,
         "--to": to,
     }
-    run_trainer(context.obj, ["import", str(file), *_flags(given)])
+    run_trainer(context.obj, ["import", str(file), *flags_of(given)])
 
 
 def train_command(
@@ -135,10 +135,11 @@ def train_command(
         "--promote": promote,
         "--report": report,
     }
-    run_trainer(context.obj, ["fit", *_flags(given)])
+    run_trainer(context.obj, ["fit", *flags_of(given)])
 
 
-def _flags(given: Mapping[str, object]) -> list[str]:
+def flags_of(given: Mapping[str, object]) -> list[str]:
+    """Return the flags that are given, as arguments."""
     return [text for flag, value in given.items() if value is not None for text in (flag, str(value))]
 
 

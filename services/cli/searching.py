@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli.models import run_trainer
+from services.cli.models import flags_of, run_trainer
 from services.cli.servers import DEFAULT_DATA
 
 
@@ -51,6 +51,5 @@ def search_command(
         "--promote": promote,
         "--report": report,
     }
-    flags = [text for flag, value in given.items() if value is not None for text in (flag, str(value))]
     switches = [name for name, is_on in {"--train": train, "--with-dropout": with_dropout}.items() if is_on]
-    run_trainer(context.obj, ["search", *flags, *switches])
+    run_trainer(context.obj, ["search", *flags_of(given), *switches])

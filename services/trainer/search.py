@@ -13,21 +13,6 @@ Values: TypeAlias = Mapping[str, Value]
 LAYERS: Final = ("width_1", "width_2", "width_3")
 WINDOW_LENGTHS: Final = (16, 24, 32, 48, 64, 96, 144, 288)
 
-# Where a deployment is and what is done with a version: they change no trial.
-_INDIFFERENT: Final = frozenset(
-    {
-        "kafka_bootstrap_servers",
-        "redis_url",
-        "log_level",
-        "topic_replicas",
-        "preset",
-        "train_every_hours",
-        "promote",
-        "report",
-        "validation_windows",
-    }
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Trial:
@@ -86,7 +71,7 @@ def fixed_of(settings: TrainerSettings, varied: Values) -> dict[str, Value]:
         varied: a trial's values; none of what they stand for is shared.
     """
     names = {name.lower() for name in environment_of(varied)}
-    shared: dict[str, Value] = settings.model_dump(exclude={*names, *_INDIFFERENT})
+    shared = {name: value for name, value in settings.for_weights.items() if name not in names}
     return {**shared, "varied": " ".join(sorted(names))}
 
 

@@ -249,7 +249,7 @@ def test_other_settings_are_refused_in_the_same_folder(tmp_path: Path) -> None:
         a_search(tmp_path, EPOCHS="2")
     with pytest.raises(BadSetting, match="name another --folder"):
         a_search(tmp_path, SEED="2")
-    a_search(tmp_path, WIDTHS="8", PROMOTE="never", KAFKA_BOOTSTRAP_SERVERS="elsewhere:9092")
+    a_search(tmp_path, WIDTHS="8", PROMOTE="never", CHECKPOINTS="elsewhere")
 
 
 def test_the_best_ones_settings_are_there_for_the_trainer(tmp_path: Path) -> None:
