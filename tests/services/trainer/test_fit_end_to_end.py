@@ -13,7 +13,11 @@ from typing import IO
 import numpy as np
 import pytest
 
+from services.trainer.settings import TrainerSettings
+from services.trainer.watch import Watch
+from shared.adapters import servers
 from shared.adapters.archive import Archive, Span
+from shared.adapters.bundles import version_of
 from shared.adapters.kafka.topics import Topics, ensure_topics
 from shared.adapters.kafka.writer import Outgoing, TransactionalWriter
 from shared.adapters.messages import encode_prediction
@@ -21,7 +25,7 @@ from shared.adapters.registry import Registry
 from shared.core.candle import symbol_group
 from shared.core.card import Architecture
 from shared.core.features import CLOSE, OPEN_TIME
-from tests.builders import START_MS, STEP_MS, a_walk, candle_bytes
+from tests.builders import START_MS, STEP_MS, a_card, a_walk, bundle_bytes, candle_bytes
 from tests.services.trainer.test_drift import SCALE, a_prediction
 from tests.waiting import eventually
 
@@ -124,6 +128,20 @@ def test_a_fit_publishes_and_promotes_a_version_that_exports_and_imports(
     assert deployment.registry.current() == placed
 
 
+def test_a_report_tells_of_the_version_in_use_before_and_after_it_was_to_be_replaced(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    deployment.fill()
+    quick, page = ("fit", "--epochs", "1", "--windows", "100"), tmp_path / "report.html"
+
+    first, _, told_first = deployment.finished(*quick)
+    code, _, err = deployment.finished(*quick, "--promote", "never", "--report", str(page))
+
+    assert (first, code) == (0, 0), told_first + err
+    assert "published, not promoted: the policy is never" in page.read_text()
+    assert "Before and after promotion" in page.read_text()
+
+
 def test_without_enough_candles_nothing_is_released_and_the_reason_is_said(deployment: Deployment) -> None:
     code, _, err = deployment.finished("fit")
 
@@ -222,6 +240,28 @@ def test_predictions_that_fail_start_a_training_long_before_it_is_due(deployment
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=20)
     assert process.returncode == 0
+
+
+def test_a_watch_outlives_a_kafka_that_is_away(kafka_bootstrap: str, tmp_path: Path) -> None:
+    where, topics = f"127.0.0.1:{servers.free_port()}", Topics("5m", GROUPS, "")
+    settings = {"KAFKA_BOOTSTRAP_SERVERS": where, "SYMBOL_GROUPS": str(GROUPS), "DRIFT_CANDLES": "40"}
+    watch = Watch(TrainerSettings.from_env(settings))
+    assert watch.look() is None
+
+    with servers.start(tmp_path / "servers", kafka_port=int(where.split(":")[1]), redis_port=servers.free_port()):
+        deployment = Deployment(where, topics)
+        ensure_topics(where, topics)
+        deployment.fill()
+        assert watch.look() is None
+        version = version_of(a_card(), bundle_bytes())
+        deployment.registry.release(bundle_bytes(), version, START_MS, promote=True)
+        deployment.write(predictions_that_fail(deployment, version, 100))
+
+        reason = watch.look()
+
+        assert reason is not None
+        assert "over the last 40 candles" in reason
+        assert watch.look() is None  # of the same predictions all has been said
 
 
 def test_the_archive_keeps_the_first_of_two_and_the_last_amendment(deployment: Deployment) -> None:
