@@ -142,6 +142,20 @@ def test_a_report_tells_of_the_version_in_use_before_and_after_it_was_to_be_repl
     assert "Before and after promotion" in page.read_text()
 
 
+def test_a_report_tells_of_the_version_in_use_before_and_after_it_was_to_be_replaced(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    deployment.fill()
+    quick, page = ("fit", "--epochs", "1", "--windows", "100"), tmp_path / "report.html"
+
+    first, _, told_first = deployment.finished(*quick)
+    code, _, err = deployment.finished(*quick, "--promote", "never", "--report", str(page))
+
+    assert (first, code) == (0, 0), told_first + err
+    assert "published, not promoted: the policy is never" in page.read_text()
+    assert "Before and after promotion" in page.read_text()
+
+
 def test_without_enough_candles_nothing_is_released_and_the_reason_is_said(deployment: Deployment) -> None:
     code, _, err = deployment.finished("fit")
 
