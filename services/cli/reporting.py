@@ -85,7 +85,7 @@ def report_of(
     contest = _contest(entered, scoring, sequences, progress)
     notes = seen(scoring.bundle.version, scoring.bundle.card.trained_through_ms, contest)
     if champion is not None:
-        notes += seen(champion.version, champion.card.trained_through_ms, before or contest)
+        notes += seen(champion.version, champion.card.trained_through_ms, contest, before)
     return Report(
         f"Backtest of model version {scoring.bundle.version}",
         contest,

@@ -53,9 +53,10 @@ def page(report: Report) -> str:
     return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>\n'
 
 
-def seen(name: str, trained_through_ms: int, contest: Contest) -> tuple[str, ...]:
-    """Return a note for a report if a model was trained on some of the candles of a contest."""
-    moments = contest.moments()
+def seen(name: str, trained_through_ms: int, contest: Contest, before: Contest | None = None) -> tuple[str, ...]:
+    """Return a note for a report if a model was trained on some of the candles of a contest, or of those before."""
+    earlier = np.empty(0) if before is None else before.moments()
+    moments = np.concatenate([earlier, contest.moments()])
     if not len(moments) or moments[0] > trained_through_ms:
         return ()
     first, last = (

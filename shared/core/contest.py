@@ -77,6 +77,7 @@ class Contest:
         self._times = {symbol: track.open_time_ms[self._known[symbol]] for symbol, track in tracks.items()}
         self._outcomes = {symbol: track.outcome[self._known[symbol]] for symbol, track in tracks.items()}
         self._units = {symbol: volatility[symbol][self._known[symbol]] for symbol in tracks}
+        self._moments, self._place = np.unique(self._flat(self._times), return_inverse=True)
         self._changes: dict[str, dict[str, Float64s]] = {
             ZERO: {symbol: np.zeros(len(outcome)) for symbol, outcome in self._outcomes.items()}
         }
@@ -121,11 +122,13 @@ class Contest:
 
     def moments(self) -> Float64s:
         """Return the open times (n,) of the candles forecast, in ms, each once, oldest first."""
-        return np.unique(self._flat(self._times))
+        return self._moments
 
     def errors(self, name: str) -> Float64s:
         """Return the squared errors (n,) of a forecast, summed over the symbols at each of the moments."""
-        return pooled(list(self._times.values()), [self._errors(name, symbol) for symbol in self._times])
+        errors = self._flat({symbol: self._errors(name, symbol) for symbol in self._times})
+        sums: Float64s = np.bincount(self._place, errors, len(self._moments)).astype(np.float64)
+        return sums
 
     def saved(self, name: str, against: str = ZERO) -> Float64s:
         """Return the share of the other's squared error that is saved by each moment (n,): last, the skill."""

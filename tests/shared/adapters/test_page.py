@@ -131,3 +131,4 @@ def test_a_model_that_has_seen_the_candles_it_is_scored_on_is_told_of() -> None:
         "It was trained through 2025-01-01 00:05 UTC and is scored from 2025-01-01 00:00:"
         " its skill up to there is flattered.",
     )
+    assert "is scored from 2024-12-30 14:40" in seen("It", first - 1, contest, before_it())[0]
