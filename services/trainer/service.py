@@ -242,9 +242,7 @@ class Trainer:
                 fitted.validation_losses,
                 fitted.skills,
                 before=before,
-                notes=seen(f"The {INCUMBENT}", incumbent.card.trained_through_ms, before or contest)
-                if incumbent
-                else (),
+                notes=seen(f"The {INCUMBENT}", incumbent.card.trained_through_ms, contest, before) if incumbent else (),
             )
             Path(self._settings.report).write_text(page(report), encoding="utf-8")
         log.info("model version %s %s: %s", version, done, verdict.reason)
