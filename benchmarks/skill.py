@@ -35,7 +35,7 @@ from benchmarks.variants import (
 )
 from services.trainer.candidate import Prepared, card_of, prepared_with, schedule_of
 from services.trainer.dataset import Split
-from services.trainer.epochs import Beside
+from services.trainer.epochs import Guidance
 from services.trainer.evaluate import (
     HeldOut,
     contest_of,
@@ -115,8 +115,8 @@ class Fits:
         validation_ms = int((TRAINED_UNTIL_MS - first_ms) * settings.validation_share)
         split = Split(TRAINED_UNTIL_MS - validation_ms, TRAINED_UNTIL_MS)
         prepared = prepared_with(settings, self._training, split)
-        beside, schedule = Beside(judge_for(settings, prepared, self._deployment)), schedule_of(settings)
-        return prepared, fit(settings.architecture, prepared.dataset, schedule, threading.Event(), beside=beside)
+        guidance, schedule = Guidance(judge_for(settings, prepared, self._deployment)), schedule_of(settings)
+        return prepared, fit(settings.architecture, prepared.dataset, schedule, threading.Event(), guidance=guidance)
 
 
 def _compared(arguments: argparse.Namespace, task: Task, console: Console) -> list[Scored]:

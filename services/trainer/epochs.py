@@ -53,8 +53,8 @@ class Checkpoint(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
-    """What a fit may be given beside its data.
+class Guidance:
+    """Who judges a fit, and where its progress is kept.
 
     `judged` returns how good weights are, more being better, or None if that cannot be said: it then chooses the
     epoch, in place of the validation loss. `checkpoint` is where the fit goes on from, and what it keeps.
@@ -64,15 +64,15 @@ class Beside:
     checkpoint: Checkpoint | None = None
 
 
-NOTHING: Final = Beside()
+UNGUIDED: Final = Guidance()
 
 
-def fit_by_epochs(learning: Learning, schedule: Schedule, beside: Beside) -> Fitted:
+def fit_by_epochs(learning: Learning, schedule: Schedule, guidance: Guidance) -> Fitted:
     """Learn until the schedule ends it or the learning is told to stop; return the weights of the best epoch.
 
     An epoch that is not complete leaves nothing: a fit that goes on begins it anew, and comes to the same.
     """
-    reached = beside.checkpoint.load() if beside.checkpoint else None
+    reached = guidance.checkpoint.load() if guidance.checkpoint else None
     fitted = Fitted(learning.weights.copy(), (), ())
     if reached is not None:
         fitted = reached.fitted
@@ -83,9 +83,9 @@ def fit_by_epochs(learning: Learning, schedule: Schedule, beside: Beside) -> Fit
             losses = learning.epoch(number, progress)
             if losses is None:
                 break
-            skill = () if beside.judged is None else (beside.judged(learning.weights),)
+            skill = () if guidance.judged is None else (guidance.judged(learning.weights),)
             progress.end(number, *losses, *skill)
             fitted = fitted.with_epoch(losses, skill, learning.weights.copy())
-            if beside.checkpoint:
-                beside.checkpoint.save(Reached(fitted, learning.arrays))
+            if guidance.checkpoint:
+                guidance.checkpoint.save(Reached(fitted, learning.arrays))
     return fitted

@@ -8,7 +8,7 @@ from sklearn.preprocessing import MinMaxScaler
 
 from services.trainer.checkpoints import training_digest
 from services.trainer.dataset import Dataset
-from services.trainer.epochs import NOTHING, Beside
+from services.trainer.epochs import UNGUIDED, Guidance
 from services.trainer.keras_fit import fit_with_keras, fresh_weights
 from services.trainer.kernel_fit import Start, fit_with_kernel
 from services.trainer.schedule import Fitted, Schedule
@@ -29,22 +29,22 @@ def fit(
     schedule: Schedule,
     stop: threading.Event,
     threads: int | None = None,
-    beside: Beside = NOTHING,
+    guidance: Guidance = UNGUIDED,
 ) -> Fitted:
     """Train a network from Keras' fresh weights; return it as it was at its best epoch.
 
-    The best is the one with the lowest loss over the validation windows, or the one that is judged best beside.
-    Ends early, with what it has, once `stop` is set; with a checkpoint beside, the next fit of the same goes on there.
+    The best is the one with the lowest loss over the validation windows, or the one that `guidance` judges best.
+    Ends early, with what it has, once `stop` is set; with a checkpoint, the next fit of the same goes on there.
     Without dropout the kernel trains, on as many threads as given or there are processors: from the same fresh weights
     come the same bits, on any number of threads and any processor, interrupted or not. (Keras' fresh weights are one
     seed's on one machine; their last bits are not promised on another.)
     With dropout, which the kernel does not have, Keras trains.
     """
     weights = fresh_weights(architecture, schedule.seed)
-    if beside.checkpoint is not None:
-        of_this = beside.checkpoint.of(training_digest(architecture, weights, dataset, schedule))
-        beside = replace(beside, checkpoint=of_this)
+    if guidance.checkpoint is not None:
+        of_this = guidance.checkpoint.of(training_digest(architecture, weights, dataset, schedule))
+        guidance = replace(guidance, checkpoint=of_this)
     if schedule.dropout > 0:
-        return fit_with_keras(architecture, dataset, schedule, stop, beside)
+        return fit_with_keras(architecture, dataset, schedule, stop, guidance)
     start = Start(architecture, weights)
-    return fit_with_kernel(start, dataset, schedule, stop, threads or os.cpu_count() or 1, beside)
+    return fit_with_kernel(start, dataset, schedule, stop, threads or os.cpu_count() or 1, guidance)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from services.trainer.dataset import Dataset, Int64s, drawn_for_epoch, spread
-from services.trainer.epochs import NOTHING, Arrays, Beside, fit_by_epochs
+from services.trainer.epochs import UNGUIDED, Arrays, Guidance, fit_by_epochs
 from services.trainer.report import EpochProgress
 from services.trainer.schedule import Fitted, Schedule
 from shared.core.arrays import Float32s
@@ -56,9 +56,9 @@ def fit_with_keras(
     dataset: Dataset,
     schedule: Schedule,
     stop: threading.Event,
-    beside: Beside = NOTHING,
+    guidance: Guidance = UNGUIDED,
 ) -> Fitted:
-    """Train a network, and return it as it was at its best epoch: on the validation windows, or as `beside` judges.
+    """Train a network, and return it as it was at its best epoch: on the validation windows, or as `guidance` judges.
 
     Ends early, without the epoch it is in, once `stop` is set.
     """
@@ -66,7 +66,7 @@ def fit_with_keras(
     network = build_network(architecture, schedule.dropout)
     network.compile(keras.optimizers.Adam(schedule.learning_rate), loss=_loss(schedule.huber_delta))
     network.optimizer.build(network.trainable_variables)
-    return fit_by_epochs(_KerasLearning(network, dataset, schedule, stop), schedule, beside)
+    return fit_by_epochs(_KerasLearning(network, dataset, schedule, stop), schedule, guidance)
 
 
 class _KerasLearning:

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from services.trainer.dataset import Dataset, Int64s, drawn_for_epoch, spread
-from services.trainer.epochs import NOTHING, Arrays, Beside, fit_by_epochs
+from services.trainer.epochs import UNGUIDED, Arrays, Guidance, fit_by_epochs
 from services.trainer.report import EpochProgress
 from services.trainer.schedule import Fitted, Schedule
 from shared.core.arrays import Float32s, Float64s, frozen32
@@ -37,11 +37,11 @@ def fit_with_kernel(
     schedule: Schedule,
     stop: threading.Event,
     threads: int,
-    beside: Beside = NOTHING,
+    guidance: Guidance = UNGUIDED,
 ) -> Fitted:
     """Train from these weights; return them as they were at the best epoch.
 
-    The best epoch is the one with the lowest loss over the validation windows, or the one that `beside` judges best.
+    The best epoch is the one with the lowest loss over the validation windows, or the one that `guidance` judges best.
     The optimiser is Adam as Keras has it, on the mean loss of each batch; there is no dropout.
 
     The result is a function of weights, dataset, schedule and judgements, **to the bit**, whatever the number of
@@ -55,7 +55,7 @@ def fit_with_kernel(
     """
     with ThreadPoolExecutor(threads) as pool:
         pass_over = _Pass(Network(start.architecture), dataset, schedule, stop, pool)
-        return fit_by_epochs(_KernelLearning(pass_over, fresh(start.weights)), schedule, beside)
+        return fit_by_epochs(_KernelLearning(pass_over, fresh(start.weights)), schedule, guidance)
 
 
 def losses_of(outputs: Float32s, labels: Float32s, huber_delta: float) -> Float64s:

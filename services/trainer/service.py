@@ -13,7 +13,7 @@ from rich.console import Console
 from services.trainer import evaluate
 from services.trainer.candidate import NotEnough, Prepared, card_of, prepared_for, schedule_of
 from services.trainer.checkpoints import Checkpoints
-from services.trainer.epochs import Beside
+from services.trainer.epochs import Guidance
 from services.trainer.fit import fit
 from services.trainer.online import judge_for
 from services.trainer.release import judge
@@ -171,8 +171,8 @@ class Trainer:
     def _fit(self, prepared: Prepared, deployment: Deployment) -> Fitted:
         s = self._settings
         kept = None if self._kept is None else self._kept.progress(deployment.numeric_profile, prepared.sequences)
-        beside = Beside(judge_for(s, prepared, deployment, self._stoppable(lambda _: None)), kept)
-        return fit(s.architecture, prepared.dataset, schedule_of(s), self._stop, beside=beside)
+        guidance = Guidance(judge_for(s, prepared, deployment, self._stoppable(lambda _: None)), kept)
+        return fit(s.architecture, prepared.dataset, schedule_of(s), self._stop, guidance=guidance)
 
     def _contest(
         self, candidate: Bundle, incumbent: Bundle | None, prepared: Prepared, deployment: Deployment

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from services.trainer.checkpoints import Checkpoints, FitProgress
 from services.trainer.dataset import Dataset
-from services.trainer.epochs import Beside, Reached
+from services.trainer.epochs import Guidance, Reached
 from services.trainer.fit import fit
 from services.trainer.schedule import Fitted, Schedule
 from shared.adapters.archive import Span
@@ -86,8 +86,8 @@ def trained(
     profile: str = "1-test",
 ) -> Fitted:
     checkpoint = None if checkpoints is None else checkpoints.progress(profile, SEQUENCES)
-    beside = Beside(judge, checkpoint)
-    return fit(SMALL, dataset or a_dataset(), schedule, stop or threading.Event(), 2, beside)
+    guidance = Guidance(judge, checkpoint)
+    return fit(SMALL, dataset or a_dataset(), schedule, stop or threading.Event(), 2, guidance)
 
 
 def assert_same(one: Fitted, other: Fitted) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from services.trainer.dataset import Dataset, Int64s, drawn_for_epoch, spread
-from services.trainer.epochs import NOTHING, Beside
+from services.trainer.epochs import UNGUIDED, Guidance
 from services.trainer.fit import fit
 from services.trainer.keras_fit import build_network, fit_with_keras, flat, fresh_weights
 from services.trainer.kernel_fit import Start, fit_with_kernel, losses_of
@@ -68,10 +68,10 @@ def fitted(
     schedule: Schedule = SCHEDULE,
     stop: threading.Event | None = None,
     threads: int = 2,
-    beside: Beside = NOTHING,
+    guidance: Guidance = UNGUIDED,
 ) -> Fitted:
     start = Start(SMALL, fresh_weights(SMALL, schedule.seed))
-    return fit_with_kernel(start, dataset, schedule, stop or threading.Event(), threads, beside)
+    return fit_with_kernel(start, dataset, schedule, stop or threading.Event(), threads, guidance)
 
 
 def validation_loss(weights: Float32s, dataset: Dataset, ends: Int64s) -> float:
@@ -184,7 +184,7 @@ def test_dropout_is_trained_by_keras() -> None:
     assert found.training_losses != pytest.approx(fitted(learnable()).training_losses[:1], rel=1e-3)
 
 
-def scripted(skills: list[float | None]) -> tuple[Beside, list[Float32s]]:
+def scripted(skills: list[float | None]) -> tuple[Guidance, list[Float32s]]:
     """Judges by a script; the list gets the weights that were judged."""
     seen = list[Float32s]()
 
@@ -192,14 +192,14 @@ def scripted(skills: list[float | None]) -> tuple[Beside, list[Float32s]]:
         seen.append(weights.copy())
         return skills[len(seen) - 1]
 
-    return Beside(judged), seen
+    return Guidance(judged), seen
 
 
 def test_the_epoch_that_is_judged_best_is_taken_and_patience_counts_from_it() -> None:
-    beside, seen = scripted([0.1, None, 0.3, 0.3, 0.2, 0.9])
+    guidance, seen = scripted([0.1, None, 0.3, 0.3, 0.2, 0.9])
     schedule = replace(SCHEDULE, epochs=100, patience=2)
 
-    found = fitted(learnable(), schedule, beside=beside)
+    found = fitted(learnable(), schedule, guidance=guidance)
 
     assert found.skills == (0.1, None, 0.3, 0.3, 0.2)
     assert found.best == 2
@@ -208,17 +208,17 @@ def test_the_epoch_that_is_judged_best_is_taken_and_patience_counts_from_it() ->
 
 
 def test_an_epoch_is_judged_with_keras_as_well() -> None:
-    beside, seen = scripted([0.3, 0.1, 0.2])
+    guidance, seen = scripted([0.3, 0.1, 0.2])
 
-    found = fit_with_keras(SMALL, learnable(), replace(SCHEDULE, dropout=0.3), threading.Event(), beside)
+    found = fit_with_keras(SMALL, learnable(), replace(SCHEDULE, dropout=0.3), threading.Event(), guidance)
 
     assert found.skills == (0.3, 0.1, 0.2)
     assert found.weights.tobytes() == seen[0].tobytes()
 
 
 def test_skills_that_cannot_be_said_leave_the_first_epoch() -> None:
-    beside, _ = scripted([None] * 3)
+    guidance, _ = scripted([None] * 3)
 
-    found = fitted(learnable(), replace(SCHEDULE, patience=2, epochs=9), beside=beside)
+    found = fitted(learnable(), replace(SCHEDULE, patience=2, epochs=9), guidance=guidance)
 
     assert (found.best, found.epochs) == (0, 3)

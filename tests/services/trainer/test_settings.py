@@ -44,6 +44,10 @@ def test_the_default_trains_on_returns_of_all_symbols() -> None:
         ("TARGET", "level"),  # of features that have none
         ("HUBER_DELTA", "-1"),
         ("ONLINE_OPTIMISER", "rmsprop"),
+        ("CHOOSE_BY", "luck"),
+        ("DRIFT_CANDLES", "5"),
+        ("DRIFT_CANDLES", "-1"),
+        ("DRIFT_PAUSE_HOURS", "-1"),
     ],
 )
 def test_a_wrong_setting_is_refused(name: str, value: str) -> None:
