@@ -9,7 +9,7 @@ from shared.adapters.messages import encode_prediction
 from shared.core.calibration import Calibration
 from shared.core.candle import Amendment, Gap, Record
 from shared.core.errors import BadInput
-from shared.core.fold import Beside, GroupState, Model, fold, fold_candle, readied, window
+from shared.core.fold import Beside, GroupState, Model, asked_anew, fold, fold_candle, readied, window
 from shared.core.prediction import Prediction
 from shared.core.scaler import Scaler
 from shared.core.state import SEQUENCE_LENGTH, decode_state, encode_state
@@ -32,6 +32,7 @@ RETURNS = a_model(card=a_card(features="returns", label_scale=1.0, huber_delta=2
 RANGES = Scaler((0.01,) * 4 + (0.5,) * 2, (-0.4,) * 4 + (0.5,) * 2)
 LEVEL = a_model(card=a_card(target="level", scalers={"BTCUSDT": RANGES}))
 MODELS = {model.version: model for model in (MODEL, OTHER, RETURNS, LEVEL)}
+OTHER_WEIGHTS = {model.version: a_model(seed=3, card=model.card).base for model in (MODEL, RETURNS, LEVEL)}
 both_feature_sets = pytest.mark.parametrize("model", [MODEL, RETURNS], ids=["levels", "returns"])
 all_kinds = pytest.mark.parametrize("model", [MODEL, RETURNS, LEVEL], ids=["levels", "returns", "target level"])
 WINDOW = MODEL.card.architecture.window_length
@@ -103,6 +104,27 @@ def test_a_level_is_the_next_close_on_the_symbols_scaler_and_learnt_as_such(clos
     assert before[-1].predicted_close == pytest.approx((float(output) - offset) / scale, rel=1e-6)
     # Adam moves by up to the rate whatever the error's size: moments tell whether it was that error.
     np.testing.assert_allclose(stepped.parameters[1], expected.parameters[1], rtol=1e-4, atol=1e-6)
+
+
+@all_kinds
+def test_a_state_is_asked_anew_with_the_weights_it_has_now(model: Model) -> None:
+    group, predictions = fold_all([a_promotion(model), *candles(a_walk(WINDOW + 3))], MODELS)
+    state = group.symbols["BTCUSDT"]
+
+    same, other = asked_anew(state, model), asked_anew(replace(state, learner=OTHER_WEIGHTS[model.version]), model)
+
+    assert state.pending is not None
+    assert other.pending is not None
+    assert same.pending == state.pending
+    assert other.pending.output != state.pending.output
+    assert replace(other.pending, output=state.pending.output) == state.pending
+    assert predictions[-1].predicted_change == state.pending.change
+
+
+def test_a_state_without_a_prediction_to_learn_from_is_not_asked() -> None:
+    group, _ = fold_all([a_promotion(MODEL), *candles(a_walk(WINDOW - 1))], MODELS)
+
+    assert asked_anew(group.symbols["BTCUSDT"], MODEL) is group.symbols["BTCUSDT"]
 
 
 def test_a_level_of_a_symbol_without_a_scaler_is_on_the_one_of_its_first_window() -> None:
