@@ -28,7 +28,6 @@ class Recent:
         self.version, self._moments, self._promised = version, moments, promised
         self._sums: dict[int, tuple[float, float]] = {}  # by open time: ours, zero change's
         self._scales: dict[str, tuple[int, float]] = {}  # by symbol: of its last prediction, with its open time
-        self._from_ms = 0  # older moments are forgotten
 
     def take(self, prediction: Prediction) -> None:
         """Take in what a prediction says of the one before it; a symbol's come in order."""
@@ -57,14 +56,10 @@ class Recent:
         return drifted(self.skill(), self._promised)
 
     def _add(self, time_ms: int, ours: float, zero: float) -> None:
-        if time_ms < self._from_ms:
-            return
         before = self._sums.get(time_ms, (0.0, 0.0))
         self._sums[time_ms] = before[0] + ours, before[1] + zero
         if len(self._sums) > self._moments + 1:
-            oldest = min(self._sums)
-            del self._sums[oldest]
-            self._from_ms = oldest + 1
+            del self._sums[min(self._sums)]
 
 
 def promised_by(card: Card) -> Skill | None:

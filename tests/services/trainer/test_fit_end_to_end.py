@@ -142,20 +142,6 @@ def test_a_report_tells_of_the_version_in_use_before_and_after_it_was_to_be_repl
     assert "Before and after promotion" in page.read_text()
 
 
-def test_a_report_tells_of_the_version_in_use_before_and_after_it_was_to_be_replaced(
-    deployment: Deployment, tmp_path: Path
-) -> None:
-    deployment.fill()
-    quick, page = ("fit", "--epochs", "1", "--windows", "100"), tmp_path / "report.html"
-
-    first, _, told_first = deployment.finished(*quick)
-    code, _, err = deployment.finished(*quick, "--promote", "never", "--report", str(page))
-
-    assert (first, code) == (0, 0), told_first + err
-    assert "published, not promoted: the policy is never" in page.read_text()
-    assert "Before and after promotion" in page.read_text()
-
-
 def test_without_enough_candles_nothing_is_released_and_the_reason_is_said(deployment: Deployment) -> None:
     code, _, err = deployment.finished("fit")
 
@@ -197,7 +183,7 @@ def test_a_training_that_is_ended_in_the_midst_goes_on_and_gives_the_same_bits(
 ) -> None:
     deployment.fill()
     long = ("fit", "--epochs", "60", "--windows", "2000", "--promote", "always")
-    kept = {"CHECKPOINTS": str(tmp_path / "kept"), "PATIENCE": "60", "SCORED_CANDLES": "40"}
+    kept = {"CHECKPOINTS": str(tmp_path / "kept"), "CHOOSE_BY": "online", "PATIENCE": "60"}
 
     process = deployment.trainer(*long, settings=kept)
     eventually(lambda: progress_of(tmp_path / "kept") >= 2)
