@@ -99,6 +99,8 @@ def schedule_of(settings: TrainerSettings) -> Schedule:
         dropout=s.dropout,
         seed=s.seed,
         huber_delta=s.largest_error,
+        is_falling=s.learning_rate_falls,
+        averaging=s.averaging,
     )
 
 
@@ -131,6 +133,8 @@ def card_of(settings: TrainerSettings, prepared: Prepared, fitted: Fitted, incum
             "windows_per_epoch": s.windows_per_epoch,
             "batch_size": s.batch_size,
             "learning_rate": s.learning_rate,
+            "learning_rate_falls": s.learning_rate_falls,
+            "averaging": s.averaging,
             "common_move": s.common_move,
             "mirrored": s.mirrored,
             "dropout": s.dropout,

@@ -75,16 +75,19 @@ class _KerasLearning:
     def __init__(self, network: Any, dataset: Dataset, schedule: Schedule, stop: threading.Event) -> None:
         self._network, self._dataset, self._schedule, self._stop = network, dataset, schedule, stop
         self._validation = spread(dataset.validation_ends, schedule.validation_windows)
+        self._mean = _Mean(schedule, len(dataset.training_ends), network)
 
     @property
     def weights(self) -> Float32s:
-        return flat(self._network.get_weights())
+        return flat(self._mean.arrays)
 
     @property
     def arrays(self) -> Arrays:
-        return {f"variable-{at}": np.asarray(v) for at, v in enumerate(self._variables())}
+        variables = {f"variable-{at}": np.asarray(v) for at, v in enumerate(self._variables())}
+        return {**variables, **{f"mean-{at}": array for at, array in enumerate(self._mean.arrays)}}
 
     def go_on_from(self, arrays: Arrays) -> None:
+        self._mean.arrays = [arrays[f"mean-{at}"] for at in range(len(self._mean.arrays))]
         for at, variable in enumerate(self._variables()):
             variable.assign(arrays[f"variable-{at}"])
 
@@ -93,14 +96,24 @@ class _KerasLearning:
         ends = drawn_for_epoch(self._dataset.training_ends, s.windows_per_epoch, s.seed, number)
         history = self._network.fit(
             _Batches(self._dataset, ends, s.batch_size),
-            validation_data=_Batches(self._dataset, self._validation, s.batch_size),
             epochs=number + 1,
             initial_epoch=number,
             shuffle=False,  # the draw is in random order already
             verbose=0,
-            callbacks=[_Report(progress, self._stop)],
+            callbacks=[self._mean, _Report(progress, self._stop)],
         ).history
-        return None if self._stop.is_set() else (float(history["loss"][0]), float(history["val_loss"][0]))
+        if self._stop.is_set():
+            return None
+        return float(history["loss"][0]), self._validation_loss()
+
+    def _validation_loss(self) -> float:
+        """Return the loss of the mean of the weights."""
+        newest = self._network.get_weights()
+        self._network.set_weights(self._mean.arrays)
+        batches = _Batches(self._dataset, self._validation, self._schedule.batch_size)
+        loss = float(self._network.evaluate(batches, verbose=0))
+        self._network.set_weights(newest)
+        return loss
 
     def _variables(self) -> list[Any]:
         """Return weights, dropout's random states and the optimiser's moments."""
@@ -128,6 +141,24 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
     def __getitem__(self, index: int) -> tuple[Float32s, Float32s]:
         ends = self.ends[index * self.size : (index + 1) * self.size]
         return self.dataset.windows(ends), self.dataset.labels[ends, None]
+
+
+class _Mean(keras.callbacks.Callback):  # type: ignore[misc]
+    """Sets each step's learning rate before it, and keeps the mean of the weights after it."""
+
+    def __init__(self, schedule: Schedule, windows: int, network: Any) -> None:
+        super().__init__()
+        self._schedule, self._windows = schedule, windows
+        self.arrays: list[Float32s] = network.get_weights()
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        optimizer = self.model.optimizer
+        optimizer.learning_rate = self._schedule.rate(int(optimizer.iterations), self._windows)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        step = int(self.model.optimizer.iterations) - 1
+        pairs = zip(self.arrays, self.model.get_weights(), strict=True)
+        self.arrays = [self._schedule.mean_after(step, mean, newest) for mean, newest in pairs]
 
 
 class _Report(keras.callbacks.Callback):  # type: ignore[misc]

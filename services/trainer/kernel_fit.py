@@ -73,20 +73,19 @@ class _KernelLearning:
     """A learner, epoch by epoch."""
 
     def __init__(self, pass_over: "_Pass", learner: Learner) -> None:
-        self._pass, self._learner = pass_over, learner
-        schedule = pass_over.schedule
-        self._optimiser = Optimiser(rate=schedule.learning_rate)
-        self._validation = spread(pass_over.dataset.validation_ends, schedule.validation_windows)
+        self._pass, self._learner, self._mean = pass_over, learner, learner.weights
+        self._validation = spread(pass_over.dataset.validation_ends, pass_over.schedule.validation_windows)
 
     @property
     def weights(self) -> Float32s:
-        return self._learner.weights
+        return self._mean
 
     @property
     def arrays(self) -> Arrays:
         one = self._learner
         return {
             "parameters": one.parameters,
+            "mean": self._mean,
             "counts": np.array([one.steps, one.is_finite], dtype=np.int64),
             "powers": np.array([one.beta_1_power, one.beta_2_power], dtype=np.float64),
         }
@@ -95,14 +94,15 @@ class _KernelLearning:
         steps, is_finite = arrays["counts"].tolist()
         beta_1_power, beta_2_power = arrays["powers"].tolist()
         parameters = frozen32(np.ascontiguousarray(arrays["parameters"]))
+        self._mean = frozen32(np.ascontiguousarray(arrays["mean"]))
         self._learner = Learner(parameters, steps, beta_1_power, beta_2_power, bool(is_finite))
 
     def epoch(self, number: int, progress: EpochProgress) -> tuple[float, float] | None:
-        learner, loss = self._pass.training(number, self._learner, self._optimiser, progress)
-        validation_loss = self._pass.validation(self._validation, learner.weights)
+        learner, mean, loss = self._pass.training(number, self._learner, self._mean, progress)
+        validation_loss = self._pass.validation(self._validation, mean)
         if self._pass.stop.is_set():
             return None
-        self._learner = learner
+        self._learner, self._mean = learner, mean
         return loss, validation_loss
 
 
@@ -117,20 +117,23 @@ class _Pass:
     pool: ThreadPoolExecutor
 
     def training(
-        self, epoch: int, learner: Learner, optimiser: Optimiser, progress: EpochProgress
-    ) -> tuple[Learner, float]:
-        """Make an epoch's steps; return what was learnt and the mean loss, each window's before its step."""
-        s = self.schedule
+        self, epoch: int, learner: Learner, mean: Float32s, progress: EpochProgress
+    ) -> tuple[Learner, Float32s, float]:
+        """Make an epoch's steps; return what was learnt, its mean, and the mean loss, each window's before its step."""
+        s, windows = self.schedule, len(self.dataset.training_ends)
         ends = drawn_for_epoch(self.dataset.training_ends, s.windows_per_epoch, s.seed, epoch)
-        progress.begin(epoch, -(-len(ends) // s.batch_size))
+        progress.begin(epoch, s.steps(windows))
         loss, seen = 0.0, 0
         for batch in self._batches(ends, s.batch_size):
             outputs, gradient = self._gradient(learner.weights, batch)
+            step = learner.steps
+            optimiser = Optimiser(rate=s.rate(step, windows))
             learner = self.network.descend(learner, optimiser, np.float32(1.0 / len(batch)), gradient)
+            mean = s.mean_after(step, mean, learner.weights)
             loss += self._loss(outputs, batch)
             seen += len(batch)
             progress.advance(loss / seen)
-        return learner, loss / max(seen, 1)
+        return learner, mean, loss / max(seen, 1)
 
     def validation(self, ends: Int64s, weights: Float32s) -> float:
         """Return the mean loss over windows."""

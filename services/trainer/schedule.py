@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
 
+import numpy as np
+
 from shared.core.arrays import Float32s
 
 
@@ -20,6 +22,26 @@ class Schedule:
     dropout: float
     seed: int
     huber_delta: float = inf  # the loss is the squared error up to this error, and a straight line beyond it
+    is_falling: bool = False  # the learning rate: along a straight line, to zero after the last epoch
+    averaging: float = 0.0  # memory, by step, of the mean of the weights that is taken; 0: the newest weights are
+
+    def steps(self, windows: int) -> int:
+        """Return how many steps an epoch makes, given so many training windows."""
+        return -(-min(windows, self.windows_per_epoch) // self.batch_size)
+
+    def rate(self, step: int, windows: int) -> float:
+        """Return the learning rate of a step, counted from 0 over all epochs."""
+        if not self.is_falling:
+            return self.learning_rate
+        return self.learning_rate * (1.0 - step / (self.epochs * self.steps(windows)))
+
+    def mean_after(self, step: int, mean: Float32s, weights: Float32s) -> Float32s:
+        """Return the exponentially weighted mean of the weights after a step; of few steps it is the plain mean.
+
+        Polyak averaging: a training's newest weights wander about those that they would settle at.
+        """
+        newest = max(1.0 - self.averaging, 1.0 / (step + 1))
+        return weights if newest == 1.0 else mean + np.float32(newest) * (weights - mean)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

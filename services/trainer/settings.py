@@ -47,6 +47,11 @@ _ORIGINAL: Final[Mapping[str, str]] = {
     "dropout": "0.2",
     "online_rate": "1e-3",
     "windows_per_epoch": "50000",
+    "epochs": "20",
+    "patience": "4",
+    "learning_rate": "1e-3",
+    "learning_rate_falls": "false",
+    "averaging": "0",
     "choose_by": "loss",
 }
 
@@ -86,12 +91,14 @@ class TrainerSettings(Settings):
     scored_symbols: Count = 40  # scoring makes every online step, so it is bounded
 
     choose_by: Literal["online", "loss"] = "online"  # an epoch's weights: their online skill, or the validation loss
-    epochs: Count = 20
-    patience: Count = 4  # epochs without a better one before it ends
+    epochs: Count = 10
+    patience: Count = 10  # epochs without a better one before it ends
     windows_per_epoch: Count = 250_000
     validation_windows: Count = 50_000
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 512
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 3e-3
+    learning_rate_falls: bool = True  # along a straight line, to zero after the last of the epochs
+    averaging: Annotated[float, Field(ge=0, lt=1)] = 0.998  # memory, by step, of the mean of the weights; 0: no mean
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     @model_validator(mode="before")

@@ -33,6 +33,8 @@ SCHEDULE = Schedule(
     learning_rate=0.01,
     dropout=0.0,
     seed=5,
+    is_falling=True,
+    averaging=0.9,
 )
 LOOKS_OF_AN_EPOCH = 3 + 1 + 1  # at the stop signal: before each batch and the validation, and once after
 SEQUENCES = {"BTCUSDT": np.ones((3, 6))}

@@ -119,6 +119,40 @@ def test_three_epochs_agree_with_keras() -> None:
     assert ours.validation_losses[-1] == pytest.approx(validation_loss(weights, dataset, shown), rel=1e-3)
 
 
+def test_a_falling_rate_is_that_of_keras_and_the_mean_of_all_weights_is_taken() -> None:
+    dataset, all_alike = learnable(), replace(SCHEDULE, is_falling=True, averaging=1.0 - 1e-9)
+    steps = all_alike.epochs * all_alike.steps(len(dataset.training_ends))
+    keras.utils.set_random_seed(SCHEDULE.seed)
+    model = build_network(SMALL)
+    rate = keras.optimizers.schedules.PolynomialDecay(SCHEDULE.learning_rate, steps, end_learning_rate=0.0)
+    model.compile(keras.optimizers.Adam(rate), loss="mean_squared_error")
+    passed = []
+    for epoch in range(all_alike.epochs):
+        ends = drawn_for_epoch(dataset.training_ends, SCHEDULE.windows_per_epoch, SCHEDULE.seed, epoch)
+        for at in range(0, len(ends), SCHEDULE.batch_size):
+            batch = ends[at : at + SCHEDULE.batch_size]
+            model.train_on_batch(dataset.windows(batch), dataset.labels[batch, None])
+            passed.append(flat(model.get_weights()))
+
+    ours = fitted(dataset, all_alike)
+
+    assert len(passed) == steps
+    assert ours.best == all_alike.epochs - 1
+    assert ours.weights == pytest.approx(np.mean(passed, axis=0), abs=1e-4)
+    assert np.abs(ours.weights - passed[-1]).max() > 0.01
+
+
+@pytest.mark.parametrize("averaging", [0.0, 0.5, 0.99])
+def test_both_ways_of_fitting_average_alike(averaging: float) -> None:
+    schedule = replace(SCHEDULE, is_falling=True, averaging=averaging)
+
+    by_keras = fit_with_keras(SMALL, learnable(), schedule, threading.Event())
+
+    ours = fitted(learnable(), schedule)
+    assert by_keras.weights == pytest.approx(ours.weights, abs=1e-3)
+    assert by_keras.validation_losses == pytest.approx(ours.validation_losses, rel=1e-2)
+
+
 @pytest.mark.parametrize("huber_delta", [inf, 0.3])
 def test_both_ways_of_fitting_mean_the_same_loss(huber_delta: float) -> None:
     still = replace(SCHEDULE, learning_rate=1e-12, windows_per_epoch=1000, epochs=1, huber_delta=huber_delta)
