@@ -59,9 +59,10 @@ class Budget:
 
     def __post_init__(self) -> None:
         """Refuse what leaves no time."""
-        if not (self.seconds > 0 and self.trial_seconds > 0 and (self.trials is None or self.trials > 0)):
-            message = f"a search of {self.seconds:g} s with {self.trials} trials of {self.trial_seconds:g} s has none"
-            raise BadSetting(message)
+        told = {"minutes": self.seconds / 60, "trials": self.trials, "trial-minutes": self.trial_seconds / 60}
+        for name, value in told.items():
+            if value is not None and not value > 0:
+                raise BadSetting(f"--{name} is {value:g}: a search needs more than 0")
 
 
 class NothingFound(UlstmError):
@@ -69,7 +70,7 @@ class NothingFound(UlstmError):
 
 
 class _Interrupted(UlstmError):
-    """Raised when a trial is broken off."""
+    """Raised when a trial, or the search, is to end now."""
 
 
 class _Until(threading.Event):

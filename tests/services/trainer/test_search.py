@@ -290,9 +290,14 @@ def test_a_folder_that_cannot_be_is_refused(tmp_path: Path) -> None:
         save(tmp_path / "file", Record({}, 1, 2))
 
 
-@pytest.mark.parametrize("budget", [(0.0, None), (1.0, 0), (float("nan"), 1)])
-def test_a_budget_of_nothing_is_refused(budget: tuple[float, int | None]) -> None:
-    with pytest.raises(BadSetting, match="has none"):
+@pytest.mark.parametrize(
+    ("budget", "named"),
+    [((0.0, None), "--minutes is 0"), ((1.0, 0), "--trials is 0"), ((1.0, 1, -6.0), "--trial-minutes is -0.1")],
+)
+def test_a_budget_of_nothing_is_refused(
+    budget: tuple[float, int | None] | tuple[float, int, float], named: str
+) -> None:
+    with pytest.raises(BadSetting, match=named):
         Budget(*budget)
 
 
