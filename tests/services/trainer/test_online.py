@@ -5,9 +5,10 @@ from math import nan
 
 import numpy as np
 
-from services.trainer.candidate import prepared_with
+from services.trainer.candidate import card_of, prepared_with
 from services.trainer.dataset import Split
-from services.trainer.online import Online, online_for
+from services.trainer.online import Online, judge_for, online_for
+from services.trainer.schedule import Fitted
 from services.trainer.settings import TrainerSettings
 from shared.core.arrays import Float64s
 from shared.core.candle import Candle
@@ -86,3 +87,26 @@ def test_without_a_validation_span_there_is_no_skill() -> None:
     by = replace(online(), parts=[])
 
     assert by.skill(a_candidate()) is None
+
+
+def test_an_epoch_is_judged_by_the_skill_that_its_weights_would_have_online() -> None:
+    by_skill = SETTINGS.model_copy(update={"choose_by": "online"})
+    prepared = prepared_with(by_skill, SEQUENCES, SPLIT)
+    weights = a_candidate().weights
+
+    judged = judge_for(by_skill, prepared, DEPLOYMENT)
+
+    assert judged is not None
+    card = card_of(by_skill, prepared, Fitted(weights, (), ()), None)
+    found = online_for(by_skill, prepared, DEPLOYMENT).skill(Bundle("any", card, weights, ""))
+    assert found is not None
+    assert judged(weights) == found.value
+
+
+def test_the_loss_chooses_if_told_so_or_if_there_is_nothing_to_score() -> None:
+    by_loss, by_skill = (SETTINGS.model_copy(update={"choose_by": by}) for by in ("loss", "online"))
+    prepared = prepared_with(by_loss, SEQUENCES, SPLIT)
+    ended = replace(prepared, split=Split(SPLIT.validation_until_ms, SPLIT.validation_until_ms))
+
+    assert judge_for(by_loss, prepared, DEPLOYMENT) is None
+    assert judge_for(by_skill, ended, DEPLOYMENT) is None
