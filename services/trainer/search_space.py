@@ -17,6 +17,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Matern, WhiteKernel
 
 from services.trainer.search import LAYERS, WINDOW_LENGTHS, Trial, Value, Values, ranked
+from services.trainer.settings import TrainerSettings
 from shared.core.arrays import Float64s
 from shared.core.card import Target
 
@@ -32,22 +33,23 @@ _LEAST_SKILL = -0.01  # all that is worse is alike: one failure would make all e
 
 def space(target: Target, *, with_dropout: bool) -> keras_tuner.HyperParameters:
     """Return what may be tried for a target; its defaults are those of the trainer's settings."""
-    found = keras_tuner.HyperParameters()
+    own, found = TrainerSettings.from_env({}), keras_tuner.HyperParameters()
+    widths = own.architecture.widths
     if target == "change":
-        found.Choice("feature_set", ["returns", "levels"], default="returns")
+        found.Choice("feature_set", ["returns", "levels"], default=own.feature_set)
         with found.conditional_scope("feature_set", ["returns"]):  # levels have no mirror
-            found.Boolean("mirrored", default=True)
-        found.Choice("huber_delta", [1.0, 2.0, 3.0, 5.0, 8.0, 0.0], default=3.0)  # 0: never, so it is the largest
-    found.Choice("window_length", list(WINDOW_LENGTHS), default=16)
-    found.Int("layers", 1, len(LAYERS), default=1)
+            found.Boolean("mirrored", default=own.mirrored)
+        found.Choice("huber_delta", [1.0, 2.0, 3.0, 5.0, 8.0, 0.0], default=own.huber_delta)  # 0: never, so the largest
+    found.Choice("window_length", list(WINDOW_LENGTHS), default=own.window_length)
+    found.Int("layers", 1, len(LAYERS), default=len(widths))
     for at, name in enumerate(LAYERS, 1):
         with found.conditional_scope("layers", list(range(at, len(LAYERS) + 1))):
-            found.Choice(name, [8, 16, 32, 48, 64, 96], default=32)
-    found.Float("learning_rate", 1e-4, 1e-2, sampling="log", default=1e-3)
-    found.Choice("batch_size", [128, 256, 512, 1024, 2048], default=512)
-    found.Choice("online_optimiser", ["adam", "sgd"], default="adam")
-    found.Float("online_rate", 1e-6, 1e-2, sampling="log", default=5e-5)
-    found.Float("shrinkage_weight", 0.5, 64.0, sampling="log", default=4.0)
+            found.Choice(name, [8, 16, 32, 48, 64, 96], default=widths[min(at, len(widths)) - 1])
+    found.Float("learning_rate", 1e-4, 3e-2, sampling="log", default=own.learning_rate)
+    found.Choice("batch_size", [128, 256, 512, 1024, 2048], default=own.batch_size)
+    found.Choice("online_optimiser", ["adam", "sgd"], default=own.online_optimiser)
+    found.Float("online_rate", 1e-6, 1e-2, sampling="log", default=own.online_rate)
+    found.Float("shrinkage_weight", 0.5, 64.0, sampling="log", default=own.shrinkage_weight)
     if with_dropout:
         found.Choice("dropout", [0.0, 0.1, 0.2, 0.3], default=0.0)
     return found
