@@ -46,12 +46,13 @@ def a_card(
     features: str = "levels",
     huber_delta: float = inf,
     target: Target = "change",
+    optimiser: Optimiser | None = None,
 ) -> Card:
     return Card(
         architecture=Architecture(widths, window_length, feature_set(features).columns),
         feature_set=features,
         label_scale=label_scale,
-        optimiser=Optimiser(rate=rate),
+        optimiser=optimiser or Optimiser(rate=rate),
         huber_delta=huber_delta,
         target=target,
         scalers=scalers or {},

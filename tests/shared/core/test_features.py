@@ -9,8 +9,19 @@ from hypothesis import strategies as st
 
 from shared.core.arrays import Float64s
 from shared.core.errors import BadInput
-from shared.core.features import CLOSE, HIGH, LOW, OPEN, Carry, FeatureSet, feature_set, features_after, features_over
-from tests.builders import START_MS, STEP_MS
+from shared.core.features import (
+    CLOSE,
+    HIGH,
+    LOW,
+    OPEN,
+    Carry,
+    FeatureSet,
+    Returns,
+    feature_set,
+    features_after,
+    features_over,
+)
+from tests.builders import START_MS, STEP_MS, a_walk
 
 NAMES = ("levels", "returns")
 prices = st.floats(1e-8, 1e6)
@@ -54,14 +65,34 @@ def test_folding_candle_by_candle_gives_the_bits_of_the_whole(name: str, sequenc
 @pytest.mark.parametrize("name", NAMES)
 @given(sequences(), st.data())
 def test_no_row_knows_a_later_candle(name: str, sequence: Float64s, data: st.DataObject) -> None:
-    at = data.draw(st.integers(0, len(sequence) - 1))
+    known = data.draw(st.integers(1, len(sequence)))
+
+    assert not knows_later_candles(feature_set(name), sequence, known, data.draw(st.floats(0.1, 10)))
+
+
+class Leaking(Returns):
+    """Returns whose change is the next candle's."""
+
+    def over(self, sequence: Float64s, step_ms: int) -> tuple[Carry, Float64s, Float64s]:
+        carry, rows, units = super().over(sequence, step_ms)
+        rows[:-1, 0] = rows[1:, 0]
+        return carry, rows, units
+
+
+def test_a_planted_leak_is_found() -> None:
+    sequence = np.column_stack([START_MS + STEP_MS * np.arange(30), *[np.array(a_walk(30))] * 4, np.ones(30)])
+
+    assert knows_later_candles(Leaking(), sequence, 20, 1.1)
+    assert not knows_later_candles(Returns(), sequence, 20, 1.1)
+
+
+def knows_later_candles(chosen: FeatureSet, sequence: Float64s, known: int, factor: float) -> bool:
+    """Say whether rows or units of the first candles change with the prices of those after them."""
     other = sequence.copy()
-    other[at + 1 :, OPEN : CLOSE + 1] *= data.draw(st.floats(0.1, 10))
-
-    (_, before, units), (_, after, other_units) = (feature_set(name).over(s, STEP_MS) for s in (sequence, other))
-
-    assert before[: at + 1].tobytes() == after[: at + 1].tobytes()
-    assert units[: at + 1].tobytes() == other_units[: at + 1].tobytes()
+    other[known:, OPEN : CLOSE + 1] *= factor
+    (_, rows, units), (_, other_rows, other_units) = (chosen.over(s, STEP_MS) for s in (sequence, other))
+    is_same = rows[:known].tobytes() == other_rows[:known].tobytes()
+    return not (is_same and units[:known].tobytes() == other_units[:known].tobytes())
 
 
 @given(sequences())

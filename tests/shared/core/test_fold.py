@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from shared.adapters.messages import encode_prediction
 from shared.core.calibration import Calibration
 from shared.core.candle import Amendment, Gap, Record
+from shared.core.card import Optimiser
 from shared.core.errors import BadInput
 from shared.core.fold import Beside, GroupState, Model, asked_anew, fold, fold_candle, readied, window
 from shared.core.prediction import Prediction
@@ -31,10 +32,13 @@ OTHER = a_model(seed=2)
 RETURNS = a_model(card=a_card(features="returns", label_scale=1.0, huber_delta=2.0))
 RANGES = Scaler((0.01,) * 4 + (0.5,) * 2, (-0.4,) * 4 + (0.5,) * 2)
 LEVEL = a_model(card=a_card(target="level", scalers={"BTCUSDT": RANGES}))
-MODELS = {model.version: model for model in (MODEL, OTHER, RETURNS, LEVEL)}
-OTHER_WEIGHTS = {model.version: a_model(seed=3, card=model.card).base for model in (MODEL, RETURNS, LEVEL)}
+SGD = a_model(card=a_card(features="returns", label_scale=1.0, optimiser=Optimiser("sgd", 1e-2)))
+MODELS = {model.version: model for model in (MODEL, OTHER, RETURNS, LEVEL, SGD)}
+OTHER_WEIGHTS = {model.version: a_model(seed=3, card=model.card).base for model in (MODEL, RETURNS, LEVEL, SGD)}
 both_feature_sets = pytest.mark.parametrize("model", [MODEL, RETURNS], ids=["levels", "returns"])
-all_kinds = pytest.mark.parametrize("model", [MODEL, RETURNS, LEVEL], ids=["levels", "returns", "target level"])
+all_kinds = pytest.mark.parametrize(
+    "model", [MODEL, RETURNS, LEVEL, SGD], ids=["levels", "returns", "target level", "sgd"]
+)
 WINDOW = MODEL.card.architecture.window_length
 
 walks = st.lists(st.floats(50.0, 200.0), min_size=WINDOW + 2, max_size=WINDOW + 25)
@@ -216,6 +220,21 @@ def test_a_restart_anywhere_changes_no_prediction(model: Model, closes: list[flo
     _, after = fold_all(records[cut:], MODELS, replace(group, symbols=stored), first_offset=cut)
 
     assert before + after == uninterrupted
+
+
+@all_kinds
+@given(closes=walks, others=walks, data=st.data())
+@settings(max_examples=30, deadline=None)
+def test_no_prediction_knows_a_later_candle(
+    model: Model, closes: list[float], others: list[float], data: st.DataObject
+) -> None:
+    known = data.draw(st.integers(0, len(closes)))
+    past, future = candles(closes[:known]), candles(others[known:], start=known)
+
+    _, found = fold_all([a_promotion(model), *past, *future], MODELS)
+
+    _, expected = fold_all([a_promotion(model), *past], MODELS)
+    assert [encode_prediction(p) for p in found[: len(expected)]] == [encode_prediction(p) for p in expected]
 
 
 @given(walks, st.sets(st.integers(0, 60)), st.sets(st.integers(0, 60)), st.sets(st.integers(0, 60)))
