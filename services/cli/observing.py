@@ -67,7 +67,7 @@ class Observed:
         return (
             f"{self.candles} candles · {self.predictions} predictions of {len(self.latest.by_symbol)} symbols"
             f" · {self.gaps} gaps · {self.dead_letters} dead letters · latency p50 {_ms(self.latency_ms(0.5))}"
-            f" p99 {_ms(self.latency_ms(0.99))} · skill {_percent(self.scores().skill())}"
+            f" p99 {_ms(self.latency_ms(0.99))} · skill {_percent(self.scores().calibrated_skill())}"
         )
 
     def table(self, title: str) -> Table:
@@ -87,7 +87,10 @@ class Observed:
             "candle received -> prediction readable": (
                 f"p50 {_ms(self.latency_ms(0.5))}, p99 {_ms(self.latency_ms(0.99))}"
             ),
-            "squared error against zero change": f"{_percent(scores.skill())} skill over {scores.n} outcomes",
+            "skill against zero change": (
+                f"calibrated {_percent(scores.calibrated_skill())}, raw {_percent(scores.skill())},"
+                f" over {scores.n} outcomes"
+            ),
         }
         table = Table.grid(padding=(0, 2))
         for name, text in rows.items():
