@@ -7,8 +7,9 @@ from pathlib import Path
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
-from services.cli import backtest, importing, models, predicting, replaying, searching, servers, up, verifying
+from services.cli import backtest, importing, letters, models, predicting, replaying, searching, servers, up, verifying
 from shared.core.errors import BadInput, BadSetting, UlstmError
 
 app = typer.Typer(
@@ -19,6 +20,7 @@ app = typer.Typer(
 )
 app.add_typer(servers.app, name="servers", help="Kafka and Redis on this machine, without Docker.")
 app.add_typer(models.app, name="models", help="The model versions in the log.")
+app.add_typer(letters.app, name="dead-letters", help="What could not be read, and a way back in.")
 app.command("up")(up.up_command)
 app.command("import")(importing.import_command)
 app.command("train")(models.train_command)
@@ -58,7 +60,9 @@ def main() -> None:
 
 
 def _say(error: UlstmError) -> None:
-    Console(stderr=True).print(f"[red]{type(error).__name__}:[/red] {error}", highlight=False, soft_wrap=True)
+    Console(stderr=True).print(
+        f"[red]{type(error).__name__}:[/red] {escape(str(error))}", highlight=False, soft_wrap=True
+    )
 
 
 if __name__ == "__main__":

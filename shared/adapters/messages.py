@@ -316,12 +316,25 @@ def dead_letter_headers(letter: DeadLetter) -> list[tuple[str, bytes]]:
     return [(name, text.encode()) for name, text in fields.items()]
 
 
+def dead_letter_of(headers: Mapping[str, bytes], key: bytes | None, value: bytes | None) -> DeadLetter:
+    """Return the letter of a record on the dead-letters topic; what its headers do not say is empty, or -1."""
+    said = {name: data.decode("utf-8", "backslashreplace") for name, data in headers.items()}
+    partition, offset = (_place_number(said.get(name, "")) for name in ("partition", "offset"))
+    return DeadLetter(
+        said.get("topic", ""), partition, offset, key, value, said.get("reason", ""), said.get("message", "")
+    )
+
+
 def letter_offset(headers: Mapping[str, bytes], topic: str, partition: int) -> int | None:
     """Return the offset that a dead letter names in a partition: None if it names another, -1 if it names no offset."""
     if headers.get("topic") != topic.encode() or headers.get("partition") != str(partition).encode():
         return None
     offset = headers.get("offset", b"")
     return int(offset) if offset.isdigit() else -1
+
+
+def _place_number(text: str) -> int:
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else -1
 
 
 def _bad_input(error: ValidationError) -> BadInput:
