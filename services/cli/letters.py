@@ -93,7 +93,7 @@ def list_command(
 def replay_command(
     context: typer.Context,
     places: Annotated[
-        list[str] | None, typer.Argument(metavar="[PLACE]...", help="TOPIC/GROUP/OFFSET as `list` shows it.")
+        list[str] | None, typer.Argument(metavar="PLACE", help="TOPIC/GROUP/OFFSET as `list` shows it.")
     ] = None,
     reason: OfReason = None,
     symbol: OfSymbol = None,
