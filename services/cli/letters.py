@@ -25,6 +25,7 @@ from shared.core.errors import BadInput, BadSetting, Incompatible, Unknown
 app = typer.Typer(help="What could not be read: list it, bring it back.", no_args_is_help=True)
 
 _SHOWN: Final = 100  # characters of the original bytes
+_LONGEST: Final = 1_000  # characters of anything that a letter says
 _REASONS: Final = 100  # counted one by one; a stranger's program may name any number
 _CHOSEN: Final = 100_000  # letters of one replay, which are held in memory
 _BATCH: Final = 5_000  # records of one transaction: it holds back every reader while it is open
@@ -293,12 +294,8 @@ def _preview(data: bytes) -> str:
 
 
 def _printable(text: str) -> str:
-    r"""Return a text that a terminal shows and does not obey.
-
-    >>> print(_printable("a\x1b[2J\nb"))
-    a\x1b[2J\nb
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    """Return a text, at most so long as our own letters' messages, that a terminal shows and does not obey."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:_LONGEST])
 
 
 def _clock(time_ms: int) -> str:
