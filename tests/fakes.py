@@ -1,5 +1,6 @@
 """Hand-written fakes, held to the real thing by the tests they share."""
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Self
 
@@ -80,3 +81,15 @@ class FakeHistory:
         wanted = [r for r in self.records if start <= r.offset < (self.end if end is None else end)]
         for at in range(0, len(wanted), 50):
             yield wanted[at : at + 50]
+
+
+class SetAfter(threading.Event):
+    """A stop signal that comes after some looks at it."""
+
+    def __init__(self, looks: int) -> None:
+        super().__init__()
+        self.looks = looks
+
+    def is_set(self) -> bool:
+        self.looks -= 1
+        return self.looks < 0

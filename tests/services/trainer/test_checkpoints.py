@@ -21,6 +21,7 @@ from shared.adapters.archive import Span
 from shared.core.arrays import Float32s
 from shared.core.card import Architecture
 from shared.core.errors import BadSetting
+from tests.fakes import SetAfter
 
 SMALL = Architecture((8,), 16, 3)
 EPOCHS = 4
@@ -44,18 +45,6 @@ def a_dataset(seed: int = 1) -> Dataset:
     rows = np.random.default_rng(seed).uniform(-1.0, 1.0, (200, SMALL.features)).astype(np.float32)
     ends = np.arange(SMALL.window_length - 1, len(rows))
     return Dataset(rows, rows[:, 0].copy(), ends[:150], ends[150:], SMALL.window_length, 1.0)
-
-
-class SetAfter(threading.Event):
-    """A stop signal that comes after some looks at it."""
-
-    def __init__(self, looks: int) -> None:
-        super().__init__()
-        self.looks = looks
-
-    def is_set(self) -> bool:
-        self.looks -= 1
-        return self.looks < 0
 
 
 class Killed(Exception):

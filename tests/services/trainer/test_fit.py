@@ -17,6 +17,7 @@ from services.trainer.schedule import Fitted, Schedule
 from shared.core.arrays import Float32s
 from shared.core.card import Architecture
 from shared.core.network import Network
+from tests.fakes import SetAfter
 
 SMALL = Architecture((8, 16), 16, 3)
 SCHEDULE = Schedule(
@@ -49,18 +50,6 @@ def learnable(count: int = 600) -> Dataset:
 def noise(count: int = 600) -> Dataset:
     """Labels that nothing tells: whoever goes on learning learns by heart."""
     return a_dataset(some((count,), 2), some((count, SMALL.features), 1))
-
-
-class SetAfter(threading.Event):
-    """A stop signal that comes after some looks at it."""
-
-    def __init__(self, looks: int) -> None:
-        super().__init__()
-        self.looks = looks
-
-    def is_set(self) -> bool:
-        self.looks -= 1
-        return self.looks < 0
 
 
 def fitted(
