@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from shared.core.contest import ZERO, Contest
 from shared.core.skill import Skill
@@ -13,13 +14,22 @@ from shared.core.skill import Skill
 _FIGURES = ("outcomes", "skill", "interval of 95 %", "p", "worst symbol", "sign right")
 
 
+class RateColumn(ProgressColumn):
+    """How many a second."""
+
+    def render(self, task: Task) -> Text:
+        """Return the rate of the last half minute; nothing before there is one."""
+        return Text(f"{task.speed:,.0f}/s" if task.speed else "")
+
+
 def progress_bar() -> Progress:
-    """Return a progress display on standard error whose tasks carry a `note`."""
+    """Return a progress display on standard error, with rate and time left, whose tasks carry a `note`."""
     console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.fields[note]}"),
+        RateColumn(),
         TimeRemainingColumn(),
         console=console,
         transient=True,
@@ -40,7 +50,7 @@ def counting(text: str, total: int | None) -> Iterator[Callable[[int], None]]:
 
 
 class EpochProgress:
-    """Shows how far an epoch is, and its losses once it is over."""
+    """Shows how far a training is, and an epoch's losses once it is over."""
 
     def __init__(self, progress: Progress, epochs: int) -> None:
         """Take the display and how many epochs there are at most."""
@@ -48,8 +58,11 @@ class EpochProgress:
         self._task = progress.add_task("", note="")
 
     def begin(self, epoch: int, batches: int) -> None:
-        """Show that an epoch begins, counted from 0."""
-        self._progress.reset(self._task, total=batches, description=f"epoch {epoch + 1}/{self._epochs}")
+        """Show that an epoch begins, counted from 0; all have as many batches."""
+        total, done = self._epochs * batches, epoch * batches
+        self._progress.update(self._task, total=total, description=f"epoch {epoch + 1}/{self._epochs}, batches")
+        if self._progress.tasks[0].completed != done:  # it goes on where another process was
+            self._progress.reset(self._task, total=total, completed=done)
 
     def advance(self, loss: float) -> None:
         """Show that a batch is done, with the mean loss so far."""
