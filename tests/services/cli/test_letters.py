@@ -16,6 +16,7 @@ from services.cli.verifying import verify
 from services.cli.way_back import Answer, Fate, Standing, answers, candidate
 from shared.adapters.kafka.failures import Fenced
 from shared.adapters.kafka.reader import Reader, Received
+from shared.adapters.kafka.tail import await_settled
 from shared.adapters.kafka.topics import Topics, ensure_topics
 from shared.adapters.kafka.writer import Outgoing, TransactionalWriter
 from shared.adapters.messages import (
@@ -185,6 +186,14 @@ class Deployment:
         writer = TransactionalWriter(self.settings.kafka_bootstrap_servers, f"{self.topics.prefix}test-writer")
         writer.write(records)
         writer.close()
+        for topic, partition in {(record.topic, record.partition) for record in records}:
+            self.settle(topic, partition)
+
+    def settle(self, topic: str, partition: int) -> None:
+        """Wait until what was committed can be read."""
+        where = self.settings.kafka_bootstrap_servers
+        with Reader(where, topic) as reader:
+            await_settled(where, topic, reader, [partition])
 
     def publish(self, values: Sequence[bytes], group: int = GROUP) -> None:
         """Write records of one symbol, whose times are the closes of the first candles."""
@@ -219,6 +228,7 @@ class Deployment:
         return json.loads(result.stdout)
 
     def klines(self, group: int = GROUP) -> list[Received]:
+        self.settle(self.topics.klines, group)
         with Reader(self.settings.kafka_bootstrap_servers, self.topics.klines, headers=True) as reader:
             return [record for block in reader.read(group, 0) for record in block]
 
