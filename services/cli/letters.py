@@ -6,7 +6,7 @@ import re
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Annotated, Any, Final
@@ -165,7 +165,8 @@ def _sorted_out(settings: Settings, wanted: Wanted) -> tuple[list[Candidate], li
         try:
             candidates.append(candidate(letter, settings.topics, settings.codec))
         except BadInput as error:
-            refusals.append(Answer(letter, Fate.REFUSED, error.reason, str(error)))
+            without_bytes = replace(letter, value=None)  # they may be large, and are not needed any more
+            refusals.append(Answer(without_bytes, Fate.REFUSED, error.reason, str(error)))
         if len(candidates) + len(refusals) > _CHOSEN:
             message = f"more than {_CHOSEN:,} dead letters are chosen: narrow them by --reason or --symbol"
             raise BadSetting(message)
