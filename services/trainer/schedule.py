@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
+from typing import Final
 
 import numpy as np
 
 from shared.core.arrays import Float32s
+
+_HASTE: Final = 8  # how fast a mean forgets the weights that a training began with
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +39,12 @@ class Schedule:
         return self.learning_rate * (1.0 - step / (self.epochs * self.steps(windows)))
 
     def mean_after(self, step: int, mean: Float32s, weights: Float32s) -> Float32s:
-        """Return the exponentially weighted mean of the weights after a step; of few steps it is the plain mean.
+        """Return the mean of the weights after a step: of the last ninth of all steps, and of no more than remembered.
 
-        Polyak averaging: a training's newest weights wander about those that they would settle at.
+        A training's newest weights wander about those that they would settle at. Shamir and Zhang, Stochastic gradient
+        descent for non-smooth optimization, 2013: polynomial-decay averaging; then exponentially weighted.
         """
-        newest = max(1.0 - self.averaging, 1.0 / (step + 1))
+        newest = max(1.0 - self.averaging, (_HASTE + 1) / (step + _HASTE + 1))
         return weights if newest == 1.0 else mean + np.float32(newest) * (weights - mean)
 
 
