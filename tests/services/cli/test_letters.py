@@ -31,7 +31,7 @@ from shared.adapters.messages import (
 from shared.adapters.settings import Settings
 from shared.adapters.standing import writer_id
 from shared.core.candle import symbol_group
-from shared.core.errors import BadInput, BadSetting, Incompatible, Unavailable, Unknown
+from shared.core.errors import BadInput, BadSetting, Incompatible, Unknown
 from tests.builders import START_MS, STEP_MS, candle_bytes
 
 GROUPS = 2
@@ -371,13 +371,6 @@ def test_a_deployment_that_is_not_there_is_refused_with_the_settings_to_look_at(
 
     assert isinstance(error, Incompatible)
     assert f"nowhere.dead-letters has 0 partitions on Kafka at {kafka_bootstrap}" in str(error)
-
-
-def test_a_missing_kafka_is_named_with_its_address() -> None:
-    error = CliRunner().invoke(app, ["list"], obj={"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}).exception
-
-    assert isinstance(error, Unavailable)
-    assert "Kafka at 127.0.0.1:1" in str(error)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -177,19 +178,24 @@ def progress_of(folder: Path) -> int:
     return json.loads(found[0].read_text())["epochs"] if found else 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def has_kept(folder: Path, epochs: int) -> bool:
+    return progress_of(folder) >= epochs
+
+
 def test_a_training_that_is_ended_in_the_midst_goes_on_and_gives_the_same_bits(
-    deployment: Deployment, tmp_path: Path, number: signal.Signals
+    deployment: Deployment, tmp_path: Path
 ) -> None:
     deployment.fill()
     long = ("fit", "--epochs", "60", "--windows", "2000", "--promote", "always")
     kept = {"CHECKPOINTS": str(tmp_path / "kept"), "CHOOSE_BY": "online", "PATIENCE": "60"}
 
-    process = deployment.trainer(*long, settings=kept)
-    eventually(lambda: progress_of(tmp_path / "kept") >= 2)
-    process.send_signal(number)
-    _, err = process.communicate(timeout=50)
-    assert process.returncode == (1 if number == signal.SIGTERM else -signal.SIGKILL), err
+    for number, code in ((signal.SIGTERM, 1), (signal.SIGKILL, -signal.SIGKILL)):
+        reached = progress_of(tmp_path / "kept")
+        process = deployment.trainer(*long, settings=kept)
+        eventually(partial(has_kept, tmp_path / "kept", reached + 2))
+        process.send_signal(number)
+        _, err = process.communicate(timeout=50)
+        assert process.returncode == code, err
     assert deployment.registry.versions() == []
     deployment.write([deployment.candle(s, at, 100.0) for at in range(CANDLES, CANDLES + 9) for s in SYMBOLS])
     code, resumed, err = deployment.finished(*long, settings=kept)
