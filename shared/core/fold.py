@@ -64,11 +64,11 @@ class Beside:
     digest: bool = True  # of the state it was made from: a quarter of an event's cost
 
 
-_LEAST_REACH: Final = 1e-30  # of a close that a scaler takes for nothing
-_LARGEST_OUTPUT: Final = 1e9  # in units of the label: what is said of a close far outside of its scaler is finite
-
 LIVE: Final = Beside()
 REPLAY: Final = Beside(jacobian=True)
+
+_LEAST_REACH: Final = 1e-30  # of a close that a scaler takes for nothing
+_LARGEST_OUTPUT: Final = 1e9  # in units of the label: what is said of a close far outside of its scaler is finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,8 +221,7 @@ def learn(state: SymbolState, change: float | None, model: Model | None) -> Lear
         return Learnt(model.base, scores, calibration, previous, was_reset=True)
     loss = float(error) * float(error)
     delta = np.float32(model.card.huber_delta)
-    with np.errstate(over="ignore", invalid="ignore"):  # the step then says that it is not finite
-        bounded = min(max(error, -delta), delta) * np.float32(_reach(state, pending.scale, model))
+    bounded = _in_outputs(min(max(error, -delta), delta), state, pending.scale, model)
     stepped = model.network.step(learner, model.card.optimiser, bounded, _jacobian(state, model))
     if not stepped.is_finite:
         return Learnt(model.base, scores, calibration, previous, loss, was_reset=True)
@@ -355,12 +354,23 @@ def _scaler(state: SymbolState, model: Model) -> Scaler:
     return scaler
 
 
-def _reach(state: SymbolState, scale: float, model: Model) -> float:
+def _close_column(model: Model) -> int | None:
+    """Return the column on whose scale the network's output is; None: it is a change."""
+    return model.features.close if model.card.target == "level" else None
+
+
+def _reach(state: SymbolState, scale: float, model: Model, column: int) -> float:
     """Return how much the network's output rises if the next change does by `scale`."""
-    column = model.features.close
-    if model.card.target == "change" or column is None:
-        return 1.0
     return max(state.last_close * _scaler(state, model).scale[column] * scale, _LEAST_REACH)
+
+
+def _in_outputs(error: np.float32, state: SymbolState, scale: float, model: Model) -> np.float32:
+    """Return an error in units of `scale` as one of the network's output: what the Jacobian is multiplied with."""
+    column = _close_column(model)
+    if column is None:
+        return error
+    with np.errstate(over="ignore", invalid="ignore"):  # the step then says that it is not finite
+        return error * np.float32(_reach(state, scale, model, column))
 
 
 def _in_changes(output: float, state: SymbolState, scale: float, model: Model) -> float:
@@ -368,12 +378,12 @@ def _in_changes(output: float, state: SymbolState, scale: float, model: Model) -
 
     With target level its output is the next close on the symbol's scaler: zero change is where the last close is.
     """
-    column = model.features.close
-    if model.card.target == "change" or column is None:
+    column = _close_column(model)
+    if column is None:
         return output
     scaler = _scaler(state, model)
     unchanged = state.last_close * scaler.scale[column] + scaler.offset[column]
-    said = (output - unchanged) / _reach(state, scale, model)
+    said = (output - unchanged) / _reach(state, scale, model, column)
     return float(np.float32(min(max(said, -_LARGEST_OUTPUT), _LARGEST_OUTPUT)))
 
 
