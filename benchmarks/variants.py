@@ -96,7 +96,7 @@ def rows_of(
     for row, way, raw in zip(variant_names(name), (CANDIDATE, ONE_SET), (RAW, raw_of(ONE_SET)), strict=False):
         errors = contest.errors(way)
         is_held = row != DEFAULT and len(held_against) == len(errors)
-        worst = min((found.value, s) for s in contest.symbols if (found := contest.symbol_skill(way, s)) is not None)
+        worst, symbol = contest.worst(way) or (0.0, "")
         yield Scored(
             row,
             scored,
@@ -105,8 +105,8 @@ def rows_of(
             contest.skill(way),
             contest.skill(raw),
             contest.skill(FROZEN),
-            worst[1],
-            worst[0],
+            symbol,
+            worst,
             skill(errors, held_against) if is_held else None,
             seconds,
             errors.tolist() if row == DEFAULT else (),

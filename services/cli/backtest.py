@@ -16,7 +16,6 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from services.cli.predicting import clock
 from services.cli.reporting import PAST, check_report, each, report_of
 from services.cli.scoring import ROW, Scored, Scoring
 from services.cli.times import option_ms
@@ -28,6 +27,7 @@ from shared.core.candle import interval_ms
 from shared.core.contest import Track
 from shared.core.errors import BadSetting, Unknown
 from shared.core.fold import Deployment
+from shared.core.moments import moment_text
 from shared.core.network import self_test
 from shared.core.scores import Scores
 from shared.core.state import SEQUENCE_LENGTH
@@ -72,8 +72,8 @@ def backtest_command(
     through_ms = option_ms(end, "--to", Span().through_ms) - 1
     if from_ms <= bundle.card.trained_through_ms:
         console.print(
-            f"[bold red]WARNING:[/bold red] {model} was trained up to {clock(bundle.card.trained_through_ms)};"
-            f" this backtest starts at {clock(from_ms)}, so its scores are flattered by what the model has seen",
+            f"[bold red]WARNING:[/bold red] {model} was trained up to {moment_text(bundle.card.trained_through_ms)};"
+            f" this backtest starts at {moment_text(from_ms)}, so its scores are flattered by what the model has seen",
             soft_wrap=True,
         )
     past = SEQUENCE_LENGTH if report is None else PAST + SEQUENCE_LENGTH

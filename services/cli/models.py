@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
 from math import isinf
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +19,9 @@ from services.cli.servers import DEFAULT_DATA
 from shared.adapters.registry import Registry
 from shared.adapters.settings import Settings
 from shared.core.card import Bundle
+from shared.core.contest import CANDIDATE, skill_of
 from shared.core.errors import BadSetting, UlstmError
+from shared.core.moments import moment_text
 
 app = typer.Typer(help="Model versions: list, show, promote, roll back, export, import.", no_args_is_help=True)
 
@@ -177,7 +178,7 @@ def _refusals() -> Iterator[None]:
 
 
 def _summary(bundle: Bundle, current: str | None) -> dict[str, Any]:
-    card = bundle.card
+    card, found = bundle.card, skill_of(bundle.card.scores, CANDIDATE)
     return {
         "version": bundle.version,
         "current": bundle.version == current,
@@ -185,7 +186,7 @@ def _summary(bundle: Bundle, current: str | None) -> dict[str, Any]:
         "trained_through_ms": card.trained_through_ms,
         "parent": card.parent,
         "symbols": len(card.training.get("symbols", card.scalers)),
-        "skill": _skill_of(card.scores, "candidate"),
+        "skill": None if found is None else found.value,
         "bundle_sha256": bundle.sha256,
     }
 
@@ -211,26 +212,17 @@ def _readable(card: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             continue
         elif name == "scores":
             for forecast in value.get("forecasts", {}):
-                yield f"skill, {forecast}", _percent(_skill_of(value, forecast))
+                found = skill_of(value, forecast)
+                yield f"skill, {forecast}", "" if found is None else _percent(found.value)
             decision = value.get("decision")
             if decision:
                 yield "promoted" if decision["promote"] else "not promoted", decision["reason"]
         elif name.endswith("_ms"):
-            yield name.removesuffix("_ms").replace("_", " "), _moment(value)
+            yield name.removesuffix("_ms").replace("_", " "), moment_text(value)
         elif isinstance(value, Mapping):
             yield name, ", ".join(f"{key} {part}" for key, part in value.items())
         else:
             yield name.replace("_", " "), str(value)
-
-
-def _moment(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
-
-
-def _skill_of(scores: Mapping[str, Any], forecast: str) -> float | None:
-    """Return a forecast's pooled skill against zero change; None where a card has none, or one of an older form."""
-    found = scores.get("forecasts", {}).get(forecast, {}).get("skill")
-    return None if found is None else found["value"]
 
 
 def _percent(skill: float | None) -> str:

@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Annotated, Final
 
 import typer
@@ -19,6 +18,7 @@ from shared.adapters.messages import decode_prediction
 from shared.adapters.settings import Settings
 from shared.core.candle import symbol_group
 from shared.core.errors import Unknown
+from shared.core.moments import moment_text
 from shared.core.prediction import Prediction
 
 _TAIL: Final = 2000
@@ -76,16 +76,11 @@ def described(prediction: Prediction) -> dict[str, str]:
         "predicted change, calibrated": f"{prediction.calibrated_change:+.4%}",
         "predicted close": f"{prediction.calibrated_close:.10g}",
         "actionable": "yes" if prediction.actionable else "no: not shown to beat zero change yet",
-        "of the candle that opens": clock(prediction.open_time_ms),
+        "of the candle that opens": moment_text(prediction.open_time_ms),
         "model version": prediction.model_version,
         "learnt since": f"{prediction.steps} steps",
         "skill against zero change": beats,
     }
-
-
-def clock(time_ms: int) -> str:
-    """Return a time as people read it, UTC."""
-    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def watch_command(
@@ -147,7 +142,7 @@ def _row(prediction: Prediction) -> tuple[str, ...]:
     outcome = None if before is None else before.outcome_change
     return (
         prediction.symbol,
-        clock(prediction.open_time_ms),
+        moment_text(prediction.open_time_ms),
         f"{prediction.close:.8g}",
         f"{prediction.predicted_change:+.4%}",
         f"{prediction.calibrated_change:+.4%}{'*' if prediction.actionable else ''}",

@@ -11,7 +11,6 @@ import numpy as np
 from rich.progress import Progress
 
 from services.cli.beside import beside
-from services.cli.predicting import clock
 from services.cli.scoring import Comparing, Scoring, candles_from
 from shared.adapters.page import Report, seen
 from shared.core.arrays import Float64s
@@ -21,6 +20,7 @@ from shared.core.contest import CANDIDATE, FROZEN, LINEAR, RAW, Contest, Tracks,
 from shared.core.errors import BadSetting
 from shared.core.features import OPEN_TIME
 from shared.core.linear import HALF_LIFE
+from shared.core.moments import moment_text
 
 PAST: Final = 2 * HALF_LIFE  # candles before the promotion that a report looks at, at most
 
@@ -89,7 +89,7 @@ def report_of(
     return Report(
         f"Backtest of model version {scoring.bundle.version}",
         contest,
-        f"As if promoted, as the candidate, at {clock(scoring.from_ms)} UTC.",
+        f"As if promoted, as the candidate, at {moment_text(scoring.from_ms)} UTC.",
         champion="" if champion is None else champion.version,
         before=before,
         notes=notes,

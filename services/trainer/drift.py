@@ -7,7 +7,7 @@ import numpy as np
 
 from shared.core.calibration import Shrinkage
 from shared.core.card import Card
-from shared.core.contest import CANDIDATE
+from shared.core.contest import CANDIDATE, skill_of
 from shared.core.prediction import Prediction
 from shared.core.skill import Skill, skill
 
@@ -64,8 +64,7 @@ class Recent:
 
 def promised_by(card: Card) -> Skill | None:
     """Return the skill that a version had on its held-out candles; None if it was never scored."""
-    found = card.scores.get("forecasts", {}).get(CANDIDATE, {}).get("skill")
-    return None if found is None else Skill(**found)
+    return skill_of(card.scores, CANDIDATE)
 
 
 def drifted(recent: Skill | None, promised: Skill | None) -> str | None:

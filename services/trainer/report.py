@@ -9,7 +9,6 @@ from rich.table import Table
 from rich.text import Text
 
 from shared.core.contest import ZERO, Contest
-from shared.core.skill import Skill
 
 _FIGURES = ("outcomes", "skill", "interval of 95 %", "p", "worst symbol", "sign right")
 
@@ -101,17 +100,12 @@ def _figures(contest: Contest, name: str) -> list[str]:
     found, hits = contest.skill(name), contest.hits(name)
     if found is None or name == ZERO:
         return [outcomes, "", "", "", "", ""]
-    lowest = min((s.value for s in _by_symbol(contest, name)), default=0.0)
+    worst = contest.worst(name)
     return [
         outcomes,
         f"{100 * found.value:+.3f} %",
         f"{100 * found.low:+.3f} to {100 * found.high:+.3f} %",
         f"{found.p:.2g}",
-        f"{100 * lowest:+.3f} %",
+        f"{100 * (worst[0] if worst else 0.0):+.3f} %",
         f"{100 * hits.right / hits.moves:.1f} %" if hits.moves else "",
     ]
-
-
-def _by_symbol(contest: Contest, name: str) -> list[Skill]:
-    found = (contest.symbol_skill(name, symbol) for symbol in contest.symbols)
-    return [one for one in found if one is not None]

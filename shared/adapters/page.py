@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from html import escape
 from typing import Final
 
@@ -11,6 +10,7 @@ import numpy as np
 from shared.adapters import drawing
 from shared.adapters.drawing import Line, dates, intervals, lines, numbers, percents, wholes
 from shared.core.contest import CANDIDATE, INCUMBENT, RAW, ZERO, Contest
+from shared.core.moments import moment_text
 from shared.core.skill import Skill
 
 _STYLE: Final = f"""
@@ -59,9 +59,7 @@ def seen(name: str, trained_through_ms: int, contest: Contest, before: Contest |
     moments = np.concatenate([earlier, contest.moments()])
     if not len(moments) or moments[0] > trained_through_ms:
         return ()
-    first, last = (
-        datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M") for ms in (moments[0], trained_through_ms)
-    )
+    first, last = moment_text(moments[0]), moment_text(trained_through_ms)
     return (f"{name} was trained through {last} UTC and is scored from {first}: its skill up to there is flattered.",)
 
 

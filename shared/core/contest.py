@@ -120,6 +120,11 @@ class Contest:
         """Return one symbol's skill of a forecast against another."""
         return skill(self._errors(name, symbol), self._errors(against, symbol))
 
+    def worst(self, name: str) -> tuple[float, str] | None:
+        """Return a forecast's lowest skill against zero change for a symbol, and which; None if there is none."""
+        found = ((self.symbol_skill(name, symbol), symbol) for symbol in self.symbols)
+        return min(((one.value, symbol) for one, symbol in found if one is not None), default=None)
+
     def moments(self) -> Float64s:
         """Return the open times (n,) of the candles forecast, in ms, each once, oldest first."""
         return self._moments
@@ -184,6 +189,15 @@ def _error(times_ms: Float64s, outcomes: Float64s) -> float:
     """Return the standard error of a mean whose samples of one moment go together."""
     sums = pooled([times_ms], [outcomes - outcomes.mean()])
     return sqrt(float(sums @ sums)) / len(outcomes)
+
+
+def skill_of(scores: Mapping[str, Any], name: str) -> Skill | None:
+    """Return a forecast's pooled skill against zero change out of a card's scores, which have `plain` as `forecasts`.
+
+    None where a card has none, or one of an older form.
+    """
+    found = scores.get("forecasts", {}).get(name, {}).get("skill")
+    return None if found is None else Skill(**found)
 
 
 def _plain(found: Skill | None) -> dict[str, Any] | None:

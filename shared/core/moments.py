@@ -1,4 +1,4 @@
-"""Moments as people type them."""
+"""Moments as people type and read them."""
 
 from datetime import UTC, datetime
 
@@ -22,3 +22,12 @@ def moment_ms(text: str) -> int:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return int(moment.timestamp() * 1000)
+
+
+def moment_text(time_ms: float) -> str:
+    """Return milliseconds since 1970 as a date and minute, UTC.
+
+    >>> moment_text(1735689600000)
+    '2025-01-01 00:00'
+    """
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
