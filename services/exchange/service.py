@@ -17,6 +17,7 @@ from services.exchange.settings import Settings
 from services.exchange.streams import Streams
 from services.exchange.synthetic import Synthetic, is_synthetic, names
 from services.exchange.view import View
+from shared.adapters.whole_file import write_whole
 from shared.core.candle import interval_ms
 from shared.core.errors import BadInput, BadSetting
 
@@ -111,10 +112,8 @@ def _announce(settings: Settings, view: View, port: int) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    complete = path.with_name(path.name + ".new")
     try:
-        complete.write_text(text)
-        complete.replace(path)
+        write_whole(path, text.encode())
     except OSError as error:
         raise BadSetting(f"EXCHANGE_PORT_FILE is {path}: cannot write it ({error.strerror})") from error
 

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import logging
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -20,6 +19,7 @@ from services.trainer.dataset import Dataset
 from services.trainer.epochs import Arrays, Reached
 from services.trainer.schedule import Fitted, Schedule
 from shared.adapters.archive import Span
+from shared.adapters.whole_file import write_whole
 from shared.core.arrays import Float32s, Float64s
 from shared.core.card import Architecture
 from shared.core.errors import BadSetting
@@ -71,7 +71,7 @@ class Checkpoints:
         """
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            _write(self._folder / "probe", b"")
+            write_whole(self._folder / "probe", b"")
             (self._folder / "probe").unlink(missing_ok=True)
         except OSError as error:
             text = f"CHECKPOINTS is {self._root}, which cannot be written ({error.strerror}): name another folder"
@@ -192,26 +192,11 @@ def _keep(path: Path, value: bytes | _Kept) -> bool:
     data = value if isinstance(value, bytes) else value.model_dump_json(indent=1).encode()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, data)
+        write_whole(path, data)
     except OSError as error:
         log.warning("%s cannot be written (%s): the training goes on, but could not be resumed", path, error.strerror)
         return False
     return True
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Replace a file as a whole; once this returns, it survives a loss of power."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _is_ours(folder: Path) -> bool:

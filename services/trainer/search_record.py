@@ -8,6 +8,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from services.trainer.search import Record, Trial, environment_of, ranked
+from shared.adapters.whole_file import write_whole
 from shared.core.errors import BadSetting
 
 _RECORD = "search.json"
@@ -40,11 +41,11 @@ def save(folder: Path, record: Record) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / _RECORD, json.dumps(asdict(record), indent=1, allow_nan=False) + "\n")
-        _write(folder / _TABLE, _table(record.trials))
+        write_whole(folder / _RECORD, (json.dumps(asdict(record), indent=1, allow_nan=False) + "\n").encode())
+        write_whole(folder / _TABLE, _table(record.trials).encode())
         for at in ranked(record.trials)[:1]:
             lines = [f"{name}={value}\n" for name, value in environment_of(record.trials[at].values).items()]
-            _write(folder / BEST, "".join(lines))
+            write_whole(folder / BEST, "".join(lines).encode())
     except OSError as error:
         message = f"cannot write to {folder} ({error.strerror}): name another --folder"
         raise BadSetting(message) from error
@@ -59,9 +60,3 @@ def _table(trials: Iterable[Trial]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
-
-
-def _write(file: Path, text: str) -> None:
-    complete = file.with_name(file.name + ".new")
-    complete.write_text(text, encoding="utf-8")
-    complete.replace(file)

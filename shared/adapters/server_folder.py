@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from shared.adapters.whole_file import write_whole
 from shared.core.errors import BadSetting
 
 
@@ -45,9 +46,7 @@ def is_free(folder: Path) -> bool:
 
 def remember(folder: Path, servers: Servers) -> None:
     """Write down what runs on the folder."""
-    complete = folder / "servers.new"
-    complete.write_text(json.dumps(asdict(servers)))
-    complete.replace(_record(folder))
+    write_whole(_record(folder), json.dumps(asdict(servers)).encode())
 
 
 def recorded(folder: Path) -> Servers | None:
