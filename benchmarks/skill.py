@@ -85,11 +85,12 @@ def main() -> None:
         task = _task(arguments)
         said = f"{task.title}: {len(task.training)} symbols trained on, {len(task.parts)} scored"
         console.print(said, highlight=False)
-        rows = _compared(arguments, task, console) if arguments.ablation else _alone(arguments, task, console)
+        if arguments.ablation:
+            console.print(table_of(_compared(arguments, task, console), task.title))
+        else:
+            _alone(arguments, task, console)
     except (BadSetting, ValueError) as error:
         sys.exit(str(error))
-    if rows:
-        console.print(table_of(rows, task.title))
 
 
 class Fits:
@@ -141,7 +142,7 @@ def _compared(arguments: argparse.Namespace, task: Task, console: Console) -> li
     return rows
 
 
-def _alone(arguments: argparse.Namespace, task: Task, console: Console) -> list[Scored]:
+def _alone(arguments: argparse.Namespace, task: Task, console: Console) -> None:
     """Score the variants asked for, each in a table with all its forecasts."""
     deployment = Deployment("5m", STEP_MS, self_test())
     fits = Fits(task, deployment)
@@ -156,7 +157,6 @@ def _alone(arguments: argparse.Namespace, task: Task, console: Console) -> list[
         console.print(table)
         for line in _comparisons(contest, by_symbol=arguments.by_symbol):
             console.print(line, highlight=False)
-    return []
 
 
 def _comparisons(contest: Contest, *, by_symbol: bool) -> Iterator[str]:

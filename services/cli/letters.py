@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from services.cli.partitions import check_partitions
 from services.cli.way_back import Answer, Candidate, Fate, Standing, answers, candidate, place_of
 from shared.adapters.archive import Archive
 from shared.adapters.kafka.reader import Reader
@@ -20,7 +21,7 @@ from shared.adapters.kafka.writer import TransactionalWriter
 from shared.adapters.messages import DeadLetter, dead_letter_of
 from shared.adapters.settings import Settings
 from shared.adapters.standing import read_standing, writer_id
-from shared.core.errors import BadInput, BadSetting, Incompatible, Unknown
+from shared.core.errors import BadInput, BadSetting, Unknown
 
 app = typer.Typer(help="What could not be read: list it, bring it back.", no_args_is_help=True)
 
@@ -134,7 +135,7 @@ def read_letters(settings: Settings, wanted: Wanted) -> Iterator[Letter]:
     """
     where, topic = settings.kafka_bootstrap_servers, settings.topics.dead_letters
     with Reader(where, topic, headers=True) as reader:
-        _check_topic(settings, topic, reader, 1)
+        check_partitions(where, topic, reader, 1)
         for record in chain.from_iterable(reader.read(0, 0)):
             letter = dead_letter_of(record.headers or {}, record.key, record.value)
             if letter in wanted:
@@ -179,7 +180,7 @@ def _answered(settings: Settings, candidates: Sequence[Candidate]) -> list[Answe
         return []
     where, topics, codec = settings.kafka_bootstrap_servers, settings.topics, settings.codec
     with Reader(where, topics.klines) as reader:
-        _check_topic(settings, topics.klines, reader, topics.groups)
+        check_partitions(where, topics.klines, reader, topics.groups)
     next_ms = read_standing(where, topics, codec, {one.value.symbol for one in candidates})
     archive = Archive(where, topics)
     ends = archive.ends()  # what was settled before
@@ -214,16 +215,6 @@ def _sent(settings: Settings, candidates: Sequence[Candidate]) -> list[Answer]:
     finally:
         writer.close()
     return found
-
-
-def _check_topic(settings: Settings, name: str, reader: Reader, wanted: int) -> None:
-    found = reader.partitions()
-    if found != wanted:
-        message = (
-            f"topic {name} has {found} partitions on Kafka at {settings.kafka_bootstrap_servers}, this deployment asks"
-            f" for {wanted}; set TOPIC_PREFIX, INTERVAL and SYMBOL_GROUPS to those of the deployment"
-        )
-        raise Incompatible(message)
 
 
 def _tell(found: Sequence[Answer], *, sent: bool) -> None:

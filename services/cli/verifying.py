@@ -19,6 +19,7 @@ from rich.text import Text
 
 from services.cli.beside import add, beside
 from services.cli.checking import UNKNOWN_MODEL, GroupCheck, GroupVerdict, Mismatch, letters, published
+from services.cli.partitions import check_partitions
 from services.cli.replaying import folder_of
 from shared.adapters.kafka.reader import Reader
 from shared.adapters.kafka.tail import await_settled
@@ -149,9 +150,9 @@ def _parts(settings: Settings, groups: Collection[int]) -> list[_Part]:
         klines = stack.enter_context(Reader(where, topics.klines))
         predictions = stack.enter_context(Reader(where, topics.predictions))
         dead_letters = stack.enter_context(Reader(where, topics.dead_letters))
-        _check_topic(topics.klines, klines, topics.groups)
-        _check_topic(topics.predictions, predictions, topics.groups)
-        _check_topic(topics.dead_letters, dead_letters, 1)
+        _check_topic(where, topics.klines, klines, topics.groups)
+        _check_topic(where, topics.predictions, predictions, topics.groups)
+        _check_topic(where, topics.dead_letters, dead_letters, 1)
         # Predictions first: what they were made from is then within the candles that are read, and the letters that
         # were committed with them show once everything written so far is settled.
         parts = [_Part(group, predictions.ends(group)[1], klines.ends(group)[1]) for group in groups]
@@ -216,15 +217,9 @@ def _wanted(settings: Settings, groups: Collection[int] | None) -> list[int]:
     return wanted
 
 
-def _check_topic(name: str, reader: Reader, wanted: int) -> None:
-    found = reader.partitions()
-    if found != wanted:
-        message = (
-            f"topic {name} has {found} partitions, this deployment asks for {wanted}; set TOPIC_PREFIX, INTERVAL"
-            " and SYMBOL_GROUPS to those of the deployment to be verified"
-        )
-        raise Incompatible(message)
-    for partition in range(found):
+def _check_topic(bootstrap: str, name: str, reader: Reader, wanted: int) -> None:
+    check_partitions(bootstrap, name, reader, wanted)
+    for partition in range(wanted):
         first = reader.ends(partition)[0]
         if first:
             message = f"{name}/{partition} begins at offset {first}: its beginning was deleted; restore it"

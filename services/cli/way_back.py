@@ -11,7 +11,7 @@ from enum import StrEnum
 from shared.adapters.kafka.topics import Topics
 from shared.adapters.kafka.writer import Outgoing
 from shared.adapters.messages import DeadLetter, KlineCodec
-from shared.core.candle import Amendment, Candle, Gap, Promotion, Record, symbol_group
+from shared.core.candle import Amendment, Candle, Gap, Promotion, Record, span_ms, symbol_group
 from shared.core.errors import BadInput
 
 
@@ -81,7 +81,7 @@ def candidate(letter: DeadLetter, topics: Topics, codec: KlineCodec) -> Candidat
         raise BadInput("amendment", message)
     if value.symbol != key:
         raise BadInput("wrong_key", _wrong_key(key))
-    return Candidate(letter, group, value, *_span(value, codec.interval_ms))
+    return Candidate(letter, group, value, *span_ms(value, codec.interval_ms))
 
 
 @dataclass(slots=True)
@@ -125,7 +125,7 @@ class Standing:
         return Answer(one.letter, Fate.GOES_BACK, record=record)
 
     def _add(self, record: Candle | Gap, offset: int | None) -> None:
-        starts_ms, ends_ms = _span(record, self.step_ms)
+        starts_ms, ends_ms = span_ms(record, self.step_ms)
         place = record.symbol, starts_ms
         if place in self.wanted:
             self._found.setdefault(place, (record, offset))
@@ -172,12 +172,6 @@ def answers(candidates: Iterable[Candidate], standing: Standing, topic: str, now
     """Return what becomes of each, oldest first: one that goes back may make room for the next."""
     ascending = sorted(candidates, key=lambda one: one.starts_ms)
     return [standing.answer(one, topic, now_ms) for one in ascending]
-
-
-def _span(value: Candle | Gap, step_ms: int) -> tuple[int, int]:
-    if isinstance(value, Gap):
-        return value.from_open_time_ms, value.until_open_time_ms
-    return value.open_time_ms, value.open_time_ms + step_ms
 
 
 def _wrong_key(key: str) -> str:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from services.trainer.dataset import Dataset, Inputs, Over, Shares, Split, build, split_by_time, training_part
+from services.trainer.dataset import Dataset, Inputs, Over, Shares, Split, build, computed, split_by_time, training_part
 from services.trainer.fit import fit_scaler
 from services.trainer.report import counting
 from services.trainer.schedule import Fitted, Schedule
@@ -60,6 +60,7 @@ def prepared_with(
         NotEnough: no symbol has enough candles.
     """
     s, step_ms = settings, interval_ms(settings.interval)
+    known = over or computed(step_ms)
     parts = {symbol: training_part(sequence, split) for symbol, sequence in sequences.items()}
     long_enough = {symbol: sequences[symbol] for symbol, part in parts.items() if len(part) >= s.min_candles}
     if not long_enough:
@@ -76,7 +77,7 @@ def prepared_with(
     with counting("features", sum(map(len, long_enough.values()))) as progress:
 
         def told(name: str, symbol: str, sequence: Float64s) -> tuple[Float64s, Float64s]:
-            found = over(name, symbol, sequence) if over else chosen.over(sequence, step_ms)[1:]
+            found = known(name, symbol, sequence)
             progress(len(long_enough[symbol]))
             return found
 

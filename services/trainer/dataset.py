@@ -93,6 +93,11 @@ def count_before(sequence: Float64s, time_ms: int) -> int:
     return int(np.searchsorted(sequence[:, OPEN_TIME], time_ms))
 
 
+def computed(step_ms: int) -> Over:
+    """Return what computes features, folded from each sequence's oldest candle."""
+    return lambda name, _, sequence: feature_set(name).over(sequence, step_ms)[1:]
+
+
 def build(
     sequences: Mapping[str, Float64s],
     scalers: Mapping[str, Scaler],
@@ -110,12 +115,10 @@ def build(
     """
     rows, labels, times, training, validation = [], [], [], [], []
     start = 0
-    chosen = feature_set(inputs.feature_set)
+    chosen, over = feature_set(inputs.feature_set), over or computed(step_ms)
     for symbol, whole in sequences.items():
         sequence = whole[: count_before(whole, split.validation_until_ms)]
-        unscaled, units = (
-            chosen.over(sequence, step_ms)[1:] if over is None else over(inputs.feature_set, symbol, sequence)
-        )
+        unscaled, units = over(inputs.feature_set, symbol, sequence)
         rows.append(scalers[symbol].apply(unscaled) if chosen.is_ranged else unscaled.astype(np.float32))
         labels.append(changes_after(sequence, step_ms) / units)
         times.append(sequence[:, OPEN_TIME])

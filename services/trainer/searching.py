@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from services.trainer.candidate import NotEnough, Prepared, card_of, prepared_for, schedule_of
+from services.trainer.dataset import computed
 from services.trainer.fit import fit
 from services.trainer.online import Online, online_for
 from services.trainer.report import counting
@@ -37,7 +38,6 @@ from shared.core.arrays import Float64s
 from shared.core.candle import interval_ms
 from shared.core.card import Bundle
 from shared.core.errors import BadSetting, UlstmError
-from shared.core.features import feature_set
 from shared.core.fold import Deployment
 from shared.core.network import self_test
 
@@ -101,6 +101,7 @@ class Scorer:
         """
         self._settings, self._sequences = settings, sequences
         self._step_ms = interval_ms(settings.interval)
+        self._computed = computed(self._step_ms)
         self._features: dict[tuple[str, str], tuple[Float64s, Float64s]] = {}
         self._online = self._over_the_same_candles(until)
 
@@ -130,7 +131,7 @@ class Scorer:
         def over(name: str, symbol: str, sequence: Float64s) -> tuple[Float64s, Float64s]:
             until.check()
             if (name, symbol) not in self._features:
-                self._features[name, symbol] = feature_set(name).over(sequence, self._step_ms)[1:]
+                self._features[name, symbol] = self._computed(name, symbol, sequence)
             return self._features[name, symbol]
 
         return prepared_for(settings, self._sequences, over)

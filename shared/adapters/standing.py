@@ -7,7 +7,7 @@ from shared.adapters.kafka.reader import Reader, Received
 from shared.adapters.kafka.tail import await_settled, last_of_each
 from shared.adapters.kafka.topics import Topics
 from shared.adapters.messages import KlineCodec
-from shared.core.candle import Candle, Gap, symbol_group
+from shared.core.candle import Candle, Gap, span_ms, symbol_group
 from shared.core.errors import BadInput
 
 
@@ -43,6 +43,4 @@ def _next_ms(record: Received, codec: KlineCodec) -> int | None:
         value = codec.decode(record.value, record.partition)
     except BadInput:  # every reader sets it aside
         return None
-    if isinstance(value, Candle):
-        return value.open_time_ms + codec.interval_ms
-    return value.until_open_time_ms if isinstance(value, Gap) else None
+    return span_ms(value, codec.interval_ms)[1] if isinstance(value, Candle | Gap) else None

@@ -87,6 +87,13 @@ class Promotion:
 Record = Candle | Gap | Amendment | Promotion
 
 
+def span_ms(value: Candle | Gap, step_ms: int) -> tuple[int, int]:
+    """Return the open times from one up to, not including, another that a record stands for: what must come next."""
+    if isinstance(value, Gap):
+        return value.from_open_time_ms, value.until_open_time_ms
+    return value.open_time_ms, value.open_time_ms + step_ms
+
+
 def check_candle(candle: Candle, step_ms: int) -> None:
     """Refuse a candle that cannot be: prices are finite and positive numbers already.
 
