@@ -1,4 +1,4 @@
-# One image per service: docker build --target producer|predictor|trainer|exchange .
+# One image per service: docker build --target producer|predictor|trainer|exchange-simulator .
 # Each has a virtual environment with its own locked requirements only: TensorFlow is in the trainer's alone.
 
 FROM python:3.12-slim AS base
@@ -14,7 +14,7 @@ FROM base AS kernel
 COPY requirements/kernel.txt requirements/
 RUN python -m pip install --require-hashes --only-binary :all: -r requirements/kernel.txt
 COPY scripts/build_kernel.py scripts/
-COPY shared/core/kernel/ shared/core/kernel/
+COPY shared/core/model/kernel/ shared/core/model/kernel/
 RUN python scripts/build_kernel.py --compiler zig
 
 
@@ -22,7 +22,7 @@ RUN python scripts/build_kernel.py --compiler zig
 FROM base AS code
 COPY services/ services/
 COPY shared/ shared/
-COPY --from=kernel /app/shared/core/kernel/_kernel.so shared/core/kernel/
+COPY --from=kernel /app/shared/core/model/kernel/_kernel.so shared/core/model/kernel/
 RUN python -m compileall -q services shared
 
 
@@ -33,9 +33,9 @@ FROM environment AS runtime-environment
 COPY requirements/runtime.txt requirements/
 RUN python -m pip --python /venv/bin/python install --require-hashes --only-binary :all: -r requirements/runtime.txt
 
-FROM environment AS exchange-environment
-COPY requirements/exchange.txt requirements/
-RUN python -m pip --python /venv/bin/python install --require-hashes --only-binary :all: -r requirements/exchange.txt
+FROM environment AS exchange-simulator-environment
+COPY requirements/exchange_simulator.txt requirements/
+RUN python -m pip --python /venv/bin/python install --require-hashes --only-binary :all: -r requirements/exchange_simulator.txt
 
 FROM environment AS trainer-environment
 COPY requirements/trainer.txt requirements/
@@ -63,10 +63,10 @@ COPY --from=runtime-environment /venv/ /venv/
 COPY --from=code /app/services/predictor/ services/predictor/
 CMD ["python", "-m", "services.predictor"]
 
-FROM service AS exchange
-COPY --from=exchange-environment /venv/ /venv/
-COPY --from=code /app/services/exchange/ services/exchange/
-CMD ["python", "-m", "services.exchange"]
+FROM service AS exchange-simulator
+COPY --from=exchange-simulator-environment /venv/ /venv/
+COPY --from=code /app/services/exchange_simulator/ services/exchange_simulator/
+CMD ["python", "-m", "services.exchange_simulator"]
 
 FROM service AS trainer
 COPY --from=trainer-environment /venv/ /venv/

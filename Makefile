@@ -7,7 +7,7 @@ SCHEDULES ?= 5000
 SEED ?=
 ARGS ?=
 BIN := .venv/bin
-KERNEL := $(wildcard shared/core/kernel/*.[ch])
+KERNEL := $(wildcard shared/core/model/kernel/*.[ch])
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo lint check test soak chaos bench bench-full test-compose clean
@@ -49,7 +49,7 @@ test-compose: install ## the same system in containers: needs Docker
 
 clean: ## remove what make has made; what ulstm keeps in .ulstm stays
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	rm -f shared/core/kernel/_kernel.so
+	rm -f shared/core/model/kernel/_kernel.so
 	find services shared tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.installed: requirements/dev.txt requirements/kernel.txt requirements/kafka-jars.sha256 pyproject.toml \

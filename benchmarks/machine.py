@@ -7,13 +7,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from shared.core.network import kernel
+from shared.core.model.network import kernel
 
 
 def facts() -> dict[str, Any]:
     """Return processor, cores, memory, versions and the load before the run."""
     return {
-        "processor": next(_lines(Path("/proc/cpuinfo"), "model name"), platform.processor() or platform.machine()),
+        "processor": next(
+            _lines(Path("/proc/cpuinfo"), "model name"), platform.processor() or platform.machine()
+        ),
         "cores": os.cpu_count(),
         "memory": next(_lines(Path("/proc/meminfo"), "MemTotal"), "unknown"),
         "system": platform.platform(),

@@ -7,12 +7,14 @@ from typing import Final
 
 import numpy as np
 
-from shared.adapters.bundles import decode_bundle, encode_bundle, version_of
-from shared.adapters.dumps import find, read_blocks
-from shared.core.arrays import Float64s, frozen64
-from shared.core.candle import Candle
-from shared.core.card import Architecture, Bundle, Card, Optimiser
-from shared.core.features import CLOSE, OPEN_TIME
+from shared.adapters.bundle_codec import decode_bundle, encode_bundle, version_of
+from shared.adapters.candle_files import find, read_blocks
+from shared.core.arrays import Float64s, read_only64
+from shared.core.model.architecture import Architecture
+from shared.core.model.card import Bundle, Card
+from shared.core.model.optimiser import Optimiser
+from shared.core.records import Candle
+from shared.core.sequence import CLOSE, OPEN_TIME
 
 STEP_MS: Final = 300_000
 START_MS: Final = 1_735_689_600_000  # 2025-01-01 00:00 UTC
@@ -21,8 +23,18 @@ START_MS: Final = 1_735_689_600_000  # 2025-01-01 00:00 UTC
 def bundle_bytes(architecture: Architecture, features: str = "levels") -> tuple[str, bytes]:
     """Return a model's version and bytes; its card has no scalers, so each symbol fits its own."""
     trained_through_ms = START_MS - STEP_MS
-    card = Card(architecture, features, 1e-3, Optimiser(rate=1e-5), {}, START_MS - 1000 * STEP_MS, trained_through_ms)
-    weights = np.random.default_rng(1).uniform(-0.2, 0.2, architecture.weight_count()).astype(np.float32)
+    card = Card(
+        architecture,
+        features,
+        1e-3,
+        Optimiser(rate=1e-5),
+        {},
+        START_MS - 1000 * STEP_MS,
+        trained_through_ms,
+    )
+    weights = (
+        np.random.default_rng(1).uniform(-0.2, 0.2, architecture.weight_count()).astype(np.float32)
+    )
     data = encode_bundle(card, weights)
     return version_of(card, data), data
 
@@ -44,7 +56,7 @@ def a_sequence(candles: int, seed: int) -> Float64s:
     opens = np.concatenate([[100.0], closes[:-1]])
     times = START_MS + STEP_MS * np.arange(candles, dtype=np.float64)
     top, bottom = np.maximum(opens, closes) * 1.001, np.minimum(opens, closes) * 0.999
-    return frozen64(np.column_stack([times, opens, top, bottom, closes, np.full(candles, 12.5)]))
+    return read_only64(np.column_stack([times, opens, top, bottom, closes, np.full(candles, 12.5)]))
 
 
 def recorded_sequences(folder: Path, most: float = inf) -> dict[str, Float64s]:

@@ -18,16 +18,18 @@ from rich.table import Table
 
 from benchmarks.market import candle_bytes
 from benchmarks.stepping import DEFAULT, a_market
-from shared.adapters import servers
-from shared.adapters.kafka.topics import Topics, ensure_topics
-from shared.adapters.kafka.writer import Outgoing, TransactionalWriter
-from shared.adapters.messages import KlineCodec, encode_prediction
-from shared.adapters.states import RedisStates
-from shared.core.candle import symbol_group
-from shared.core.features import features_after
-from shared.core.fold import GroupState, fold_candle, learn, readied, window
-from shared.core.network import Network
-from shared.core.state import encode_state, extended
+from shared.adapters.kafka.admin import ensure_topics
+from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
+from shared.adapters.redis_state_store import RedisStateStore
+from shared.adapters.schemas import KlineCodec, encode_prediction
+from shared.core.features.base import append_features
+from shared.core.model.network import Network
+from shared.core.online.partition import PartitionState
+from shared.core.online.state import encode_state
+from shared.core.online.symbol_step import learn, network_input, precompute, step_symbol
+from shared.core.sequence import append_candle
+from shared.core.topics import Topics, partition_for
+from shared.local_servers import launcher
 
 SYMBOLS: Final = 64
 ROUNDS: Final = 15
@@ -40,17 +42,17 @@ Part = tuple[str, str, Callable[[int], object]]
 def parts() -> Iterator[Part]:
     """Yield the parts of an event, in the order in which they happen."""
     market = a_market(SYMBOLS)
-    model, deployment = market.model, market.deployment
-    states = [readied(state, model) for state in market.states]
+    model, context = market.model, market.context
+    states = [precompute(state, model) for state in market.states]
     candles = market.candles()
     codec = KlineCodec("5m", 300_000, 6)
     raw = [candle_bytes(s.symbol, 2000, 100.0) for s in states]
-    groups = [symbol_group(s.symbol, 6) for s in states]
+    groups = [partition_for(s.symbol, 6) for s in states]
     changes = [c.close / s.last_close - 1.0 for c, s in zip(candles, states, strict=True)]
     learnt = [learn(s, change, model) for s, change in zip(states, changes, strict=True)]
-    after = [fold_candle(s, c, 1, model, deployment) for s, c in zip(states, candles, strict=True)]
+    after = [step_symbol(s, c, 1, model, context) for s, c in zip(states, candles, strict=True)]
     predictions = [prediction for _, prediction in after if prediction is not None]
-    windows = [window(state, model) for state, _ in after]
+    windows = [network_input(state, model) for state, _ in after]
     network = Network(DEFAULT)
     symbols = {f"OTHER{at:04d}": state for at, state in enumerate(states * (GROUP // SYMBOLS))}
     learners = [one.learner or model.base for one in learnt]
@@ -61,24 +63,44 @@ def parts() -> Iterator[Part]:
 
     close, quiet, later = "at the close", "in the quiet time", "after the publish"
     yield close, "decode and check the record", lambda at: codec.decode(raw[at], groups[at])
-    yield close, "fold, as a whole", lambda at: fold_candle(states[at], candles[at], 1, model, deployment)
+    yield (
+        close,
+        "fold, as a whole",
+        lambda at: step_symbol(states[at], candles[at], 1, model, context),
+    )
     yield close, "  learn: score and step", lambda at: learn(states[at], changes[at], model)
     yield (
         close,
         "    Adam, and whether all is finite (kernel)",
         lambda at: network.step(learners[at], model.card.optimiser, error, jacobians[at]),
     )
-    yield close, "  sequence with one more candle", lambda at: extended(states[at].sequence, candles[at])
-    yield close, "  window: features, scaled", lambda at: window(after[at][0], model)
+    yield (
+        close,
+        "  sequence with one more candle",
+        lambda at: append_candle(states[at].sequence, candles[at]),
+    )
+    yield close, "  window: features, scaled", lambda at: network_input(after[at][0], model)
     yield (
         close,
         "  features of one candle more",
-        lambda at: features_after(
-            model.features, features[at], after[at][0].sequence[-1], deployment.interval_ms, DEFAULT.window_length
+        lambda at: append_features(
+            model.features,
+            features[at],
+            after[at][0].sequence[-1],
+            context.interval_ms,
+            DEFAULT.window_length,
         ),
     )
-    yield close, "  forward pass (kernel)", lambda at: network.predict(learners[at].weights, windows[at])
-    yield close, f"the group's symbols copied, {GROUP} of them", lambda at: {**symbols, states[at].symbol: states[at]}
+    yield (
+        close,
+        "  forward pass (kernel)",
+        lambda at: network.predict(learners[at].weights, windows[at]),
+    )
+    yield (
+        close,
+        f"the group's symbols copied, {GROUP} of them",
+        lambda at: {**symbols, states[at].symbol: states[at]},
+    )
     yield (
         close,
         "limit: what a step reads and writes, copied once",
@@ -91,24 +113,34 @@ def parts() -> Iterator[Part]:
     yield close, "encode the prediction", lambda at: encode_prediction(predictions[at])
     yield later, "encode the state", lambda at: encode_state(after[at][0])
     yield later, "checksum of the state", lambda at: zlib.crc32(codes[at])
-    yield quiet, "forward pass and Jacobian (kernel)", lambda at: network.jacobian(learners[at].weights, windows[at])
+    yield (
+        quiet,
+        "forward pass and Jacobian (kernel)",
+        lambda at: network.jacobian(learners[at].weights, windows[at]),
+    )
     yield quiet, "SHA-256 of the state", lambda at: hashlib.sha256(codes[at]).digest()
-    yield quiet, "ready a state, as a whole", lambda at: readied(replace(after[at][0]), model)
+    yield quiet, "ready a state, as a whole", lambda at: precompute(replace(after[at][0]), model)
 
 
-def batches(running: servers.Servers) -> Iterator[tuple[str, str, Callable[[], object]]]:
+def batches(running: launcher.Servers) -> Iterator[tuple[str, str, Callable[[], object]]]:
     """Yield what is done for all symbols of a batch at once: transactions, and the states in Redis."""
     market, topics = a_market(SYMBOLS), Topics("5m", 6, "profile.")
     ensure_topics(running.kafka_bootstrap, topics)
-    writer = TransactionalWriter(running.kafka_bootstrap, "profile", alone=True)
-    record = Outgoing(topics.predictions, 0, b"SYN0000USDT", bytes(800), 0)
-    yield "the publish", f"a transaction of {SYMBOLS} predictions, each", lambda: writer.write([record] * SYMBOLS)
-    states, offsets = RedisStates(running.redis_url, "profile"), count(1)
+    writer = TransactionalProducer(running.kafka_bootstrap, "profile", alone=True)
+    record = ProducerRecord(topics.predictions, 0, b"SYN0000USDT", bytes(800), 0)
+    yield (
+        "the publish",
+        f"a transaction of {SYMBOLS} predictions, each",
+        lambda: writer.write([record] * SYMBOLS),
+    )
+    states, offsets = RedisStateStore(running.redis_url, "profile"), count(1)
     symbols = {state.symbol: state for state in market.states}
     yield (
         "after the publish",
         "a state to Redis, all of it",
-        lambda: states.save(0, "1-profile", GroupState(next(offsets), symbols=symbols), symbols, None),
+        lambda: states.save(
+            0, "1-profile", PartitionState(next(offsets), symbols=symbols), symbols, None
+        ),
     )
     writer.close()
     states.close()
@@ -116,14 +148,16 @@ def batches(running: servers.Servers) -> Iterator[tuple[str, str, Callable[[], o
 
 def main() -> None:
     """Print the microseconds of each part: the best round's wall time, and the least processor time."""
-    table = Table(title=f"one event, {SYMBOLS} symbols in turn, best of {ROUNDS} rounds, one thread")
+    table = Table(
+        title=f"one event, {SYMBOLS} symbols in turn, best of {ROUNDS} rounds, one thread"
+    )
     for heading in ("when", "what", "µs", "µs of processor time"):
         table.add_column(heading, justify="left" if heading in {"when", "what"} else "right")
     for when, what, work in parts():
         table.add_row(when, what, *_cells(partial(_each, work)))
     with (
         tempfile.TemporaryDirectory(prefix="profile-") as folder,
-        servers.start(Path(folder), die_with_parent=True) as running,
+        launcher.start(Path(folder), die_with_parent=True) as running,
     ):
         for when, what, batch in batches(running.servers):
             table.add_row(when, what, *_cells(batch))

@@ -25,7 +25,7 @@ from benchmarks.variants import (
     DEFAULT,
     ONE_SET,
     VARIANTS,
-    Scored,
+    VariantScore,
     add_row,
     raw_of,
     read_rows,
@@ -33,9 +33,8 @@ from benchmarks.variants import (
     table_of,
     variant_names,
 )
-from services.trainer.candidate import Prepared, card_of, prepared_with, schedule_of
-from services.trainer.dataset import Split
-from services.trainer.epochs import Guidance
+from services.trainer.data.dataset import Split
+from services.trainer.data.preparation import Prepared, card_of, prepared_with, schedule_of
 from services.trainer.evaluate import (
     HeldOut,
     contest_of,
@@ -45,23 +44,26 @@ from services.trainer.evaluate import (
     linear,
     with_past,
 )
-from services.trainer.fit import fit
-from services.trainer.online import judge_for
-from services.trainer.report import counting, result_table
-from services.trainer.schedule import Fitted
+from services.trainer.fitting.fit import fit
+from services.trainer.fitting.schedule import FitResult
+from services.trainer.fitting.training_loop import FitCallbacks
+from services.trainer.fitting.validation_scorer import judge_for
+from services.trainer.progress import counting, result_table
 from services.trainer.settings import TrainerSettings
 from shared.core.arrays import Float64s
-from shared.core.backtest import frozen
-from shared.core.card import Bundle
-from shared.core.contest import CANDIDATE, FROZEN, LINEAR, Contest
 from shared.core.errors import BadSetting
-from shared.core.features import OPEN_TIME
-from shared.core.fold import Deployment
-from shared.core.moments import moment_ms
-from shared.core.network import self_test
+from shared.core.evaluation.backtest import without_online_learning
+from shared.core.evaluation.comparison import CANDIDATE, FROZEN, LINEAR, Comparison
+from shared.core.model.card import Bundle
+from shared.core.model.numeric_profile import self_test
+from shared.core.online.model import FoldContext
+from shared.core.sequence import OPEN_TIME
+from shared.core.timestamps import parse_timestamp_ms
 
-TRAINED_UNTIL_MS: Final = moment_ms("2025-03-01")
-_WARM_UP_MS: Final = 4 * 86_400_000  # of another recording, for slow features: more than the longest window
+TRAINED_UNTIL_MS: Final = parse_timestamp_ms("2025-03-01")
+_WARM_UP_MS: Final = (
+    4 * 86_400_000
+)  # of another recording, for slow features: more than the longest window
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,10 +98,10 @@ def main() -> None:
 class Fits:
     """Bundles fitted on a task; of variants that differ in their online step alone, the fit is made once."""
 
-    def __init__(self, task: Task, deployment: Deployment) -> None:
+    def __init__(self, task: Task, context: FoldContext) -> None:
         """Take what to train on."""
-        self._training, self._deployment = task.training, deployment
-        self._last: tuple[dict[str, object], Prepared, Fitted] | None = None
+        self._training, self._context = task.training, context
+        self._last: tuple[dict[str, object], Prepared, FitResult] | None = None
 
     def bundle(self, name: str, given: Mapping[str, str]) -> Bundle:
         """Return the bundle of these settings."""
@@ -111,32 +113,51 @@ class Fits:
         _, prepared, fitted = self._last
         return Bundle(name, card_of(settings, prepared, fitted, None), fitted.weights, "")
 
-    def _fit(self, settings: TrainerSettings) -> tuple[Prepared, Fitted]:
+    def _fit(self, settings: TrainerSettings) -> tuple[Prepared, FitResult]:
         first_ms = int(min(q[0, OPEN_TIME] for q in self._training.values()))
         validation_ms = int((TRAINED_UNTIL_MS - first_ms) * settings.validation_share)
         split = Split(TRAINED_UNTIL_MS - validation_ms, TRAINED_UNTIL_MS)
         prepared = prepared_with(settings, self._training, split)
-        guidance, schedule = Guidance(judge_for(settings, prepared, self._deployment)), schedule_of(settings)
-        return prepared, fit(settings.architecture, prepared.dataset, schedule, threading.Event(), guidance=guidance)
+        guidance, schedule = (
+            FitCallbacks(judge_for(settings, prepared, self._context)),
+            schedule_of(settings),
+        )
+        return prepared, fit(
+            settings.architecture, prepared.dataset, schedule, threading.Event(), guidance=guidance
+        )
 
 
-def _compared(arguments: argparse.Namespace, task: Task, console: Console) -> list[Scored]:
+def _compared(arguments: argparse.Namespace, task: Task, console: Console) -> list[VariantScore]:
     """Score one variant after the other; those that the file has are taken from there."""
-    known, rows = read_rows(arguments.json), list[Scored]()
-    deployment = Deployment("5m", STEP_MS, self_test())
-    fits = Fits(task, deployment)
+    known, rows = read_rows(arguments.json), list[VariantScore]()
+    context = FoldContext("5m", STEP_MS, self_test())
+    fits = Fits(task, context)
     for name in arguments.only or VARIANTS:
-        settings, names, begun = {**VARIANTS[name], **dict(arguments.set)}, variant_names(name), monotonic()
+        settings, names, begun = (
+            {**VARIANTS[name], **dict(arguments.set)},
+            variant_names(name),
+            monotonic(),
+        )
         wanted = (task.title, settings, len(task.parts))
-        found = [row for row in known if row.name in names and (row.scored, row.settings, row.symbols) == wanted]
+        found = [
+            row
+            for row in known
+            if row.name in names and (row.scored, row.settings, row.symbols) == wanted
+        ]
         is_known = len(found) == len(names)
         if not is_known:
-            contest = _contest(fits.bundle(name, settings), task, deployment, one_set=name in ALSO_WITH_ONE_SET)
-            default: list[float] = next((list(row.errors) for row in rows if row.name == DEFAULT), [])
+            contest = _contest(
+                fits.bundle(name, settings), task, context, one_set=name in ALSO_WITH_ONE_SET
+            )
+            default: list[float] = next(
+                (list(row.errors) for row in rows if row.name == DEFAULT), []
+            )
             found = list(rows_of(name, contest, default, task.title, settings, monotonic() - begun))
         for row in found:
             rows.append(row)
-            console.print(f"{row.line()}{' known' if is_known else ''}", highlight=False, soft_wrap=True)
+            console.print(
+                f"{row.line()}{' known' if is_known else ''}", highlight=False, soft_wrap=True
+            )
             if not is_known:
                 add_row(arguments.json, row)
     return rows
@@ -144,14 +165,16 @@ def _compared(arguments: argparse.Namespace, task: Task, console: Console) -> li
 
 def _alone(arguments: argparse.Namespace, task: Task, console: Console) -> None:
     """Score the variants asked for, each in a table with all its forecasts."""
-    deployment = Deployment("5m", STEP_MS, self_test())
-    fits = Fits(task, deployment)
+    context = FoldContext("5m", STEP_MS, self_test())
+    fits = Fits(task, context)
     for name in arguments.only or (DEFAULT,):
         bundle = fits.bundle(name, {**VARIANTS[name], **dict(arguments.set)})
-        contest = _contest(bundle, task, deployment, one_set=arguments.one_set)
+        contest = _contest(bundle, task, context, one_set=arguments.one_set)
         whole = with_past(task.parts, task.scored)
-        with counting(LINEAR, sum(len(part.before) + len(part.candles) for part in whole)) as progress:
-            contest.enter(LINEAR, linear(whole, deployment, bundle.card.shrinkage, progress))
+        with counting(
+            LINEAR, sum(len(part.before) + len(part.candles) for part in whole)
+        ) as progress:
+            contest.add(LINEAR, linear(whole, context, bundle.card.shrinkage, progress))
         table = result_table(contest)
         table.title = f"{name}: {task.title}"
         console.print(table)
@@ -159,25 +182,31 @@ def _alone(arguments: argparse.Namespace, task: Task, console: Console) -> None:
             console.print(line, highlight=False)
 
 
-def _comparisons(contest: Contest, *, by_symbol: bool) -> Iterator[str]:
+def _comparisons(contest: Comparison, *, by_symbol: bool) -> Iterator[str]:
     for other in contest.names[1:]:
         found = contest.skill(CANDIDATE, other)
         if found is not None and other != CANDIDATE:
             yield f"  candidate against {other}: {found.value:+.4%} (p = {found.p:.2g})"
     for symbol in contest.symbols if by_symbol else []:
         one = contest.symbol_skill(CANDIDATE, symbol)
-        yield f"  {symbol}: {one.value:+.4%} ({one.low:+.4%} to {one.high:+.4%})" if one else f"  {symbol}"
+        yield (
+            f"  {symbol}: {one.value:+.4%} ({one.low:+.4%} to {one.high:+.4%})"
+            if one
+            else f"  {symbol}"
+        )
 
 
-def _contest(bundle: Bundle, task: Task, deployment: Deployment, *, one_set: bool) -> Contest:
+def _contest(bundle: Bundle, task: Task, context: FoldContext, *, one_set: bool) -> Comparison:
     """Score a bundle learning and frozen, calibrated and raw; and, if wanted, with one set of weights for all."""
-    tracks = forecasts({CANDIDATE: bundle, FROZEN: frozen(bundle)}, task.parts, deployment)
+    tracks = forecasts(
+        {CANDIDATE: bundle, FROZEN: without_online_learning(bundle)}, task.parts, context
+    )
     if one_set:
         with counting(ONE_SET, sum(len(part.candles) for part in task.parts)) as progress:
-            tracks[ONE_SET] = forecast_with_one_set(bundle, task.parts, deployment, progress)
-    contest = contest_of(tracks, task.parts, deployment.interval_ms)
+            tracks[ONE_SET] = forecast_with_one_set(bundle, task.parts, context, progress)
+    contest = contest_of(tracks, task.parts, context.interval_ms)
     for name in list(tracks)[1:]:
-        contest.enter(raw_of(name), tracks[name], raw=True)
+        contest.add(raw_of(name), tracks[name], raw=True)
     return contest
 
 
@@ -188,10 +217,12 @@ def _task(arguments: argparse.Namespace) -> Task:
         recorded = recorded_sequences(arguments.week)
         scored = {s: q for s, q in sorted(recorded.items()) if s not in training}
         from_ms = int(min(q[0, OPEN_TIME] for q in scored.values())) + _WARM_UP_MS
-        title = f"symbols never seen, from {np.datetime64(from_ms, 'ms').astype('datetime64[m]')} on"
+        title = (
+            f"symbols never seen, from {np.datetime64(from_ms, 'ms').astype('datetime64[m]')} on"
+        )
     else:
-        from_ms = moment_ms(f"{arguments.month}-01")
-        until_ms = moment_ms(str(np.datetime64(arguments.month) + 1) + "-01")
+        from_ms = parse_timestamp_ms(f"{arguments.month}-01")
+        until_ms = parse_timestamp_ms(str(np.datetime64(arguments.month) + 1) + "-01")
         scored = {s: q[q[:, OPEN_TIME] < until_ms] for s, q in sorted(sequences.items())}
         title = arguments.month
     if arguments.unseen:
@@ -200,7 +231,12 @@ def _task(arguments: argparse.Namespace) -> Task:
         title += ", symbols never seen"
     if arguments.candles is not None:
         title += f", first {arguments.candles:,} candles"
-    return Task(title, training, scored, held_out_of(scored, from_ms, arguments.candles or sys.maxsize, len(scored)))
+    return Task(
+        title,
+        training,
+        scored,
+        held_out_of(scored, from_ms, arguments.candles or sys.maxsize, len(scored)),
+    )
 
 
 def _setting(text: str) -> tuple[str, str]:
@@ -213,21 +249,41 @@ def _setting(text: str) -> tuple[str, str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.skill", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks.skill",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--klines", type=Path, required=True, help="a folder of recorded 5m klines")
     parser.add_argument("--month", default="2025-03", help="the month that is scored (2025-03)")
     others = parser.add_mutually_exclusive_group()
-    others.add_argument("--unseen", action="store_true", help="train on every second symbol, score the others")
-    others.add_argument("--week", type=Path, metavar="FILE", help="score the other symbols of this recording")
+    others.add_argument(
+        "--unseen", action="store_true", help="train on every second symbol, score the others"
+    )
+    others.add_argument(
+        "--week", type=Path, metavar="FILE", help="score the other symbols of this recording"
+    )
     parser.add_argument("--candles", type=int, help="at most so many of a symbol are scored")
     parser.add_argument("--ablation", action="store_true", help="all variants, one row each")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="rows of the ablation: known ones are not made again")
-    parser.add_argument("--only", action="append", choices=VARIANTS, help="this variant alone; may be said again")
-    parser.add_argument("--one-set", action="store_true", help="with one set of weights for all symbols as well")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="rows of the ablation: known ones are not made again",
+    )
+    parser.add_argument(
+        "--only", action="append", choices=VARIANTS, help="this variant alone; may be said again"
+    )
+    parser.add_argument(
+        "--one-set", action="store_true", help="with one set of weights for all symbols as well"
+    )
     parser.add_argument("--by-symbol", action="store_true", help="each symbol's skill as well")
     parser.add_argument(
-        "--set", type=_setting, action="append", default=[], metavar="NAME=value", help="a setting of all variants"
+        "--set",
+        type=_setting,
+        action="append",
+        default=[],
+        metavar="NAME=value",
+        help="a setting of all variants",
     )
     return parser
 

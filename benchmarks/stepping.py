@@ -11,25 +11,29 @@ import numpy as np
 
 from benchmarks.market import STEP_MS, a_bundle, a_sequence, next_candle
 from benchmarks.worker import Calls
-from shared.core.backtest import SCORING
-from shared.core.candle import Candle, Promotion
-from shared.core.card import Architecture
-from shared.core.fold import LIVE, REPLAY, Beside, Deployment, GroupState, Model, fold, fold_candle, readied
-from shared.core.network import Network, self_test
-from shared.core.state import SEQUENCE_LENGTH, SymbolState
+from shared.core.evaluation.backtest import SCORING
+from shared.core.model.architecture import Architecture
+from shared.core.model.network import Network
+from shared.core.model.numeric_profile import self_test
+from shared.core.online.model import LIVE, REPLAY, FoldContext, FoldOptions, Model
+from shared.core.online.partition import PartitionState, fold
+from shared.core.online.state import SymbolState
+from shared.core.online.symbol_step import precompute, step_symbol
+from shared.core.records import Candle, Promotion
+from shared.core.sequence import SEQUENCE_LENGTH
 
 DEFAULT: Final = Architecture((32, 32), 288, 6)
 BLOCK: Final = 16  # symbols timed at once
 
 
-class Taken(NamedTuple):
+class StepTimes(NamedTuple):
     """Milliseconds a symbol: of the best block, and processor time on average, which other work lengthens less."""
 
     best: float
     processor: float
 
 
-def timed(work: Iterable[object], block: int = BLOCK) -> Taken:
+def timed(work: Iterable[object], block: int = BLOCK) -> StepTimes:
     """Do so much work of a symbol each, and return what it took; what is left of a last block only counts as work."""
     pending, best, count, begun = iter(work), float("inf"), 0, process_time()
     while True:
@@ -41,20 +45,20 @@ def timed(work: Iterable[object], block: int = BLOCK) -> Taken:
                 break
         count += done
         if done < block:
-            return Taken(best * 1e3, (process_time() - begun) / count * 1e3)
+            return StepTimes(best * 1e3, (process_time() - begun) / count * 1e3)
 
 
-def best_of(several: Sequence[Taken]) -> Taken:
+def best_of(several: Sequence[StepTimes]) -> StepTimes:
     """Return the least of each."""
-    return Taken(min(t.best for t in several), min(t.processor for t in several))
+    return StepTimes(min(t.best for t in several), min(t.processor for t in several))
 
 
 @dataclass
-class Market:
+class RandomWalkMarket:
     """Symbols with full sequences, each with a prediction that waits for its outcome."""
 
     model: Model
-    deployment: Deployment
+    context: FoldContext
     states: list[SymbolState]
     at: int = 0
 
@@ -63,32 +67,37 @@ class Market:
         self.at += 1
         return [next_candle(state.symbol, state.sequence, self.at) for state in self.states]
 
-    def event(self, beside: Beside = REPLAY) -> Taken:
+    def event(self, beside: FoldOptions = REPLAY) -> StepTimes:
         """Fold one candle of each symbol, as a catch-up does; digests are computed where they are missing."""
-        candles, model, deployment = self.candles(), self.model, self.deployment
+        candles, model, context = self.candles(), self.model, self.context
 
         def folded(at: int) -> None:
-            self.states[at] = fold_candle(self.states[at], candles[at], self.at, model, deployment, beside)[0]
+            self.states[at] = step_symbol(
+                self.states[at], candles[at], self.at, model, context, beside
+            )[0]
 
         return timed(map(folded, range(len(candles))))
 
-    def close(self) -> Taken:
+    def close(self) -> StepTimes:
         """Fold one candle of each symbol, from states that were readied before."""
-        self.states = [readied(state, self.model) for state in self.states]
+        self.states = [precompute(state, self.model) for state in self.states]
         return self.event(LIVE)
 
 
-def a_market(symbols: int, architecture: Architecture = DEFAULT, features: str = "levels") -> Market:
+def a_market(
+    symbols: int, architecture: Architecture = DEFAULT, features: str = "levels"
+) -> RandomWalkMarket:
     """Return a market that has made its first predictions."""
     model = Model(a_bundle(architecture, features))
     names = [f"SYN{at:04d}USDT" for at in range(symbols)]
     unpromoted = {
-        name: SymbolState(name, sequence=a_sequence(SEQUENCE_LENGTH, seed)) for seed, name in enumerate(names)
+        name: SymbolState(name, sequence=a_sequence(SEQUENCE_LENGTH, seed))
+        for seed, name in enumerate(names)
     }
-    deployment = Deployment("5m", STEP_MS, self_test())
+    context = FoldContext("5m", STEP_MS, self_test())
     promotion = Promotion(model.version, model.bundle.sha256)
-    group, _ = fold(GroupState(symbols=unpromoted), promotion, 0, model, deployment)
-    market = Market(model, deployment, list(group.symbols.values()))
+    group, _ = fold(PartitionState(symbols=unpromoted), promotion, 0, model, context)
+    market = RandomWalkMarket(model, context, list(group.symbols.values()))
     market.event()
     return market
 
@@ -104,10 +113,10 @@ def ours(symbols: int, architecture: Architecture = DEFAULT, features: str = "le
         output, jacobian = network.jacobian(model.base.weights, window)
         network.step(model.base, model.card.optimiser, output, jacobian)
 
-    def kernel_alone() -> Taken:
+    def kernel_alone() -> StepTimes:
         return timed(map(step, range(symbols)))
 
-    def event(beside: Beside) -> Taken:
+    def event(beside: FoldOptions) -> StepTimes:
         if market.states[0].jacobian is None:
             market.event()  # in a catch-up the event before has made it
         return market.event(beside)
@@ -125,7 +134,7 @@ def keras_steps() -> Calls:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras
 
-    from services.trainer.keras_fit import build_network
+    from services.trainer.fitting.keras_backend import build_network
 
     network = build_network(DEFAULT)
     network.compile(keras.optimizers.Adam(1e-5), loss="mean_squared_error")
@@ -167,7 +176,9 @@ def xla_steps() -> Calls:
     def step(window: Any, label: Any, following: Any) -> Any:
         with tf.GradientTape() as tape:
             loss = tf.square(forward(window) - label)
-        for w, m, v, gradient in zip(weights, first, second, tape.gradient(loss, weights), strict=True):
+        for w, m, v, gradient in zip(
+            weights, first, second, tape.gradient(loss, weights), strict=True
+        ):
             m.assign(0.9 * m + 0.1 * gradient)
             v.assign(0.999 * v + 0.001 * tf.square(gradient))
             w.assign_sub(1e-5 * m / (tf.sqrt(v) + 1e-7))
@@ -177,7 +188,7 @@ def xla_steps() -> Calls:
     return {"event": _repeated(lambda: step(window, label, window).numpy())}
 
 
-def _repeated(once: Callable[[], object]) -> Callable[[int], Taken]:
+def _repeated(once: Callable[[], object]) -> Callable[[int], StepTimes]:
     once()  # compiled at the first call
     return lambda times: timed((once() for _ in range(times)), block=1)
 

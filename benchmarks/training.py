@@ -9,11 +9,11 @@ from time import monotonic
 from typing import Any, Final, NamedTuple
 
 from benchmarks.market import STEP_MS, a_sequence, recorded_sequences
-from benchmarks.row import Peer, Row
+from benchmarks.result import Peer, Result
 from benchmarks.stepping import DEFAULT
-from benchmarks.worker import Calls, Worker
+from benchmarks.worker import BackgroundWorker, Calls
 from shared.core.arrays import Float64s
-from shared.core.features import Levels
+from shared.core.features.levels import Levels
 
 CANDLES: Final = 1_000_000
 WINDOWS: Final = 20_000
@@ -30,13 +30,15 @@ class Fit(NamedTuple):
     peak_mb: float
 
 
-def training_rows(recorded: Path | None, tell: Callable[[str], None]) -> Iterator[Row]:
+def training_rows(recorded: Path | None, tell: Callable[[str], None]) -> Iterator[Result]:
     """Yield the rows of the trainer."""
-    source = "recorded klines" if recorded else "synthetic candles: KLINES=FOLDER takes recorded ones"
+    source = (
+        "recorded klines" if recorded else "synthetic candles: KLINES=FOLDER takes recorded ones"
+    )
     fits: dict[str, Fit] = {}
     for name in ("ours", "stock"):
         tell(f"training: {name}, {EPOCHS} epochs of {WINDOWS:,} windows")
-        with Worker(fitting, recorded) as worker:
+        with BackgroundWorker(fitting, recorded) as worker:
             fits[name] = worker.ask(name)
     ours, stock = fits["ours"], fits["stock"]
     note = (
@@ -45,10 +47,24 @@ def training_rows(recorded: Path | None, tell: Callable[[str], None]) -> Iterato
     )
     per_thousand = 1000 / (WINDOWS * EPOCHS)
     peer = Peer("stock Keras fit on materialised windows", stock.seconds * per_thousand)
-    yield Row("trainer, 1,000 windows", ours.seconds * per_thousand, "s", least_ratio=2.0, peer=peer, note=note)
+    yield Result(
+        "trainer, 1,000 windows",
+        ours.seconds * per_thousand,
+        "s",
+        least_ratio=2.0,
+        peer=peer,
+        note=note,
+    )
     materialised = Peer("stock Keras fit", stock.peak_mb / 1024)
     note = "at its peak, TensorFlow included"
-    yield Row("trainer, 1 M candles, resident", ours.peak_mb / 1024, "GB", at_most=1.5, peer=materialised, note=note)
+    yield Result(
+        "trainer, 1 M candles, resident",
+        ours.peak_mb / 1024,
+        "GB",
+        at_most=1.5,
+        peer=materialised,
+        note=note,
+    )
 
 
 def fitting(recorded: Path | None) -> Calls:
@@ -56,8 +72,9 @@ def fitting(recorded: Path | None) -> Calls:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras
 
-    from services.trainer import dataset, fit, keras_fit
-    from services.trainer.schedule import Schedule
+    from services.trainer.data import dataset
+    from services.trainer.fitting import fit, keras_backend
+    from services.trainer.fitting.schedule import LearningRateSchedule
 
     sequences = _sequences(recorded)
     split = dataset.split_by_time(sequences, dataset.Shares(0.1, 0.15, 2016), STEP_MS)
@@ -67,7 +84,7 @@ def fitting(recorded: Path | None) -> Calls:
     }
     inputs = dataset.Inputs("levels", DEFAULT.window_length, is_common_move_removed=False)
     data = dataset.build(sequences, scalers, inputs, split, STEP_MS)
-    schedule = Schedule(EPOCHS, EPOCHS, WINDOWS, VALIDATION, BATCH, 1e-3, 0.0, 0)
+    schedule = LearningRateSchedule(EPOCHS, EPOCHS, WINDOWS, VALIDATION, BATCH, 1e-3, 0.0, 0)
 
     def ours() -> Fit:
         started = monotonic()
@@ -76,17 +93,22 @@ def fitting(recorded: Path | None) -> Calls:
 
     def stock() -> Fit:
         keras.utils.set_random_seed(0)
-        ends = [dataset.drawn_for_epoch(data.training_ends, WINDOWS, 0, epoch) for epoch in range(EPOCHS)]
-        network = keras_fit.build_network(DEFAULT)
+        ends = [
+            dataset.drawn_for_epoch(data.training_ends, WINDOWS, 0, epoch)
+            for epoch in range(EPOCHS)
+        ]
+        network = keras_backend.build_network(DEFAULT)
         network.compile(keras.optimizers.Adam(1e-3), loss="mean_squared_error")
         shown = dataset.spread(data.validation_ends, VALIDATION)
         validation = data.windows(shown), data.labels[shown, None]
-        windows = [(data.windows(e), data.labels[e, None]) for e in ends]  # so that cutting them is not counted
+        windows = [
+            (data.windows(e), data.labels[e, None]) for e in ends
+        ]  # so that cutting them is not counted
         started = monotonic()
         losses = [
-            network.fit(*one, batch_size=BATCH, shuffle=False, validation_data=validation, verbose=0).history[
-                "val_loss"
-            ][0]
+            network.fit(
+                *one, batch_size=BATCH, shuffle=False, validation_data=validation, verbose=0
+            ).history["val_loss"][0]
             for one in windows
         ]
         return _fit(started, losses)

@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 from rich.table import Table
 
-from shared.core.contest import CANDIDATE, FROZEN, RAW, Contest
-from shared.core.skill import Skill, skill
+from shared.core.evaluation.comparison import CANDIDATE, FROZEN, RAW, Comparison
+from shared.core.evaluation.skill_score import Skill, skill_score
 
 DEFAULT: Final = "default"
 ONE_SET: Final = "one set of weights"
@@ -44,7 +44,7 @@ ALSO_WITH_ONE_SET: Final = (DEFAULT, "original", "original, online rate 1e-5")
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class VariantScore:
     """One way to train and to learn on, and what came of it."""
 
     name: str
@@ -58,7 +58,9 @@ class Scored:
     worst: float
     against_default: Skill | None = None  # of the updating, calibrated forecast
     seconds: float = 0.0
-    errors: Sequence[float] = ()  # the default's squared errors at each moment: what later rows are held against
+    errors: Sequence[
+        float
+    ] = ()  # the default's squared errors at each moment: what later rows are held against
 
     def cells(self) -> tuple[str, ...]:
         """Return the row as text."""
@@ -75,7 +77,9 @@ class Scored:
         """Return the row as one line for people."""
         head, *cells = self.cells()
         titles = ("updating", "raw", "frozen", "worst", "against the default", "p")
-        said = ", ".join(f"{title} {cell}" for title, cell in zip(titles, cells, strict=True) if cell)
+        said = ", ".join(
+            f"{title} {cell}" for title, cell in zip(titles, cells, strict=True) if cell
+        )
         return f"{head}: {said} ({self.seconds:.0f} s)"
 
 
@@ -89,15 +93,22 @@ def variant_names(name: str) -> list[str]:
 
 
 def rows_of(
-    name: str, contest: Contest, default: Sequence[float], scored: str, settings: Settings, seconds: float
-) -> Iterator[Scored]:
+    name: str,
+    contest: Comparison,
+    default: Sequence[float],
+    scored: str,
+    settings: Settings,
+    seconds: float,
+) -> Iterator[VariantScore]:
     """Yield the rows of a variant's contest; `default` has the default's errors, nothing if they are not known."""
     held_against = contest.errors(CANDIDATE) if name == DEFAULT else np.array(default)
-    for row, way, raw in zip(variant_names(name), (CANDIDATE, ONE_SET), (RAW, raw_of(ONE_SET)), strict=False):
+    for row, way, raw in zip(
+        variant_names(name), (CANDIDATE, ONE_SET), (RAW, raw_of(ONE_SET)), strict=False
+    ):
         errors = contest.errors(way)
         is_held = row != DEFAULT and len(held_against) == len(errors)
         worst, symbol = contest.worst(way) or (0.0, "")
-        yield Scored(
+        yield VariantScore(
             row,
             scored,
             settings,
@@ -107,7 +118,7 @@ def rows_of(
             contest.skill(FROZEN),
             symbol,
             worst,
-            skill(errors, held_against) if is_held else None,
+            skill_score(errors, held_against) if is_held else None,
             seconds,
             errors.tolist() if row == DEFAULT else (),
         )
@@ -118,9 +129,12 @@ def raw_of(name: str) -> str:
     return f"{name}, raw"
 
 
-def table_of(rows: Sequence[Scored], title: str) -> Table:
+def table_of(rows: Sequence[VariantScore], title: str) -> Table:
     """Return the rows side by side."""
-    table = Table(title=title, caption="skill against zero change; p: chance of being so much better than the default")
+    table = Table(
+        title=title,
+        caption="skill against zero change; p: chance of being so much better than the default",
+    )
     table.add_column("variant")
     columns = (
         "updating, calibrated",
@@ -137,7 +151,7 @@ def table_of(rows: Sequence[Scored], title: str) -> Table:
     return table
 
 
-def read_rows(file: Path | None) -> list[Scored]:
+def read_rows(file: Path | None) -> list[VariantScore]:
     """Return the rows that a file has.
 
     Raises:
@@ -150,21 +164,25 @@ def read_rows(file: Path | None) -> list[Scored]:
         try:
             rows.append(_row(json.loads(line)))
         except (ValueError, TypeError, KeyError) as error:
-            message = f"line {number} of {file} is no row ({error}): delete it, and it is measured again"
+            message = (
+                f"line {number} of {file} is no row ({error}): delete it, and it is measured again"
+            )
             raise ValueError(message) from error
     return rows
 
 
-def add_row(file: Path | None, row: Scored) -> None:
+def add_row(file: Path | None, row: VariantScore) -> None:
     """Append a row to a file."""
     if file is not None:
         with file.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(asdict(row)) + "\n")
 
 
-def _row(fields: dict[str, Any]) -> Scored:
+def _row(fields: dict[str, Any]) -> VariantScore:
     skills = ("updating", "raw", "frozen", "against_default")
-    return Scored(**{**fields, **{name: fields[name] and Skill(**fields[name]) for name in skills}})
+    return VariantScore(
+        **{**fields, **{name: fields[name] and Skill(**fields[name]) for name in skills}}
+    )
 
 
 def _interval(found: Skill | None) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Self
 Calls = Mapping[str, Callable[..., Any]]
 
 
-class Worker:
+class BackgroundWorker:
     """A process that prepares itself, then measures what it is asked for, one thing at a time."""
 
     def __init__(self, prepare: Callable[..., Calls], *arguments: Any) -> None:

@@ -17,13 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-KERNEL = ROOT / "shared" / "core" / "kernel"
+KERNEL = ROOT / "shared" / "core" / "model" / "kernel"
 FLAGS = shlex.split(
     "-std=c11 -O3 -fPIC -ffp-contract=off -fno-math-errno -fno-trapping-math -fno-unsafe-math-optimizations "
     "-Wall -Wextra -Werror"
 )
 MACHINES = {"v4": "x86-64-v4", "v3": "x86-64-v3", "plain": "x86-64"}
-SANITY = "#if !defined(__GNUC__)\n#error neither gcc nor clang\n#endif\nint answer(void) { return 0; }\n"
+SANITY = (
+    "#if !defined(__GNUC__)\n#error neither gcc nor clang\n#endif\nint answer(void) { return 0; }\n"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,15 @@ class Compiler:
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder) / "sanity.c"
             source.write_text(SANITY)
-            command = [*self.command, *FLAGS, *flags, "-shared", str(source), "-o", str(Path(folder) / "sanity.so")]
+            command = [
+                *self.command,
+                *FLAGS,
+                *flags,
+                "-shared",
+                str(source),
+                "-o",
+                str(Path(folder) / "sanity.so"),
+            ]
             try:
                 return subprocess.run(command, capture_output=True, check=False).returncode == 0
             except OSError:
@@ -55,9 +65,13 @@ class Compiler:
 def main() -> None:
     """Compile as asked on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--compiler", choices=("cc", "zig"), help="default: cc if there is one, else zig")
+    parser.add_argument(
+        "--compiler", choices=("cc", "zig"), help="default: cc if there is one, else zig"
+    )
     parser.add_argument("--output", type=Path, default=KERNEL / "_kernel.so")
-    parser.add_argument("--only", choices=tuple(MACHINES), help="build this variant alone, always chosen")
+    parser.add_argument(
+        "--only", choices=tuple(MACHINES), help="build this variant alone, always chosen"
+    )
     arguments = parser.parse_args()
     variants = [arguments.only] if arguments.only else list(MACHINES)
     for compiler in _candidates(arguments.compiler):
@@ -68,7 +82,9 @@ def main() -> None:
         else:
             print(f"{arguments.output.name}: {' '.join(built)}, by {' '.join(compiler.command)}")
             return
-    sys.exit("error: no compiler built the kernel: set CC, or leave out --compiler to use the one in ziglang")
+    sys.exit(
+        "error: no compiler built the kernel: set CC, or leave out --compiler to use the one in ziglang"
+    )
 
 
 def build(compiler: Compiler, output: Path, variants: list[str]) -> list[str]:
@@ -77,14 +93,31 @@ def build(compiler: Compiler, output: Path, variants: list[str]) -> list[str]:
     Raises:
         subprocess.CalledProcessError: the compiler refuses the kernel, as it has told on stderr.
     """
-    offered = [one for one in variants if _is_for_this_machine(one) and compiler.accepts(compiler.machine(one))]
+    offered = [
+        one
+        for one in variants
+        if _is_for_this_machine(one) and compiler.accepts(compiler.machine(one))
+    ]
     if not offered:
-        sys.exit(f"error: {' '.join(compiler.command)} builds none of {', '.join(variants)} on {platform.machine()}")
+        sys.exit(
+            f"error: {' '.join(compiler.command)} builds none of {', '.join(variants)} on {platform.machine()}"
+        )
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".kernel-") as folder:
         objects = [_compiled(compiler, variant, Path(folder)) for variant in offered]
         linked = Path(folder) / "kernel.so"
-        _run([*compiler.command, *FLAGS, *_dispatch(offered, compiler), "-shared", *objects, "-o", str(linked), "-lm"])
+        _run(
+            [
+                *compiler.command,
+                *FLAGS,
+                *_dispatch(offered, compiler),
+                "-shared",
+                *objects,
+                "-o",
+                str(linked),
+                "-lm",
+            ]
+        )
         linked.replace(output)
     return offered
 
@@ -100,13 +133,22 @@ def _candidates(asked: str | None) -> Iterator[Compiler]:
 
 def _installed_compilers() -> list[list[str]]:
     named = shlex.split(os.environ.get("CC", ""))
-    return [*([named] if named else []), *([path] for name in ("cc", "gcc", "clang") if (path := shutil.which(name)))]
+    return [
+        *([named] if named else []),
+        *([path] for name in ("cc", "gcc", "clang") if (path := shutil.which(name))),
+    ]
 
 
 def _zig() -> Compiler:
     compiler = Compiler((sys.executable, "-m", "ziglang", "cc"), is_zig=True)
     if not compiler.accepts([]):
-        requirements = ["--require-hashes", "--only-binary", ":all:", "-r", str(ROOT / "requirements" / "kernel.txt")]
+        requirements = [
+            "--require-hashes",
+            "--only-binary",
+            ":all:",
+            "-r",
+            str(ROOT / "requirements" / "kernel.txt"),
+        ]
         _run([sys.executable, "-m", "pip", "install", "--quiet", *requirements])
     return compiler
 

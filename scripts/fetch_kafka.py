@@ -8,7 +8,7 @@ import hashlib
 import tempfile
 from pathlib import Path
 
-from shared.adapters import binaries
+from shared.local_servers import binaries
 
 
 def main() -> None:

@@ -30,7 +30,9 @@ class Seen:
         now = time.monotonic()
         if self.count:
             if open_time_ms != self.open_time_ms + STEP_MS:
-                sys.exit(f"after the prediction for {self.open_time_ms} comes one for {open_time_ms}")
+                sys.exit(
+                    f"after the prediction for {self.open_time_ms} comes one for {open_time_ms}"
+                )
             self.longest_s = max(self.longest_s, now - self.arrival_s)
         self.count, self.open_time_ms, self.arrival_s = self.count + 1, open_time_ms, now
 
@@ -41,9 +43,13 @@ def main() -> None:
     parser.add_argument("--symbols", type=int, required=True, help="so many symbols")
     parser.add_argument("--each", type=int, required=True, help="so many predictions of each")
     parser.add_argument("--within", type=float, required=True, help="seconds")
-    parser.add_argument("--from-start", action="store_true", help="those already there count as well")
+    parser.add_argument(
+        "--from-start", action="store_true", help="those already there count as well"
+    )
     arguments = parser.parse_args()
-    seen = read(arguments.symbols, arguments.each, arguments.within, from_start=arguments.from_start)
+    seen = read(
+        arguments.symbols, arguments.each, arguments.within, from_start=arguments.from_start
+    )
     figures = {
         "symbols": len(seen),
         "predictions": sum(one.count for one in seen.values()),
@@ -61,7 +67,9 @@ def read(symbols: int, each: int, within_s: float, *, from_start: bool) -> dict[
     try:
         while len(seen) < symbols or min(one.count for one in seen.values()) < each:
             if time.monotonic() > ends:
-                sys.exit(f"after {within_s:g} s: { ({name: one.count for name, one in sorted(seen.items())}) }")
+                sys.exit(
+                    f"after {within_s:g} s: { ({name: one.count for name, one in sorted(seen.items())}) }"
+                )
             for message in consumer.consume(500, 0.2):
                 if message.error():
                     raise KafkaException(message.error())

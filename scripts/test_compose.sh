@@ -74,7 +74,7 @@ trap 'exit 143' TERM
 
 services() { docker compose --env-file /dev/null "$@" config --services | sort | tr '\n' ' '; }
 [ "$(services)" = "kafka predictor producer redis trainer " ] || fail "without a profile there are: $(services)"
-[ "$(services --profile offline)" = "exchange kafka predictor producer-offline redis trainer-offline " ] ||
+[ "$(services --profile offline)" = "exchange-simulator kafka predictor producer-offline redis trainer-offline " ] ||
   fail "with the profile offline there are: $(services --profile offline)"
 
 say "building and starting"

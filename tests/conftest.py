@@ -7,15 +7,15 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from shared.adapters import servers
 from shared.core.errors import Unavailable
+from shared.local_servers import launcher
 
 
 @pytest.fixture(scope="session")
-def running_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Servers]:
+def running_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[launcher.Servers]:
     """Kafka and Redis on free ports; none outlives the session, however it ends."""
     try:
-        running = servers.start(tmp_path_factory.mktemp("servers"), die_with_parent=True)
+        running = launcher.start(tmp_path_factory.mktemp("servers"), die_with_parent=True)
     except Unavailable as error:
         if "CI" in os.environ:
             raise
@@ -25,12 +25,12 @@ def running_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[server
 
 
 @pytest.fixture(scope="session")
-def kafka_bootstrap(running_servers: servers.Servers) -> str:
+def kafka_bootstrap(running_servers: launcher.Servers) -> str:
     return running_servers.kafka_bootstrap
 
 
 @pytest.fixture
-def redis_url(running_servers: servers.Servers) -> str:
+def redis_url(running_servers: launcher.Servers) -> str:
     """The address of an empty Redis."""
     client = redis.Redis.from_url(running_servers.redis_url)
     try:

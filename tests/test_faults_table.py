@@ -9,7 +9,10 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 TABLE = (ROOT / "docs" / "faults.md").read_text()
-ROWS = {int(cells[0]): cells for cells in re.findall(r"^\| (\d+) \| (.+?) \| (.+?) \| (.+) \|$", TABLE, re.MULTILINE)}
+ROWS = {
+    int(cells[0]): cells
+    for cells in re.findall(r"^\| (\d+) \| (.+?) \| (.+?) \| (.+) \|$", TABLE, re.MULTILINE)
+}
 TESTS = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", TABLE)))
 FAULTS = sorted(set(re.findall(r"`(chaos|simulation): ([^`…]+)`", TABLE)))
 FILES = {
@@ -30,14 +33,20 @@ def functions(path: str) -> set[str]:
 def words(path: str) -> set[object]:
     """Texts and names of fields: a fault is one or the other."""
     nodes = list(ast.walk(tree(path)))
-    fields = {node.target.id for node in nodes if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)}
+    fields = {
+        node.target.id
+        for node in nodes
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    }
     return {node.value for node in nodes if isinstance(node, ast.Constant)} | fields
 
 
 def test_every_fault_has_a_row_and_every_row_says_what_shows_it() -> None:
     assert list(ROWS) == list(range(1, 70))
     for cells in ROWS.values():
-        assert re.search(r"`(tests/[\w/]+\.py::\w+|(chaos|simulation): [^`]+)`|^left out: ", cells[3]), cells
+        assert re.search(
+            r"`(tests/[\w/]+\.py::\w+|(chaos|simulation): [^`]+)`|^left out: ", cells[3]
+        ), cells
 
 
 @pytest.mark.parametrize(("path", "name"), TESTS)

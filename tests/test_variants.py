@@ -5,21 +5,30 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.variants import DEFAULT, ONE_SET, VARIANTS, Scored, add_row, raw_of, read_rows, rows_of
+from benchmarks.variants import (
+    DEFAULT,
+    ONE_SET,
+    VARIANTS,
+    VariantScore,
+    add_row,
+    raw_of,
+    read_rows,
+    rows_of,
+)
 from services.trainer.settings import TrainerSettings
-from shared.core.contest import FROZEN, Contest
-from tests.builders import a_contest, some_tracks
+from shared.core.evaluation.comparison import FROZEN, Comparison
+from tests.support.builders import a_contest, some_tracks
 
 
-def scored_contest(seed: int = 7) -> Contest:
+def scored_contest(seed: int = 7) -> Comparison:
     contest, tracks = a_contest(some_tracks(seed=seed)), some_tracks(seed=seed, borne_out=0.3)
     for name in (FROZEN, ONE_SET):
-        contest.enter(name, tracks)
-        contest.enter(raw_of(name), tracks, raw=True)
+        contest.add(name, tracks)
+        contest.add(raw_of(name), tracks, raw=True)
     return contest
 
 
-def some_rows() -> list[Scored]:
+def some_rows() -> list[VariantScore]:
     return list(rows_of(DEFAULT, scored_contest(), (), "2025-03", {"EPOCHS": "1"}, 1.5))
 
 
@@ -49,9 +58,9 @@ def test_rows_come_back_from_a_file_as_they_were(tmp_path: Path) -> None:
     for row in rows:
         add_row(tmp_path / "rows.json", row)
 
-    assert [replace(row, errors=tuple(row.errors)) for row in read_rows(tmp_path / "rows.json")] == [
-        replace(row, errors=tuple(row.errors)) for row in rows
-    ]
+    assert [
+        replace(row, errors=tuple(row.errors)) for row in read_rows(tmp_path / "rows.json")
+    ] == [replace(row, errors=tuple(row.errors)) for row in rows]
     assert read_rows(None) == read_rows(tmp_path / "none.json") == []
 
 

@@ -9,7 +9,18 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from services.cli import backtest, importing, letters, models, predicting, replaying, searching, servers, up, verifying
+from services.cli.audit import command as verify
+from services.cli.commands import (
+    backtest,
+    dead_letters,
+    import_candles,
+    models,
+    predict,
+    replay,
+    search,
+    servers,
+    up,
+)
 from shared.core.errors import BadInput, BadSetting, UlstmError
 
 app = typer.Typer(
@@ -20,15 +31,17 @@ app = typer.Typer(
 )
 app.add_typer(servers.app, name="servers", help="Kafka and Redis on this machine, without Docker.")
 app.add_typer(models.app, name="models", help="The model versions in the log.")
-app.add_typer(letters.app, name="dead-letters", help="What could not be read, and a way back in.")
+app.add_typer(
+    dead_letters.app, name="dead-letters", help="What could not be read, and a way back in."
+)
 app.command("up")(up.up_command)
-app.command("import")(importing.import_command)
+app.command("import")(import_candles.import_command)
 app.command("train")(models.train_command)
-app.command("search")(searching.search_command)
-app.command("predict")(predicting.predict_command)
-app.command("watch")(predicting.watch_command)
-app.command("replay")(replaying.replay_command)
-app.command("verify")(verifying.verify_command)
+app.command("search")(search.search_command)
+app.command("predict")(predict.predict_command)
+app.command("watch")(predict.watch_command)
+app.command("replay")(replay.replay_command)
+app.command("verify")(verify.verify_command)
 app.command("backtest")(backtest.backtest_command)
 
 

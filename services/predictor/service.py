@@ -5,23 +5,23 @@ import threading
 import uuid
 from functools import partial
 
-from services.predictor.loop import Loop
 from services.predictor.settings import PredictorSettings
-from shared.adapters.folding import Folder
-from shared.adapters.kafka.failures import Fenced
-from shared.adapters.kafka.group import GroupMember
+from services.predictor.worker import Worker
+from shared.adapters.kafka.admin import ensure_topics, topic_id
+from shared.adapters.kafka.consumer_group import ConsumerGroupMember
+from shared.adapters.kafka.errors import Fenced
+from shared.adapters.kafka.producer import TransactionalProducer
 from shared.adapters.kafka.reader import Reader
-from shared.adapters.kafka.topics import ensure_topics, topic_id
-from shared.adapters.kafka.writer import TransactionalWriter
-from shared.adapters.known_models import KnownModels
-from shared.adapters.process import when_available
-from shared.adapters.registry import Registry
-from shared.adapters.states import RedisStates
-from shared.adapters.telemetry import Telemetry
-from shared.core.candle import interval_ms
+from shared.adapters.process import retry_until_available
+from shared.adapters.prometheus import Telemetry
+from shared.adapters.redis_state_store import RedisStateStore
 from shared.core.errors import Incompatible, Unavailable
-from shared.core.fold import Deployment
-from shared.core.network import self_test
+from shared.core.model.numeric_profile import self_test
+from shared.core.online.model import FoldContext
+from shared.core.topics import interval_ms
+from shared.log.model_cache import ModelCache
+from shared.log.model_registry import ModelRegistry
+from shared.log.record_processor import RecordProcessor
 
 log = logging.getLogger("ulstm")
 
@@ -33,18 +33,18 @@ def run(settings: PredictorSettings, stop: threading.Event) -> None:
         BadSetting: a setting is wrong.
         Incompatible: the log, or this machine, does not fit.
     """
-    deployment = Deployment(settings.interval, interval_ms(settings.interval), self_test())
+    context = FoldContext(settings.interval, interval_ms(settings.interval), self_test())
     telemetry = Telemetry("predictor")
     stop_serving = telemetry.serve(settings.metrics_host, settings.metrics_port)
     try:
-        _predict(settings, deployment, telemetry, stop)
+        _predict(settings, context, telemetry, stop)
     except Fenced as error:
         raise Incompatible(str(error)) from error
     finally:
         stop_serving()
 
 
-def _look_at(states: RedisStates) -> None:
+def _look_at(states: RedisStateStore) -> None:
     """Without Redis a replica starts all the same: the log has everything.
 
     Raises:
@@ -56,33 +56,41 @@ def _look_at(states: RedisStates) -> None:
         log.warning("%s; starting without it, from the log", error)
 
 
-def _predict(settings: PredictorSettings, deployment: Deployment, telemetry: Telemetry, stop: threading.Event) -> None:
+def _predict(
+    settings: PredictorSettings,
+    context: FoldContext,
+    telemetry: Telemetry,
+    stop: threading.Event,
+) -> None:
     where, topics = settings.kafka_bootstrap_servers, settings.topics
-    states = RedisStates(settings.redis_url, f"{settings.topic_prefix}{settings.interval}")
+    states = RedisStateStore(settings.redis_url, f"{settings.topic_prefix}{settings.interval}")
     tell = partial(setattr, telemetry, "not_ready")
-    when_available(stop, lambda: ensure_topics(where, topics), tell)
-    log_id = when_available(stop, lambda: topic_id(where, topics.klines), tell)
+    retry_until_available(stop, lambda: ensure_topics(where, topics), tell)
+    log_id = retry_until_available(stop, lambda: topic_id(where, topics.klines), tell)
     _look_at(states)
     # One id per process life: replicas never share it, and a new life needs no old one's.
-    writer = when_available(stop, lambda: TransactionalWriter(where, f"ulstm-predictor-{uuid.uuid4()}", alone=True))
+    writer = retry_until_available(
+        stop,
+        lambda: TransactionalProducer(where, f"ulstm-predictor-{uuid.uuid4()}", exclusive_id=True),
+    )
     if writer is None or log_id is None:
         return
     states.of_log(log_id)
-    member = GroupMember(
+    member = ConsumerGroupMember(
         where,
         f"{settings.topic_prefix}{settings.consumer_group}-{settings.interval}",
         topics.klines,
         settings.session_timeout_ms,
     )
-    registry = Registry(where, topics)
+    registry = ModelRegistry(where, topics)
     with (
         Reader(where, topics.klines) as klines,
         Reader(where, topics.predictions) as predictions,
         Reader(where, topics.dead_letters, headers=True) as dead_letters,
     ):
-        loop = Loop(
+        loop = Worker(
             topics,
-            Folder(topics.klines, settings.codec, deployment, KnownModels(registry.load)),
+            RecordProcessor(topics.klines, settings.codec, context, ModelCache(registry.load)),
             member,
             writer,
             klines,
@@ -92,10 +100,10 @@ def _predict(settings: PredictorSettings, deployment: Deployment, telemetry: Tel
             telemetry,
             settings.batch_records,
         )
-        member.subscribe(loop.assigned, loop.lost)
+        member.subscribe(loop.on_assigned, loop.on_revoked)
         try:
             while not stop.is_set():
-                loop.turn()
+                loop.run_once()
         finally:
             member.close()
             writer.close()

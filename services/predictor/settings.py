@@ -4,14 +4,16 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shared.adapters.settings import Port, Settings
+from shared.adapters.env_settings import Port, ServiceSettings
 
 
-class PredictorSettings(Settings):
+class PredictorSettings(ServiceSettings):
     """Settings of a predictor replica."""
 
     consumer_group: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,80}$")] = "ulstm-predictor"
     session_timeout_ms: Annotated[int, Field(ge=6000, le=300_000)] = 10_000
     metrics_host: str = "127.0.0.1"
     metrics_port: Port = 0
-    batch_records: Annotated[int, Field(ge=1, le=10_000)] = 2_000  # of one transaction, where many wait
+    batch_records: Annotated[int, Field(ge=1, le=10_000)] = (
+        2_000  # of one transaction, where many wait
+    )

@@ -1,13 +1,13 @@
 """What goes onto the topics for each entry. PURE."""
 
-from services.producer.contiguity import Entry, Unreadable
-from shared.adapters.kafka.topics import Topics
-from shared.adapters.kafka.writer import Outgoing
-from shared.adapters.messages import DeadLetter, GapMessage, dead_letter_headers, encode_record
-from shared.core.candle import Gap, interval_ms, symbol_group
+from services.producer.sequencer import LogEntry, UnreadableKline
+from shared.adapters.kafka.producer import ProducerRecord
+from shared.adapters.schemas import DeadLetter, GapMessage, dead_letter_headers, encode_record
+from shared.core.records import Gap
+from shared.core.topics import Topics, interval_ms, partition_for
 
 
-def outgoing(entry: Entry, topics: Topics, now_ms: int) -> Outgoing:
+def to_producer_records(entry: LogEntry, topics: Topics, now_ms: int) -> ProducerRecord:
     """Return the record of an entry. Its time is the candle's close, or the end of the gap; a letter's is its arrival.
 
     Args:
@@ -15,9 +15,9 @@ def outgoing(entry: Entry, topics: Topics, now_ms: int) -> Outgoing:
         topics: of this deployment.
         now_ms: goes into a gap's headers, as arrival.
     """
-    if isinstance(entry, Unreadable):
+    if isinstance(entry, UnreadableKline):
         return _letter(entry, topics)
-    group = symbol_group(entry.symbol, topics.groups)
+    group = partition_for(entry.symbol, topics.partitions)
     key = entry.symbol.encode()
     if isinstance(entry, Gap):
         start, end = entry.from_open_time_ms, entry.until_open_time_ms
@@ -28,17 +28,21 @@ def outgoing(entry: Entry, topics: Topics, now_ms: int) -> Outgoing:
             from_open_time_ms=start,
             until_open_time_ms=end,
         )
-        return Outgoing(topics.klines, group, key, encode_record(message), end - 1, _headers("rest", now_ms))
+        return ProducerRecord(
+            topics.klines, group, key, encode_record(message), end - 1, _headers("rest", now_ms)
+        )
     close_ms = entry.open_time_ms + interval_ms(topics.interval) - 1
-    return Outgoing(topics.klines, group, key, entry.value, close_ms, _headers(entry.source, entry.arrival_ms))
+    return ProducerRecord(
+        topics.klines, group, key, entry.value, close_ms, _headers(entry.source, entry.arrival_ms)
+    )
 
 
-def _letter(entry: Unreadable, topics: Topics) -> Outgoing:
+def _letter(entry: UnreadableKline, topics: Topics) -> ProducerRecord:
     key = entry.symbol.encode() or None
     place = f"exchange:{entry.source}"
     letter = DeadLetter(place, 0, -1, key, entry.original, entry.reason, entry.message)
     headers = dead_letter_headers(letter)
-    return Outgoing(topics.dead_letters, 0, key, entry.original, entry.arrival_ms, headers)
+    return ProducerRecord(topics.dead_letters, 0, key, entry.original, entry.arrival_ms, headers)
 
 
 def _headers(source: str, arrival_ms: int) -> list[tuple[str, bytes]]:

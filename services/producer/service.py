@@ -6,25 +6,30 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
-from services.producer.agenda import Agenda
-from services.producer.asking import Askers
-from services.producer.binance import STREAMS_AT_MOST, Budget, Rest, Stream
-from services.producer.contiguity import Place
-from services.producer.exchange_time import ExchangeTime
-from services.producer.inbox import Inbox
-from services.producer.loop import Loop, gone_on
-from services.producer.measures import Measures
+from services.producer.backfill_schedule import BackfillSchedule
+from services.producer.event_queue import EventQueue
+from services.producer.exchanges.binance.client import (
+    STREAMS_AT_MOST,
+    RateLimiter,
+    RestClient,
+    StreamClient,
+)
+from services.producer.exchanges.binance.schemas import SYMBOL
+from services.producer.exchanges.binance.stream_supervisor import StreamSupervisor
+from services.producer.metrics import ProducerMetrics
+from services.producer.rest_workers import RestWorkerPool
+from services.producer.sequencer import SymbolCursor
+from services.producer.server_time import ServerTime
 from services.producer.settings import ProducerSettings
-from services.producer.supervisor import Supervisor
-from services.producer.wire import SYMBOL
-from shared.adapters.kafka.failures import Fenced
-from shared.adapters.kafka.topics import ensure_topics
-from shared.adapters.kafka.writer import TransactionalWriter
-from shared.adapters.process import when_available
-from shared.adapters.standing import read_standing, writer_id
-from shared.adapters.telemetry import Telemetry
-from shared.core.candle import interval_ms
+from services.producer.worker import ProducerWorker, run_until_stopped
+from shared.adapters.kafka.admin import ensure_topics
+from shared.adapters.kafka.errors import Fenced
+from shared.adapters.kafka.producer import TransactionalProducer
+from shared.adapters.process import retry_until_available
+from shared.adapters.prometheus import Telemetry
 from shared.core.errors import BadSetting, Incompatible
+from shared.core.topics import interval_ms
+from shared.log.positions import producer_transactional_id, read_positions
 
 log = logging.getLogger("ulstm")
 
@@ -51,37 +56,48 @@ def run(settings: ProducerSettings, stop: threading.Event) -> None:
 
 
 def _produce(settings: ProducerSettings, telemetry: Telemetry, stop: threading.Event) -> None:
-    where, topics, step_ms = settings.kafka_bootstrap_servers, settings.topics, interval_ms(settings.interval)
-    budget, exchange_time, inbox = Budget(stop), ExchangeTime(), Inbox()
-    rest = Rest(settings.exchange_rest_url, budget)
-    when_available(stop, lambda: ensure_topics(where, topics))
-    statuses = when_available(stop, rest.statuses)
-    begin_ms = when_available(stop, lambda: _begin_ms(rest, settings.backfill_candles, step_ms))
+    where, topics, step_ms = (
+        settings.kafka_bootstrap_servers,
+        settings.topics,
+        interval_ms(settings.interval),
+    )
+    budget, exchange_time, inbox = RateLimiter(stop), ServerTime(), EventQueue()
+    rest = RestClient(settings.exchange_rest_url, budget)
+    retry_until_available(stop, lambda: ensure_topics(where, topics))
+    statuses = retry_until_available(stop, rest.statuses)
+    begin_ms = retry_until_available(
+        stop, lambda: _begin_ms(rest, settings.backfill_candles, step_ms)
+    )
     if statuses is None or begin_ms is None:
         return
-    symbols = when_available(
-        stop, lambda: followed(settings.named_symbols, statuses, lambda names: _known(settings, names))
+    symbols = retry_until_available(
+        stop,
+        lambda: followed(settings.named_symbols, statuses, lambda names: _known(settings, names)),
     )
     if symbols is None:
         return
     log.info("following %d symbols, such as %s", len(symbols), symbols[0])
-    measures = Measures(telemetry, step_ms)
-    askers = Askers(
-        settings.rest_threads, lambda: Rest(settings.exchange_rest_url, budget), exchange_time, settings.interval, inbox
-    )
-    loop = Loop(
-        topics,
-        lambda: places(symbols, read_standing(where, topics, settings.codec, symbols), begin_ms),
-        lambda: TransactionalWriter(where, writer_id(topics)),
+    measures = ProducerMetrics(telemetry, step_ms)
+    askers = RestWorkerPool(
+        settings.rest_threads,
+        lambda: RestClient(settings.exchange_rest_url, budget),
+        exchange_time,
+        settings.interval,
         inbox,
-        Agenda(symbols, step_ms, settings.close_grace_s),
+    )
+    loop = ProducerWorker(
+        topics,
+        lambda: places(symbols, read_positions(where, topics, settings.codec, symbols), begin_ms),
+        lambda: TransactionalProducer(where, producer_transactional_id(topics)),
+        inbox,
+        BackfillSchedule(symbols, step_ms, settings.close_grace_s),
         askers,
         exchange_time,
         measures,
     )
     quiet_s = max(FRAME_SILENCE_S, settings.stream_silence_s)
-    supervisor = Supervisor(
-        lambda heard, broke: Stream(settings.exchange_stream_url, heard, broke, quiet_s),
+    supervisor = StreamSupervisor(
+        lambda heard, broke: StreamClient(settings.exchange_stream_url, heard, broke, quiet_s),
         symbols,
         settings.interval,
         settings.stream_silence_s,
@@ -90,9 +106,11 @@ def _produce(settings: ProducerSettings, telemetry: Telemetry, stop: threading.E
         stop,
     )
     supervisor.start()
-    patiently: Callable[[Callable[[], bool]], bool | None] = partial(when_available, stop)
+    patiently: Callable[[Callable[[], bool]], bool | None] = partial(retry_until_available, stop)
     try:
-        gone_on(loop, stop, patiently, lambda: _tell(measures, supervisor, budget), measures.unavailable)
+        run_until_stopped(
+            loop, stop, patiently, lambda: _tell(measures, supervisor, budget), measures.unavailable
+        )
     finally:
         stop.set()
         supervisor.join(STOP_S)
@@ -102,7 +120,9 @@ def _produce(settings: ProducerSettings, telemetry: Telemetry, stop: threading.E
 
 
 def followed(
-    named: Sequence[str] | None, statuses: Mapping[str, str], known: Callable[[Sequence[str]], Iterable[str]]
+    named: Sequence[str] | None,
+    statuses: Mapping[str, str],
+    known: Callable[[Sequence[str]], Iterable[str]],
 ) -> list[str]:
     """Return the symbols to follow.
 
@@ -119,7 +139,9 @@ def followed(
     in_log = set(known(strange)) if strange else set()
     unknown = [symbol for symbol in strange if symbol not in in_log]
     if unknown:
-        message = f"SYMBOLS names {', '.join(unknown[:5])}, which the exchange does not list: correct it"
+        message = (
+            f"SYMBOLS names {', '.join(unknown[:5])}, which the exchange does not list: correct it"
+        )
         raise BadSetting(message)
     if strange:
         log.warning("the exchange no longer lists %s", ", ".join(strange))
@@ -140,20 +162,28 @@ def _traded(statuses: Mapping[str, str]) -> list[str]:
     return kept
 
 
-def places(symbols: Sequence[str], standing: Mapping[str, int], begin_ms: int) -> dict[str, Place]:
+def places(
+    symbols: Sequence[str], standing: Mapping[str, int], begin_ms: int
+) -> dict[str, SymbolCursor]:
     """Return where each symbol stands; one that the log has nothing of begins at `begin_ms`."""
-    return {s: Place(s, standing.get(s, begin_ms), is_new=s not in standing) for s in symbols}
+    return {
+        s: SymbolCursor(s, standing.get(s, begin_ms), is_new=s not in standing) for s in symbols
+    }
 
 
 def _known(settings: ProducerSettings, symbols: Sequence[str]) -> Iterable[str]:
-    return read_standing(settings.kafka_bootstrap_servers, settings.topics, settings.codec, symbols)
+    return read_positions(
+        settings.kafka_bootstrap_servers, settings.topics, settings.codec, symbols
+    )
 
 
-def _begin_ms(rest: Rest, candles: int, step_ms: int) -> int:
+def _begin_ms(rest: RestClient, candles: int, step_ms: int) -> int:
     """Return the open time of the candle so many before the one that is open now."""
     now_ms = rest.time_ms()
     return max(0, now_ms - now_ms % step_ms - candles * step_ms)
 
 
-def _tell(measures: Measures, supervisor: Supervisor, budget: Budget) -> None:
-    measures.exchange(connected=supervisor.connected, reconnects=supervisor.reconnects, weight=budget.used)
+def _tell(measures: ProducerMetrics, supervisor: StreamSupervisor, budget: RateLimiter) -> None:
+    measures.exchange(
+        connected=supervisor.connected, reconnects=supervisor.reconnects, weight=budget.used
+    )

@@ -4,24 +4,28 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
-from shared.adapters.settings import Port, Settings, symbols_of
+from shared.adapters.env_settings import Port, ServiceSettings, parse_symbols
 from shared.core.errors import BadSetting
 
 ALL: Final = "all"
 
 
 def _listed(text: str) -> str:
-    if text.strip().lower() != ALL and not symbols_of(text):
+    if text.strip().lower() != ALL and not parse_symbols(text):
         raise BadSetting(f"SYMBOLS is {text!r}; name symbols, such as BTCUSDT,ETHUSDT, or say all")
     return text
 
 
-class ProducerSettings(Settings):
+class ProducerSettings(ServiceSettings):
     """Settings of the producer."""
 
     symbols: Annotated[str, AfterValidator(_listed)]
-    exchange_rest_url: Annotated[str, Field(pattern=r"^https?://[^/]+$")] = "https://data-api.binance.vision"
-    exchange_stream_url: Annotated[str, Field(pattern=r"^wss?://[^/]+$")] = "wss://data-stream.binance.vision"
+    exchange_rest_url: Annotated[str, Field(pattern=r"^https?://[^/]+$")] = (
+        "https://data-api.binance.vision"
+    )
+    exchange_stream_url: Annotated[str, Field(pattern=r"^wss?://[^/]+$")] = (
+        "wss://data-stream.binance.vision"
+    )
     backfill_candles: Annotated[int, Field(ge=1, le=1_000_000)] = 2000
     metrics_host: str = "127.0.0.1"
     metrics_port: Port = 0
@@ -32,4 +36,4 @@ class ProducerSettings(Settings):
     @property
     def named_symbols(self) -> tuple[str, ...] | None:
         """The symbols to follow; None means all that are traded."""
-        return None if self.symbols.strip().lower() == ALL else symbols_of(self.symbols)
+        return None if self.symbols.strip().lower() == ALL else parse_symbols(self.symbols)

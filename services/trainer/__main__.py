@@ -9,7 +9,7 @@ from pathlib import Path
 
 from services.trainer.quiet import without_chatter
 from services.trainer.settings import TrainerSettings
-from shared.adapters.process import exit_code, log_to_stderr, stop_requested
+from shared.adapters.process import exit_code, log_to_stderr, stop_on_signal
 
 # Each subcommand imports what it needs: TensorFlow takes seconds, and `import` runs without it.
 
@@ -38,40 +38,46 @@ def main() -> None:
 
 def _serve(settings: TrainerSettings, _: argparse.Namespace) -> None:
     with without_chatter():
-        from services.trainer.keras_fit import find_devices
-        from services.trainer.service import run
+        from services.trainer.fitting.keras_backend import find_devices
+        from services.trainer.pipeline import run
 
         find_devices()
 
-    run(settings, stop_requested())
+    run(settings, stop_on_signal())
 
 
 def _fit(settings: TrainerSettings, _: argparse.Namespace) -> None:
     with without_chatter():
-        from services.trainer.keras_fit import find_devices
-        from services.trainer.service import Trainer
+        from services.trainer.fitting.keras_backend import find_devices
+        from services.trainer.pipeline import Trainer
 
         find_devices()
 
-    trainer = Trainer(settings, stop_requested())
+    trainer = Trainer(settings, stop_on_signal())
     trainer.prepare()
     sys.stdout.write(f"{trainer.train().version}\n")
 
 
 def _search(settings: TrainerSettings, arguments: argparse.Namespace) -> None:
     with without_chatter():
-        from services.trainer.keras_fit import find_devices
-        from services.trainer.search import with_environment
-        from services.trainer.searching import Budget, Search
-        from services.trainer.service import Stopped, Trainer
+        from services.trainer.fitting.keras_backend import find_devices
+        from services.trainer.pipeline import Stopped, Trainer
+        from services.trainer.tuning.study import Study, StudyBudget
+        from services.trainer.tuning.trial import with_environment
 
         find_devices()
 
-    stop, minutes = stop_requested(), arguments.minutes
-    each = {"EPOCHS": arguments.trial_epochs, "WINDOWS_PER_EPOCH": arguments.trial_windows, "PATIENCE": "2"}
+    stop, minutes = stop_on_signal(), arguments.minutes
+    each = {
+        "EPOCHS": arguments.trial_epochs,
+        "WINDOWS_PER_EPOCH": arguments.trial_windows,
+        "PATIENCE": "2",
+    }
     of_trials = with_environment(settings, each)
-    search = Search(of_trials, arguments.folder, stop, with_dropout=arguments.with_dropout)
-    budget = Budget(60 * minutes, arguments.trials, 60 * (arguments.trial_minutes or minutes / 10))
+    search = Study(of_trials, arguments.folder, stop, with_dropout=arguments.with_dropout)
+    budget = StudyBudget(
+        60 * minutes, arguments.trials, 60 * (arguments.trial_minutes or minutes / 10)
+    )
     reader = Trainer(of_trials, stop)
     try:
         best = search.run(budget, reader.span, reader.read)
@@ -85,8 +91,8 @@ def _search(settings: TrainerSettings, arguments: argparse.Namespace) -> None:
 
 def _export(settings: TrainerSettings, arguments: argparse.Namespace) -> None:
     with without_chatter():
-        from services.trainer.export_file import export_version
-        from services.trainer.keras_fit import find_devices
+        from services.trainer.fitting.keras_backend import find_devices
+        from services.trainer.keras_files.exporter import export_version
 
         find_devices()
 
@@ -94,12 +100,14 @@ def _export(settings: TrainerSettings, arguments: argparse.Namespace) -> None:
 
 
 def _import(settings: TrainerSettings, arguments: argparse.Namespace) -> None:
-    from services.trainer.import_file import import_like, import_with_scalers
+    from services.trainer.keras_files.importer import import_like, import_with_scalers
 
     version = (
         import_like(settings, arguments.file, arguments.like)
         if arguments.scalers is None
-        else import_with_scalers(settings, arguments.file, arguments.scalers, time.time_ns() // 1_000_000)
+        else import_with_scalers(
+            settings, arguments.file, arguments.scalers, time.time_ns() // 1_000_000
+        )
     )
     sys.stdout.write(f"{version}\n")
 
@@ -118,7 +126,9 @@ def _parser() -> argparse.ArgumentParser:
     for flag, name in _FLAGS.items():
         fit.add_argument(f"--{flag}", metavar=name, help=f"instead of the variable {name}")
     fit.set_defaults(run=_fit)
-    _add_search(commands.add_parser("search", help="look for better settings, within a budget of time"))
+    _add_search(
+        commands.add_parser("search", help="look for better settings, within a budget of time")
+    )
     export = commands.add_parser("export", help="write a model version as a .keras file")
     export.add_argument("version")
     export.add_argument("file", type=Path)
@@ -127,26 +137,45 @@ def _parser() -> argparse.ArgumentParser:
     importing.add_argument("file", type=Path)
     card = importing.add_mutually_exclusive_group(required=True)
     card.add_argument("--like", help="the version whose card they get")
-    card.add_argument("--scalers", type=Path, help="a .csv or .json table of ranges: a card of it and the settings")
-    importing.add_argument("--preset", default="original", help="instead of the variable PRESET (original)")
+    card.add_argument(
+        "--scalers",
+        type=Path,
+        help="a .csv or .json table of ranges: a card of it and the settings",
+    )
+    importing.add_argument(
+        "--preset", default="original", help="instead of the variable PRESET (original)"
+    )
     for flag in ("symbols", "from", "to"):
-        importing.add_argument(f"--{flag}", metavar=_FLAGS[flag], help=f"instead of the variable {_FLAGS[flag]}")
+        importing.add_argument(
+            f"--{flag}", metavar=_FLAGS[flag], help=f"instead of the variable {_FLAGS[flag]}"
+        )
     importing.set_defaults(run=_import)
     return parser
 
 
 def _add_search(search: argparse.ArgumentParser) -> None:
     for flag in ("from", "to", "symbols", "seed", "promote", "report"):
-        search.add_argument(f"--{flag}", metavar=_FLAGS[flag], help=f"instead of the variable {_FLAGS[flag]}")
+        search.add_argument(
+            f"--{flag}", metavar=_FLAGS[flag], help=f"instead of the variable {_FLAGS[flag]}"
+        )
     search.add_argument(
-        "--folder", type=Path, default=Path(".ulstm/search"), help="keeps the search; it goes on from there"
+        "--folder",
+        type=Path,
+        default=Path(".ulstm/search"),
+        help="keeps the search; it goes on from there",
     )
     search.add_argument("--minutes", type=float, default=60.0, help="the budget, over all starts")
     search.add_argument("--trials", type=int, help="at most so many")
-    search.add_argument("--trial-minutes", type=float, help="of one trial at most; default: a tenth of the budget")
+    search.add_argument(
+        "--trial-minutes", type=float, help="of one trial at most; default: a tenth of the budget"
+    )
     search.add_argument("--epochs", dest="trial_epochs", default="8", help="of one trial at most")
-    search.add_argument("--windows", dest="trial_windows", default="100000", help="drawn for an epoch of a trial")
-    search.add_argument("--with-dropout", action="store_true", help="try dropout too: Keras trains it, slowly")
+    search.add_argument(
+        "--windows", dest="trial_windows", default="100000", help="drawn for an epoch of a trial"
+    )
+    search.add_argument(
+        "--with-dropout", action="store_true", help="try dropout too: Keras trains it, slowly"
+    )
     search.add_argument("--train", action="store_true", help="train the best at the end")
     search.set_defaults(run=_search)
 

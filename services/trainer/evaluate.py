@@ -10,22 +10,35 @@ from typing import Final
 
 import numpy as np
 
-from services.trainer.dataset import count_before
-from services.trainer.report import counting
-from shared.core.arrays import Float64s, frozen64
-from shared.core.backtest import backtest, changes_after, frozen, volatility
-from shared.core.calibration import Shrinkage
-from shared.core.candle import Candle, Promotion
-from shared.core.card import Bundle
-from shared.core.contest import CANDIDATE, RAW, Contest, Track, Tracks
-from shared.core.features import OPEN_TIME
-from shared.core.fold import Beside, Deployment, GroupState, Model, asked_anew, fold, fold_candle, learn
-from shared.core.linear import linear_track
-from shared.core.prediction import Prediction
-from shared.core.state import SEQUENCE_LENGTH, SymbolState
+from services.trainer.data.dataset import count_before
+from services.trainer.progress import counting
+from shared.core.arrays import Float64s, read_only64
+from shared.core.evaluation.backtest import (
+    backtest,
+    next_changes,
+    volatility,
+    without_online_learning,
+)
+from shared.core.evaluation.comparison import (
+    CANDIDATE,
+    RAW,
+    Comparison,
+    ForecastSeries,
+    SeriesBySymbol,
+)
+from shared.core.evaluation.online_ridge import ridge_forecasts
+from shared.core.model.card import Bundle
+from shared.core.online.calibration import Shrinkage
+from shared.core.online.model import FoldContext, FoldOptions, Model
+from shared.core.online.partition import PartitionState, fold
+from shared.core.online.prediction import Prediction
+from shared.core.online.state import SymbolState
+from shared.core.online.symbol_step import learn, repredict, step_symbol
+from shared.core.records import Candle, Promotion
+from shared.core.sequence import OPEN_TIME, SEQUENCE_LENGTH
 
 _TOLD_EVERY: Final = 50  # predictions between two words on progress
-_BESIDE: Final = Beside(digest=False)
+_BESIDE: Final = FoldOptions(digest=False)
 
 Progress = Callable[[int], None]
 
@@ -49,7 +62,9 @@ class HeldOut:
         return np.concatenate([self.before, self.candles])
 
 
-def held_out_of(sequences: Mapping[str, Float64s], from_ms: int, most_candles: int, most_symbols: int) -> list[HeldOut]:
+def held_out_of(
+    sequences: Mapping[str, Float64s], from_ms: int, most_candles: int, most_symbols: int
+) -> list[HeldOut]:
     """Return the held-out parts: of evenly chosen symbols that have enough candles before, the oldest candles."""
     parts = []
     for symbol, sequence in sequences.items():
@@ -67,14 +82,18 @@ def preceding(sequences: Mapping[str, Float64s], from_ms: int, most_candles: int
     for symbol, sequence in sequences.items():
         end = count_before(sequence, from_ms)
         start = max(0, end - min(most_candles, len(sequence) - end))
-        parts.append(HeldOut(symbol, sequence[max(0, start - SEQUENCE_LENGTH) : start], sequence[start:end]))
+        parts.append(
+            HeldOut(symbol, sequence[max(0, start - SEQUENCE_LENGTH) : start], sequence[start:end])
+        )
     return parts
 
 
 def with_past(parts: list[HeldOut], sequences: Mapping[str, Float64s]) -> list[HeldOut]:
     """Return the parts with all the candles before them."""
     wholes = [(part, sequences[part.symbol]) for part in parts]
-    return [replace(part, before=whole[: count_before(whole, part.from_ms)]) for part, whole in wholes]
+    return [
+        replace(part, before=whole[: count_before(whole, part.from_ms)]) for part, whole in wholes
+    ]
 
 
 def with_windows(parts: list[HeldOut], window_length: int) -> list[HeldOut]:
@@ -85,63 +104,78 @@ def with_windows(parts: list[HeldOut], window_length: int) -> list[HeldOut]:
 def forecasts(
     bundles: Mapping[str, Bundle],
     parts: list[HeldOut],
-    deployment: Deployment,
+    context: FoldContext,
     stoppable: Callable[[Progress], Progress] = lambda progress: progress,
-) -> dict[str, Tracks]:
+) -> dict[str, SeriesBySymbol]:
     """Return the forecasts of bundles by name, on all processors, and show how far they are."""
     events = sum(len(part.candles) for part in parts)
     with counting("scoring", events * len(bundles)) as progress:
         return {
-            name: forecast(bundle, parts, deployment, os.cpu_count() or 1, stoppable(progress))
+            name: forecast(bundle, parts, context, os.cpu_count() or 1, stoppable(progress))
             for name, bundle in bundles.items()
         }
 
 
-def contest_of(tracks: Mapping[str, Tracks], parts: list[HeldOut], step_ms: int) -> Contest:
+def contest_of(
+    tracks: Mapping[str, SeriesBySymbol], parts: list[HeldOut], step_ms: int
+) -> Comparison:
     """Return the contest of forecasts by name, the candidate among them: it takes part raw, too."""
-    contest = Contest(tracks[CANDIDATE], volatilities(parts, step_ms))
+    contest = Comparison(tracks[CANDIDATE], volatilities(parts, step_ms))
     for name, entered in tracks.items():
-        contest.enter(name, entered)
-    contest.enter(RAW, tracks[CANDIDATE], raw=True)
+        contest.add(name, entered)
+    contest.add(RAW, tracks[CANDIDATE], raw=True)
     return contest
 
 
 def forecast(
     bundle: Bundle,
     parts: list[HeldOut],
-    deployment: Deployment,
+    context: FoldContext,
     threads: int = 1,
     progress: Progress = lambda _: None,
-) -> Tracks:
+) -> SeriesBySymbol:
     """Return each symbol's forecasts after a promotion of the bundle at the first held-out candle."""
     model = Model(bundle)
 
-    def tracked(part: HeldOut) -> tuple[str, Track]:
-        return part.symbol, _track(_told(_predictions(model, part, deployment), progress))
+    def tracked(part: HeldOut) -> tuple[str, ForecastSeries]:
+        return part.symbol, _track(_told(_predictions(model, part, context), progress))
 
     with ThreadPoolExecutor(threads) as pool:
         return dict(sorted(pool.map(tracked, parts)))
 
 
 def forecast_with_one_set(
-    bundle: Bundle, parts: list[HeldOut], deployment: Deployment, progress: Progress = lambda _: None
-) -> Tracks:
+    bundle: Bundle,
+    parts: list[HeldOut],
+    context: FoldContext,
+    progress: Progress = lambda _: None,
+) -> SeriesBySymbol:
     """Return each symbol's forecasts where all symbols share one set of weights, which learns from each candle in turn.
 
     Candles go by time, those of a moment by symbol: as in the original, whose one network updates, then predicts, at
     each candle. The step is the fold's, on what the weights say at that moment; scores and calibration stay a symbol's.
     """
     # The fold scores and predicts with weights that it leaves as they are; the step is made beside it.
-    model, still = Model(bundle), Model(frozen(bundle))
-    group = GroupState(symbols={p.symbol: SymbolState(p.symbol, sequence=frozen64(p.before.copy())) for p in parts})
-    group, _ = fold(group, Promotion(still.version, bundle.sha256), 0, still, deployment)
-    states, learner, unused = dict(group.symbols), model.base, np.zeros(model.base.weights.size, np.float32)
+    model, still = Model(bundle), Model(without_online_learning(bundle))
+    group = PartitionState(
+        symbols={
+            p.symbol: SymbolState(p.symbol, sequence=read_only64(p.before.copy())) for p in parts
+        }
+    )
+    group, _ = fold(group, Promotion(still.version, bundle.sha256), 0, still, context)
+    states, learner, unused = (
+        dict(group.symbols),
+        model.base,
+        np.zeros(model.base.weights.size, np.float32),
+    )
     predictions: dict[str, list[Prediction]] = {part.symbol: [] for part in parts}
-    for offset, (candle, change) in enumerate(_by_time(parts, deployment.interval_ms), 1):
+    for offset, (candle, change) in enumerate(_by_time(parts, context.interval_ms), 1):
         state = replace(states[candle.symbol], learner=learner)
-        learner = learn(asked_anew(state, model), change, model).learner or model.base
+        learner = learn(repredict(state, model), change, model).learner or model.base
         state = replace(state, learner=learner, jacobian=unused)
-        states[candle.symbol], prediction = fold_candle(state, candle, offset, still, deployment, _BESIDE)
+        states[candle.symbol], prediction = step_symbol(
+            state, candle, offset, still, context, _BESIDE
+        )
         if prediction is not None:
             predictions[candle.symbol].append(prediction)
             learner = model.base if prediction.was_reset else learner
@@ -151,15 +185,20 @@ def forecast_with_one_set(
 
 
 def linear(
-    parts: list[HeldOut], deployment: Deployment, shrinkage: Shrinkage, progress: Progress = lambda _: None
-) -> Tracks:
+    parts: list[HeldOut],
+    context: FoldContext,
+    shrinkage: Shrinkage,
+    progress: Progress = lambda _: None,
+) -> SeriesBySymbol:
     """Return the forecasts of an online ridge regression on the newest candle's features, calibrated like ours.
 
     It learns from the candles before the held-out ones as well: give it as many as the model has seen.
     """
     tracks = {}
     for part in parts:
-        tracks[part.symbol] = linear_track(part.before, part.candles, deployment.interval_ms, shrinkage)
+        tracks[part.symbol] = ridge_forecasts(
+            part.before, part.candles, context.interval_ms, shrinkage
+        )
         progress(len(part.before) + len(part.candles))
     return tracks
 
@@ -172,16 +211,21 @@ def volatilities(parts: list[HeldOut], step_ms: int) -> dict[str, Float64s]:
     return found
 
 
-def _predictions(model: Model, part: HeldOut, deployment: Deployment) -> Iterator[Prediction]:
-    return backtest(model, part.symbol, part.sequence, part.from_ms, deployment)
+def _predictions(model: Model, part: HeldOut, context: FoldContext) -> Iterator[Prediction]:
+    return backtest(model, part.symbol, part.sequence, part.from_ms, context)
 
 
 def _by_time(parts: list[HeldOut], step_ms: int) -> Iterator[tuple[Candle, float | None]]:
     """Yield the held-out candles by time, then symbol, each with the label it brings."""
     rows = []
     for part in parts:
-        brought = np.concatenate([[np.nan], changes_after(part.sequence, step_ms)[:-1]])[len(part.before) :]
-        rows += [(row[0], part.symbol, row, label) for row, label in zip(part.candles.tolist(), brought, strict=True)]
+        brought = np.concatenate([[np.nan], next_changes(part.sequence, step_ms)[:-1]])[
+            len(part.before) :
+        ]
+        rows += [
+            (row[0], part.symbol, row, label)
+            for row, label in zip(part.candles.tolist(), brought, strict=True)
+        ]
     for time, symbol, row, label in sorted(rows, key=itemgetter(0, 1)):
         yield Candle(symbol, int(time), *row[1:]), None if isnan(label) else float(label)
 
@@ -195,7 +239,7 @@ def _told(predictions: Iterator[Prediction], progress: Progress) -> Iterator[Pre
     progress(made % _TOLD_EVERY)
 
 
-def _track(predictions: Iterator[Prediction]) -> Track:
+def _track(predictions: Iterator[Prediction]) -> ForecastSeries:
     known = [p.previous for p in predictions if p.previous is not None]
     rows = [
         (
@@ -207,4 +251,4 @@ def _track(predictions: Iterator[Prediction]) -> Track:
         for p in known
     ]
     columns = np.array(rows, dtype=np.float64).reshape(-1, 4).T
-    return Track(*columns)
+    return ForecastSeries(*columns)

@@ -7,14 +7,16 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from shared.adapters.archive import Span
-from shared.adapters.settings import Settings, symbols_of
-from shared.core.calibration import Shrinkage
-from shared.core.card import Architecture, Optimiser, Target
+from shared.adapters.env_settings import ServiceSettings, parse_symbols
 from shared.core.errors import BadInput
-from shared.core.features import feature_set
-from shared.core.moments import moment_ms
-from shared.core.state import SEQUENCE_LENGTH
+from shared.core.features.registry import feature_set
+from shared.core.model.architecture import Architecture
+from shared.core.model.card import Target
+from shared.core.model.optimiser import Optimiser
+from shared.core.online.calibration import Shrinkage
+from shared.core.sequence import SEQUENCE_LENGTH
+from shared.core.timestamps import parse_timestamp_ms
+from shared.log.archive import TimeSpan
 
 Share = Annotated[float, Field(gt=0, lt=0.5)]
 Count = Annotated[int, Field(ge=1)]
@@ -56,41 +58,59 @@ _ORIGINAL: Final[Mapping[str, str]] = {
 }
 
 
-class TrainerSettings(Settings):
+class TrainerSettings(ServiceSettings):
     """How models are made. A field's variable is its name in capitals, such as TRAIN_EVERY_HOURS."""
 
-    preset: Literal["default", "original"] = "default"  # what settings that are not given are; original: price levels
+    preset: Literal["default", "original"] = (
+        "default"  # what settings that are not given are; original: price levels
+    )
     symbols: str = ""  # none means every symbol of the archive
     train_from: str = ""  # ISO 8601 or ms; none means what MAX_CANDLES reaches back
     train_to: str = ""  # ISO 8601 or ms; none means the newest candle
     train_every_hours: Annotated[float, Field(ge=0, le=24 * 365)] = 24.0  # 0: train once, then exit
-    drift_candles: Annotated[int, Field(le=105_120)] = 2_016  # whose skill must not fall, or it trains; 0: never
-    drift_pause_hours: Annotated[float, Field(ge=0, le=24 * 365)] = 6.0  # after a training, before drift starts another
+    drift_candles: Annotated[int, Field(le=105_120)] = (
+        2_016  # whose skill must not fall, or it trains; 0: never
+    )
+    drift_pause_hours: Annotated[float, Field(ge=0, le=24 * 365)] = (
+        6.0  # after a training, before drift starts another
+    )
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     promote: Policy = "better"
     checkpoints: str = ""  # a folder that keeps an interrupted training; none: it starts anew
     report: str = ""  # a file that gets the model's report, a page of HTML; none means none
 
     feature_set: str = "returns"
-    target: Target = "change"  # level: the next close on the symbol's scaler, as the original has it
+    target: Target = (
+        "change"  # level: the next close on the symbol's scaler, as the original has it
+    )
     window_length: Annotated[int, Field(ge=16, le=SEQUENCE_LENGTH)] = 16
     widths: str = "32"
-    common_move: Literal["removed", "kept"] = "removed"  # of all symbols at a moment, in the labels trained on
+    common_move: Literal["removed", "kept"] = (
+        "removed"  # of all symbols at a moment, in the labels trained on
+    )
     mirrored: bool = True  # each window upside down as well, where the feature set can
-    huber_delta: Annotated[float, Field(ge=0)] = 3.0  # deviations beyond which an error counts linearly; 0: never
+    huber_delta: Annotated[float, Field(ge=0)] = (
+        3.0  # deviations beyond which an error counts linearly; 0: never
+    )
     online_optimiser: Literal["adam", "sgd"] = "adam"
     online_rate: Annotated[float, Field(ge=0, le=1)] = 5e-5
     shrinkage_weight: Annotated[float, Field(gt=0)] = Shrinkage().weight
     shrinkage_caution: Annotated[float, Field(ge=0)] = Shrinkage().caution
 
     max_candles: Count = 52_560  # newest candles of a symbol that are read: half a year of 5m
-    min_candles: Annotated[int, Field(ge=32)] = 4_032  # of a symbol, to be trained on: two weeks of 5m
+    min_candles: Annotated[int, Field(ge=32)] = (
+        4_032  # of a symbol, to be trained on: two weeks of 5m
+    )
     validation_share: Share = 0.1
     held_out_share: Share = 0.15
-    scored_candles: Annotated[int, Field(ge=2)] = 2_016  # of a symbol, at most, are held out: one week of 5m
+    scored_candles: Annotated[int, Field(ge=2)] = (
+        2_016  # of a symbol, at most, are held out: one week of 5m
+    )
     scored_symbols: Count = 40  # scoring makes every online step, so it is bounded
 
-    choose_by: Literal["online", "loss"] = "online"  # an epoch's weights: their online skill, or the validation loss
+    choose_by: Literal["online", "loss"] = (
+        "online"  # an epoch's weights: their online skill, or the validation loss
+    )
     epochs: Count = 10
     patience: Count = 10  # epochs without a better one before it ends
     windows_per_epoch: Count = 250_000
@@ -98,7 +118,9 @@ class TrainerSettings(Settings):
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 512
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 3e-3
     learning_rate_falls: bool = True  # along a straight line, to zero after the last of the epochs
-    averaging: Annotated[float, Field(ge=0, lt=1)] = 0.998  # memory, by step, of the mean of the weights; 0: no mean
+    averaging: Annotated[float, Field(ge=0, lt=1)] = (
+        0.998  # memory, by step, of the mean of the weights; 0: no mean
+    )
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     @model_validator(mode="before")
@@ -134,7 +156,7 @@ class TrainerSettings(Settings):
     @classmethod
     def _times_are_times(cls, value: str) -> str:
         if value:
-            moment_ms(value)
+            parse_timestamp_ms(value)
         return value
 
     @model_validator(mode="after")
@@ -181,15 +203,15 @@ class TrainerSettings(Settings):
         return Shrinkage(weight=self.shrinkage_weight, caution=self.shrinkage_caution)
 
     @property
-    def span(self) -> Span:
+    def span(self) -> TimeSpan:
         """The open times to read."""
-        everything = Span()
-        return Span(
-            moment_ms(self.train_from) if self.train_from else everything.from_ms,
-            moment_ms(self.train_to) if self.train_to else everything.through_ms,
+        everything = TimeSpan()
+        return TimeSpan(
+            parse_timestamp_ms(self.train_from) if self.train_from else everything.from_ms,
+            parse_timestamp_ms(self.train_to) if self.train_to else everything.through_ms,
         )
 
     @property
     def wanted_symbols(self) -> tuple[str, ...]:
         """The symbols to train on; none means all."""
-        return symbols_of(self.symbols)
+        return parse_symbols(self.symbols)

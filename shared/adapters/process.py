@@ -17,7 +17,7 @@ FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 15.0
 
 
-def stop_requested() -> threading.Event:
+def stop_on_signal() -> threading.Event:
     """Return an event that SIGTERM and SIGINT set."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -34,7 +34,7 @@ def log_to_stderr(level: str, service: str) -> None:
     )
 
 
-class Waits:
+class Backoff:
     """The waits of a back-off: doubling, with jitter, so that many processes do not come back at once."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Waits:
         return wait * random.uniform(0.7, 1.0)
 
 
-def when_available(
+def retry_until_available(
     stop: threading.Event, action: Callable[[], T], tell: Callable[[str], None] | None = None
 ) -> T | None:
     """Return what an action gives, trying again while its server is missing; None once stop is set.
@@ -61,7 +61,7 @@ def when_available(
     Raises:
         Incompatible: waiting will not help.
     """
-    waits = Waits()
+    waits = Backoff()
     while not stop.is_set():
         try:
             return action()

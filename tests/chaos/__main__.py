@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from tests.chaos.deployment import USUAL, Site
 from tests.chaos.faults import KINDS
 from tests.chaos.plan import Episode, planned
-from tests.chaos.run import TWO, Report, endured
-from tests.chaos.site import USUAL, Site
+from tests.chaos.run import TWO, ChaosReport, endured
 
 
 def main() -> int:
@@ -35,7 +35,10 @@ def main() -> int:
     kinds = [KINDS[name] for name in options.only or KINDS]
     plan = planned(options.seed, kinds, USUAL)
     try:
-        with _client_noise_in(folder / "client.log"), Site(folder, options.seed, options.pace) as site:
+        with (
+            _client_noise_in(folder / "client.log"),
+            Site(folder, options.seed, options.pace) as site,
+        ):
             report = _endured(site, options.seed, plan, options.minutes * 60, console)
     except KeyboardInterrupt:
         console.print("interrupted: nothing is left running")
@@ -52,10 +55,24 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--seed", type=int, default=secrets.randbelow(2**31), help="draws the faults and the candles")
-    parser.add_argument("--pace", type=float, default=0.25, help="seconds between two candles of a symbol")
-    parser.add_argument("--folder", type=Path, default=Path(".ulstm/chaos"), help="where logs and the report are kept")
-    parser.add_argument("--only", action="append", choices=list(KINDS), help="a kind of fault; may be given again")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=secrets.randbelow(2**31),
+        help="draws the faults and the candles",
+    )
+    parser.add_argument(
+        "--pace", type=float, default=0.25, help="seconds between two candles of a symbol"
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path(".ulstm/chaos"),
+        help="where logs and the report are kept",
+    )
+    parser.add_argument(
+        "--only", action="append", choices=list(KINDS), help="a kind of fault; may be given again"
+    )
     return parser.parse_args()
 
 
@@ -76,17 +93,23 @@ def _client_noise_in(log: Path) -> Iterator[None]:
         os.close(kept)
 
 
-def _endured(site: Site, seed: int, plan: Iterator[Episode], seconds: float, console: Console) -> Report:
+def _endured(
+    site: Site, seed: int, plan: Iterator[Episode], seconds: float, console: Console
+) -> ChaosReport:
     ends = time.monotonic() + seconds
     columns = (SpinnerColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("starting")
 
-        def tell(doing: str, report: Report) -> None:
+        def tell(doing: str, report: ChaosReport) -> None:
             seen = len(site.witness.seen_at)
-            progress.update(task, description=f"{report.faults.total()} faults, {seen:,} predictions: {doing}")
+            progress.update(
+                task, description=f"{report.faults.total()} faults, {seen:,} predictions: {doing}"
+            )
             if not console.is_terminal:
-                console.print(f"{time.monotonic() - ends + seconds:6.0f} s  {seen:6} predictions  {doing}")
+                console.print(
+                    f"{time.monotonic() - ends + seconds:6.0f} s  {seen:6} predictions  {doing}"
+                )
 
         def episodes() -> Iterator[Episode]:
             while time.monotonic() < ends:
@@ -95,7 +118,7 @@ def _endured(site: Site, seed: int, plan: Iterator[Episode], seconds: float, con
         return endured(site, seed, episodes(), tell)
 
 
-def _show(report: Report, console: Console) -> None:
+def _show(report: ChaosReport, console: Console) -> None:
     table = Table(title=f"chaos, seed {report.seed}, {report.seconds / 60:.0f} min")
     for name in ("fault", "times", "alone", "longest silence", "nearest to its bound"):
         table.add_column(name, justify="left" if name == "fault" else "right")
@@ -104,14 +127,20 @@ def _show(report: Report, console: Console) -> None:
         if times is None and not report.faults[kind]:
             continue
         measured = (
-            ("", "", "") if times is None else _measured(times.count, times.longest_silence_s, times.over_bound_s)
+            ("", "", "")
+            if times is None
+            else _measured(times.count, times.longest_silence_s, times.over_bound_s)
         )
         table.add_row(kind, str(report.faults[kind] or ""), *measured)
     console.print(table)
     verdict = report.verdict
     for name, right, wrong in (
         ("predictions", verdict.predictions, verdict.wrong_bytes),
-        ("missing, unexpected, twice", "", verdict.missing + verdict.unexpected + verdict.duplicates),
+        (
+            "missing, unexpected, twice",
+            "",
+            verdict.missing + verdict.unexpected + verdict.duplicates,
+        ),
         ("dead letters", verdict.dead_letters, verdict.wrong_dead_letters),
         ("states in Redis", verdict.redis_states, verdict.wrong_redis_states),
         ("stuck", "", report.stuck),
@@ -124,7 +153,11 @@ def _show(report: Report, console: Console) -> None:
 
 
 def _measured(count: int, silence_s: float, over_s: float) -> tuple[str, str, str]:
-    return str(count), f"{silence_s:.1f} s", f"{-over_s:.1f} s below" if over_s <= 0 else f"{over_s:.1f} s ABOVE"
+    return (
+        str(count),
+        f"{silence_s:.1f} s",
+        f"{-over_s:.1f} s below" if over_s <= 0 else f"{over_s:.1f} s ABOVE",
+    )
 
 
 if __name__ == "__main__":

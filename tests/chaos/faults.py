@@ -8,17 +8,19 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from shared.adapters.kafka.writer import TRANSACTION_MS
+from shared.adapters.kafka.producer import TRANSACTION_MS
+from tests.chaos.deployment import SLOTS, USUAL, Site
 from tests.chaos.plan import Fault, Kind
 from tests.chaos.proxy import ADD_OFFSETS, END_TXN, TXN_OFFSET_COMMIT, Trap, Trouble
-from tests.chaos.site import SLOTS, USUAL, Site
 
 SESSION_S: Final = 6.0  # SESSION_TIMEOUT_MS of the replicas here
 TRANSACTION_S: Final = TRANSACTION_MS / 1000
 SCAN_S: Final = 10.0  # the coordinator looks for transactions that are out of time
 RELOAD_S: Final = 3.0  # rebalance, states from Redis, the rest from the log
 TAKE_OVER_S: Final = SESSION_S + TRANSACTION_S + SCAN_S + RELOAD_S
-HAND_OVER_S: Final = 10.0  # two rebalances, each heard of with a heartbeat, a reload, and a busy machine
+HAND_OVER_S: Final = (
+    10.0  # two rebalances, each heard of with a heartbeat, a reload, and a busy machine
+)
 DEADLINE_S: Final = 15.0  # of a transaction, in the writer
 BROKER_S: Final = 10.0  # it starts, and its clients find it again
 # After it: the members join anew, transactions that were open run out, and the first new one may find no answer.
@@ -32,7 +34,9 @@ ACTS: Final[dict[str, Act]] = {}
 KINDS: Final[dict[str, Kind]] = {}
 
 
-def _kind(name: str, bound_s: float, lengths_s: tuple[float, float] = (0.0, 0.0)) -> Callable[[Act], Act]:
+def _kind(
+    name: str, bound_s: float, lengths_s: tuple[float, float] = (0.0, 0.0)
+) -> Callable[[Act], Act]:
     def entered(act: Act) -> Act:
         ACTS[name], KINDS[name] = act, Kind(name, lengths_s, bound_s)
         return act
@@ -272,7 +276,9 @@ def _in_transactions(site: Site, hurt: Callable[[], None]) -> Iterator[float]:
         link.trap, link.trouble = None, Trouble()
 
 
-def _troubled(site: Site, fault: Fault, server: str, trouble: Trouble, *, cut_first: bool = False) -> Iterator[float]:
+def _troubled(
+    site: Site, fault: Fault, server: str, trouble: Trouble, *, cut_first: bool = False
+) -> Iterator[float]:
     """One replica's link to a server; in the end, what waits in it is cut off."""
     link = site.link_of(fault.slot, server)
     link.trouble = trouble

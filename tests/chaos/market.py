@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from shared.adapters.kafka.failures import Aborted, OutcomeUnknown
+from shared.adapters.kafka.errors import Aborted, OutcomeUnknown
+from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.kafka.reader import Reader
-from shared.adapters.kafka.topics import Topics
-from shared.adapters.kafka.writer import Outgoing, TransactionalWriter
-from shared.adapters.messages import GapMessage, encode_record
-from shared.core.candle import symbol_group
+from shared.adapters.schemas import GapMessage, encode_record
 from shared.core.errors import Unavailable
-from tests.builders import START_MS, STEP_MS, candle_bytes
+from shared.core.topics import Topics, partition_for
+from tests.support.builders import START_MS, STEP_MS, candle_bytes
 
 WINDOW: Final = 16  # candles that a prediction takes
 # the number of the round in which a symbol comes up; the three symbol groups hold some of each
@@ -26,7 +25,7 @@ GAP, AMENDMENT, BAD = 0.01, 0.01, 0.01  # chances, by symbol and round
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class SymbolFeed:
     """A record to publish."""
 
     group: int
@@ -39,11 +38,13 @@ class Line:
 class Round:
     """What one moment brings: published in one transaction."""
 
-    lines: list[Line] = field(default_factory=list)
-    due: list[tuple[str, int]] = field(default_factory=list)  # predictions it must lead to: symbol, open time
+    lines: list[SymbolFeed] = field(default_factory=list)
+    due: list[tuple[str, int]] = field(
+        default_factory=list
+    )  # predictions it must lead to: symbol, open time
 
 
-class Market:
+class ChaosMarket:
     """Rounds drawn from a seed, one after another."""
 
     def __init__(self, seed: int, groups: int) -> None:
@@ -64,28 +65,28 @@ class Market:
 
     def _symbol(self, symbol: str, found: Round) -> None:
         at = self._next_at.get(symbol, self._number)
-        group = symbol_group(symbol, self._groups)
+        group = partition_for(symbol, self._groups)
         if self._chance.random() < GAP:
             until = at + self._chance.randint(1, 5)
-            found.lines.append(Line(group, symbol, _gap(symbol, at, until), _time_ms(until)))
+            found.lines.append(SymbolFeed(group, symbol, _gap(symbol, at, until), _time_ms(until)))
             at = until
         self._closes[symbol] = self._closes.get(symbol, 100.0) * (1 + self._chance.gauss(0, 0.002))
         candle = candle_bytes(at, symbol, f"{self._closes[symbol]:.6f}")
-        found.lines.append(Line(group, symbol, candle, _time_ms(at)))
+        found.lines.append(SymbolFeed(group, symbol, candle, _time_ms(at)))
         if self._chance.random() < BAD:
             found.lines.append(self._bad(symbol, at, candle))
         if self._chance.random() < AMENDMENT:
             back = at - self._chance.randint(0, 9)
             close = f"{self._closes[symbol] * (1 + self._chance.gauss(0, 0.002)):.6f}"
             amendment = candle_bytes(back, symbol, close, type="amendment")
-            found.lines.append(Line(group, symbol, amendment, _time_ms(at)))
+            found.lines.append(SymbolFeed(group, symbol, amendment, _time_ms(at)))
         self._next_at[symbol] = at + 1
         self._counted[symbol] = self._counted.get(symbol, 0) + 1
         if self._counted[symbol] >= WINDOW:
             found.due.append((symbol, START_MS + (at + 1) * STEP_MS))
 
-    def _bad(self, symbol: str, at: int, candle: bytes) -> Line:
-        group = symbol_group(symbol, self._groups)
+    def _bad(self, symbol: str, at: int, candle: bytes) -> SymbolFeed:
+        group = partition_for(symbol, self._groups)
         values = [
             b"",
             b'{"type":',
@@ -100,20 +101,31 @@ class Market:
             None,
         ]
         if self._chance.random() < 0.1:  # where it does not belong
-            return Line((group + 1) % self._groups, symbol, candle, _time_ms(at))
-        return Line(group, symbol, self._chance.choice(values), _time_ms(at))
+            return SymbolFeed((group + 1) % self._groups, symbol, candle, _time_ms(at))
+        return SymbolFeed(group, symbol, self._chance.choice(values), _time_ms(at))
 
 
 class Publisher:
     """Publishes rounds from a thread, at a pace; after a transaction of unknown outcome it asks the log."""
 
-    def __init__(self, bootstrap: str, topics: Topics, rounds: Iterator[Round], pace_s: float) -> None:
-        self._bootstrap, self._topics, self._rounds, self._pace_s = bootstrap, topics, rounds, pace_s
-        self.newest: dict[str, int] = {}  # by symbol, the open time of the last prediction that is due
+    def __init__(
+        self, bootstrap: str, topics: Topics, rounds: Iterator[Round], pace_s: float
+    ) -> None:
+        self._bootstrap, self._topics, self._rounds, self._pace_s = (
+            bootstrap,
+            topics,
+            rounds,
+            pace_s,
+        )
+        self.newest: dict[
+            str, int
+        ] = {}  # by symbol, the open time of the last prediction that is due
         self.due: set[tuple[str, int]] = set()
-        self.published_at: dict[tuple[str, int], float] = {}  # monotonic s, when its candle could be read
+        self.published_at: dict[
+            tuple[str, int], float
+        ] = {}  # monotonic s, when its candle could be read
         self.again = 0  # transactions that were taken back, or of unknown outcome
-        self._writer: TransactionalWriter | None = None
+        self._writer: TransactionalProducer | None = None
         self._known_ends: dict[int, int] = {}  # by symbol group; what was unknown lies later
         self._stop = threading.Event()
         self._failed: BaseException | None = None
@@ -121,7 +133,7 @@ class Publisher:
 
     def publish_some(self, rounds: int) -> None:
         """Publish rounds that nothing is due of: before the first promotion."""
-        writer = TransactionalWriter(self._bootstrap, f"{self._topics.prefix}market")
+        writer = TransactionalProducer(self._bootstrap, f"{self._topics.prefix}market")
         for _ in range(rounds):
             writer.write(self._outgoing(next(self._rounds)))
         writer.close()
@@ -177,7 +189,9 @@ class Publisher:
         """Take our transactional id, which ends what was open under it; False if stopped before."""
         while not self._stop.is_set():
             try:
-                self._writer = TransactionalWriter(self._bootstrap, f"{self._topics.prefix}market", alone=True)
+                self._writer = TransactionalProducer(
+                    self._bootstrap, f"{self._topics.prefix}market", alone=True
+                )
             except Unavailable:
                 self._stop.wait(0.5)
             else:
@@ -189,7 +203,7 @@ class Publisher:
             self._writer.close()
             self._writer = None
 
-    def _lies_in_log(self, line: Line) -> bool:
+    def _lies_in_log(self, line: SymbolFeed) -> bool:
         with Reader(self._bootstrap, self._topics.klines) as reader:
             while not self._stop.is_set():
                 try:
@@ -200,20 +214,22 @@ class Publisher:
                 self._stop.wait(0.5)
         return False
 
-    def _is_found(self, reader: Reader, line: Line) -> bool:
+    def _is_found(self, reader: Reader, line: SymbolFeed) -> bool:
         start, end = self._known_ends.get(line.group, 0), reader.ends(line.group)[1]
         values = [record.value for block in reader.read(line.group, start, end) for record in block]
         self._known_ends[line.group] = end
         return line.value in values
 
-    def _outgoing(self, found: Round) -> list[Outgoing]:
+    def _outgoing(self, found: Round) -> list[ProducerRecord]:
         return [
-            Outgoing(self._topics.klines, line.group, line.key.encode(), line.value, line.time_ms)
+            ProducerRecord(
+                self._topics.klines, line.group, line.key.encode(), line.value, line.time_ms
+            )
             for line in found.lines
         ]
 
 
-def rounds_of(market: Market) -> Iterator[Round]:
+def rounds_of(market: ChaosMarket) -> Iterator[Round]:
     while True:
         yield market.next_round()
 

@@ -45,10 +45,18 @@ def planned(seed: int, kinds: Sequence[Kind], slots: Sequence[int]) -> Iterator[
         for kind in chance.sample(kinds, len(kinds)):
             first = _drawn(chance, kind, slots, 0.0)
             if chance.random() < PAIRS:
-                yield first, _drawn(chance, chance.choice(kinds), slots, chance.uniform(0.0, LEAD_S))
+                yield (
+                    first,
+                    _drawn(chance, chance.choice(kinds), slots, chance.uniform(0.0, LEAD_S)),
+                )
             else:
                 yield (first,)
 
 
 def _drawn(chance: random.Random, kind: Kind, slots: Sequence[int], after_s: float) -> Fault:
-    return Fault(kind.name, chance.choice(slots), round(chance.uniform(*kind.lengths_s), 1), round(after_s, 1))
+    return Fault(
+        kind.name,
+        chance.choice(slots),
+        round(chance.uniform(*kind.lengths_s), 1),
+        round(after_s, 1),
+    )

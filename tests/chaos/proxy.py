@@ -39,7 +39,9 @@ class Trap:
     api_key: int
     # the request is lost; its reply is lost; it arrives late, from nobody; the link freezes before it
     moment: Literal["before", "after", "late", "freeze"]
-    meets: int | None = None  # the kind of request that a late one gets in before, on any connection of the link
+    meets: int | None = (
+        None  # the kind of request that a late one gets in before, on any connection of the link
+    )
 
 
 class Late:
@@ -106,7 +108,9 @@ class Link:
 
     async def _requests(self, reader: asyncio.StreamReader, connection: "_Connection") -> None:
         while data := await self._next_request(reader):
-            if self._kafka and await self._meddled(int.from_bytes(data[4:6], "big"), data, connection):
+            if self._kafka and await self._meddled(
+                int.from_bytes(data[4:6], "big"), data, connection
+            ):
                 return
             while self.trouble.frozen:
                 await asyncio.sleep(_HELD_S)
@@ -152,7 +156,9 @@ class Link:
                 await asyncio.sleep(_HELD_S)
             if self.trouble.deaf:
                 continue
-            due = max(due + 1e-6, loop.time() + self.trouble.delay_s)  # one after another, also when a delay ends
+            due = max(
+                due + 1e-6, loop.time() + self.trouble.delay_s
+            )  # one after another, also when a delay ends
             loop.call_at(due, connection.reply, data)
 
 

@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from shared.core.errors import Unavailable
+from tests.chaos.audit import ChaosVerdict, Look, judged, look_into_redis
+from tests.chaos.deployment import Site, Stuck
 from tests.chaos.faults import ACTS, KINDS, back_to_usual, mended
 from tests.chaos.plan import Episode
-from tests.chaos.site import Site, Stuck
-from tests.chaos.verdict import Look, Verdict, judged, look_into_redis
 
 CALM_S = 120.0
 TWO = "two at once"
@@ -25,11 +25,13 @@ class Times:
 
     count: int = 0
     longest_silence_s: float = 0.0
-    over_bound_s: float = float("-inf")  # of the one that was nearest to its bound, or over it by most
+    over_bound_s: float = float(
+        "-inf"
+    )  # of the one that was nearest to its bound, or over it by most
 
 
 @dataclass(slots=True)
-class Report:
+class ChaosReport:
     """What a run gives."""
 
     seed: int
@@ -38,9 +40,11 @@ class Report:
     stuck: int = 0
     exits: Counter[str] = field(default_factory=Counter)
     tried_again: int = 0
-    late: list[str] = field(default_factory=list)  # longer silences than promised, which a busy machine may make
+    late: list[str] = field(
+        default_factory=list
+    )  # longer silences than promised, which a busy machine may make
     wrong: list[str] = field(default_factory=list)
-    verdict: Verdict = field(default_factory=Verdict)
+    verdict: ChaosVerdict = field(default_factory=ChaosVerdict)
     seconds: float = 0.0
 
     @property
@@ -63,14 +67,22 @@ class Report:
         }
 
 
-def endured(site: Site, seed: int, episodes: Iterable[Episode], tell: Callable[[str, Report], None]) -> Report:
+def endured(
+    site: Site, seed: int, episodes: Iterable[Episode], tell: Callable[[str, ChaosReport], None]
+) -> ChaosReport:
     """Let the episodes happen; then judge."""
-    report, looks = Report(seed), list[Look]()
+    report, looks = ChaosReport(seed), list[Look]()
     started = time.monotonic()
     try:
         site.await_calm(CALM_S)
         for episode in episodes:
-            tell(" + ".join(f"{fault.kind} ({fault.length_s:g} s, replica {fault.slot})" for fault in episode), report)
+            tell(
+                " + ".join(
+                    f"{fault.kind} ({fault.length_s:g} s, replica {fault.slot})"
+                    for fault in episode
+                ),
+                report,
+            )
             _endure(site, episode, report)
             with suppress(Unavailable):
                 looks += look_into_redis(site.stack.settings)
@@ -97,7 +109,7 @@ def back_to_nothing(site: Site) -> Iterator[float]:
         yield from site.stop(slot)
 
 
-def _endure(site: Site, episode: Episode, report: Report) -> None:
+def _endure(site: Site, episode: Episode, report: ChaosReport) -> None:
     began = time.monotonic()
     report.faults.update(fault.kind for fault in episode)
     _drive(site, [(began + fault.after_s, ACTS[fault.kind](site, fault)) for fault in episode])
@@ -119,7 +131,7 @@ def _drive(site: Site, acts: Iterable[tuple[float, Iterator[float]]]) -> None:
             break
 
 
-def _note(report: Report, episode: Episode, silence_s: float) -> None:
+def _note(report: ChaosReport, episode: Episode, silence_s: float) -> None:
     name = episode[0].kind if len(episode) == 1 else TWO
     bound_s = sum(KINDS[fault.kind].bound_s + fault.length_s for fault in episode)
     times = report.times.setdefault(name, Times())
@@ -127,4 +139,6 @@ def _note(report: Report, episode: Episode, silence_s: float) -> None:
     times.longest_silence_s = max(times.longest_silence_s, silence_s)
     times.over_bound_s = max(times.over_bound_s, silence_s - bound_s)
     if silence_s > bound_s:
-        report.late.append(f"{episode}: predictions stayed away for {silence_s:.1f} s, bound {bound_s:.1f} s")
+        report.late.append(
+            f"{episode}: predictions stayed away for {silence_s:.1f} s, bound {bound_s:.1f} s"
+        )

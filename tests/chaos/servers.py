@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
-from shared.adapters import server_programs
-from shared.adapters.servers import bound_to_parent
 from shared.core.errors import BadSetting
-from tests.waiting import eventually
+from shared.local_servers import programs
+from shared.local_servers.launcher import bound_to_parent
+from tests.support.waiting import eventually
 
 START_S = 60.0
 
@@ -22,7 +22,7 @@ def a_port(chance: random.Random) -> int:
     while True:
         port = chance.randrange(15_000, 32_000)
         with contextlib.suppress(BadSetting):
-            server_programs.refuse_taken(port)
+            programs.refuse_taken(port)
             return port
 
 
@@ -30,7 +30,12 @@ class Server:
     """A server process on a folder of its own; it ends with this process, however that ends."""
 
     def __init__(
-        self, name: str, folder: Path, port: int, command: Callable[[], list[str]], answers: Callable[[int], bool]
+        self,
+        name: str,
+        folder: Path,
+        port: int,
+        command: Callable[[], list[str]],
+        answers: Callable[[int], bool],
     ) -> None:
         self.name, self.folder, self.port = name, folder, port
         self._command, self._answers = command, answers
@@ -107,21 +112,25 @@ def kafka(folder: Path, port: int, linked: Sequence[tuple[int, int]]) -> Server:
     """
 
     def command() -> list[str]:
-        words = server_programs.kafka_command(folder, port)
+        words = programs.kafka_command(folder, port)
         settings = folder / "server.properties"
         given = dict(line.split("=", 1) for line in settings.read_text().splitlines())
         names = [f"LINK{number}" for number in range(len(linked))]
         for name, (listening, advertised) in zip(names, linked, strict=True):
-            given["listeners"] += f",{name}://{server_programs.HOST}:{listening}"
-            given["advertised.listeners"] += f",{name}://{server_programs.HOST}:{advertised}"
+            given["listeners"] += f",{name}://{programs.HOST}:{listening}"
+            given["advertised.listeners"] += f",{name}://{programs.HOST}:{advertised}"
             given["listener.security.protocol.map"] += f",{name}:PLAINTEXT"
         settings.write_text("".join(f"{name}={value}\n" for name, value in given.items()))
         return words
 
-    return Server("kafka", folder, port, command, server_programs.kafka_answers)
+    return Server("kafka", folder, port, command, programs.kafka_answers)
 
 
 def redis(folder: Path, port: int) -> Server:
     return Server(
-        "redis", folder, port, lambda: server_programs.redis_command(folder, port), server_programs.redis_answers
+        "redis",
+        folder,
+        port,
+        lambda: programs.redis_command(folder, port),
+        programs.redis_answers,
     )

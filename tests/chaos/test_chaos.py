@@ -4,19 +4,22 @@ from pathlib import Path
 
 import pytest
 
-from shared.adapters.kafka.writer import Outgoing, TransactionalWriter
+from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
+from tests.chaos.audit import judged
+from tests.chaos.deployment import Site
 from tests.chaos.faults import KINDS
 from tests.chaos.plan import Episode, Fault, planned
 from tests.chaos.run import endured
-from tests.chaos.site import Site
-from tests.chaos.verdict import judged
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 SEED = 20_260_101
 EPISODES: list[Episode] = [
     (Fault("replica killed", 0, 0.0),),
     (Fault("Redis flushed, then a replica killed", 1, 0.0), Fault("trainer killed", 0, 1.0)),
-    (Fault("replica stopped", 0, 0.0), Fault("commit request late, in the next transaction", 1, 0.0)),
+    (
+        Fault("replica stopped", 0, 0.0),
+        Fault("commit request late, in the next transaction", 1, 0.0),
+    ),
     (Fault("replica paused past its session", 1, 7.0), Fault("Redis full", 0, 4.0)),
     (Fault("broker killed", 0, 0.0),),
 ]
@@ -50,7 +53,13 @@ def test_whatever_dies_stalls_or_is_emptied_the_bytes_are_those_of_a_replay(tmp_
 def publish_the_last_prediction_again(site: Site) -> None:
     stack = site.stack
     record = list(stack.read(stack.settings.topics.predictions))[-1]
-    again = Outgoing(stack.settings.topics.predictions, record.partition, record.key, record.value, record.timestamp_ms)
-    writer = TransactionalWriter(stack.kafka, "tampering")
+    again = ProducerRecord(
+        stack.settings.topics.predictions,
+        record.partition,
+        record.key,
+        record.value,
+        record.timestamp_ms,
+    )
+    writer = TransactionalProducer(stack.kafka, "tampering")
     writer.write([again])
     writer.close()

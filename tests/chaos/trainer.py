@@ -5,22 +5,24 @@ import random
 import sys
 import time
 
-from shared.adapters.bundles import version_of
-from shared.adapters.registry import Registry
-from shared.adapters.settings import Settings
+from shared.adapters.bundle_codec import version_of
+from shared.adapters.env_settings import ServiceSettings
 from shared.core.errors import UlstmError
-from tests.builders import START_MS, a_card, bundle_bytes
+from shared.log.model_registry import ModelRegistry
+from tests.support.builders import START_MS, a_card, bundle_bytes
 
 
 def main(seed: int) -> None:
-    settings = Settings.from_env(os.environ)
-    registry = Registry(settings.kafka_bootstrap_servers, settings.topics)
+    settings = ServiceSettings.from_env(os.environ)
+    registry = ModelRegistry(settings.kafka_bootstrap_servers, settings.topics)
     chance = random.Random(seed)
     while True:
         time.sleep(chance.uniform(2.0, 8.0))
         try:
             say(_one_act(registry, chance))
-        except UlstmError as error:  # Kafka is away, or there is no version to go back to: the next act may succeed
+        except (
+            UlstmError
+        ) as error:  # Kafka is away, or there is no version to go back to: the next act may succeed
             say(f"{type(error).__name__}: {error}")
 
 
@@ -29,7 +31,7 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def _one_act(registry: Registry, chance: random.Random) -> str:
+def _one_act(registry: ModelRegistry, chance: random.Random) -> str:
     act = chance.random()
     if act < 0.2:
         return f"rolled back to {registry.rollback()}"

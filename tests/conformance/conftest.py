@@ -2,16 +2,22 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conformance.kafka_kit import KafkaKit
-from tests.conformance.kit import Kit
-from tests.conformance.model_kit import ModelKit
+from tests.conformance.harness import Kit
+from tests.conformance.kafka_harness import KafkaKit
+from tests.conformance.model_harness import ModelKit
 from tests.conformance.overdue import Overdue, overdue
 
 
-@pytest.fixture(scope="session", params=[pytest.param("kafka", marks=pytest.mark.integration), "model"])
+@pytest.fixture(
+    scope="session", params=[pytest.param("kafka", marks=pytest.mark.integration), "model"]
+)
 def shared_kit(request: pytest.FixtureRequest) -> Iterator[Kit]:
     """Where the two differ, the model is wrong."""
-    kit = ModelKit() if request.param == "model" else KafkaKit(request.getfixturevalue("kafka_bootstrap"))
+    kit = (
+        ModelKit()
+        if request.param == "model"
+        else KafkaKit(request.getfixturevalue("kafka_bootstrap"))
+    )
     yield kit
     kit.end()
 

@@ -9,7 +9,7 @@ _POLL_S: Final = 0.02
 _GENERATION: Final = slice(7, 11)  # of a membership: CGMDv2:, generation, group, NUL, member, NUL
 
 
-class Member:
+class GroupMember:
     """All it knows comes out of methods, so that it can live in another process."""
 
     def __init__(self, consumer: Consumer, topic: str) -> None:
@@ -19,7 +19,9 @@ class Member:
         self._told: list[tuple[str, list[int]]] = []
         self._events: list[str] = []
         self._read: list[tuple[int, int]] = []
-        consumer.subscribe([topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
+        consumer.subscribe(
+            [topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
+        )
 
     def poll(self) -> None:
         message = self.consumer.poll(_POLL_S)

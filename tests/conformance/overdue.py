@@ -6,7 +6,7 @@ from typing import Final
 
 from confluent_kafka import Producer, TopicPartition
 
-from tests.conformance.kit import Kit
+from tests.conformance.harness import Kit
 
 USES: Final = ("commits", "aborts", "sends offsets", "is renewed")
 TIMEOUT_MS: Final = 2000
@@ -28,7 +28,9 @@ def overdue(kit: Kit) -> Overdue:
     topic, group = kit.topic(), kit.new_name()
     kit.commit(topic, COMMITTED_BEFORE, kit.no_membership(group))
     names = {use: kit.new_name() for use in USES}
-    producers = {use: kit.producer(name, transaction_timeout_ms=TIMEOUT_MS) for use, name in names.items()}
+    producers = {
+        use: kit.producer(name, transaction_timeout_ms=TIMEOUT_MS) for use, name in names.items()
+    }
     empty = kit.producer(transaction_timeout_ms=TIMEOUT_MS)
     for producer in (empty, *producers.values()):
         producer.begin_transaction()

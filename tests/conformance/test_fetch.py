@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, TopicPartition
 
-from tests.conformance.kit import WAIT_S, Kit, is_end, refusal, said, text
+from tests.conformance.harness import WAIT_S, Kit, is_end, refusal, said, text
 
 OUT_OF_RANGE = ("_AUTO_OFFSET_RESET", "plain")
 NO_SUCH_PLACE = ("_UNKNOWN_PARTITION", "plain")
@@ -31,7 +31,14 @@ def test_a_record_comes_out_as_it_went_in(kit: Kit) -> None:
     headers: list[tuple[str, str | bytes | None]] = [("b", b"1"), ("a", b"\xff\x00"), ("b", b"2")]
     producer = kit.producer()
     producer.begin_transaction()
-    producer.produce(topic, value=b"\x00\xff", key=b"key", partition=0, timestamp=1_500_000_000_123, headers=headers)
+    producer.produce(
+        topic,
+        value=b"\x00\xff",
+        key=b"key",
+        partition=0,
+        timestamp=1_500_000_000_123,
+        headers=headers,
+    )
     producer.produce(topic, value=None, key=None, partition=0, timestamp=1)
     producer.produce(topic, value=b"", key=b"", partition=0, timestamp=2)
     producer.commit_transaction()
@@ -109,7 +116,9 @@ def test_the_end_is_told_beyond_a_tail_of_aborted_records(kit: Kit) -> None:
     assert end.offset() == 4
 
 
-def test_the_end_is_told_again_after_every_further_transaction_even_if_it_was_aborted(kit: Kit) -> None:
+def test_the_end_is_told_again_after_every_further_transaction_even_if_it_was_aborted(
+    kit: Kit,
+) -> None:
     topic = kit.topic()
     consumer = reading(kit, topic, 0)
     ends = [kit.polled(consumer, lambda found: found)[-1].offset()]
@@ -206,7 +215,9 @@ def test_between_the_last_stable_offset_and_the_end_of_the_log_a_reader_waits(ki
 # --- questions ----------------------------------------------------------------------------------------
 
 
-def test_a_time_is_found_at_the_first_record_of_it_or_later_and_markers_have_the_brokers_time(kit: Kit) -> None:
+def test_a_time_is_found_at_the_first_record_of_it_or_later_and_markers_have_the_brokers_time(
+    kit: Kit,
+) -> None:
     topic = kit.topic()
     producer = kit.producer()
     producer.begin_transaction()
@@ -215,7 +226,13 @@ def test_a_time_is_found_at_the_first_record_of_it_or_later_and_markers_have_the
     producer.commit_transaction()
     kit.settle(topic)
 
-    assert [offset_at(kit, topic, time_ms) for time_ms in (500, 1000, 1001, 2000, 2001)] == [0, 0, 1, 1, 3]
+    assert [offset_at(kit, topic, time_ms) for time_ms in (500, 1000, 1001, 2000, 2001)] == [
+        0,
+        0,
+        1,
+        1,
+        3,
+    ]
     assert offset_at(kit, topic, 5001) == 4
     assert offset_at(kit, topic, 10**14) == OFFSET_END
     assert offset_at(kit, kit.topic(), 0) == OFFSET_END
@@ -241,7 +258,9 @@ def offset_at(kit: Kit, topic: str, time_ms: int) -> int:
     return int(found.offset)
 
 
-def test_a_topic_says_how_many_partitions_it_has_and_one_that_is_not_there_has_none(kit: Kit) -> None:
+def test_a_topic_says_how_many_partitions_it_has_and_one_that_is_not_there_has_none(
+    kit: Kit,
+) -> None:
     assert kit.partitions(kit.topic(3)) == 3
     assert kit.partitions("no-such-topic") == 0
 

@@ -1,14 +1,14 @@
 from confluent_kafka import TopicPartition
 
-from tests.conformance.kit import SESSION_S, WAIT_S, Kit
-from tests.conformance.member import Member, parsed
+from tests.conformance.harness import SESSION_S, WAIT_S, Kit
+from tests.conformance.member import GroupMember, parsed
 
 
 def moved(before: list[int], after: list[int]) -> list[int]:
     return sorted(set(before) - set(after))
 
 
-def when_told(kit: Kit, member: Member, what: str, *others: Member) -> list[int]:
+def when_told(kit: Kit, member: GroupMember, what: str, *others: GroupMember) -> list[int]:
     """Poll until a callback of this kind came; return what it named."""
 
     def named() -> list[list[int]]:
@@ -39,7 +39,9 @@ def test_a_lone_member_gets_every_partition(kit: Kit) -> None:
     assert name
 
 
-def test_a_second_member_takes_its_share_and_the_first_is_told_of_nothing_but_what_goes(kit: Kit) -> None:
+def test_a_second_member_takes_its_share_and_the_first_is_told_of_nothing_but_what_goes(
+    kit: Kit,
+) -> None:
     topic, group = kit.topic(4), kit.new_name()
     first = kit.joined(group, topic)
     second = kit.joined(group, topic, first)
@@ -89,7 +91,9 @@ def test_more_members_than_partitions_leave_one_without_but_a_member(kit: Kit) -
     kit.poll(second, until=lambda: second.held() == [0])
 
 
-def test_every_rebalance_has_a_higher_generation_and_a_group_that_was_empty_does_not_begin_anew(kit: Kit) -> None:
+def test_every_rebalance_has_a_higher_generation_and_a_group_that_was_empty_does_not_begin_anew(
+    kit: Kit,
+) -> None:
     topic, group = kit.topic(2), kit.new_name()
     first = kit.joined(group, topic)
     generations = [first.generation()]
@@ -132,7 +136,9 @@ def test_a_member_that_stood_still_for_longer_than_its_session_has_lost_everythi
     assert len(sleeper.held()) == len(other.held()) == 1
 
 
-def test_a_member_that_does_not_poll_for_too_long_leaves_by_itself_and_hears_it_when_it_polls(kit: Kit) -> None:
+def test_a_member_that_does_not_poll_for_too_long_leaves_by_itself_and_hears_it_when_it_polls(
+    kit: Kit,
+) -> None:
     topic, group = kit.topic(2), kit.new_name()
     slow = kit.joined(group, topic, max_poll_interval_ms=int(SESSION_S * 1000))
     before = slow.membership()
@@ -150,7 +156,9 @@ def test_a_member_that_does_not_poll_for_too_long_leaves_by_itself_and_hears_it_
 # --- reading in a group -------------------------------------------------------------------------------
 
 
-def test_a_partition_paused_from_the_first_moment_yields_nothing_until_it_is_resumed_where_told(kit: Kit) -> None:
+def test_a_partition_paused_from_the_first_moment_yields_nothing_until_it_is_resumed_where_told(
+    kit: Kit,
+) -> None:
     topic = kit.topic(2)
     for partition in (0, 1):
         kit.publish(topic, "a", "b", "c", partition=partition)

@@ -1,7 +1,7 @@
 import pytest
 from confluent_kafka import Producer, TopicPartition
 
-from tests.conformance.kit import Kit, refusal
+from tests.conformance.harness import Kit, refusal
 from tests.conformance.member import membership, parsed
 
 STALE = ("ILLEGAL_GENERATION", "abortable")
@@ -62,7 +62,9 @@ def test_after_an_abort_the_old_offset_stands(kit: Kit) -> None:
 
 def test_records_and_offsets_of_a_transaction_count_together(kit: Kit) -> None:
     topic, output, group = kit.topic(), kit.topic(), kit.new_name()
-    aborted, committed = (pending(kit, topic, offset, kit.no_membership(group)) for offset in (1, 2))
+    aborted, committed = (
+        pending(kit, topic, offset, kit.no_membership(group)) for offset in (1, 2)
+    )
     kit.write(aborted, output, "aborted")
     kit.write(committed, output, "committed")
     committed.commit_transaction()
@@ -73,7 +75,9 @@ def test_records_and_offsets_of_a_transaction_count_together(kit: Kit) -> None:
     assert kit.values(output) == ["committed"]
 
 
-def test_a_reader_of_committed_records_is_not_told_an_offset_while_a_transaction_on_it_is_open(kit: Kit) -> None:
+def test_a_reader_of_committed_records_is_not_told_an_offset_while_a_transaction_on_it_is_open(
+    kit: Kit,
+) -> None:
     topic, group = kit.topic(), kit.new_name()
     kit.commit(topic, 3, kit.no_membership(group))
     producer = pending(kit, topic, 5, kit.no_membership(group))
@@ -114,7 +118,9 @@ def test_the_offset_sent_last_in_a_transaction_counts_even_if_it_is_lower(kit: K
     assert kit.committed(group, topic) == 4
 
 
-def test_of_two_open_transactions_the_one_that_sent_last_wins_whichever_is_committed_last(kit: Kit) -> None:
+def test_of_two_open_transactions_the_one_that_sent_last_wins_whichever_is_committed_last(
+    kit: Kit,
+) -> None:
     topic, group = kit.topic(), kit.new_name()
     first = pending(kit, topic, 1, kit.no_membership(group))
     second = pending(kit, topic, 2, kit.no_membership(group))
@@ -153,7 +159,9 @@ def test_offsets_of_a_member_of_this_generation_are_taken(kit: Kit) -> None:
     assert kit.committed(group, topic) == 1
 
 
-def test_without_generation_and_member_offsets_are_taken_even_from_beside_a_living_group(kit: Kit) -> None:
+def test_without_generation_and_member_offsets_are_taken_even_from_beside_a_living_group(
+    kit: Kit,
+) -> None:
     topic, group = kit.topic(), kit.new_name()
     kit.joined(group, topic)
     kit.commit(topic, 1, kit.no_membership(group))
@@ -190,7 +198,9 @@ def test_a_member_without_a_generation_is_refused(kit: Kit) -> None:
     assert refused(kit, topic, membership(-1, group, own)) == STALE
 
 
-def test_after_a_rebalance_the_membership_from_before_is_refused_and_the_new_one_taken(kit: Kit) -> None:
+def test_after_a_rebalance_the_membership_from_before_is_refused_and_the_new_one_taken(
+    kit: Kit,
+) -> None:
     topic, group = kit.topic(2), kit.new_name()
     member = kit.joined(group, topic)
     before = member.membership()
@@ -243,7 +253,9 @@ def test_the_last_to_leave_is_a_stranger_too_and_what_it_committed_stays(kit: Ki
     assert kit.committed(group, topic) == 7
 
 
-def test_a_member_that_vanished_is_believed_until_its_session_ends_and_then_a_stranger(kit: Kit) -> None:
+def test_a_member_that_vanished_is_believed_until_its_session_ends_and_then_a_stranger(
+    kit: Kit,
+) -> None:
     topic, group = kit.topic(2), kit.new_name()
     vanishing, vanish = kit.vanishing_member(group, topic)
     kit.share(topic, vanishing)

@@ -1,7 +1,7 @@
 import pytest
 from confluent_kafka import KafkaException, Producer, TopicPartition
 
-from tests.conformance.kit import WAIT_S, Kit, refusal
+from tests.conformance.harness import WAIT_S, Kit, refusal
 from tests.conformance.overdue import COMMITTED_BEFORE, USES, Overdue
 
 FENCED = ("_FENCED", "fatal")
@@ -16,7 +16,9 @@ def call(kit: Kit, producer: Producer, how: str) -> None:
     elif how == "aborts":
         producer.abort_transaction()
     else:
-        producer.send_offsets_to_transaction([TopicPartition("t", 0, 1)], kit.no_membership(kit.new_name()))
+        producer.send_offsets_to_transaction(
+            [TopicPartition("t", 0, 1)], kit.no_membership(kit.new_name())
+        )
 
 
 def an_open_transaction(kit: Kit, topic: str, *values: str, name: str | None = None) -> Producer:
@@ -55,7 +57,9 @@ def test_aborted_records_are_never_read(kit: Kit) -> None:
     assert kit.values(topic, isolation_level="read_uncommitted") == ["aborted", "committed"]
 
 
-def test_a_reader_stops_at_the_oldest_open_transaction_even_if_a_later_one_is_committed(kit: Kit) -> None:
+def test_a_reader_stops_at_the_oldest_open_transaction_even_if_a_later_one_is_committed(
+    kit: Kit,
+) -> None:
     topic = kit.topic()
     kit.publish(topic, "before")
     older = an_open_transaction(kit, topic, "older")
@@ -67,7 +71,9 @@ def test_a_reader_stops_at_the_oldest_open_transaction_even_if_a_later_one_is_co
     assert kit.values(topic) == ["before", "older", "later"]
 
 
-def test_once_the_oldest_open_transaction_is_aborted_the_later_committed_one_is_read(kit: Kit) -> None:
+def test_once_the_oldest_open_transaction_is_aborted_the_later_committed_one_is_read(
+    kit: Kit,
+) -> None:
     topic = kit.topic()
     older = an_open_transaction(kit, topic, "older")
     an_open_transaction(kit, topic, "later").commit_transaction()
@@ -77,7 +83,9 @@ def test_once_the_oldest_open_transaction_is_aborted_the_later_committed_one_is_
     assert kit.values(topic) == ["later"]
 
 
-def test_the_end_is_the_last_stable_offset_for_read_committed_and_the_log_end_for_others(kit: Kit) -> None:
+def test_the_end_is_the_last_stable_offset_for_read_committed_and_the_log_end_for_others(
+    kit: Kit,
+) -> None:
     topic = kit.topic()
     kit.publish(topic, "a", "b")
     an_open_transaction(kit, topic, "open")
@@ -98,7 +106,9 @@ def test_every_marker_takes_an_offset_whether_it_commits_or_aborts(kit: Kit) -> 
 
 
 @pytest.mark.parametrize(("commits", "seen"), [(True, ["x"]), (False, [])])
-def test_a_transaction_over_partitions_and_topics_is_all_or_nothing(kit: Kit, commits: bool, seen: list[str]) -> None:
+def test_a_transaction_over_partitions_and_topics_is_all_or_nothing(
+    kit: Kit, commits: bool, seen: list[str]
+) -> None:
     topic, other = kit.topic(2), kit.topic()
     producer = kit.producer()
     producer.begin_transaction()
@@ -126,7 +136,9 @@ def test_beginning_twice_is_an_error_of_state_that_breaks_nothing(kit: Kit) -> N
 
 
 @pytest.mark.parametrize("has_its_id", [True, False])
-def test_outside_a_transaction_everything_but_beginning_is_an_error_of_state(kit: Kit, has_its_id: bool) -> None:
+def test_outside_a_transaction_everything_but_beginning_is_an_error_of_state(
+    kit: Kit, has_its_id: bool
+) -> None:
     name = kit.new_name()
     producer = kit.producer(name) if has_its_id else kit.idle_producer(name)
 
@@ -170,7 +182,9 @@ def test_after_an_abort_the_same_producer_goes_on(kit: Kit) -> None:
 
 def test_a_record_that_cannot_be_written_makes_the_transaction_abortable(kit: Kit) -> None:
     topic = kit.topic()
-    producer = kit.producer(topic_metadata_propagation_max_ms=0)  # do not wait for the topic to come into being
+    producer = kit.producer(
+        topic_metadata_propagation_max_ms=0
+    )  # do not wait for the topic to come into being
     producer.begin_transaction()
     kit.write(producer, topic, "x")
     kit.write(producer, "no-such-topic", "x")
@@ -181,7 +195,9 @@ def test_a_record_that_cannot_be_written_makes_the_transaction_abortable(kit: Ki
     assert kit.values(topic) == []
 
 
-def test_a_record_that_was_not_sent_when_its_transaction_is_aborted_is_not_sent_later(kit: Kit) -> None:
+def test_a_record_that_was_not_sent_when_its_transaction_is_aborted_is_not_sent_later(
+    kit: Kit,
+) -> None:
     topic = kit.topic()
     producer = kit.producer()
     producer.begin_transaction()
@@ -224,7 +240,9 @@ def test_a_fenced_producer_hears_it_for_good_when_it(kit: Kit, how: str) -> None
     assert kit.values(topic) == []
 
 
-def test_a_fenced_producer_that_has_heard_it_says_fatal_but_no_fatal_flag_when_it_produces(kit: Kit) -> None:
+def test_a_fenced_producer_that_has_heard_it_says_fatal_but_no_fatal_flag_when_it_produces(
+    kit: Kit,
+) -> None:
     topic, name = kit.topic(), kit.new_name()
     first = an_open_transaction(kit, topic, "first", name=name)
     kit.producer(name)
@@ -233,7 +251,9 @@ def test_a_fenced_producer_that_has_heard_it_says_fatal_but_no_fatal_flag_when_i
     assert refusal(lambda: first.produce(topic, value=b"x", partition=0)) == ("_FATAL", "plain")
 
 
-def test_a_fenced_producer_that_has_not_heard_it_begins_and_produces_and_nothing_of_it_is_read(kit: Kit) -> None:
+def test_a_fenced_producer_that_has_not_heard_it_begins_and_produces_and_nothing_of_it_is_read(
+    kit: Kit,
+) -> None:
     topic, name = kit.topic(), kit.new_name()
     first = kit.producer(name)
     second = kit.producer(name)
@@ -288,9 +308,14 @@ def test_other_transactional_ids_do_not_fence(kit: Kit) -> None:
 # --- time-outs ----------------------------------------------------------------------------------------
 
 
-def test_a_transaction_open_for_too_long_is_taken_back_and_holds_back_nobody(kit: Kit, gone: Overdue) -> None:
+def test_a_transaction_open_for_too_long_is_taken_back_and_holds_back_nobody(
+    kit: Kit, gone: Overdue
+) -> None:
     assert kit.values(gone.topic)[0] == "later"
-    assert kit.values(gone.topic, isolation_level="read_uncommitted")[:5] == [*(f"{u} too late" for u in USES), "later"]
+    assert kit.values(gone.topic, isolation_level="read_uncommitted")[:5] == [
+        *(f"{u} too late" for u in USES),
+        "later",
+    ]
 
 
 @pytest.mark.parametrize("how", HOW)
@@ -300,7 +325,9 @@ def test_a_producer_whose_transaction_timed_out_is_told_it_is_fenced_though_nobo
     assert refusal(lambda: call(kit, gone.producers[how], how)) == FENCED
 
 
-def test_after_a_time_out_nothing_more_is_written_until_a_new_producer_takes_the_id(kit: Kit, gone: Overdue) -> None:
+def test_after_a_time_out_nothing_more_is_written_until_a_new_producer_takes_the_id(
+    kit: Kit, gone: Overdue
+) -> None:
     late = gone.producers["is renewed"]
     late.produce(gone.topic, value=b"later still", partition=0)
     assert refusal(late.commit_transaction) == FENCED
@@ -314,7 +341,9 @@ def test_after_a_time_out_nothing_more_is_written_until_a_new_producer_takes_the
     assert "later still" not in kit.values(gone.topic, isolation_level="read_uncommitted")
 
 
-def test_a_transaction_in_which_nothing_was_written_does_not_time_out(kit: Kit, gone: Overdue) -> None:
+def test_a_transaction_in_which_nothing_was_written_does_not_time_out(
+    kit: Kit, gone: Overdue
+) -> None:
     topic = kit.topic()
     kit.write(gone.empty, topic, "x")
     gone.empty.commit_transaction()

@@ -1,25 +1,27 @@
 import pytest
 
-from shared.adapters.bundles import version_of
-from shared.adapters.kafka.writer import Outgoing, TransactionalWriter
-from shared.adapters.messages import PromotionMessage, encode_record
-from shared.core.candle import symbol_group
-from shared.core.card import digest
-from tests.builders import START_MS, STEP_MS, a_card, bundle_bytes, candle_bytes
-from tests.end_to_end.stack import GROUPS, Stack, rows
-from tests.waiting import eventually
+from shared.adapters.bundle_codec import version_of
+from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
+from shared.adapters.schemas import PromotionMessage, encode_record
+from shared.core.model.card import sha256_hex
+from shared.core.topics import partition_for
+from tests.support.builders import START_MS, STEP_MS, a_card, bundle_bytes, candle_bytes
+from tests.support.deployment import GROUPS, Stack, rows
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.end_to_end]
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT"]
-GROUP = symbol_group("BTCUSDT", GROUPS)
+GROUP = partition_for("BTCUSDT", GROUPS)
 
 
 def reasons(stack: Stack) -> list[str]:
     return [headers["reason"].decode() for headers in stack.dead_letter_headers()]
 
 
-def test_each_bad_record_becomes_a_dead_letter_and_the_next_good_one_is_predicted(stack: Stack) -> None:
+def test_each_bad_record_becomes_a_dead_letter_and_the_next_good_one_is_predicted(
+    stack: Stack,
+) -> None:
     bad = {
         "not_json": b"{nonsense",
         "bad_size": b"x" * 5000,
@@ -77,7 +79,9 @@ def test_a_promotion_waits_for_its_bundle_and_says_so(stack: Stack) -> None:
     stack.awaits(SYMBOLS, 21)
     data = bundle_bytes(seed=9)
     version = version_of(a_card(), data)
-    promotion = PromotionMessage(type="promotion", model_version=version, bundle_sha256=digest(data))
+    promotion = PromotionMessage(
+        type="promotion", model_version=version, bundle_sha256=sha256_hex(data)
+    )
     for group in range(GROUPS):
         stack.publish([("promotion", encode_record(promotion))], group=group)
     stack.publish(rows(SYMBOLS, 22, 24))
@@ -92,14 +96,19 @@ def test_a_promotion_waits_for_its_bundle_and_says_so(stack: Stack) -> None:
     assert stack.replay_agrees()
 
 
-def publish_bundle(stack: Stack, version: str, data: bytes, sha256: str = "", *, promote: bool = True) -> None:
+def publish_bundle(
+    stack: Stack, version: str, data: bytes, sha256: str = "", *, promote: bool = True
+) -> None:
     """What the registry would refuse to publish, as somebody else's program might write it."""
     topics = stack.settings.topics
-    records = [Outgoing(topics.models, 0, version.encode(), data, START_MS)]
+    records = [ProducerRecord(topics.models, 0, version.encode(), data, START_MS)]
     if promote:
         promotion = PromotionMessage(type="promotion", model_version=version, bundle_sha256=sha256)
         value = encode_record(promotion)
-        records += [Outgoing(topics.klines, group, b"promotion", value, START_MS) for group in range(GROUPS)]
-    writer = TransactionalWriter(stack.kafka, f"{stack.prefix}stranger")
+        records += [
+            ProducerRecord(topics.klines, group, b"promotion", value, START_MS)
+            for group in range(GROUPS)
+        ]
+    writer = TransactionalProducer(stack.kafka, f"{stack.prefix}stranger")
     writer.write(records)
     writer.close()

@@ -6,21 +6,25 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from services.cli.verifying import verify
-from shared.core.candle import symbol_group
-from tests.end_to_end.stack import GROUPS, Stack, rows
-from tests.waiting import eventually
+from services.cli.audit.command import verify
+from shared.core.topics import partition_for
+from tests.support.deployment import GROUPS, Stack, rows
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.end_to_end]
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT"]
-GROUP = symbol_group("BTCUSDT", GROUPS)
+GROUP = partition_for("BTCUSDT", GROUPS)
 WRONG = (GROUP + 1) % GROUPS
 
 
 def dead_letters(stack: Stack, *arguments: str) -> Any:
     command = [sys.executable, "-m", "services.cli", "dead-letters", *arguments, "--json"]
-    return json.loads(subprocess.run(command, env=stack.environ, capture_output=True, timeout=60, check=True).stdout)
+    return json.loads(
+        subprocess.run(
+            command, env=stack.environ, capture_output=True, timeout=60, check=True
+        ).stdout
+    )
 
 
 def test_a_candle_that_was_set_aside_goes_back_once_and_is_predicted_from(stack: Stack) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.adapters import servers
-from tests.end_to_end.stack import Stack, rows
-from tests.waiting import eventually
+from shared.local_servers import launcher
+from tests.support.deployment import Stack, rows
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.end_to_end]
 
@@ -16,8 +16,10 @@ pytestmark = [pytest.mark.integration, pytest.mark.end_to_end]
 def test_a_missing_kafka_and_redis_are_named_and_waited_for(
     kafka_bootstrap: str, topic_prefix: str, tmp_path: Path
 ) -> None:
-    ports = servers.free_port(), servers.free_port()
-    stack = Stack(f"127.0.0.1:{ports[0]}", f"redis://127.0.0.1:{ports[1]}/0", topic_prefix, tmp_path)
+    ports = launcher.free_port(), launcher.free_port()
+    stack = Stack(
+        f"127.0.0.1:{ports[0]}", f"redis://127.0.0.1:{ports[1]}/0", topic_prefix, tmp_path
+    )
     replica = stack.predictor()
     eventually(lambda: f"127.0.0.1:{ports[0]}" in replica.text())
     assert replica.process.poll() is None
@@ -25,7 +27,7 @@ def test_a_missing_kafka_and_redis_are_named_and_waited_for(
     eventually(lambda: f"127.0.0.1:{ports[0]}" in replica.get("/health/ready")[1])
     assert replica.get("/health/ready")[0] == 503
 
-    with servers.start(tmp_path / "servers", kafka_port=ports[0], redis_port=ports[1]), stack:
+    with launcher.start(tmp_path / "servers", kafka_port=ports[0], redis_port=ports[1]), stack:
         eventually(lambda: replica.get("/health/ready")[0] == 200, 60)
         stack.publish(rows(["BTCUSDT"], 0, 20))
         stack.promote()
@@ -34,8 +36,10 @@ def test_a_missing_kafka_and_redis_are_named_and_waited_for(
         assert replica.kill(signal.SIGTERM) == 0
 
 
-def test_a_redis_that_goes_away_stops_no_prediction(kafka_bootstrap: str, topic_prefix: str, tmp_path: Path) -> None:
-    with servers.start(tmp_path / "servers") as running:
+def test_a_redis_that_goes_away_stops_no_prediction(
+    kafka_bootstrap: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    with launcher.start(tmp_path / "servers") as running:
         found = running.servers
         with Stack(found.kafka_bootstrap, found.redis_url, topic_prefix, tmp_path) as stack:
             stack.publish(rows(["BTCUSDT"], 0, 20))
@@ -54,7 +58,9 @@ def test_a_redis_that_goes_away_stops_no_prediction(kafka_bootstrap: str, topic_
 def test_a_replica_started_without_redis_goes_on_from_the_log(
     kafka_bootstrap: str, topic_prefix: str, tmp_path: Path
 ) -> None:
-    with Stack(kafka_bootstrap, f"redis://127.0.0.1:{servers.free_port()}/0", topic_prefix, tmp_path) as stack:
+    with Stack(
+        kafka_bootstrap, f"redis://127.0.0.1:{launcher.free_port()}/0", topic_prefix, tmp_path
+    ) as stack:
         stack.publish(rows(["BTCUSDT"], 0, 20))
         stack.promote()
         for start in (20, 22):
@@ -104,8 +110,8 @@ def test_another_number_of_groups_is_refused_with_what_to_do(
 
 
 def test_servers_that_die_and_come_back_cost_no_candle(topic_prefix: str, tmp_path: Path) -> None:
-    folder, ports = tmp_path / "servers", (servers.free_port(), servers.free_port())
-    running = servers.start(folder, kafka_port=ports[0], redis_port=ports[1])
+    folder, ports = tmp_path / "servers", (launcher.free_port(), launcher.free_port())
+    running = launcher.start(folder, kafka_port=ports[0], redis_port=ports[1])
     found = running.servers
     with Stack(found.kafka_bootstrap, found.redis_url, topic_prefix, tmp_path) as stack:
         stack.publish(rows(["BTCUSDT"], 0, 20))
@@ -117,7 +123,7 @@ def test_servers_that_die_and_come_back_cost_no_candle(topic_prefix: str, tmp_pa
             os.kill(pid, signal.SIGKILL)
         running.stop()
 
-        with servers.start(folder, kafka_port=ports[0], redis_port=ports[1]):
+        with launcher.start(folder, kafka_port=ports[0], redis_port=ports[1]):
             stack.publish(rows(["BTCUSDT"], 22, 30))
             assert len(stack.awaits(["BTCUSDT"], 29, 90)["BTCUSDT"]) == 10
             assert stack.replay_agrees()

@@ -9,15 +9,15 @@ import redis
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined]
 
-from shared.adapters.kafka.topics import ensure_topics
-from shared.core.candle import symbol_group
-from tests.end_to_end.stack import GROUPS, Stack, rows
-from tests.waiting import eventually
+from shared.adapters.kafka.admin import ensure_topics
+from shared.core.topics import partition_for
+from tests.support.deployment import GROUPS, Stack, rows
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.end_to_end]
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
-GROUP = symbol_group("BTCUSDT", GROUPS)
+GROUP = partition_for("BTCUSDT", GROUPS)
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +73,9 @@ def test_deleted_group_offsets_publish_nothing_twice(stack: Stack, admin: AdminC
     assert stack.replay_agrees()
 
 
-def test_predictions_made_anew_are_published_again_with_the_same_bytes(stack: Stack, admin: AdminClient) -> None:
+def test_predictions_made_anew_are_published_again_with_the_same_bytes(
+    stack: Stack, admin: AdminClient
+) -> None:
     before = stack.digest()
     make_anew(stack, admin, stack.settings.topics.predictions)
     stack.predictor()
@@ -100,7 +102,9 @@ def test_klines_made_anew_are_refused_short_or_long(stack: Stack, admin: AdminCl
     assert stack.digest() == published
 
 
-def test_records_deleted_from_the_archive_are_missed_by_a_rebuild_and_named(stack: Stack, admin: AdminClient) -> None:
+def test_records_deleted_from_the_archive_are_missed_by_a_rebuild_and_named(
+    stack: Stack, admin: AdminClient
+) -> None:
     done(admin.delete_records([TopicPartition(stack.settings.topics.klines, GROUP, 25)]))
     forget_redis(stack)
 

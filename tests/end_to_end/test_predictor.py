@@ -1,18 +1,21 @@
 import signal
+from functools import partial
 
 import pytest
 import redis
 
-from shared.adapters.registry import Registry
-from tests.end_to_end.stack import Stack, rows
-from tests.waiting import eventually
+from shared.log.model_registry import ModelRegistry
+from tests.support.deployment import Stack, rows
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.end_to_end]
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "ADAUSDT", "DOGEUSDT"]
 
 
-def test_every_candle_after_a_full_window_is_predicted_once_and_replay_gives_the_same_bytes(stack: Stack) -> None:
+def test_every_candle_after_a_full_window_is_predicted_once_and_replay_gives_the_same_bytes(
+    stack: Stack,
+) -> None:
     stack.publish(rows(SYMBOLS, 0, 20))
     version = stack.promote()
     replica = stack.predictor()
@@ -33,6 +36,10 @@ def test_every_candle_after_a_full_window_is_predicted_once_and_replay_gives_the
     assert replica.kill(signal.SIGTERM) == 0
 
 
+def more_than(stack: Stack, count: int) -> bool:
+    return sum(map(len, stack.predictions().values())) > count
+
+
 def test_a_killed_replica_changes_no_byte(stack: Stack) -> None:
     stack.publish(rows(SYMBOLS, 0, 16))
     stack.promote()
@@ -40,7 +47,7 @@ def test_a_killed_replica_changes_no_byte(stack: Stack) -> None:
         stack.publish(rows(SYMBOLS, 16 + 40 * turn, 56 + 40 * turn))
         before = sum(map(len, stack.predictions().values()))
         replica = stack.predictor(BATCH_RECORDS="7")
-        eventually(lambda before=before: sum(map(len, stack.predictions().values())) > before + 10, 60)  # type: ignore[misc]
+        eventually(partial(more_than, stack, before + 10), 60)
         replica.kill()
     stack.predictor()
 
@@ -77,7 +84,9 @@ def test_a_flushed_redis_changes_no_byte(stack: Stack) -> None:
     stack.publish(rows(SYMBOLS, 16, 40))
     stack.awaits(SYMBOLS, 39)
     client = redis.Redis.from_url(stack.redis)
-    keys = list(client.scan_iter(f"*{stack.prefix}*"))  # this deployment's: other tests use the same server
+    keys = list(
+        client.scan_iter(f"*{stack.prefix}*")
+    )  # this deployment's: other tests use the same server
     assert keys
     client.delete(*keys)
     client.close()
@@ -99,7 +108,7 @@ def test_a_promotion_and_a_rollback_switch_at_one_place_in_each_group(stack: Sta
     second = stack.promote(seed=2)
     stack.publish(rows(SYMBOLS, 24, 30))
     stack.awaits(SYMBOLS, 29)
-    assert Registry(stack.kafka, stack.settings.topics).rollback() == first
+    assert ModelRegistry(stack.kafka, stack.settings.topics).rollback() == first
     stack.publish(rows(SYMBOLS, 30, 36))
 
     found = stack.awaits(SYMBOLS, 35)

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from shared.adapters.servers import free_port
-from tests.builders import START_MS, STEP_MS
-from tests.end_to_end.stack import Stack
-from tests.waiting import eventually
+from shared.local_servers.launcher import free_port
+from tests.support.builders import START_MS, STEP_MS
+from tests.support.deployment import Stack
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.end_to_end]
 
@@ -34,7 +34,7 @@ class Feed:
 
     def exchange(self, **environ: str) -> subprocess.Popen[bytes]:
         given = {"EXCHANGE_PORT": str(self.port), "EXCHANGE_SPEED": "3000", **environ}
-        process = self._spawn("services.exchange", given)
+        process = self._spawn("services.exchange_simulator", given)
         eventually(lambda: _answers(self.port))
         return process
 
@@ -115,7 +115,9 @@ def recorded(feed: Feed) -> dict[str, str]:
     return {"EXCHANGE_CANDLES": str(feed.folder / "recordings"), "EXCHANGE_HISTORY": "500"}
 
 
-def test_killed_and_started_again_the_log_has_every_candle_once_in_order_and_the_hole_as_a_gap(feed: Feed) -> None:
+def test_killed_and_started_again_the_log_has_every_candle_once_in_order_and_the_hole_as_a_gap(
+    feed: Feed,
+) -> None:
     feed.exchange(**recorded(feed))
     for _ in range(3):
         before = feed.count()

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.adapters import binaries
 from shared.core.errors import Unavailable
-from tests.waiting import eventually
+from shared.local_servers import binaries
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.end_to_end]
 
@@ -81,7 +81,9 @@ def test_the_demo_predicts_twenty_symbols_and_ends_in_order_with_a_summary(up: U
 
 @pytest.mark.parametrize("after_s", [0.3, 1.5, 5.0, 9.0])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_interrupted_at_any_moment_it_leaves_no_process(up: Up, after_s: float, number: signal.Signals) -> None:
+def test_interrupted_at_any_moment_it_leaves_no_process(
+    up: Up, after_s: float, number: signal.Signals
+) -> None:
     begun = time.monotonic()
     eventually(lambda: time.monotonic() - begun > after_s)
 

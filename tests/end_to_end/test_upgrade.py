@@ -2,11 +2,11 @@ import signal
 
 import pytest
 
-from shared.adapters.registry import Registry
-from shared.core.network import self_test
+from shared.core.model.numeric_profile import self_test
+from shared.log.model_registry import ModelRegistry
 from tests.end_to_end import next_version
-from tests.end_to_end.stack import GROUPS, Stack, rows
-from tests.waiting import eventually
+from tests.support.deployment import GROUPS, Stack, rows
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.end_to_end]
 
@@ -26,9 +26,14 @@ def test_a_changed_kernel_takes_over_at_a_promotion_and_nowhere_else(stack: Stac
     assert f"numeric profile {OURS} predicts, this is {NEXT}" in early.text()
     assert "ulstm models promote VERSION" in early.text()
 
-    Registry(stack.kafka, stack.settings.topics, lambda: NEXT).promote(version)
+    ModelRegistry(stack.kafka, stack.settings.topics, lambda: NEXT).promote(version)
     stack.publish(rows(SYMBOLS, 25, 30))
-    eventually(lambda: old.get("/health/ready")[1].count(f"numeric profile {NEXT} predicts, this is {OURS}") == GROUPS)
+    eventually(
+        lambda: (
+            old.get("/health/ready")[1].count(f"numeric profile {NEXT} predicts, this is {OURS}")
+            == GROUPS
+        )
+    )
     assert "start the version that has it" in old.get("/health/ready")[1]
     assert old.get("/health/live")[0] == 200
     stack.awaits(SYMBOLS, 24)

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tests.simulation.mutants import MUTANTS
-from tests.simulation.soak import Report, smallest, soak
+from tests.simulation.soak import SoakReport, smallest, soak
 from tests.simulation.world import run_seed
 
 
@@ -19,17 +19,28 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="the first seed; the others follow it")
     parser.add_argument("--processes", type=int, default=None, help="default: one a processor core")
     parser.add_argument("--out", type=Path, default=None, help="write the figures as JSON")
-    parser.add_argument("--mutants", action="store_true", help="say how many schedules each mutant takes instead")
+    parser.add_argument(
+        "--mutants", action="store_true", help="say how many schedules each mutant takes instead"
+    )
     given = parser.parse_args()
     console = Console(stderr=True)
     if given.mutants:
         return _catch(range(given.seed, given.seed + given.schedules), Console())
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("schedules", total=given.schedules)
 
-        def told(report: Report) -> None:
-            progress.update(task, completed=report.schedules, description=f"schedules ({len(report.problems)} failed)")
+        def told(report: SoakReport) -> None:
+            progress.update(
+                task,
+                completed=report.schedules,
+                description=f"schedules ({len(report.problems)} failed)",
+            )
 
         report = soak(range(given.seed, given.seed + given.schedules), given.processes, told)
     _show(report, Console())
@@ -52,7 +63,7 @@ def _catch(seeds: range, console: Console) -> int:
     return 1 if free else 0
 
 
-def _show(report: Report, console: Console) -> None:
+def _show(report: SoakReport, console: Console) -> None:
     table = Table("what happened", "times", title=f"{report.schedules} schedules")
     for what, times in sorted(report.happened.items(), key=lambda item: -item[1]):
         table.add_row(what, f"{times:,}")

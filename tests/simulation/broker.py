@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from confluent_kafka import KafkaError
 
-from tests.simulation.clock import Clock
+from tests.simulation.clock import SimulatedClock
 
 SCAN_S: Final = 1.0  # how often the broker looks for transactions that are open for too long
 EPOCH_MS: Final = 1_790_000_000_000  # the time of day when the clock stands at 0
@@ -20,7 +20,7 @@ Place = tuple[str, int]  # topic, partition
 Headers = Sequence[tuple[str, bytes]]
 
 
-class Refused(Exception):
+class BrokerRefusal(Exception):
     """Raised when the broker answers with an error code."""
 
     def __init__(self, code: int) -> None:
@@ -41,9 +41,13 @@ class Data(NamedTuple):
 class Transaction:
     producer: "ProducerId"
     ends_s: float
-    places: dict[Place, None] = field(default_factory=dict)  # in the order of their coming, so that runs are alike
+    places: dict[Place, None] = field(
+        default_factory=dict
+    )  # in the order of their coming, so that runs are alike
     groups: dict[str, None] = field(default_factory=dict)
-    outcome: bool | None = None  # True: committed; known to the coordinator before the markers are written
+    outcome: bool | None = (
+        None  # True: committed; known to the coordinator before the markers are written
+    )
     markers_left: int = 0
 
 
@@ -95,7 +99,7 @@ class Partition:
 
 
 @dataclass(eq=False)
-class Member:
+class BrokerMember:
     number: int
     session_s: float
     poll_limit_s: float
@@ -106,7 +110,9 @@ class Member:
     to_revoke: set[int] = field(default_factory=set)
     is_out: bool = False
     was_slow: bool = False  # out because it did not poll
-    was_refused: bool = False  # out because its generation was refused, then its name: the client forgets both
+    was_refused: bool = (
+        False  # out because its generation was refused, then its name: the client forgets both
+    )
 
     @property
     def name(self) -> str:
@@ -117,10 +123,14 @@ class Member:
 class Group:
     topic: str = ""
     generation: int = 0
-    members: list[Member] = field(default_factory=list)
+    members: list[BrokerMember] = field(default_factory=list)
     committed: dict[Place, int] = field(default_factory=dict)
-    sent: dict[Place, int] = field(default_factory=dict)  # when the committed offset was: an offset sent before loses
-    pending: dict[Transaction, dict[Place, tuple[int, int]]] = field(default_factory=dict)  # -> offset, when sent
+    sent: dict[Place, int] = field(
+        default_factory=dict
+    )  # when the committed offset was: an offset sent before loses
+    pending: dict[Transaction, dict[Place, tuple[int, int]]] = field(
+        default_factory=dict
+    )  # -> offset, when sent
 
 
 def no_delay() -> float:
@@ -130,7 +140,9 @@ def no_delay() -> float:
 class Broker:
     """Topics, transactions and groups of one broker."""
 
-    def __init__(self, clock: Clock, marker_delay_s: Callable[[], float] = no_delay) -> None:
+    def __init__(
+        self, clock: SimulatedClock, marker_delay_s: Callable[[], float] = no_delay
+    ) -> None:
         self.clock, self._marker_delay_s = clock, marker_delay_s
         self.topics: dict[str, list[Partition]] = {}
         self.groups: dict[str, Group] = defaultdict(Group)
@@ -145,7 +157,7 @@ class Broker:
     def partition(self, place: Place) -> Partition:
         topic, number = place
         if topic not in self.topics or number >= len(self.topics[topic]):
-            raise Refused(KafkaError.UNKNOWN_TOPIC_OR_PART)
+            raise BrokerRefusal(KafkaError.UNKNOWN_TOPIC_OR_PART)
         return self.topics[topic][number]
 
     # --- transactions -----------------------------------------------------------------------------
@@ -163,7 +175,9 @@ class Broker:
         known.timeout_s, known.timed_out = timeout_s, False
         return known, known.epoch
 
-    def produce(self, producer: ProducerId, epoch: int, place: Place, sequence: int, records: Sequence[Data]) -> None:
+    def produce(
+        self, producer: ProducerId, epoch: int, place: Place, sequence: int, records: Sequence[Data]
+    ) -> None:
         """Append the records of an open transaction; what was appended before is not appended again.
 
         The first request of a transaction opens it and adds the partition.
@@ -174,10 +188,14 @@ class Broker:
         if sequence < expected:
             return
         if sequence > expected:
-            raise Refused(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER)
+            raise BrokerRefusal(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER)
         transaction = producer.open
-        if transaction is None or transaction.outcome is not None or place not in transaction.places:
-            raise Refused(KafkaError.INVALID_TXN_STATE)
+        if (
+            transaction is None
+            or transaction.outcome is not None
+            or place not in transaction.places
+        ):
+            raise BrokerRefusal(KafkaError.INVALID_TXN_STATE)
         partition.open.setdefault(transaction, partition.high_watermark)
         partition.entries += [Entry(data, transaction, data.timestamp_ms) for data in records]
         partition.sequences[producer.number, epoch] = expected + len(records)
@@ -191,21 +209,33 @@ class Broker:
         self._opened(producer, epoch).groups[group] = None
 
     def commit_offsets(
-        self, producer: ProducerId, epoch: int, group: str, offsets: Mapping[Place, int], generation: int, member: str
+        self,
+        producer: ProducerId,
+        epoch: int,
+        group: str,
+        offsets: Mapping[Place, int],
+        generation: int,
+        member: str,
     ) -> None:
         """Take offsets into the open transaction. Without generation and member nothing is checked: so does Kafka."""
         self._check(producer, epoch)
         transaction = producer.open
-        if transaction is None or transaction.outcome is not None or group not in transaction.groups:
-            raise Refused(KafkaError.INVALID_TXN_STATE)
+        if (
+            transaction is None
+            or transaction.outcome is not None
+            or group not in transaction.groups
+        ):
+            raise BrokerRefusal(KafkaError.INVALID_TXN_STATE)
         known = self.groups[group]
         if generation >= 0 or member:
             if member not in {m.name for m in known.members}:
-                raise Refused(KafkaError.UNKNOWN_MEMBER_ID)
+                raise BrokerRefusal(KafkaError.UNKNOWN_MEMBER_ID)
             if generation != known.generation:
-                raise Refused(KafkaError.ILLEGAL_GENERATION)
+                raise BrokerRefusal(KafkaError.ILLEGAL_GENERATION)
         number = next(self._numbers)
-        known.pending.setdefault(transaction, {}).update({place: (at, number) for place, at in offsets.items()})
+        known.pending.setdefault(transaction, {}).update(
+            {place: (at, number) for place, at in offsets.items()}
+        )
 
     def end(self, producer: ProducerId, epoch: int, *, commit: bool) -> None:
         """End the open transaction, whichever that is by now; a repeated request is answered as the first was."""
@@ -216,20 +246,22 @@ class Broker:
             return
         settled = transaction or producer.last
         if settled is None or settled.outcome is not commit:
-            raise Refused(KafkaError.INVALID_TXN_STATE)
+            raise BrokerRefusal(KafkaError.INVALID_TXN_STATE)
 
     def _check(self, producer: ProducerId, epoch: int) -> None:
         if epoch != producer.epoch:
-            raise Refused(KafkaError.INVALID_PRODUCER_EPOCH)
+            raise BrokerRefusal(KafkaError.INVALID_PRODUCER_EPOCH)
 
     def _opened(self, producer: ProducerId, epoch: int) -> Transaction:
         self._check(producer, epoch)
         transaction = producer.open
         if transaction is None:
-            transaction = producer.open = Transaction(producer, self.clock.now_s + producer.timeout_s)
+            transaction = producer.open = Transaction(
+                producer, self.clock.now_s + producer.timeout_s
+            )
             self.clock.at(transaction.ends_s + SCAN_S, lambda: self._time_out(transaction))
         elif transaction.outcome is not None:
-            raise Refused(KafkaError.CONCURRENT_TRANSACTIONS)
+            raise BrokerRefusal(KafkaError.CONCURRENT_TRANSACTIONS)
         return transaction
 
     def _time_out(self, transaction: Transaction) -> None:
@@ -241,7 +273,9 @@ class Broker:
     def _decide(self, transaction: Transaction, *, commit: bool) -> None:
         """The coordinator has decided; the partitions and groups learn it by a marker each, a little later."""
         transaction.outcome = commit
-        markers: list[Callable[[], None]] = [self._log_marker(transaction, place) for place in transaction.places]
+        markers: list[Callable[[], None]] = [
+            self._log_marker(transaction, place) for place in transaction.places
+        ]
         markers += [self._group_marker(transaction, name) for name in transaction.groups]
         transaction.markers_left = len(markers)
         for marker in markers:
@@ -256,7 +290,9 @@ class Broker:
     def _log_marker(self, transaction: Transaction, place: Place) -> Callable[[], None]:
         def write() -> None:
             partition = self.partition(place)
-            partition.entries.append(Entry(None, transaction, EPOCH_MS + int(self.clock.now_s * 1000)))
+            partition.entries.append(
+                Entry(None, transaction, EPOCH_MS + int(self.clock.now_s * 1000))
+            )
             partition.open.pop(transaction, None)
             if transaction.outcome:
                 partition.committed.add(transaction)
@@ -304,16 +340,21 @@ class Broker:
         """The committed offset; if it must be stable, refused while a transaction on it is pending."""
         known = self.groups[group]
         if stable and any(place in offsets for offsets in known.pending.values()):
-            raise Refused(KafkaError.UNSTABLE_OFFSET_COMMIT)
+            raise BrokerRefusal(KafkaError.UNSTABLE_OFFSET_COMMIT)
         return known.committed.get(place)
 
     # --- groups -----------------------------------------------------------------------------------
 
     def join(
-        self, group: str, topic: str, session_s: float, poll_limit_s: float, is_heard: Callable[[], bool]
-    ) -> Member:
+        self,
+        group: str,
+        topic: str,
+        session_s: float,
+        poll_limit_s: float,
+        is_heard: Callable[[], bool],
+    ) -> BrokerMember:
         now_s = self.clock.now_s
-        member = Member(next(self._numbers), session_s, poll_limit_s, is_heard, now_s, now_s)
+        member = BrokerMember(next(self._numbers), session_s, poll_limit_s, is_heard, now_s, now_s)
         known = self.groups[group]
         known.topic = topic
         known.members.append(member)
@@ -321,7 +362,7 @@ class Broker:
         self._watch(known, member)
         return member
 
-    def leave(self, group: str, member: Member) -> None:
+    def leave(self, group: str, member: BrokerMember) -> None:
         """Take a member out, on its own wish or on nobody's."""
         known = self.groups[group]
         if member in known.members:
@@ -329,13 +370,13 @@ class Broker:
             member.is_out = member.was_refused = True
             self._rebalance(known)
 
-    def revoked(self, group: str, member: Member, partitions: Iterable[int]) -> None:
+    def revoked(self, group: str, member: BrokerMember, partitions: Iterable[int]) -> None:
         """A member has given up what it was asked to; the next owner may have it."""
         member.owned -= set(partitions)
         member.to_revoke -= set(partitions)
         self._rebalance(self.groups[group])
 
-    def _watch(self, group: Group, member: Member) -> None:
+    def _watch(self, group: Group, member: BrokerMember) -> None:
         """Look again and again whether a member is alive and polls."""
         if member.is_out:
             return

@@ -5,12 +5,29 @@ import copy
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, Final, NoReturn
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    OFFSET_INVALID,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 
-from tests.simulation.broker import Broker, Data, Headers, Member, Partition, Place, ProducerId, Refused
+from tests.simulation.broker import (
+    Broker,
+    BrokerMember,
+    BrokerRefusal,
+    Data,
+    Headers,
+    Partition,
+    Place,
+    ProducerId,
+)
 from tests.simulation.network import Direct, NoAnswer, Process
 
 _FENCES: Final = frozenset({KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED})
@@ -26,7 +43,9 @@ def failed(code: int, **flags: bool) -> KafkaException:
 class SimMessage:
     """A message, or an event such as the end of a partition."""
 
-    def __init__(self, place: Place, offset: int, data: Data | None, code: int | None = None) -> None:
+    def __init__(
+        self, place: Place, offset: int, data: Data | None, code: int | None = None
+    ) -> None:
         self._place, self._offset, self._data, self._code = place, offset, data, code
 
     def error(self) -> KafkaError | None:
@@ -117,7 +136,10 @@ class SimProducer:
     def poll(self, timeout: float = 0) -> int:
         """Tell of the connections that were lost since the last time."""
         del timeout
-        lost, self._lost_before = self._process.connections_lost - self._lost_before, self._process.connections_lost
+        lost, self._lost_before = (
+            self._process.connections_lost - self._lost_before,
+            self._process.connections_lost,
+        )
         for _ in range(lost if self._on_error is not None else 0):
             assert self._on_error is not None
             self._on_error(KafkaError(KafkaError._TRANSPORT))
@@ -130,7 +152,9 @@ class SimProducer:
             self._send()
         return len(self._buffer)
 
-    def send_offsets_to_transaction(self, offsets: Sequence[TopicPartition], metadata: bytes) -> None:
+    def send_offsets_to_transaction(
+        self, offsets: Sequence[TopicPartition], metadata: bytes
+    ) -> None:
         with self._all_sent(offsets, metadata):
             self._send_offsets(offsets, metadata)
 
@@ -157,11 +181,13 @@ class SimProducer:
             self._waited("group", lambda: self._broker.add_group(producer, epoch, group))
             self._process.ask(
                 "offsets",
-                lambda: self._broker.commit_offsets(producer, epoch, group, places, generation, member),
+                lambda: self._broker.commit_offsets(
+                    producer, epoch, group, places, generation, member
+                ),
             )
         except NoAnswer:
             raise failed(KafkaError._TIMED_OUT, retriable=True) from None
-        except Refused as error:
+        except BrokerRefusal as error:
             self._fail(error.code, abortable=error.code not in _FENCES)
 
     def commit_transaction(self, timeout: float = -1) -> None:
@@ -201,7 +227,7 @@ class SimProducer:
                 self._process.ask("end", lambda: self._broker.end(producer, epoch, commit=commit))
         except NoAnswer:
             raise failed(KafkaError._TIMED_OUT, retriable=True) from None
-        except Refused as error:
+        except BrokerRefusal as error:
             self._fail(error.code, abortable=False)
         self._is_open, self._failed = False, None
 
@@ -228,7 +254,7 @@ class SimProducer:
             records = [data for there, data in self._buffer if there == place]
             sequence = self._sequences.get(place, 0)
             try:
-                self._waited("places", lambda place=place: self._broker.add_places(producer, epoch, [place]))  # type: ignore[misc]
+                self._waited("places", partial(self._broker.add_places, producer, epoch, [place]))
                 self._process.ask(
                     "produce",
                     lambda place=place, sequence=sequence, records=records: self._broker.produce(  # type: ignore[misc]
@@ -236,9 +262,11 @@ class SimProducer:
                     ),
                 )
             except NoAnswer:
-                self._failed = KafkaError(KafkaError._MSG_TIMED_OUT, "no answer", txn_requires_abort=True)
+                self._failed = KafkaError(
+                    KafkaError._MSG_TIMED_OUT, "no answer", txn_requires_abort=True
+                )
                 return
-            except Refused as error:
+            except BrokerRefusal as error:
                 undelivered = error.code == KafkaError.UNKNOWN_TOPIC_OR_PART
                 code = KafkaError._INCONSISTENT if undelivered else error.code
                 self._note(code, abortable=code not in _FENCES)
@@ -254,7 +282,7 @@ class SimProducer:
             except NoAnswer:
                 self._is_known = True
                 raise
-            except Refused as error:
+            except BrokerRefusal as error:
                 if error.code != KafkaError.CONCURRENT_TRANSACTIONS:
                     raise
                 self._broker.clock.advance(_STEP_S)
@@ -269,7 +297,9 @@ class SimProducer:
 
     def _note(self, code: int, *, abortable: bool) -> None:
         told = KafkaError._FENCED if code in _FENCES else code
-        self._failed = KafkaError(told, KafkaError(told).name(), fatal=not abortable, txn_requires_abort=abortable)
+        self._failed = KafkaError(
+            told, KafkaError(told).name(), fatal=not abortable, txn_requires_abort=abortable
+        )
 
     def _fail(self, code: int, *, abortable: bool) -> NoReturn:
         self._note(code, abortable=abortable)
@@ -304,7 +334,7 @@ class SimConsumer:
         self._on_assign: Callback | None = None
         self._on_revoke: Callback | None = None
         self._on_lost: Callback | None = None
-        self._member: Member | None = None
+        self._member: BrokerMember | None = None
         self._generation = -1
         self._given: set[int] = set()  # in the group: what the callbacks have told
         self._places: dict[Place, _Assigned] = {}
@@ -350,7 +380,11 @@ class SimConsumer:
             self._tell(self._on_lost or self._on_revoke, self._given)
         if self._member is None:
             self._member = self._broker.join(
-                self._group, self._topic, self._session_s, self._poll_limit_s, lambda: self._process.is_heard
+                self._group,
+                self._topic,
+                self._session_s,
+                self._poll_limit_s,
+                lambda: self._process.is_heard,
             )
         member = self._member
         member.last_poll_s = self._broker.clock.now_s
@@ -408,7 +442,9 @@ class SimConsumer:
         if place.offset == OFFSET_END:
             return there.last_stable
         if place.offset < 0:
-            committed = self._broker.committed(self._group, (place.topic, place.partition), stable=False)
+            committed = self._broker.committed(
+                self._group, (place.topic, place.partition), stable=False
+            )
             return -1 if committed is None else committed
         return int(place.offset)
 
@@ -482,7 +518,11 @@ class SimConsumer:
         while there.offset < end:
             offset = there.offset
             there.offset += 1
-            data = partition.visible(offset) if self._committed_only else partition.entries[offset].data
+            data = (
+                partition.visible(offset)
+                if self._committed_only
+                else partition.entries[offset].data
+            )
             if data is not None:
                 return SimMessage(place, offset, data)
         if self._tells_ends and there.end_told_at != end:
@@ -495,7 +535,9 @@ class SimConsumer:
 
     # --- questions --------------------------------------------------------------------------------
 
-    def committed(self, places: Sequence[TopicPartition], timeout: float = -1) -> list[TopicPartition]:
+    def committed(
+        self, places: Sequence[TopicPartition], timeout: float = -1
+    ) -> list[TopicPartition]:
         """Wait while a transaction is pending, if only committed records are read."""
         (place,) = places
         waited_s = 0.0
@@ -509,25 +551,33 @@ class SimConsumer:
                 )
             except NoAnswer:
                 raise failed(KafkaError._TIMED_OUT) from None
-            except Refused:
+            except BrokerRefusal:
                 if waited_s >= timeout >= 0:
                     raise failed(KafkaError._TIMED_OUT) from None
                 self._broker.clock.advance(_STEP_S)
                 waited_s += _STEP_S
             else:
-                return [TopicPartition(place.topic, place.partition, OFFSET_INVALID if offset is None else offset)]
+                return [
+                    TopicPartition(
+                        place.topic, place.partition, OFFSET_INVALID if offset is None else offset
+                    )
+                ]
 
     def get_watermark_offsets(self, place: TopicPartition, timeout: float = -1) -> tuple[int, int]:
         del timeout
         partition = self._asked("ends", (place.topic, place.partition))
         return partition.first, self._end(partition)
 
-    def offsets_for_times(self, places: Sequence[TopicPartition], timeout: float = -1) -> list[TopicPartition]:
+    def offsets_for_times(
+        self, places: Sequence[TopicPartition], timeout: float = -1
+    ) -> list[TopicPartition]:
         del timeout
         (place,) = places
         partition = self._asked("times", (place.topic, place.partition))
         found = partition.first_at(int(place.offset), self._end(partition))
-        return [TopicPartition(place.topic, place.partition, OFFSET_END if found is None else found)]
+        return [
+            TopicPartition(place.topic, place.partition, OFFSET_END if found is None else found)
+        ]
 
     def list_topics(self, topic: str, timeout: float = -1) -> SimpleNamespace:
         del timeout
@@ -539,7 +589,7 @@ class SimConsumer:
             return self._process.ask(what, lambda: self._broker.partition(place))
         except NoAnswer:
             raise failed(KafkaError._TIMED_OUT) from None
-        except Refused:
+        except BrokerRefusal:
             raise failed(KafkaError._UNKNOWN_PARTITION) from None
 
 

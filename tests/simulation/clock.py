@@ -5,7 +5,7 @@ from collections.abc import Callable
 from itertools import count
 
 
-class Clock:
+class SimulatedClock:
     """Seconds since the simulation began, and what is due at which of them."""
 
     def __init__(self) -> None:

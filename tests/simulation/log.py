@@ -6,23 +6,29 @@ from functools import lru_cache
 from random import Random
 from typing import Final
 
-from shared.adapters.folding import Folded, Folder
-from shared.adapters.kafka.reader import Received
-from shared.adapters.kafka.topics import Topics
-from shared.adapters.messages import GapMessage, KlineCodec, PromotionMessage, encode_prediction, encode_record
-from shared.core.candle import symbol_group
+from shared.adapters.kafka.reader import ConsumerRecord
+from shared.adapters.schemas import (
+    GapMessage,
+    KlineCodec,
+    PromotionMessage,
+    encode_prediction,
+    encode_record,
+)
 from shared.core.errors import Unavailable
-from shared.core.fold import Deployment, GroupState, Model
-from tests.builders import START_MS, STEP_MS, a_card, a_model, candle_bytes
+from shared.core.online.model import FoldContext, Model
+from shared.core.online.partition import PartitionState
+from shared.core.topics import Topics, partition_for
+from shared.log.record_processor import BatchResult, RecordProcessor
 from tests.simulation.broker import Broker, Data
-from tests.simulation.clock import Clock
+from tests.simulation.clock import SimulatedClock
+from tests.support.builders import START_MS, STEP_MS, a_card, a_model, candle_bytes
 
 GROUPS: Final = 2
 WINDOW: Final = 16
 PROFILE: Final = "1-simulated"
 TOPICS: Final = Topics("5m", GROUPS)
 CODEC: Final = KlineCodec("5m", STEP_MS, GROUPS)
-DEPLOYMENT: Final = Deployment("5m", STEP_MS, PROFILE)
+CONTEXT: Final = FoldContext("5m", STEP_MS, PROFILE)
 SCRIPTS: Final = 16
 
 Chunk = list[tuple[int, Data]]  # (symbol group, record)
@@ -31,7 +37,9 @@ Chunk = list[tuple[int, Data]]  # (symbol group, record)
 def _symbols() -> list[str]:
     """Two symbols for each group."""
     names = [f"S{n}USDT" for n in range(20)]
-    return [n for g in range(GROUPS) for n in [m for m in names if symbol_group(m, GROUPS) == g][:2]]
+    return [
+        n for g in range(GROUPS) for n in [m for m in names if partition_for(m, GROUPS) == g][:2]
+    ]
 
 
 SYMBOLS: Final = _symbols()
@@ -73,7 +81,9 @@ def script(number: int) -> Script:
         prices[symbol] *= 1 + rng.gauss(0, 0.003)
         return _record(symbol, candle_bytes(at, symbol, f"{prices[symbol]:.4f}"), at)
 
-    chunks: list[tuple[Chunk, bool]] = [([candle(s, at) for at in range(WINDOW) for s in SYMBOLS], True)]
+    chunks: list[tuple[Chunk, bool]] = [
+        ([candle(s, at) for at in range(WINDOW) for s in SYMBOLS], True)
+    ]
     versions = list(models())
     chunks.append((_promotion(versions[0]), True))
     rounds = rng.randint(6, 10)
@@ -99,19 +109,25 @@ def script(number: int) -> Script:
 
 
 def _record(symbol: str, value: bytes, at: int) -> tuple[int, Data]:
-    return symbol_group(symbol, GROUPS), Data(symbol.encode(), value, START_MS + at * STEP_MS)
+    return partition_for(symbol, GROUPS), Data(symbol.encode(), value, START_MS + at * STEP_MS)
 
 
 def _gap(symbol: str, at: int) -> tuple[int, Data]:
     start = START_MS + at * STEP_MS
     message = GapMessage(
-        type="gap", symbol=symbol, interval="5m", from_open_time_ms=start, until_open_time_ms=start + STEP_MS
+        type="gap",
+        symbol=symbol,
+        interval="5m",
+        from_open_time_ms=start,
+        until_open_time_ms=start + STEP_MS,
     )
     return _record(symbol, encode_record(message), at)
 
 
 def _promotion(version: str) -> Chunk:
-    message = PromotionMessage(type="promotion", model_version=version, bundle_sha256=models()[version].bundle.sha256)
+    message = PromotionMessage(
+        type="promotion", model_version=version, bundle_sha256=models()[version].bundle.sha256
+    )
     return [(g, Data(b"promotion", encode_record(message), START_MS)) for g in range(GROUPS)]
 
 
@@ -127,13 +143,13 @@ def _strange(rng: Random, symbol: str, at: int) -> Chunk:
     return []
 
 
-def folder() -> Folder:
-    return Folder(TOPICS.klines, CODEC, DEPLOYMENT, model_of)
+def processor() -> RecordProcessor:
+    return RecordProcessor(TOPICS.klines, CODEC, CONTEXT, model_of)
 
 
 @dataclass(frozen=True)
 class Expected:
-    """By symbol group: the predictions (key, value), the offsets of dead letters, where the log ends, and by watermark
+    """By symbol group: the predictions (key, value), the offsets of dead letters, where the log ends, and by applied_offset
     the digest of each symbol's state."""
 
     predictions: Sequence[Sequence[tuple[bytes, bytes]]]
@@ -145,32 +161,36 @@ class Expected:
 @lru_cache(maxsize=SCRIPTS)
 def expected(number: int) -> Expected:
     """Fold the log of a script in one piece, without a fault."""
-    clock = Clock()
+    clock = SimulatedClock()
     broker = Broker(clock)
     broker.create(TOPICS.klines, GROUPS)
-    feed = Feed(broker, script(number))
+    feed = LogFeeder(broker, script(number))
     while feed.go_on():
         pass
-    found: tuple[list[list[tuple[bytes, bytes]]], list[list[int]], list[int], list[dict[int, dict[str, str]]]]
+    found: tuple[
+        list[list[tuple[bytes, bytes]]], list[list[int]], list[int], list[dict[int, dict[str, str]]]
+    ]
     found = ([], [], [], [])
     for group in range(GROUPS):
         partition = broker.partition((TOPICS.klines, group))
-        folded = Folded(GroupState())
+        folded = BatchResult(PartitionState())
         digests = {}
         for offset in range(partition.high_watermark):
             data = partition.visible(offset)
             if data is None:
                 continue
-            folder().fold(folded, Received(group, offset, data.timestamp_ms, data.key, data.value))
-            digests[offset + 1] = {s: state.digest for s, state in folded.group.symbols.items()}
+            processor().process(
+                folded, ConsumerRecord(group, offset, data.timestamp_ms, data.key, data.value)
+            )
+            digests[offset + 1] = {s: state.digest for s, state in folded.state.symbols.items()}
         found[0].append([(p.symbol.encode(), encode_prediction(p)) for p in folded.predictions])
         found[1].append([letter.offset for letter in folded.dead_letters])
-        found[2].append(folded.group.next_offset)
+        found[2].append(folded.state.next_offset)
         found[3].append(digests)
     return Expected(*found)
 
 
-class Feed:
+class LogFeeder:
     """Whoever writes the log: producer and trainer. Each chunk is a transaction."""
 
     def __init__(self, broker: Broker, what: Script) -> None:
@@ -197,7 +217,9 @@ class Feed:
         for group in groups:
             records = [data for there, data in chunk if there == group]
             place = (TOPICS.klines, group)
-            self._broker.produce(self._producer, self._epoch, place, self._sequences[group], records)
+            self._broker.produce(
+                self._producer, self._epoch, place, self._sequences[group], records
+            )
             self._sequences[group] += len(records)
         self._to_end = commit
         return True if stay_open else self.go_on()

@@ -7,84 +7,90 @@ from typing import Any, Final, NoReturn
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
-from services.predictor.loop import Loop
-from services.predictor.recovery import Recovery
-from shared.adapters.folding import Folded, Folder
-from shared.adapters.kafka.failures import OutcomeUnknown
-from shared.adapters.kafka.group import Batch, GroupMember
-from shared.adapters.kafka.reader import Received
-from shared.adapters.kafka.writer import Outgoing, Progress, TransactionalWriter
-from shared.core.candle import Promotion
+from services.predictor.recovery.replay import Recovery
+from services.predictor.worker import Worker
+from shared.adapters.kafka.consumer_group import Batch, ConsumerGroupMember
+from shared.adapters.kafka.errors import OutcomeUnknown
+from shared.adapters.kafka.producer import OffsetsToCommit, ProducerRecord, TransactionalProducer
+from shared.adapters.kafka.reader import ConsumerRecord
 from shared.core.errors import BadInput
-from shared.core.fold import GroupState, fold
-from tests.fakes import FakeStates
+from shared.core.online.partition import PartitionState, fold
+from shared.core.records import Promotion
+from shared.log.record_processor import BatchResult, RecordProcessor
 from tests.simulation.broker import Broker, Place
 from tests.simulation.clients import SimConsumer, SimProducer, membership
-from tests.simulation.log import CODEC, DEPLOYMENT, TOPICS, folder, model_of
+from tests.simulation.log import CODEC, CONTEXT, TOPICS, model_of, processor
 from tests.simulation.world import GROUP, Parts
+from tests.support.fakes import FakeStateStore
 
 
-class MemoryKeptAfterAbort(Loop):
+class MemoryKeptAfterAbort(Worker):
     """The fold changes memory in place; after an abort it is read again from the committed offset, into that memory."""
 
-    def _folded(self, batch: Batch) -> dict[int, Folded]:
+    def _folded(self, batch: Batch) -> dict[int, BatchResult]:
         folded = super()._folded(batch)
         for group, result in folded.items():
-            self._memory[group] = replace(result.group, next_offset=self._memory[group].next_offset)
+            self._memory[group] = replace(result.state, next_offset=self._memory[group].next_offset)
         return folded
 
     def _recover_all(self, groups: Collection[int]) -> None:
         for group in self._memory.keys() & groups:
-            self._member.go_on(group, self._member.committed(group) or 0)
+            self._member.resume(group, self._member.committed(group) or 0)
 
 
-class RedisOverOffset(Loop):
+class RedisOverOffset(Worker):
     """Goes on from where Redis stands, whatever is committed."""
 
     def _recovery(self, group: int, *, whole: bool) -> Recovery:
         saved = self._saved(group)
         if saved is None or whole:
             return (yield from super()._recovery(group, whole=whole))
-        return GroupState(saved.watermark, saved.promotion_offset, saved.model_version, saved.symbols, saved.known_from)
+        return PartitionState(
+            saved.applied_offset,
+            saved.promotion_offset,
+            saved.model_version,
+            saved.symbols,
+            saved.known_from,
+        )
 
 
-class MemoryKeptAcrossReassignment(Loop):
+class MemoryKeptAcrossReassignment(Worker):
     """A group that comes back is gone on with from memory."""
 
-    def lost(self, groups: list[int]) -> None:
+    def on_revoked(self, groups: list[int]) -> None:
         del groups
 
-    def assigned(self, groups: list[int]) -> None:
-        super().assigned([g for g in groups if g not in self._memory])
+    def on_assigned(self, groups: list[int]) -> None:
+        super().on_assigned([g for g in groups if g not in self._memory])
         for group in groups:
             if group in self._memory:
-                self._member.go_on(group, self._memory[group].next_offset)
+                self._member.resume(group, self._memory[group].next_offset)
 
 
-class OffsetsAlone(Loop):
+class OffsetsAlone(Worker):
     """Without a committed offset it begins at the beginning, whatever is published: auto.offset.reset=earliest."""
 
     def _recovery(self, group: int, *, whole: bool) -> Recovery:
         if self._member.committed(group) is None:
             yield
-            return GroupState()
+            return PartitionState()
         return (yield from super()._recovery(group, whole=whole))
 
 
 class RedisBeforeCommit(RedisOverOffset):
     """Redis is written with the batch, before its commit, and believed."""
 
-    def _folded(self, batch: Batch) -> dict[int, Folded]:
+    def _folded(self, batch: Batch) -> dict[int, BatchResult]:
         folded = super()._folded(batch)
         for group, result in folded.items():
-            self._states.save(group, self._profile, result.group, result.group.symbols, None)
+            self._states.save(group, self._profile, result.state, result.state.symbols, None)
         return folded
 
 
-class LettersOutside(Loop):
+class LettersOutside(Worker):
     """Dead letters are written in a transaction of their own."""
 
-    def _folded(self, batch: Batch) -> dict[int, Folded]:
+    def _folded(self, batch: Batch) -> dict[int, BatchResult]:
         folded = super()._folded(batch)
         for group, result in folded.items():
             letters = [o for o in self._outgoing(result) if o.topic == TOPICS.dead_letters]
@@ -94,7 +100,7 @@ class LettersOutside(Loop):
         return folded
 
 
-class WithoutMembership(GroupMember):
+class WithoutMembership(ConsumerGroupMember):
     """Offsets are sent without generation and member, as a consumer with `assign` does."""
 
     def poll(self, most: int, timeout_s: float) -> Batch | None:
@@ -105,23 +111,29 @@ class WithoutMembership(GroupMember):
 class MembershipAtCommit(SimProducer):
     """The membership is asked for when the offsets are sent, not when the batch is read."""
 
-    def send_offsets_to_transaction(self, offsets: Sequence[TopicPartition], metadata: bytes) -> None:
+    def send_offsets_to_transaction(
+        self, offsets: Sequence[TopicPartition], metadata: bytes
+    ) -> None:
         self._send()
         now = self._process.in_group
-        super().send_offsets_to_transaction(offsets, metadata if now is None else now.consumer_group_metadata())
+        super().send_offsets_to_transaction(
+            offsets, metadata if now is None else now.consumer_group_metadata()
+        )
 
 
-class RetriedWhenUnknown(TransactionalWriter):
+class RetriedWhenUnknown(TransactionalProducer):
     """After an unknown outcome the batch is written again."""
 
-    def write(self, records: Sequence[Outgoing], progress: Progress | None = None) -> None:
+    def write(
+        self, records: Sequence[ProducerRecord], progress: OffsetsToCommit | None = None
+    ) -> None:
         try:
             super().write(records, progress)
         except OutcomeUnknown:
             super().write(records, progress)
 
 
-class ProducerKept(TransactionalWriter):
+class ProducerKept(TransactionalProducer):
     """After an unknown outcome the producer aborts and is used again."""
 
     def _renew(self, producer: Producer) -> None:
@@ -136,7 +148,7 @@ class ProducerKept(TransactionalWriter):
         raise OutcomeUnknown("no answer")
 
 
-class ConnectionLostIgnored(TransactionalWriter):
+class ConnectionLostIgnored(TransactionalProducer):
     """What the client did over on another connection is of no concern."""
 
     def _disturb(self, error: KafkaError) -> None:
@@ -146,7 +158,7 @@ class ConnectionLostIgnored(TransactionalWriter):
 _fresh = itertools.count()
 
 
-class NewIdEachTime(TransactionalWriter):
+class NewIdEachTime(TransactionalProducer):
     """A new producer has a new transactional id, so the old one's transaction is nobody's."""
 
     def _begun(self) -> Producer:
@@ -154,10 +166,12 @@ class NewIdEachTime(TransactionalWriter):
         return super()._begun()
 
 
-class OffsetsAfterwards(TransactionalWriter):
+class OffsetsAfterwards(TransactionalProducer):
     """First the records, then, in a transaction of their own, the offsets."""
 
-    def write(self, records: Sequence[Outgoing], progress: Progress | None = None) -> None:
+    def write(
+        self, records: Sequence[ProducerRecord], progress: OffsetsToCommit | None = None
+    ) -> None:
         if records:
             super().write(records)
         super().write([], progress)
@@ -166,10 +180,15 @@ class OffsetsAfterwards(TransactionalWriter):
 class UnstableOffsets(SimConsumer):
     """The committed offset is taken without waiting for the transaction that is pending on it."""
 
-    def committed(self, places: Sequence[TopicPartition], timeout: float = -1) -> list[TopicPartition]:
+    def committed(
+        self, places: Sequence[TopicPartition], timeout: float = -1
+    ) -> list[TopicPartition]:
         del timeout
         committed: Mapping[Place, int] = self._broker.groups[self._group].committed
-        return [TopicPartition(p.topic, p.partition, committed.get((p.topic, p.partition), -1001)) for p in places]
+        return [
+            TopicPartition(p.topic, p.partition, committed.get((p.topic, p.partition), -1001))
+            for p in places
+        ]
 
 
 class ReadUncommitted(SimConsumer):
@@ -179,12 +198,19 @@ class ReadUncommitted(SimConsumer):
         super().__init__(broker, process, {**config, "isolation.level": "read_uncommitted"})
 
 
-class StoredOnAnything(FakeStates):
+class StoredOnAnything(FakeStateStore):
     """A change is stored on top of whatever is there, and a state is taken whatever its offset."""
 
-    def mark(self, group: int, profile: str, after: GroupState, names: Iterable[str], since: int | None) -> bool:
+    def mark(
+        self,
+        group: int,
+        profile: str,
+        after: PartitionState,
+        names: Iterable[str],
+        since: int | None,
+    ) -> bool:
         del since
-        _, stored, offsets = self._heads.get(group, ("", GroupState(next_offset=-1), {}))
+        _, stored, offsets = self._heads.get(group, ("", PartitionState(next_offset=-1), {}))
         if stored.next_offset <= after.next_offset:
             offsets = {**offsets, **dict.fromkeys(names, after.next_offset)}
             known = {name: self._states[name][0] for name in offsets if name in self._states}
@@ -194,18 +220,18 @@ class StoredOnAnything(FakeStates):
 
 
 @dataclass(frozen=True, slots=True)
-class SwapWhenNoticed(Folder):
+class SwapWhenNoticed(RecordProcessor):
     """The newest model is taken as soon as it is seen, not at its promotion's place among the candles."""
 
     broker: Broker | None = None
 
-    def fold(self, folded: Folded, record: Received, **options: Any) -> None:
+    def fold(self, folded: BatchResult, record: ConsumerRecord, **options: Any) -> None:
         promotion, offset = self._newest(record.partition)
-        if promotion is not None and promotion.model_version != folded.group.model_version:
+        if promotion is not None and promotion.model_version != folded.state.model_version:
             model = model_of(promotion.model_version, "")
-            reset, _ = fold(folded.group, promotion, offset, model, DEPLOYMENT)
-            folded.group = replace(reset, next_offset=folded.group.next_offset)
-        super(SwapWhenNoticed, self).fold(folded, record, **options)
+            reset, _ = fold(folded.state, promotion, offset, model, CONTEXT)
+            folded.state = replace(reset, next_offset=folded.state.next_offset)
+        super(SwapWhenNoticed, self).process(folded, record, **options)
 
     def _newest(self, group: int) -> tuple[Promotion | None, int]:
         assert self.broker is not None
@@ -221,9 +247,9 @@ class SwapWhenNoticed(Folder):
         return None, 0
 
 
-def _swapping(broker: Broker) -> Folder:
-    right = folder()
-    return SwapWhenNoticed(right.topic, right.codec, right.deployment, right.models, broker=broker)
+def _swapping(broker: Broker) -> RecordProcessor:
+    right = processor()
+    return SwapWhenNoticed(right.topic, right.codec, right.context, right.models, broker=broker)
 
 
 MUTANTS: Final[Mapping[str, Parts]] = {
@@ -243,5 +269,5 @@ MUTANTS: Final[Mapping[str, Parts]] = {
     "committed offset read while a transaction is pending": Parts(consumer=UnstableOffsets),
     "uncommitted records read": Parts(consumer=ReadUncommitted),
     "nothing but the committed offset says where to go on": Parts(loop=OffsetsAlone),
-    "model swapped when noticed": Parts(folder=_swapping),
+    "model swapped when noticed": Parts(processor=_swapping),
 }

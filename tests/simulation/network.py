@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol, TypeVar
 
-from tests.simulation.clock import Clock
+from tests.simulation.clock import SimulatedClock
 
 T = TypeVar("T")
 
@@ -45,10 +45,10 @@ class Befallen:
     length_s: float
 
 
-class World(Protocol):
+class Environment(Protocol):
     """Who decides what befalls a request."""
 
-    clock: Clock
+    clock: SimulatedClock
 
     def befalls(self, what: str) -> Befallen | None:
         """Return the fate of the next request of this kind."""
@@ -85,7 +85,7 @@ class InGroup(Protocol):
 class Process:
     """A replica's process as its servers see it."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Environment) -> None:
         self.world = world
         self.is_dead = False
         self.is_paused = False

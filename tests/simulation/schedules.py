@@ -29,7 +29,16 @@ HAPPENINGS: Final = (
 )  # fmt: skip
 _LENGTHS_S: Final = (0.2, 1.5, 4.0, 12.0, 25.0, 70.0)
 _LATE: Final = (Fate.LATE, Fate.DOUBLED)
-_LATE_S: Final = (0.01, 0.03, 0.06, 0.1, 0.2, 0.5, 1.5, 12.0)  # so that it may arrive within the next transaction
+_LATE_S: Final = (
+    0.01,
+    0.03,
+    0.06,
+    0.1,
+    0.2,
+    0.5,
+    1.5,
+    12.0,
+)  # so that it may arrive within the next transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +62,7 @@ class Happening:
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class FaultSchedule:
     """A run: its seed decides who has the next turn, the rest stands here."""
 
     seed: int
@@ -68,7 +77,7 @@ class Schedule:
         return len(self.fates) + len(self.happenings)
 
 
-def drawn(seed: int, scripts: int) -> Schedule:
+def drawn(seed: int, scripts: int) -> FaultSchedule:
     """Return the schedule of a seed."""
     rng = Random(f"schedule {seed}")
     fates = [_fated(rng) for _ in range(rng.randint(0, 8))]
@@ -77,11 +86,21 @@ def drawn(seed: int, scripts: int) -> Schedule:
     if rng.random() < 0.2:
         fates.append(_late_thread(rng))
     happenings = [
-        Happening(rng.randint(1, _LAST_TURN), rng.choice(HAPPENINGS), rng.randrange(6), rng.choice(_LENGTHS_S))
+        Happening(
+            rng.randint(1, _LAST_TURN),
+            rng.choice(HAPPENINGS),
+            rng.randrange(6),
+            rng.choice(_LENGTHS_S),
+        )
         for _ in range(rng.randint(0, 8))
     ]
-    return Schedule(
-        seed, rng.randrange(scripts), rng.randint(1, 3), rng.random() < 0.3, tuple(fates), tuple(happenings)
+    return FaultSchedule(
+        seed,
+        rng.randrange(scripts),
+        rng.randint(1, 3),
+        rng.random() < 0.3,
+        tuple(fates),
+        tuple(happenings),
     )
 
 
@@ -108,7 +127,7 @@ def _late_thread(rng: Random) -> Fated:
     return Fated("places", rng.randint(1, _REQUESTS["places"]), Fate.HANG, rng.choice((25.0, 70.0)))
 
 
-def smaller(schedule: Schedule) -> Iterator[Schedule]:
+def smaller(schedule: FaultSchedule) -> Iterator[FaultSchedule]:
     """Yield the schedules with one thing less going wrong."""
     for at in range(len(schedule.fates)):
         yield replace(schedule, fates=schedule.fates[:at] + schedule.fates[at + 1 :])
@@ -120,7 +139,7 @@ def smaller(schedule: Schedule) -> Iterator[Schedule]:
         yield replace(schedule, slow_markers=False)
 
 
-def shrunk(schedule: Schedule, fails: Callable[[Schedule], bool]) -> Schedule:
+def shrunk(schedule: FaultSchedule, fails: Callable[[FaultSchedule], bool]) -> FaultSchedule:
     """Return a schedule that still fails and fails no more with any one thing less."""
     while True:
         less = next((s for s in smaller(schedule) if fails(s)), None)

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Final
 
 from tests.simulation.log import SCRIPTS
-from tests.simulation.schedules import Schedule, drawn, shrunk
-from tests.simulation.world import Verdict, run, run_seed
+from tests.simulation.schedules import FaultSchedule, drawn, shrunk
+from tests.simulation.world import RunVerdict, run, run_seed
 
 ROOT: Final = Path(__file__).parent.parent.parent
 BLOCK: Final = 50  # schedules handed to a process at a time
 
 
 @dataclass
-class Report:
+class SoakReport:
     """What many schedules came to."""
 
     schedules: int = 0
@@ -34,7 +34,7 @@ class Report:
     def stuck(self) -> int:
         return sum(text.startswith("stuck") for text in self.problems.values())
 
-    def add(self, seed: int, verdict: Verdict) -> None:
+    def add(self, seed: int, verdict: RunVerdict) -> None:
         self.schedules += 1
         self.turns += verdict.turns
         self.simulated_s += verdict.simulated_s
@@ -47,13 +47,18 @@ class Report:
         path.write_text(json.dumps(fields, indent=1, default=dict) + "\n")
 
 
-def soak(seeds: Sequence[int], processes: int | None, told: Callable[[Report], None]) -> Report:
+def soak(
+    seeds: Sequence[int], processes: int | None, told: Callable[[SoakReport], None]
+) -> SoakReport:
     """Run the schedules of the seeds; tell of each block that is done."""
-    report, started = Report(), time.monotonic()
+    report, started = SoakReport(), time.monotonic()
     context = multiprocessing.get_context("spawn")
     # pytest imports tests by their files: a process of its own must be told where the package lies.
     with ProcessPoolExecutor(processes, context, site.addsitedir, (str(ROOT),)) as pool:
-        blocks = [pool.submit(_run_block, list(seeds[at : at + BLOCK])) for at in range(0, len(seeds), BLOCK)]
+        blocks = [
+            pool.submit(_run_block, list(seeds[at : at + BLOCK]))
+            for at in range(0, len(seeds), BLOCK)
+        ]
         try:
             for block in as_completed(blocks):
                 for seed, verdict in block.result():
@@ -65,14 +70,14 @@ def soak(seeds: Sequence[int], processes: int | None, told: Callable[[Report], N
     return report
 
 
-def _run_block(seeds: list[int]) -> list[tuple[int, Verdict]]:
+def _run_block(seeds: list[int]) -> list[tuple[int, RunVerdict]]:
     return [(seed, run_seed(seed)) for seed in seeds]
 
 
-def smallest(seed: int) -> tuple[Schedule, str]:
+def smallest(seed: int) -> tuple[FaultSchedule, str]:
     """Return the smallest schedule found that fails like a seed's, and what it comes to."""
 
-    def fails(schedule: Schedule) -> bool:
+    def fails(schedule: FaultSchedule) -> bool:
         return run(schedule).problem is not None
 
     found = shrunk(drawn(seed, SCRIPTS), fails)

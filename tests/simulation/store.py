@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from shared.adapters.states import Saved
+from shared.adapters.redis_state_store import StateSnapshot
 from shared.core.errors import Unavailable
-from shared.core.fold import GroupState
-from tests.fakes import FakeStates
+from shared.core.online.partition import PartitionState
 from tests.simulation.network import NoAnswer, Process
+from tests.support.fakes import FakeStateStore
 
 T = TypeVar("T")
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 class Store:
     """The server, shared by all replicas."""
 
-    def __init__(self, kind: type[FakeStates]) -> None:
+    def __init__(self, kind: type[FakeStateStore]) -> None:
         self._kind = kind
         self.states = kind()
         self.snapshot = kind()
@@ -32,18 +32,27 @@ class Store:
 
 
 class WiredStates:
-    """A replica's way to the store: a request for each state, one for the watermark."""
+    """A replica's way to the store: a request for each state, one for the applied_offset."""
 
     def __init__(self, store: Store, process: Process) -> None:
         self._store, self._process = store, process
 
-    def save(self, group: int, profile: str, after: GroupState, changed: Iterable[str], since: int | None) -> bool:
+    def save(
+        self,
+        group: int,
+        profile: str,
+        after: PartitionState,
+        changed: Iterable[str],
+        since: int | None,
+    ) -> bool:
         names = sorted(changed)
         for name in names:
             self._ask("state", lambda name=name: self._store.states.put(profile, after, name))  # type: ignore[misc]
-        return self._ask("watermark", lambda: self._store.states.mark(group, profile, after, names, since))
+        return self._ask(
+            "applied_offset", lambda: self._store.states.mark(group, profile, after, names, since)
+        )
 
-    def load(self, group: int, profile: str) -> Saved | None:
+    def load(self, group: int, profile: str) -> StateSnapshot | None:
         return self._ask("load", lambda: self._store.states.load(group, profile))
 
     def _ask(self, what: str, do: Callable[[], T]) -> T:

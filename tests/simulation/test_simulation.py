@@ -5,8 +5,8 @@ import pytest
 from tests.simulation.log import SCRIPTS, expected, script
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.network import Fate
-from tests.simulation.schedules import HAPPENINGS, Schedule, drawn, shrunk
-from tests.simulation.soak import Report, soak
+from tests.simulation.schedules import HAPPENINGS, FaultSchedule, drawn, shrunk
+from tests.simulation.soak import SoakReport, soak
 from tests.simulation.world import run, run_seed
 
 SCHEDULES = 5000
@@ -17,8 +17,10 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.timeout(600)
 def test_no_schedule_of_faults_changes_a_byte_or_stops_the_publishing() -> None:
-    def told(report: Report) -> None:
-        assert not report.problems, f"python -m tests.simulation --schedules 1 --seed {min(report.problems)}"
+    def told(report: SoakReport) -> None:
+        assert not report.problems, (
+            f"python -m tests.simulation --schedules 1 --seed {min(report.problems)}"
+        )
 
     report = soak(range(SCHEDULES), None, told)
 
@@ -29,14 +31,21 @@ def test_no_schedule_of_faults_changes_a_byte_or_stops_the_publishing() -> None:
 
 @pytest.mark.parametrize("number", range(SCRIPTS))
 def test_without_a_fault_every_log_is_predicted(number: int) -> None:
-    verdict = run(Schedule(number, number, 1 + number % 3, slow_markers=False, fates=(), happenings=()))
+    verdict = run(
+        FaultSchedule(number, number, 1 + number % 3, slow_markers=False, fates=(), happenings=())
+    )
 
     assert verdict.problem is None
     assert all(len(predictions) > 5 for predictions in expected(number).predictions)
 
 
 def test_the_logs_hold_what_a_log_can_hold() -> None:
-    values = [data.value or b"" for n in range(SCRIPTS) for chunk, _ in script(n).chunks for _, data in chunk]
+    values = [
+        data.value or b""
+        for n in range(SCRIPTS)
+        for chunk, _ in script(n).chunks
+        for _, data in chunk
+    ]
 
     for kind in (b'"candle"', b'"gap"', b'"amendment"', b'"promotion"', b"{no json"):
         assert sum(kind in value for value in values) > 5, kind
@@ -56,7 +65,9 @@ def test_a_shortcut_is_caught(name: str) -> None:
 
 def test_a_schedule_that_fails_is_shrunk_to_what_makes_it_fail() -> None:
     parts = MUTANTS["batch written again after an unknown outcome"]
-    failing = next(s for s in (drawn(seed, SCRIPTS) for seed in range(1000)) if run(s, parts).problem)
+    failing = next(
+        s for s in (drawn(seed, SCRIPTS) for seed in range(1000)) if run(s, parts).problem
+    )
 
     smallest = shrunk(failing, lambda schedule: run(schedule, parts).problem is not None)
 

@@ -9,21 +9,31 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
 
-from services.predictor.loop import Loop
-from shared.adapters.folding import Folder
-from shared.adapters.kafka.group import GroupMember
+from services.predictor.worker import Worker
+from shared.adapters.kafka.consumer_group import ConsumerGroupMember
+from shared.adapters.kafka.producer import TransactionalProducer
 from shared.adapters.kafka.reader import Reader
-from shared.adapters.kafka.writer import TransactionalWriter
-from shared.adapters.telemetry import Telemetry
+from shared.adapters.prometheus import Telemetry
 from shared.core.errors import UlstmError, Unavailable
-from tests.fakes import FakeStates
+from shared.log.record_processor import RecordProcessor
 from tests.simulation.broker import Broker
 from tests.simulation.clients import SimConsumer, SimProducer
-from tests.simulation.clock import Clock
-from tests.simulation.log import GROUPS, PROFILE, SCRIPTS, TOPICS, Expected, Feed, expected, folder, script
+from tests.simulation.clock import SimulatedClock
+from tests.simulation.log import (
+    GROUPS,
+    PROFILE,
+    SCRIPTS,
+    TOPICS,
+    Expected,
+    LogFeeder,
+    expected,
+    processor,
+    script,
+)
 from tests.simulation.network import Befallen, Crashed, Fate, Process
-from tests.simulation.schedules import Happening, Schedule, drawn
+from tests.simulation.schedules import FaultSchedule, Happening, drawn
 from tests.simulation.store import Store, WiredStates
+from tests.support.fakes import FakeStateStore
 
 GROUP: Final = "predictors"
 SESSION_S: Final = 10.0
@@ -42,17 +52,17 @@ class Wrong(Exception):
 class Parts:
     """What a replica is made of; a mutant has one that is wrong."""
 
-    loop: type[Loop] = Loop
-    writer: type[TransactionalWriter] = TransactionalWriter
-    member: type[GroupMember] = GroupMember
+    loop: type[Worker] = Worker
+    writer: type[TransactionalProducer] = TransactionalProducer
+    member: type[ConsumerGroupMember] = ConsumerGroupMember
     consumer: type[SimConsumer] = SimConsumer
     producer: type[SimProducer] = SimProducer
-    states: type[FakeStates] = FakeStates
-    folder: Callable[[Broker], Folder] = lambda _: folder()
+    states: type[FakeStateStore] = FakeStateStore
+    processor: Callable[[Broker], RecordProcessor] = lambda _: processor()
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RunVerdict:
     """What a run came to."""
 
     problem: str | None
@@ -61,7 +71,7 @@ class Verdict:
     happened: Counter[str]
 
 
-def run(schedule: Schedule, parts: Parts | None = None) -> Verdict:
+def run(schedule: FaultSchedule, parts: Parts | None = None) -> RunVerdict:
     """Run a schedule to its end, or to the first thing that is wrong."""
     world = World(schedule, parts or Parts())
     problem = None
@@ -71,10 +81,10 @@ def run(schedule: Schedule, parts: Parts | None = None) -> Verdict:
         problem = str(wrong)
     except Exception as error:
         problem = "".join(traceback.format_exception(error)[-3:])
-    return Verdict(problem, world.turns, world.clock.now_s, world.happened)
+    return RunVerdict(problem, world.turns, world.clock.now_s, world.happened)
 
 
-def run_seed(seed: int, parts: Parts | None = None) -> Verdict:
+def run_seed(seed: int, parts: Parts | None = None) -> RunVerdict:
     """Run the schedule of a seed."""
     return run(drawn(seed, SCRIPTS), parts)
 
@@ -109,10 +119,12 @@ class Replica:
             client=producer,
             within=within,
         )
-        self.member = parts.member("kafka", GROUP, TOPICS.klines, int(SESSION_S * 1000), client=consumer)
+        self.member = parts.member(
+            "kafka", GROUP, TOPICS.klines, int(SESSION_S * 1000), client=consumer
+        )
         self.loop = parts.loop(
             TOPICS,
-            parts.folder(broker),
+            parts.processor(broker),
             self.member,
             self.writer,
             Reader("kafka", TOPICS.klines, client=consumer),
@@ -123,7 +135,7 @@ class Replica:
             world.rng.randint(1, 9),
             world.clock,
         )
-        self.member.subscribe(self.loop.assigned, self.loop.lost)
+        self.member.subscribe(self.loop.on_assigned, self.loop.on_revoked)
 
     def stop(self) -> None:
         """What SIGTERM leads to, between two turns."""
@@ -134,27 +146,31 @@ class Replica:
 class World:
     """Everything there is, and what befalls it."""
 
-    def __init__(self, schedule: Schedule, parts: Parts) -> None:
+    def __init__(self, schedule: FaultSchedule, parts: Parts) -> None:
         self.parts = parts
         self.rng = Random(schedule.seed)
-        self.clock = Clock()
+        self.clock = SimulatedClock()
         self.broker = Broker(self.clock, self._marker_delay_s)
         self.broker.create(TOPICS.klines, GROUPS)
         self.broker.create(TOPICS.predictions, GROUPS)
         self.broker.create(TOPICS.dead_letters, 1)
         self.store = Store(parts.states)
-        self.feed = Feed(self.broker, script(schedule.script))
+        self.feed = LogFeeder(self.broker, script(schedule.script))
         self.happened: Counter[str] = Counter()
         self.turns = 0
         self._slow_markers = schedule.slow_markers
-        self._evict_in_batch_s: float | None = None  # when somebody next writes, who is slow then: before it commits
+        self._evict_in_batch_s: float | None = (
+            None  # when somebody next writes, who is slow then: before it commits
+        )
         self._fates = {(f.what, f.nth): f for f in schedule.fates}
         self._happenings = sorted(schedule.happenings, key=lambda h: h.turn)
         self._asked: Counter[str] = Counter()
         self._replicas: list[Replica] = []
         self._born = 0
         self._wanted = schedule.replicas
-        self._running: list[Replica] = []  # those whose turn it is: the others wait inside one of theirs
+        self._running: list[
+            Replica
+        ] = []  # those whose turn it is: the others wait inside one of theirs
         self._follower = Follower(self.broker, expected(schedule.script))
 
     # --- what befalls -----------------------------------------------------------------------------
@@ -238,14 +254,16 @@ class World:
     def _let(self, replica: Replica) -> None:
         self._running.append(replica)
         try:
-            replica.loop.turn()
+            replica.loop.run_once()
         except Crashed:
             replica.process.is_dead = True
         except Unavailable:
             replica.process.is_dead = True  # the process ends with an error and is started again
             self.happened["ended: unavailable"] += 1
         except UlstmError as error:
-            raise Wrong(f"replica {replica.number} ended: {type(error).__name__}: {error}") from error
+            raise Wrong(
+                f"replica {replica.number} ended: {type(error).__name__}: {error}"
+            ) from error
         finally:
             self._running.remove(replica)
 
@@ -307,10 +325,17 @@ class World:
         replica.process.is_dead = True
 
     def _is_done(self) -> bool:
-        return self.feed.is_done and not self._happenings and self._follower.is_at_end() and not self._is_open()
+        return (
+            self.feed.is_done
+            and not self._happenings
+            and self._follower.is_at_end()
+            and not self._is_open()
+        )
 
     def _is_open(self) -> bool:
-        return any(partition.open for partitions in self.broker.topics.values() for partition in partitions)
+        return any(
+            partition.open for partitions in self.broker.topics.values() for partition in partitions
+        )
 
     def _standing(self) -> str:
         committed = self.broker.groups[GROUP].committed
@@ -367,17 +392,23 @@ class Follower:
         self.check()
         for group, wanted in enumerate(self._wanted.predictions):
             if self._seen[group] != len(wanted):
-                raise Wrong(f"{TOPICS.predictions}/{group}: {self._seen[group]} predictions instead of {len(wanted)}")
+                raise Wrong(
+                    f"{TOPICS.predictions}/{group}: {self._seen[group]} predictions instead of {len(wanted)}"
+                )
             if self._letters[group] != list(self._wanted.letters[group]):
-                raise Wrong(f"dead letters of group {group}: {self._letters[group]}, not {self._wanted.letters[group]}")
+                raise Wrong(
+                    f"dead letters of group {group}: {self._letters[group]}, not {self._wanted.letters[group]}"
+                )
 
     def check_store(self, store: Store) -> None:
-        """Wherever Redis holds a group, it is the fold at its watermark."""
+        """Wherever Redis holds a group, it is the fold at its applied_offset."""
         for group, digests in enumerate(self._wanted.digests):
             saved = store.states.load(group, PROFILE)
             if saved is None:
                 continue
-            wanted = digests.get(saved.watermark)
+            wanted = digests.get(saved.applied_offset)
             found = {name: state.digest for name, state in saved.symbols.items()}
             if wanted != found:
-                raise Wrong(f"Redis holds for group {group} at {saved.watermark}: {found} instead of {wanted}")
+                raise Wrong(
+                    f"Redis holds for group {group} at {saved.applied_offset}: {found} instead of {wanted}"
+                )

@@ -14,7 +14,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from shared.adapters.kafka.failures import translated
+from shared.adapters.kafka.errors import to_app_error
 from shared.core.errors import Unavailable
 
 ANSWER_S: Final = 10.0
@@ -22,7 +22,7 @@ _BATCH: Final = 2000
 _IDLE_S: Final = 30.0  # no record and no end of partition for so long: the broker does not answer
 
 
-class Received(NamedTuple):
+class ConsumerRecord(NamedTuple):
     """A record as it lies in the log."""
 
     partition: int
@@ -33,17 +33,24 @@ class Received(NamedTuple):
     headers: Mapping[str, bytes] | None = None  # None: not asked for
 
 
-def received(message: Message, *, headers: bool = False) -> Received:
+def to_consumer_record(message: Message, *, headers: bool = False) -> ConsumerRecord:
     """Return a client's message as a value."""
     partition, offset = message.partition(), message.offset()
     if partition is None or offset is None:
         text = "a message without a place in the log"
         raise ValueError(text)
     key, value = _raw(message.key()), _raw(message.value())
-    return Received(partition, offset, message.timestamp()[1], key, value, headers_of(message) if headers else None)
+    return ConsumerRecord(
+        partition,
+        offset,
+        message.timestamp()[1],
+        key,
+        value,
+        read_headers(message) if headers else None,
+    )
 
 
-def headers_of(message: Message) -> dict[str, bytes]:
+def read_headers(message: Message) -> dict[str, bytes]:
     """Return a message's headers; of a name that comes twice, the last."""
     headers = message.headers() or []
     pairs = headers.items() if isinstance(headers, dict) else headers
@@ -54,7 +61,7 @@ def _raw(data: str | bytes | None) -> bytes | None:
     return data.encode() if isinstance(data, str) else data
 
 
-def consumed(consumer: Consumer, most: int, timeout_s: float) -> list[Message]:
+def poll_batch(consumer: Consumer, most: int, timeout_s: float) -> list[Message]:
     """Return what there is, waiting for the first message only (`consume` alone waits until it has `most`)."""
     first = consumer.poll(timeout_s)
     return [] if first is None else [first, *consumer.consume(most - 1, timeout=0.0)]
@@ -102,7 +109,7 @@ class Reader:
         try:
             found = self._consumer.list_topics(self._topic, timeout=ANSWER_S).topics[self._topic]
         except KafkaException as error:
-            raise translated(error, self._bootstrap, f"asking for topic {self._topic}") from error
+            raise to_app_error(error, self._bootstrap, f"asking for topic {self._topic}") from error
         return len(found.partitions)
 
     def ends(self, partition: int) -> tuple[int, int]:
@@ -118,7 +125,9 @@ class Reader:
                 with contextlib.suppress(KafkaException):
                     # Once told that a partition has no leader, the client does not ask again for minutes.
                     consumer.list_topics(self._topic, timeout=ANSWER_S)
-            raise translated(error, self._bootstrap, f"asking for the ends of {self._topic}") from error
+            raise to_app_error(
+                error, self._bootstrap, f"asking for the ends of {self._topic}"
+            ) from error
         return int(found[0]), int(found[1])
 
     def is_settled(self, partition: int) -> bool:
@@ -136,10 +145,14 @@ class Reader:
         try:
             found = self._consumer.offsets_for_times([place], timeout=ANSWER_S)[0].offset
         except KafkaException as error:
-            raise translated(error, self._bootstrap, f"looking up a time in {self._topic}") from error
+            raise to_app_error(
+                error, self._bootstrap, f"looking up a time in {self._topic}"
+            ) from error
         return int(found) if found >= 0 else self.ends(partition)[1]
 
-    def read(self, partition: int, start: int, end: int | None = None) -> Iterator[list[Received]]:
+    def read(
+        self, partition: int, start: int, end: int | None = None
+    ) -> Iterator[list[ConsumerRecord]]:
         """Yield the records from `start` up to, not including, `end` (default: the end at this moment).
 
         Raises:
@@ -157,7 +170,9 @@ class Reader:
         try:
             yield from self._until(partition, end)
         finally:
-            if not self._is_closed:  # whoever gives up in the midst of a span may close the reader first
+            if (
+                not self._is_closed
+            ):  # whoever gives up in the midst of a span may close the reader first
                 self._consumer.unassign()
 
     def _connected(self, isolation: str) -> Consumer:
@@ -176,9 +191,9 @@ class Reader:
             }
         )
 
-    def _until(self, partition: int, end: int) -> Iterator[list[Received]]:
+    def _until(self, partition: int, end: int) -> Iterator[list[ConsumerRecord]]:
         while True:
-            messages = consumed(self._consumer, _BATCH, _IDLE_S)
+            messages = poll_batch(self._consumer, _BATCH, _IDLE_S)
             if not messages:
                 text = f"Kafka at {self._bootstrap} sent nothing of {self._topic}/{partition} for {_IDLE_S:g} s"
                 raise Unavailable(text)
@@ -188,12 +203,12 @@ class Reader:
             if ended:
                 return
 
-    def _sorted_out(self, messages: list[Message], end: int) -> tuple[list[Received], bool]:
-        records: list[Received] = []
+    def _sorted_out(self, messages: list[Message], end: int) -> tuple[list[ConsumerRecord], bool]:
+        records: list[ConsumerRecord] = []
         for message in messages:
             fault = message.error()
             if fault is None:
-                record = received(message, headers=self._headers)
+                record = to_consumer_record(message, headers=self._headers)
                 if record.offset >= end:
                     return records, True
                 records.append(record)
@@ -202,5 +217,5 @@ class Reader:
             elif fault.code() == KafkaError._PARTITION_EOF:
                 return records, True
             elif not fault.retriable():
-                raise translated(KafkaException(fault), self._bootstrap, f"reading {self._topic}")
+                raise to_app_error(KafkaException(fault), self._bootstrap, f"reading {self._topic}")
         return records, False

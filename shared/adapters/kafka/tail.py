@@ -1,106 +1,93 @@
-"""The end of a log: what stands there last, once every transaction is settled."""
+"""Following topics as they grow, without a group."""
 
-import time
-from collections.abc import Callable, Collection, Iterable, Iterator
-from itertools import chain
-from typing import Final, Protocol, TypeVar
+from collections.abc import Iterable
+from types import TracebackType
+from typing import NamedTuple, Self
 
-from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from shared.adapters.kafka.failures import translated
-from shared.adapters.kafka.reader import ANSWER_S, Reader, Received
-from shared.core.errors import Unavailable
-
-SETTLED_S: Final = 30.0  # longer than the writers' transaction time-out and the broker's search for such
-FIRST_BLOCK: Final = 2_000
-LARGEST_BLOCK: Final = 64_000
-_LOOK_S: Final = 0.02
-
-T = TypeVar("T")
+from shared.adapters.kafka.errors import is_transient, to_app_error
+from shared.adapters.kafka.reader import (
+    ANSWER_S,
+    ConsumerRecord,
+    poll_batch,
+    read_headers,
+    to_consumer_record,
+)
 
 
-def await_settled(bootstrap: str, topic: str, reader: Reader, partitions: Iterable[int]) -> None:
-    """Wait until every transaction that has written so far is committed or taken back.
+class TailRecord(NamedTuple):
+    """A record, and what its headers say."""
 
-    An open transaction hides whatever was committed after it began, and a commit is answered before its records can
-    be read. So whoever reads a log's end in order to go on writing must wait first, or it would write twice.
-
-    Raises:
-        Unavailable: Kafka does not answer, or a transaction stays open.
-    """
-    ends = time.monotonic() + SETTLED_S
-    for partition, written in _written(bootstrap, topic, partitions).items():
-        while reader.ends(partition)[1] < written:
-            if time.monotonic() > ends:
-                text = f"a transaction on {topic}/{partition} has been open for {SETTLED_S:g} s; its writer must end it"
-                raise Unavailable(text)
-            time.sleep(_LOOK_S)
+    topic: str
+    record: ConsumerRecord
+    headers: dict[str, bytes]
 
 
-class Spans(Protocol):
-    """A topic read by spans of offsets."""
+class TopicTail:
+    """Reads all partitions of topics, from some records before their ends on."""
 
-    def ends(self, partition: int) -> tuple[int, int]:
-        """Return the first offset and the one after the last."""
+    def __init__(self, bootstrap: str, topics: Iterable[str], tail: int = 0) -> None:
+        """Start `tail` records before the end of each partition.
 
-    def read(self, partition: int, start: int, end: int | None = None) -> Iterator[list[Received]]:
-        """Yield the records of a span of offsets."""
+        Raises:
+            Unavailable: Kafka does not answer.
+        """
+        self._bootstrap = bootstrap
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": bootstrap,
+                "group.id": "ulstm-follower",  # the client wants one; it is never joined
+                "enable.auto.commit": False,
+                "auto.offset.reset": "latest",
+                "isolation.level": "read_committed",
+                "log_level": 0,
+            }
+        )
+        try:
+            self._consumer.assign(
+                [place for topic in topics for place in self._places(topic, tail)]
+            )
+        except KafkaException as error:
+            raise to_app_error(error, bootstrap, "starting to follow topics") from error
 
+    def poll(self, most: int, timeout_s: float) -> list[TailRecord]:
+        """Return what has arrived, waiting for the first record at most so long.
 
-def backwards(reader: Spans, partition: int, first_block: int = FIRST_BLOCK) -> Iterator[Iterator[Received]]:
-    """Yield spans of a partition, the last one first, each twice as long as the one before.
+        Raises:
+            Unavailable: the broker says what waiting will not mend.
+        """
+        arrived = []
+        for message in poll_batch(self._consumer, most, timeout_s):
+            fault = message.error()
+            if fault is None:
+                arrived.append(
+                    TailRecord(
+                        message.topic() or "", to_consumer_record(message), read_headers(message)
+                    )
+                )
+            elif not (fault.retriable() or is_transient(fault.code())):
+                raise to_app_error(KafkaException(fault), self._bootstrap, "following topics")
+        return arrived
 
-    The records of a span come in the order of the log, and are read as they are asked for: all, before the next span.
+    def __enter__(self) -> Self:
+        """Return the follower itself."""
+        return self
 
-    Args:
-        reader: of the topic.
-        partition: which to read.
-        first_block: offsets of the last span.
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the connection."""
+        self._consumer.close()
 
-    Raises:
-        Unavailable: Kafka does not answer.
-    """
-    first, end = reader.ends(partition)
-    size = first_block
-    while end > first:
-        start = max(first, end - size)
-        yield chain.from_iterable(reader.read(partition, start, end))
-        end, size = start, min(size * 2, LARGEST_BLOCK)
-
-
-def last_of_each(
-    reader: Reader, partition: int, keys: Collection[bytes], value_of: Callable[[Received], T | None]
-) -> dict[bytes, T]:
-    """Return what the last record of each key gives, reading backwards and no further than needed.
-
-    Args:
-        reader: of the topic.
-        partition: where the keys lie.
-        keys: those wanted; one that has no record is missing in the answer.
-        value_of: what a record gives; None passes it over.
-
-    Raises:
-        Unavailable: Kafka does not answer.
-    """
-    missing, found = set(keys), dict[bytes, T]()
-    spans = backwards(reader, partition)
-    while missing and (span := next(spans, None)) is not None:
-        for record in reversed([record for record in span if record.key in missing]):
-            if record.key in missing and (value := value_of(record)) is not None:
-                missing.discard(record.key)
-                found[record.key] = value
-    return found
-
-
-def _written(bootstrap: str, topic: str, partitions: Iterable[int]) -> dict[int, int]:
-    """Return where each partition ends, whether readers may see it yet or not."""
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-    asked = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in partitions}  # type: ignore[no-untyped-call]
-    if not asked:
-        return {}
-    futures = admin.list_offsets(asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=ANSWER_S)
-    try:
-        return {place.partition: int(future.result().offset) for place, future in futures.items()}
-    except KafkaException as error:
-        raise translated(error, bootstrap, f"asking for the ends of {topic}") from error
+    def _places(self, topic: str, tail: int) -> list[TopicPartition]:
+        found = self._consumer.list_topics(topic, timeout=ANSWER_S).topics[topic]
+        places = []
+        for partition in found.partitions:
+            place = TopicPartition(topic, partition)
+            first, end = self._consumer.get_watermark_offsets(place, timeout=ANSWER_S)
+            places.append(TopicPartition(topic, partition, max(first, end - tail)))
+        return places

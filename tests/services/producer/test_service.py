@@ -1,11 +1,16 @@
 import pytest
 
-from services.producer.contiguity import Place
+from services.producer.sequencer import SymbolCursor
 from services.producer.service import followed, places
 from services.producer.settings import ProducerSettings
 from shared.core.errors import BadSetting
 
-STATUSES = {"BTCUSDT": "TRADING", "ETHUSDT": "TRADING", "LUNAUSDT": "BREAK", "币安人生USDT": "TRADING"}
+STATUSES = {
+    "BTCUSDT": "TRADING",
+    "ETHUSDT": "TRADING",
+    "LUNAUSDT": "BREAK",
+    "币安人生USDT": "TRADING",
+}
 
 
 def nothing(_: object) -> list[str]:
@@ -35,13 +40,19 @@ def test_more_symbols_than_a_connection_takes_are_refused() -> None:
 
 def test_a_symbol_goes_on_where_the_log_ends_and_a_new_one_begins_so_many_candles_back() -> None:
     assert places(["BTCUSDT", "NEWUSDT"], {"BTCUSDT": 900}, 300) == {
-        "BTCUSDT": Place("BTCUSDT", 900),
-        "NEWUSDT": Place("NEWUSDT", 300, is_new=True),
+        "BTCUSDT": SymbolCursor("BTCUSDT", 900),
+        "NEWUSDT": SymbolCursor("NEWUSDT", 300, is_new=True),
     }
 
 
 @pytest.mark.parametrize(
-    "environ", [{}, {"SYMBOLS": ","}, {"SYMBOLS": "BTC-USDT"}, {"SYMBOLS": "BTCUSDT", "EXCHANGE_REST_URL": "ftp://x"}]
+    "environ",
+    [
+        {},
+        {"SYMBOLS": ","},
+        {"SYMBOLS": "BTC-USDT"},
+        {"SYMBOLS": "BTCUSDT", "EXCHANGE_REST_URL": "ftp://x"},
+    ],
 )
 def test_settings_that_cannot_be_are_refused(environ: dict[str, str]) -> None:
     with pytest.raises(BadSetting):
@@ -49,5 +60,8 @@ def test_settings_that_cannot_be_are_refused(environ: dict[str, str]) -> None:
 
 
 def test_symbols_are_a_list_or_all() -> None:
-    assert ProducerSettings.from_env({"SYMBOLS": "btcusdt, ETHUSDT"}).named_symbols == ("BTCUSDT", "ETHUSDT")
+    assert ProducerSettings.from_env({"SYMBOLS": "btcusdt, ETHUSDT"}).named_symbols == (
+        "BTCUSDT",
+        "ETHUSDT",
+    )
     assert ProducerSettings.from_env({"SYMBOLS": "all"}).named_symbols is None

@@ -7,21 +7,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.trainer.drift import Recent, drifted, promised_by
-from shared.core.prediction import Outcome, Prediction
-from shared.core.scores import Scores
-from shared.core.skill import Skill, skill
-from tests.builders import START_MS, STEP_MS, a_card
+from shared.core.evaluation.drift import Recent, drifted, promised_by
+from shared.core.evaluation.skill_score import Skill, skill_score
+from shared.core.online.prediction import Outcome, Prediction
+from shared.core.online.scores import Scores
+from tests.support.builders import START_MS, STEP_MS, a_card
 
 SCALE = 0.002
 VERSION = "v1"
 
 
 def a_prediction(
-    at: int, previous: tuple[float, float | None] | None = None, symbol: str = "BTCUSDT", version: str = VERSION
+    at: int,
+    previous: tuple[float, float | None] | None = None,
+    symbol: str = "BTCUSDT",
+    version: str = VERSION,
 ) -> Prediction:
     """The prediction of a candle; `previous` is what was forecast of the one before, and what came of it."""
-    before = None if previous is None else Outcome(START_MS + (at - 1) * STEP_MS, version, 0.0, *previous)
+    before = (
+        None
+        if previous is None
+        else Outcome(START_MS + (at - 1) * STEP_MS, version, 0.0, *previous)
+    )
     return Prediction(
         symbol=symbol,
         interval="5m",
@@ -47,18 +54,24 @@ def a_prediction(
     )
 
 
-def series(share: float, count: int, symbol: str = "BTCUSDT", seed: int = 1, scale: float = SCALE) -> list[Prediction]:
+def series(
+    share: float, count: int, symbol: str = "BTCUSDT", seed: int = 1, scale: float = SCALE
+) -> list[Prediction]:
     """A forecast is this share of the outcome, and noise."""
     draw = np.random.default_rng(seed)
     outcomes, noise = draw.normal(0, scale, count), draw.normal(0, 0.1 * scale, count)
     changes = share * outcomes + noise
     return [
-        replace(a_prediction(at, (float(changes[at]), float(outcomes[at])), symbol), change_scale=scale)
+        replace(
+            a_prediction(at, (float(changes[at]), float(outcomes[at])), symbol), change_scale=scale
+        )
         for at in range(count)
     ]
 
 
-def recent(predictions: list[Prediction], moments: int = 50, promised: Skill | None = None) -> Recent:
+def recent(
+    predictions: list[Prediction], moments: int = 50, promised: Skill | None = None
+) -> Recent:
     found = Recent(VERSION, moments, promised)
     for prediction in predictions:
         found.take(prediction)
@@ -71,7 +84,9 @@ def value_of(found: Recent) -> float:
     return known.value
 
 
-def test_forecasts_that_are_worse_than_zero_change_are_drift_and_the_reason_has_the_figures() -> None:
+def test_forecasts_that_are_worse_than_zero_change_are_drift_and_the_reason_has_the_figures() -> (
+    None
+):
     reason = recent(series(-0.3, 60)).drift()
 
     assert reason is not None
@@ -95,7 +110,9 @@ def test_a_skill_above_zero_is_drift_if_much_more_was_promised() -> None:
 
 
 def test_too_few_moments_say_nothing() -> None:
-    assert recent(series(-0.3, 51)).drift() is None  # 50 outcomes, and the last moment may still lack symbols
+    assert (
+        recent(series(-0.3, 51)).drift() is None
+    )  # 50 outcomes, and the last moment may still lack symbols
     assert recent(series(-0.3, 52)).drift() is not None
 
 
@@ -109,8 +126,12 @@ def test_forecasts_of_no_change_are_no_drift() -> None:
 def test_other_versions_gaps_and_what_follows_no_known_prediction_do_not_count() -> None:
     known = series(0.5, 60)
     others = series(-5.0, 60)
-    strange = [replace(p, previous=replace(p.previous, model_version="v0")) for p in others if p.previous]
-    gaps = [replace(p, previous=replace(p.previous, outcome_change=None)) for p in others if p.previous]
+    strange = [
+        replace(p, previous=replace(p.previous, model_version="v0")) for p in others if p.previous
+    ]
+    gaps = [
+        replace(p, previous=replace(p.previous, outcome_change=None)) for p in others if p.previous
+    ]
 
     for more in (strange, gaps, others[::2]):
         assert value_of(recent(known + more)) == value_of(recent(known))
@@ -119,7 +140,9 @@ def test_other_versions_gaps_and_what_follows_no_known_prediction_do_not_count()
 def test_one_wild_outcome_does_not_decide() -> None:
     calm = series(0.5, 60)
     wild = [
-        replace(p, previous=replace(p.previous, outcome_change=-1000.0)) if at == 30 and p.previous else p
+        replace(p, previous=replace(p.previous, outcome_change=-1000.0))
+        if at == 30 and p.previous
+        else p
         for at, p in enumerate(calm)
     ]
 
@@ -129,7 +152,9 @@ def test_one_wild_outcome_does_not_decide() -> None:
 
 @given(st.permutations(["AAA", "BBB", "CCC"]), st.integers(60, 80))
 def test_groups_may_be_read_one_after_the_other(order: list[str], count: int) -> None:
-    by_symbol = {name: series(0.4, count, name, seed) for seed, name in enumerate(["AAA", "BBB", "CCC"])}
+    by_symbol = {
+        name: series(0.4, count, name, seed) for seed, name in enumerate(["AAA", "BBB", "CCC"])
+    }
     at_once = [by_symbol[name][at] for at in range(count) for name in sorted(by_symbol)]
 
     one_by_one = [prediction for name in order for prediction in by_symbol[name]]
@@ -148,7 +173,7 @@ def test_skill_is_that_of_the_newest_whole_moments_in_any_scale(
     whole = [p.previous for p in predictions[1:-1] if p.previous][-moments:]
     outcomes = np.clip([(p.outcome_change or 0.0) / (SCALE * scale) for p in whole], -8, 8)
     missed = np.array([p.calibrated_change / (SCALE * scale) for p in whole]) - outcomes
-    expected = skill(missed * missed, outcomes * outcomes)
+    expected = skill_score(missed * missed, outcomes * outcomes)
     assert found is not None
     assert expected is not None
     assert found.value == pytest.approx(expected.value, rel=1e-9)
@@ -168,7 +193,11 @@ def test_a_worse_skill_is_drift_wherever_a_better_one_is(
 
 def test_what_a_card_promises_is_its_held_out_skill() -> None:
     known = Skill(0.1, 0.0, 0.2, 0.01, 99)
-    scores = {"forecasts": {"candidate": {"skill": {"value": 0.1, "low": 0.0, "high": 0.2, "p": 0.01, "n": 99}}}}
+    scores = {
+        "forecasts": {
+            "candidate": {"skill": {"value": 0.1, "low": 0.0, "high": 0.2, "p": 0.01, "n": 99}}
+        }
+    }
 
     assert promised_by(replace(a_card(), scores=scores)) == known
     assert promised_by(a_card()) is None

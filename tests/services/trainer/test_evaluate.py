@@ -12,21 +12,21 @@ from services.trainer.evaluate import (
     volatilities,
     with_windows,
 )
-from services.trainer.release import judge
-from services.trainer.report import result_table
+from services.trainer.progress import result_table
+from services.trainer.promotion_policy import judge
 from services.trainer.settings import Policy
 from shared.core.arrays import Float64s
-from shared.core.backtest import frozen
-from shared.core.calibration import Shrinkage
-from shared.core.candle import Candle
-from shared.core.card import Target
-from shared.core.contest import CANDIDATE, FROZEN, LINEAR, Contest, Tracks
-from shared.core.features import CLOSE, Levels
-from shared.core.scaler import fit
-from shared.core.skill import Skill
-from shared.core.state import row_of
-from tests.builders import (
-    DEPLOYMENT,
+from shared.core.evaluation.backtest import without_online_learning
+from shared.core.evaluation.comparison import CANDIDATE, FROZEN, LINEAR, Comparison, SeriesBySymbol
+from shared.core.evaluation.skill_score import Skill
+from shared.core.features.levels import Levels
+from shared.core.model.card import Target
+from shared.core.model.scaler import fit_scaler_to
+from shared.core.online.calibration import Shrinkage
+from shared.core.records import Candle
+from shared.core.sequence import CLOSE, candle_row
+from tests.support.builders import (
+    CONTEXT,
     START_MS,
     STEP_MS,
     a_bundle,
@@ -41,7 +41,7 @@ from tests.builders import (
 
 def a_sequence(seed: int, count: int = 120) -> Float64s:
     made = [c for c in candles(a_walk(count, seed)) if isinstance(c, Candle)]
-    return np.concatenate([row_of(candle) for candle in made])
+    return np.concatenate([candle_row(candle) for candle in made])
 
 
 SEQUENCES = {f"S{seed}USDT": a_sequence(seed) for seed in range(3)}
@@ -49,9 +49,10 @@ FROM_MS = START_MS + 60 * STEP_MS
 PARTS = held_out_of(SEQUENCES, FROM_MS, 1000, 10)
 
 
-def same(one: Tracks, other: Tracks) -> bool:
+def same(one: SeriesBySymbol, other: SeriesBySymbol) -> bool:
     return one.keys() == other.keys() and all(
-        np.array_equal(one[s].change, other[s].change) and np.array_equal(one[s].calibrated, other[s].calibrated)
+        np.array_equal(one[s].change, other[s].change)
+        and np.array_equal(one[s].calibrated, other[s].calibrated)
         for s in one
     )
 
@@ -61,9 +62,11 @@ def test_forecasts_are_those_of_the_live_fold() -> None:
     parts = held_out_of({"BTCUSDT": a_sequence(1)}, FROM_MS, 40, 1)
     records = candles(a_walk(120, 1))
 
-    track = forecast(model.bundle, parts, DEPLOYMENT)["BTCUSDT"]
+    track = forecast(model.bundle, parts, CONTEXT)["BTCUSDT"]
 
-    _, live = fold_all([*records[:60], a_promotion(model), *records[60:100]], {model.version: model})
+    _, live = fold_all(
+        [*records[:60], a_promotion(model), *records[60:100]], {model.version: model}
+    )
     assert track.change.tolist() == [p.predicted_change for p in live[:-1]]
     assert track.calibrated.tolist() == [p.calibrated_change for p in live[:-1]]
     assert track.outcome.tolist() == [p.previous.outcome_change for p in live[1:] if p.previous]
@@ -71,11 +74,16 @@ def test_forecasts_are_those_of_the_live_fold() -> None:
 
 
 def test_threads_change_no_forecast() -> None:
-    assert same(forecast(a_bundle(), PARTS, DEPLOYMENT, threads=2), forecast(a_bundle(), PARTS, DEPLOYMENT))
+    assert same(
+        forecast(a_bundle(), PARTS, CONTEXT, threads=2), forecast(a_bundle(), PARTS, CONTEXT)
+    )
 
 
 def test_the_model_that_does_not_learn_keeps_its_weights() -> None:
-    still, learning = (forecast(bundle, PARTS, DEPLOYMENT) for bundle in (frozen(a_bundle()), a_bundle()))
+    still, learning = (
+        forecast(bundle, PARTS, CONTEXT)
+        for bundle in (without_online_learning(a_bundle()), a_bundle())
+    )
 
     for symbol in SEQUENCES:
         assert still[symbol].change[0] == learning[symbol].change[0]
@@ -86,7 +94,10 @@ def test_the_model_that_does_not_learn_keeps_its_weights() -> None:
 def test_one_set_of_weights_for_one_symbol_is_the_live_fold(target: Target) -> None:
     bundle = a_bundle(card=a_card(target=target))
 
-    assert same(forecast_with_one_set(bundle, PARTS[:1], DEPLOYMENT), forecast(bundle, PARTS[:1], DEPLOYMENT))
+    assert same(
+        forecast_with_one_set(bundle, PARTS[:1], CONTEXT),
+        forecast(bundle, PARTS[:1], CONTEXT),
+    )
 
 
 def test_one_set_of_weights_learns_from_each_symbol_in_turn() -> None:
@@ -97,24 +108,28 @@ def test_one_set_of_weights_learns_from_each_symbol_in_turn() -> None:
     for at in range(60, 120):
         for part in PARTS[:2]:
             rows = Levels().over(part.sequence, STEP_MS)[1]
-            scaler = fit(rows[45:61])
+            scaler = fit_scaler_to(rows[45:61])
             before, now = (scaler.apply(rows[end - 15 : end + 1]) for end in (at - 1, at))
             if at > 60:
                 change = part.sequence[at, CLOSE] / part.sequence[at - 1, CLOSE] - 1.0
                 output, jacobian = network.jacobian(learner.weights, before)
                 error = output - np.float32(change / model.card.label_scale)
                 learner = network.step(learner, optimiser, error, jacobian)
-            found[part.symbol].append(float(network.predict(learner.weights, now)) * model.card.label_scale)
+            found[part.symbol].append(
+                float(network.predict(learner.weights, now)) * model.card.label_scale
+            )
 
-    tracks = forecast_with_one_set(model.bundle, PARTS[:2], DEPLOYMENT)
+    tracks = forecast_with_one_set(model.bundle, PARTS[:2], CONTEXT)
 
-    assert {symbol: track.change.tolist() for symbol, track in tracks.items()} == {s: f[:-1] for s, f in found.items()}
+    assert {symbol: track.change.tolist() for symbol, track in tracks.items()} == {
+        s: f[:-1] for s, f in found.items()
+    }
 
 
 def test_one_set_of_weights_that_explodes_begins_anew() -> None:
     wild = a_bundle(card=a_card(rate=1.0, label_scale=1e-9))
 
-    tracks = forecast_with_one_set(wild, PARTS, DEPLOYMENT)
+    tracks = forecast_with_one_set(wild, PARTS, CONTEXT)
 
     assert all(np.isfinite(track.change).all() for track in tracks.values())
 
@@ -139,20 +154,20 @@ def test_before_a_moment_come_as_many_candles_as_are_held_out_from_there_on() ->
 
 
 def test_all_ways_forecast_the_same_candles_which_makes_them_comparable() -> None:
-    tracks = forecast(a_bundle(), PARTS, DEPLOYMENT)
-    contest = Contest(tracks, volatilities(PARTS, STEP_MS))
+    tracks = forecast(a_bundle(), PARTS, CONTEXT)
+    contest = Comparison(tracks, volatilities(PARTS, STEP_MS))
 
-    contest.enter(CANDIDATE, tracks)
-    contest.enter(FROZEN, forecast(frozen(a_bundle()), PARTS, DEPLOYMENT))
-    contest.enter(LINEAR, linear(PARTS, DEPLOYMENT, Shrinkage()))
+    contest.add(CANDIDATE, tracks)
+    contest.add(FROZEN, forecast(without_online_learning(a_bundle()), PARTS, CONTEXT))
+    contest.add(LINEAR, linear(PARTS, CONTEXT, Shrinkage()))
 
     assert contest.outcomes == 3 * 59
     assert result_table(contest).row_count == 4
 
 
 def test_nothing_held_out_gives_a_table_all_the_same() -> None:
-    contest = Contest({}, {})
-    contest.enter(CANDIDATE, {})
+    contest = Comparison({}, {})
+    contest.add(CANDIDATE, {})
 
     assert result_table(contest).row_count == 2
 
@@ -181,7 +196,11 @@ GOOD, LUCKY, BAD = found(0.002, 0.001), found(0.002, 0.4), found(-0.002, 0.9)
     ],
 )
 def test_the_policy_decides(
-    policy: Policy, over_zero: Skill | None, over_incumbent: Skill | None, has_incumbent: bool, promoted: bool
+    policy: Policy,
+    over_zero: Skill | None,
+    over_incumbent: Skill | None,
+    has_incumbent: bool,
+    promoted: bool,
 ) -> None:
     verdict = judge(policy, over_zero, over_incumbent, has_incumbent=has_incumbent)
 

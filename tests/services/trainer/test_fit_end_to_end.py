@@ -14,21 +14,21 @@ from typing import IO
 import numpy as np
 import pytest
 
+from services.trainer.drift_monitor import DriftMonitor
 from services.trainer.settings import TrainerSettings
-from services.trainer.watch import Watch
-from shared.adapters import servers
-from shared.adapters.archive import Archive, Span
-from shared.adapters.bundles import version_of
-from shared.adapters.kafka.topics import Topics, ensure_topics
-from shared.adapters.kafka.writer import Outgoing, TransactionalWriter
-from shared.adapters.messages import encode_prediction
-from shared.adapters.registry import Registry
-from shared.core.candle import symbol_group
-from shared.core.card import Architecture
-from shared.core.features import CLOSE, OPEN_TIME
-from tests.builders import START_MS, STEP_MS, a_card, a_walk, bundle_bytes, candle_bytes
+from shared.adapters.bundle_codec import version_of
+from shared.adapters.kafka.admin import ensure_topics
+from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
+from shared.adapters.schemas import encode_prediction
+from shared.core.model.architecture import Architecture
+from shared.core.sequence import CLOSE, OPEN_TIME
+from shared.core.topics import Topics, partition_for
+from shared.local_servers import launcher
+from shared.log.archive import Archive, TimeSpan
+from shared.log.model_registry import ModelRegistry
 from tests.services.trainer.test_drift import SCALE, a_prediction
-from tests.waiting import eventually
+from tests.support.builders import START_MS, STEP_MS, a_card, a_walk, bundle_bytes, candle_bytes
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -43,11 +43,14 @@ class Deployment:
     topics: Topics
 
     @property
-    def registry(self) -> Registry:
-        return Registry(self.bootstrap, self.topics)
+    def registry(self) -> ModelRegistry:
+        return ModelRegistry(self.bootstrap, self.topics)
 
     def trainer(
-        self, *arguments: str, settings: Mapping[str, str] | None = None, stderr: int | IO[str] = subprocess.PIPE
+        self,
+        *arguments: str,
+        settings: Mapping[str, str] | None = None,
+        stderr: int | IO[str] = subprocess.PIPE,
     ) -> "subprocess.Popen[str]":
         small = {
             "KAFKA_BOOTSTRAP_SERVERS": self.bootstrap,
@@ -66,26 +69,34 @@ class Deployment:
             text=True,
         )
 
-    def finished(self, *arguments: str, settings: Mapping[str, str] | None = None) -> tuple[int, str, str]:
+    def finished(
+        self, *arguments: str, settings: Mapping[str, str] | None = None
+    ) -> tuple[int, str, str]:
         process = self.trainer(*arguments, settings=settings)
         out, err = process.communicate(timeout=100)
         return process.returncode, out, err
 
-    def candle(self, symbol: str, at: int, close: float) -> Outgoing:
-        group = symbol_group(symbol, GROUPS)
+    def candle(self, symbol: str, at: int, close: float) -> ProducerRecord:
+        group = partition_for(symbol, GROUPS)
         value = candle_bytes(at, symbol, f"{close:.6f}")
-        return Outgoing(self.topics.klines, group, symbol.encode(), value, START_MS + at * STEP_MS)
+        return ProducerRecord(
+            self.topics.klines, group, symbol.encode(), value, START_MS + at * STEP_MS
+        )
 
-    def write(self, records: list[Outgoing]) -> None:
-        writer = TransactionalWriter(self.bootstrap, f"{self.topics.prefix}test")
+    def write(self, records: list[ProducerRecord]) -> None:
+        writer = TransactionalProducer(self.bootstrap, f"{self.topics.prefix}test")
         writer.write(records)
         writer.close()
 
     def fill(self) -> None:
         walks = {symbol: a_walk(CANDLES, seed) for seed, symbol in enumerate(SYMBOLS)}
-        records = [self.candle(s, at, walk[at]) for at in range(CANDLES) for s, walk in walks.items()]
+        records = [
+            self.candle(s, at, walk[at]) for at in range(CANDLES) for s, walk in walks.items()
+        ]
         self.write(records)
-        eventually(lambda: sum(Archive(self.bootstrap, self.topics).ends().values()) >= len(records))
+        eventually(
+            lambda: sum(Archive(self.bootstrap, self.topics).ends().values()) >= len(records)
+        )
 
 
 @pytest.fixture
@@ -143,7 +154,9 @@ def test_a_report_tells_of_the_version_in_use_before_and_after_it_was_to_be_repl
     assert "Before and after promotion" in page.read_text()
 
 
-def test_without_enough_candles_nothing_is_released_and_the_reason_is_said(deployment: Deployment) -> None:
+def test_without_enough_candles_nothing_is_released_and_the_reason_is_said(
+    deployment: Deployment,
+) -> None:
     code, _, err = deployment.finished("fit")
 
     assert code == 1
@@ -158,7 +171,9 @@ def test_a_wrong_setting_is_refused_by_its_name(deployment: Deployment) -> None:
     assert "PROMOTE is 'maybe'" in err
 
 
-def test_the_service_waits_for_candles_and_stops_when_told_to(deployment: Deployment, tmp_path: Path) -> None:
+def test_the_service_waits_for_candles_and_stops_when_told_to(
+    deployment: Deployment, tmp_path: Path
+) -> None:
     deployment.write([deployment.candle("AAAUSDT", 0, 100.0)])
     log = tmp_path / "log"
     with log.open("w") as stderr:
@@ -197,13 +212,17 @@ def test_a_training_that_is_ended_in_the_midst_goes_on_and_gives_the_same_bits(
         _, err = process.communicate(timeout=50)
         assert process.returncode == code, err
     assert deployment.registry.versions() == []
-    deployment.write([deployment.candle(s, at, 100.0) for at in range(CANDLES, CANDLES + 9) for s in SYMBOLS])
+    deployment.write(
+        [deployment.candle(s, at, 100.0) for at in range(CANDLES, CANDLES + 9) for s in SYMBOLS]
+    )
     code, resumed, err = deployment.finished(*long, settings=kept)
     assert code == 0, err
     assert "the training goes on after epoch" in err
     assert list((tmp_path / "kept").iterdir()) == []
     newest = str(START_MS + (CANDLES - 1) * STEP_MS)
-    code, whole, err = deployment.finished(*long, "--to", newest, settings={**kept, "CHECKPOINTS": ""})
+    code, whole, err = deployment.finished(
+        *long, "--to", newest, settings={**kept, "CHECKPOINTS": ""}
+    )
     assert code == 0, err
 
     one, other = (deployment.registry.load(out.splitlines()[-1]) for out in (resumed, whole))
@@ -212,25 +231,36 @@ def test_a_training_that_is_ended_in_the_midst_goes_on_and_gives_the_same_bits(
     assert len(one.card.training["online_skills"]) == 60
 
 
-def predictions_that_fail(deployment: Deployment, version: str, count: int) -> list[Outgoing]:
+def predictions_that_fail(deployment: Deployment, version: str, count: int) -> list[ProducerRecord]:
     """What a predictor would have published, were its forecasts wrong by more and more."""
     draw, records = np.random.default_rng(1), []
     for symbol in SYMBOLS:
-        group = symbol_group(symbol, GROUPS)
+        group = partition_for(symbol, GROUPS)
         placed = deployment.registry.current(group)
         assert placed is not None
         for at, outcome in enumerate(draw.normal(0, SCALE, count), CANDLES - count):
-            made = a_prediction(at, (float(-at / CANDLES * outcome), float(outcome)), symbol, version)
+            made = a_prediction(
+                at, (float(-at / CANDLES * outcome), float(outcome)), symbol, version
+            )
             failing = replace(made, promotion_offset=placed.offset, source_offset=placed.offset + 1)
             value = encode_prediction(failing)
             where = deployment.topics.predictions
-            records.append(Outgoing(where, group, symbol.encode(), value, failing.open_time_ms))
+            records.append(
+                ProducerRecord(where, group, symbol.encode(), value, failing.open_time_ms)
+            )
     return records
 
 
-def test_predictions_that_fail_start_a_training_long_before_it_is_due(deployment: Deployment, tmp_path: Path) -> None:
+def test_predictions_that_fail_start_a_training_long_before_it_is_due(
+    deployment: Deployment, tmp_path: Path
+) -> None:
     deployment.fill()
-    short = {"EPOCHS": "1", "WINDOWS_PER_EPOCH": "200", "DRIFT_CANDLES": "40", "DRIFT_PAUSE_HOURS": "0"}
+    short = {
+        "EPOCHS": "1",
+        "WINDOWS_PER_EPOCH": "200",
+        "DRIFT_CANDLES": "40",
+        "DRIFT_PAUSE_HOURS": "0",
+    }
     with (tmp_path / "log").open("w") as log:
         process = deployment.trainer(settings={**short, "TRAIN_EVERY_HOURS": "8000"}, stderr=log)
     try:
@@ -249,12 +279,18 @@ def test_predictions_that_fail_start_a_training_long_before_it_is_due(deployment
 
 
 def test_a_watch_outlives_a_kafka_that_is_away(kafka_bootstrap: str, tmp_path: Path) -> None:
-    where, topics = f"127.0.0.1:{servers.free_port()}", Topics("5m", GROUPS, "")
-    settings = {"KAFKA_BOOTSTRAP_SERVERS": where, "SYMBOL_GROUPS": str(GROUPS), "DRIFT_CANDLES": "40"}
-    watch = Watch(TrainerSettings.from_env(settings))
+    where, topics = f"127.0.0.1:{launcher.free_port()}", Topics("5m", GROUPS, "")
+    settings = {
+        "KAFKA_BOOTSTRAP_SERVERS": where,
+        "SYMBOL_GROUPS": str(GROUPS),
+        "DRIFT_CANDLES": "40",
+    }
+    watch = DriftMonitor(TrainerSettings.from_env(settings))
     assert watch.look() is None
 
-    with servers.start(tmp_path / "servers", kafka_port=int(where.split(":")[1]), redis_port=servers.free_port()):
+    with launcher.start(
+        tmp_path / "servers", kafka_port=int(where.split(":")[1]), redis_port=launcher.free_port()
+    ):
         deployment = Deployment(where, topics)
         ensure_topics(where, topics)
         deployment.fill()
@@ -271,17 +307,22 @@ def test_a_watch_outlives_a_kafka_that_is_away(kafka_bootstrap: str, tmp_path: P
 
 
 def test_the_archive_keeps_the_first_of_two_and_the_last_amendment(deployment: Deployment) -> None:
-    symbol, group = "AAAUSDT", symbol_group("AAAUSDT", GROUPS)
+    symbol, group = "AAAUSDT", partition_for("AAAUSDT", GROUPS)
     amendment = candle_bytes(1, symbol, "7.0", type="amendment")
-    junk = [Outgoing(deployment.topics.klines, group, None, value, START_MS) for value in (b"junk", b"", amendment)]
+    junk = [
+        ProducerRecord(deployment.topics.klines, group, None, value, START_MS)
+        for value in (b"junk", b"", amendment)
+    ]
     closes = [(0, 1.0), (1, 2.0), (1, 3.0), (0, 4.0), (3, 5.0)]
     deployment.write([deployment.candle(symbol, at, close) for at, close in closes] + junk)
     archive = Archive(deployment.bootstrap, deployment.topics)
     eventually(lambda: archive.ends()[group] >= len(closes) + len(junk))
 
-    everything = archive.read(Span())
-    newest = archive.read(Span(), keep=2)
-    between = archive.read(Span(START_MS + STEP_MS, START_MS + STEP_MS), symbols=[symbol, "BBBUSDT"])
+    everything = archive.read(TimeSpan())
+    newest = archive.read(TimeSpan(), keep=2)
+    between = archive.read(
+        TimeSpan(START_MS + STEP_MS, START_MS + STEP_MS), symbols=[symbol, "BBBUSDT"]
+    )
 
     assert everything.sequences[symbol][:, CLOSE].tolist() == [1.0, 7.0, 5.0]
     assert everything.refused == 4

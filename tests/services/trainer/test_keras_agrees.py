@@ -8,18 +8,19 @@ import pytest
 from sklearn.preprocessing import MinMaxScaler
 
 from services.trainer.evaluate import forecast_with_one_set, held_out_of
-from services.trainer.fit import fit_scaler
-from services.trainer.keras_file import read_weights
-from services.trainer.keras_fit import build_network, flat, save
-from shared.adapters.bundles import decode_bundle, encode_bundle
-from shared.core import scaler
+from services.trainer.fitting.fit import fit_scaler
+from services.trainer.fitting.keras_backend import build_network, flat, save
+from services.trainer.keras_files.reader import read_weights
+from shared.adapters.bundle_codec import decode_bundle, encode_bundle
 from shared.core.arrays import Float32s
-from shared.core.candle import Candle
-from shared.core.card import Architecture, Optimiser
-from shared.core.features import CLOSE, Levels
-from shared.core.network import Network, fresh
-from shared.core.state import row_of
-from tests.builders import DEPLOYMENT, START_MS, STEP_MS, a_bundle, a_card, a_walk, candles
+from shared.core.features.levels import Levels
+from shared.core.model.architecture import Architecture
+from shared.core.model.network import Network, new_learner
+from shared.core.model.optimiser import Optimiser
+from shared.core.model.scaler import fit_scaler_to
+from shared.core.records import Candle
+from shared.core.sequence import CLOSE, candle_row
+from tests.support.builders import CONTEXT, START_MS, STEP_MS, a_bundle, a_card, a_walk, candles
 
 # Keras' own saving, with NumPy 2
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -42,7 +43,7 @@ def reference() -> keras.Sequential:
 
 def test_twenty_online_steps_agree_with_keras(reference: keras.Sequential) -> None:
     network, optimiser = Network(ARCHITECTURE), Optimiser(rate=1e-3)
-    learner = fresh(flat(reference.get_weights()))
+    learner = new_learner(flat(reference.get_weights()))
     windows = some_windows(STEPS + 1)
     labels = np.random.default_rng(8).normal(size=STEPS).astype(np.float32)
 
@@ -66,11 +67,19 @@ def test_the_original_loop_in_keras_and_the_fold_say_the_same_closes(symbols: li
     keras.utils.set_random_seed(3)
     network = build_network(small)
     network.compile(keras.optimizers.Adam(1e-3), loss="mean_squared_error")
-    made = {s: [c for c in candles(a_walk(last, seed), s) if isinstance(c, Candle)] for seed, s in enumerate(symbols)}
-    sequences = {symbol: np.concatenate([row_of(candle) for candle in of_symbol]) for symbol, of_symbol in made.items()}
+    made = {
+        s: [c for c in candles(a_walk(last, seed), s) if isinstance(c, Candle)]
+        for seed, s in enumerate(symbols)
+    }
+    sequences = {
+        symbol: np.concatenate([candle_row(candle) for candle in of_symbol])
+        for symbol, of_symbol in made.items()
+    }
     rows = {symbol: Levels().over(sequence, STEP_MS)[1] for symbol, sequence in sequences.items()}
     scalers = {symbol: MinMaxScaler().fit(of_symbol[:first]) for symbol, of_symbol in rows.items()}
-    card = a_card(target="level", rate=1e-3, scalers={s: fit_scaler(rows[s][:first]) for s in symbols})
+    card = a_card(
+        target="level", rate=1e-3, scalers={s: fit_scaler(rows[s][:first]) for s in symbols}
+    )
     bundle = decode_bundle("original", encode_bundle(card, flat(network.get_weights())))
     closes: dict[str, list[float]] = {symbol: [] for symbol in symbols}
 
@@ -82,7 +91,7 @@ def test_the_original_loop_in_keras_and_the_fold_say_the_same_closes(symbols: li
             said = float(network.predict_on_batch(scaled[None, 1:])[0, 0])
             closes[symbol].append((said - scalers[symbol].min_[3]) / scalers[symbol].scale_[3])
     parts = held_out_of(sequences, START_MS + first * STEP_MS, last, len(symbols))
-    tracks = forecast_with_one_set(bundle, parts, DEPLOYMENT)
+    tracks = forecast_with_one_set(bundle, parts, CONTEXT)
 
     for symbol in symbols:
         ours = sequences[symbol][first:-1, CLOSE] * (1.0 + tracks[symbol].change)
@@ -111,7 +120,9 @@ def test_weights_survive_a_keras_file(widths: tuple[int, ...], tmp_path: Path) -
     assert weights.tobytes() == bundle.weights.tobytes()
 
 
-def test_weights_of_a_trained_and_compiled_keras_model_are_read(reference: keras.Sequential, tmp_path: Path) -> None:
+def test_weights_of_a_trained_and_compiled_keras_model_are_read(
+    reference: keras.Sequential, tmp_path: Path
+) -> None:
     reference.save(tmp_path / "model.keras")
 
     weights = read_weights(tmp_path / "model.keras", ARCHITECTURE)
@@ -123,6 +134,6 @@ def test_our_scaler_is_that_of_scikit_learn() -> None:
     rows = np.random.default_rng(5).lognormal(3, 2, size=(500, 6))
     rows[:, 2] = 7.25  # a constant column
 
-    theirs, ours = fit_scaler(rows), scaler.fit(rows)
+    theirs, ours = fit_scaler(rows), fit_scaler_to(rows)
 
     assert ours == theirs

@@ -1,16 +1,20 @@
 import pytest
 
 from services.trainer.settings import TrainerSettings
-from shared.core.card import Architecture
 from shared.core.errors import BadSetting
-from shared.core.moments import moment_ms
+from shared.core.model.architecture import Architecture
+from shared.core.timestamps import parse_timestamp_ms
 
 
 def test_the_preset_original_is_the_original_network_and_its_parts_can_be_set() -> None:
     original = TrainerSettings.from_env({"PRESET": "original", "DROPOUT": "0"})
 
     assert original.architecture == Architecture((32, 32), 288, 6)
-    assert (original.feature_set, original.online_rate, original.common_move) == ("levels", 1e-3, "kept")
+    assert (original.feature_set, original.online_rate, original.common_move) == (
+        "levels",
+        1e-3,
+        "kept",
+    )
     assert original.target == "level"
     assert original.dropout == 0.0
 
@@ -56,7 +60,8 @@ def test_a_wrong_setting_is_refused(name: str, value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["1735693200000", "2025-01-01T01:00", "2025-01-01 01:00+00:00", "2025-01-01T02:00+01:00"]
+    "text",
+    ["1735693200000", "2025-01-01T01:00", "2025-01-01 01:00+00:00", "2025-01-01T02:00+01:00"],
 )
 def test_times_are_iso_or_milliseconds(text: str) -> None:
-    assert moment_ms(text) == 1_735_693_200_000
+    assert parse_timestamp_ms(text) == 1_735_693_200_000

@@ -1,0 +1,210 @@
+"""The log as an archive: importing, reading, backtesting."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from confluent_kafka import Consumer, TopicPartition
+
+from benchmarks.deployment import Site
+from benchmarks.market import STEP_MS, a_bundle, a_sequence
+from benchmarks.result import Peer, Result
+from benchmarks.stepping import DEFAULT
+from shared.core.arrays import Float64s
+from shared.core.evaluation.backtest import backtest
+from shared.core.model.numeric_profile import self_test
+from shared.core.online.model import FoldContext, Model
+from shared.core.sequence import OPEN_TIME, SEQUENCE_LENGTH
+from shared.local_servers.launcher import Servers
+from shared.log.archive import Archive, TimeSpan
+
+READS: Final = 2
+SCALING: Final = 1_500  # candles of one symbol folded by each process
+MILLION: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much to import and to backtest; `recorded` is a folder of recorded klines, in place of synthetic ones."""
+
+    symbols: int
+    candles: int  # of each symbol
+    scored: int  # of each symbol, at the end
+    recorded: Path | None = None
+
+    @property
+    def source(self) -> str:
+        return (
+            "recorded klines"
+            if self.recorded
+            else "synthetic candles: KLINES=FOLDER takes recorded ones"
+        )
+
+
+SHORT: Final = Size(8, 25_000, 2_000)
+LONG: Final = Size(40, 34_560, 25_000)
+
+
+def log_rows(
+    servers: Servers, folder: Path, size: Size, tell: Callable[[str], None]
+) -> Iterator[Result]:
+    """Yield the rows."""
+    recordings = size.recorded or _recordings(folder / "recordings", size)
+    with Site(servers, "log.", folder) as site:
+        tell(f"import: {size.symbols} x {size.candles:,} candles")
+        yield _import_row(site, recordings, size)
+        yield _archive_row(site, tell)
+        tell(f"backtest: {size.symbols} x {size.scored:,} candles")
+        yield _backtest_row(site, size)
+    tell("backtest: one process and two")
+    yield _scaling_row()
+
+
+def _import_row(site: Site, recordings: Path, size: Size) -> Result:
+    seconds, told = _ulstm(site, "import", str(recordings), "--json")
+    candles = json.loads(told)["candles"]
+    note = f"{candles:,} in {seconds:.1f} s, {candles / seconds:,.0f} candles/s; {size.source}"
+    return Result(
+        "ulstm import of 1.4 M candles", seconds / candles * 1.4e6, "s", at_most=60.0, note=note
+    )
+
+
+def _archive_row(site: Site, tell: Callable[[str], None]) -> Result:
+    ours, theirs = [], []
+    count = 0
+    for at in range(READS):
+        tell(f"archive read: {at + 1} of {READS}, then a bare consumer")
+        started = monotonic()
+        archived = Archive(site.servers.kafka_bootstrap, site.settings.topics).read(TimeSpan())
+        ours.append(monotonic() - started)
+        count = sum(map(len, archived.sequences.values()))
+        theirs.append(_bare_s(site, count))
+    per_million = MILLION / count
+    return Result(
+        "archive read, 1 M klines from Kafka into validated arrays",
+        min(ours) * per_million,
+        "s",
+        least_ratio=0.25,
+        peer=Peer("a bare consumer that only counts", min(theirs) * per_million),
+        note=f"{count:,} read {READS} times, in turn, the best of each",
+    )
+
+
+def _bare_s(site: Site, count: int) -> float:
+    started = monotonic()
+    topics = site.settings.topics
+    consumer = Consumer(
+        {
+            "bootstrap.servers": site.servers.kafka_bootstrap,
+            "group.id": "bare-count",
+            "isolation.level": "read_committed",
+        }
+    )
+    consumer.assign([TopicPartition(topics.klines, group, 0) for group in range(topics.partitions)])
+    seen = 0
+    while seen < count:
+        seen += sum(message.error() is None for message in consumer.consume(2000, 1.0))
+    seconds = monotonic() - started
+    consumer.close()
+    return seconds
+
+
+def _backtest_row(site: Site, size: Size) -> Result:
+    version = site.release(DEFAULT, 0, promote=False)
+    newest = Archive(site.servers.kafka_bootstrap, site.settings.topics).newest_ms() or 0
+    seconds, told = _ulstm(
+        site,
+        "backtest",
+        "--model",
+        version,
+        "--from",
+        str(newest - (size.scored - 1) * STEP_MS),
+        "--json",
+    )
+    outcomes = sum(scores["n"] for scores in json.loads(told).values())
+    note = (
+        f"`ulstm backtest`, {outcomes:,} outcomes in {seconds:.1f} s with {os.cpu_count()} processes, reading included:"
+        f" {outcomes / seconds:,.0f} candles/s; {size.source}"
+    )
+    return Result(
+        "backtest of 1 M candles, from the topic to scores",
+        seconds / outcomes * 1e6 / 60,
+        "min",
+        6.0,
+        note=note,
+    )
+
+
+def _ulstm(site: Site, *arguments: str) -> tuple[float, str]:
+    started = monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "services.cli", *arguments],
+        env={**os.environ, **site.environ},
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    return monotonic() - started, done.stdout
+
+
+def _scaling_row() -> Result:
+    """One process and two, in turn, each with the same work; a process's start is not counted."""
+    sequence = a_sequence(SEQUENCE_LENGTH + SCALING, 1)
+    best = {1: float("inf"), 2: float("inf")}
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(1, spawn) as first, ProcessPoolExecutor(1, spawn) as second:
+        for pool in (first, second):
+            pool.submit(_folded, sequence[: SEQUENCE_LENGTH + 100]).result()
+        for _ in range(3):
+            for processes in (1, 2):
+                started = monotonic()
+                _all(pool.submit(_folded, sequence) for pool in (first, second)[:processes])
+                best[processes] = min(best[processes], (monotonic() - started) / processes)
+    return Result(
+        f"backtest, 2 processes, per {SCALING:,} candles",
+        best[2],
+        "s",
+        least_ratio=1.8,
+        peer=Peer("1 process", best[1]),
+        note="one kernel thread each, in turn, the best of three",
+    )
+
+
+def _all(futures: Iterable[Any]) -> None:
+    for future in list(futures):
+        future.result()
+
+
+def _folded(sequence: Float64s) -> int:
+    """Backtest one symbol; runs in a process of its own."""
+    context = FoldContext("5m", STEP_MS, self_test())
+    from_ms = int(sequence[SEQUENCE_LENGTH, OPEN_TIME])
+    return sum(
+        1 for _ in backtest(Model(a_bundle(DEFAULT)), "SYN0000USDT", sequence, from_ms, context)
+    )
+
+
+def _recordings(folder: Path, size: Size) -> Path:
+    """Write parquet files as recorded klines come."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed in range(size.symbols):
+        times, *prices = a_sequence(size.candles, seed).T
+        names = ("open", "high", "low", "close", "volume")
+        columns = {"open_time": pa.array(times.astype("int64"))}
+        columns |= {
+            name: pa.array(column.round(6)) for name, column in zip(names, prices, strict=True)
+        }
+        columns["close_time"] = pa.array(times.astype("int64") + STEP_MS - 1)
+        pq.write_table(pa.table(columns), folder / f"SYN{seed:04d}USDT-5m.parquet")
+    return folder

@@ -1,0 +1,122 @@
+"""A predictor's life: what it loads, how fast it starts, goes on after a restart, and what it keeps in memory."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+from time import monotonic
+from typing import Final
+
+import redis
+
+from benchmarks.deployment import Site, until
+from benchmarks.machine import resident_mb
+from benchmarks.result import Result
+from benchmarks.stepping import DEFAULT
+from shared.core.sequence import SEQUENCE_LENGTH
+from shared.local_servers.launcher import Servers
+
+SYMBOLS: Final = 500
+HISTORY: Final = DEFAULT.window_length
+SINCE: Final = 144  # candles since the promotion: 12 hours of 5m
+REPLICAS: Final = 2
+STARTS: Final = 3
+HEAVY: Final = ("tensorflow", "keras", "sklearn", "pyarrow")
+LOADED: Final = "import services.predictor.__main__, sys; print(*sys.modules)"
+
+
+def life_rows(servers: Servers, folder: Path, tell: Callable[[str], None]) -> Iterator[Result]:
+    """Yield the rows."""
+    yield _libraries()
+    tell("predictor: starting on an empty log")
+    with Site(servers, "empty.", folder) as site:
+        seconds = [_start_s(site) for _ in range(STARTS)]
+        empty_mb = resident_mb(site.replicas[0].process.pid)
+    yield Result(
+        "predictor: process start to ready, nothing assigned that has records",
+        median(seconds),
+        "s",
+        at_most=2.0,
+        note=f"median of {STARTS}",
+    )
+    yield from _restarts(servers, folder, empty_mb, tell)
+
+
+def _libraries() -> Result:
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED], check=True, capture_output=True, text=True
+    )
+    found = sorted(set(HEAVY) & set(done.stdout.split()))
+    note = f"of {', '.join(HEAVY)}; {', '.join(found) or 'none'} loaded"
+    return Result(
+        "predictor: heavy libraries in the process", len(found), "libraries", at_most=0, note=note
+    )
+
+
+def _start_s(site: Site) -> float:
+    site.stop_replicas()
+    replica = site.start_predictor()
+    until(replica.is_ready)
+    return monotonic() - replica.started
+
+
+def _restarts(
+    servers: Servers, folder: Path, empty_mb: float | None, tell: Callable[[str], None]
+) -> Iterator[Result]:
+    what = f"predictor restart, {SYMBOLS} symbols, to live: "
+    with Site(servers, "restart.", folder) as site:
+        tell(
+            f"restart: {SYMBOLS} symbols, {HISTORY} candles, a promotion, {SINCE} candles; predictors go through them"
+        )
+        site.write(SYMBOLS, 0, HISTORY)
+        site.release(DEFAULT, HISTORY)
+        site.write(SYMBOLS, HISTORY, HISTORY + SINCE)
+        _restart_s(site)
+        site.await_folded(SYMBOLS * (HISTORY + SINCE))
+        tell("restart: warm Redis")
+        yield Result(
+            f"{what}warm Redis",
+            _restart_s(site),
+            "s",
+            at_most=3.0,
+            note=f"{REPLICAS} predictors at once",
+        )
+        site.await_quiet()
+        yield _memory(site, empty_mb)
+        client = redis.Redis.from_url(servers.redis_url)
+        client.flushall()
+        client.close()
+        tell("restart: empty Redis")
+        note = f"{REPLICAS} predictors, the promotion {SINCE} candles back: {SYMBOLS * SINCE:,} steps again"
+        yield Result(f"{what}empty Redis", _restart_s(site), "s", at_most=30.0, note=note)
+
+
+def _restart_s(site: Site) -> float:
+    """Return the time from starting all replicas to every symbol group being live, at the end of its log."""
+    site.stop_replicas()
+    started = monotonic()
+    for _ in range(REPLICAS):
+        site.start_predictor()
+    return site.await_live() - started
+
+
+def _memory(site: Site, empty_mb: float | None) -> Result:
+    what = "memory per symbol in the predictor"
+    sizes = [resident_mb(replica.process.pid) for replica in site.replicas]
+    if empty_mb is None or None in sizes:
+        return Result(
+            what,
+            None,
+            "MB",
+            at_most=0.5,
+            note="this system does not tell resident memory under /proc",
+        )
+    grown = sum(size - empty_mb for size in sizes if size is not None)
+    longest_mb = (SEQUENCE_LENGTH - HISTORY - SINCE) * 48 / 2**20
+    note = (
+        f"resident memory of {REPLICAS} predictors with {SYMBOLS} symbols between them less that of as many without,"
+        f" after a warm restart and the quiet time; sequences of {HISTORY + SINCE} candles: full ones"
+        f" take {longest_mb:.2f} MB more"
+    )
+    return Result(what, grown / SYMBOLS, "MB", at_most=0.5, note=note)

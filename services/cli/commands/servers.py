@@ -1,0 +1,54 @@
+"""`ulstm servers`: Kafka and Redis in the background, kept in a folder."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shared.local_servers.launcher import Servers, running_servers, start, stop_servers
+
+__all__ = ["DEFAULT_DATA", "app", "running_servers"]
+
+DEFAULT_DATA = ".ulstm"
+
+app = typer.Typer(no_args_is_help=True)
+Data = Annotated[Path, typer.Option(help="The folder that keeps what the servers store.")]
+
+
+@app.command("start")
+def start_command(
+    data: Data = Path(DEFAULT_DATA),
+    kafka_port: Annotated[int, typer.Option(help="Kafka's port on 127.0.0.1.")] = 9092,
+    redis_port: Annotated[int, typer.Option(help="Redis's port on 127.0.0.1.")] = 6379,
+) -> None:
+    """Start Kafka and Redis, and return once both answer."""
+    servers = running_servers(data)
+    if servers is None:
+        servers = start(data, kafka_port=kafka_port, redis_port=redis_port).servers
+    print(_exports(servers))
+
+
+@app.command("stop")
+def stop_command(data: Data = Path(DEFAULT_DATA)) -> None:
+    """Stop both; what they store stays in the folder."""
+    print("stopped" if stop_servers(data) else f"nothing runs on {data}")
+
+
+@app.command("status")
+def status_command(
+    data: Data = Path(DEFAULT_DATA),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say where the servers answer. Exit code 1: they do not run."""
+    servers = running_servers(data)
+    if as_json:
+        print(json.dumps({"running": servers is not None, **(asdict(servers) if servers else {})}))
+    else:
+        print(_exports(servers) if servers else f"nothing runs on {data}")
+    raise typer.Exit(0 if servers else 1)
+
+
+def _exports(servers: Servers) -> str:
+    return f"export KAFKA_BOOTSTRAP_SERVERS={servers.kafka_bootstrap}\nexport REDIS_URL={servers.redis_url}"

@@ -1,0 +1,22 @@
+"""A model version as a `.keras` file."""
+
+from pathlib import Path
+
+from services.trainer.fitting.keras_backend import save
+from services.trainer.settings import TrainerSettings
+from shared.core.errors import BadInput
+from shared.log.model_registry import ModelRegistry
+
+
+def export_version(settings: TrainerSettings, version: str, path: Path) -> None:
+    """Write a version as a `.keras` file.
+
+    Raises:
+        Unknown: the log has none of this version.
+        BadInput: the file's name does not end in .keras, or its folder is missing.
+    """
+    if path.suffix != ".keras" or not path.parent.is_dir():
+        message = f"{path}: give a file in a folder that exists, with a name that ends in .keras"
+        raise BadInput("bad_keras_file", message)
+    bundle = ModelRegistry(settings.kafka_bootstrap_servers, settings.topics).load(version)
+    save(bundle.card.architecture, bundle.arrays(), path)

@@ -1,0 +1,91 @@
+"""The weights of a `.keras` file as a model version. Runs without TensorFlow."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import sqrt
+from pathlib import Path
+from typing import Final
+
+from services.trainer.data.scaler_table import read_scalers
+from services.trainer.keras_files.reader import read_weights
+from services.trainer.settings import TrainerSettings
+from shared.adapters.bundle_codec import encode_bundle, version_of
+from shared.core.arrays import Float32s
+from shared.core.errors import BadSetting
+from shared.core.model.card import Card, sha256_hex
+from shared.core.model.scaler import Scaler
+from shared.core.topics import interval_ms
+from shared.log.model_registry import ModelRegistry
+
+_USUAL_CHANGE: Final = (
+    2e-3  # of five minutes: with target level it is what the calibration counts in, and no more
+)
+
+
+def import_like(settings: TrainerSettings, path: Path, like: str) -> str:
+    """Publish a file's weights under another version's card; return the new version, which is not promoted.
+
+    Raises:
+        Unknown: the log has none of this version.
+        BadInput: the file does not hold the weights of its architecture.
+    """
+    card = _registry(settings).load(like).card
+    weights = read_weights(path, card.architecture)
+    return _publish(
+        settings, replace(card, parent=like, scores={}, training=_origin(path, weights)), weights
+    )
+
+
+def import_with_scalers(settings: TrainerSettings, path: Path, table: Path, now_ms: int) -> str:
+    """Publish a file's weights under a card of the settings and of a table of ranges; return the new version.
+
+    The network says the next close on the symbol's scaler (TARGET=level). Training may have seen every candle up to
+    TRAIN_TO, or, where that is not given, up to `now_ms`.
+
+    Raises:
+        BadSetting: TARGET is not level, or SYMBOLS names one that the table has not.
+        BadInput: the file does not hold the weights of the settings' architecture, or the table is none.
+    """
+    if settings.target != "level":
+        message = f"TARGET is {settings.target}; --scalers is for networks that say the next close: PRESET=original"
+        raise BadSetting(message)
+    weights = read_weights(path, settings.architecture)
+    through_ms = min(settings.span.through_ms, now_ms)
+    card = Card(
+        architecture=settings.architecture,
+        feature_set=settings.feature_set,
+        label_scale=_USUAL_CHANGE * sqrt(interval_ms(settings.interval) / interval_ms("5m")),
+        optimiser=settings.optimiser,
+        scalers=_wanted(read_scalers(table), settings.wanted_symbols, table),
+        trained_from_ms=min(max(settings.span.from_ms, 0), through_ms),
+        trained_through_ms=through_ms,
+        shrinkage=settings.shrinkage,
+        target=settings.target,
+        training={**_origin(path, weights), "scalers_from": table.name},
+    )
+    return _publish(settings, card, weights)
+
+
+def _wanted(
+    scalers: Mapping[str, Scaler], symbols: tuple[str, ...], table: Path
+) -> Mapping[str, Scaler]:
+    missing = [symbol for symbol in symbols if symbol not in scalers]
+    if missing:
+        message = f"SYMBOLS names {', '.join(missing)}; {table} has {', '.join(scalers)}"
+        raise BadSetting(message)
+    return {symbol: scalers[symbol] for symbol in symbols or scalers}
+
+
+def _origin(path: Path, weights: Float32s) -> dict[str, str]:
+    return {"imported_from": path.name, "weights_sha256": sha256_hex(weights.tobytes())}
+
+
+def _publish(settings: TrainerSettings, card: Card, weights: Float32s) -> str:
+    encoded = encode_bundle(card, weights)
+    version = version_of(card, encoded)
+    _registry(settings).release(encoded, version, card.trained_through_ms, promote=False)
+    return version
+
+
+def _registry(settings: TrainerSettings) -> ModelRegistry:
+    return ModelRegistry(settings.kafka_bootstrap_servers, settings.topics)

@@ -1,0 +1,331 @@
+"""Training, in order: read the archive, fit, score, release."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from services.trainer import evaluate
+from services.trainer.data.preparation import (
+    NotEnough,
+    Prepared,
+    card_of,
+    prepared_for,
+    schedule_of,
+)
+from services.trainer.drift_monitor import DriftMonitor
+from services.trainer.fitting.checkpoints import Checkpoints
+from services.trainer.fitting.fit import fit
+from services.trainer.fitting.schedule import FitResult
+from services.trainer.fitting.training_loop import FitCallbacks
+from services.trainer.fitting.validation_scorer import judge_for
+from services.trainer.progress import counting, result_table
+from services.trainer.promotion_policy import judge
+from services.trainer.settings import TrainerSettings
+from shared.adapters.bundle_codec import encode_bundle, version_of
+from shared.adapters.kafka.admin import ensure_topics
+from shared.adapters.process import retry_until_available
+from shared.core.arrays import Float64s
+from shared.core.errors import BadInput, UlstmError
+from shared.core.evaluation.backtest import without_online_learning
+from shared.core.evaluation.comparison import CANDIDATE, FROZEN, INCUMBENT, LINEAR, Comparison
+from shared.core.model.card import Bundle
+from shared.core.model.numeric_profile import self_test
+from shared.core.online.model import FoldContext
+from shared.core.topics import interval_ms
+from shared.log.archive import Archive, TimeSpan
+from shared.log.model_registry import ModelRegistry
+from shared.reporting.html_report import ModelReport, page, seen
+
+log = logging.getLogger("ulstm")
+
+_RETRY_S: Final = 60.0  # until there may be enough candles
+_LOOK_S: Final = 10.0  # between two looks for drift
+
+
+class Stopped(UlstmError):
+    """Raised when the process was told to stop: nothing was released."""
+
+
+def run(settings: TrainerSettings, stop: threading.Event) -> None:
+    """Train as soon as there are enough candles, then on schedule or on drift, until told to stop.
+
+    Raises:
+        Incompatible: the topics or this machine do not fit.
+    """
+    trainer = Trainer(settings, stop)
+    watch = DriftMonitor(settings) if settings.drift_candles else None
+    retry_until_available(stop, trainer.prepare)
+    while not stop.is_set():
+        try:
+            retry_until_available(stop, trainer.train)
+        except NotEnough as error:
+            log.info("%s; looking again in %.0f s", error, _RETRY_S)
+            stop.wait(_RETRY_S)
+            continue
+        except Stopped:
+            return
+        if settings.train_every_hours == 0:
+            return
+        _wait(settings, watch, stop)
+
+
+def _wait(settings: TrainerSettings, watch: DriftMonitor | None, stop: threading.Event) -> None:
+    """Wait until the next training is due, or the version in use has drifted, or told to stop."""
+    began_s = time.monotonic()
+    due_s, pause_s = settings.train_every_hours * 3600, settings.drift_pause_hours * 3600
+    while not stop.is_set() and (waited_s := time.monotonic() - began_s) < due_s:
+        stop.wait(min(_LOOK_S, due_s - waited_s))
+        reason = (
+            watch.look()
+            if watch is not None and waited_s >= pause_s and not stop.is_set()
+            else None
+        )
+        if reason is not None:
+            log.info("training before its time: the version in use has drifted, %s", reason)
+            return
+
+
+class Trainer:
+    """One deployment's trainer."""
+
+    def __init__(self, settings: TrainerSettings, stop: threading.Event) -> None:
+        """Take the settings; `stop` ends a training early, without a release."""
+        self._settings, self._stop = settings, stop
+        self._where = settings.kafka_bootstrap_servers
+        self._archive = Archive(self._where, settings.topics)
+        self._registry = ModelRegistry(self._where, settings.topics)
+        self._step_ms = interval_ms(settings.interval)
+        self._kept = (
+            Checkpoints(Path(settings.checkpoints), settings.for_weights)
+            if settings.checkpoints
+            else None
+        )
+
+    def prepare(self) -> None:
+        """Create the topics that are missing, and the folder of checkpoints.
+
+        Raises:
+            Unavailable: Kafka does not answer.
+            Incompatible: a topic has other settings.
+            BadSetting: the folder cannot be written.
+        """
+        if self._kept is not None:
+            self._kept.prepare(time.time())
+        ensure_topics(self._where, self._settings.topics)
+
+    def train(self) -> Bundle:
+        """Make a model version, publish it, and promote it if the policy says so; return it.
+
+        Raises:
+            NotEnough: the archive has too few candles.
+            Stopped: told to stop.
+            Unavailable: Kafka does not answer.
+            Incompatible: this machine's kernel does not compute the golden bits.
+        """
+        context = FoldContext(self._settings.interval, self._step_ms, self_test())
+        prepared = self._prepared()
+        fitted = self._fit(prepared, context)
+        self._check_stop()
+        incumbent = self._incumbent()
+        candidate = Bundle(
+            "candidate", card_of(self._settings, prepared, fitted, incumbent), fitted.weights, ""
+        )
+        contest = self._contest(candidate, incumbent, prepared, context)
+        before = self._before(incumbent, contest, prepared, context)
+        return self._release(candidate, incumbent, contest, before, fitted)
+
+    def span(self) -> TimeSpan:
+        """Return the open times that the settings ask for and the archive has.
+
+        Raises:
+            NotEnough: the archive is empty.
+            Unavailable: Kafka does not answer.
+        """
+        s = self._settings
+        newest = self._archive.newest_ms()
+        if newest is None:
+            message = f"topic {s.topics.klines} has no candles yet"
+            raise NotEnough(message)
+        through = min(newest, s.span.through_ms)
+        return TimeSpan(max(s.span.from_ms, through - (s.max_candles - 1) * self._step_ms), through)
+
+    def read(self, span: TimeSpan) -> Mapping[str, Float64s]:
+        """Return the candles (n, columns) of the wanted symbols.
+
+        Raises:
+            Stopped: told to stop.
+            Unavailable: Kafka does not answer.
+        """
+        s = self._settings
+        with counting("reading the archive", None) as progress:
+            archived = self._archive.read(
+                span, s.wanted_symbols, s.max_candles, self._stoppable(progress)
+            )
+        if archived.refused:
+            log.warning(
+                "%d records of the archive are refused, see `ulstm dead-letters`", archived.refused
+            )
+        return archived.sequences
+
+    def _prepared(self) -> Prepared:
+        """Return what an interrupted training has begun with, else the newest candles."""
+        most_age_s = (self._settings.train_every_hours or 24) * 3600
+        begun = None if self._kept is None else self._kept.span(time.time(), most_age_s)
+        if begun is not None:
+            try:
+                return prepared_for(self._settings, self.read(begun))
+            except NotEnough as error:
+                log.warning(
+                    "what an interrupted training was reading is not there any more (%s)", error
+                )
+        span = self.span()
+        prepared = prepared_for(self._settings, self.read(span))
+        if self._kept is not None:
+            self._kept.begin(span, time.time())
+        return prepared
+
+    def _fit(self, prepared: Prepared, context: FoldContext) -> FitResult:
+        s = self._settings
+        kept = (
+            None
+            if self._kept is None
+            else self._kept.progress(context.numeric_profile, prepared.sequences)
+        )
+        guidance = FitCallbacks(
+            judge_for(s, prepared, context, self._stoppable(lambda _: None)), kept
+        )
+        return fit(s.architecture, prepared.dataset, schedule_of(s), self._stop, guidance=guidance)
+
+    def _contest(
+        self,
+        candidate: Bundle,
+        incumbent: Bundle | None,
+        prepared: Prepared,
+        context: FoldContext,
+    ) -> Comparison:
+        s = self._settings
+        parts = evaluate.held_out_of(
+            prepared.sequences,
+            prepared.split.validation_until_ms,
+            s.scored_candles,
+            s.scored_symbols,
+        )
+        bundles = {CANDIDATE: candidate, FROZEN: without_online_learning(candidate)}
+        if incumbent is not None:
+            bundles[INCUMBENT] = incumbent
+            if incumbent.card.trained_through_ms >= prepared.split.validation_until_ms:
+                log.warning("the version in use was trained on some of the held-out candles")
+        for bundle in bundles.values():
+            parts = evaluate.with_windows(parts, bundle.card.architecture.window_length)
+        tracks = evaluate.forecasts(bundles, parts, context, self._stoppable)
+        contest = evaluate.contest_of(tracks, parts, self._step_ms)
+        whole = evaluate.with_past(parts, prepared.sequences)
+        with counting(
+            "online linear", sum(len(part.before) + len(part.candles) for part in whole)
+        ) as progress:
+            tracked = evaluate.linear(
+                whole, context, candidate.card.shrinkage, self._stoppable(progress)
+            )
+        contest.add(LINEAR, tracked)
+        return contest
+
+    def _before(
+        self,
+        incumbent: Bundle | None,
+        contest: Comparison,
+        prepared: Prepared,
+        context: FoldContext,
+    ) -> Comparison | None:
+        """Score the version in use over as many candles before the held-out ones, for the report."""
+        s = self._settings
+        if incumbent is None or not s.report:
+            return None
+        sequences = {symbol: prepared.sequences[symbol] for symbol in contest.symbols}
+        parts = evaluate.preceding(sequences, prepared.split.validation_until_ms, s.scored_candles)
+        parts = evaluate.with_windows(parts, incumbent.card.architecture.window_length)
+        tracks = evaluate.forecasts({INCUMBENT: incumbent}, parts, context, self._stoppable)[
+            INCUMBENT
+        ]
+        before = Comparison(tracks, evaluate.volatilities(parts, self._step_ms))
+        before.add(INCUMBENT, tracks)
+        return before
+
+    def _release(
+        self,
+        candidate: Bundle,
+        incumbent: Bundle | None,
+        contest: Comparison,
+        before: Comparison | None,
+        fitted: FitResult,
+    ) -> Bundle:
+        Console(width=110).print(result_table(contest))
+        verdict = judge(
+            self._settings.promote,
+            contest.skill(CANDIDATE),
+            contest.skill(CANDIDATE, INCUMBENT) if INCUMBENT in contest.names else None,
+            has_incumbent=incumbent is not None,
+        )
+        card = replace(
+            candidate.card, scores={"forecasts": contest.plain(), "decision": asdict(verdict)}
+        )
+        encoded = encode_bundle(card, candidate.weights)
+        version = version_of(card, encoded)
+        # Hours of work: if Kafka is away just now, they wait for it.
+        retry_until_available(
+            self._stop,
+            lambda: self._registry.release(
+                encoded, version, card.trained_through_ms, promote=verdict.promote
+            ),
+        )
+        self._check_stop()
+        if self._kept is not None:
+            self._kept.forget()
+        done = "published and promoted" if verdict.promote else "published, not promoted"
+        if self._settings.report:
+            report = ModelReport(
+                f"Model version {version}",
+                contest,
+                f"It was {done}: {verdict.reason}.",
+                fitted.training_losses,
+                fitted.validation_losses,
+                fitted.skills,
+                before=before,
+                notes=seen(f"The {INCUMBENT}", incumbent.card.trained_through_ms, contest, before)
+                if incumbent
+                else (),
+            )
+            Path(self._settings.report).write_text(page(report), encoding="utf-8")
+        log.info("model version %s %s: %s", version, done, verdict.reason)
+        return self._registry.load(version)
+
+    def _incumbent(self) -> Bundle | None:
+        placed = self._registry.current()
+        if placed is None:
+            return None
+        try:
+            return self._registry.load(placed.promotion.model_version)
+        except BadInput as error:
+            log.warning("the version in use cannot be compared: %s", error)
+            return None
+
+    def _stoppable(self, progress: Callable[[int], None]) -> Callable[[int], None]:
+        def advance(count: int) -> None:
+            self._check_stop()
+            progress(count)
+
+        return advance
+
+    def _check_stop(self) -> None:
+        if self._stop.is_set():
+            goes_on = (
+                "; started again, it goes on after its last whole epoch"
+                if self._kept is not None
+                else ""
+            )
+            raise Stopped(f"told to stop; nothing was released{goes_on}")

@@ -1,0 +1,119 @@
+"""What the trainer shows: progress while it works, a table when it is done."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from shared.core.evaluation.comparison import ZERO, Comparison
+
+_FIGURES = ("outcomes", "skill", "interval of 95 %", "p", "worst symbol", "sign right")
+
+
+class RateColumn(ProgressColumn):
+    """How many a second."""
+
+    def render(self, task: Task) -> Text:
+        """Return the rate of the last half minute; nothing before there is one."""
+        return Text(f"{task.speed:,.0f}/s" if task.speed else "")
+
+
+def progress_bar() -> Progress:
+    """Return a progress display on standard error, with rate and time left, whose tasks carry a `note`."""
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[note]}"),
+        RateColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+@contextmanager
+def counting(text: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Show how far some work is; yields what to tell it."""
+    with progress_bar() as progress:
+        task = progress.add_task(text, total=total, note="")
+
+        def advance(count: int) -> None:
+            progress.update(task, advance=count, note=f"{progress.tasks[0].completed + count:,.0f}")
+
+        yield advance
+
+
+class EpochProgress:
+    """Shows how far a training is, and an epoch's losses once it is over."""
+
+    def __init__(self, progress: Progress, epochs: int) -> None:
+        """Take the display and how many epochs there are at most."""
+        self._progress, self._epochs = progress, epochs
+        self._task = progress.add_task("", note="")
+
+    def begin(self, epoch: int, batches: int) -> None:
+        """Show that an epoch begins, counted from 0; all have as many batches."""
+        total, done = self._epochs * batches, epoch * batches
+        self._progress.update(
+            self._task, total=total, description=f"epoch {epoch + 1}/{self._epochs}, batches"
+        )
+        if self._progress.tasks[0].completed != done:  # it goes on where another process was
+            self._progress.reset(self._task, total=total, completed=done)
+
+    def advance(self, loss: float) -> None:
+        """Show that a batch is done, with the mean loss so far."""
+        self._progress.update(self._task, advance=1, note=f"loss {loss:.5f}")
+
+    def end(self, epoch: int, loss: float, validation_loss: float, *skill: float | None) -> None:
+        """Write an epoch's losses, and its online skill if it was judged, into a line that stays."""
+        shown = ["none" if one is None else f"{one:+.4%}" for one in skill]
+        line = ", ".join(
+            [
+                f"loss {loss:.5f}",
+                f"validation {validation_loss:.5f}",
+                *(f"online skill {s}" for s in shown),
+            ]
+        )
+        self._progress.update(self._task, note=line)
+        self._progress.console.print(f"epoch {epoch + 1}: {line}", highlight=False)
+
+
+@contextmanager
+def counting_epochs(epochs: int) -> Iterator[EpochProgress]:
+    """Show how far a fit is; yields what to tell it."""
+    with progress_bar() as progress:
+        yield EpochProgress(progress, epochs)
+
+
+def result_table(contest: Comparison) -> Table:
+    """Return the table of a contest: forecasts by name, each over the same held-out candles."""
+    table = Table(
+        title="Held-out candles, each forecast before it was learnt from; skill is against zero change"
+    )
+    table.add_column("forecast")
+    for column in _FIGURES:
+        table.add_column(column, justify="right")
+    for name in contest.names:
+        table.add_row(name, *_figures(contest, name))
+    return table
+
+
+def _figures(contest: Comparison, name: str) -> list[str]:
+    outcomes = f"{contest.outcomes:,}"
+    found, hits = contest.skill(name), contest.hits(name)
+    if found is None or name == ZERO:
+        return [outcomes, "", "", "", "", ""]
+    worst = contest.worst(name)
+    return [
+        outcomes,
+        f"{100 * found.value:+.3f} %",
+        f"{100 * found.low:+.3f} to {100 * found.high:+.3f} %",
+        f"{found.p:.2g}",
+        f"{100 * (worst[0] if worst else 0.0):+.3f} %",
+        f"{100 * hits.right / hits.moves:.1f} %" if hits.moves else "",
+    ]

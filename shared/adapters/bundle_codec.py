@@ -1,0 +1,163 @@
+"""Bundles as bytes: a JSON card, then the weights as raw float32. No pickle, no archive, no code."""
+
+from dataclasses import asdict
+from math import inf
+from typing import Annotated, Any, Final, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shared.adapters.schemas import canonical_json
+from shared.core.errors import BadInput
+from shared.core.model.architecture import Architecture
+from shared.core.model.card import Bundle, Card, Target, checked_weights, sha256_hex
+from shared.core.model.optimiser import Optimiser
+from shared.core.model.scaler import Scaler
+from shared.core.online.calibration import Shrinkage
+
+MAX_BUNDLE_BYTES: Final = 32 * 1024 * 1024
+_MAGIC: Final = b"ULSTM-BUNDLE-1\n"
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class _Architecture(_Wire):
+    widths: Annotated[list[int], Field(min_length=1, max_length=3)]
+    window_length: int
+    features: int
+
+
+class _Optimiser(_Wire):
+    name: Literal["adam", "sgd"] = "adam"
+    rate: float
+    beta_1: float
+    beta_2: float
+    epsilon: float
+
+
+class _Loss(_Wire):
+    name: Literal["huber"]
+    delta: float
+
+
+class _Shrinkage(_Wire):
+    weight: float
+    prior: float
+    caution: float
+    memory: float
+    largest: float
+    confidence: float
+    patience: int
+
+
+class _Scaler(_Wire):
+    scale: list[float]
+    offset: list[float]
+
+
+class _Card(_Wire):
+    schema_: Literal[1] = Field(default=1, alias="schema")
+    architecture: _Architecture
+    feature_set: str
+    label_scale: float
+    target: Target = "change"
+    loss: Literal["squared_error"] | _Loss = "squared_error"
+    optimiser: _Optimiser
+    shrinkage: _Shrinkage | None = None  # versions before 2 did not calibrate
+    scalers: dict[str, _Scaler]
+    trained_from_ms: int
+    trained_through_ms: int
+    parent: str | None
+    scores: dict[str, Any]
+    training: dict[str, Any]
+
+
+def encode_bundle(card: Card, weights: np.ndarray[Any, np.dtype[np.float32]]) -> bytes:
+    """Return a bundle's canonical bytes.
+
+    Raises:
+        BadInput: the weights do not fit the card or are not finite.
+    """
+    checked = checked_weights(card.architecture, weights)
+    fields = asdict(card)
+    fields["schema"] = 1
+    if card.target == "change":
+        del fields["target"]  # as before there was another
+    delta = fields.pop("huber_delta")
+    fields["loss"] = "squared_error" if delta == inf else {"name": "huber", "delta": delta}
+    head = canonical_json(fields)
+    return b"".join([_MAGIC, str(len(head)).encode(), b"\n", head, checked.astype("<f4").tobytes()])
+
+
+def version_of(card: Card, data: bytes) -> str:
+    """Return the version that a new bundle's bytes get: trained-through minute and content.
+
+    >>> from shared.core.model.card import Architecture, Optimiser
+    >>> card = Card(Architecture((8,), 16, 6), "levels", 1.0, Optimiser(), {}, 0, 1735689300000)
+    >>> version_of(card, b"")
+    '20241231T2355-e3b0c442'
+    """
+    minute = np.datetime64(card.trained_through_ms, "ms").astype("datetime64[m]")
+    stamp = str(minute).replace("-", "").replace(":", "")
+    return f"{stamp}-{sha256_hex(data)[:8]}"
+
+
+def decode_bundle(version: str, data: bytes | None) -> Bundle:
+    """Return the bundle of a `models` record.
+
+    Raises:
+        BadInput: the bytes are no bundle, or its numbers are not ones to compute with.
+    """
+    if data is None or len(data) > MAX_BUNDLE_BYTES:
+        size = "no value" if data is None else f"{len(data)} bytes"
+        message = f"bundle {version} has {size}; allowed: up to {MAX_BUNDLE_BYTES} bytes"
+        raise BadInput("bad_bundle", message)
+    head, raw = _split(version, data)
+    try:
+        wire = _Card.model_validate_json(head)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        message = f"card of bundle {version}: {where}: {first['msg']}; rebuild the model"
+        raise BadInput("bad_bundle", message) from error
+    card = _card_of(wire)
+    if len(raw) % 4:
+        message = f"bundle {version} ends inside a weight; publish it again whole"
+        raise BadInput("bad_bundle", message)
+    weights = np.frombuffer(raw, dtype="<f4").astype(np.float32)
+    return Bundle(version, card, checked_weights(card.architecture, weights), sha256_hex(data))
+
+
+def _split(version: str, data: bytes) -> tuple[bytes, bytes]:
+    """Take the card's JSON and the raw weights apart."""
+    if not data.startswith(_MAGIC):
+        message = f"bundle {version} does not start with {_MAGIC!r}; it is of another format"
+        raise BadInput("bad_bundle", message)
+    length, separator, _ = data[len(_MAGIC) : len(_MAGIC) + 12].partition(b"\n")
+    if not separator or not length.isdigit():
+        message = f"bundle {version} has no length after its first line"
+        raise BadInput("bad_bundle", message)
+    start = len(_MAGIC) + len(length) + 1
+    end = start + int(length)
+    return data[start:end], data[end:]
+
+
+def _card_of(wire: _Card) -> Card:
+    a, o = wire.architecture, wire.optimiser
+    return Card(
+        architecture=Architecture(tuple(a.widths), a.window_length, a.features),
+        feature_set=wire.feature_set,
+        label_scale=wire.label_scale,
+        optimiser=Optimiser(o.name, o.rate, o.beta_1, o.beta_2, o.epsilon),
+        scalers={s: Scaler(tuple(v.scale), tuple(v.offset)) for s, v in wire.scalers.items()},
+        trained_from_ms=wire.trained_from_ms,
+        trained_through_ms=wire.trained_through_ms,
+        huber_delta=inf if isinstance(wire.loss, str) else wire.loss.delta,
+        target=wire.target,
+        shrinkage=Shrinkage() if wire.shrinkage is None else Shrinkage(**dict(wire.shrinkage)),
+        parent=wire.parent,
+        scores=wire.scores,
+        training=wire.training,
+    )

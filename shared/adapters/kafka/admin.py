@@ -1,0 +1,143 @@
+"""Topics: their names, their settings, and a refusal where an existing one differs."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+    TopicMetadata,
+)
+
+from shared.adapters.kafka.errors import to_app_error
+from shared.core.errors import Incompatible, Unavailable
+from shared.core.topics import Topics
+
+ANSWER_S: Final = 10.0
+
+
+def ensure_topics(bootstrap: str, topics: Topics) -> None:
+    """Create the topics that are missing; check those that are there.
+
+    Raises:
+        Unavailable: Kafka does not answer.
+        Incompatible: a topic has other partitions or settings; the message says what to do.
+    """
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    wanted = topics.wanted()
+    created = []
+    for name, future in admin.create_topics(
+        [
+            NewTopic(name, partitions, topics.replicas, config=dict(config))
+            for name, (partitions, config) in wanted.items()
+        ],
+        operation_timeout=ANSWER_S,
+        request_timeout=ANSWER_S,
+    ).items():
+        try:
+            future.result()
+            created += [TopicPartition(name, at) for at in range(wanted[name][0])]
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise to_app_error(error, bootstrap, f"creating topic {name}") from error
+    _await_leaders(admin, bootstrap, created)
+    _check(admin, bootstrap, wanted)
+
+
+def topic_id(bootstrap: str, topic: str) -> str:
+    """Return the id that Kafka gave a topic when it was created: one made anew under the same name has another.
+
+    Raises:
+        Unavailable: Kafka does not answer, or has no such topic.
+    """
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    asked = admin.describe_topics(TopicCollection([topic]), request_timeout=ANSWER_S)
+    try:
+        return str(asked[topic].result().topic_id)
+    except KafkaException as error:
+        raise to_app_error(error, bootstrap, f"asking for the id of topic {topic}") from error
+
+
+def _await_leaders(admin: AdminClient, bootstrap: str, created: Sequence[TopicPartition]) -> None:
+    """A topic is created before its partitions' leaders know of it."""
+    deadline = time.monotonic() + ANSWER_S
+    waiting = list(created)
+    while waiting:
+        latest = {place: OffsetSpec.latest() for place in waiting}  # type: ignore[no-untyped-call]
+        for place, future in admin.list_offsets(latest, request_timeout=ANSWER_S).items():
+            try:
+                future.result()
+                waiting.remove(place)
+            except KafkaException as error:
+                if time.monotonic() > deadline:
+                    raise to_app_error(
+                        error, bootstrap, f"waiting for topic {place.topic}"
+                    ) from error
+        if waiting:
+            _listed(
+                admin, bootstrap
+            )  # once told that a partition has no leader, the client does not ask again
+            time.sleep(0.05)
+
+
+def _listed(admin: AdminClient, bootstrap: str) -> dict[str, TopicMetadata]:
+    try:
+        return admin.list_topics(timeout=ANSWER_S).topics
+    except KafkaException as error:
+        raise to_app_error(error, bootstrap, "listing topics") from error
+
+
+def _check(
+    admin: AdminClient, bootstrap: str, wanted: Mapping[str, tuple[int, Mapping[str, str]]]
+) -> None:
+    found = _listed(admin, bootstrap)
+    for name in wanted:
+        if name not in found:
+            message = f"Kafka at {bootstrap} does not show topic {name} yet"
+            raise Unavailable(message)
+    _check_partitions(
+        {
+            name: (len(found[name].partitions), partitions)
+            for name, (partitions, _) in wanted.items()
+        }
+    )
+    for name, (_, config) in wanted.items():
+        _check_config(admin, name, config)
+
+
+def _check_partitions(counts: Mapping[str, tuple[int, int]]) -> None:
+    """Refuse topics whose partitions, as (found, wanted) by name, are not the symbol groups."""
+    wrong = {name: found for name, (found, wanted) in counts.items() if found != wanted}
+    if not wrong:
+        return
+    name, count = next(iter(wrong.items()))
+    groups = max(wanted for _, wanted in counts.values())
+    if len({found for found, wanted in counts.values() if wanted == groups}) > 1:
+        message = (
+            f"topic {name} has {count} partitions instead of {groups}, as other topics of the deployment do: partitions"
+            " were added, which moves symbols to other groups; make the topic anew from a backup, or start a new"
+            " deployment under another TOPIC_PREFIX"
+        )
+        raise Incompatible(message)
+    message = (
+        f"topic {name} has {count} partitions, SYMBOL_GROUPS asks for {groups}; set SYMBOL_GROUPS={count},"
+        " or start a new deployment under another TOPIC_PREFIX: a live topic's groups cannot change"
+    )
+    raise Incompatible(message)
+
+
+def _check_config(admin: AdminClient, name: str, wanted: Mapping[str, str]) -> None:
+    resource = ConfigResource(ResourceType.TOPIC, name)
+    found = admin.describe_configs([resource])[resource].result(ANSWER_S)
+    for key, value in wanted.items():
+        if found[key].value != value:
+            message = (
+                f"topic {name} has {key}={found[key].value}, it must be {value}: set it with"
+                f" `kafka-configs --alter --topic {name} --add-config {key}={value}`"
+            )
+            raise Incompatible(message)

@@ -1,0 +1,95 @@
+"""Counters, histograms and health over HTTP: `/metrics`, `/health/live`, `/health/ready`."""
+
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from shared.core.errors import BadSetting
+
+SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Telemetry:
+    """One service's metrics and health.
+
+    `not_ready` is why the service is not ready, or None when it is; the service sets it.
+    """
+
+    def __init__(self, service: str) -> None:
+        """Start with nothing measured and not ready."""
+        self._service = service
+        self._registry = CollectorRegistry()
+        self.not_ready: str | None = "starting"
+
+    def counter(self, name: str, text: str, *labels: str) -> Counter:
+        """Return a counter named `ulstm_<service>_<name>`."""
+        return Counter(self._name(name), text, labels, registry=self._registry)
+
+    def gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        """Return a gauge named `ulstm_<service>_<name>`."""
+        return Gauge(self._name(name), text, labels, registry=self._registry)
+
+    def histogram(self, name: str, text: str, *labels: str) -> Histogram:
+        """Return a histogram of seconds named `ulstm_<service>_<name>`."""
+        return Histogram(self._name(name), text, labels, registry=self._registry, buckets=SECONDS)
+
+    def serve(self, host: str, port: int) -> Callable[[], None]:
+        """Answer on host and port (0: any free one) from a thread of its own; return what stops it.
+
+        Raises:
+            BadSetting: the port is taken.
+        """
+        try:
+            server = ThreadingHTTPServer((host, port), self._handler())
+        except OSError as error:
+            message = (
+                f"METRICS_PORT: cannot listen on {host}:{port} ({error.strerror}); choose another"
+            )
+            raise BadSetting(message) from error
+        thread = threading.Thread(target=server.serve_forever, name="telemetry", daemon=True)
+        thread.start()
+
+        def stop() -> None:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+        return stop
+
+    def answer(self, path: str) -> tuple[int, str, bytes]:
+        """Return status, content type and body for a path."""
+        if path == "/metrics":
+            return 200, "text/plain; version=0.0.4; charset=utf-8", generate_latest(self._registry)
+        if path == "/health/live":
+            return 200, "text/plain", b"alive\n"
+        if path == "/health/ready":
+            reason = self.not_ready
+            return (
+                (503, "text/plain", f"{reason}\n".encode())
+                if reason
+                else (200, "text/plain", b"ready\n")
+            )
+        return 404, "text/plain", b"try /metrics, /health/live or /health/ready\n"
+
+    def _name(self, name: str) -> str:
+        return f"ulstm_{self._service}_{name}"
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        telemetry = self
+
+        class Answer(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                status, kind, body = telemetry.answer(self.path)
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name upstream
+                """Say nothing: a health check every few seconds is no news."""
+
+        return Answer

@@ -1,0 +1,49 @@
+"""The sizes of a network, and the shapes of its weights."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from shared.core.model.limits import refuse
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """LSTM layers of these widths, then Dense(1), over windows (window_length, features)."""
+
+    widths: tuple[int, ...]
+    window_length: int
+    features: int
+
+    def __post_init__(self) -> None:
+        """Refuse what the kernel does not compute."""
+        if not 1 <= len(self.widths) <= 3:
+            refuse("number of LSTM layers", len(self.widths), "1 to 3")
+        for width in self.widths:
+            if width % 8 or not 8 <= width <= 128:
+                refuse("LSTM width", width, "a multiple of 8 from 8 to 128")
+        if not 16 <= self.window_length <= 1024:
+            refuse("window length", self.window_length, "16 to 1024")
+        if not 1 <= self.features <= 32:
+            refuse("number of features", self.features, "1 to 32")
+
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Return the shapes of the weight arrays in Keras' order.
+
+        >>> Architecture((32, 32), 288, 6).shapes()
+        [(6, 128), (32, 128), (128,), (32, 128), (32, 128), (128,), (32, 1), (1,)]
+        """
+        shapes: list[tuple[int, ...]] = []
+        inputs = self.features
+        for width in self.widths:
+            shapes += [(inputs, 4 * width), (width, 4 * width), (4 * width,)]
+            inputs = width
+        return [*shapes, (inputs, 1), (1,)]
+
+    def weight_count(self) -> int:
+        """Return the number of weights.
+
+        >>> Architecture((32, 32), 288, 6).weight_count()
+        13345
+        """
+        return sum(int(np.prod(shape)) for shape in self.shapes())

@@ -1,0 +1,83 @@
+"""The numeric profile: which bits this version computes, and the self-test that this machine does."""
+
+import ctypes
+import hashlib
+from typing import Final
+
+import numpy as np
+
+from shared.core.arrays import Float32s
+from shared.core.errors import Incompatible
+from shared.core.model.architecture import Architecture
+from shared.core.model.network import Network, kernel, new_learner
+from shared.core.model.optimiser import Optimiser
+
+PROFILE_VERSION: Final = (
+    2  # counts up whenever the same log would give other bytes: kernel, fold or form
+)
+GOLDEN: Final = "fb10993c9bbb10a69e383a73e7a09d6966748a3aabe9f167e2a18c2014746b3f"  # what self_test() finds on every processor
+
+
+def golden_digest(library: ctypes.CDLL | None = None) -> str:
+    """Return the digest of a fixed computation: predict, Jacobian and three steps of two architectures."""
+    bits = hashlib.sha256()
+    for architecture in (Architecture((32, 32), 288, 6), Architecture((8, 24, 16), 33, 5)):
+        network = Network(architecture, library)
+        window = _fixed(architecture.window_length * architecture.features, 1.0)
+        window = window.reshape(architecture.window_length, architecture.features)
+        learner = new_learner(_fixed(architecture.weight_count(), 0.4))
+        for label in (0.5, -1.0, 2.0):
+            output, jacobian = network.jacobian(learner.weights, window)
+            learner = network.step(
+                learner, Optimiser(rate=1e-3), output - np.float32(label), jacobian
+            )
+            for array in (output, jacobian, learner.parameters):
+                bits.update(array.astype("<f4").tobytes())
+    return bits.hexdigest()
+
+
+def keeps_small_numbers() -> bool:
+    """Say whether numbers below 1e-38 are kept: a library may have told the processor to take them for zero.
+
+    The golden computation does not come that low; the moments of a weight that hardly matters do.
+    """
+    architecture = Architecture((8,), 16, 1)
+    jacobian = np.full(architecture.weight_count(), 1e-20, dtype=np.float32)
+    learner = Network(architecture).step(
+        new_learner(jacobian), Optimiser(rate=1e-3), np.float32(0.5), jacobian
+    )
+    return bool((learner.parameters[2] > 0.0).all())
+
+
+def self_test() -> str:
+    """Check that this machine computes the golden bits; return the numeric profile.
+
+    Raises:
+        Incompatible: it does not, so its predictions would not be those of the others.
+    """
+    if not keeps_small_numbers():
+        message = (
+            "something in this process has the processor take numbers below 1e-38 for zero (a library built with"
+            " -ffast-math does), so it must not predict; find that library and leave it out"
+        )
+        raise Incompatible(message)
+    found = golden_digest()
+    if found != GOLDEN:
+        variant = kernel().kernel_variant_name().decode()
+        message = (
+            f"the kernel of numeric profile {PROFILE_VERSION} ({variant}) computes {found[:16]} instead of"
+            f" {GOLDEN[:16]}"
+            " on this machine, so it must not predict; rebuild it with `make install`,"
+            " with another compiler if that does not help"
+        )
+        raise Incompatible(message)
+    return f"{PROFILE_VERSION}-{found[:16]}"
+
+
+def _fixed(size: int, reach: float) -> Float32s:
+    """Return numbers in [-reach, reach) that whole-number arithmetic makes (a linear congruence)."""
+    numbers, seed = [], 12345
+    for _ in range(size):
+        seed = (seed * 1664525 + 1013904223) % 2**32
+        numbers.append((seed >> 8) / 2**23 - 1.0)
+    return (np.array(numbers) * reach).astype(np.float32)

@@ -1,0 +1,40 @@
+"""A symbol's fixed ranges: scikit-learn's MinMaxScaler, as values."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from shared.core.arrays import Float32s, Float64s
+
+
+@dataclass(frozen=True, slots=True)
+class Scaler:
+    """scaled = value * scale + offset, column by column."""
+
+    scale: tuple[float, ...]
+    offset: tuple[float, ...]
+
+    def apply(self, rows: Float64s) -> Float32s:
+        """Return scaled rows (n, features), float32."""
+        scaled: Float64s = rows * np.array(self.scale) + np.array(self.offset)
+        return scaled.astype(np.float32)
+
+
+def fit_scaler_to(rows: Float64s) -> Scaler:
+    """Return the scaler that takes each column of rows (n, features) to [0, 1].
+
+    As sklearn.preprocessing.MinMaxScaler: a constant column has scale 1.
+
+    >>> fit_scaler_to(np.array([[1.0, 5.0], [3.0, 5.0]]))
+    Scaler(scale=(0.5, 1.0), offset=(-0.5, -5.0))
+    """
+    return scaler_from_ranges(rows.min(axis=0), rows.max(axis=0))
+
+
+def scaler_from_ranges(low: Float64s, high: Float64s) -> Scaler:
+    """Return the scaler that takes each column's range, from low to high (features,), to [0, 1]."""
+    span = high - low
+    # sklearn treats a span below ten units of rounding as zero
+    span[span < 10 * np.finfo(np.float64).eps] = 1.0
+    scale = 1.0 / span
+    return Scaler(tuple(map(float, scale)), tuple(map(float, 0.0 - low * scale)))

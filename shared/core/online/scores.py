@@ -1,0 +1,61 @@
+"""Running scores of a symbol's predictions, each made before its outcome was known."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Sums since the promotion; changes are fractions, zero change is the forecast to beat."""
+
+    n: int = 0
+    squared_error: float = 0.0
+    squared_error_zero: float = 0.0
+    absolute_error: float = 0.0
+    absolute_error_zero: float = 0.0
+    sign_hits: int = 0  # predictions with the sign of an outcome that was not zero
+    moves: int = 0  # outcomes that were not zero
+    squared_error_calibrated: float = 0.0
+
+    def with_outcome(self, predicted: float, calibrated: float, outcome: float) -> "Scores":
+        """Return the scores with one more prediction, raw and calibrated, and its outcome."""
+        error, remaining = predicted - outcome, calibrated - outcome
+        return Scores(
+            self.n + 1,
+            self.squared_error + error * error,
+            self.squared_error_zero + outcome * outcome,
+            self.absolute_error + abs(error),
+            self.absolute_error_zero + abs(outcome),
+            self.sign_hits + (predicted * outcome > 0),
+            self.moves + (outcome != 0),
+            self.squared_error_calibrated + remaining * remaining,
+        )
+
+    def plus(self, other: "Scores") -> "Scores":
+        """Return the sums over two symbols."""
+        return Scores(
+            self.n + other.n,
+            self.squared_error + other.squared_error,
+            self.squared_error_zero + other.squared_error_zero,
+            self.absolute_error + other.absolute_error,
+            self.absolute_error_zero + other.absolute_error_zero,
+            self.sign_hits + other.sign_hits,
+            self.moves + other.moves,
+            self.squared_error_calibrated + other.squared_error_calibrated,
+        )
+
+    def skill(self) -> float | None:
+        """Return 1 - squared error / that of zero change; None while there is nothing to compare.
+
+        >>> Scores().with_outcome(0.5, 0.5, 1.0).skill()
+        0.75
+        """
+        return (
+            1.0 - self.squared_error / self.squared_error_zero
+            if self.squared_error_zero > 0
+            else None
+        )
+
+    def calibrated_skill(self) -> float | None:
+        """Return the skill of the calibrated predictions."""
+        zero = self.squared_error_zero
+        return 1.0 - self.squared_error_calibrated / zero if zero > 0 else None

@@ -1,0 +1,73 @@
+"""The kline log's records as values."""
+
+from dataclasses import dataclass
+
+from shared.core.errors import BadInput
+
+
+@dataclass(frozen=True, slots=True)
+class Candle:
+    """A closed kline, checked: whoever holds one may trust it. Prices in the quote currency."""
+
+    symbol: str
+    open_time_ms: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """The exchange has no candles of this symbol from one open time up to, not including, another."""
+
+    symbol: str
+    from_open_time_ms: int
+    until_open_time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """The exchange changed a candle after it had closed."""
+
+    candle: Candle
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """From here on, every symbol of this group is predicted by this model version, with this numeric profile.
+
+    A profile of None was written before promotions named one: it goes on as it was.
+    """
+
+    model_version: str
+    bundle_sha256: str
+    numeric_profile: str | None = None
+
+
+Record = Candle | Gap | Amendment | Promotion
+
+
+def covered_span_ms(value: Candle | Gap, step_ms: int) -> tuple[int, int]:
+    """Return the open times from one up to, not including, another that a record stands for: what must come next."""
+    if isinstance(value, Gap):
+        return value.from_open_time_ms, value.until_open_time_ms
+    return value.open_time_ms, value.open_time_ms + step_ms
+
+
+def check_candle(candle: Candle, step_ms: int) -> None:
+    """Refuse a candle that cannot be: prices are finite and positive numbers already.
+
+    Raises:
+        BadInput: high and low contradict open and close, or the open time is off the grid.
+    """
+    if candle.open_time_ms % step_ms:
+        message = (
+            f"open time {candle.open_time_ms} ms is not a multiple of the interval {step_ms} ms"
+        )
+        raise BadInput("off_grid", message)
+    top, bottom = max(candle.open, candle.close), min(candle.open, candle.close)
+    if candle.high < top or candle.low > bottom:
+        message = f"high {candle.high} and low {candle.low} do not enclose open {candle.open} and close {candle.close}"
+        raise BadInput("inconsistent_prices", message)

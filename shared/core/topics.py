@@ -1,0 +1,94 @@
+"""Topic names, intervals, and the partition of a symbol: the contract of every topic."""
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from shared.core.errors import BadSetting
+
+_INTERVALS_MS = {
+    "1m": 60_000,
+    "3m": 180_000,
+    "5m": 300_000,
+    "15m": 900_000,
+    "30m": 1_800_000,
+    "1h": 3_600_000,
+}
+
+
+def interval_ms(interval: str) -> int:
+    """Return an interval's length in milliseconds.
+
+    >>> interval_ms("5m")
+    300000
+
+    Raises:
+        BadSetting: the interval is not one that this system follows.
+    """
+    try:
+        return _INTERVALS_MS[interval]
+    except KeyError:
+        allowed = ", ".join(_INTERVALS_MS)
+        message = f"INTERVAL is {interval!r}; choose one of {allowed}"
+        raise BadSetting(message) from None
+
+
+def partition_for(symbol: str, groups: int) -> int:
+    """Return the symbol group (partition) of a symbol: part of the contract of every topic.
+
+    It is what librdkafka calls the `consistent` partitioner, so its clients agree.
+
+    >>> partition_for("BTCUSDT", 6)
+    3
+    """
+    return zlib.crc32(symbol.encode()) % groups
+
+
+MODELS_MAX_BYTES: Final = (
+    64 * 1024 * 1024
+)  # a bundle for 2,000 symbols passes Kafka's default of 1 MB
+
+
+_KEPT_FOR_EVER: Final = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The topics of one deployment: one interval, a fixed number of symbol groups."""
+
+    interval: str
+    partitions: int
+    prefix: str = ""
+    replicas: int = 1
+
+    @property
+    def klines(self) -> str:
+        """The archive: candles, gaps, amendments and promotions, by symbol group."""
+        return f"{self.prefix}klines.{self.interval}"
+
+    @property
+    def predictions(self) -> str:
+        """What downstream reads; partitions as in `klines`."""
+        return f"{self.prefix}predictions.{self.interval}"
+
+    @property
+    def models(self) -> str:
+        """Bundles by version, kept for ever."""
+        return f"{self.prefix}models"
+
+    @property
+    def dead_letters(self) -> str:
+        """What could not be read."""
+        return f"{self.prefix}dead-letters"
+
+    def wanted(self) -> dict[str, tuple[int, Mapping[str, str]]]:
+        """Partitions and settings by topic name."""
+        log = {**_KEPT_FOR_EVER, "message.timestamp.type": "CreateTime"}
+        models = {**log, "max.message.bytes": str(MODELS_MAX_BYTES)}
+        return {
+            self.klines: (self.partitions, log),
+            self.predictions: (self.partitions, log),
+            self.models: (1, models),
+            self.dead_letters: (1, models),
+        }

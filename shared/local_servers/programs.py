@@ -1,0 +1,143 @@
+"""How a local Kafka and a local Redis are called, on which ports, and how one hears that they answer."""
+
+import base64
+import socket
+import struct
+import subprocess
+import uuid
+from pathlib import Path
+
+from shared.core.errors import BadSetting, Unavailable
+from shared.local_servers import binaries
+
+HOST = "127.0.0.1"
+MESSAGE_BYTES = 64 * 2**20  # a bundle of weights travels as one message
+JAVA_OPTIONS = (
+    "-Xmx512m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+)
+
+
+def redis_command(folder: Path, port: int) -> list[str]:
+    """Return the command that runs Redis on `folder` and `port`."""
+    kept = folder / "redis"
+    kept.mkdir(exist_ok=True)
+    settings = {
+        "port": str(port),
+        "bind": HOST,
+        "dir": str(kept),
+        "maxmemory-policy": "noeviction",
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "save": "",
+    }
+    pairs = [(f"--{name}", value) for name, value in settings.items()]
+    return [str(binaries.redis_server()), *(word for pair in pairs for word in pair)]
+
+
+def kafka_command(folder: Path, port: int) -> list[str]:
+    """Return the command that runs Kafka on `folder` and `port`; format the folder if it is new."""
+    settings = folder / "server.properties"
+    lines = _kafka_settings(folder / "kafka", port, controller_port=free_port()).items()
+    settings.write_text("".join(f"{name}={value}\n" for name, value in lines))
+    if not (folder / "kafka" / "meta.properties").exists():
+        _format(settings)
+    return _java("kafka.Kafka", str(settings))
+
+
+def _kafka_settings(kept: Path, port: int, *, controller_port: int) -> dict[str, object]:
+    return {
+        "process.roles": "broker,controller",
+        "node.id": 1,
+        "controller.quorum.voters": f"1@{HOST}:{controller_port}",
+        "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
+        "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
+        "controller.listener.names": "CONTROLLER",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "log.dirs": kept,
+        "auto.create.topics.enable": "false",
+        "default.replication.factor": 1,
+        "min.insync.replicas": 1,
+        "offsets.topic.replication.factor": 1,
+        "offsets.topic.num.partitions": 4,
+        "transaction.state.log.replication.factor": 1,
+        "transaction.state.log.min.isr": 1,
+        "transaction.state.log.num.partitions": 4,
+        "share.coordinator.state.topic.replication.factor": 1,
+        "share.coordinator.state.topic.min.isr": 1,
+        # the log is the truth: nothing in it and no place in it is forgotten with time
+        "log.retention.ms": -1,
+        "offsets.retention.minutes": 2**31 - 1,
+        "group.initial.rebalance.delay.ms": 0,
+        "group.min.session.timeout.ms": 6000,
+        # A broker that was killed leads its partitions again as it starts, is fenced when its session of before has
+        # run out, and only then goes on. Transactions that it finds out of time in between lose their ends for ever
+        # (seen with 4.3.1): so its session is short, and it looks for them later than that.
+        "broker.session.timeout.ms": 6000,
+        "broker.heartbeat.interval.ms": 1000,
+        "transaction.abort.timed.out.transaction.cleanup.interval.ms": 10_000,
+        "message.max.bytes": MESSAGE_BYTES,
+        "replica.fetch.max.bytes": MESSAGE_BYTES,
+        "log.cleaner.dedupe.buffer.size": 16 * 2**20,
+    }
+
+
+def _format(settings: Path) -> None:
+    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    # "=": an id may begin with a dash
+    command = _java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}")
+    done = subprocess.run(
+        [*command, "--config", str(settings)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise Unavailable(f"Kafka cannot format its folder, see {settings}:\n{done.stderr[-2000:]}")
+
+
+def _java(*arguments: str) -> list[str]:
+    return [str(binaries.java()), *JAVA_OPTIONS, "-cp", binaries.kafka_class_path(), *arguments]
+
+
+def redis_answers(port: int) -> bool:
+    """Return whether Redis has loaded what it keeps and answers."""
+    return _answer(port, b"PING\r\n", 5) == b"+PONG"
+
+
+def kafka_answers(port: int) -> bool:
+    """Return whether the broker lists itself: a Metadata request, version 1, about no topic."""
+    request = struct.pack(">hhihi", 3, 1, 1, -1, 0)
+    answer = _answer(port, struct.pack(">i", len(request)) + request, 12)
+    return len(answer) == 12 and struct.unpack(">iii", answer)[2] == 1
+
+
+def _answer(port: int, request: bytes, size: int) -> bytes:
+    try:
+        with socket.create_connection((HOST, port), timeout=5) as connection:
+            connection.sendall(request)
+            return connection.recv(size, socket.MSG_WAITALL)
+    except OSError:
+        return b""
+
+
+def free_port() -> int:
+    """Return a port that was free a moment ago: whoever takes it must be ready to try another."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def refuse_taken(port: int | None) -> None:
+    """Raise BadSetting if something listens on `port`."""
+    if port is None:
+        return
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise BadSetting(
+                f"port {port} is in use ({error.strerror}): stop what listens there or give another"
+            ) from error

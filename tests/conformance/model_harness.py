@@ -1,0 +1,109 @@
+"""Clients of the broker model. Each has a process of its own, and time passes only as told."""
+
+from collections.abc import Callable
+from itertools import count
+from typing import Any, Final, cast
+
+from confluent_kafka import Consumer, Producer
+
+from tests.conformance.harness import CONSUMER, PRODUCER, WAIT_S, Kit, dotted
+from tests.conformance.member import GroupMember
+from tests.simulation.broker import Broker
+from tests.simulation.clients import SimConsumer, SimProducer
+from tests.simulation.clock import SimulatedClock
+from tests.simulation.network import Befallen, Fate, Process
+
+_LOOK_S: Final = 0.05
+
+
+class _Calm:
+    """A world where nothing befalls anybody."""
+
+    def __init__(self, clock: SimulatedClock) -> None:
+        self.clock = clock
+
+    def befalls(self, what: str) -> Befallen | None:
+        return None
+
+    def latency_s(self) -> float:
+        return 0.001
+
+    def undo(self, fate: Fate) -> None:
+        raise AssertionError(fate)
+
+    def stand_still(self, process: Process, seconds: float) -> None:
+        raise AssertionError(seconds)
+
+
+class ModelKit(Kit):
+    def __init__(self) -> None:
+        self._world = _Calm(SimulatedClock())
+        self._broker = Broker(self._world.clock)
+        self._names = count()
+        super().__init__()
+
+    def topic(self, partitions: int = 1) -> str:
+        name = self.new_name()
+        self._broker.create(name, partitions)
+        return name
+
+    def new_name(self) -> str:
+        return f"name-{next(self._names)}"
+
+    def idle_producer(self, name: str, **config: Any) -> Producer:
+        producer = SimProducer(
+            self._broker,
+            Process(self._world),
+            {**PRODUCER, "transactional.id": name, **dotted(config)},
+        )
+        return cast(Producer, producer)
+
+    def consumer(self, group: str | None = None, **config: Any) -> Consumer:
+        return self._consumer(Process(self._world), group, **config)
+
+    def close(self, client: Producer | Consumer) -> None:
+        client.close()
+
+    def vanishing_member(self, group: str, topic: str) -> tuple[GroupMember, Callable[[], None]]:
+        process = Process(self._world)
+
+        def vanish() -> None:
+            process.is_dead = True
+
+        return GroupMember(self._consumer(process, group), topic), vanish
+
+    def sleeping_member(
+        self, group: str, topic: str
+    ) -> tuple[GroupMember, Callable[[], None], Callable[[], None]]:
+        process = Process(self._world)
+
+        def sleep() -> None:
+            process.is_paused = True
+
+        def wake() -> None:
+            process.is_paused = False
+
+        return GroupMember(self._consumer(process, group), topic), sleep, wake
+
+    def until(self, happened: Callable[[], object], deadline_s: float = WAIT_S) -> None:
+        clock = self._world.clock
+        ends_s = clock.now_s + deadline_s
+        while not happened():
+            assert clock.now_s < ends_s, f"did not happen within {deadline_s:g} s"
+            clock.advance(_LOOK_S)
+
+    def pass_time(self, seconds: float) -> None:
+        self._world.clock.advance(seconds)
+
+    def keep(self) -> None:
+        pass
+
+    def tidy(self) -> None:
+        pass
+
+    def end(self) -> None:
+        pass
+
+    def _consumer(self, process: Process, group: str | None = None, **config: Any) -> Consumer:
+        settings = {**CONSUMER, "group.id": group or "conformance", **dotted(config)}
+        return cast(Consumer, SimConsumer(self._broker, process, settings))

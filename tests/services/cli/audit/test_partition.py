@@ -1,0 +1,440 @@
+"""What `ulstm verify` finds in a symbol group's topics."""
+
+import json
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from services.cli.audit.partition import GroupCheck, GroupVerdict, Mismatch, letters, published
+from shared.adapters.kafka.reader import ConsumerRecord
+from shared.core.audit.invariants import ABSENT, Check
+from tests.support.builders import a_bundle, bundle_bytes
+from tests.support.recorded_log import (
+    BUNDLES,
+    FIRST,
+    NEXT,
+    OWN,
+    SECOND,
+    SYMBOLS,
+    TOPICS,
+    RecordedLog,
+    candles,
+    eventful,
+    processor_for,
+    promotion,
+    recorded,
+)
+
+HONEST = recorded(eventful())
+BTC, ETH = SYMBOLS
+AT = HONEST.index_of(ETH, 22)
+
+
+def judged(log: RecordedLog, end: int = 0) -> GroupVerdict:
+    check = GroupCheck(
+        TOPICS,
+        processor_for(OWN, log.bundles),
+        lambda version: version in log.bundles,
+        published(iter([log.predictions])),
+        letters(iter([log.letters]), TOPICS.klines, 0),
+        0,
+    )
+    for record in log.klines:
+        check.take(record)
+    return check.finished(max(end, len(log.klines)))
+
+
+def found(log: RecordedLog) -> list[tuple[Check, str, int, list[str]]]:
+    """Each mismatch: what was checked, topic, offset, and the fields that differ."""
+    return [
+        (m.fault.check, m.topic, m.offset, [d.name for d in m.fault.differences])
+        for m in judged(log).first
+    ]
+
+
+def only(log: RecordedLog) -> Mismatch:
+    (mismatch,) = judged(log).first
+    return mismatch
+
+
+def test_an_honest_log_holds_and_everything_in_it_was_checked() -> None:
+    verdict = judged(HONEST)
+
+    assert verdict.first == []
+    assert verdict.agrees
+    assert verdict.records == len(HONEST.klines)
+    assert verdict.predictions == verdict.checked[Check.BYTES] == len(HONEST.predictions) == 34
+    assert verdict.set_aside == verdict.checked[Check.DEAD_LETTERS] == 2
+    assert verdict.sha256 == verdict.derived_sha256
+    assert (verdict.not_predicted_yet, verdict.other_profiles) == (0, Counter())
+
+
+@pytest.mark.parametrize(
+    ("fields", "check"),
+    [
+        ({"scores__squared_error": 0.5}, Check.SCORES),
+        ({"previous__outcome_change": 0.5}, Check.PREVIOUS),
+        ({"steps": 77}, Check.STEPS),
+        ({"loss": 0.125}, Check.STEPS),
+        ({"close": 1.5}, Check.CANDLE),
+        ({"state_digest": "0" * 64}, Check.BYTES),
+        ({"was_reset": True, "steps": 0}, Check.BYTES),
+        ({"more": 1}, Check.BYTES),
+    ],
+)
+def test_a_changed_field_is_shown_with_its_place_and_both_values(
+    fields: dict[str, object], check: Check
+) -> None:
+    verdict = judged(HONEST.with_prediction(AT, **fields))
+
+    first = verdict.first[0]
+    assert (first.fault.check, first.topic, first.partition, first.offset) == (
+        check,
+        TOPICS.predictions,
+        0,
+        AT,
+    )
+    honest = json.loads(HONEST.predictions[AT].value or b"")
+    for difference in first.fault.differences:
+        expected = honest
+        for part in difference.name.split("."):
+            expected = expected.get(part, ABSENT)
+        assert difference.found == fields[difference.name.replace(".", "__")]
+        assert difference.expected == expected
+    assert not verdict.agrees
+
+
+def test_a_field_that_plain_arithmetic_finds_is_not_said_again_by_the_fold() -> None:
+    names = [
+        name
+        for _, _, offset, names in found(HONEST.with_prediction(AT, steps=77))
+        for name in names
+        if offset == AT
+    ]
+
+    assert names == ["steps"]
+
+
+def test_a_prediction_that_says_the_same_in_other_bytes_is_found() -> None:
+    spaced = HONEST.with_predictions(
+        lambda old: [
+            r._replace(value=(r.value or b"").replace(b",", b", ")) if i == AT else r
+            for i, r in enumerate(old)
+        ]
+    )
+
+    assert found(spaced) == [(Check.BYTES, TOPICS.predictions, AT, ["bytes"])]
+
+
+def test_a_prediction_under_another_key_is_found() -> None:
+    moved = HONEST.with_predictions(
+        lambda old: [r._replace(key=b"ETH") if i == AT else r for i, r in enumerate(old)]
+    )
+
+    assert found(moved) == [(Check.PLACE, TOPICS.predictions, AT, ["key"])]
+    assert not judged(moved).agrees
+
+
+def test_a_prediction_in_the_partition_of_another_group_is_found() -> None:
+    moved = HONEST.with_predictions(
+        lambda old: [r._replace(partition=1) if i == AT else r for i, r in enumerate(old)]
+    )
+
+    assert found(moved) == [(Check.PLACE, TOPICS.predictions, AT, ["partition"])]
+
+
+def test_a_prediction_that_is_left_out_is_found_at_its_candle() -> None:
+    source = json.loads(HONEST.predictions[AT].value or b"")["source_offset"]
+    without = HONEST.with_predictions(lambda old: [*old[:AT], *old[AT + 1 :]])
+
+    assert found(without) == [(Check.PLACE, TOPICS.klines, source, ["prediction"])]
+    assert judged(without).derived_sha256 == judged(HONEST).sha256
+
+
+@pytest.mark.parametrize("at", [AT + 1, AT + 3, len(HONEST.predictions)])
+def test_a_prediction_published_twice_is_found_where_it_is_the_second(at: int) -> None:
+    twice = HONEST.with_predictions(lambda old: [*old[:at], old[AT], *old[at:]])
+
+    assert found(twice) == [(Check.PLACE, TOPICS.predictions, at, ["source_offset"])]
+
+
+@pytest.mark.parametrize("source", [10**9, 60])
+def test_a_prediction_that_names_a_later_record_does_not_hide_those_after_it(source: int) -> None:
+    verdict = judged(HONEST.with_prediction(AT, source_offset=source))
+
+    assert [m.offset for m in verdict.first if m.topic == TOPICS.predictions] == [AT]
+    assert verdict.mismatched == {Check.PLACE: 2}  # it, and its candle without a prediction
+
+
+def test_a_prediction_that_names_what_lies_past_the_end_is_found() -> None:
+    last = len(HONEST.predictions) - 1
+
+    assert (Check.PLACE, TOPICS.predictions, last, ["source_offset"]) in found(
+        HONEST.with_prediction(last, source_offset=10**9)
+    )
+
+
+def test_two_predictions_that_changed_places_are_found() -> None:
+    swapped = HONEST.with_predictions(lambda old: [*old[:AT], old[AT + 1], old[AT], *old[AT + 2 :]])
+
+    assert {check for check, *_ in found(swapped)} == {Check.PLACE}
+
+
+def test_a_record_that_is_no_prediction_is_found() -> None:
+    broken = HONEST.with_predictions(
+        lambda old: [r._replace(value=b"{nonsense") if i == AT else r for i, r in enumerate(old)]
+    )
+
+    assert found(broken)[0] == (Check.PLACE, TOPICS.predictions, AT, ["value"])
+
+
+def test_candles_past_the_last_prediction_are_not_predicted_yet() -> None:
+    verdict = judged(HONEST.with_predictions(lambda old: old[:-3]))
+
+    assert verdict.agrees
+    assert verdict.not_predicted_yet == 3
+
+
+def test_a_dead_letter_is_not_awaited_past_the_last_prediction() -> None:
+    log = recorded([*eventful(), (BTC, b"{nonsense")])
+
+    verdict = judged(log.with_letters(lambda old: old[:-1]))
+
+    assert verdict.agrees
+    assert verdict.set_aside == 3
+
+
+def test_a_hole_that_no_gap_announces_is_found_at_the_candle_after_it() -> None:
+    log = recorded([value for value in eventful() if b'"gap"' not in value[1]])
+
+    assert [(check, topic) for check, topic, _, _ in found(log)] == [(Check.CANDLES, TOPICS.klines)]
+
+
+ASIDE = next(i for i, record in enumerate(HONEST.klines) if record.value == b"{nonsense")
+
+
+def test_a_dead_letter_that_is_missing_is_found_at_its_record() -> None:
+    assert found(HONEST.with_letters(lambda old: old[1:])) == [
+        (Check.DEAD_LETTERS, TOPICS.klines, ASIDE, ["dead letter"])
+    ]
+
+
+def test_a_dead_letter_is_awaited_where_only_a_later_letter_shows_that_its_batch_is_done() -> None:
+    log = recorded([*eventful(), (BTC, b"{nonsense"), (BTC, b"{more")])
+
+    assert found(log.with_letters(lambda old: [*old[:2], old[3]])) == [
+        (Check.DEAD_LETTERS, TOPICS.klines, len(eventful()), ["dead letter"])
+    ]
+
+
+def test_a_dead_letter_is_awaited_where_only_a_later_prediction_shows_that_its_batch_is_done() -> (
+    None
+):
+    assert [names for *_, names in found(HONEST.with_letters(lambda old: old[:1]))] == [
+        ["dead letter"]
+    ]
+
+
+def test_a_dead_letter_with_other_bytes_is_found() -> None:
+    changed = HONEST.with_letters(lambda old: [old[0]._replace(value=b"{other"), *old[1:]])
+
+    assert found(changed) == [(Check.DEAD_LETTERS, TOPICS.dead_letters, 0, ["value"])]
+    assert "{other" in str(only(changed))
+
+
+def test_a_dead_letter_of_what_came_since_is_left_to_the_next_time() -> None:
+    came = with_offset(HONEST.letters[0], b"%d" % (len(HONEST.klines) + 3))
+    log = HONEST.with_letters(lambda old: [*old, came])
+
+    assert judged(log, end=len(HONEST.klines) + 4).agrees
+    assert not judged(log, end=len(HONEST.klines) + 3).agrees
+
+
+def with_offset(letter: ConsumerRecord, offset: bytes) -> ConsumerRecord:
+    return letter._replace(headers={**(letter.headers or {}), "offset": offset})
+
+
+@pytest.mark.parametrize(
+    ("offset", "at"), [(b"3", 0), (b"3", 2), (b"9999", 2), (b"", 0), (b"-1", 1)], ids=str
+)
+def test_a_dead_letter_of_a_record_that_was_not_set_aside_is_found(offset: bytes, at: int) -> None:
+    log = HONEST.with_letters(lambda old: [*old[:at], with_offset(old[0], offset), *old[at:]])
+
+    assert found(log) == [(Check.DEAD_LETTERS, TOPICS.dead_letters, at, ["offset"])]
+
+
+def test_a_second_dead_letter_of_a_record_is_found() -> None:
+    assert found(HONEST.with_letters(lambda old: [old[0], old[0], old[1]])) == [
+        (Check.DEAD_LETTERS, TOPICS.dead_letters, 1, ["offset"])
+    ]
+
+
+@pytest.mark.parametrize(
+    "header", [{"topic": b"klines.1m"}, {"topic": b"exchange:rest"}, {"partition": b"7"}]
+)
+def test_dead_letters_of_others_are_left_to_them(header: dict[str, bytes]) -> None:
+    other = HONEST.letters[0]._replace(headers={**(HONEST.letters[0].headers or {}), **header})
+
+    assert judged(HONEST.with_letters(lambda old: [other, *old])).agrees
+
+
+def test_a_promotion_of_another_digest_is_shown_with_both_and_the_model_before_stays() -> None:
+    log = recorded([*eventful(), promotion(FIRST, sha256="0" * 64), *candles(36, 38)])
+
+    mismatch = only(log)
+
+    assert (mismatch.fault.check, mismatch.topic) == (Check.LINEAGE, TOPICS.klines)
+    assert mismatch.offset == len(eventful())
+    assert [(d.name, d.found, d.expected) for d in mismatch.fault.differences] == [
+        ("bundle_sha256", "0" * 64, FIRST.sha256)
+    ]
+
+
+def test_a_promotion_of_a_model_that_is_not_in_the_log_is_found() -> None:
+    log = recorded([*candles(0, 20), promotion(FIRST)], bundles={})
+
+    mismatch = only(log)
+
+    assert mismatch.fault.check is Check.LINEAGE
+    assert FIRST.version in mismatch.fault.message
+
+
+def test_a_bundle_that_is_none_is_found() -> None:
+    log = recorded([*candles(0, 20), promotion(FIRST)], bundles={FIRST.version: b"none"})
+
+    assert [(check, names) for check, _, _, names in found(log)] == [(Check.LINEAGE, ["bundle"])]
+
+
+def test_a_parent_that_is_not_in_the_log_is_found() -> None:
+    orphan = {SECOND.version: BUNDLES[SECOND.version]}
+    log = recorded([*candles(0, 20), promotion(SECOND), *candles(20, 22)], bundles=orphan)
+
+    mismatch = only(log)
+
+    assert [(d.name, d.found) for d in mismatch.fault.differences] == [("parent", FIRST.version)]
+
+
+def test_predictions_of_another_profile_are_counted_and_all_but_their_bytes_is_checked() -> None:
+    log = recorded(
+        [
+            *eventful(),
+            promotion(SECOND, NEXT),
+            *candles(36, 40),
+            promotion(FIRST),
+            *candles(40, 42),
+        ],
+        profiles=(OWN, NEXT),
+    )
+
+    verdict = judged(log)
+
+    assert verdict.agrees
+    assert verdict.other_profiles == {NEXT: 8}
+    assert verdict.checked[Check.BYTES] == len(log.predictions) - 8
+    at = log.index_of(ETH, 38)
+    assert found(log.with_prediction(at, scores__n=9))[0] == (
+        Check.SCORES,
+        TOPICS.predictions,
+        at,
+        ["scores.n"],
+    )
+    assert judged(log.with_prediction(at, state_digest="0" * 64)).agrees
+
+
+def test_before_promotions_named_a_profile_the_first_prediction_does() -> None:
+    values = [*candles(0, 18), promotion(FIRST, None), *candles(18, 22)]
+
+    assert judged(recorded(values)).agrees
+    verdict = judged(recorded(values, profiles=(NEXT,)))
+    assert verdict.agrees
+    assert verdict.other_profiles == {NEXT: 8}
+
+
+def test_a_prediction_that_claims_another_profile_is_found() -> None:
+    assert found(HONEST.with_prediction(AT, numeric_profile=NEXT)) == [
+        (Check.LINEAGE, TOPICS.predictions, AT, ["numeric_profile"])
+    ]
+    assert {check for check, *_ in found(HONEST.with_prediction(0, numeric_profile=NEXT))} == {
+        Check.LINEAGE
+    }
+
+
+THIRD = a_bundle(3)
+WITH_THIRD = {**BUNDLES, THIRD.version: bundle_bytes(3)}
+
+
+@pytest.mark.parametrize("letter", [False, True])
+def test_a_bundle_that_only_another_profile_can_read_is_not_held_against_it(letter: bool) -> None:
+    values = [*eventful(), promotion(THIRD, NEXT), *candles(36, 38)]
+    log = recorded(values, profiles=(OWN, NEXT), bundles=WITH_THIRD)
+    later = replace(log, bundles={**BUNDLES, THIRD.version: b"of a later version"})
+    if letter:
+        at = len(eventful())
+        refused = with_offset(log.letters[0], str(at).encode())._replace(
+            key=b"promotion", value=log.klines[at].value
+        )
+        later = later.with_letters(lambda old: [*old, refused]).with_predictions(
+            lambda old: old[:-4]
+        )
+
+    verdict = judged(later)
+
+    assert verdict.agrees
+    assert verdict.other_profiles.total() == (0 if letter else 4)
+
+
+def test_another_profiles_promotion_of_a_model_that_is_not_in_the_log_is_found() -> None:
+    log = recorded([*eventful(), promotion(THIRD, NEXT)], bundles=WITH_THIRD)
+
+    assert [check for check, *_ in found(replace(log, bundles=BUNDLES))] == [Check.LINEAGE]
+
+
+def test_a_promotion_without_a_profile_goes_on_with_the_one_before() -> None:
+    values = [
+        *eventful(),
+        promotion(SECOND, NEXT),
+        *candles(36, 38),
+        promotion(FIRST, None),
+        *candles(38, 40),
+    ]
+
+    verdict = judged(recorded(values, profiles=(OWN, NEXT)))
+
+    assert verdict.agrees
+    assert verdict.other_profiles == {NEXT: 8}
+
+
+@pytest.mark.parametrize(
+    "named", [OWN, None], ids=["promotions name it", "only predictions name it"]
+)
+def test_an_unusable_bundle_of_another_profile_ends_the_one_before_it(named: str | None) -> None:
+    values = [
+        *candles(0, 18),
+        promotion(FIRST, named),
+        *candles(18, 24),
+        promotion(FIRST, NEXT, sha256="0" * 64),
+        *candles(24, 26),
+        promotion(FIRST, None),
+        *candles(26, 28),
+        promotion(FIRST, OWN),
+        *candles(28, 30),
+    ]
+
+    verdict = judged(recorded(values, profiles=(OWN, NEXT)))
+
+    assert [(m.fault.check, m.offset) for m in verdict.first] == [(Check.LINEAGE, 49)]
+    assert verdict.predictions == 2 * (6 + 2 + 2)
+    assert verdict.other_profiles == {NEXT: 4}
+
+
+def test_digests_that_differ_are_no_agreement() -> None:
+    assert GroupVerdict(0, sha256="a", derived_sha256="a").agrees
+    assert not GroupVerdict(0, sha256="a", derived_sha256="b").agrees
+
+
+def test_all_mismatches_are_counted_and_the_first_are_kept() -> None:
+    verdict = judged(HONEST.with_predictions(lambda old: [r._replace(key=b"X") for r in old]))
+
+    assert verdict.mismatched == {Check.PLACE: 34}
+    assert len(verdict.first) == 20

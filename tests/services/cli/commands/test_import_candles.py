@@ -1,0 +1,194 @@
+from pathlib import Path
+
+import pytest
+
+from services.cli.commands.import_candles import Summary, candle_bytes, import_recordings
+from shared.adapters.candle_files import CandleRow, find
+from shared.adapters.env_settings import ServiceSettings
+from shared.adapters.kafka.errors import Fenced
+from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
+from shared.adapters.schemas import GapMessage, build_candle_message, encode_record
+from shared.core.errors import BadInput, Incompatible
+from shared.core.topics import partition_for
+from shared.log.archive import Archive, TimeSpan
+from shared.log.positions import producer_transactional_id
+from tests.support.builders import START_MS, STEP_MS
+
+
+def line(at: int, close: str = "100.5", scale: int = 1) -> str:
+    opens = (START_MS + at * STEP_MS) * scale
+    closes = opens + STEP_MS * scale - 1
+    return f"{opens},100.0,101.00,99.5,{close},12.5,{closes},1250.0,42,6.25,625.0,0"
+
+
+HEADER = "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore"
+
+
+def a_file(folder: Path, lines: list[str], name: str = "BTCUSDT-5m-2025-01.csv") -> list[Path]:
+    path = folder / name
+    path.write_text("\n".join(lines) + "\n")
+    return [path]
+
+
+@pytest.fixture
+def settings(kafka_bootstrap: str, topic_prefix: str) -> ServiceSettings:
+    return ServiceSettings.from_env(
+        {"KAFKA_BOOTSTRAP_SERVERS": kafka_bootstrap, "TOPIC_PREFIX": topic_prefix}
+    )
+
+
+def done(settings: ServiceSettings, paths: list[Path]) -> tuple[int, int, int]:
+    summary: Summary = import_recordings(settings, find(paths))
+    return summary.candles, summary.gaps, summary.already_there
+
+
+def closes(settings: ServiceSettings) -> list[float]:
+    archived = Archive(settings.kafka_bootstrap_servers, settings.topics).read(TimeSpan())
+    return [float(row[4]) for row in archived.sequences["BTCUSDT"]]
+
+
+@pytest.mark.parametrize("optional", [(None, None, None, None), ("1.5", 7, "0.5", "0.25")])
+def test_a_rows_bytes_are_those_of_its_record(
+    optional: tuple[str | None, int | None, str | None, str | None],
+) -> None:
+    row = CandleRow("BTCUSDT", START_MS, "100.0", "101.00", "99.5", "100.5", "12.5", *optional)
+    given = {name: value for name, value in row._asdict().items() if value is not None}
+
+    assert candle_bytes(row, "5m") == encode_record(
+        build_candle_message(STEP_MS, interval="5m", **given)
+    )
+
+
+@pytest.mark.integration
+def test_an_import_twice_is_an_import_once(settings: ServiceSettings, tmp_path: Path) -> None:
+    paths = a_file(tmp_path, [line(at) for at in range(10)])
+
+    assert done(settings, paths) == (10, 0, 0)
+    assert done(settings, paths) == (0, 0, 10)
+    assert len(closes(settings)) == 10
+
+
+@pytest.mark.integration
+def test_a_broken_off_import_goes_on_where_it_was(
+    settings: ServiceSettings, tmp_path: Path
+) -> None:
+    done(settings, a_file(tmp_path, [line(at) for at in range(6)]))
+
+    assert done(settings, a_file(tmp_path, [line(at) for at in range(10)])) == (4, 0, 6)
+
+
+@pytest.mark.integration
+def test_a_header_and_microseconds_are_understood(
+    settings: ServiceSettings, tmp_path: Path
+) -> None:
+    paths = a_file(tmp_path, [HEADER, *(line(at, scale=1000) for at in range(4))])
+
+    assert done(settings, paths) == (4, 0, 0)
+
+
+@pytest.mark.integration
+def test_a_hole_becomes_a_gap(settings: ServiceSettings, tmp_path: Path) -> None:
+    assert done(settings, a_file(tmp_path, [line(0), line(1), line(5)])) == (3, 1, 0)
+
+
+@pytest.mark.integration
+def test_a_truncated_file_is_refused_with_its_line(
+    settings: ServiceSettings, tmp_path: Path
+) -> None:
+    with pytest.raises(BadInput, match="line 3"):
+        done(settings, a_file(tmp_path, [line(0), line(1), line(2)[:40]]))
+
+
+@pytest.mark.integration
+def test_what_contradicts_the_log_is_refused_with_both_values(
+    settings: ServiceSettings, tmp_path: Path
+) -> None:
+    done(settings, a_file(tmp_path, [line(at) for at in range(4)]))
+
+    with pytest.raises(BadInput, match=r"100\.9.*100\.5"):
+        done(settings, a_file(tmp_path, [line(0), line(1, close="100.9"), line(2)]))
+    assert closes(settings) == [100.5] * 4
+
+
+@pytest.mark.integration
+def test_history_before_the_log_begins_is_refused(
+    settings: ServiceSettings, tmp_path: Path
+) -> None:
+    done(settings, a_file(tmp_path, [line(at) for at in range(10, 14)]))
+
+    with pytest.raises(BadInput, match="older than the first one"):
+        done(settings, a_file(tmp_path, [line(at) for at in range(8, 14)]))
+
+
+@pytest.mark.integration
+def test_a_candle_where_the_log_has_a_gap_is_refused(
+    settings: ServiceSettings, tmp_path: Path
+) -> None:
+    done(settings, a_file(tmp_path, [line(0), line(3)]))
+
+    with pytest.raises(BadInput, match="has a gap there"):
+        done(settings, a_file(tmp_path, [line(0), line(1), line(3)]))
+
+
+@pytest.mark.integration
+def test_a_candle_where_the_log_ends_with_a_gap_is_refused(
+    settings: ServiceSettings, tmp_path: Path
+) -> None:
+    done(settings, a_file(tmp_path, [line(0), line(1)]))
+    until = START_MS + 9 * STEP_MS
+    gap = GapMessage(
+        type="gap",
+        symbol="BTCUSDT",
+        interval="5m",
+        from_open_time_ms=START_MS + 2 * STEP_MS,
+        until_open_time_ms=until,
+    )
+    writer = TransactionalProducer(
+        settings.kafka_bootstrap_servers, producer_transactional_id(settings.topics)
+    )
+    group = partition_for("BTCUSDT", settings.symbol_groups)
+    writer.write(
+        [ProducerRecord(settings.topics.klines, group, b"BTCUSDT", encode_record(gap), until - 1)]
+    )
+    writer.close()
+
+    with pytest.raises(BadInput, match="has a gap there"):
+        done(settings, a_file(tmp_path, [line(1), line(2)]))
+    with pytest.raises(BadInput, match="has a gap there"):
+        done(settings, a_file(tmp_path, [line(5), line(6)]))
+
+
+@pytest.mark.integration
+def test_a_number_that_readers_of_the_log_would_refuse_is_refused(
+    settings: ServiceSettings, tmp_path: Path
+) -> None:
+    huge = line(0).replace("101.00", "2000000000000000")
+
+    with pytest.raises(BadInput, match=f"{START_MS}.*2000000000000000"):
+        done(settings, a_file(tmp_path, [huge]))
+    with pytest.raises(BadInput, match=f"{START_MS}.*volume"):
+        done(settings, a_file(tmp_path, [line(0).replace(",12.5,", ",-0.0,")]))
+
+
+@pytest.mark.integration
+def test_a_second_writer_stops_the_import_and_says_so(
+    settings: ServiceSettings, tmp_path: Path
+) -> None:
+    paths = a_file(tmp_path, [line(at) for at in range(12_000)])
+
+    def producer_starts(_: int) -> None:
+        TransactionalProducer(
+            settings.kafka_bootstrap_servers, producer_transactional_id(settings.topics)
+        ).close()
+
+    with pytest.raises(Fenced, match="stop one of them"):
+        import_recordings(settings, find(paths), producer_starts)
+    assert done(settings, paths) == (7_000, 0, 5_000)
+    assert len(closes(settings)) == 12_000
+
+
+def test_another_interval_is_refused(tmp_path: Path) -> None:
+    paths = a_file(tmp_path, [line(0)], "BTCUSDT-1m-2025-01.csv")
+
+    with pytest.raises(Incompatible, match="INTERVAL"):
+        import_recordings(ServiceSettings.from_env({}), find(paths))

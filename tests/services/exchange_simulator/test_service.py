@@ -1,0 +1,376 @@
+"""The unmodified binance-connector against the stand-in as a process."""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import websocket
+from binance.error import ClientError
+from binance.spot import Spot
+from binance.websocket.spot.websocket_stream import SpotWebsocketStreamClient
+
+from services.exchange_simulator.synthetic import ORIGIN_MS
+from shared.core.topics import interval_ms
+from tests.support.waiting import eventually
+
+STEP_MS = interval_ms("5m")
+HISTORY = 1500
+START_MS = ORIGIN_MS + HISTORY * STEP_MS
+STREAM = "syn01usdt@kline_5m"
+
+
+@dataclass
+class Standin:
+    """A running stand-in."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+
+    @property
+    def http(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def ws(self) -> str:
+        return f"ws://127.0.0.1:{self.port}"
+
+    def spot(self, **options: bool) -> Any:
+        return Spot(base_url=self.http, timeout=10, **options)
+
+
+@dataclass
+class Listener:
+    """A connected stream client and what it received."""
+
+    client: Any
+    received: "queue.Queue[Any]"
+    closed: list[bool] = field(default_factory=list)
+
+    def until(self, wanted: Callable[[Any], bool], deadline_s: float = 20.0) -> list[Any]:
+        """Return what came, up to and including the first message wanted."""
+        ends, messages = time.monotonic() + deadline_s, list[Any]()
+        while not messages or not wanted(messages[-1]):
+            messages.append(self.received.get(timeout=max(0.01, ends - time.monotonic())))
+        return messages
+
+
+def environment(**settings: str) -> dict[str, str]:
+    given = {f"EXCHANGE_{name.upper()}": value for name, value in settings.items()}
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("EXCHANGE_")},
+        **given,
+    }
+
+
+@contextmanager
+def running(folder: Path, **settings: str) -> Iterator[Standin]:
+    port_file = folder / "port"
+    env = environment(
+        **{"symbols": "3", "history": str(HISTORY), "port_file": str(port_file), **settings}
+    )
+    process = subprocess.Popen([sys.executable, "-m", "services.exchange_simulator"], env=env)
+    try:
+        eventually(lambda: port_file.exists() or process.poll() is not None)
+        yield Standin(process, int(port_file.read_text()))
+    finally:
+        process.terminate()
+        process.wait(15)
+
+
+@contextmanager
+def listening(standin: Standin, *, combined: bool = False) -> Iterator[Listener]:
+    received: queue.Queue[Any] = queue.Queue()
+    closed: list[bool] = []
+    client = SpotWebsocketStreamClient(
+        stream_url=standin.ws,
+        on_message=lambda _, text: received.put(json.loads(text)),
+        on_close=lambda _: closed.append(True),
+        on_error=lambda *_: closed.append(False),
+        is_combined=combined,
+        timeout=30,
+    )
+    try:
+        yield Listener(client, received, closed)
+    finally:
+        client.socket_manager.ws.abort()
+        client.socket_manager.join(5)
+        client.socket_manager.ws.shutdown()  # close() leaves an aborted socket open
+
+
+@pytest.fixture(scope="module")
+def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standin]:
+    with running(tmp_path_factory.mktemp("standin")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def fast(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standin]:
+    """A stand-in whose candle of five minutes lasts half a second."""
+    with running(tmp_path_factory.mktemp("fast"), speed="600") as started:
+        yield started
+
+
+@pytest.fixture
+def client(standin: Standin) -> Iterator[Any]:
+    spot = standin.spot()
+    with closing(spot.session):
+        yield spot
+
+
+def test_ping_time_and_health_answer(standin: Standin, client: Any) -> None:
+    assert client.ping() == {}
+    assert START_MS <= client.time()["serverTime"] < START_MS + STEP_MS
+    assert requests.get(f"{standin.http}/health/live", timeout=5).text == "alive\n"
+
+
+def test_exchange_info_names_symbols_and_limits(client: Any) -> None:
+    info = client.exchange_info()
+    symbols = [(each["symbol"], each["status"]) for each in info["symbols"]]
+    assert symbols == [(f"SYN0{number}USDT", "TRADING") for number in (1, 2, 3)]
+    assert {(limit["rateLimitType"], limit["limit"]) for limit in info["rateLimits"]} >= {
+        ("REQUEST_WEIGHT", 6000)
+    }
+    assert [each["symbol"] for each in client.exchange_info(symbol="SYN02USDT")["symbols"]] == [
+        "SYN02USDT"
+    ]
+    two = ["SYN01USDT", "SYN03USDT"]
+    assert [each["symbol"] for each in client.exchange_info(symbols=two)["symbols"]] == two
+
+
+def test_pages_of_klines_give_the_whole_history_and_the_open_candle(client: Any) -> None:
+    pages, start = [], ORIGIN_MS
+    while page := client.klines("SYN01USDT", "5m", startTime=start, limit=1000):
+        pages.append(page)
+        start = page[-1][0] + 1
+    assert [len(page) for page in pages] == [1000, HISTORY + 1 - 1000]
+    rows = [row for page in pages for row in page]
+    assert [row[0] for row in rows] == [ORIGIN_MS + index * STEP_MS for index in range(HISTORY + 1)]
+    assert rows[-2][6] < START_MS <= client.time()["serverTime"] <= rows[-1][6]
+    assert all(len(row) == 12 for row in rows)
+
+
+def test_klines_count_back_from_now_unless_told_where_to_start(client: Any) -> None:
+    assert len(client.klines("SYN01USDT", "5m")) == 500
+    assert len(client.klines("SYN01USDT", "5m", limit=5000)) == 1000
+    assert [row[0] for row in client.klines("SYN01USDT", "5m", limit=2)] == [
+        START_MS - STEP_MS,
+        START_MS,
+    ]
+    both_ends = client.klines("SYN01USDT", "5m", startTime=ORIGIN_MS, endTime=ORIGIN_MS + STEP_MS)
+    assert [row[0] for row in both_ends] == [ORIGIN_MS, ORIGIN_MS + STEP_MS]
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("klines?symbol=NOPEUSDT&interval=5m", -1121),
+        ("klines?symbol=SYN01USDT&interval=7m", -1120),
+        ("klines?symbol=syn01usdt&interval=5m", -1100),
+        ("klines?symbol=SYN01USDT&interval=5m&limit=many", -1100),
+        ("klines?symbol=SYN01USDT&interval=5m&startTime=-1", -1100),
+        ("klines?symbol=SYN01USDT&interval=5m&limit=0", -1130),
+        ("klines?symbol=SYN01USDT&symbol=SYN02USDT&interval=5m", -1101),
+        ("klines?symbol=SYN01USDT", -1102),
+        ("klines?symbol=SYN01USDT&interval=", -1105),
+        ("klines?symbol=SYN01USDT&interval=5m&colour=red", -1104),
+        ("exchangeInfo?symbol=NOPEUSDT", -1121),
+        ("exchangeInfo?symbols=SYN01USDT", -1100),
+        ("exchangeInfo?symbol=SYN01USDT&symbols=[]", -1128),
+    ],
+)
+def test_a_faulty_request_gets_the_exchanges_code(standin: Standin, query: str, code: int) -> None:
+    answer = requests.get(f"{standin.http}/api/v3/{query}", timeout=5)
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+
+
+def test_the_connector_raises_the_codes(client: Any) -> None:
+    with pytest.raises(ClientError) as caught:
+        client.klines("NOPEUSDT", "5m")
+    assert (caught.value.status_code, caught.value.error_code) == (400, -1121)
+
+
+def test_weight_is_counted_refused_and_banned(tmp_path: Path) -> None:
+    with running(tmp_path) as standin:
+        spot = standin.spot(show_limit_usage=True)
+        with closing(spot.session):
+            spent = [
+                int(spot.klines("SYN01USDT", "5m", limit=1)["limit_usage"]["x-mbx-used-weight-1m"])
+                for _ in "ab"
+            ]
+            # a new minute may have begun between the two
+            assert spent[1] - spent[0] == 2 or spent[1] == 2
+            refused = refusal(spot.exchange_info, 429)
+            assert refused.error_code == -1003
+            assert 1 <= int(refused.header["Retry-After"]) <= 60
+            assert int(refusal(spot.exchange_info, 418).header["Retry-After"]) >= 100
+
+
+def refusal(ask: Callable[[], object], status: int) -> ClientError:
+    """Ask until the exchange refuses with a status."""
+    for _ in range(700):
+        try:
+            ask()
+        except ClientError as error:
+            if error.status_code == status:
+                return error
+    pytest.fail(f"never answered {status}")
+
+
+def test_a_stream_gives_a_candle_while_it_is_open_and_once_when_it_has_closed(
+    fast: Standin,
+) -> None:
+    with listening(fast) as listener:
+        listener.client.kline(symbol="SYN01USDT", interval="5m", id=7)
+        assert listener.until(lambda message: "id" in message)[-1] == {"result": None, "id": 7}
+        first = listener.until(lambda message: message["k"]["x"])[-1]["k"]["t"]
+        messages = [*listener.until(lambda m: m["k"]["x"]), *listener.until(lambda m: m["k"]["x"])]
+    klines = [message["k"] for message in messages]
+    for number in (1, 2):
+        one = [kline["x"] for kline in klines if kline["t"] == first + number * STEP_MS]
+        assert len(one) >= 2
+        assert one == [False] * (len(one) - 1) + [True]
+    for message in messages:
+        assert (message["e"], message["s"], message["k"]["i"]) == ("kline", "SYN01USDT", "5m")
+        assert message["k"]["x"] == (message["E"] > message["k"]["T"])
+        assert all(isinstance(message["k"][name], str) for name in "ochlvqVQB")
+
+
+def test_the_closed_candle_of_the_stream_is_the_one_of_rest(fast: Standin) -> None:
+    with listening(fast) as listener:
+        listener.client.subscribe([STREAM, "syn02usdt@kline_5m"], id=1)
+        closed = [listener.until(lambda m: m.get("k", {}).get("x"))[-1]["k"] for _ in range(4)]
+    assert {kline["s"] for kline in closed} == {"SYN01USDT", "SYN02USDT"}
+    spot = fast.spot()
+    with closing(spot.session):
+        for kline in closed:
+            (row,) = spot.klines(kline["s"], "5m", startTime=kline["t"], limit=1)
+            assert row == [kline[name] for name in "tohlcvTqnVQB"]
+
+
+def test_exchange_time_runs_at_its_speed(fast: Standin) -> None:
+    spot = fast.spot()
+    with closing(spot.session):
+        began, first_ms = time.monotonic(), spot.time()["serverTime"]
+        eventually(lambda: spot.time()["serverTime"] > first_ms + STEP_MS)
+        assert time.monotonic() - began < 5
+
+
+def test_the_combined_form_names_the_stream(fast: Standin) -> None:
+    with listening(fast, combined=True) as listener:
+        listener.client.subscribe(STREAM, id=1)
+        message = listener.until(lambda each: "stream" in each)[-1]
+    assert (message["stream"], message["data"]["k"]["s"]) == (STREAM, "SYN01USDT")
+
+
+def test_subscriptions_are_listed_and_ended(fast: Standin) -> None:
+    with listening(fast) as listener:
+        listener.client.subscribe([STREAM, "syn02usdt@kline_5m"], id=1)
+        listener.client.unsubscribe(["syn02usdt@kline_5m"], id=2)
+        listener.client.list_subscribe(id=3)
+        listed = listener.until(lambda message: message.get("id") == 3)[-1]
+        assert listed["result"] == [STREAM]
+        later = listener.until(lambda message: message.get("k", {}).get("x"))
+        assert {message["s"] for message in later} == {"SYN01USDT"}
+
+
+def test_a_senseless_message_is_answered_with_a_code(standin: Standin) -> None:
+    with listening(standin) as listener:
+        for text, code in (('{"method": "SHOUT", "id": 5}', 2), ("[]", 2), ("{", 3)):
+            listener.client.socket_manager.send_message(text)
+            assert listener.received.get(timeout=5)["code"] == code
+
+
+def test_streams_in_capitals_stay_silent_as_at_the_exchange(fast: Standin) -> None:
+    with listening(fast) as listener:
+        listener.client.subscribe(["SYN01USDT@kline_5m", "syn02usdt@kline_5m"], id=1)
+        messages = listener.until(lambda message: message.get("k", {}).get("x"))
+    assert {message["s"] for message in messages if "s" in message} == {"SYN02USDT"}
+
+
+def test_no_more_than_1024_streams_fit_a_connection(standin: Standin) -> None:
+    with listening(standin) as listener:
+        listener.client.subscribe([f"s{number}@kline_5m" for number in range(1024)], id=1)
+        listener.client.subscribe(["one@kline_5m"], id=2)
+        assert listener.received.get(timeout=5) == {"result": None, "id": 1}
+        assert listener.received.get(timeout=5)["code"] == 2
+
+
+def test_more_than_five_messages_a_second_end_the_connection(standin: Standin) -> None:
+    with listening(standin) as listener:
+        for number in range(5):
+            listener.client.list_subscribe(id=number + 1)
+        listener.client.list_subscribe(id=6)
+        eventually(lambda: listener.closed, 10)
+
+
+def test_a_ping_gets_its_payload_back(standin: Standin) -> None:
+    socket = websocket.create_connection(f"{standin.ws}/ws", timeout=5)
+    with closing(socket):
+        socket.ping("hello")
+        opcode, frame = socket.recv_data_frame(True)
+    assert (opcode, frame.data) == (websocket.ABNF.OPCODE_PONG, b"hello")
+
+
+def test_it_says_goodbye_and_ends_when_told_to(tmp_path: Path) -> None:
+    with running(tmp_path) as standin, listening(standin, combined=True) as listener:
+        standin.process.send_signal(signal.SIGTERM)
+        assert listener.received.get(timeout=5)["stream"] == "!serverShutdown"
+        eventually(lambda: listener.closed == [True], 10)
+        assert standin.process.wait(10) == 0
+
+
+def test_recorded_candles_are_served_as_they_are_and_end(tmp_path: Path) -> None:
+    lines = [
+        f"{start},{price},{price},{price},{price},3.0,{start + STEP_MS - 1},4.5,9,1.5,2.25,0\n"
+        for start, price in ((ORIGIN_MS + index * STEP_MS, f"{index + 1}.50") for index in range(8))
+    ]
+    (tmp_path / "BTCUSDT-5m-2025-01.csv").write_text("".join(lines))
+    with running(tmp_path, candles=str(tmp_path), symbols="", history="", speed="3000") as standin:
+        spot = standin.spot()
+        with closing(spot.session):
+            eventually(lambda: spot.time()["serverTime"] > ORIGIN_MS + 9 * STEP_MS, 10)
+            rows = spot.klines("BTCUSDT", "5m", startTime=0)
+    assert rows == [json.loads(f"[{each}]") for each in map(quoted, lines)]
+
+
+def quoted(line: str) -> str:
+    """Return a dump's line as the exchange's JSON has it: all but times and the count as strings."""
+    fields = line.strip().split(",")
+    return ",".join(text if at in {0, 6, 8} else f'"{text}"' for at, text in enumerate(fields))
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"port": "x"}, "EXCHANGE_PORT"),
+        ({"speed": "0"}, "EXCHANGE_SPEED"),
+        ({"speed": "nan"}, "EXCHANGE_SPEED"),
+        ({"symbols": "btc usdt"}, "EXCHANGE_SYMBOLS"),
+        ({"symbols": "BTCUSDT"}, "EXCHANGE_SYMBOLS"),
+        ({"candles": "/nowhere/at/all"}, "EXCHANGE_CANDLES"),
+        ({"start_ms": "1"}, "EXCHANGE_START_MS"),
+        ({"port_file": "/nowhere/at/all"}, "EXCHANGE_PORT_FILE"),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_its_name(settings: dict[str, str], named: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "services.exchange_simulator"],
+        env=environment(**settings),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert named in done.stderr

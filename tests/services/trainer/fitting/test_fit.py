@@ -1,0 +1,274 @@
+"""Fitting: the kernel's is Keras' fit, and the same bits on any number of threads."""
+
+import threading
+from dataclasses import replace
+from math import comb, inf
+
+import keras
+import numpy as np
+import pytest
+
+from services.trainer.data.dataset import Dataset, Int64s, drawn_for_epoch, spread
+from services.trainer.fitting.fit import fit
+from services.trainer.fitting.keras_backend import (
+    build_network,
+    fit_with_keras,
+    flat,
+    fresh_weights,
+)
+from services.trainer.fitting.kernel_backend import Start, fit_with_kernel, losses_of
+from services.trainer.fitting.schedule import FitResult, LearningRateSchedule
+from services.trainer.fitting.training_loop import UNGUIDED, FitCallbacks
+from shared.core.arrays import Float32s
+from shared.core.model.architecture import Architecture
+from shared.core.model.network import Network
+from tests.support.fakes import SetAfter
+
+SMALL = Architecture((8, 16), 16, 3)
+SCHEDULE = LearningRateSchedule(
+    epochs=3,
+    patience=3,
+    windows_per_epoch=300,
+    validation_windows=100,
+    batch_size=70,
+    learning_rate=0.01,
+    dropout=0.0,
+    seed=5,
+)
+
+
+def some(shape: tuple[int, ...], seed: int) -> Float32s:
+    return np.random.default_rng(seed).uniform(-1.0, 1.0, shape).astype(np.float32)
+
+
+def a_dataset(labels: Float32s, rows: Float32s) -> Dataset:
+    ends = np.arange(SMALL.window_length - 1, len(rows))
+    return Dataset(rows, labels, ends[:400], ends[400:], SMALL.window_length, 1.0)
+
+
+def learnable(count: int = 600) -> Dataset:
+    """The label is what two of the last row's features come to."""
+    rows = some((count, SMALL.features), 1)
+    return a_dataset(rows[:, 0] - 0.5 * rows[:, 1], rows)
+
+
+def noise(count: int = 600) -> Dataset:
+    """Labels that nothing tells: whoever goes on learning learns by heart."""
+    return a_dataset(some((count,), 2), some((count, SMALL.features), 1))
+
+
+def fitted(
+    dataset: Dataset,
+    schedule: LearningRateSchedule = SCHEDULE,
+    stop: threading.Event | None = None,
+    threads: int = 2,
+    guidance: FitCallbacks = UNGUIDED,
+) -> FitResult:
+    start = Start(SMALL, fresh_weights(SMALL, schedule.seed))
+    return fit_with_kernel(start, dataset, schedule, stop or threading.Event(), threads, guidance)
+
+
+def validation_loss(weights: Float32s, dataset: Dataset, ends: Int64s) -> float:
+    outputs = Network(SMALL).predict_many(weights, dataset.windows(ends))
+    return float(losses_of(outputs, dataset.labels[ends], inf).mean())
+
+
+@pytest.mark.parametrize("huber_delta", [inf, 0.3])
+def test_the_batch_gradient_is_that_of_keras(huber_delta: float) -> None:
+    weights = fresh_weights(SMALL, 3)
+    windows, labels = some((50, SMALL.window_length, SMALL.features), 6), some((50,), 7)
+    keras.utils.set_random_seed(3)
+    model = build_network(SMALL)
+    loss = "mean_squared_error" if huber_delta == inf else keras.losses.Huber(huber_delta)
+    model.compile(keras.optimizers.SGD(1.0), loss=loss)  # so that a step is the gradient
+
+    outputs, gradient = Network(SMALL).batch_gradient(weights, windows, labels, huber_delta)
+    theirs = model.predict_on_batch(windows)[:, 0]
+    model.train_on_batch(windows, labels[:, None])
+
+    halved = 1.0 if huber_delta == inf else 0.5  # as Keras' Huber is
+    assert outputs == pytest.approx(theirs, abs=1e-6)
+    assert halved * gradient / 50 == pytest.approx(weights - flat(model.get_weights()), abs=1e-6)
+    assert np.abs(gradient).max() > 0.1
+
+
+def test_three_epochs_agree_with_keras() -> None:
+    dataset = learnable()
+    keras.utils.set_random_seed(SCHEDULE.seed)
+    model = build_network(SMALL)
+    model.compile(keras.optimizers.Adam(SCHEDULE.learning_rate), loss="mean_squared_error")
+
+    ours = fitted(dataset)
+
+    for epoch, loss in enumerate(ours.training_losses):
+        ends = drawn_for_epoch(
+            dataset.training_ends, SCHEDULE.windows_per_epoch, SCHEDULE.seed, epoch
+        )
+        theirs = 0.0
+        for at in range(0, len(ends), SCHEDULE.batch_size):
+            batch = ends[at : at + SCHEDULE.batch_size]
+            theirs += len(batch) * float(
+                model.train_on_batch(dataset.windows(batch), dataset.labels[batch, None])
+            )
+        assert loss == pytest.approx(theirs / len(ends), rel=1e-4)
+    weights = flat(model.get_weights())
+    shown = spread(dataset.validation_ends, SCHEDULE.validation_windows)
+    assert ours.weights == pytest.approx(weights, abs=1e-3)
+    assert ours.validation_losses[-1] == pytest.approx(
+        validation_loss(weights, dataset, shown), rel=1e-3
+    )
+
+
+def test_a_falling_rate_is_that_of_keras_and_a_mean_that_forgets_how_it_began_is_taken() -> None:
+    dataset, all_alike = learnable(), replace(SCHEDULE, is_falling=True, averaging=1.0 - 1e-9)
+    steps = all_alike.epochs * all_alike.steps(len(dataset.training_ends))
+    keras.utils.set_random_seed(SCHEDULE.seed)
+    model = build_network(SMALL)
+    rate = keras.optimizers.schedules.PolynomialDecay(
+        SCHEDULE.learning_rate, steps, end_learning_rate=0.0
+    )
+    model.compile(keras.optimizers.Adam(rate), loss="mean_squared_error")
+    passed = []
+    for epoch in range(all_alike.epochs):
+        ends = drawn_for_epoch(
+            dataset.training_ends, SCHEDULE.windows_per_epoch, SCHEDULE.seed, epoch
+        )
+        for at in range(0, len(ends), SCHEDULE.batch_size):
+            batch = ends[at : at + SCHEDULE.batch_size]
+            model.train_on_batch(dataset.windows(batch), dataset.labels[batch, None])
+            passed.append(flat(model.get_weights()))
+
+    ours = fitted(dataset, all_alike)
+
+    assert len(passed) == steps
+    assert ours.best == all_alike.epochs - 1
+    expected = np.average(passed, axis=0, weights=[comb(at + 8, 8) for at in range(steps)])
+    assert ours.weights == pytest.approx(expected, abs=1e-4)
+    assert np.abs(ours.weights - passed[-1]).max() > 1e-3  # ten times what may be rounding
+
+
+@pytest.mark.parametrize("averaging", [0.0, 0.5, 0.99])
+def test_both_ways_of_fitting_average_alike(averaging: float) -> None:
+    schedule = replace(SCHEDULE, is_falling=True, averaging=averaging)
+
+    by_keras = fit_with_keras(SMALL, learnable(), schedule, threading.Event())
+
+    ours = fitted(learnable(), schedule)
+    assert by_keras.weights == pytest.approx(ours.weights, abs=1e-3)
+    assert by_keras.validation_losses == pytest.approx(ours.validation_losses, rel=1e-2)
+
+
+@pytest.mark.parametrize("huber_delta", [inf, 0.3])
+def test_both_ways_of_fitting_mean_the_same_loss(huber_delta: float) -> None:
+    still = replace(
+        SCHEDULE, learning_rate=1e-12, windows_per_epoch=1000, epochs=1, huber_delta=huber_delta
+    )
+
+    theirs = fit_with_keras(SMALL, learnable(), still, threading.Event())
+    ours = fitted(learnable(), still)
+
+    assert ours.training_losses == pytest.approx(theirs.training_losses, rel=1e-5)
+    assert ours.validation_losses == pytest.approx(theirs.validation_losses, rel=1e-5)
+
+
+def test_the_number_of_threads_changes_no_bit() -> None:
+    one, three = (fitted(learnable(), threads=threads) for threads in (1, 3))
+
+    assert one.weights.tobytes() == three.weights.tobytes()
+    assert one.training_losses == three.training_losses
+    assert one.validation_losses == three.validation_losses
+
+
+def test_the_loss_falls_on_what_can_be_learnt() -> None:
+    found = fit(SMALL, learnable(), replace(SCHEDULE, epochs=30), threading.Event())
+
+    assert found.validation_losses[-1] < 0.05 * found.validation_losses[0]
+    assert found.training_losses[-1] < 0.05 * found.training_losses[0]
+
+
+def test_a_fit_that_gets_worse_ends_and_gives_its_best_epoch() -> None:
+    schedule = replace(
+        SCHEDULE, epochs=100, patience=4, learning_rate=0.03, validation_windows=1000
+    )
+
+    found = fitted(noise(), schedule)
+
+    best = int(np.argmin(found.validation_losses))
+    assert len(found.validation_losses) == len(found.training_losses) == best + 1 + 4 < 100
+    again = validation_loss(found.weights, noise(), noise().validation_ends)
+    assert again == pytest.approx(found.validation_losses[best], rel=1e-12)
+    assert found.validation_losses[best] < found.validation_losses[-1]
+
+
+def test_a_stop_signal_ends_a_fit_with_the_epochs_it_has() -> None:
+    looks_of_an_epoch = (
+        5 + 1
+    )  # batches: training 300 windows by 70, validation; then one at the end
+
+    found = fitted(learnable(), stop=SetAfter(2 * (looks_of_an_epoch + 1) + 3))
+
+    assert len(found.validation_losses) == 2
+    whole = fitted(learnable(), replace(SCHEDULE, epochs=2))
+    assert found.weights.tobytes() == whole.weights.tobytes()
+
+
+def test_a_fit_that_is_stopped_at_once_gives_the_weights_it_began_with() -> None:
+    found = fitted(learnable(), stop=SetAfter(0))
+
+    assert found.weights.tobytes() == fresh_weights(SMALL, SCHEDULE.seed).tobytes()
+    assert found.validation_losses == ()
+
+
+def test_dropout_is_trained_by_keras() -> None:
+    schedule = replace(SCHEDULE, epochs=1, dropout=0.4)
+
+    found = fit(SMALL, learnable(), schedule, threading.Event())
+
+    theirs = fit_with_keras(SMALL, learnable(), schedule, threading.Event())
+    assert found.training_losses == pytest.approx(theirs.training_losses, rel=1e-4)
+    assert found.training_losses != pytest.approx(fitted(learnable()).training_losses[:1], rel=1e-3)
+
+
+def scripted(skills: list[float | None]) -> tuple[FitCallbacks, list[Float32s]]:
+    """Judges by a script; the list gets the weights that were judged."""
+    seen = list[Float32s]()
+
+    def judged(weights: Float32s) -> float | None:
+        seen.append(weights.copy())
+        return skills[len(seen) - 1]
+
+    return FitCallbacks(judged), seen
+
+
+def test_the_epoch_that_is_judged_best_is_taken_and_patience_counts_from_it() -> None:
+    guidance, seen = scripted([0.1, None, 0.3, 0.3, 0.2, 0.9])
+    schedule = replace(SCHEDULE, epochs=100, patience=2)
+
+    found = fitted(learnable(), schedule, guidance=guidance)
+
+    assert found.skills == (0.1, None, 0.3, 0.3, 0.2)
+    assert found.best == 2
+    assert found.weights.tobytes() == seen[2].tobytes()
+    assert (
+        found.validation_losses
+        == fitted(learnable(), replace(schedule, epochs=5)).validation_losses
+    )
+
+
+def test_an_epoch_is_judged_with_keras_as_well() -> None:
+    guidance, seen = scripted([0.3, 0.1, 0.2])
+
+    found = fit_with_keras(
+        SMALL, learnable(), replace(SCHEDULE, dropout=0.3), threading.Event(), guidance
+    )
+
+    assert found.skills == (0.3, 0.1, 0.2)
+    assert found.weights.tobytes() == seen[0].tobytes()
+
+
+def test_skills_that_cannot_be_said_leave_the_first_epoch() -> None:
+    guidance, _ = scripted([None] * 3)
+
+    found = fitted(learnable(), replace(SCHEDULE, patience=2, epochs=9), guidance=guidance)
+
+    assert (found.best, found.epochs) == (0, 3)

@@ -1,0 +1,115 @@
+"""A candidate is scored on the validation span as it will live, before anything is held out."""
+
+from dataclasses import replace
+from math import nan
+
+import numpy as np
+
+from services.trainer.data.dataset import Split
+from services.trainer.data.preparation import card_of, prepared_with
+from services.trainer.fitting.schedule import FitResult
+from services.trainer.fitting.validation_scorer import ValidationScorer, judge_for, online_for
+from services.trainer.settings import TrainerSettings
+from shared.core.arrays import Float64s
+from shared.core.evaluation.skill_score import Skill
+from shared.core.model.card import Bundle
+from shared.core.records import Candle
+from shared.core.sequence import CLOSE, HIGH, candle_row
+from tests.support.builders import CONTEXT, START_MS, STEP_MS, a_bundle, a_card, a_walk, candles
+
+SETTINGS = TrainerSettings.from_env({"MIN_CANDLES": "32", "WIDTHS": "8", "SCORED_CANDLES": "50"})
+SPLIT = Split(START_MS + 100 * STEP_MS, START_MS + 140 * STEP_MS)
+
+
+def a_sequence(seed: int) -> Float64s:
+    return np.concatenate(
+        [candle_row(c) for c in candles(a_walk(180, seed)) if isinstance(c, Candle)]
+    )
+
+
+SEQUENCES = {f"S{seed}USDT": a_sequence(seed) for seed in range(3)}
+
+
+def online(
+    sequences: dict[str, Float64s] | None = None, threads: int = 1, split: Split = SPLIT
+) -> ValidationScorer:
+    prepared = prepared_with(SETTINGS, sequences or SEQUENCES, split)
+    return online_for(SETTINGS, prepared, CONTEXT, threads)
+
+
+def a_candidate() -> Bundle:
+    return a_bundle(card=a_card(features="returns", label_scale=1.0))
+
+
+def scored(by: ValidationScorer, bundle: Bundle | None = None) -> Skill:
+    found = by.skill(bundle or a_candidate())
+    assert found is not None
+    return found
+
+
+def test_candles_after_the_validation_span_change_nothing() -> None:
+    doubled = {symbol: sequence.copy() for symbol, sequence in SEQUENCES.items()}
+    for sequence in doubled.values():
+        sequence[140:, CLOSE : CLOSE + 1] *= 2.0
+        sequence[140:, HIGH] *= 3.0
+
+    assert scored(online(doubled)) == scored(online())
+    assert scored(online()).n == 39
+    assert online().events == 3 * 40
+
+
+def test_threads_change_no_bit_of_a_score() -> None:
+    assert scored(online(threads=3)) == scored(online())
+
+
+def test_one_wild_candle_does_not_decide() -> None:
+    def with_a_jump(factor: float) -> dict[str, Float64s]:
+        jumping = {symbol: sequence.copy() for symbol, sequence in SEQUENCES.items()}
+        jumping["S0USDT"][139, [CLOSE, HIGH]] *= factor
+        return jumping
+
+    assert scored(online(with_a_jump(1000.0))) == scored(online(with_a_jump(10.0)))
+
+
+def test_at_most_so_many_symbols_and_candles_are_scored() -> None:
+    few = SETTINGS.model_copy(update={"scored_symbols": 2, "scored_candles": 10})
+
+    by = online_for(few, prepared_with(few, SEQUENCES, SPLIT), CONTEXT)
+
+    assert [len(part.candles) for part in by.parts] == [10, 10]
+
+
+def test_weights_that_are_no_numbers_have_no_skill() -> None:
+    candidate = a_candidate()
+    lost = replace(candidate, weights=np.full_like(candidate.weights, nan))
+
+    assert online().skill(lost) is None
+
+
+def test_without_a_validation_span_there_is_no_skill() -> None:
+    by = replace(online(), parts=[])
+
+    assert by.skill(a_candidate()) is None
+
+
+def test_an_epoch_is_judged_by_the_skill_that_its_weights_would_have_online() -> None:
+    by_skill = SETTINGS.model_copy(update={"choose_by": "online"})
+    prepared = prepared_with(by_skill, SEQUENCES, SPLIT)
+    weights = a_candidate().weights
+
+    judged = judge_for(by_skill, prepared, CONTEXT)
+
+    assert judged is not None
+    card = card_of(by_skill, prepared, FitResult(weights, (), ()), None)
+    found = online_for(by_skill, prepared, CONTEXT).skill(Bundle("any", card, weights, ""))
+    assert found is not None
+    assert judged(weights) == found.value
+
+
+def test_the_loss_chooses_if_told_so_or_if_there_is_nothing_to_score() -> None:
+    by_loss, by_skill = (SETTINGS.model_copy(update={"choose_by": by}) for by in ("loss", "online"))
+    prepared = prepared_with(by_loss, SEQUENCES, SPLIT)
+    ended = replace(prepared, split=Split(SPLIT.validation_until_ms, SPLIT.validation_until_ms))
+
+    assert judge_for(by_loss, prepared, CONTEXT) is None
+    assert judge_for(by_skill, ended, CONTEXT) is None

@@ -1,0 +1,93 @@
+"""A search as a user has it: a command that is ended and given again, on a real Kafka."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.adapters.kafka.admin import ensure_topics
+from shared.core.topics import Topics
+from tests.services.trainer.test_fit_end_to_end import GROUPS, Deployment
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def deployment(kafka_bootstrap: str, topic_prefix: str) -> Deployment:
+    topics = Topics("5m", GROUPS, topic_prefix)
+    ensure_topics(kafka_bootstrap, topics)
+    return Deployment(kafka_bootstrap, topics)
+
+
+def search(deployment: Deployment, folder: Path, *arguments: str) -> "subprocess.Popen[str]":
+    told = {
+        "KAFKA_BOOTSTRAP_SERVERS": deployment.bootstrap,
+        "TOPIC_PREFIX": deployment.topics.prefix,
+        "SYMBOL_GROUPS": str(GROUPS),
+        "MIN_CANDLES": "100",
+        "EPOCHS": "1",
+        "CHECKPOINTS": str(folder / "training"),
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "services.cli",
+        "search",
+        "--folder",
+        str(folder),
+        "--epochs",
+        "1",
+    ]
+    return subprocess.Popen(
+        [*command, "--windows", "40", *arguments],
+        env={**os.environ, **told},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def trials(folder: Path) -> list[dict[str, Any]]:
+    file = folder / "search.json"
+    return list(json.loads(file.read_text())["trials"]) if file.exists() else []
+
+
+def test_a_search_that_is_ended_goes_on_and_its_best_is_trained(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    deployment.fill()
+    process = search(deployment, tmp_path, "--trials", "1000")
+    eventually(lambda: len(trials(tmp_path)) >= 2 or process.poll() is not None, 60)
+
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=30)
+
+    assert process.returncode == 0, err
+    assert "the best, trial" in out
+    kept = trials(tmp_path)
+
+    process = search(deployment, tmp_path, "--trials", str(len(kept) + 1), "--train")
+    out, err = process.communicate(timeout=100)
+
+    assert process.returncode == 0, err
+    assert trials(tmp_path)[:-1] == kept
+    best = dict(line.split("=") for line in (tmp_path / "best.env").read_text().splitlines())
+    card = deployment.registry.load(out.splitlines()[-1]).card
+    assert card.architecture.window_length == int(best["WINDOW_LENGTH"])
+    assert card.optimiser.rate == float(best["ONLINE_RATE"])
+    assert card.training["batch_size"] == int(best["BATCH_SIZE"])
+
+
+def test_a_search_in_an_empty_archive_says_so(deployment: Deployment, tmp_path: Path) -> None:
+    process = search(deployment, tmp_path, "--trials", "1")
+
+    _, err = process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    assert "has no candles yet" in err

@@ -1,0 +1,56 @@
+"""Topics on a real Kafka: made once, and never silently other than they must be."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+
+from shared.adapters.kafka.admin import ensure_topics, topic_id
+from shared.core.errors import Incompatible
+from shared.core.topics import Topics
+
+pytestmark = pytest.mark.integration
+
+
+def test_missing_topics_are_made_once_whoever_comes_first(
+    kafka_bootstrap: str, topic_prefix: str
+) -> None:
+    topics = Topics("5m", 3, topic_prefix)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: ensure_topics(kafka_bootstrap, topics), range(3)))
+
+    admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
+    found = admin.list_topics(timeout=10).topics
+    assert {name: len(found[name].partitions) for name in topics.wanted()} == {
+        topics.klines: 3,
+        topics.predictions: 3,
+        topics.models: 1,
+        topics.dead_letters: 1,
+    }
+    before = topic_id(kafka_bootstrap, topics.klines)
+    ensure_topics(kafka_bootstrap, topics)
+    assert topic_id(kafka_bootstrap, topics.klines) == before
+
+
+def test_a_topic_with_other_partitions_is_refused(kafka_bootstrap: str, topic_prefix: str) -> None:
+    topics = Topics("5m", 3, topic_prefix)
+    ensure_topics(kafka_bootstrap, topics)
+
+    with pytest.raises(Incompatible, match="set SYMBOL_GROUPS=3"):
+        ensure_topics(kafka_bootstrap, replace(topics, partitions=4))
+
+
+def test_a_topic_that_forgets_is_refused_with_the_command_that_mends_it(
+    kafka_bootstrap: str, topic_prefix: str
+) -> None:
+    topics = Topics("5m", 3, topic_prefix)
+    admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
+    forgetful = NewTopic(topics.klines, 3, config={"retention.ms": "604800000"})
+    admin.create_topics([forgetful])[topics.klines].result(30)
+
+    with pytest.raises(
+        Incompatible, match=r"retention.ms=604800000, it must be -1.*--add-config retention.ms=-1"
+    ):
+        ensure_topics(kafka_bootstrap, topics)

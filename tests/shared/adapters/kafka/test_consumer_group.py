@@ -1,0 +1,38 @@
+import sys
+
+import pytest
+
+from shared.adapters.kafka.consumer_group import ConsumerGroupMember, is_member
+from shared.core.errors import Incompatible
+
+
+def membership(generation: int, member: bytes) -> bytes:
+    return (
+        b"CGMDv2:"
+        + generation.to_bytes(4, sys.byteorder, signed=True)
+        + b"group\0"
+        + member
+        + b"\0\1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("generation", "member", "is_one"),
+    [(0, b"rdkafka-1", True), (7, b"x", True), (-1, b"rdkafka-1", False), (3, b"", False)],
+)
+def test_a_membership_names_a_generation_and_a_member(
+    generation: int, member: bytes, is_one: bool
+) -> None:
+    assert is_member(membership(generation, member)) is is_one
+
+
+def test_the_client_writes_memberships_as_we_read_them() -> None:
+    member = ConsumerGroupMember("127.0.0.1:1", "group", "klines.5m", 6000)
+
+    assert is_member(member.membership()) is False
+    member.close()
+
+
+def test_another_format_is_refused() -> None:
+    with pytest.raises(Incompatible, match="locked"):
+        is_member(b"CGMDv3:")

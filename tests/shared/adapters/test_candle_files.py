@@ -1,0 +1,191 @@
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from shared.adapters.candle_files import CandleRow, find, read
+from shared.core.errors import BadInput
+
+FIRST_MS = 1_735_689_600_000
+STEP_MS = 300_000
+HEADER = "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore"
+
+
+def line(index: int, scale: int = 1, prices: str = "2.10,2.50,2.00,2.30000000") -> str:
+    start = FIRST_MS + index * STEP_MS
+    end = (start + STEP_MS) * scale - 1
+    return f"{start * scale},{prices},7.5,{end},16.10,12,3.5,8.05,0"
+
+
+def csv(folder: Path, *lines: str, name: str = "BTCUSDT-5m-2025-01.csv") -> Path:
+    path = folder / name
+    path.write_text("".join(f"{each}\n" for each in lines))
+    return path
+
+
+def parquet(folder: Path, columns: dict[str, list[Any]], name: str = "BTCUSDT-5m.parquet") -> Path:
+    count = len(next(iter(columns.values()), [0, 0]))
+    times = [FIRST_MS + index * STEP_MS for index in range(count)]
+    numbers = {column: [1.5] * count for column in ("open", "high", "low", "close", "volume")}
+    table = {"open_time": times, **numbers, **columns}
+    pq.write_table(pa.table(table), folder / name)
+    return folder / name
+
+
+def rows(*paths: Path) -> list[CandleRow]:
+    return [row for recording in find(paths) for row in read(recording)]
+
+
+def refused(*paths: Path) -> BadInput:
+    with pytest.raises(BadInput) as caught:
+        rows(*paths)
+    return caught.value
+
+
+def test_a_dump_gives_the_exchanges_own_decimal_strings(tmp_path: Path) -> None:
+    (row,) = rows(csv(tmp_path, line(0)))
+    assert row == CandleRow(
+        "BTCUSDT", FIRST_MS, "2.10", "2.50", "2.00", "2.30000000", "7.5", "16.10", 12, "3.5", "8.05"
+    )  # fmt: skip
+
+
+def test_milliseconds_microseconds_header_crlf_and_zip_all_read_the_same(tmp_path: Path) -> None:
+    plain = rows(csv(tmp_path, line(0), line(1)))
+    assert rows(csv(tmp_path, line(0, 1000), line(1, 1000))) == plain
+    assert rows(csv(tmp_path, HEADER, line(0), line(1))) == plain
+    assert rows(csv(tmp_path, line(0) + "\r", line(1) + "\r")) == plain
+    archive = tmp_path / "BTCUSDT-5m-2025-01-01.zip"
+    with zipfile.ZipFile(archive, "w") as target:
+        target.writestr("BTCUSDT-5m-2025-01-01.csv", f"{line(0)}\n{line(1)}\n")
+    assert rows(archive) == plain
+
+
+def test_a_hole_in_a_file_is_no_error(tmp_path: Path) -> None:
+    assert [row.open_time_ms - FIRST_MS for row in rows(csv(tmp_path, line(0), line(9)))] == [
+        0,
+        9 * STEP_MS,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("second", "reason", "named"),
+    [
+        (line(1)[:30], "truncated_line", "columns"),
+        ("", "truncated_line", "1 columns"),
+        (line(1, prices="2.10,x,2.00,2.30"), "not_a_number", "'x'"),
+        (line(1, prices="2.10,NaN,2.00,2.30"), "not_a_number", "'NaN'"),
+        (line(1, prices="2.10,inf,2.00,2.30"), "not_a_number", "'inf'"),
+        (line(1, prices="2.10,1e5,2.00,2.30"), "not_a_number", "'1e5'"),
+        (line(1, prices="2.10,2.50,0.00,2.30"), "bad_price", "low 0.0"),
+        (line(1, prices="-2.10,2.50,2.00,2.30"), "bad_price", "open -2.1"),
+        (line(1, prices="2.10,2.20,2.00,2.30"), "inconsistent_prices", "high 2.2"),
+        (line(1).replace(",7.5,", ",-7.5,"), "negative_volume", "volume -7.5"),
+        (line(1).replace(",12,", ",1.5,"), "not_a_number", "'1.5'"),
+        (line(1).replace("00000,2.10", "00001,2.10"), "off_grid", "00001"),
+        (line(0), "out_of_order", str(FIRST_MS)),
+        (line(-1), "out_of_order", str(FIRST_MS)),
+        (line(1, 1000), "bad_time_unit", "one unit"),
+        (
+            line(1).replace(str(FIRST_MS + 2 * STEP_MS - 1), str(FIRST_MS + 9 * STEP_MS)),
+            "wrong_interval",
+            "close time",
+        ),
+    ],
+)
+def test_a_faulty_line_is_refused_with_file_line_and_value(
+    tmp_path: Path, second: str, reason: str, named: str
+) -> None:
+    path = csv(tmp_path, HEADER, line(0), second)
+    error = refused(path)
+    assert error.reason == reason
+    assert f"{path} line 3" in str(error)
+    assert named in str(error)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("BTCUSDT-7m.csv", "unknown_interval"),
+        ("BTCUSDT.csv", "bad_file_name"),
+        ("5m.csv", "bad_file_name"),
+        ("BTCUSDT-5m.txt", "unknown_format"),
+    ],
+)
+def test_a_file_name_that_does_not_tell_what_is_inside_is_refused(
+    tmp_path: Path, name: str, reason: str
+) -> None:
+    path = csv(tmp_path, line(0), name=name)
+    error = refused(path)
+    assert error.reason == reason
+    assert str(path) in str(error)
+
+
+def test_a_missing_path_and_a_damaged_file_are_refused(tmp_path: Path) -> None:
+    assert refused(tmp_path / "gone.csv").reason == "no_file"
+    for name in ("BTCUSDT-5m.zip", "BTCUSDT-5m.parquet"):
+        assert refused(csv(tmp_path, "no such thing", name=name)).reason == "unreadable_file"
+
+
+def test_floats_become_their_shortest_plain_decimals(tmp_path: Path) -> None:
+    numbers: list[Any] = [1.234e-05, 1e16]
+    prices = dict.fromkeys(("open", "high", "low", "close"), numbers)
+    first, second = rows(parquet(tmp_path, {**prices, "volume": [0.0, 0.1]}))
+    assert (first.close, first.volume, first.trades) == ("0.00001234", "0.0", None)
+    assert (second.close, second.volume) == ("10000000000000000", "0.1")
+
+
+def test_a_wide_file_says_its_symbols_itself_in_either_order(tmp_path: Path) -> None:
+    times = [FIRST_MS, FIRST_MS, FIRST_MS + STEP_MS, FIRST_MS + STEP_MS]
+    name = "wide-5m.parquet"
+    by_time = rows(
+        parquet(tmp_path, {"open_time": times, "symbol": ["BTCUSDT", "ADAUSDT"] * 2}, name)
+    )
+    assert sorted(by_time) == by_time
+    in_turn: dict[str, list[Any]] = {
+        "open_time": times[1:3] * 2,
+        "symbol": ["ADAUSDT"] * 2 + ["BTCUSDT"] * 2,
+    }
+    assert rows(parquet(tmp_path, in_turn, name)) == by_time
+    assert (
+        refused(parquet(tmp_path, {"open_time": times, "symbol": ["A/B"] * 4}, name)).reason
+        == "bad_symbol"
+    )
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ({"high": [1.5, float("nan")]}, "not_finite"),
+        ({"high": [1.5, float("inf")]}, "not_finite"),
+        ({"low": [1.5, -1.0]}, "bad_price"),
+        ({"low": [1.5, 1.6]}, "inconsistent_prices"),
+        ({"open_time": [FIRST_MS, FIRST_MS]}, "out_of_order"),
+        ({"open_time": [FIRST_MS, FIRST_MS + 1]}, "off_grid"),
+        ({"open_time": [FIRST_MS * 1000, FIRST_MS * 1000 + STEP_MS * 1000]}, "bad_time_unit"),
+        ({"close": [1.5, None]}, "missing_value"),
+        ({"close": ["1.5", "1.5"]}, "bad_columns"),
+        ({"close_time": [FIRST_MS + STEP_MS - 1, FIRST_MS + 3 * STEP_MS]}, "wrong_interval"),
+    ],
+)
+def test_a_faulty_parquet_row_is_refused(
+    tmp_path: Path, columns: dict[str, list[Any]], reason: str
+) -> None:
+    path = parquet(tmp_path, columns)
+    error = refused(path)
+    assert error.reason == reason
+    assert str(path) in str(error)
+
+
+def test_a_folder_is_read_by_symbol_and_month(tmp_path: Path) -> None:
+    csv(tmp_path, line(8640), name="BTCUSDT-5m-2025-02.csv")
+    csv(tmp_path, line(0), name="BTCUSDT-5m-2025-01.csv")
+    csv(tmp_path, line(0), name="ADAUSDT-5m-2025-01.csv")
+    (tmp_path / "README.md").write_text("not a recording")
+    assert [(row.symbol, (row.open_time_ms - FIRST_MS) // STEP_MS) for row in rows(tmp_path)] == [
+        ("ADAUSDT", 0),
+        ("BTCUSDT", 0),
+        ("BTCUSDT", 8640),
+    ]

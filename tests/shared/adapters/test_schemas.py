@@ -1,0 +1,244 @@
+import contextlib
+import json
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.adapters.schemas import (
+    MAX_RECORD_BYTES,
+    CandleMessage,
+    GapMessage,
+    KlineCodec,
+    PromotionMessage,
+    canonical_json,
+    decode_prediction,
+    encode_prediction,
+    encode_record,
+)
+from shared.core.errors import BadInput
+from shared.core.records import Amendment, Candle, Gap, Promotion, Record
+from shared.core.topics import partition_for
+from tests.support.builders import (
+    START_MS,
+    STEP_MS,
+    a_model,
+    a_promotion,
+    a_walk,
+    candle_bytes,
+    candles,
+    fold_all,
+)
+
+CODEC = KlineCodec("5m", STEP_MS, 6)
+GROUP = partition_for("BTCUSDT", 6)
+
+
+def changed(**fields: object) -> bytes:
+    return canonical_json({**json.loads(candle_bytes()), **fields})
+
+
+def test_a_candle_survives_its_bytes() -> None:
+    assert CODEC.decode(candle_bytes(3), GROUP) == Candle(
+        "BTCUSDT", START_MS + 3 * STEP_MS, 100.0, 1000.0, 1.0, 100.5, 12.5
+    )
+
+
+def test_the_bytes_of_a_record_are_canonical() -> None:
+    value = candle_bytes()
+
+    assert value == json.dumps(json.loads(value), sort_keys=True, separators=(",", ":")).encode()
+
+
+def test_a_field_of_a_later_version_is_read_over() -> None:
+    assert isinstance(CODEC.decode(changed(mood="good"), GROUP), Candle)
+
+
+def test_gaps_amendments_and_promotions_survive_their_bytes() -> None:
+    gap = GapMessage(
+        type="gap",
+        symbol="BTCUSDT",
+        interval="5m",
+        from_open_time_ms=START_MS,
+        until_open_time_ms=START_MS + STEP_MS,
+    )
+    promotion = PromotionMessage(type="promotion", model_version="v1", bundle_sha256="0" * 64)
+
+    assert CODEC.decode(encode_record(gap), GROUP) == Gap("BTCUSDT", START_MS, START_MS + STEP_MS)
+    assert CODEC.decode(encode_record(promotion), 5) == Promotion("v1", "0" * 64)
+    named = promotion.model_copy(update={"numeric_profile": "1-f00"})
+    assert CODEC.decode(encode_record(named), 5) == Promotion("v1", "0" * 64, "1-f00")
+    assert isinstance(CODEC.decode(candle_bytes(type="amendment"), GROUP), Amendment)
+
+
+BAD = {
+    "no_value": (None, "bad_size"),
+    "empty": (b"", "not_json"),
+    "not_json": (b"{", "not_json"),
+    "binary": (bytes(range(256)), "not_json"),
+    "a_list": (b"[]", "bad_field"),
+    "too_large": (changed(symbol="A" * MAX_RECORD_BYTES), "bad_size"),
+    "deeply_nested": (b"[" * 2000 + b"]" * 2000, "not_json"),
+    "unknown_schema": (changed(schema=2), "unknown_schema"),
+    "unknown_type": (changed(type="trade"), "unknown_schema"),
+    "nan_price": (changed(close="NaN"), "bad_field"),
+    "nan_literal": (candle_bytes().replace(b'"100.5"', b"NaN"), "bad_field"),
+    "number_price": (changed(close=100.5), "bad_field"),
+    "negative_price": (changed(close="-1.0"), "bad_field"),
+    "zero_price": (changed(low="0", close="0.00"), "bad_price"),
+    "exponent_price": (changed(close="1e999"), "bad_field"),
+    "huge_price": (changed(high="9" * 20), "bad_price"),
+    "boolean_time": (changed(open_time_ms=True), "bad_field"),
+    "negative_time": (changed(open_time_ms=-STEP_MS), "bad_field"),
+    "far_future": (changed(open_time_ms=10**16), "bad_field"),
+    "year_10000": (changed(open_time_ms=253_402_300_800_000), "bad_field"),
+    "off_grid": (changed(open_time_ms=START_MS + 1), "off_grid"),
+    "high_below_close": (changed(high="50"), "inconsistent_prices"),
+    "low_above_open": (changed(low="200"), "inconsistent_prices"),
+    "negative_volume": (changed(volume="-3"), "bad_field"),
+    "endless_volume": (changed(volume="1" * 21), "bad_field"),
+    "lower_case_symbol": (changed(symbol="btcusdt"), "bad_field"),
+    "wrong_interval": (changed(interval="1m"), "wrong_interval"),
+    "wild_profile": (
+        b'{"type":"promotion","model_version":"v1","bundle_sha256":"%064d","numeric_profile":""}'
+        % 0,
+        "bad_field",
+    ),
+    "wrong_group": (changed(symbol="ETHUSDT"), "wrong_group"),
+}
+
+
+@pytest.mark.parametrize(("value", "reason"), BAD.values(), ids=BAD.keys())
+def test_bad_input_is_refused_with_its_reason(value: bytes | None, reason: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        CODEC.decode(value, GROUP)
+
+    assert refused.value.reason == reason
+    assert str(refused.value)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_give_a_record_or_a_reason(value: bytes) -> None:
+    with contextlib.suppress(BadInput):
+        CODEC.decode(value, 0)
+
+
+def test_a_prediction_survives_its_bytes() -> None:
+    model = a_model()
+    _, predictions = fold_all([a_promotion(model), *candles(a_walk(20))], {model.version: model})
+
+    for prediction in predictions:
+        assert decode_prediction(encode_prediction(prediction)) == prediction
+
+
+def test_what_is_no_prediction_is_refused() -> None:
+    with pytest.raises(BadInput):
+        decode_prediction(b"{}")
+
+
+def outcome(decode: Callable[[bytes, int], Record], value: bytes, group: int) -> object:
+    try:
+        return decode(value, group)
+    except BadInput as error:
+        return error.reason, str(error)
+
+
+decimals = st.from_regex(r"[0-9]{1,20}(\.[0-9]{1,20})?", fullmatch=True)
+prices = (
+    st.sampled_from(
+        ["100", "100.0", "99.5", "000101.250", "1000000000000000", "1000000000000000.1", "0"]
+    )
+    | decimals
+)
+counts = st.integers(0, 10**19)
+candle_fields = st.fixed_dictionaries(
+    {
+        "open": prices,
+        "high": prices,
+        "low": prices,
+        "close": prices,
+        "volume": decimals,
+        "open_time_ms": st.sampled_from([0, START_MS, START_MS + 1, 253_402_300_800_000 - STEP_MS]),
+        "symbol": st.sampled_from(["BTCUSDT", "ETHUSDT"]),
+        "interval": st.sampled_from(["5m", "1m"]),
+        "type": st.sampled_from(["candle", "amendment"]),
+    },
+    optional={
+        "quote_volume": decimals,
+        "trades": counts,
+        "taker_buy_volume": decimals,
+        "taker_buy_quote_volume": decimals,
+    },
+)
+FULL = candle_bytes(
+    quote_volume="1255", trades=7, taker_buy_volume="0.5", taker_buy_quote_volume="50.25"
+)
+# What JSON reads otherwise than it looks, and what a pattern may take for what it is not.
+ODDITIES = [
+    b"0",
+    b"01",
+    b"-",
+    b"e2",
+    b".",
+    b"\n",
+    b" ",
+    b'"',
+    b"\\u0031",
+    b"\\u0041",
+    b"\xd9\xa1",
+    b"\xff",
+    b"null",
+    b"}",
+]
+ODD_FIELDS = [
+    b'"close":"1.0",',
+    b'"schema":1,',
+    b'"trades":01,',
+    b'"trades":1.0,',
+    b'"trades":-0,',
+    b'"mood":"good",',
+    b'"quote_volume":null,',
+    b'"type":"gap",',
+]
+
+
+@given(candle_fields)
+def test_a_candle_is_read_alike_by_its_usual_bytes_and_field_by_field(
+    fields: dict[str, object],
+) -> None:
+    value = encode_record(CandleMessage.model_validate(fields))
+
+    assert outcome(CODEC.decode, value, GROUP) == outcome(CODEC._checked, value, GROUP)
+
+
+@given(st.data())
+def test_changed_bytes_are_read_alike_too(data: st.DataObject) -> None:
+    value = FULL
+    for _ in range(data.draw(st.integers(1, 3))):
+        start = data.draw(st.integers(0, len(value)))
+        until = data.draw(st.integers(start, min(start + 3, len(value))))
+        put = data.draw(st.sampled_from(ODDITIES) | st.binary(max_size=2))
+        value = value[:start] + put + value[until:]
+
+    assert outcome(CODEC.decode, value, GROUP) == outcome(CODEC._checked, value, GROUP)
+
+
+@pytest.mark.parametrize("put", ODD_FIELDS)
+def test_an_odd_field_is_read_alike_wherever_it_stands(put: bytes) -> None:
+    for at in [at + 1 for at, byte in enumerate(FULL) if byte in b"{,"]:
+        value = FULL[:at] + put + FULL[at:]
+
+        assert outcome(CODEC.decode, value, GROUP) == outcome(CODEC._checked, value, GROUP)
+
+
+@pytest.mark.parametrize("put", [b"", *ODDITIES])
+def test_one_odd_place_is_read_alike_wherever_it_is(put: bytes) -> None:
+    for at in range(len(FULL) + 1):
+        for value in (FULL[:at] + put + FULL[at:], FULL[:at] + put + FULL[at + 1 :]):
+            assert outcome(CODEC.decode, value, GROUP) == outcome(CODEC._checked, value, GROUP)
+
+
+def test_what_the_producer_writes_goes_the_short_way() -> None:
+    for value in (FULL, candle_bytes()):
+        assert CODEC._plain_candle(value, GROUP) == CODEC._checked(value, GROUP)

@@ -1,0 +1,357 @@
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.core.audit.invariants import (
+    ActivePromotion,
+    Check,
+    PartitionInvariants,
+    RecordCheck,
+    Violation,
+)
+from shared.core.online.prediction import Outcome, Prediction
+from shared.core.online.scores import Scores
+from shared.core.records import Amendment, Candle, Gap, Promotion, Record
+from shared.core.sequence import SEQUENCE_LENGTH
+from tests.support.builders import (
+    CONTEXT,
+    START_MS,
+    STEP_MS,
+    a_candle,
+    a_card,
+    a_model,
+    a_promotion,
+    a_walk,
+    candles,
+    fold_all,
+)
+
+MODEL, OTHER = a_model(), a_model(seed=2, card=a_card(target="level"))
+MODELS = {MODEL.version: MODEL, OTHER.version: OTHER}
+WINDOW = MODEL.card.architecture.window_length
+AT = WINDOW + 3  # a prediction in the midst of an honest log
+
+
+def taken(structure: PartitionInvariants, offset: int, record: Record) -> RecordCheck:
+    if isinstance(record, Promotion):
+        card = MODELS[record.model_version].card
+        return structure.promotion(
+            ActivePromotion(offset, record.model_version, card.architecture.window_length)
+        )
+    if isinstance(record, Candle):
+        return structure.candle(offset, record)
+    return structure.gap(record) if isinstance(record, Gap) else structure.amendment(record)
+
+
+def faults(records: Sequence[Record], predictions: Sequence[Prediction]) -> list[Violation]:
+    """What does not hold, with each prediction given after the record it names."""
+    structure, found = PartitionInvariants(CONTEXT.interval, STEP_MS), list[Violation]()
+    for offset, record in enumerate(records):
+        found += taken(structure, offset, record).faults
+        for prediction in predictions:
+            if prediction.source_offset == offset:
+                found += structure.predicted(prediction)
+        if structure.is_owed():
+            found.append(structure.missing())
+    return found
+
+
+def honest() -> tuple[list[Record], list[Prediction]]:
+    records: list[Record] = [a_promotion(MODEL), *candles(a_walk(WINDOW + 8))]
+    return records, fold_all(records, MODELS)[1]
+
+
+def faults_with(at: int, change: Callable[[Prediction], Prediction]) -> list[Violation]:
+    records, predictions = honest()
+    assert faults(records, predictions) == []
+    return faults(records, [change(p) if p.source_offset == at else p for p in predictions])
+
+
+def named(found: list[Violation]) -> list[tuple[Check, list[str]]]:
+    return [(fault.check, [d.name for d in fault.differences]) for fault in found]
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> list[Record]:
+    """What a producer, an exchange that corrects itself and a trainer may write for two symbols."""
+    next_at, newest = dict.fromkeys(["BTCUSDT", "ETHUSDT"], 0), dict[str, int]()
+    records: list[Record] = [a_promotion(MODEL)] if draw(st.booleans()) else []
+    kinds = st.sampled_from(
+        [*["candle"] * 20, *["candles"] * 4, "gap", "repeated", "amendment", "promotion"]
+    )
+    for kind in draw(st.lists(kinds, min_size=2 * WINDOW, max_size=4 * WINDOW)):
+        symbol, price = draw(st.sampled_from(sorted(next_at))), draw(st.floats(50.0, 200.0))
+        at = next_at[symbol]
+        if kind == "promotion":
+            records.append(a_promotion(draw(st.sampled_from([MODEL, OTHER]))))
+        elif kind == "gap" and symbol in newest:
+            next_at[symbol] += draw(st.integers(1, 3))
+            records.append(gap(at, next_at[symbol], symbol))
+        elif kind in {"repeated", "amendment"} and symbol in newest:
+            candle = a_candle(draw(st.integers(0, newest[symbol])), price, symbol)
+            records.append(Amendment(candle) if kind == "amendment" else candle)
+        elif kind in {"candle", "candles"}:
+            next_at[symbol] += 8 if kind == "candles" else 1
+            newest[symbol] = next_at[symbol] - 1
+            records += [a_candle(i, price + i, symbol) for i in range(at, next_at[symbol])]
+    return records
+
+
+def gap(start: int, end: int, symbol: str = "BTCUSDT") -> Gap:
+    return Gap(symbol, START_MS + start * STEP_MS, START_MS + end * STEP_MS)
+
+
+@given(logs())
+@settings(max_examples=100, deadline=None)
+def test_what_the_fold_gives_holds(records: list[Record]) -> None:
+    assert faults(records, fold_all(records, MODELS)[1]) == []
+
+
+CHANGES: dict[str, tuple[Any, Check]] = {
+    "interval": ("1m", Check.CANDLE),
+    "open_time_ms": (START_MS, Check.CANDLE),
+    "close": (100.0, Check.CANDLE),
+    "predicted_close": (100.0, Check.CANDLE),
+    "predicted_change": (0.5, Check.CANDLE),
+    "calibration": (0.5, Check.CANDLE),
+    "calibrated_change": (0.5, Check.CANDLE),
+    "calibrated_close": (100.0, Check.CANDLE),
+    "previous": (None, Check.PREVIOUS),
+    "scores": (Scores(), Check.SCORES),
+    "steps": (0, Check.STEPS),
+    "loss": (None, Check.STEPS),
+    "was_reset": (True, Check.STEPS),
+    "model_version": (OTHER.version, Check.LINEAGE),
+    "promotion_offset": (1, Check.LINEAGE),
+    "numeric_profile": ("2-other", Check.LINEAGE),
+    "source_offset": (AT - 1, Check.PLACE),
+    "symbol": ("ETHUSDT", Check.PLACE),
+}
+
+
+ONLY_FOLDED = {"state_digest", "change_scale", "actionable"}  # plain arithmetic does not give them
+
+
+def test_every_field_but_those_that_only_the_fold_gives_is_held_against_something() -> None:
+    assert {f.name for f in fields(Prediction)} - ONLY_FOLDED == set(CHANGES)
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_changed_field_is_a_fault_of_its_prediction(name: str) -> None:
+    value, check = CHANGES[name]
+
+    found = faults_with(AT, lambda p: replace(p, **{name: value}))
+
+    assert check in {fault.check for fault in found}
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(Scores)])
+def test_a_wrong_score_is_named_with_both_values(name: str) -> None:
+    def change(prediction: Prediction) -> Prediction:
+        return replace(
+            prediction,
+            scores=replace(prediction.scores, **{name: getattr(prediction.scores, name) + 1}),
+        )
+
+    first = faults_with(AT, change)[0]
+
+    assert first.check is Check.SCORES
+    assert [d.name for d in first.differences] == [f"scores.{name}"]
+    assert first.differences[0].found == first.differences[0].expected + 1
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(Outcome)])
+def test_a_wrong_outcome_is_named(name: str) -> None:
+    def change(prediction: Prediction) -> Prediction:
+        assert prediction.previous is not None
+        wrong: dict[str, Any] = {name: 0}
+        return replace(prediction, previous=replace(prediction.previous, **wrong))
+
+    assert named(faults_with(AT, change)) == [(Check.PREVIOUS, [f"previous.{name}"])]
+
+
+def test_a_loss_one_bit_off_is_a_fault() -> None:
+    found = faults_with(AT, lambda p: replace(p, loss=(p.loss or 0.0) * (1 + 2**-52)))
+
+    assert named(found) == [(Check.STEPS, ["loss"])]
+
+
+def test_a_reset_begins_the_steps_again() -> None:
+    records, predictions = honest()
+    at = AT - WINDOW
+    reset = [
+        replace(p, was_reset=i == at, steps=p.steps if i < at else i - at)
+        for i, p in enumerate(predictions)
+    ]
+
+    assert faults(records, reset) == []
+
+
+def test_a_candle_without_its_prediction_is_a_fault_and_the_next_one_is_not_blamed_for_it() -> None:
+    records, predictions = honest()
+
+    found = faults(records, [p for p in predictions if p.source_offset != AT])
+
+    assert named(found) == [(Check.PLACE, ["prediction"])]
+    assert f"opens at {START_MS + AT * STEP_MS} ms" in found[0].message
+
+
+def test_after_a_missing_prediction_the_next_but_one_is_held_against_the_next_again() -> None:
+    records, predictions = honest()
+    wrong = [
+        replace(p, steps=77) if p.source_offset == AT + 2 else p
+        for p in predictions
+        if p.source_offset != AT
+    ]
+
+    assert [fault.check for fault in faults(records, wrong)] == [
+        Check.PLACE,
+        Check.STEPS,
+        Check.STEPS,
+    ]
+
+
+def test_the_first_prediction_after_a_promotion_is_held_against_none_though_the_one_before_is_missing() -> (
+    None
+):
+    records = [
+        a_promotion(MODEL),
+        *candles(a_walk(WINDOW + 2)),
+        a_promotion(OTHER),
+        a_candle(WINDOW + 2),
+    ]
+    *before, after = fold_all(records, MODELS)[1]
+
+    found = faults(records, [*before[:-1], replace(after, steps=3)])
+
+    assert [fault.check for fault in found] == [Check.PLACE, Check.STEPS]
+
+
+def test_a_prediction_that_names_another_record_than_the_one_before_it_is_a_fault() -> None:
+    records, predictions = honest()
+    structure = PartitionInvariants(CONTEXT.interval, STEP_MS)
+    for offset, record in enumerate(records[: WINDOW + 1]):
+        taken(structure, offset, record)
+
+    (fault,) = structure.predicted(replace(predictions[0], source_offset=3))
+
+    assert fault.check is Check.PLACE
+    assert structure.is_owed()
+
+
+def test_a_close_that_did_not_move_is_no_hit_and_no_move() -> None:
+    records = [a_promotion(MODEL), *candles([*a_walk(WINDOW), 100.0, 100.0, 100.0, 101.0])]
+
+    assert faults(records, fold_all(records, MODELS)[1]) == []
+
+
+@pytest.mark.parametrize("amended", [0, 1, 2, 5])
+def test_an_amendment_counts_while_its_candle_is_kept(amended: int) -> None:
+    """Of 1,026 candles, the first stands alone before a gap, and the first two are kept no more."""
+    walk = a_walk(SEQUENCE_LENGTH + 2)
+    records: list[Record] = [
+        *candles(walk[:1]),
+        gap(1, 2),
+        *candles(walk[1:], start=2),
+        a_promotion(MODEL),
+        *candles([100.0], start=SEQUENCE_LENGTH + 3),
+        Amendment(a_candle(amended, 99.0)),
+        *candles([101.0, 102.0], start=SEQUENCE_LENGTH + 4),
+    ]
+
+    assert faults(records, fold_all(records, MODELS)[1]) == []
+
+
+def test_a_prediction_that_is_there_twice_is_a_fault() -> None:
+    records, predictions = honest()
+    twice = [p for p in predictions for _ in range(1 + (p.source_offset == AT))]
+
+    found = faults(records, twice)
+
+    assert named(found) == [(Check.PLACE, ["source_offset"])]
+    assert "a second time" in found[0].message
+
+
+def test_a_prediction_that_comes_after_a_later_one_is_a_fault() -> None:
+    records, predictions = honest()
+    structure = PartitionInvariants(CONTEXT.interval, STEP_MS)
+    for offset, record in enumerate(records):
+        taken(structure, offset, record)
+        for prediction in predictions:
+            if prediction.source_offset == offset:
+                structure.predicted(prediction)
+
+    found = structure.predicted(predictions[1])
+
+    assert [fault.check for fault in found] == [Check.PLACE]
+    assert "after a later one" in found[0].message
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        candles(a_walk(WINDOW)),
+        [a_promotion(MODEL), *candles(a_walk(WINDOW - 1))],
+        [a_promotion(MODEL), *candles(a_walk(WINDOW)), a_candle(0, 90.0)],
+    ],
+    ids=["without a model", "without a full window", "of a candle that is set aside"],
+)
+def test_a_prediction_that_should_not_be_is_a_fault(records: list[Record]) -> None:
+    _, predictions = honest()
+    owed = fold_all(records, MODELS)[1]
+
+    found = faults(records, [*owed, replace(predictions[0], source_offset=len(records) - 1)])
+
+    assert [fault.check for fault in found] == [Check.PLACE]
+
+
+def test_a_hole_that_no_gap_announces_is_a_fault() -> None:
+    found = faults([a_candle(0), a_candle(1), a_candle(4)], [])
+
+    assert named(found) == [(Check.CANDLES, ["open_time_ms"])]
+    assert found[0].differences[0].found == START_MS + 4 * STEP_MS
+    assert found[0].differences[0].expected == START_MS + 2 * STEP_MS
+
+
+@pytest.mark.parametrize(
+    ("records", "names"),
+    [
+        ([a_candle(0), gap(1, 3), a_candle(3)], []),
+        ([a_candle(0), gap(1, 2), gap(2, 3), a_candle(3)], []),
+        ([gap(0, 3), a_candle(5)], []),
+        ([a_candle(0), gap(1, 2), a_candle(3)], ["open_time_ms"]),
+        ([a_candle(0), gap(1, 4), a_candle(3)], ["open_time_ms"]),
+        ([a_candle(0), gap(2, 3), a_candle(3)], ["from_open_time_ms"]),
+        ([a_candle(0), a_candle(1), gap(1, 2), a_candle(2)], ["from_open_time_ms"]),
+    ],
+)
+def test_gaps_and_candles_follow_one_another(records: list[Record], names: list[str]) -> None:
+    assert [d.name for fault in faults(records, []) for d in fault.differences] == names
+
+
+def test_repeated_candles_are_set_aside() -> None:
+    structure = PartitionInvariants("5m", STEP_MS)
+    aside = [structure.candle(i, a_candle(at)).is_set_aside for i, at in enumerate([0, 1, 1, 0, 2])]
+
+    assert aside == [False, False, True, True, False]
+
+
+def test_where_only_another_profile_can_read_the_card_its_predictions_are_taken_at_their_word() -> (
+    None
+):
+    records, predictions = honest()
+    structure = PartitionInvariants(CONTEXT.interval, STEP_MS)
+    structure.promotion(ActivePromotion(0, MODEL.version, None))
+    found: list[Violation] = []
+    for offset, record in enumerate(records[1:], start=1):
+        taken(structure, offset, record)
+        found += [
+            f for p in predictions if p.source_offset == offset for f in structure.predicted(p)
+        ]
+        assert not structure.is_owed()
+
+    assert found == []

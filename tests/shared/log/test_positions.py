@@ -1,0 +1,132 @@
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from shared.adapters.env_settings import ServiceSettings
+from shared.adapters.kafka.admin import ensure_topics
+from shared.adapters.kafka.backwards_reader import (
+    FIRST_BLOCK,
+    await_settled,
+    last_record_of_each_key,
+)
+from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
+from shared.adapters.kafka.reader import ConsumerRecord, Reader
+from shared.adapters.schemas import GapMessage, PromotionMessage, encode_record
+from shared.core.topics import partition_for
+from shared.log.positions import read_positions
+from tests.support.builders import START_MS, STEP_MS, candle_bytes
+
+pytestmark = pytest.mark.integration
+
+SYMBOL = "BTCUSDT"
+GROUP = partition_for(SYMBOL, 6)
+
+
+@pytest.fixture
+def settings(kafka_bootstrap: str, topic_prefix: str) -> ServiceSettings:
+    settings = ServiceSettings.from_env(
+        {"KAFKA_BOOTSTRAP_SERVERS": kafka_bootstrap, "TOPIC_PREFIX": topic_prefix}
+    )
+    ensure_topics(kafka_bootstrap, settings.topics)
+    return settings
+
+
+@pytest.fixture
+def writer(settings: ServiceSettings) -> Iterator[TransactionalProducer]:
+    writer = TransactionalProducer(settings.kafka_bootstrap_servers, f"{settings.topic_prefix}test")
+    yield writer
+    writer.close()
+
+
+def record(
+    settings: ServiceSettings, value: bytes, key: bytes | None = b"BTCUSDT"
+) -> ProducerRecord:
+    return ProducerRecord(settings.topics.klines, GROUP, key, value, START_MS)
+
+
+def standing(settings: ServiceSettings, symbols: Sequence[str] = (SYMBOL,)) -> dict[str, int]:
+    return read_positions(
+        settings.kafka_bootstrap_servers, settings.topics, settings.codec, symbols
+    )
+
+
+def promotion() -> bytes:
+    return encode_record(
+        PromotionMessage(type="promotion", model_version="m1", bundle_sha256="0" * 64)
+    )
+
+
+def test_an_empty_log_says_nothing(settings: ServiceSettings) -> None:
+    assert standing(settings) == {}
+
+
+def test_a_candle_is_followed_by_the_next_whatever_comes_after_it(
+    settings: ServiceSettings, writer: TransactionalProducer
+) -> None:
+    writer.write(
+        [
+            record(settings, candle_bytes(4, SYMBOL)),
+            record(settings, promotion(), None),
+            record(settings, b"nonsense"),
+        ]
+    )
+
+    assert standing(settings, [SYMBOL, "ETHUSDT"]) == {SYMBOL: START_MS + 5 * STEP_MS}
+
+
+def test_a_gap_at_the_end_counts(settings: ServiceSettings, writer: TransactionalProducer) -> None:
+    until = START_MS + 9 * STEP_MS
+    gap = GapMessage(
+        type="gap",
+        symbol=SYMBOL,
+        interval="5m",
+        from_open_time_ms=START_MS + STEP_MS,
+        until_open_time_ms=until,
+    )
+    writer.write([record(settings, candle_bytes(0, SYMBOL)), record(settings, encode_record(gap))])
+
+    assert standing(settings) == {SYMBOL: until}
+
+
+def test_a_commit_is_seen_at_once_every_time(
+    settings: ServiceSettings, writer: TransactionalProducer
+) -> None:
+    for at in range(20):
+        writer.write([record(settings, candle_bytes(at, SYMBOL))])
+
+        assert standing(settings) == {SYMBOL: START_MS + (at + 1) * STEP_MS}
+
+
+def test_a_symbol_in_the_tail_is_found_without_reading_the_archive_and_an_old_one_is_found_too(
+    settings: ServiceSettings, writer: TransactionalProducer
+) -> None:
+    old, new, archive = b"OLD", b"NEW", 5 * FIRST_BLOCK
+    writer.write([record(settings, b"1", old)] + [record(settings, b"2", new)] * archive)
+    offered: list[int] = []
+
+    def value_of(found: ConsumerRecord) -> bytes | None:
+        offered.append(found.offset)
+        return found.value
+
+    with _Counting(settings.kafka_bootstrap_servers, settings.topics.klines) as reader:
+        await_settled(settings.kafka_bootstrap_servers, settings.topics.klines, reader, [GROUP])
+        assert last_record_of_each_key(reader, GROUP, [new], value_of) == {new: b"2"}
+        assert offered == [archive]
+        assert reader.received <= FIRST_BLOCK
+        assert last_record_of_each_key(reader, GROUP, [old, new], value_of) == {
+            old: b"1",
+            new: b"2",
+        }
+
+
+class _Counting(Reader):
+    """A reader that counts what it gives."""
+
+    received = 0
+
+    def read(
+        self, partition: int, start: int, end: int | None = None
+    ) -> Iterator[list[ConsumerRecord]]:
+        for block in super().read(partition, start, end):
+            self.received += len(block)
+            yield block

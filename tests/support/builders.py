@@ -1,0 +1,160 @@
+"""Valid values by default; a test overrides what it is about."""
+
+from collections.abc import Mapping, Sequence
+from math import inf
+
+import numpy as np
+
+from shared.adapters.bundle_codec import decode_bundle, encode_bundle, version_of
+from shared.adapters.schemas import CandleMessage, encode_record
+from shared.core.errors import BadInput
+from shared.core.evaluation.comparison import (
+    CANDIDATE,
+    RAW,
+    Comparison,
+    ForecastSeries,
+    SeriesBySymbol,
+)
+from shared.core.features.registry import feature_set
+from shared.core.model.architecture import Architecture
+from shared.core.model.card import Bundle, Card, Target
+from shared.core.model.optimiser import Optimiser
+from shared.core.model.scaler import Scaler
+from shared.core.online.model import FoldContext, Model
+from shared.core.online.partition import PartitionState, fold, skip_record
+from shared.core.online.prediction import Prediction
+from shared.core.records import Candle, Promotion, Record
+
+STEP_MS = 300_000
+START_MS = 1_735_689_600_000  # 2025-01-01 00:00 UTC
+CONTEXT = FoldContext("5m", STEP_MS, "1-test")
+
+
+def a_candle(
+    at: int = 0, close: float = 100.0, symbol: str = "BTCUSDT", opened: float | None = None
+) -> Candle:
+    opened = close if opened is None else opened
+    high, low = max(opened, close) * 1.001, min(opened, close) * 0.999
+    return Candle(symbol, START_MS + at * STEP_MS, opened, high, low, close, 1.0)
+
+
+def candles(closes: Sequence[float], symbol: str = "BTCUSDT", start: int = 0) -> list[Record]:
+    return [a_candle(start + i, close, symbol) for i, close in enumerate(closes)]
+
+
+def a_walk(n: int, seed: int = 1, price: float = 100.0) -> list[float]:
+    """A seeded random walk of closes."""
+    changes = np.random.default_rng(seed).normal(scale=0.002, size=n)
+    return [float(x) for x in price * np.cumprod(1.0 + changes)]
+
+
+def a_card(
+    window_length: int = 16,
+    widths: tuple[int, ...] = (8,),
+    rate: float = 1e-3,
+    scalers: Mapping[str, Scaler] | None = None,
+    label_scale: float = 1e-3,
+    features: str = "levels",
+    huber_delta: float = inf,
+    target: Target = "change",
+    optimiser: Optimiser | None = None,
+) -> Card:
+    return Card(
+        architecture=Architecture(widths, window_length, feature_set(features).columns),
+        feature_set=features,
+        label_scale=label_scale,
+        optimiser=optimiser or Optimiser(rate=rate),
+        huber_delta=huber_delta,
+        target=target,
+        scalers=scalers or {},
+        trained_from_ms=START_MS,
+        trained_through_ms=START_MS + 1000 * STEP_MS,
+    )
+
+
+def a_bundle(seed: int = 1, card: Card | None = None, reach: float = 0.3) -> Bundle:
+    data = bundle_bytes(seed, card, reach)
+    return decode_bundle(version_of(card or a_card(), data), data)
+
+
+def bundle_bytes(seed: int = 1, card: Card | None = None, reach: float = 0.3) -> bytes:
+    card = card or a_card()
+    weights = np.random.default_rng(seed).uniform(-reach, reach, card.architecture.weight_count())
+    return encode_bundle(card, weights.astype(np.float32))
+
+
+def a_model(seed: int = 1, card: Card | None = None, reach: float = 0.3) -> Model:
+    return Model(a_bundle(seed, card, reach))
+
+
+def a_promotion(model: Model) -> Promotion:
+    return Promotion(model.version, model.bundle.sha256)
+
+
+def fold_all(
+    records: Sequence[Record],
+    models: Mapping[str, Model],
+    group: PartitionState | None = None,
+    first_offset: int = 0,
+) -> tuple[PartitionState, list[Prediction]]:
+    """Fold records in order; one that is refused is passed over, as the predictor does."""
+    group = group or PartitionState()
+    predictions = []
+    for offset, record in enumerate(records, start=first_offset):
+        version = record.model_version if isinstance(record, Promotion) else group.model_version
+        model = models[version] if version is not None else None
+        try:
+            group, prediction = fold(group, record, offset, model, CONTEXT)
+        except BadInput:
+            group, prediction = skip_record(group, offset), None
+        if prediction is not None:
+            predictions.append(prediction)
+    return group, predictions
+
+
+def candle_message(
+    at: int = 0, symbol: str = "BTCUSDT", close: str = "100.5", **fields: object
+) -> CandleMessage:
+    given: dict[str, object] = {
+        "type": "candle",
+        "symbol": symbol,
+        "interval": "5m",
+        "open_time_ms": START_MS + at * STEP_MS,
+        "open": "100.0",
+        "high": "1000.0",
+        "low": "1.0",
+        "close": close,
+        "volume": "12.5",
+    }
+    return CandleMessage.model_validate(given | fields)
+
+
+def candle_bytes(
+    at: int = 0, symbol: str = "BTCUSDT", close: str = "100.5", **fields: object
+) -> bytes:
+    return encode_record(candle_message(at, symbol, close, **fields))
+
+
+def some_tracks(
+    symbols: int = 3, count: int = 400, seed: int = 7, borne_out: float = 0.5
+) -> SeriesBySymbol:
+    """Forecasts twice as large as what comes of them, at random, of changes of about 0.002; halved, calibrated."""
+    drawn = np.random.default_rng(seed)
+    tracks = {}
+    for symbol in range(symbols):
+        change = drawn.normal(scale=5e-4, size=count)
+        outcome = borne_out * change + drawn.normal(scale=2e-3, size=count)
+        times = START_MS + STEP_MS * np.arange(count, dtype=np.float64)
+        tracks[f"S{symbol}USDT"] = ForecastSeries(times, change, borne_out * change, outcome)
+    return tracks
+
+
+def a_contest(tracks: SeriesBySymbol | None = None) -> Comparison:
+    """A candidate, calibrated and raw."""
+    entered = some_tracks() if tracks is None else tracks
+    contest = Comparison(
+        entered, {symbol: np.full(len(track.outcome), 2e-3) for symbol, track in entered.items()}
+    )
+    contest.add(CANDIDATE, entered)
+    contest.add(RAW, entered, raw=True)
+    return contest

@@ -1,0 +1,221 @@
+"""A deployment's topics as lists: what an honest system would have written, for tests to tamper with."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from shared.adapters.bundle_codec import decode_bundle
+from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
+from shared.adapters.kafka.reader import ConsumerRecord
+from shared.adapters.schemas import (
+    GapMessage,
+    KlineCodec,
+    PromotionMessage,
+    canonical_json,
+    dead_letter_headers,
+    encode_prediction,
+    encode_record,
+)
+from shared.core.errors import BadInput
+from shared.core.model.card import Bundle
+from shared.core.online.model import FoldContext
+from shared.core.online.partition import PartitionState
+from shared.core.topics import Topics
+from shared.log.model_cache import ModelCache
+from shared.log.record_processor import BatchResult, RecordProcessor
+from tests.support.builders import (
+    START_MS,
+    STEP_MS,
+    a_bundle,
+    a_card,
+    a_walk,
+    bundle_bytes,
+    candle_bytes,
+)
+
+TOPICS: Final = Topics("5m", 1)
+SYMBOLS: Final = ("BTCUSDT", "ETHUSDT")
+OWN: Final = "1-own"
+NEXT: Final = "2-next"
+
+FIRST = a_bundle(1)
+SECOND_CARD = replace(a_card(), parent=FIRST.version)
+SECOND = a_bundle(2, SECOND_CARD)
+BUNDLES: Final = {FIRST.version: bundle_bytes(1), SECOND.version: bundle_bytes(2, SECOND_CARD)}
+
+Values = Sequence[tuple[str, bytes]]
+"""(key, value) of klines, all of one symbol group."""
+
+
+@dataclass(frozen=True)
+class RecordedLog:
+    """One symbol group's topics, and the bundles by version."""
+
+    klines: list[ConsumerRecord]
+    predictions: list[ConsumerRecord]
+    letters: list[ConsumerRecord]
+    bundles: Mapping[str, bytes]
+
+    def with_prediction(self, at: int, **fields: Any) -> "RecordedLog":
+        """Change fields of the prediction at an index, nested ones as `scores__n`."""
+        value = json.loads(self.predictions[at].value or b"")
+        for name, new in fields.items():
+            *path, last = name.split("__")
+            inner = value
+            for part in path:
+                inner = inner[part]
+            inner[last] = new
+        return self.with_predictions(
+            lambda old: [*old[:at], old[at]._replace(value=canonical_json(value)), *old[at + 1 :]]
+        )
+
+    def with_predictions(
+        self, change: Callable[[list[ConsumerRecord]], list[ConsumerRecord]]
+    ) -> "RecordedLog":
+        return replace(self, predictions=_placed(change(self.predictions)))
+
+    def with_letters(
+        self, change: Callable[[list[ConsumerRecord]], list[ConsumerRecord]]
+    ) -> "RecordedLog":
+        return replace(self, letters=_placed(change(self.letters)))
+
+    def index_of(self, symbol: str, candle: int) -> int:
+        """Return which prediction was made from a symbol's candle of this number."""
+        opens = START_MS + (candle + 1) * STEP_MS
+        values = [json.loads(record.value or b"") for record in self.predictions]
+        return next(
+            i for i, v in enumerate(values) if (v["symbol"], v["open_time_ms"]) == (symbol, opens)
+        )
+
+    def write(self, bootstrap: str, topics: Topics) -> None:
+        """Write it to empty topics of one symbol group, in one transaction: offsets are those of the lists."""
+        models = [
+            ConsumerRecord(0, 0, START_MS, version.encode(), data)
+            for version, data in self.bundles.items()
+        ]
+        writer = TransactionalProducer(bootstrap, f"{topics.prefix}recorded")
+        writer.write(
+            [
+                ProducerRecord(
+                    topic,
+                    0,
+                    record.key,
+                    record.value,
+                    record.timestamp_ms,
+                    _headers(record, topics),
+                )
+                for topic, records in (
+                    (topics.models, models),
+                    (topics.klines, self.klines),
+                    (topics.predictions, self.predictions),
+                    (topics.dead_letters, self.letters),
+                )
+                for record in records
+            ]
+        )
+        writer.close()
+
+
+def processor_for(profile: str, bundles: Mapping[str, bytes]) -> RecordProcessor:
+    def load(version: str) -> Bundle:
+        if version not in bundles:
+            raise BadInput("unknown_model", f"model version {version} is not in the log")
+        return decode_bundle(version, bundles[version])
+
+    codec = KlineCodec(TOPICS.interval, STEP_MS, TOPICS.partitions)
+    return RecordProcessor(
+        TOPICS.klines, codec, FoldContext(TOPICS.interval, STEP_MS, profile), ModelCache(load)
+    )
+
+
+def recorded(
+    values: Values, *, profiles: Sequence[str] = (OWN,), bundles: Mapping[str, bytes] = BUNDLES
+) -> RecordedLog:
+    """Fold the records of one symbol group as each of these numeric profiles would, and publish what comes of it."""
+    klines = [
+        ConsumerRecord(0, offset, START_MS, key.encode(), value)
+        for offset, (key, value) in enumerate(values)
+    ]
+    predictions: dict[int, ConsumerRecord] = {}
+    letters: dict[int, ConsumerRecord] = {}
+    for profile in profiles:
+        processor = processor_for(profile, bundles)
+        folded = BatchResult(PartitionState(numeric_profile=profiles[0]))
+        for record in klines:
+            processor.process(folded, record)
+        for p in folded.predictions:
+            predictions[p.source_offset] = ConsumerRecord(
+                0, 0, START_MS, p.symbol.encode(), encode_prediction(p)
+            )
+        for letter in folded.dead_letters:
+            headers = dict(dead_letter_headers(letter))
+            letters[letter.offset] = ConsumerRecord(
+                0, 0, START_MS, letter.key, letter.value, headers
+            )
+    return RecordedLog(
+        klines,
+        _placed([predictions[offset] for offset in sorted(predictions)]),
+        _placed([letters[offset] for offset in sorted(letters)]),
+        bundles,
+    )
+
+
+def candles(start: int, stop: int, symbols: Sequence[str] = SYMBOLS) -> list[tuple[str, bytes]]:
+    walks = {symbol: a_walk(stop, seed) for seed, symbol in enumerate(symbols)}
+    return [
+        (s, candle_bytes(at, s, f"{walks[s][at]:.6f}"))
+        for at in range(start, stop)
+        for s in symbols
+    ]
+
+
+def gap(start: int, stop: int, symbol: str) -> tuple[str, bytes]:
+    message = GapMessage(
+        type="gap",
+        symbol=symbol,
+        interval="5m",
+        from_open_time_ms=START_MS + start * STEP_MS,
+        until_open_time_ms=START_MS + stop * STEP_MS,
+    )
+    return symbol, encode_record(message)
+
+
+def promotion(bundle: Bundle, profile: str | None = OWN, sha256: str = "") -> tuple[str, bytes]:
+    message = PromotionMessage(
+        type="promotion",
+        model_version=bundle.version,
+        bundle_sha256=sha256 or bundle.sha256,
+        numeric_profile=profile,
+    )
+    return "promotion", encode_record(message)
+
+
+def eventful(profile: str = OWN) -> list[tuple[str, bytes]]:
+    """A log with all that a log may hold: 36 candles of two symbols, of which 19 and 20 are missing of the first."""
+    first, second = SYMBOLS
+    return [
+        *candles(0, 18),
+        promotion(FIRST, profile),
+        *candles(18, 19),
+        *candles(19, 21)[1::2],
+        gap(19, 21, first),
+        *candles(21, 24),
+        (first, b"{nonsense"),
+        candles(23, 24)[1],
+        (second, candle_bytes(23, second, "101.5", type="amendment")),
+        *candles(24, 28),
+        promotion(SECOND, profile),
+        *candles(28, 36),
+    ]
+
+
+def _headers(record: ConsumerRecord, topics: Topics) -> list[tuple[str, bytes]]:
+    return [
+        (name, topics.klines.encode() if name == "topic" else value)
+        for name, value in (record.headers or {}).items()
+    ]
+
+
+def _placed(records: list[ConsumerRecord]) -> list[ConsumerRecord]:
+    return [record._replace(offset=offset) for offset, record in enumerate(records)]
