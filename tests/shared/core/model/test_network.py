@@ -24,18 +24,21 @@ from shared.core.model.optimiser import Optimiser
 ROOT = Path(__file__).parents[4]
 GOLDEN_OF = """
 import sys, pathlib
-from shared.core.model.network import golden_digest, kernel
+from shared.core.model.network import kernel
+from shared.core.model.numeric_profile import golden_digest
 print(golden_digest(kernel(pathlib.Path(sys.argv[1]))))
 """
 BITS_OF = """
 import sys, pathlib, hashlib
-from shared.core.model.card import Architecture, Optimiser
-from shared.core.model.network import Network, _fixed, fresh, kernel
+from shared.core.model.architecture import Architecture
+from shared.core.model.network import Network, kernel, new_learner
+from shared.core.model.numeric_profile import _fixed
+from shared.core.model.optimiser import Optimiser
 library, bits = kernel(pathlib.Path(sys.argv[1])), hashlib.sha256()
 for sizes in (((128, 64, 8), 16, 32), ((16, 40), 17, 1), ((56, 72), 19, 3), ((104,), 18, 7), ((32,), 1024, 6)):
     network = Network(Architecture(*sizes), library)
     window = _fixed(sizes[1] * sizes[2], 2.0).reshape(sizes[1], sizes[2])
-    learner = fresh(_fixed(network.architecture.weight_count(), 0.8))
+    learner = new_learner(_fixed(network.architecture.weight_count(), 0.8))
     for error in (0.5, -1.0):
         output, jacobian = network.jacobian(learner.weights, window)
         learner = network.step(learner, Optimiser(rate=1e-3), output.dtype.type(error), jacobian)
@@ -47,8 +50,9 @@ print(bits.hexdigest())
 BITS = "149c4d9a23f7cbadd6957d7c6b06e0a8ce3ccca4164a01d1c100fa2bd93c4126"
 BATCH_OF = """
 import sys, pathlib, hashlib
-from shared.core.model.card import Architecture
-from shared.core.model.network import Network, _fixed, kernel
+from shared.core.model.architecture import Architecture
+from shared.core.model.network import Network, kernel
+from shared.core.model.numeric_profile import _fixed
 library, bits = kernel(pathlib.Path(sys.argv[1])), hashlib.sha256()
 for sizes in (((32, 32), 60, 6), ((8, 24), 17, 5)):
     network = Network(Architecture(*sizes), library)
