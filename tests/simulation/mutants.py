@@ -225,7 +225,7 @@ class SwapWhenNoticed(RecordProcessor):
 
     broker: Broker | None = None
 
-    def fold(self, folded: BatchResult, record: ConsumerRecord, **options: Any) -> None:
+    def process(self, folded: BatchResult, record: ConsumerRecord, **options: Any) -> None:
         promotion, offset = self._newest(record.partition)
         if promotion is not None and promotion.model_version != folded.state.model_version:
             model = model_of(promotion.model_version, "")

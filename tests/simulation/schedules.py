@@ -19,7 +19,7 @@ _REQUESTS: Final = {
     "committed": 6,
     "ends": 12,
     "state": 40,
-    "watermark": 25,
+    "applied_offset": 25,
     "load": 6,
 }
 _KINDS: Final = (*_REQUESTS, "end", "end")

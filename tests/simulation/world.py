@@ -115,7 +115,7 @@ class Replica:
         self.writer = parts.writer(
             "kafka",
             f"predictor-{number}",
-            alone=True,
+            exclusive_id=True,
             client=producer,
             within=within,
         )
