@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-TABLE = (ROOT / "docs" / "faults.md").read_text()
+TABLE = (ROOT / "docs" / "evidence" / "faults.md").read_text()
 ROWS = {
     int(cells[0]): cells
     for cells in re.findall(r"^\| (\d+) \| (.+?) \| (.+?) \| (.+) \|$", TABLE, re.MULTILINE)

@@ -265,7 +265,7 @@ def _in_transactions(site: Site, hurt: Callable[[], None]) -> Iterator[float]:
     """Hurt the broker while transactions are open, all of them before their commit.
 
     Not in the few milliseconds between a commit's two records: there Kafka 4.3.1 may forget the second for ever, which
-    docs/chaos.md tells.
+    docs/evidence/chaos.md tells.
     """
     links = [site.market_link, *(site.link_of(slot, "kafka") for slot in site.running)]
     for link in links:

@@ -10,7 +10,7 @@ from tests.simulation.soak import SoakReport, soak
 from tests.simulation.world import run, run_seed
 
 SCHEDULES = 5000
-MUTANT_SCHEDULES = 1500  # docs/simulation.md says within how many each is caught
+MUTANT_SCHEDULES = 1500  # docs/evidence/simulation.md says within how many each is caught
 
 pytestmark = pytest.mark.slow
 

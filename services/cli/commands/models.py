@@ -101,7 +101,9 @@ def import_version(
     ] = None,
     scalers: Annotated[
         Path | None,
-        typer.Option(help="A .csv or .json table of ranges: a card of its own (docs/original.md)."),
+        typer.Option(
+            help="A .csv or .json table of ranges: a card of its own (docs/how-to/import-the-original.md)."
+        ),
     ] = None,
     preset: Annotated[
         str | None, typer.Option(help="Settings of a card of its own; default: original.")
