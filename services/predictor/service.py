@@ -12,9 +12,9 @@ from shared.adapters.kafka.consumer_group import ConsumerGroupMember
 from shared.adapters.kafka.errors import Fenced
 from shared.adapters.kafka.producer import TransactionalProducer
 from shared.adapters.kafka.reader import Reader
-from shared.adapters.process import retry_until_available
 from shared.adapters.prometheus import Telemetry
 from shared.adapters.redis_state_store import RedisStateStore
+from shared.adapters.retry import StopRequested, retry_until_available
 from shared.core.errors import Incompatible, Unavailable
 from shared.core.model.numeric_profile import self_test
 from shared.core.online.model import FoldContext
@@ -38,6 +38,8 @@ def run(settings: PredictorSettings, stop: threading.Event) -> None:
     stop_serving = telemetry.serve(settings.metrics_host, settings.metrics_port)
     try:
         _predict(settings, context, telemetry, stop)
+    except StopRequested as request:
+        log.info("stopped before the start was complete: %s", request)
     except Fenced as error:
         raise Incompatible(str(error)) from error
     finally:
@@ -73,8 +75,6 @@ def _predict(
         stop,
         lambda: TransactionalProducer(where, f"ulstm-predictor-{uuid.uuid4()}", exclusive_id=True),
     )
-    if writer is None or log_id is None:
-        return
     states.of_log(log_id)
     member = ConsumerGroupMember(
         where,

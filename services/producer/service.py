@@ -25,8 +25,8 @@ from services.producer.worker import ProducerWorker, run_until_stopped
 from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.kafka.errors import Fenced
 from shared.adapters.kafka.producer import TransactionalProducer
-from shared.adapters.process import retry_until_available
 from shared.adapters.prometheus import Telemetry
+from shared.adapters.retry import StopRequested, retry_until_available
 from shared.core.errors import BadSetting, Incompatible
 from shared.core.topics import interval_ms
 from shared.log.positions import producer_transactional_id, read_positions
@@ -49,6 +49,8 @@ def run(settings: ProducerSettings, stop: threading.Event) -> None:
     stop_serving = telemetry.serve(settings.metrics_host, settings.metrics_port)
     try:
         _produce(settings, telemetry, stop)
+    except StopRequested as request:
+        log.info("stopped: %s", request)
     except Fenced as error:
         raise Incompatible(str(error)) from error
     finally:
@@ -68,14 +70,10 @@ def _produce(settings: ProducerSettings, telemetry: Telemetry, stop: threading.E
     begin_ms = retry_until_available(
         stop, lambda: _begin_ms(rest, settings.backfill_candles, step_ms)
     )
-    if statuses is None or begin_ms is None:
-        return
     symbols = retry_until_available(
         stop,
         lambda: followed(settings.named_symbols, statuses, lambda names: _known(settings, names)),
     )
-    if symbols is None:
-        return
     log.info("following %d symbols, such as %s", len(symbols), symbols[0])
     measures = ProducerMetrics(telemetry, step_ms)
     askers = RestWorkerPool(
@@ -106,10 +104,10 @@ def _produce(settings: ProducerSettings, telemetry: Telemetry, stop: threading.E
         stop,
     )
     supervisor.start()
-    patiently: Callable[[Callable[[], bool]], bool | None] = partial(retry_until_available, stop)
+    retry: Callable[[Callable[[], None]], None] = partial(retry_until_available, stop)
     try:
         run_until_stopped(
-            loop, stop, patiently, lambda: _tell(measures, supervisor, budget), measures.unavailable
+            loop, stop, retry, lambda: _tell(measures, supervisor, budget), measures.unavailable
         )
     finally:
         stop.set()

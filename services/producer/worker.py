@@ -205,7 +205,7 @@ class ProducerWorker:
 def run_until_stopped(
     loop: ProducerWorker,
     stop: threading.Event,
-    patiently: Callable[[Callable[[], bool]], bool | None],
+    retry: Callable[[Callable[[], None]], None],
     after_turn: Callable[[], None],
     unavailable: Callable[[str], None],
 ) -> None:
@@ -214,21 +214,16 @@ def run_until_stopped(
     Args:
         loop: what to do.
         stop: when to end.
-        patiently: tries an action again while its server is missing.
+        retry: calls again while a server does not answer; raises StopRequested once stop is set.
         after_turn: what is done after each.
         unavailable: told why there are no turns for a while.
     """
-
-    def recovered() -> bool:
-        loop.recover()
-        return True
-
-    patiently(recovered)
+    retry(loop.recover)
     while not stop.is_set():
         try:
             loop.run_once()
         except Unavailable as error:
             log.warning("%s; beginning again from the log", error)
             unavailable(str(error))
-            patiently(recovered)
+            retry(loop.recover)
         after_turn()

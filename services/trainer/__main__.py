@@ -10,6 +10,7 @@ from pathlib import Path
 from services.trainer.quiet import without_chatter
 from services.trainer.settings import TrainerSettings
 from shared.adapters.process import exit_code, log_to_stderr, stop_on_signal
+from shared.adapters.retry import StopRequested
 
 # Each subcommand imports what it needs: TensorFlow takes seconds, and `import` runs without it.
 
@@ -61,7 +62,7 @@ def _fit(settings: TrainerSettings, _: argparse.Namespace) -> None:
 def _search(settings: TrainerSettings, arguments: argparse.Namespace) -> None:
     with without_chatter():
         from services.trainer.fitting.keras_backend import find_devices
-        from services.trainer.pipeline import Stopped, Trainer
+        from services.trainer.pipeline import Trainer
         from services.trainer.tuning.study import Study, StudyBudget
         from services.trainer.tuning.trial import with_environment
 
@@ -81,7 +82,7 @@ def _search(settings: TrainerSettings, arguments: argparse.Namespace) -> None:
     reader = Trainer(of_trials, stop)
     try:
         best = search.run(budget, reader.span, reader.read)
-    except Stopped:
+    except StopRequested:
         return
     if arguments.train and not stop.is_set():
         trainer = Trainer(with_environment(settings, best), stop)

@@ -29,9 +29,9 @@ from services.trainer.promotion_policy import judge
 from services.trainer.settings import TrainerSettings
 from shared.adapters.bundle_codec import encode_bundle, version_of
 from shared.adapters.kafka.admin import ensure_topics
-from shared.adapters.process import retry_until_available
+from shared.adapters.retry import StopRequested, retry_until_available
 from shared.core.arrays import Float64s
-from shared.core.errors import BadInput, UlstmError
+from shared.core.errors import BadInput
 from shared.core.evaluation.backtest import without_online_learning
 from shared.core.evaluation.comparison import CANDIDATE, FROZEN, INCUMBENT, LINEAR, Comparison
 from shared.core.model.card import Bundle
@@ -48,10 +48,6 @@ _RETRY_S: Final = 60.0  # until there may be enough candles
 _LOOK_S: Final = 10.0  # between two looks for drift
 
 
-class Stopped(UlstmError):
-    """Raised when the process was told to stop: nothing was released."""
-
-
 def run(settings: TrainerSettings, stop: threading.Event) -> None:
     """Train as soon as there are enough candles, then on schedule or on drift, until told to stop.
 
@@ -60,7 +56,19 @@ def run(settings: TrainerSettings, stop: threading.Event) -> None:
     """
     trainer = Trainer(settings, stop)
     watch = DriftMonitor(settings) if settings.drift_candles else None
-    retry_until_available(stop, trainer.prepare)
+    try:
+        retry_until_available(stop, trainer.prepare)
+        _train_repeatedly(trainer, settings, watch, stop)
+    except StopRequested as request:
+        log.info("stopped: %s", request)
+
+
+def _train_repeatedly(
+    trainer: "Trainer",
+    settings: TrainerSettings,
+    watch: DriftMonitor | None,
+    stop: threading.Event,
+) -> None:
     while not stop.is_set():
         try:
             retry_until_available(stop, trainer.train)
@@ -68,8 +76,6 @@ def run(settings: TrainerSettings, stop: threading.Event) -> None:
             log.info("%s; looking again in %.0f s", error, _RETRY_S)
             stop.wait(_RETRY_S)
             continue
-        except Stopped:
-            return
         if settings.train_every_hours == 0:
             return
         _wait(settings, watch, stop)
@@ -124,7 +130,7 @@ class Trainer:
 
         Raises:
             NotEnough: the archive has too few candles.
-            Stopped: told to stop.
+            StopRequested: nothing was released.
             Unavailable: Kafka does not answer.
             Incompatible: this machine's kernel does not compute the golden bits.
         """
@@ -159,7 +165,7 @@ class Trainer:
         """Return the candles (n, columns) of the wanted symbols.
 
         Raises:
-            Stopped: told to stop.
+            StopRequested: nothing was released.
             Unavailable: Kafka does not answer.
         """
         s = self._settings
@@ -283,7 +289,6 @@ class Trainer:
                 encoded, version, card.trained_through_ms, promote=verdict.promote
             ),
         )
-        self._check_stop()
         if self._kept is not None:
             self._kept.forget()
         done = "published and promoted" if verdict.promote else "published, not promoted"
@@ -328,4 +333,4 @@ class Trainer:
                 if self._kept is not None
                 else ""
             )
-            raise Stopped(f"told to stop; nothing was released{goes_on}")
+            raise StopRequested(f"a stop was requested; nothing was released{goes_on}")

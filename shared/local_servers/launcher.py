@@ -10,12 +10,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from shared.adapters.retry import wait_until
 from shared.core.errors import BadSetting, Unavailable
 from shared.local_servers import data_folder, programs
 from shared.local_servers.data_folder import Servers
@@ -33,7 +33,6 @@ __all__ = [
 
 START_S = 60.0
 STOP_S = 15.0
-POLL_S = 0.02
 ATTEMPTS = 3  # a port that was free may be taken before the server binds it
 TAKEN = b"in use"  # what both servers log then
 # prctl(PR_SET_PDEATHSIG, SIGKILL) is Linux's; elsewhere the servers outlive a killed parent
@@ -133,7 +132,7 @@ def stop_servers(folder: Path) -> bool:
     for number in (signal.SIGTERM, signal.SIGKILL):
         for pid in servers.pids:
             data_folder.send(number, pid, folder)
-        if _eventually(lambda: data_folder.is_free(folder), STOP_S):
+        if wait_until(lambda: data_folder.is_free(folder), timeout_s=STOP_S):
             data_folder.forget(folder)
             return True
     raise Unavailable(f"the servers on {folder} did not end in {2 * STOP_S:.0f} s: {servers.pids}")
@@ -157,7 +156,9 @@ class _Process:
 
     def await_answer(self, answers: Callable[[int], bool]) -> bool:
         """Return whether it answers; False if another process took its port."""
-        if _eventually(lambda: self.popen.poll() is not None or answers(self.port), START_S):
+        if wait_until(
+            lambda: self.popen.poll() is not None or answers(self.port), timeout_s=START_S
+        ):
             if self.popen.poll() is None:
                 return True
             if TAKEN in self.log.read_bytes():
@@ -205,12 +206,3 @@ class _Launch:
                 start_new_session=True,  # Ctrl-C is for those who use the servers: they go first
             )
         return _Process(name, port, popen, log, self.folder)
-
-
-def _eventually(happened: Callable[[], bool], deadline_s: float) -> bool:
-    end = time.monotonic() + deadline_s
-    while not happened():
-        if time.monotonic() > end:
-            return False
-        time.sleep(POLL_S)
-    return True

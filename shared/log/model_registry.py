@@ -1,7 +1,6 @@
 """The registry in the log: bundles on `models`, promotions among the candles of `klines`."""
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -12,6 +11,7 @@ from shared.adapters.kafka.backwards_reader import read_backwards
 from shared.adapters.kafka.errors import Aborted, OutcomeUnknown
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
+from shared.adapters.retry import wait_until
 from shared.adapters.schemas import KlineCodec, PromotionMessage, decode_prediction, encode_record
 from shared.core.errors import BadInput, Incompatible, Unavailable, Unknown
 from shared.core.model.card import Bundle, sha256_hex
@@ -285,16 +285,12 @@ class ModelRegistry:
 
     def _await_visible(self, bundle: Bundle, since: int | None) -> None:
         """A committed transaction shows once its end has reached the partitions, a moment later."""
-        deadline = time.monotonic() + _VISIBLE_S
-        while not self._arrived(bundle, since):
-            if time.monotonic() > deadline:
-                log.warning(
-                    "release of %s is committed, but not visible after %g s",
-                    bundle.version,
-                    _VISIBLE_S,
-                )
-                return
-            time.sleep(0.02)
+        if not wait_until(lambda: self._arrived(bundle, since), timeout_s=_VISIBLE_S):
+            log.warning(
+                "release of %s is committed, but not visible after %g s",
+                bundle.version,
+                _VISIBLE_S,
+            )
 
     def _arrived(self, bundle: Bundle, since: int | None) -> bool:
         """Ask the log for the bundle and, from an offset on, its promotion.

@@ -1,7 +1,6 @@
 """`ulstm verify`: what the topics say, derived again from the topics alone."""
 
 import json
-import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
@@ -31,6 +30,7 @@ from services.cli.worker_pool import add, beside
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.backwards_reader import await_settled
 from shared.adapters.kafka.reader import Reader
+from shared.adapters.retry import wait_until
 from shared.core.audit.invariants import Check
 from shared.core.errors import BadInput, BadSetting, Incompatible, Unknown
 from shared.core.model.card import Bundle
@@ -222,14 +222,11 @@ def _load(registry: ModelRegistry, version: str) -> Bundle:
     Raises:
         BadInput: it is unusable.
     """
-    deadline = time.monotonic() + _VISIBLE_S
-    while True:
-        try:
-            return registry.load(version)
-        except Unknown as error:
-            if time.monotonic() > deadline:
-                raise BadInput(UNKNOWN_MODEL, str(error)) from error
-            time.sleep(0.2)
+    wait_until(lambda: version in registry.versions(), timeout_s=_VISIBLE_S, interval_s=0.2)
+    try:
+        return registry.load(version)
+    except Unknown as error:
+        raise BadInput(UNKNOWN_MODEL, str(error)) from error
 
 
 def _wanted(settings: ServiceSettings, groups: Collection[int] | None) -> list[int]:

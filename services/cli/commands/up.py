@@ -23,7 +23,7 @@ from services.cli.local.live_stats import Observed
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.kafka.tail import TopicTail
-from shared.adapters.process import retry_until_available
+from shared.adapters.retry import retry_until_available, wait_until
 from shared.core.errors import BadSetting, UlstmError
 from shared.local_servers import launcher
 from shared.log.archive import Archive
@@ -243,13 +243,15 @@ class LocalDeployment:
                 raise UlstmError(message)
 
     def _until(self, what: str, happened: Callable[[], object]) -> None:
-        ends = time.monotonic() + _PATIENCE_S
-        while not happened():
-            self._check_processes()
-            if time.monotonic() > ends:
-                message = f"waited {_PATIENCE_S:g} s for {what}; logs are in {self._folder}"
-                raise UlstmError(message)
-            time.sleep(_STEP_S / 5)
+        def happened_while_all_run() -> bool:
+            if not happened():
+                self._check_processes()
+                return False
+            return True
+
+        if not wait_until(happened_while_all_run, timeout_s=_PATIENCE_S, interval_s=_STEP_S / 5):
+            message = f"waited {_PATIENCE_S:g} s for {what}; logs are in {self._folder}"
+            raise UlstmError(message)
 
     def _spawn(
         self, name: str, module: str, *arguments: str, environ: Mapping[str, str] | None = None

@@ -1,7 +1,6 @@
 """Topics: their names, their settings, and a refusal where an existing one differs."""
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
@@ -15,6 +14,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from shared.adapters.kafka.errors import to_app_error
+from shared.adapters.retry import wait_until
 from shared.core.errors import Incompatible, Unavailable
 from shared.core.topics import Topics
 
@@ -45,7 +45,8 @@ def ensure_topics(bootstrap: str, topics: Topics) -> None:
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise to_app_error(error, bootstrap, f"creating topic {name}") from error
-    _await_leaders(admin, bootstrap, created)
+    if created:
+        _await_leaders(admin, bootstrap, created)
     _check(admin, bootstrap, wanted)
 
 
@@ -65,24 +66,30 @@ def topic_id(bootstrap: str, topic: str) -> str:
 
 def _await_leaders(admin: AdminClient, bootstrap: str, created: Sequence[TopicPartition]) -> None:
     """A topic is created before its partitions' leaders know of it."""
-    deadline = time.monotonic() + ANSWER_S
-    waiting = list(created)
-    while waiting:
-        latest = {place: OffsetSpec.latest() for place in waiting}  # type: ignore[no-untyped-call]
-        for place, future in admin.list_offsets(latest, request_timeout=ANSWER_S).items():
-            try:
-                future.result()
-                waiting.remove(place)
-            except KafkaException as error:
-                if time.monotonic() > deadline:
-                    raise to_app_error(
-                        error, bootstrap, f"waiting for topic {place.topic}"
-                    ) from error
-        if waiting:
-            _listed(
-                admin, bootstrap
-            )  # once told that a partition has no leader, the client does not ask again
-            time.sleep(0.05)
+    errors = dict[TopicPartition, KafkaException]()
+
+    def all_have_leaders() -> bool:
+        errors.clear()
+        errors.update(_offset_errors(admin, created))
+        if errors:
+            # The client caches "no leader": only fresh metadata makes it ask again.
+            _listed(admin, bootstrap)
+        return not errors
+
+    if not wait_until(all_have_leaders, timeout_s=ANSWER_S, interval_s=0.05):
+        place, error = next(iter(errors.items()))
+        raise to_app_error(error, bootstrap, f"waiting for topic {place.topic}") from error
+
+
+def _offset_errors(
+    admin: AdminClient, places: Sequence[TopicPartition]
+) -> Iterator[tuple[TopicPartition, KafkaException]]:
+    latest = {place: OffsetSpec.latest() for place in places}  # type: ignore[no-untyped-call]
+    for place, future in admin.list_offsets(latest, request_timeout=ANSWER_S).items():
+        try:
+            future.result()
+        except KafkaException as error:
+            yield place, error
 
 
 def _listed(admin: AdminClient, bootstrap: str) -> dict[str, TopicMetadata]:

@@ -1,6 +1,5 @@
 """The end of a log: what stands there last, once every transaction is settled."""
 
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import chain
 from typing import Final, Protocol, TypeVar
@@ -10,6 +9,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 
 from shared.adapters.kafka.errors import to_app_error
 from shared.adapters.kafka.reader import ANSWER_S, ConsumerRecord, Reader
+from shared.adapters.retry import wait_until
 from shared.core.errors import Unavailable
 
 SETTLED_S: Final = (
@@ -17,7 +17,6 @@ SETTLED_S: Final = (
 )
 FIRST_BLOCK: Final = 2_000
 LARGEST_BLOCK: Final = 64_000
-_LOOK_S: Final = 0.02
 
 T = TypeVar("T")
 
@@ -31,13 +30,17 @@ def await_settled(bootstrap: str, topic: str, reader: Reader, partitions: Iterab
     Raises:
         Unavailable: Kafka does not answer, or a transaction stays open.
     """
-    ends = time.monotonic() + SETTLED_S
-    for partition, written in _written(bootstrap, topic, partitions).items():
-        while reader.ends(partition)[1] < written:
-            if time.monotonic() > ends:
-                text = f"a transaction on {topic}/{partition} has been open for {SETTLED_S:g} s; its writer must end it"
-                raise Unavailable(text)
-            time.sleep(_LOOK_S)
+    written = _written(bootstrap, topic, partitions)
+
+    def open_partition() -> int | None:
+        return next((p for p, end in written.items() if reader.ends(p)[1] < end), None)
+
+    if not wait_until(lambda: open_partition() is None, timeout_s=SETTLED_S):
+        text = (
+            f"a transaction on {topic}/{open_partition()} has been open for {SETTLED_S:g} s;"
+            " its writer must commit or abort it"
+        )
+        raise Unavailable(text)
 
 
 class Spans(Protocol):

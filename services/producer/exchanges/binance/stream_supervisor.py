@@ -15,7 +15,7 @@ from services.producer.exchanges.binance.schemas import (
     stream_event,
 )
 from services.producer.server_time import ServerTime
-from shared.adapters.process import Backoff
+from shared.adapters.retry import Backoff
 from shared.core.errors import UlstmError, Unavailable
 
 log = logging.getLogger("ulstm")

@@ -1,0 +1,104 @@
+"""Wait and retry: with a deadline, or with a back-off until a stop is requested."""
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    retry_if_not_result,
+    stop_after_delay,
+    wait_fixed,
+)
+from tenacity.nap import sleep_using_event
+
+from shared.core.errors import UlstmError, Unavailable
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+FIRST_WAIT_S: Final = 0.5
+LONGEST_WAIT_S: Final = 15.0
+
+
+class StopRequested(UlstmError):
+    """Raised when a stop was requested before the work was done."""
+
+
+class Backoff:
+    """Waits that double, with jitter so that many processes do not return at the same moment."""
+
+    def __init__(self) -> None:
+        """Begin with the shortest wait."""
+        self._next_s = FIRST_WAIT_S
+
+    def next_s(self) -> float:
+        """Return the next wait in seconds."""
+        wait_s = self._next_s
+        self._next_s = min(LONGEST_WAIT_S, wait_s * 2)
+        return wait_s * random.uniform(0.7, 1.0)
+
+
+def wait_until(
+    condition: Callable[[], object], *, timeout_s: float, interval_s: float = 0.02
+) -> bool:
+    """Poll a condition until it is true.
+
+    Args:
+        condition: is called at least once; what it raises ends the wait.
+        timeout_s: the longest wait.
+        interval_s: the pause between two calls.
+
+    Returns:
+        False if the condition was still false at the timeout.
+    """
+    poll = Retrying(
+        retry=retry_if_not_result(bool),
+        wait=wait_fixed(interval_s),
+        stop=stop_after_delay(timeout_s),
+        retry_error_callback=lambda _: False,
+    )
+    return bool(poll(condition))
+
+
+def retry_until_available(
+    stop: threading.Event,
+    call: Callable[[], T],
+    report_progress: Callable[[str], None] | None = None,
+) -> T:
+    """Call a server again and again, with a back-off, until it answers.
+
+    Args:
+        stop: requests the end of the wait.
+        call: raises Unavailable while its server does not answer.
+        report_progress: takes the reason of each wait.
+
+    Raises:
+        StopRequested: stop was set before the server answered.
+    """
+    backoff = Backoff()
+
+    def call_unless_stopped() -> T:
+        # A set event ends the pause at once, so it is looked at before each call, not after.
+        if stop.is_set():
+            message = "a stop was requested"
+            raise StopRequested(message)
+        return call()
+
+    def report(state: RetryCallState) -> None:
+        reason = str(state.outcome.exception()) if state.outcome else ""
+        log.warning("%s; trying again in %.1f s", reason, state.upcoming_sleep)
+        if report_progress is not None:
+            report_progress(reason)
+
+    retry = Retrying(
+        retry=retry_if_exception_type(Unavailable),
+        wait=lambda _: backoff.next_s(),
+        sleep=sleep_using_event(stop),
+        before_sleep=report,
+    )
+    return retry(call_unless_stopped)
