@@ -6,17 +6,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final
 
+from services.predictor.ports import ConsumerGroup, PredictionWriter, StateStore, TopicHistory
 from services.predictor.recovery.dead_letter_tail import offset_after_last_dead_letter
-from services.predictor.recovery.prediction_tail import TopicHistory
 from services.predictor.recovery.replay import Recoveries, Recovery
 from shared.adapters.kafka.consumer_group import Batch
 from shared.adapters.kafka.errors import Aborted, OutcomeUnknown
 from shared.adapters.kafka.producer import OffsetsToCommit, ProducerRecord
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.prometheus import Telemetry
-from shared.adapters.redis_state_store import StateSnapshot, StateStore
+from shared.adapters.redis_state_store import StateSnapshot
 from shared.adapters.schemas import dead_letter_headers, encode_prediction
 from shared.core.errors import Unavailable
 from shared.core.online.model import LIVE, REPLAY
@@ -39,29 +39,6 @@ REDIS_LAG_S: Final = (
 )
 REDIS_REST_S: Final = 5.0  # after a failure, so that a dead Redis does not slow every batch
 RETRY_S: Final = 2.0
-
-
-class ConsumerGroup(Protocol):
-    """This replica's part in the consumer group."""
-
-    def poll(self, most: int, timeout_s: float) -> Batch | None:
-        """Return the next records, or None."""
-
-    def committed(self, partition: int) -> int | None:
-        """Return the committed offset."""
-
-    def resume(self, partition: int, offset: int) -> None:
-        """Read on from an offset."""
-
-    def pause(self, partition: int) -> None:
-        """Read nothing of a partition until `resume`."""
-
-
-class PredictionWriter(Protocol):
-    """Writes in transactions."""
-
-    def write(self, records: list[ProducerRecord], progress: OffsetsToCommit | None = None) -> None:
-        """Write records and progress: all or nothing."""
 
 
 @dataclass(frozen=True, slots=True)

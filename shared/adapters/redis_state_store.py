@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import redis
 from redis.backoff import ExponentialWithJitterBackoff
@@ -26,34 +26,6 @@ class StateSnapshot:
     model_version: str | None
     symbols: Mapping[str, SymbolState]
     known_from: int
-
-
-class StateStore(Protocol):
-    """Where group states are kept between lives."""
-
-    def load(self, group: int, profile: str) -> StateSnapshot | None:
-        """Return a group's states, or None if there are none to use."""
-
-    def save(
-        self,
-        group: int,
-        profile: str,
-        after: PartitionState,
-        changed: Iterable[str],
-        since: int | None,
-    ) -> bool:
-        """Store the changed states, then the applied_offset; older ones never replace newer ones.
-
-        Args:
-            group: the symbol group.
-            profile: the numeric profile of its states.
-            after: the group to store.
-            changed: the symbols that changed since the applied_offset `since`.
-            since: the applied_offset stored before; None: `changed` are all symbols.
-
-        Returns:
-            Whether that applied_offset was still there. If not, the store was emptied or set back: store all symbols.
-        """
 
 
 # One symbol's state and the offset it is the fold up to. Replacing only what is older makes a late write harmless.
@@ -166,7 +138,17 @@ class RedisStateStore:
         changed: Iterable[str],
         since: int | None,
     ) -> bool:
-        """Store the changed states, then the applied_offset: as `StateStore` has it.
+        """Store the changed states, then the applied_offset; older ones never replace newer ones.
+
+        Args:
+            group: the symbol group.
+            profile: the numeric profile of its states.
+            after: the group to store.
+            changed: the symbols that changed since the applied_offset `since`.
+            since: the applied_offset stored before; None: `changed` are all symbols.
+
+        Returns:
+            Whether that applied_offset was still there. If not, the store was emptied or set back: store all symbols.
 
         Raises:
             Unavailable: Redis does not answer or is full; the log still has everything.

@@ -1,6 +1,6 @@
 """What the dead-letters topic tells of a group's place."""
 
-from services.predictor.recovery.prediction_tail import TopicHistory
+from services.predictor.ports import TopicHistory
 from shared.adapters.kafka.backwards_reader import read_backwards
 from shared.adapters.schemas import dead_letter_offset
 

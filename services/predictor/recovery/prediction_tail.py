@@ -1,9 +1,10 @@
 """What the predictions topic says of a symbol group, and whether its klines are still those it was made from."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
+from services.predictor.ports import TopicHistory
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.schemas import KlineCodec, decode_prediction
 from shared.core.errors import BadInput, Incompatible
@@ -15,24 +16,6 @@ _LOOKED_UP: Final = (
     256  # records before the newest that was predicted from: as many are held against predictions
 )
 _RESTORE: Final = "restore it as it was, or start a new deployment under another TOPIC_PREFIX"
-
-
-class TopicHistory(Protocol):
-    """A topic read without a group: only committed records."""
-
-    def ends(self, partition: int) -> tuple[int, int]:
-        """Return the first offset and the one after the last."""
-
-    def offset_at(self, partition: int, time_ms: int) -> int:
-        """Return the first offset of this time or later."""
-
-    def read(
-        self, partition: int, start: int, end: int | None = None
-    ) -> Iterator[list[ConsumerRecord]]:
-        """Yield the records of a span of offsets."""
-
-    def is_settled(self, partition: int) -> bool:
-        """Say whether every transaction that has written so far is committed or taken back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 
+from services.predictor.ports import TopicHistory
 from services.predictor.recovery.prediction_tail import (
     PublishedTail,
-    TopicHistory,
     check_origin,
     decode_or_none,
     first_profile,

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import redis
 
-from shared.adapters.redis_state_store import RedisStateStore, StateStore
+from services.predictor.ports import StateStore
+from shared.adapters.redis_state_store import RedisStateStore
 from shared.core.errors import BadSetting, Incompatible, Unavailable
 from shared.core.online.partition import PartitionState
 from tests.support.builders import a_model, a_promotion, a_walk, candles, fold_all
