@@ -67,13 +67,13 @@ class RandomWalkMarket:
         self.at += 1
         return [next_candle(state.symbol, state.sequence, self.at) for state in self.states]
 
-    def event(self, beside: FoldOptions = REPLAY) -> StepTimes:
+    def event(self, options: FoldOptions = REPLAY) -> StepTimes:
         """Fold one candle of each symbol, as a catch-up does; digests are computed where they are missing."""
         candles, model, context = self.candles(), self.model, self.context
 
         def folded(at: int) -> None:
             self.states[at] = step_symbol(
-                self.states[at], candles[at], self.at, model, context, beside
+                self.states[at], candles[at], self.at, model, context, options
             )[0]
 
         return timed(map(folded, range(len(candles))))
@@ -96,8 +96,8 @@ def a_market(
     }
     context = FoldContext("5m", STEP_MS, self_test())
     promotion = Promotion(model.version, model.bundle.sha256)
-    group, _ = fold(PartitionState(symbols=unpromoted), promotion, 0, model, context)
-    market = RandomWalkMarket(model, context, list(group.symbols.values()))
+    promoted = fold(PartitionState(symbols=unpromoted), promotion, 0, model, context)
+    market = RandomWalkMarket(model, context, list(promoted.symbols.values()))
     market.event()
     return market
 
@@ -116,10 +116,10 @@ def ours(symbols: int, architecture: Architecture = DEFAULT, features: str = "le
     def kernel_alone() -> StepTimes:
         return timed(map(step, range(symbols)))
 
-    def event(beside: FoldOptions) -> StepTimes:
+    def event(options: FoldOptions) -> StepTimes:
         if market.states[0].jacobian is None:
             market.event()  # in a catch-up the event before has made it
-        return market.event(beside)
+        return market.event(options)
 
     return {
         "close": market.close,

@@ -5,7 +5,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from services.predictor.ports import ConsumerGroup, PredictionWriter, StateStore, TopicHistory
@@ -192,8 +192,8 @@ class Worker:
         try:
             for record in records:
                 if record.offset >= folded.state.next_offset:
-                    beside = REPLAY if record.offset < last[record.key] else LIVE
-                    self._processor.process(folded, record, publishing=True, beside=beside)
+                    options = REPLAY if record.offset < last[record.key] else LIVE
+                    self._processor.process(folded, record, publishing=True, options=options)
         except Unavailable as error:
             self._wait(group, str(error))
         except UnknownSymbol as error:
@@ -277,8 +277,8 @@ class Worker:
     def _make_ready(self, group: int, symbol: str) -> None:
         memory = self._memory.get(group)
         if memory is not None and symbol in memory.symbols:
-            ready = precompute(memory.symbols[symbol], self._processor.model_for(memory))
-            self._memory[group] = replace(memory, symbols={**memory.symbols, symbol: ready})
+            model = self._processor.model_for(memory)
+            memory.symbols[symbol] = precompute(memory.symbols[symbol], model)
 
     def _recover_all(self, groups: Collection[int]) -> None:
         for group in self._memory.keys() & groups:

@@ -162,9 +162,9 @@ def forecast_with_one_set(
             p.symbol: SymbolState(p.symbol, sequence=read_only64(p.before.copy())) for p in parts
         }
     )
-    group, _ = fold(group, Promotion(still.version, bundle.sha256), 0, still, context)
+    group.apply(fold(group, Promotion(still.version, bundle.sha256), 0, still, context))
     states, learner, unused = (
-        dict(group.symbols),
+        group.symbols,
         model.base,
         np.zeros(model.base.weights.size, np.float32),
     )

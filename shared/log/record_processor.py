@@ -1,6 +1,6 @@
-"""From the records of a symbol group to predictions and dead letters. Decides; whoever calls it does.
+"""Turn the records of a partition into predictions and dead letters.
 
-Live prediction, recovery and replay fold bytes with this, so they cannot differ.
+Live prediction, recovery and replay all process records here, so they cannot differ.
 """
 
 from collections.abc import Callable
@@ -10,40 +10,61 @@ from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.schemas import DeadLetter, KlineCodec
 from shared.core.errors import BadInput, Unavailable
 from shared.core.online.model import REPLAY, FoldContext, FoldOptions, Model
-from shared.core.online.partition import PartitionState, fold, reject_promotion, skip_record
+from shared.core.online.partition import (
+    PartitionChange,
+    PartitionState,
+    fold,
+    reject_promotion,
+    skip_record,
+)
 from shared.core.online.prediction import Prediction
 from shared.core.records import Amendment, Candle, Promotion, Record
 
 Models = Callable[[str, str], Model]
-"""(version, SHA-256 of its bundle) -> model; BadInput if it is none, Unavailable if it is not there yet."""
+"""(version, SHA-256 of its bundle, "" for any) -> model.
+
+BadInput: there is no such model, or it is unusable. Unavailable: it is not there yet.
+"""
 
 
 class UnknownSymbol(Exception):
-    """Raised when a symbol comes up whose past may lie before what this group was rebuilt from."""
+    """Raised for a symbol whose past may lie before the offset this state was rebuilt from."""
 
 
 @dataclass(slots=True)
 class BatchResult:
-    """A group after a batch, and what the batch led to."""
+    """The state after the records of a batch, and what the batch writes.
+
+    It works on a copy of the state it starts from, made once. If the transaction aborts, drop the
+    result: the state before the batch is as it was.
+    """
 
     state: PartitionState
     predictions: list[Prediction] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
-    changed: set[str] = field(default_factory=set)
+    changed: set[str] = field(default_factory=set)  # symbols
     candles: int = 0
 
-    def add(self, later: "BatchResult") -> None:
-        """Take in what came after."""
-        self.state = later.state
-        self.predictions += later.predictions
-        self.dead_letters += later.dead_letters
-        self.changed |= later.changed
-        self.candles += later.candles
+    def __post_init__(self) -> None:
+        """Copy the state: the caller keeps its own."""
+        self.state = self.state.copy()
+
+    def add(self, change: PartitionChange) -> None:
+        """Apply the change of one record."""
+        self.state.apply(change)
+        self.changed.update(change.symbols)
+        if change.prediction is not None:
+            self.predictions.append(change.prediction)
+
+    def clear_output(self) -> None:
+        """Forget what the records so far write, to go on from the same state."""
+        self.predictions, self.dead_letters = [], []
+        self.changed, self.candles = set(), 0
 
 
 @dataclass(frozen=True, slots=True)
 class RecordProcessor:
-    """Folds records of the klines topic."""
+    """Decodes the records of the klines topic and folds them."""
 
     topic: str
     codec: KlineCodec
@@ -52,101 +73,80 @@ class RecordProcessor:
 
     def process(
         self,
-        folded: BatchResult,
+        result: BatchResult,
         record: ConsumerRecord,
         *,
         publishing: bool = False,
-        beside: FoldOptions = REPLAY,
+        options: FoldOptions = REPLAY,
     ) -> None:
-        """Fold one record into what the batch has led to so far; on an exception nothing of it is.
+        """Process one record and add its effect to the result; if this raises, nothing is added.
 
         Args:
-            folded: what the batch has led to; the record is added.
-            record: the next record of the group.
-            publishing: what comes of it is to be published, so this profile must be the one that predicts from here.
-            beside: what to compute beside its prediction.
+            result: the result of the batch so far.
+            record: the next record of the partition.
+            publishing: whether the result is to be published; this numeric profile must then be
+                the one that predicts.
+            options: what to compute besides the prediction.
 
         Raises:
-            Unavailable: its model is not there yet, or another numeric profile has to publish from here on.
-            Unseen: its symbol's past is not known here.
+            Unavailable: its model is not there yet, or another numeric profile predicts from here.
+            UnknownSymbol: its symbol's past is not known here.
         """
-        step = self._step(folded.state, record, beside)
-        if publishing:
-            self._check_profile(step.state, record)
-        folded.add(step)
-
-    def model_for(self, group: PartitionState) -> Model | None:
-        """Return the group's current model; None as well where another numeric profile predicts."""
-        if group.model_version is None or not self.context.predicts(group.numeric_profile):
-            return None
-        return self.models(group.model_version, "")
-
-    def _step(
-        self, group: PartitionState, record: ConsumerRecord, beside: FoldOptions
-    ) -> BatchResult:
-        """Return what one record leads to."""
         value: Record | None = None
+        dead_letters = []
         try:
             value = self.codec.decode(record.value, record.partition)
-            self._check_known(group, value)
-            after, prediction = self._folded(group, value, record.offset, beside)
+            _check_known(result.state, value)
+            model = self._model_for_record(result.state, value)
+            change = fold(result.state, value, record.offset, model, self.context, options)
         except BadInput as error:
-            return _refused(group, value, record, _dead_letter(self.topic, record, error))
-        predictions = [] if prediction is None else [prediction]
-        return BatchResult(
-            after, predictions, [], _touched(value, after), isinstance(value, Candle)
-        )
+            # A record that cannot be folded is set aside, so that one record never stops the rest.
+            change = _reject(result.state, value, record.offset)
+            dead_letters = [_dead_letter(self.topic, record, error)]
+        if publishing:
+            self._check_profile(change, record)
+        result.add(change)
+        result.dead_letters += dead_letters
+        result.candles += isinstance(value, Candle) and not dead_letters
 
-    def _folded(
-        self, group: PartitionState, value: Record, offset: int, beside: FoldOptions
-    ) -> tuple[PartitionState, Prediction | None]:
-        model = (
-            self._promoted(group, value) if isinstance(value, Promotion) else self.model_for(group)
-        )
-        return fold(group, value, offset, model, self.context, beside)
-
-    def _promoted(self, group: PartitionState, promotion: Promotion) -> Model | None:
-        if not self.context.predicts(promotion.numeric_profile or group.numeric_profile):
+    def model_for(self, state: PartitionState) -> Model | None:
+        """Return the partition's current model; None if there is none or another profile predicts."""
+        if state.model_version is None or not self.context.predicts(state.numeric_profile):
             return None
-        return self.models(promotion.model_version, promotion.bundle_sha256)
+        return self.models(state.model_version, "")
 
-    def _check_profile(self, group: PartitionState, record: ConsumerRecord) -> None:
-        if self.context.predicts(group.numeric_profile):
+    def _model_for_record(self, state: PartitionState, value: Record) -> Model | None:
+        if not isinstance(value, Promotion):
+            return self.model_for(state)
+        if not self.context.predicts(value.numeric_profile or state.numeric_profile):
+            return None
+        return self.models(value.model_version, value.bundle_sha256)
+
+    def _check_profile(self, change: PartitionChange, record: ConsumerRecord) -> None:
+        if self.context.predicts(change.numeric_profile):
             return
         message = (
-            f"symbol group {record.partition}: from offset {record.offset} on numeric profile {group.numeric_profile}"
-            f" predicts, this is {self.context.numeric_profile}: start the version that has it"
+            f"symbol group {record.partition}: from offset {record.offset} on numeric profile"
+            f" {change.numeric_profile} predicts, this is {self.context.numeric_profile}: start the"
+            " version that has it"
         )
         raise Unavailable(message)
 
-    @staticmethod
-    def _check_known(group: PartitionState, value: Record) -> None:
-        symbol = _symbol(value)
-        if symbol is not None and group.known_from > 0 and symbol not in group.symbols:
-            raise UnknownSymbol(symbol)
 
-
-def _refused(
-    group: PartitionState, value: Record | None, record: ConsumerRecord, letter: DeadLetter
-) -> BatchResult:
-    if not isinstance(value, Promotion):
-        return BatchResult(skip_record(group, record.offset), dead_letters=[letter])
-    after = reject_promotion(group, value, record.offset)
-    changed = {
-        symbol for symbol, state in after.symbols.items() if state is not group.symbols[symbol]
-    }
-    return BatchResult(after, dead_letters=[letter], changed=changed)
-
-
-def _touched(value: Record, group: PartitionState) -> set[str]:
+def _reject(state: PartitionState, value: Record | None, offset: int) -> PartitionChange:
     if isinstance(value, Promotion):
-        return set(group.symbols)
+        return reject_promotion(state, value, offset)
+    return skip_record(state, offset)
+
+
+def _check_known(state: PartitionState, value: Record) -> None:
     symbol = _symbol(value)
-    return set() if symbol is None else {symbol}
+    if symbol is not None and state.known_from > 0 and symbol not in state.symbols:
+        raise UnknownSymbol(symbol)
 
 
 def _symbol(value: Record) -> str | None:
-    """Return the symbol whose state a record changes; None for one that changes all, or none."""
+    """Return the symbol whose state a record changes; None if it changes all of them, or none."""
     if isinstance(value, Amendment):
         return value.candle.symbol
     return value.symbol if isinstance(value, Candle) else None

@@ -114,18 +114,17 @@ class _Audit:
     def expected(self) -> Iterator[tuple[bytes, bytes]]:
         where, topics = self._settings.kafka_bootstrap_servers, self._settings.topics
         processor = processor_for(self._settings, ModelRegistry(where, topics).load)
-        group = PartitionState()
+        folded = BatchResult(PartitionState())
         with Reader(where, topics.klines) as reader:
             for block in reader.read(self._group, 0):
                 for record in block:
-                    self._look_at(group, record.offset)
-                    folded = BatchResult(group)
+                    self._look_at(folded.state, record.offset)
                     processor.process(folded, record)
-                    group = folded.state
                     self.dead_letters.update(letter.offset for letter in folded.dead_letters)
                     for prediction in folded.predictions:
                         yield prediction.symbol.encode(), encode_prediction(prediction)
-        self._look_at(group, 2**62)
+                    folded.clear_output()
+        self._look_at(folded.state, 2**62)
 
     def _look_at(self, group: PartitionState, offset: int) -> None:
         """Compare what Redis held at watermarks up to an offset with the fold before it."""

@@ -49,7 +49,7 @@ class RedisOverOffset(Worker):
             saved.applied_offset,
             saved.promotion_offset,
             saved.model_version,
-            saved.symbols,
+            dict(saved.symbols),
             saved.known_from,
         )
 
@@ -225,13 +225,13 @@ class SwapWhenNoticed(RecordProcessor):
 
     broker: Broker | None = None
 
-    def process(self, folded: BatchResult, record: ConsumerRecord, **options: Any) -> None:
+    def process(self, result: BatchResult, record: ConsumerRecord, **options: Any) -> None:
         promotion, offset = self._newest(record.partition)
-        if promotion is not None and promotion.model_version != folded.state.model_version:
+        if promotion is not None and promotion.model_version != result.state.model_version:
             model = model_of(promotion.model_version, "")
-            reset, _ = fold(folded.state, promotion, offset, model, CONTEXT)
-            folded.state = replace(reset, next_offset=folded.state.next_offset)
-        super(SwapWhenNoticed, self).process(folded, record, **options)
+            reset = fold(result.state, promotion, offset, model, CONTEXT)
+            result.state.apply(replace(reset, next_offset=result.state.next_offset))
+        super(SwapWhenNoticed, self).process(result, record, **options)
 
     def _newest(self, group: int) -> tuple[Promotion | None, int]:
         assert self.broker is not None

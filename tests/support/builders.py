@@ -21,7 +21,7 @@ from shared.core.model.card import Bundle, Card, Target
 from shared.core.model.optimiser import Optimiser
 from shared.core.model.scaler import Scaler
 from shared.core.online.model import FoldContext, Model
-from shared.core.online.partition import PartitionState, fold, skip_record
+from shared.core.online.partition import PartitionChange, PartitionState, fold, skip_record
 from shared.core.online.prediction import Prediction
 from shared.core.records import Candle, Promotion, Record
 
@@ -97,19 +97,27 @@ def fold_all(
     group: PartitionState | None = None,
     first_offset: int = 0,
 ) -> tuple[PartitionState, list[Prediction]]:
-    """Fold records in order; one that is refused is passed over, as the predictor does."""
-    group = group or PartitionState()
+    """Fold records in order into a copy of the state; skip one that is refused, as the predictor does."""
+    group = group.copy() if group else PartitionState()
     predictions = []
     for offset, record in enumerate(records, start=first_offset):
         version = record.model_version if isinstance(record, Promotion) else group.model_version
         model = models[version] if version is not None else None
         try:
-            group, prediction = fold(group, record, offset, model, CONTEXT)
+            change = fold(group, record, offset, model, CONTEXT)
         except BadInput:
-            group, prediction = skip_record(group, offset), None
-        if prediction is not None:
-            predictions.append(prediction)
+            change = skip_record(group, offset)
+        group.apply(change)
+        if change.prediction is not None:
+            predictions.append(change.prediction)
     return group, predictions
+
+
+def applied(state: PartitionState, change: PartitionChange) -> PartitionState:
+    """Return the state after a change; the one before it stays as it is."""
+    after = state.copy()
+    after.apply(change)
+    return after
 
 
 def candle_message(

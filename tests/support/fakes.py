@@ -57,7 +57,7 @@ class FakeStateStore:
             return False
         if there <= new:
             kept = {} if since is None else offsets
-            self._heads[group] = (profile, after, {**kept, **dict.fromkeys(names, new)})
+            self._heads[group] = (profile, after.copy(), {**kept, **dict.fromkeys(names, new)})
         return True
 
     def load(self, group: int, profile: str) -> StateSnapshot | None:

@@ -247,7 +247,7 @@ class GroupCheck:
     def _derived(self, record: ConsumerRecord) -> Prediction | None:
         self._processor.process(self._folded, record)
         predictions = self._folded.predictions
-        self._folded = BatchResult(self._folded.state)
+        self._folded.clear_output()
         return predictions[0] if predictions else None
 
     def _taken(self, record: ConsumerRecord) -> RecordCheck:

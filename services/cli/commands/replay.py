@@ -142,7 +142,7 @@ def _folded(
         for record in block:
             processor.process(folded, record)
         yield folded
-        folded = BatchResult(folded.state)
+        folded.clear_output()
 
 
 def _within(predictions: list[Prediction], span: tuple[int, int]) -> Iterator[Prediction]:

@@ -52,7 +52,7 @@ def from_saved(
         saved.applied_offset,
         saved.promotion_offset,
         saved.model_version,
-        saved.symbols,
+        dict(saved.symbols),
         saved.known_from,
         profile,
     )
@@ -210,7 +210,7 @@ class Replay:
                     self._processor.process(
                         folded,
                         record,
-                        beside=FoldOptions(jacobian=True, digest=record.offset in expected),
+                        options=FoldOptions(jacobian=True, digest=record.offset in expected),
                     )
                 except UnknownSymbol as error:
                     return ReplayResult(base, {str(error)})
@@ -220,8 +220,7 @@ class Replay:
                 if published is not None:
                     same = encode_prediction(published) == encode_prediction(prediction)
                     (proved if same else doubts).add(prediction.symbol)
-            folded.predictions.clear()
-            folded.dead_letters.clear()
+            folded.clear_output()
             yield
         doubts |= {published.symbol for published in expected.values()}
         state = replace(folded.state, next_offset=at, known_from=known_from)

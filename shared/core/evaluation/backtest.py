@@ -34,15 +34,17 @@ def backtest(
     """
     start = int(np.searchsorted(sequence[:, OPEN_TIME], from_ms))
     before = sequence[max(0, start - SEQUENCE_LENGTH) : start]
-    group = PartitionState(
+    state = PartitionState(
         symbols={symbol: SymbolState(symbol, sequence=read_only64(before.copy()))}
     )
-    group, _ = fold(group, Promotion(model.version, model.bundle.sha256), 0, model, context)
+    promotion = Promotion(model.version, model.bundle.sha256)
+    state.apply(fold(state, promotion, 0, model, context))
     for offset, row in enumerate(sequence[start:].tolist(), 1):
         candle = Candle(symbol, int(row[0]), *row[1:])
-        group, prediction = fold(group, candle, offset, model, context, SCORING)
-        if prediction is not None:
-            yield prediction
+        change = fold(state, candle, offset, model, context, SCORING)
+        state.apply(change)
+        if change.prediction is not None:
+            yield change.prediction
 
 
 def without_online_learning(bundle: Bundle) -> Bundle:

@@ -1,4 +1,4 @@
-"""The fold of a partition: (state, record) -> (state, prediction)."""
+"""Fold the records of one partition: (state, record) -> change."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -11,98 +11,125 @@ from shared.core.records import Amendment, Gap, Promotion, Record
 
 
 @dataclass(frozen=True, slots=True)
+class PartitionChange:
+    """The effect of one record on a partition: only what differs from the state before it."""
+
+    next_offset: int
+    promotion_offset: int | None
+    model_version: str | None
+    numeric_profile: str | None
+    symbols: Mapping[str, SymbolState] = field(default_factory=dict)  # those that changed
+    prediction: Prediction | None = None
+
+
+@dataclass(slots=True)
 class PartitionState:
-    """A symbol group after the record before `next_offset`."""
+    """The state of a partition after the record before `next_offset`.
+
+    `fold` only reads it. It belongs to one owner, who changes it with `apply`: copying the map of
+    symbols for every candle would cost more than many of the candles themselves.
+    """
 
     next_offset: int = 0
     promotion_offset: int | None = None
     model_version: str | None = None
-    symbols: Mapping[str, SymbolState] = field(default_factory=dict)
+    symbols: dict[str, SymbolState] = field(default_factory=dict)
     known_from: int = 0  # symbols without a record since this offset are not known here
-    numeric_profile: str | None = (
-        None  # of the last promotion that names one: no other predicts here
-    )
+    numeric_profile: str | None = None  # of the last promotion; no other profile predicts here
+
+    def apply(self, change: PartitionChange) -> None:
+        """Make this the state after a change that was folded from it."""
+        self.next_offset = change.next_offset
+        self.promotion_offset = change.promotion_offset
+        self.model_version = change.model_version
+        self.numeric_profile = change.numeric_profile
+        self.symbols.update(change.symbols)
+
+    def copy(self) -> "PartitionState":
+        """Return a state with a map of its own; the symbol states, which never change, are shared."""
+        return replace(self, symbols=dict(self.symbols))
 
 
 def fold(
-    group: PartitionState,
+    state: PartitionState,
     record: Record,
     offset: int,
     model: Model | None,
     context: FoldContext,
-    beside: FoldOptions = LIVE,
-) -> tuple[PartitionState, Prediction | None]:
-    """Fold one record of a symbol group.
+    options: FoldOptions = LIVE,
+) -> PartitionChange:
+    """Fold one record of a partition.
 
     Args:
-        group: the state before the record.
-        record: what the log says.
-        offset: the record's place in the log.
-        model: for a promotion, the model it promotes; else the group's current model. None before the first
-            promotion, and where another numeric profile predicts: sequences grow, nothing is learnt or predicted.
+        state: the state before the record; it stays as it is.
+        record: the record.
+        offset: the record's offset in the partition.
+        model: for a promotion, the model it promotes; else the partition's current model. None
+            before the first promotion, and where another numeric profile predicts: sequences then
+            grow, but nothing is learnt or predicted.
         context: the interval and the numeric profile.
-        beside: what else to compute.
+        options: what to compute besides the prediction.
 
     Returns:
-        The state after the record, and the prediction that a candle gives once its symbol has a full window.
+        What the record changes. It holds a prediction if the record is a candle and its symbol has
+        a full window.
 
     Raises:
-        BadInput: the record contradicts the log before it; the caller sets it aside with `skip_record`.
+        BadInput: the record contradicts the log before it; the caller skips it with `skip_record`.
     """
     if isinstance(record, Promotion):
-        return _promoted(group, record, offset, model, context), None
+        return _promote(state, record, offset, model, context)
     if isinstance(record, Gap):
-        return skip_record(group, offset), None
-    if not context.predicts(group.numeric_profile):
+        return skip_record(state, offset)
+    if not context.predicts(state.numeric_profile):
         model = None
     candle = record.candle if isinstance(record, Amendment) else record
-    state = group.symbols.get(candle.symbol) or _first(candle.symbol, group, model, context)
+    before = state.symbols.get(candle.symbol) or _first_state(candle.symbol, state, model, context)
     prediction = None
     if isinstance(record, Amendment):
-        state = amend_symbol(state, candle, model, context)
+        after = amend_symbol(before, candle, model, context)
     else:
-        state, prediction = step_symbol(state, candle, offset, model, context, beside)
-    symbols = {**group.symbols, candle.symbol: state}
-    return replace(group, next_offset=offset + 1, symbols=symbols), prediction
-
-
-def skip_record(group: PartitionState, offset: int) -> PartitionState:
-    """Return the group after a record that changes no symbol."""
-    return replace(group, next_offset=offset + 1)
-
-
-def reject_promotion(group: PartitionState, promotion: Promotion, offset: int) -> PartitionState:
-    """Return the group after a promotion whose bundle is unusable.
-
-    The model before it stays, unless it was another profile's: what that profile computed ends at a promotion to
-    another, so that two versions that judge bundles differently agree on where.
-    """
-    if group.numeric_profile is None or promotion.numeric_profile in (None, group.numeric_profile):
-        return skip_record(group, offset)
-    symbols = {
-        name: SymbolState(name, sequence=state.sequence) for name, state in group.symbols.items()
-    }
-    return PartitionState(
-        offset + 1,
-        symbols=symbols,
-        known_from=group.known_from,
-        numeric_profile=promotion.numeric_profile,
+        after, prediction = step_symbol(before, candle, offset, model, context, options)
+    return replace(
+        skip_record(state, offset), symbols={candle.symbol: after}, prediction=prediction
     )
 
 
-def _promoted(
-    group: PartitionState,
+def skip_record(state: PartitionState, offset: int) -> PartitionChange:
+    """Return the change of a record that changes no symbol: the offset alone moves on."""
+    return PartitionChange(
+        offset + 1, state.promotion_offset, state.model_version, state.numeric_profile
+    )
+
+
+def reject_promotion(state: PartitionState, promotion: Promotion, offset: int) -> PartitionChange:
+    """Return the change of a promotion whose bundle is unusable.
+
+    The model before it stays, unless it belonged to another numeric profile. What that profile
+    computed ends at a promotion to another, so that two versions that judge bundles differently
+    agree on where.
+    """
+    if state.numeric_profile is None or promotion.numeric_profile in (None, state.numeric_profile):
+        return skip_record(state, offset)
+    symbols = {
+        name: SymbolState(name, sequence=symbol.sequence) for name, symbol in state.symbols.items()
+    }
+    return PartitionChange(offset + 1, None, None, promotion.numeric_profile, symbols)
+
+
+def _promote(
+    state: PartitionState,
     promotion: Promotion,
     offset: int,
     model: Model | None,
     context: FoldContext,
-) -> PartitionState:
-    """Every symbol keeps its sequence and nothing else: base weights, fresh optimiser, scores and calibration.
+) -> PartitionChange:
+    """Restart every symbol from its sequence: base weights, fresh optimiser, no scores.
 
-    So a symbol's state at a promotion follows from its last candles, which is what bounds a replay, and what lets
-    another numeric profile go on from here.
+    A symbol's state at a promotion so follows from its last candles alone. That bounds a replay,
+    and it lets another numeric profile take over here.
     """
-    profile = promotion.numeric_profile or group.numeric_profile
+    profile = promotion.numeric_profile or state.numeric_profile
     if not context.predicts(profile):
         model = None  # only the profile that predicts needs it, or can judge it
     elif model is None:
@@ -110,16 +137,16 @@ def _promoted(
         raise ValueError(message)
     version = promotion.model_version
     symbols = {
-        name: start_symbol(state, version, offset, model, context)
-        for name, state in group.symbols.items()
+        name: start_symbol(symbol, version, offset, model, context)
+        for name, symbol in state.symbols.items()
     }
-    return PartitionState(offset + 1, offset, version, symbols, group.known_from, profile)
+    return PartitionChange(offset + 1, offset, version, profile, symbols)
 
 
-def _first(
-    symbol: str, group: PartitionState, model: Model | None, context: FoldContext
+def _first_state(
+    symbol: str, state: PartitionState, model: Model | None, context: FoldContext
 ) -> SymbolState:
-    state = SymbolState(symbol)
-    if model is None or group.promotion_offset is None:
-        return state
-    return start_symbol(state, model.version, group.promotion_offset, model, context)
+    empty = SymbolState(symbol)
+    if model is None or state.promotion_offset is None:
+        return empty
+    return start_symbol(empty, model.version, state.promotion_offset, model, context)

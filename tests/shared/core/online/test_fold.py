@@ -26,6 +26,7 @@ from tests.support.builders import (
     a_model,
     a_promotion,
     a_walk,
+    applied,
     candles,
     fold_all,
 )
@@ -78,9 +79,9 @@ def test_each_step_learns_from_the_previous_prediction_and_its_outcome(
     states = [PartitionState()]
     predictions: list[Prediction | None] = []
     for offset, record in enumerate(records):
-        group, prediction = fold(states[-1], record, offset, model, CONTEXT)
-        states.append(group)
-        predictions.append(prediction)
+        change = fold(states[-1], record, offset, model, CONTEXT)
+        states.append(applied(states[-1], change))
+        predictions.append(change.prediction)
 
     for i in range(WINDOW + 1, len(records)):
         before, prediction = states[i].symbols["BTCUSDT"], predictions[i]
@@ -230,7 +231,7 @@ def test_an_amended_candle_is_in_the_features_from_then_on() -> None:
     group, _ = fold_all([a_promotion(RETURNS), *candles(closes)], MODELS)
     amendment = Amendment(a_candle(WINDOW, closes[WINDOW] * 1.05))
 
-    amended, _ = fold(group, amendment, group.next_offset, RETURNS, CONTEXT)
+    amended = fold(group, amendment, group.next_offset, RETURNS, CONTEXT)
 
     changed = [*closes[:WINDOW], closes[WINDOW] * 1.05, *closes[WINDOW + 1 :]]
     fresh, _ = fold_all([*candles(changed), a_promotion(RETURNS)], MODELS)
@@ -285,11 +286,12 @@ def test_what_is_computed_in_the_quiet_time_or_beside_a_prediction_changes_none(
     group, found = PartitionState(), []
     for offset, record in enumerate(records):
         if offset in quiet:
-            symbols = {name: precompute(state, MODEL) for name, state in group.symbols.items()}
-            group = replace(group, symbols=symbols)
-        beside = FoldOptions(jacobian=offset in ahead, digest=offset not in without_digest)
-        group, prediction = fold(group, record, offset, MODEL, CONTEXT, beside)
-        found += [prediction] if prediction else []
+            for name, state in group.symbols.items():
+                group.symbols[name] = precompute(state, MODEL)
+        options = FoldOptions(jacobian=offset in ahead, digest=offset not in without_digest)
+        change = fold(group, record, offset, MODEL, CONTEXT, options)
+        group.apply(change)
+        found += [change.prediction] if change.prediction else []
 
     assert found == [
         replace(p, state_digest=None) if p.source_offset in without_digest else p for p in expected
@@ -336,10 +338,10 @@ def test_a_gap_record_changes_no_symbol() -> None:
     records = [a_promotion(MODEL), *candles(a_walk(WINDOW + 1))]
     group, _ = fold_all(records, MODELS)
 
-    after, prediction = fold(group, Gap("BTCUSDT", 0, STEP_MS), len(records), MODEL, CONTEXT)
+    after = fold(group, Gap("BTCUSDT", 0, STEP_MS), len(records), MODEL, CONTEXT)
 
-    assert prediction is None
-    assert after.symbols == group.symbols
+    assert after.prediction is None
+    assert after.symbols == {}
     assert after.next_offset == group.next_offset + 1
 
 
@@ -365,7 +367,7 @@ def test_a_stale_candle_is_refused_with_its_reason(
 def test_a_promotion_keeps_the_sequence_and_nothing_else() -> None:
     group, _ = fold_all([a_promotion(MODEL), *candles(a_walk(WINDOW + 5))], MODELS)
 
-    promoted, _ = fold(group, a_promotion(OTHER), group.next_offset, OTHER, CONTEXT)
+    promoted = fold(group, a_promotion(OTHER), group.next_offset, OTHER, CONTEXT)
 
     before, after = group.symbols["BTCUSDT"], promoted.symbols["BTCUSDT"]
     assert np.array_equal(after.sequence, before.sequence)
@@ -437,16 +439,13 @@ def test_an_amendment_is_seen_by_later_windows_and_not_learnt_from() -> None:
     log = [a_promotion(MODEL), *records[: WINDOW + 1]]
     group, _ = fold_all(log, MODELS)
 
-    amended, prediction = fold(
-        group,
-        Amendment(a_candle(WINDOW, closes[WINDOW] * 1.01)),
-        group.next_offset,
-        MODEL,
-        CONTEXT,
-    )
-    after, next_one = fold(amended, records[WINDOW + 1], amended.next_offset, MODEL, CONTEXT)
+    amendment = Amendment(a_candle(WINDOW, closes[WINDOW] * 1.01))
+    change = fold(group, amendment, group.next_offset, MODEL, CONTEXT)
+    amended = applied(group, change)
+    after = fold(amended, records[WINDOW + 1], amended.next_offset, MODEL, CONTEXT)
+    next_one = after.prediction
 
-    assert prediction is None
+    assert change.prediction is None
     assert amended.symbols["BTCUSDT"].last_close == closes[WINDOW] * 1.01
     assert next_one is not None
     assert next_one.loss is None
@@ -457,7 +456,7 @@ def test_an_amendment_is_seen_by_later_windows_and_not_learnt_from() -> None:
 def test_an_amendment_of_a_forgotten_candle_changes_nothing() -> None:
     group, _ = fold_all([a_promotion(MODEL), *candles(a_walk(WINDOW + 1), start=100)], MODELS)
 
-    amended, _ = fold(group, Amendment(a_candle(3, 7.0)), group.next_offset, MODEL, CONTEXT)
+    amended = fold(group, Amendment(a_candle(3, 7.0)), group.next_offset, MODEL, CONTEXT)
 
     assert amended.symbols["BTCUSDT"].digest == group.symbols["BTCUSDT"].digest
 
@@ -503,7 +502,7 @@ def test_the_state_of_the_event_is_named_by_its_digest() -> None:
     group, _ = fold_all(records[:-1], MODELS)
     before = group.symbols["BTCUSDT"]
 
-    _, prediction = fold(group, records[-1], len(records) - 1, MODEL, CONTEXT)
+    prediction = fold(group, records[-1], len(records) - 1, MODEL, CONTEXT).prediction
 
     assert prediction is not None
     assert prediction.state_digest == before.digest == decode_state(encode_state(before)).digest

@@ -20,8 +20,8 @@ def test_a_state_survives_its_bytes() -> None:
 
 
 def test_a_state_without_a_model_survives_its_bytes() -> None:
-    group, _ = fold(PartitionState(), candles([1.0])[0], 0, None, CONTEXT)
-    state = group.symbols["BTCUSDT"]
+    change = fold(PartitionState(), candles([1.0])[0], 0, None, CONTEXT)
+    state = change.symbols["BTCUSDT"]
 
     assert encode_state(decode_state(encode_state(state))) == encode_state(state)
 
