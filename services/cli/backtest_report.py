@@ -11,7 +11,7 @@ import numpy as np
 from rich.progress import Progress
 
 from services.cli.backtest_worker import Comparing, Scoring, candles_from
-from services.cli.worker_pool import beside
+from services.cli.worker_pool import run_in_workers
 from shared.core.arrays import Float64s
 from shared.core.errors import BadSetting
 from shared.core.evaluation.backtest import without_online_learning
@@ -56,7 +56,7 @@ def each(
     task = progress.add_task(text, total=sum(candles.values()))
     longest_first = sorted(sequences, key=candles.__getitem__, reverse=True)
     calls = [partial(work.of, symbol, sequences[symbol]) for symbol in longest_first]
-    return beside(cpu_count(), calls, lambda done: progress.update(task, completed=done))
+    return run_in_workers(cpu_count(), calls, lambda done: progress.update(task, completed=done))
 
 
 def check_report(report: Path | None, against: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from services.cli.worker_pool import add
+from services.cli.worker_pool import report_progress
 from shared.core.arrays import Float64s
 from shared.core.evaluation.backtest import backtest, changes, volatility
 from shared.core.evaluation.comparison import ForecastSeries
@@ -79,9 +79,9 @@ class Scoring:
             scores, rows[count] = prediction.scores, _fields(prediction)
             count += 1
             if count == told + _TICK:
-                add(_TICK)
+                report_progress(_TICK)
                 told = count
-        add(len(rows) - told)
+        report_progress(len(rows) - told)
         return SymbolScore(symbol, scores, rows[:count])
 
 
@@ -108,5 +108,5 @@ class Comparing:
         before, candles = sequence[:start], sequence[start:]
         units = volatility(before[-SEQUENCE_LENGTH:], candles, self.step_ms)
         track = ridge_forecasts(before, candles, self.step_ms, self.shrinkage)
-        add(len(candles))
+        report_progress(len(candles))
         return Compared(symbol, track, units)

@@ -4,7 +4,7 @@ from shared.core.errors import BadSetting
 from shared.core.timestamps import parse_timestamp_ms
 
 
-def option_ms(text: str, option: str, default_ms: int) -> int:
+def parse_time_option_ms(text: str, option: str, default_ms: int) -> int:
     """Return the milliseconds since 1970 of a moment given as an option.
 
     Raises:

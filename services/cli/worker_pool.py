@@ -15,14 +15,14 @@ _LOOK_S: Final = 0.2
 _shared: list[Any] = []  # in such a process: how much all of them have done, and whether to stop
 
 
-def beside(
+def run_in_workers(
     processes: int, calls: Iterable[Callable[[], T]], progress: Callable[[int], None]
 ) -> Generator[T, None, None]:
     """Yield what calls return, in the calls' order; they begin in that order too. Closed, it ends what still runs.
 
     Args:
         processes: how many calls run at a time, each in a process of its own.
-        calls: pickled on their way there; each tells by `add` how far it is.
+        calls: pickled on their way there; each tells by `report_progress` how far it is.
         progress: told several times a second how much all calls have done so far.
 
     Raises:
@@ -43,7 +43,7 @@ def beside(
             pool.shutdown(cancel_futures=True)
 
 
-def add(count: int) -> None:
+def report_progress(count: int) -> None:
     """Say, from within a call, how much it has done since it last said so.
 
     Raises:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from rich.console import Console
 
 from services.cli.audit.command import verify
-from services.cli.commands.replay import RunningDigest, processor_for, replay
+from services.cli.processor import build_processor
+from services.cli.replay import OpenTimes, replay
+from services.cli.running_digest import RunningDigest
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.admin import topic_id
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
@@ -113,7 +115,7 @@ class _Audit:
 
     def expected(self) -> Iterator[tuple[bytes, bytes]]:
         where, topics = self._settings.kafka_bootstrap_servers, self._settings.topics
-        processor = processor_for(self._settings, ModelRegistry(where, topics).load)
+        processor = build_processor(self._settings, ModelRegistry(where, topics).load)
         folded = BatchResult(PartitionState())
         with Reader(where, topics.klines) as reader:
             for block in reader.read(self._group, 0):
@@ -198,10 +200,10 @@ def _compare_with_candles(verdict: ChaosVerdict, site: Site) -> None:
 
 def _compare_with_replay(verdict: ChaosVerdict, site: Site) -> None:
     quiet = Console(quiet=True)
-    for row in replay(site.stack.settings, (0, 2**62), None, quiet):
-        if not row["same"] or row["not_published_yet"]:
+    for replayed in replay(site.stack.settings, OpenTimes(), None, quiet):
+        if not replayed.is_same or replayed.not_published_yet:
             verdict.wrong_bytes += 1
-            verdict.say(f"ulstm replay: {row}")
+            verdict.say(f"ulstm replay: {replayed.to_json()}")
     verified = verify(site.stack.settings, None, quiet)
     verdict.rederived = {
         check.name.lower(): count for check, (count, _) in verified.counts().items()

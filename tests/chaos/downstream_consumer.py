@@ -4,7 +4,7 @@ import threading
 import time
 from collections import defaultdict
 
-from services.cli.commands.replay import RunningDigest
+from services.cli.running_digest import RunningDigest
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.kafka.tail import TopicTail
 from shared.adapters.schemas import decode_prediction

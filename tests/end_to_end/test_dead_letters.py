@@ -36,8 +36,8 @@ def test_a_candle_that_was_set_aside_goes_back_once_and_is_predicted_from(stack:
     eventually(stack.dead_letters)
 
     reasons = dead_letters(stack, "list")["reasons"]
-    told = dead_letters(stack, "replay", "--all", "--yes")["letters"]
-    again = dead_letters(stack, "replay", "--all", "--yes")["letters"]
+    told = dead_letters(stack, "redrive", "--all", "--yes")["letters"]
+    again = dead_letters(stack, "redrive", "--all", "--yes")["letters"]
 
     assert reasons == {"wrong_group": 1}
     assert [(row["group"], row["fate"]) for row in told] == [(WRONG, "goes back")]

@@ -16,7 +16,7 @@ from typing import Self
 
 from rich.console import Console
 
-from services.cli.commands.replay import replay
+from services.cli.replay import OpenTimes, replay
 from shared.adapters.bundle_codec import version_of
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.admin import ensure_topics
@@ -177,8 +177,8 @@ class Stack:
         return self.predictions()
 
     def replay_agrees(self) -> bool:
-        rows = replay(self.settings, (0, 2**62), None, Console(stderr=True, quiet=True))
-        return all(row["same"] and not row["not_published_yet"] for row in rows)
+        replays = replay(self.settings, OpenTimes(), None, Console(stderr=True, quiet=True))
+        return all(replayed.is_same and not replayed.not_published_yet for replayed in replays)
 
     def digest(self) -> str:
         """One digest over keys and values of all predictions, by group."""

@@ -24,9 +24,9 @@ from services.cli.audit.partition import (
     letters,
     published,
 )
-from services.cli.commands.replay import processor_for
+from services.cli.processor import build_processor
 from services.cli.topic_checks import check_partitions
-from services.cli.worker_pool import add, beside
+from services.cli.worker_pool import report_progress, run_in_workers
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.backwards_reader import await_settled
 from shared.adapters.kafka.reader import Reader
@@ -145,7 +145,7 @@ def verify(
         if processes > 1:
             calls = [partial(_checked_beside, settings, part) for part in parts]
             verdicts = list(
-                beside(processes, calls, lambda done: progress.update(task, completed=done))
+                run_in_workers(processes, calls, lambda done: progress.update(task, completed=done))
             )
         else:
             verdicts = [
@@ -188,7 +188,7 @@ def _checked(
     """Check one symbol group; `progress` is told every so many records how many were read since."""
     where, topics, group = settings.kafka_bootstrap_servers, settings.topics, part.group
     registry = ModelRegistry(where, topics)
-    processor = processor_for(settings, lambda version: _load(registry, version))
+    processor = build_processor(settings, lambda version: _load(registry, version))
     with ExitStack() as stack:
         klines = stack.enter_context(Reader(where, topics.klines))
         predictions = stack.enter_context(Reader(where, topics.predictions))
@@ -213,7 +213,7 @@ def _checked(
 
 def _checked_beside(settings: ServiceSettings, part: _Part) -> GroupVerdict:
     """Check one symbol group in a process of its own."""
-    return _checked(settings, part, add)
+    return _checked(settings, part, report_progress)
 
 
 def _load(registry: ModelRegistry, version: str) -> Bundle:

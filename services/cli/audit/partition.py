@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
-from services.cli.commands.replay import RunningDigest
+from services.cli.running_digest import RunningDigest
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.schemas import dead_letter_offset, decode_prediction, encode_prediction
 from shared.core.audit.invariants import (

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from services.cli.backtest_report import PAST, check_report, each, report_of
 from services.cli.backtest_worker import ROW, Scoring, SymbolScore
-from services.cli.cli_options import option_ms
+from services.cli.cli_options import parse_time_option_ms
 from shared.adapters.env_settings import ServiceSettings, parse_symbols
 from shared.core.errors import BadSetting, Unknown
 from shared.core.evaluation.comparison import ForecastSeries
@@ -74,8 +74,8 @@ def backtest_command(
     registry = ModelRegistry(settings.kafka_bootstrap_servers, settings.topics)
     bundle, champion = registry.load(model), registry.load(against) if against else None
     step_ms = interval_ms(settings.interval)
-    from_ms = option_ms(start, "--from", bundle.card.trained_through_ms + step_ms)
-    through_ms = option_ms(end, "--to", TimeSpan().through_ms) - 1
+    from_ms = parse_time_option_ms(start, "--from", bundle.card.trained_through_ms + step_ms)
+    through_ms = parse_time_option_ms(end, "--to", TimeSpan().through_ms) - 1
     if from_ms <= bundle.card.trained_through_ms:
         console.print(
             f"[bold red]WARNING:[/bold red] {model} was trained up to {format_timestamp(bundle.card.trained_through_ms)};"

@@ -103,8 +103,8 @@ def list_command(
     print(f"{total} dead letters{shown}: {_counted(reasons)}")
 
 
-@app.command("replay")
-def replay_command(
+@app.command("redrive")
+def redrive_command(
     context: typer.Context,
     places: Annotated[
         list[str] | None,

@@ -9,7 +9,7 @@ import pytest
 
 from services.cli.backtest_worker import ROW, Scoring, SymbolScore
 from services.cli.commands.backtest import _collected
-from services.cli.worker_pool import beside
+from services.cli.worker_pool import run_in_workers
 from shared.core.arrays import Float64s
 from shared.core.errors import BadInput
 from shared.core.evaluation.backtest import backtest
@@ -39,7 +39,7 @@ def scored(
     *sequences: Float64s, progress: Callable[[int], None] = lambda _: None
 ) -> list[SymbolScore]:
     return list(
-        beside(
+        run_in_workers(
             2, [partial(SCORING.of, f"S{at}", one) for at, one in enumerate(sequences)], progress
         )
     )

@@ -358,7 +358,7 @@ def test_a_list_is_narrowed_by_reason_and_key_and_counts_what_it_does_not_show(
 @pytest.mark.integration
 def test_an_empty_topic_says_so(deployment: Deployment) -> None:
     assert deployment.run("list").stdout == f"no dead letters on {deployment.topics.dead_letters}\n"
-    assert deployment.run("replay", "--all").stdout == "no dead letters are chosen\n"
+    assert deployment.run("redrive", "--all").stdout == "no dead letters are chosen\n"
     assert deployment.told("list") == {"letters": [], "reasons": {}}
 
 
@@ -366,7 +366,7 @@ def test_an_empty_topic_says_so(deployment: Deployment) -> None:
 def test_without_yes_nothing_is_sent(deployment: Deployment) -> None:
     deployment.set_aside([candle_bytes(0)])
 
-    result = deployment.run("replay", "--all")
+    result = deployment.run("redrive", "--all")
 
     assert result.exit_code == 0
     assert "1 would go back" in result.stdout
@@ -386,8 +386,8 @@ def test_candles_of_a_wrong_symbol_group_go_back_into_their_own_once_and_the_log
     )
     deployment.set_aside([candle_bytes(at) for at in (5, 4, 3, 2, 8)])
 
-    first = deployment.told("replay", "--all", "--yes")
-    second = deployment.told("replay", "--reason", "wrong_group", "--yes")
+    first = deployment.told("redrive", "--all", "--yes")
+    second = deployment.told("redrive", "--reason", "wrong_group", "--yes")
 
     fates = {row["offset"]: row["fate"] for row in first["letters"] if row["group"] == WRONG}
     assert fates == {0: "goes back", 1: "goes back", 2: "goes back", 3: "in already", 4: "refused"}
@@ -407,7 +407,7 @@ def test_a_letter_named_by_its_place_that_cannot_go_back_ends_with_one_and_sends
 ) -> None:
     deployment.set_aside([candle_bytes(0), b"{nonsense"])
 
-    result = deployment.run("replay", deployment.place(0), deployment.place(1), "--yes")
+    result = deployment.run("redrive", deployment.place(0), deployment.place(1), "--yes")
 
     assert result.exit_code == 1
     assert "not_json" in result.stdout
@@ -422,7 +422,7 @@ def test_a_producer_that_runs_is_fenced_before_the_log_is_read(deployment: Deplo
         deployment.settings.kafka_bootstrap_servers, producer_transactional_id(deployment.topics)
     )
 
-    deployment.told("replay", "--all", "--yes")
+    deployment.told("redrive", "--all", "--yes")
 
     with pytest.raises(Fenced):
         producer.write(
@@ -437,7 +437,7 @@ def test_a_producer_that_runs_is_fenced_before_the_log_is_read(deployment: Deplo
 
 @pytest.mark.integration
 def test_a_place_without_a_letter_is_unknown(deployment: Deployment) -> None:
-    assert isinstance(deployment.run("replay", deployment.place(5)).exception, Unknown)
+    assert isinstance(deployment.run("redrive", deployment.place(5)).exception, Unknown)
 
 
 @pytest.mark.integration
@@ -457,4 +457,6 @@ def test_a_deployment_that_is_not_there_is_refused_with_the_settings_to_look_at(
     [[], ["--all", "--reason", "not_json"], ["klines.5m/0/1", "--all"], ["4711"], ["klines.5m/0"]],
 )
 def test_wrong_use_is_refused_before_anything_is_read(arguments: list[str]) -> None:
-    assert isinstance(CliRunner().invoke(app, ["replay", *arguments], obj={}).exception, BadSetting)
+    assert isinstance(
+        CliRunner().invoke(app, ["redrive", *arguments], obj={}).exception, BadSetting
+    )
