@@ -34,7 +34,12 @@ from benchmarks.variants import (
     variant_names,
 )
 from services.trainer.data.dataset import Split
-from services.trainer.data.preparation import Prepared, card_of, prepared_with, schedule_of
+from services.trainer.data.preparation import (
+    PreparedData,
+    build_card,
+    fit_options,
+    prepare_with_split,
+)
 from services.trainer.evaluate import (
     HeldOut,
     contest_of,
@@ -45,10 +50,9 @@ from services.trainer.evaluate import (
     with_past,
 )
 from services.trainer.fitting.fit import fit
-from services.trainer.fitting.schedule import FitResult
+from services.trainer.fitting.options import FitResult
 from services.trainer.fitting.training_loop import FitCallbacks
-from services.trainer.fitting.validation_scorer import judge_for
-from services.trainer.progress import counting, result_table
+from services.trainer.fitting.validation_scorer import build_epoch_scorer
 from services.trainer.settings import TrainerSettings
 from shared.core.arrays import Float64s
 from shared.core.errors import BadSetting
@@ -59,6 +63,7 @@ from shared.core.model.numeric_profile import self_test
 from shared.core.online.model import FoldContext
 from shared.core.sequence import OPEN_TIME
 from shared.core.timestamps import parse_timestamp_ms
+from shared.reporting.progress import comparison_table, track_count
 
 TRAINED_UNTIL_MS: Final = parse_timestamp_ms("2025-03-01")
 _WARM_UP_MS: Final = (
@@ -101,7 +106,7 @@ class Fits:
     def __init__(self, task: Task, context: FoldContext) -> None:
         """Take what to train on."""
         self._training, self._context = task.training, context
-        self._last: tuple[dict[str, object], Prepared, FitResult] | None = None
+        self._last: tuple[dict[str, object], PreparedData, FitResult] | None = None
 
     def bundle(self, name: str, given: Mapping[str, str]) -> Bundle:
         """Return the bundle of these settings."""
@@ -111,16 +116,16 @@ class Fits:
         if self._last is None or self._last[0] != key:
             self._last = (key, *self._fit(settings))
         _, prepared, fitted = self._last
-        return Bundle(name, card_of(settings, prepared, fitted, None), fitted.weights, "")
+        return Bundle(name, build_card(settings, prepared, fitted, None), fitted.weights, "")
 
-    def _fit(self, settings: TrainerSettings) -> tuple[Prepared, FitResult]:
+    def _fit(self, settings: TrainerSettings) -> tuple[PreparedData, FitResult]:
         first_ms = int(min(q[0, OPEN_TIME] for q in self._training.values()))
         validation_ms = int((TRAINED_UNTIL_MS - first_ms) * settings.validation_share)
         split = Split(TRAINED_UNTIL_MS - validation_ms, TRAINED_UNTIL_MS)
-        prepared = prepared_with(settings, self._training, split)
+        prepared = prepare_with_split(settings, self._training, split)
         guidance, schedule = (
-            FitCallbacks(judge_for(settings, prepared, self._context)),
-            schedule_of(settings),
+            FitCallbacks(build_epoch_scorer(settings, prepared, self._context)),
+            fit_options(settings),
         )
         return prepared, fit(
             settings.architecture, prepared.dataset, schedule, threading.Event(), guidance=guidance
@@ -171,11 +176,11 @@ def _alone(arguments: argparse.Namespace, task: Task, console: Console) -> None:
         bundle = fits.bundle(name, {**VARIANTS[name], **dict(arguments.set)})
         contest = _contest(bundle, task, context, one_set=arguments.one_set)
         whole = with_past(task.parts, task.scored)
-        with counting(
+        with track_count(
             LINEAR, sum(len(part.before) + len(part.candles) for part in whole)
         ) as progress:
             contest.add(LINEAR, linear(whole, context, bundle.card.shrinkage, progress))
-        table = result_table(contest)
+        table = comparison_table(contest)
         table.title = f"{name}: {task.title}"
         console.print(table)
         for line in _comparisons(contest, by_symbol=arguments.by_symbol):
@@ -202,7 +207,7 @@ def _contest(bundle: Bundle, task: Task, context: FoldContext, *, one_set: bool)
         {CANDIDATE: bundle, FROZEN: without_online_learning(bundle)}, task.parts, context
     )
     if one_set:
-        with counting(ONE_SET, sum(len(part.candles) for part in task.parts)) as progress:
+        with track_count(ONE_SET, sum(len(part.candles) for part in task.parts)) as progress:
             tracks[ONE_SET] = forecast_with_one_set(bundle, task.parts, context, progress)
     contest = contest_of(tracks, task.parts, context.interval_ms)
     for name in list(tracks)[1:]:

@@ -74,17 +74,17 @@ def fitting(recorded: Path | None) -> Calls:
 
     from services.trainer.data import dataset
     from services.trainer.fitting import fit, keras_backend
-    from services.trainer.fitting.schedule import LearningRateSchedule
+    from services.trainer.fitting.options import FitOptions
 
     sequences = _sequences(recorded)
-    split = dataset.split_by_time(sequences, dataset.Shares(0.1, 0.15, 2016), STEP_MS)
+    split = dataset.split_by_time(sequences, dataset.SplitShares(0.1, 0.15, 2016), STEP_MS)
     scalers = {
-        symbol: fit.fit_scaler(Levels().over(dataset.training_part(sequence, split), STEP_MS)[1])
+        symbol: fit.fit_scaler(Levels().over(dataset.training_candles(sequence, split), STEP_MS)[1])
         for symbol, sequence in sequences.items()
     }
-    inputs = dataset.Inputs("levels", DEFAULT.window_length, is_common_move_removed=False)
-    data = dataset.build(sequences, scalers, inputs, split, STEP_MS)
-    schedule = LearningRateSchedule(EPOCHS, EPOCHS, WINDOWS, VALIDATION, BATCH, 1e-3, 0.0, 0)
+    inputs = dataset.DatasetOptions("levels", DEFAULT.window_length, is_common_move_removed=False)
+    data = dataset.build_dataset(sequences, scalers, inputs, split, STEP_MS)
+    schedule = FitOptions(EPOCHS, EPOCHS, WINDOWS, VALIDATION, BATCH, 1e-3, 0.0, 0)
 
     def ours() -> Fit:
         started = monotonic()
@@ -94,12 +94,11 @@ def fitting(recorded: Path | None) -> Calls:
     def stock() -> Fit:
         keras.utils.set_random_seed(0)
         ends = [
-            dataset.drawn_for_epoch(data.training_ends, WINDOWS, 0, epoch)
-            for epoch in range(EPOCHS)
+            dataset.draw_epoch(data.training_ends, WINDOWS, 0, epoch) for epoch in range(EPOCHS)
         ]
         network = keras_backend.build_network(DEFAULT)
         network.compile(keras.optimizers.Adam(1e-3), loss="mean_squared_error")
-        shown = dataset.spread(data.validation_ends, VALIDATION)
+        shown = dataset.spread_evenly(data.validation_ends, VALIDATION)
         validation = data.windows(shown), data.labels[shown, None]
         windows = [
             (data.windows(e), data.labels[e, None]) for e in ends

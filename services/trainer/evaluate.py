@@ -11,7 +11,6 @@ from typing import Final
 import numpy as np
 
 from services.trainer.data.dataset import count_before
-from services.trainer.progress import counting
 from shared.core.arrays import Float64s, read_only64
 from shared.core.evaluation.backtest import (
     backtest,
@@ -36,6 +35,7 @@ from shared.core.online.state import SymbolState
 from shared.core.online.symbol_step import learn, repredict, step_symbol
 from shared.core.records import Candle, Promotion
 from shared.core.sequence import OPEN_TIME, SEQUENCE_LENGTH
+from shared.reporting.progress import track_count
 
 _TOLD_EVERY: Final = 50  # predictions between two words on progress
 _BESIDE: Final = FoldOptions(digest=False)
@@ -109,7 +109,7 @@ def forecasts(
 ) -> dict[str, SeriesBySymbol]:
     """Return the forecasts of bundles by name, on all processors, and show how far they are."""
     events = sum(len(part.candles) for part in parts)
-    with counting("scoring", events * len(bundles)) as progress:
+    with track_count("scoring", events * len(bundles)) as progress:
         return {
             name: forecast(bundle, parts, context, os.cpu_count() or 1, stoppable(progress))
             for name, bundle in bundles.items()

@@ -12,20 +12,19 @@ from rich.console import Console
 
 from services.trainer import evaluate
 from services.trainer.data.preparation import (
-    NotEnough,
-    Prepared,
-    card_of,
-    prepared_for,
-    schedule_of,
+    NotEnoughCandles,
+    PreparedData,
+    build_card,
+    fit_options,
+    prepare,
 )
 from services.trainer.drift_monitor import DriftMonitor
 from services.trainer.fitting.checkpoints import Checkpoints
 from services.trainer.fitting.fit import fit
-from services.trainer.fitting.schedule import FitResult
+from services.trainer.fitting.options import FitResult
 from services.trainer.fitting.training_loop import FitCallbacks
-from services.trainer.fitting.validation_scorer import judge_for
-from services.trainer.progress import counting, result_table
-from services.trainer.promotion_policy import judge
+from services.trainer.fitting.validation_scorer import build_epoch_scorer
+from services.trainer.promotion_policy import decide_promotion
 from services.trainer.settings import TrainerSettings
 from shared.adapters.bundle_codec import encode_bundle, version_of
 from shared.adapters.kafka.admin import ensure_topics
@@ -41,6 +40,7 @@ from shared.core.topics import interval_ms
 from shared.log.archive import Archive, TimeSpan
 from shared.log.model_registry import ModelRegistry
 from shared.reporting.html_report import ModelReport, page, seen
+from shared.reporting.progress import comparison_table, track_count
 
 log = logging.getLogger("ulstm")
 
@@ -72,7 +72,7 @@ def _train_repeatedly(
     while not stop.is_set():
         try:
             retry_until_available(stop, trainer.train)
-        except NotEnough as error:
+        except NotEnoughCandles as error:
             log.info("%s; looking again in %.0f s", error, _RETRY_S)
             stop.wait(_RETRY_S)
             continue
@@ -140,7 +140,7 @@ class Trainer:
         self._check_stop()
         incumbent = self._incumbent()
         candidate = Bundle(
-            "candidate", card_of(self._settings, prepared, fitted, incumbent), fitted.weights, ""
+            "candidate", build_card(self._settings, prepared, fitted, incumbent), fitted.weights, ""
         )
         contest = self._contest(candidate, incumbent, prepared, context)
         before = self._before(incumbent, contest, prepared, context)
@@ -157,7 +157,7 @@ class Trainer:
         newest = self._archive.newest_ms()
         if newest is None:
             message = f"topic {s.topics.klines} has no candles yet"
-            raise NotEnough(message)
+            raise NotEnoughCandles(message)
         through = min(newest, s.span.through_ms)
         return TimeSpan(max(s.span.from_ms, through - (s.max_candles - 1) * self._step_ms), through)
 
@@ -169,7 +169,7 @@ class Trainer:
             Unavailable: Kafka does not answer.
         """
         s = self._settings
-        with counting("reading the archive", None) as progress:
+        with track_count("reading the archive", None) as progress:
             archived = self._archive.read(
                 span, s.wanted_symbols, s.max_candles, self._stoppable(progress)
             )
@@ -179,24 +179,24 @@ class Trainer:
             )
         return archived.sequences
 
-    def _prepared(self) -> Prepared:
+    def _prepared(self) -> PreparedData:
         """Return what an interrupted training has begun with, else the newest candles."""
         most_age_s = (self._settings.train_every_hours or 24) * 3600
         begun = None if self._kept is None else self._kept.span(time.time(), most_age_s)
         if begun is not None:
             try:
-                return prepared_for(self._settings, self.read(begun))
-            except NotEnough as error:
+                return prepare(self._settings, self.read(begun))
+            except NotEnoughCandles as error:
                 log.warning(
                     "what an interrupted training was reading is not there any more (%s)", error
                 )
         span = self.span()
-        prepared = prepared_for(self._settings, self.read(span))
+        prepared = prepare(self._settings, self.read(span))
         if self._kept is not None:
             self._kept.begin(span, time.time())
         return prepared
 
-    def _fit(self, prepared: Prepared, context: FoldContext) -> FitResult:
+    def _fit(self, prepared: PreparedData, context: FoldContext) -> FitResult:
         s = self._settings
         kept = (
             None
@@ -204,15 +204,15 @@ class Trainer:
             else self._kept.progress(context.numeric_profile, prepared.sequences)
         )
         guidance = FitCallbacks(
-            judge_for(s, prepared, context, self._stoppable(lambda _: None)), kept
+            build_epoch_scorer(s, prepared, context, self._stoppable(lambda _: None)), kept
         )
-        return fit(s.architecture, prepared.dataset, schedule_of(s), self._stop, guidance=guidance)
+        return fit(s.architecture, prepared.dataset, fit_options(s), self._stop, guidance=guidance)
 
     def _contest(
         self,
         candidate: Bundle,
         incumbent: Bundle | None,
-        prepared: Prepared,
+        prepared: PreparedData,
         context: FoldContext,
     ) -> Comparison:
         s = self._settings
@@ -232,7 +232,7 @@ class Trainer:
         tracks = evaluate.forecasts(bundles, parts, context, self._stoppable)
         contest = evaluate.contest_of(tracks, parts, self._step_ms)
         whole = evaluate.with_past(parts, prepared.sequences)
-        with counting(
+        with track_count(
             "online linear", sum(len(part.before) + len(part.candles) for part in whole)
         ) as progress:
             tracked = evaluate.linear(
@@ -245,7 +245,7 @@ class Trainer:
         self,
         incumbent: Bundle | None,
         contest: Comparison,
-        prepared: Prepared,
+        prepared: PreparedData,
         context: FoldContext,
     ) -> Comparison | None:
         """Score the version in use over as many candles before the held-out ones, for the report."""
@@ -270,8 +270,8 @@ class Trainer:
         before: Comparison | None,
         fitted: FitResult,
     ) -> Bundle:
-        Console(width=110).print(result_table(contest))
-        verdict = judge(
+        Console(width=110).print(comparison_table(contest))
+        verdict = decide_promotion(
             self._settings.promote,
             contest.skill(CANDIDATE),
             contest.skill(CANDIDATE, INCUMBENT) if INCUMBENT in contest.names else None,

@@ -6,7 +6,7 @@ from typing import Final
 from services.trainer.settings import Policy
 from shared.core.evaluation.skill_score import Skill
 
-SURE: Final = 0.1  # chance of taking a candidate that is no better than the version in use
+MAX_P_VALUE: Final = 0.1  # chance of taking a candidate that is no better than the version in use
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class PromotionDecision:
     reason: str
 
 
-def judge(
+def decide_promotion(
     policy: Policy, over_zero: Skill | None, over_incumbent: Skill | None, *, has_incumbent: bool
 ) -> PromotionDecision:
     """Decide by the policy.
@@ -42,9 +42,9 @@ def judge(
         )
     if over_incumbent is None:
         return PromotionDecision(True, "the version in use could not be scored")
-    better = over_incumbent.value > 0.0 and over_incumbent.p < SURE
+    better = over_incumbent.value > 0.0 and over_incumbent.p < MAX_P_VALUE
     return PromotionDecision(
         better,
         f"its skill against the version in use is {over_incumbent.value:+.4%} with p = {over_incumbent.p:.3g};"
-        f" above zero with p below {SURE} is asked for",
+        f" above zero with p below {MAX_P_VALUE} is asked for",
     )

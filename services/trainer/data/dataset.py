@@ -19,7 +19,7 @@ Int64s: TypeAlias = NDArray[np.int64]
 _LEAST_LABEL_SCALE = 1e-6  # of a market that does not move
 
 
-Over: TypeAlias = Callable[[str, str, Float64s], tuple[Float64s, Float64s]]
+FeatureFunction: TypeAlias = Callable[[str, str, Float64s], tuple[Float64s, Float64s]]
 """Gives the unscaled rows (n, features) and the units (n,) of a feature set's name, a symbol and its sequence."""
 
 
@@ -32,7 +32,7 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True)
-class Shares:
+class SplitShares:
     """How a span of time is split: validation and held-out shares, the latter at most so many candles."""
 
     validation: float
@@ -41,7 +41,7 @@ class Shares:
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
+class DatasetOptions:
     """What windows and labels are made of.
 
     Two thirds of the variance of a 5-minute change is common to all symbols at that moment. So many windows of one
@@ -73,7 +73,7 @@ class Dataset:
         return windows
 
 
-def split_by_time(sequences: Mapping[str, Float64s], shares: Shares, step_ms: int) -> Split:
+def split_by_time(sequences: Mapping[str, Float64s], shares: SplitShares, step_ms: int) -> Split:
     """Split the time that the sequences cover; the newest part is held out."""
     first = min(int(s[0, OPEN_TIME]) for s in sequences.values())
     until = max(int(s[-1, OPEN_TIME]) for s in sequences.values()) + step_ms
@@ -84,7 +84,7 @@ def split_by_time(sequences: Mapping[str, Float64s], shares: Shares, step_ms: in
     return Split(validation_until - validation * step_ms, validation_until)
 
 
-def training_part(sequence: Float64s, split: Split) -> Float64s:
+def training_candles(sequence: Float64s, split: Split) -> Float64s:
     """Return the candles (n, columns) that the scaler may see."""
     return sequence[: count_before(sequence, split.training_until_ms)]
 
@@ -94,29 +94,29 @@ def count_before(sequence: Float64s, time_ms: int) -> int:
     return int(np.searchsorted(sequence[:, OPEN_TIME], time_ms))
 
 
-def computed(step_ms: int) -> Over:
+def feature_function(step_ms: int) -> FeatureFunction:
     """Return what computes features, folded from each sequence's oldest candle."""
     return lambda name, _, sequence: feature_set(name).over(sequence, step_ms)[1:]
 
 
-def build(
+def build_dataset(
     sequences: Mapping[str, Float64s],
     scalers: Mapping[str, Scaler],
-    inputs: Inputs,
+    inputs: DatasetOptions,
     split: Split,
     step_ms: int,
-    over: Over | None = None,
+    over: FeatureFunction | None = None,
 ) -> Dataset:
     """Return the dataset of sequences by symbol; `scalers` has those of a feature set that needs them.
 
-    `over` is asked for each symbol's features: none means that they are computed here.
+    `over` is asked for each symbol's features: none means that they are feature_function here.
 
     A training window's label, and so all its candles, lie in the training span; a validation window's label lies in
     the validation span, while its candles may reach back, as they do live. Held-out candles are in neither.
     """
     rows, labels, times, training, validation = [], [], [], [], []
     start = 0
-    chosen, over = feature_set(inputs.feature_set), over or computed(step_ms)
+    chosen, over = feature_set(inputs.feature_set), over or feature_function(step_ms)
     for symbol, whole in sequences.items():
         sequence = whole[: count_before(whole, split.validation_until_ms)]
         unscaled, units = over(inputs.feature_set, symbol, sequence)
@@ -169,12 +169,12 @@ def common_moves(times_ms: Float64s, labels: Float64s) -> Float64s:
     return found
 
 
-def drawn_for_epoch(ends: Int64s, most: int, seed: int, epoch: int) -> Int64s:
+def draw_epoch(ends: Int64s, most: int, seed: int, epoch: int) -> Int64s:
     """Return the windows of an epoch in random order: all of them, or so many drawn without repetition."""
     return np.random.default_rng([seed, epoch]).permutation(ends)[:most]
 
 
-def spread(ends: Int64s, most: int) -> Int64s:
+def spread_evenly(ends: Int64s, most: int) -> Int64s:
     """Return at most so many windows, evenly spread: the same at every epoch."""
     if len(ends) <= most:
         return ends

@@ -6,18 +6,17 @@ from dataclasses import dataclass
 
 from services.trainer.data.dataset import (
     Dataset,
-    Inputs,
-    Over,
-    Shares,
+    DatasetOptions,
+    FeatureFunction,
     Split,
-    build,
-    computed,
+    SplitShares,
+    build_dataset,
+    feature_function,
     split_by_time,
-    training_part,
+    training_candles,
 )
 from services.trainer.fitting.fit import fit_scaler
-from services.trainer.fitting.schedule import FitResult, LearningRateSchedule
-from services.trainer.progress import counting
+from services.trainer.fitting.options import FitOptions, FitResult
 from services.trainer.settings import TrainerSettings
 from shared.core.arrays import Float64s
 from shared.core.errors import UlstmError
@@ -26,16 +25,17 @@ from shared.core.model.card import Bundle, Card
 from shared.core.model.scaler import Scaler
 from shared.core.sequence import OPEN_TIME
 from shared.core.topics import interval_ms
+from shared.reporting.progress import track_count
 
 log = logging.getLogger("ulstm")
 
 
-class NotEnough(UlstmError):
+class NotEnoughCandles(UlstmError):
     """Raised when the archive has too few candles yet: try again when it has grown."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
+class PreparedData:
     """What the fit is given, and what is held out from it."""
 
     sequences: Mapping[str, Float64s]
@@ -45,9 +45,11 @@ class Prepared:
     dataset: Dataset
 
 
-def prepared_for(
-    settings: TrainerSettings, sequences: Mapping[str, Float64s], over: Over | None = None
-) -> Prepared:
+def prepare(
+    settings: TrainerSettings,
+    sequences: Mapping[str, Float64s],
+    over: FeatureFunction | None = None,
+) -> PreparedData:
     """Split the candles by time, and fit a scaler to the training span of each symbol that has enough of them.
 
     `over` gives features that are known already.
@@ -58,28 +60,28 @@ def prepared_for(
     s = settings
     if not sequences:
         message = f"topic {s.topics.klines} has no candles of the symbols and times asked for"
-        raise NotEnough(message)
+        raise NotEnoughCandles(message)
     step_ms = interval_ms(s.interval)
     split = split_by_time(
-        sequences, Shares(s.validation_share, s.held_out_share, s.scored_candles), step_ms
+        sequences, SplitShares(s.validation_share, s.held_out_share, s.scored_candles), step_ms
     )
-    return prepared_with(s, sequences, split, over)
+    return prepare_with_split(s, sequences, split, over)
 
 
-def prepared_with(
+def prepare_with_split(
     settings: TrainerSettings,
     sequences: Mapping[str, Float64s],
     split: Split,
-    over: Over | None = None,
-) -> Prepared:
+    over: FeatureFunction | None = None,
+) -> PreparedData:
     """Prepare what a split by time says.
 
     Raises:
         NotEnough: no symbol has enough candles.
     """
     s, step_ms = settings, interval_ms(settings.interval)
-    known = over or computed(step_ms)
-    parts = {symbol: training_part(sequence, split) for symbol, sequence in sequences.items()}
+    known = over or feature_function(step_ms)
+    parts = {symbol: training_candles(sequence, split) for symbol, sequence in sequences.items()}
     long_enough = {
         symbol: sequences[symbol] for symbol, part in parts.items() if len(part) >= s.min_candles
     }
@@ -88,33 +90,33 @@ def prepared_with(
         message = (
             f"the longest training span has {most} candles, MIN_CANDLES asks for {s.min_candles}"
         )
-        raise NotEnough(message)
+        raise NotEnoughCandles(message)
     chosen = feature_set(s.feature_set)
     scalers = (
         {symbol: fit_scaler(chosen.over(parts[symbol], step_ms)[1]) for symbol in long_enough}
         if chosen.is_ranged
         else {}
     )
-    inputs = Inputs(
+    inputs = DatasetOptions(
         s.feature_set, s.window_length, s.common_move == "removed", s.target, s.mirrored
     )
-    with counting("features", sum(map(len, long_enough.values()))) as progress:
+    with track_count("features", sum(map(len, long_enough.values()))) as progress:
 
         def told(name: str, symbol: str, sequence: Float64s) -> tuple[Float64s, Float64s]:
             found = known(name, symbol, sequence)
             progress(len(long_enough[symbol]))
             return found
 
-        dataset = build(long_enough, scalers, inputs, split, step_ms, told)
+        dataset = build_dataset(long_enough, scalers, inputs, split, step_ms, told)
     _check_windows(dataset)
     log.info("training on %d symbols, %d windows", len(long_enough), len(dataset.training_ends))
-    return Prepared(sequences, long_enough, scalers, split, dataset)
+    return PreparedData(sequences, long_enough, scalers, split, dataset)
 
 
-def schedule_of(settings: TrainerSettings) -> LearningRateSchedule:
+def fit_options(settings: TrainerSettings) -> FitOptions:
     """Return what the settings say about the fit."""
     s = settings
-    return LearningRateSchedule(
+    return FitOptions(
         epochs=s.epochs,
         patience=s.patience,
         windows_per_epoch=s.windows_per_epoch,
@@ -129,8 +131,8 @@ def schedule_of(settings: TrainerSettings) -> LearningRateSchedule:
     )
 
 
-def card_of(
-    settings: TrainerSettings, prepared: Prepared, fitted: FitResult, incumbent: Bundle | None
+def build_card(
+    settings: TrainerSettings, prepared: PreparedData, fitted: FitResult, incumbent: Bundle | None
 ) -> Card:
     """Return the candidate's card, without scores yet."""
     s, step_ms = settings, interval_ms(settings.interval)
@@ -176,4 +178,4 @@ def _check_windows(dataset: Dataset) -> None:
             f"{len(dataset.training_ends)} training and {len(dataset.validation_ends)} validation windows of"
             f" {dataset.window_length} candles; both are needed"
         )
-        raise NotEnough(message)
+        raise NotEnoughCandles(message)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from services.trainer.data.dataset import Dataset
-from services.trainer.fitting.schedule import FitResult, LearningRateSchedule
+from services.trainer.fitting.options import FitOptions, FitResult
 from services.trainer.fitting.training_loop import Arrays, FitCheckpoint
 from shared.adapters.atomic_write import write_atomically
 from shared.core.arrays import Float32s, Float64s
@@ -107,14 +107,14 @@ class Checkpoints:
             _KeptSpan(begun_s=now_s, from_ms=span.from_ms, through_ms=span.through_ms),
         )
 
-    def progress(self, numeric_profile: str, sequences: Mapping[str, Float64s]) -> "FitProgress":
+    def progress(self, numeric_profile: str, sequences: Mapping[str, Float64s]) -> "CheckpointFile":
         """Return the place for the progress of a fit on these candles, on this machine."""
         basis = hashlib.sha256(
             repr((numeric_profile, version("keras"), version("tensorflow"))).encode()
         )
         for symbol, sequence in sequences.items():
             _add(basis, symbol, sequence)
-        return FitProgress(self._folder, basis.hexdigest())
+        return CheckpointFile(self._folder, basis.hexdigest())
 
     def forget(self) -> None:
         """Remove all of these settings: the training is done, or is not to go on."""
@@ -122,7 +122,7 @@ class Checkpoints:
 
 
 @dataclass(frozen=True, slots=True)
-class FitProgress:
+class CheckpointFile:
     """The progress of one fit, in the folder of its settings."""
 
     folder: Path
@@ -175,7 +175,7 @@ class FitProgress:
 
 
 def training_digest(
-    architecture: Architecture, weights: Float32s, dataset: Dataset, schedule: LearningRateSchedule
+    architecture: Architecture, weights: Float32s, dataset: Dataset, schedule: FitOptions
 ) -> str:
     """Return what stands for all that a fit's result depends on, but who judges its epochs."""
     told = (

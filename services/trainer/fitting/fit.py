@@ -8,10 +8,10 @@ from sklearn.preprocessing import MinMaxScaler
 
 from services.trainer.data.dataset import Dataset
 from services.trainer.fitting.checkpoints import training_digest
-from services.trainer.fitting.keras_backend import fit_with_keras, fresh_weights
-from services.trainer.fitting.kernel_backend import Start, fit_with_kernel
-from services.trainer.fitting.schedule import FitResult, LearningRateSchedule
-from services.trainer.fitting.training_loop import UNGUIDED, FitCallbacks
+from services.trainer.fitting.keras_backend import fit_with_keras, initial_weights
+from services.trainer.fitting.kernel_backend import InitialWeights, fit_with_kernel
+from services.trainer.fitting.options import FitOptions, FitResult
+from services.trainer.fitting.training_loop import NO_CALLBACKS, FitCallbacks
 from shared.core.arrays import Float64s
 from shared.core.model.architecture import Architecture
 from shared.core.model.scaler import Scaler
@@ -26,10 +26,10 @@ def fit_scaler(rows: Float64s) -> Scaler:
 def fit(
     architecture: Architecture,
     dataset: Dataset,
-    schedule: LearningRateSchedule,
+    schedule: FitOptions,
     stop: threading.Event,
     threads: int | None = None,
-    guidance: FitCallbacks = UNGUIDED,
+    guidance: FitCallbacks = NO_CALLBACKS,
 ) -> FitResult:
     """Train a network from Keras' fresh weights; return it as it was at its best epoch.
 
@@ -40,11 +40,11 @@ def fit(
     seed's on one machine; their last bits are not promised on another.)
     With dropout, which the kernel does not have, Keras trains.
     """
-    weights = fresh_weights(architecture, schedule.seed)
+    weights = initial_weights(architecture, schedule.seed)
     if guidance.checkpoint is not None:
         of_this = guidance.checkpoint.of(training_digest(architecture, weights, dataset, schedule))
         guidance = replace(guidance, checkpoint=of_this)
     if schedule.dropout > 0:
         return fit_with_keras(architecture, dataset, schedule, stop, guidance)
-    start = Start(architecture, weights)
+    start = InitialWeights(architecture, weights)
     return fit_with_kernel(start, dataset, schedule, stop, threads or os.cpu_count() or 1, guidance)

@@ -9,12 +9,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from services.trainer.data.dataset import Dataset, Int64s, drawn_for_epoch, spread
-from services.trainer.fitting.schedule import FitResult, LearningRateSchedule
-from services.trainer.fitting.training_loop import UNGUIDED, Arrays, FitCallbacks, fit_by_epochs
-from services.trainer.progress import EpochProgress
+from services.trainer.data.dataset import Dataset, Int64s, draw_epoch, spread_evenly
+from services.trainer.fitting.options import FitOptions, FitResult
+from services.trainer.fitting.training_loop import NO_CALLBACKS, Arrays, FitCallbacks, fit_by_epochs
 from shared.core.arrays import Float32s
 from shared.core.model.architecture import Architecture
+from shared.reporting.progress import EpochProgress
 
 
 def find_devices() -> list[str]:
@@ -33,18 +33,18 @@ def build_network(architecture: Architecture, dropout: float = 0.0) -> Any:
     return keras.Sequential([keras.Input(shape), *layers, keras.layers.Dense(1)])
 
 
-def fresh_weights(architecture: Architecture, seed: int) -> Float32s:
+def initial_weights(architecture: Architecture, seed: int) -> Float32s:
     """Return the weights that Keras begins with, flat in its order."""
     keras.utils.set_random_seed(seed)
-    return flat(build_network(architecture).get_weights())
+    return flatten(build_network(architecture).get_weights())
 
 
-def flat(arrays: Sequence[Any]) -> Float32s:
+def flatten(arrays: Sequence[Any]) -> Float32s:
     """Return weight arrays as one, in their order."""
     return np.concatenate([np.asarray(a, dtype=np.float32).ravel() for a in arrays])
 
 
-def save(architecture: Architecture, arrays: Sequence[Float32s], path: Path) -> None:
+def save_keras_file(architecture: Architecture, arrays: Sequence[Float32s], path: Path) -> None:
     """Write a `.keras` file that stock Keras loads; it takes scaled windows."""
     network = build_network(architecture)
     network.set_weights(list(arrays))
@@ -54,9 +54,9 @@ def save(architecture: Architecture, arrays: Sequence[Float32s], path: Path) -> 
 def fit_with_keras(
     architecture: Architecture,
     dataset: Dataset,
-    schedule: LearningRateSchedule,
+    schedule: FitOptions,
     stop: threading.Event,
-    guidance: FitCallbacks = UNGUIDED,
+    guidance: FitCallbacks = NO_CALLBACKS,
 ) -> FitResult:
     """Train a network, and return it as it was at its best epoch: on the validation windows, or as `guidance` judges.
 
@@ -73,15 +73,15 @@ class _KerasLearning:
     """A compiled network, epoch by epoch."""
 
     def __init__(
-        self, network: Any, dataset: Dataset, schedule: LearningRateSchedule, stop: threading.Event
+        self, network: Any, dataset: Dataset, schedule: FitOptions, stop: threading.Event
     ) -> None:
         self._network, self._dataset, self._schedule, self._stop = network, dataset, schedule, stop
-        self._validation = spread(dataset.validation_ends, schedule.validation_windows)
+        self._validation = spread_evenly(dataset.validation_ends, schedule.validation_windows)
         self._mean = _Mean(schedule, len(dataset.training_ends), network)
 
     @property
     def weights(self) -> Float32s:
-        return flat(self._mean.arrays)
+        return flatten(self._mean.arrays)
 
     @property
     def arrays(self) -> Arrays:
@@ -95,7 +95,7 @@ class _KerasLearning:
 
     def epoch(self, number: int, progress: EpochProgress) -> tuple[float, float] | None:
         s = self._schedule
-        ends = drawn_for_epoch(self._dataset.training_ends, s.windows_per_epoch, s.seed, number)
+        ends = draw_epoch(self._dataset.training_ends, s.windows_per_epoch, s.seed, number)
         history = self._network.fit(
             _Batches(self._dataset, ends, s.batch_size),
             epochs=number + 1,
@@ -148,7 +148,7 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
 class _Mean(keras.callbacks.Callback):  # type: ignore[misc]
     """Sets each step's learning rate before it, and keeps the mean of the weights after it."""
 
-    def __init__(self, schedule: LearningRateSchedule, windows: int, network: Any) -> None:
+    def __init__(self, schedule: FitOptions, windows: int, network: Any) -> None:
         super().__init__()
         self._schedule, self._windows = schedule, windows
         self.arrays: list[Float32s] = network.get_weights()

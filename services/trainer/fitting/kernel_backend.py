@@ -10,14 +10,14 @@ from typing import Final
 
 import numpy as np
 
-from services.trainer.data.dataset import Dataset, Int64s, drawn_for_epoch, spread
-from services.trainer.fitting.schedule import FitResult, LearningRateSchedule
-from services.trainer.fitting.training_loop import UNGUIDED, Arrays, FitCallbacks, fit_by_epochs
-from services.trainer.progress import EpochProgress
+from services.trainer.data.dataset import Dataset, Int64s, draw_epoch, spread_evenly
+from services.trainer.fitting.options import FitOptions, FitResult
+from services.trainer.fitting.training_loop import NO_CALLBACKS, Arrays, FitCallbacks, fit_by_epochs
 from shared.core.arrays import Float32s, Float64s, read_only32
 from shared.core.model.architecture import Architecture
 from shared.core.model.network import Learner, Network, new_learner
 from shared.core.model.optimiser import Optimiser
+from shared.reporting.progress import EpochProgress
 
 # A batch is cut into so many parts whatever the number of threads: how a sum is cut decides its last bits.
 PARTS: Final = 32
@@ -25,7 +25,7 @@ _VALIDATED_AT_ONCE: Final = 2048  # windows between two looks at the stop signal
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Start:
+class InitialWeights:
     """What a fit begins with: a network and its weights, float32 (weight_count,)."""
 
     architecture: Architecture
@@ -33,12 +33,12 @@ class Start:
 
 
 def fit_with_kernel(
-    start: Start,
+    start: InitialWeights,
     dataset: Dataset,
-    schedule: LearningRateSchedule,
+    schedule: FitOptions,
     stop: threading.Event,
     threads: int,
-    guidance: FitCallbacks = UNGUIDED,
+    guidance: FitCallbacks = NO_CALLBACKS,
 ) -> FitResult:
     """Train from these weights; return them as they were at the best epoch.
 
@@ -61,10 +61,10 @@ def fit_with_kernel(
         )
 
 
-def losses_of(outputs: Float32s, labels: Float32s, huber_delta: float) -> Float64s:
+def compute_losses(outputs: Float32s, labels: Float32s, huber_delta: float) -> Float64s:
     """Return each window's loss (n,): the squared error, and beyond huber_delta a straight line of the same slope.
 
-    >>> losses_of(np.float32([0.5, 3.0]), np.float32([0.0, 0.0]), 1.0)
+    >>> compute_losses(np.float32([0.5, 3.0]), np.float32([0.0, 0.0]), 1.0)
     array([0.25, 5.  ])
     """
     errors = np.abs(outputs.astype(np.float64) - labels)
@@ -77,7 +77,7 @@ class _KernelLearning:
 
     def __init__(self, pass_over: "_Pass", learner: Learner) -> None:
         self._pass, self._learner, self._mean = pass_over, learner, learner.weights
-        self._validation = spread(
+        self._validation = spread_evenly(
             pass_over.dataset.validation_ends, pass_over.schedule.validation_windows
         )
 
@@ -117,7 +117,7 @@ class _Pass:
 
     network: Network
     dataset: Dataset
-    schedule: LearningRateSchedule
+    schedule: FitOptions
     stop: threading.Event
     pool: ThreadPoolExecutor
 
@@ -126,7 +126,7 @@ class _Pass:
     ) -> tuple[Learner, Float32s, float]:
         """Make an epoch's steps; return what was learnt, its mean, and the mean loss, each window's before its step."""
         s, windows = self.schedule, len(self.dataset.training_ends)
-        ends = drawn_for_epoch(self.dataset.training_ends, s.windows_per_epoch, s.seed, epoch)
+        ends = draw_epoch(self.dataset.training_ends, s.windows_per_epoch, s.seed, epoch)
         progress.begin(epoch, s.steps(windows))
         loss, seen = 0.0, 0
         for batch in self._batches(ends, s.batch_size):
@@ -173,7 +173,7 @@ class _Pass:
 
     def _loss(self, outputs: Float32s, batch: Int64s) -> float:
         """Return the sum of the batch's losses, rounded once: no order of summing is in it."""
-        return fsum(losses_of(outputs, self.dataset.labels[batch], self.schedule.huber_delta))
+        return fsum(compute_losses(outputs, self.dataset.labels[batch], self.schedule.huber_delta))
 
 
 def _parts(batch: Int64s) -> list[Int64s]:

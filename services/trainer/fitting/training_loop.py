@@ -6,9 +6,9 @@ from typing import Any, Final, Protocol
 
 from numpy.typing import NDArray
 
-from services.trainer.fitting.schedule import FitResult, LearningRateSchedule
-from services.trainer.progress import EpochProgress, counting_epochs
+from services.trainer.fitting.options import FitOptions, FitResult
 from shared.core.arrays import Float32s
+from shared.reporting.progress import EpochProgress, track_epochs
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -64,11 +64,11 @@ class FitCallbacks:
     checkpoint: Checkpoint | None = None
 
 
-UNGUIDED: Final = FitCallbacks()
+NO_CALLBACKS: Final = FitCallbacks()
 
 
 def fit_by_epochs(
-    learning: TrainingBackend, schedule: LearningRateSchedule, guidance: FitCallbacks
+    learning: TrainingBackend, schedule: FitOptions, guidance: FitCallbacks
 ) -> FitResult:
     """Learn until the schedule ends it or the learning is told to stop; return the weights of the best epoch.
 
@@ -79,7 +79,7 @@ def fit_by_epochs(
     if reached is not None:
         fitted = reached.fitted
         learning.go_on_from(reached.arrays)
-    with counting_epochs(schedule.epochs) as progress:
+    with track_epochs(schedule.epochs) as progress:
         while not fitted.is_over(schedule):
             number = fitted.epochs
             losses = learning.epoch(number, progress)

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from services.trainer.data.dataset import count_before
-from services.trainer.data.preparation import Prepared, card_of
+from services.trainer.data.preparation import PreparedData, build_card
 from services.trainer.evaluate import (
     HeldOut,
     Progress,
@@ -18,7 +18,7 @@ from services.trainer.evaluate import (
     volatilities,
     with_windows,
 )
-from services.trainer.fitting.schedule import FitResult
+from services.trainer.fitting.options import FitResult
 from services.trainer.settings import TrainerSettings
 from shared.core.arrays import Float32s, Float64s
 from shared.core.evaluation.skill_score import Skill, pool_by_time, skill_score
@@ -66,9 +66,9 @@ class ValidationScorer:
         return skill_score(pool_by_time(times, ours), pool_by_time(times, zero))
 
 
-def online_for(
+def build_validation_scorer(
     settings: TrainerSettings,
-    prepared: Prepared,
+    prepared: PreparedData,
     context: FoldContext,
     threads: int | None = None,
 ) -> ValidationScorer:
@@ -91,22 +91,22 @@ def online_for(
     )
 
 
-def judge_for(
+def build_epoch_scorer(
     settings: TrainerSettings,
-    prepared: Prepared,
+    prepared: PreparedData,
     context: FoldContext,
     progress: Progress = lambda _: None,
 ) -> Callable[[Float32s], float | None] | None:
     """Return what says how good an epoch's weights are: their online skill. None: CHOOSE_BY leaves it to the loss."""
     if settings.choose_by == "loss":
         return None
-    online = online_for(settings, prepared, context)
+    online = build_validation_scorer(settings, prepared, context)
     if not online.parts:
         log.info("no symbol can be scored on the validation span: the loss chooses the epoch")
         return None
 
     def judged(weights: Float32s) -> float | None:
-        card = card_of(settings, prepared, FitResult(weights, (), ()), None)
+        card = build_card(settings, prepared, FitResult(weights, (), ()), None)
         found = online.skill(Bundle("candidate", card, weights, ""), progress)
         return None if found is None else found.value
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from services.trainer.fitting.keras_backend import save
+from services.trainer.fitting.keras_backend import save_keras_file
 from services.trainer.settings import TrainerSettings
 from shared.core.errors import BadInput
 from shared.log.model_registry import ModelRegistry
@@ -19,4 +19,4 @@ def export_version(settings: TrainerSettings, version: str, path: Path) -> None:
         message = f"{path}: give a file in a folder that exists, with a name that ends in .keras"
         raise BadInput("bad_keras_file", message)
     bundle = ModelRegistry(settings.kafka_bootstrap_servers, settings.topics).load(version)
-    save(bundle.card.architecture, bundle.arrays(), path)
+    save_keras_file(bundle.card.architecture, bundle.arrays(), path)

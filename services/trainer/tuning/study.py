@@ -13,17 +13,16 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from services.trainer.data.dataset import computed
+from services.trainer.data.dataset import feature_function
 from services.trainer.data.preparation import (
-    NotEnough,
-    Prepared,
-    card_of,
-    prepared_for,
-    schedule_of,
+    NotEnoughCandles,
+    PreparedData,
+    build_card,
+    fit_options,
+    prepare,
 )
 from services.trainer.fitting.fit import fit
-from services.trainer.fitting.validation_scorer import ValidationScorer, online_for
-from services.trainer.progress import counting
+from services.trainer.fitting.validation_scorer import ValidationScorer, build_validation_scorer
 from services.trainer.settings import TrainerSettings
 from services.trainer.tuning.search_space import propose, space
 from services.trainer.tuning.study_file import BEST, load, save
@@ -46,6 +45,7 @@ from shared.core.model.numeric_profile import self_test
 from shared.core.online.model import FoldContext
 from shared.core.topics import interval_ms
 from shared.log.archive import TimeSpan
+from shared.reporting.progress import track_count
 
 log = logging.getLogger("ulstm")
 
@@ -113,7 +113,7 @@ class TrialRunner:
         """
         self._settings, self._sequences = settings, sequences
         self._step_ms = interval_ms(settings.interval)
-        self._computed = computed(self._step_ms)
+        self._computed = feature_function(self._step_ms)
         self._features: dict[tuple[str, str], tuple[Float64s, Float64s]] = {}
         self._online = self._over_the_same_candles(until)
 
@@ -125,10 +125,12 @@ class TrialRunner:
         """
         settings = with_environment(self._settings, environment_of(values))
         prepared = self._prepared(settings, until)
-        fitted = fit(settings.architecture, prepared.dataset, schedule_of(settings), until)
+        fitted = fit(settings.architecture, prepared.dataset, fit_options(settings), until)
         until.check()
-        bundle = Bundle("candidate", card_of(settings, prepared, fitted, None), fitted.weights, "")
-        with counting("scoring", self._online.events) as progress:
+        bundle = Bundle(
+            "candidate", build_card(settings, prepared, fitted, None), fitted.weights, ""
+        )
+        with track_count("scoring", self._online.events) as progress:
 
             def advance(count: int) -> None:
                 until.check()
@@ -139,22 +141,24 @@ class TrialRunner:
             return Trial(values, None, None, None, 0.0, "its weights predict nothing")
         return Trial(values, found.value, found.low, found.high, 0.0)
 
-    def _prepared(self, settings: TrainerSettings, until: _Until) -> Prepared:
+    def _prepared(self, settings: TrainerSettings, until: _Until) -> PreparedData:
         def over(name: str, symbol: str, sequence: Float64s) -> tuple[Float64s, Float64s]:
             until.check()
             if (name, symbol) not in self._features:
                 self._features[name, symbol] = self._computed(name, symbol, sequence)
             return self._features[name, symbol]
 
-        return prepared_for(settings, self._sequences, over)
+        return prepare(settings, self._sequences, over)
 
     def _over_the_same_candles(self, until: _Until) -> ValidationScorer:
         longest = with_environment(self._settings, {"WINDOW_LENGTH": str(max(WINDOW_LENGTHS))})
         context = FoldContext(longest.interval, self._step_ms, self_test())
-        online = online_for(longest, self._prepared(longest, until), context, os.cpu_count() or 1)
+        online = build_validation_scorer(
+            longest, self._prepared(longest, until), context, os.cpu_count() or 1
+        )
         if not online.events:
             message = f"no symbol has the {longest.window_length} candles before the validation span that are needed"
-            raise NotEnough(message)
+            raise NotEnoughCandles(message)
         return online
 
 

@@ -12,8 +12,7 @@ from services.trainer.evaluate import (
     volatilities,
     with_windows,
 )
-from services.trainer.progress import result_table
-from services.trainer.promotion_policy import judge
+from services.trainer.promotion_policy import decide_promotion
 from services.trainer.settings import Policy
 from shared.core.arrays import Float64s
 from shared.core.evaluation.backtest import without_online_learning
@@ -25,6 +24,7 @@ from shared.core.model.scaler import fit_scaler_to
 from shared.core.online.calibration import Shrinkage
 from shared.core.records import Candle
 from shared.core.sequence import CLOSE, candle_row
+from shared.reporting.progress import comparison_table
 from tests.support.builders import (
     CONTEXT,
     START_MS,
@@ -162,14 +162,14 @@ def test_all_ways_forecast_the_same_candles_which_makes_them_comparable() -> Non
     contest.add(LINEAR, linear(PARTS, CONTEXT, Shrinkage()))
 
     assert contest.outcomes == 3 * 59
-    assert result_table(contest).row_count == 4
+    assert comparison_table(contest).row_count == 4
 
 
 def test_nothing_held_out_gives_a_table_all_the_same() -> None:
     contest = Comparison({}, {})
     contest.add(CANDIDATE, {})
 
-    assert result_table(contest).row_count == 2
+    assert comparison_table(contest).row_count == 2
 
 
 def found(value: float, p: float) -> Skill:
@@ -202,7 +202,7 @@ def test_the_policy_decides(
     has_incumbent: bool,
     promoted: bool,
 ) -> None:
-    verdict = judge(policy, over_zero, over_incumbent, has_incumbent=has_incumbent)
+    verdict = decide_promotion(policy, over_zero, over_incumbent, has_incumbent=has_incumbent)
 
     assert verdict.promote is promoted
     assert verdict.reason

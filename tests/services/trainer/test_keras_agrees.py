@@ -9,7 +9,7 @@ from sklearn.preprocessing import MinMaxScaler
 
 from services.trainer.evaluate import forecast_with_one_set, held_out_of
 from services.trainer.fitting.fit import fit_scaler
-from services.trainer.fitting.keras_backend import build_network, flat, save
+from services.trainer.fitting.keras_backend import build_network, flatten, save_keras_file
 from services.trainer.keras_files.reader import read_weights
 from shared.adapters.bundle_codec import decode_bundle, encode_bundle
 from shared.core.arrays import Float32s
@@ -43,7 +43,7 @@ def reference() -> keras.Sequential:
 
 def test_twenty_online_steps_agree_with_keras(reference: keras.Sequential) -> None:
     network, optimiser = Network(ARCHITECTURE), Optimiser(rate=1e-3)
-    learner = new_learner(flat(reference.get_weights()))
+    learner = new_learner(flatten(reference.get_weights()))
     windows = some_windows(STEPS + 1)
     labels = np.random.default_rng(8).normal(size=STEPS).astype(np.float32)
 
@@ -54,7 +54,7 @@ def test_twenty_online_steps_agree_with_keras(reference: keras.Sequential) -> No
         reference.train_on_batch(window[None], label[None, None])
         theirs = float(reference.predict_on_batch(following[None])[0, 0])
         differences.append(abs(float(network.predict(learner.weights, following)) - theirs))
-    weights = np.abs(learner.weights - flat(reference.get_weights()))
+    weights = np.abs(learner.weights - flatten(reference.get_weights()))
 
     assert max(differences) < 1e-5
     assert weights.max() < 1e-5
@@ -80,7 +80,7 @@ def test_the_original_loop_in_keras_and_the_fold_say_the_same_closes(symbols: li
     card = a_card(
         target="level", rate=1e-3, scalers={s: fit_scaler(rows[s][:first]) for s in symbols}
     )
-    bundle = decode_bundle("original", encode_bundle(card, flat(network.get_weights())))
+    bundle = decode_bundle("original", encode_bundle(card, flatten(network.get_weights())))
     closes: dict[str, list[float]] = {symbol: [] for symbol in symbols}
 
     for at in range(first, last):
@@ -101,7 +101,7 @@ def test_the_original_loop_in_keras_and_the_fold_say_the_same_closes(symbols: li
 def test_an_exported_file_predicts_the_same_in_stock_keras(tmp_path: Path) -> None:
     bundle = a_bundle(card=a_card(window_length=288, widths=(32, 32)))
     window = some_windows(1)[0]
-    save(bundle.card.architecture, bundle.arrays(), tmp_path / "model.keras")
+    save_keras_file(bundle.card.architecture, bundle.arrays(), tmp_path / "model.keras")
 
     loaded = keras.saving.load_model(tmp_path / "model.keras")
 
@@ -113,7 +113,7 @@ def test_an_exported_file_predicts_the_same_in_stock_keras(tmp_path: Path) -> No
 @pytest.mark.parametrize("widths", [(8,), (32, 32), (8, 24, 16)])
 def test_weights_survive_a_keras_file(widths: tuple[int, ...], tmp_path: Path) -> None:
     bundle = a_bundle(card=a_card(widths=widths))
-    save(bundle.card.architecture, bundle.arrays(), tmp_path / "model.keras")
+    save_keras_file(bundle.card.architecture, bundle.arrays(), tmp_path / "model.keras")
 
     weights = read_weights(tmp_path / "model.keras", bundle.card.architecture)
 
@@ -127,7 +127,7 @@ def test_weights_of_a_trained_and_compiled_keras_model_are_read(
 
     weights = read_weights(tmp_path / "model.keras", ARCHITECTURE)
 
-    assert weights.tobytes() == flat(reference.get_weights()).tobytes()
+    assert weights.tobytes() == flatten(reference.get_weights()).tobytes()
 
 
 def test_our_scaler_is_that_of_scikit_learn() -> None:

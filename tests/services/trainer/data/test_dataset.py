@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 
 from services.trainer.data.dataset import (
     Dataset,
-    Inputs,
+    DatasetOptions,
     Int64s,
-    Shares,
     Split,
-    build,
+    SplitShares,
+    build_dataset,
     common_moves,
-    drawn_for_epoch,
+    draw_epoch,
     split_by_time,
-    spread,
-    training_part,
+    spread_evenly,
+    training_candles,
 )
 from shared.core.arrays import Float64s
 from shared.core.evaluation.backtest import next_changes
@@ -29,8 +29,8 @@ from shared.core.sequence import CLOSE, HIGH, LOW, OPEN
 from tests.support.builders import START_MS, STEP_MS
 
 WINDOW = 16
-SHARES = Shares(validation=0.2, held_out=0.2, held_out_candles=10_000)
-INPUTS = Inputs("levels", WINDOW, is_common_move_removed=False)
+SHARES = SplitShares(validation=0.2, held_out=0.2, held_out_candles=10_000)
+INPUTS = DatasetOptions("levels", WINDOW, is_common_move_removed=False)
 
 
 def a_sequence(present: list[bool], seed: int = 0) -> Float64s:
@@ -45,14 +45,16 @@ def rows_of(sequence: Float64s) -> Float64s:
     return Levels().over(sequence, STEP_MS)[1]
 
 
-def prepared(sequences: dict[str, Float64s], inputs: Inputs = INPUTS) -> tuple[Split, Dataset]:
+def prepared(
+    sequences: dict[str, Float64s], inputs: DatasetOptions = INPUTS
+) -> tuple[Split, Dataset]:
     split = split_by_time(sequences, SHARES, STEP_MS)
     scalers = {
         symbol: fit_scaler_to(rows_of(part))
         for symbol, sequence in sequences.items()
-        if len(part := training_part(sequence, split))
+        if len(part := training_candles(sequence, split))
     }
-    return split, build({s: sequences[s] for s in scalers}, scalers, inputs, split, STEP_MS)
+    return split, build_dataset({s: sequences[s] for s in scalers}, scalers, inputs, split, STEP_MS)
 
 
 presences = st.lists(st.sampled_from([True] * 9 + [False]), min_size=120, max_size=200).filter(
@@ -73,7 +75,7 @@ def test_later_candles_change_no_training_window_label_or_scaler(
     split, dataset = prepared(before)
     after = {symbol: sequence.copy() for symbol, sequence in before.items()}
     for sequence in after.values():
-        sequence[len(training_part(sequence, split)) :, 1:] *= 3.0
+        sequence[len(training_candles(sequence, split)) :, 1:] *= 3.0
 
     _, again = prepared(after)
 
@@ -99,7 +101,7 @@ def test_held_out_candles_change_nothing_that_training_sees(market: dict[str, li
 def test_every_window_ends_with_the_candle_before_its_label(present: list[bool]) -> None:
     sequence = a_sequence(present)
     split, dataset = prepared({"AAAUSDT": sequence})
-    scaled = fit_scaler_to(rows_of(training_part(sequence, split))).apply(rows_of(sequence))
+    scaled = fit_scaler_to(rows_of(training_candles(sequence, split))).apply(rows_of(sequence))
 
     for ends, inside in [(dataset.training_ends, True), (dataset.validation_ends, False)]:
         for end in ends:
@@ -167,9 +169,9 @@ def test_mirrored_windows_are_the_training_windows_upside_down_and_validation_is
         name: a_sequence([True] * 150, seed) for seed, name in enumerate(["AAAUSDT", "BBBUSDT"])
     }
     split = split_by_time(sequences, SHARES, STEP_MS)
-    inputs = Inputs("returns", WINDOW, is_common_move_removed=True)
+    inputs = DatasetOptions("returns", WINDOW, is_common_move_removed=True)
     plain, mirrored = (
-        build(sequences, {}, replace(inputs, is_mirrored=both), split, STEP_MS)
+        build_dataset(sequences, {}, replace(inputs, is_mirrored=both), split, STEP_MS)
         for both in (False, True)
     )
 
@@ -198,7 +200,7 @@ def test_a_market_upside_down_has_the_mirrored_features() -> None:
 def test_the_held_out_span_is_at_most_so_many_candles() -> None:
     sequences = {"AAAUSDT": a_sequence([True] * 1000)}
 
-    split = split_by_time(sequences, Shares(0.1, 0.2, 50), STEP_MS)
+    split = split_by_time(sequences, SplitShares(0.1, 0.2, 50), STEP_MS)
 
     assert split.validation_until_ms == START_MS + 950 * STEP_MS
     assert split.training_until_ms == START_MS + 850 * STEP_MS
@@ -207,15 +209,15 @@ def test_the_held_out_span_is_at_most_so_many_candles() -> None:
 def test_an_epoch_draws_without_repetition_and_another_epoch_draws_others() -> None:
     ends = np.arange(100)
 
-    first, again, second = (drawn_for_epoch(ends, 60, 5, epoch) for epoch in (0, 0, 1))
+    first, again, second = (draw_epoch(ends, 60, 5, epoch) for epoch in (0, 0, 1))
 
     assert len(set(first.tolist())) == 60
     assert first.tolist() == again.tolist() != second.tolist()
-    assert sorted(drawn_for_epoch(ends, 1000, 5, 0).tolist()) == ends.tolist()
+    assert sorted(draw_epoch(ends, 1000, 5, 0).tolist()) == ends.tolist()
 
 
 @pytest.mark.parametrize(
     ("most", "expected"), [(3, [0, 4, 9]), (10, list(range(10))), (99, list(range(10)))]
 )
 def test_validation_windows_are_evenly_spread(most: int, expected: list[int]) -> None:
-    assert spread(np.arange(10), most).tolist() == expected
+    assert spread_evenly(np.arange(10), most).tolist() == expected

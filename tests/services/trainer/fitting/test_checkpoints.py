@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.trainer.data.dataset import Dataset
-from services.trainer.fitting.checkpoints import Checkpoints, FitProgress
+from services.trainer.fitting.checkpoints import CheckpointFile, Checkpoints
 from services.trainer.fitting.fit import fit
-from services.trainer.fitting.schedule import FitResult, LearningRateSchedule
+from services.trainer.fitting.options import FitOptions, FitResult
 from services.trainer.fitting.training_loop import FitCallbacks, FitCheckpoint
 from shared.core.arrays import Float32s
 from shared.core.errors import BadSetting
@@ -25,7 +25,7 @@ from tests.support.fakes import SetAfter
 
 SMALL = Architecture((8,), 16, 3)
 EPOCHS = 4
-SCHEDULE = LearningRateSchedule(
+SCHEDULE = FitOptions(
     epochs=EPOCHS,
     patience=EPOCHS,
     windows_per_epoch=60,
@@ -74,7 +74,7 @@ def trained(
     checkpoints: Checkpoints | None,
     stop: threading.Event | None = None,
     judge: Callable[[Float32s], float] = judged,
-    schedule: LearningRateSchedule = SCHEDULE,
+    schedule: FitOptions = SCHEDULE,
     dataset: Dataset | None = None,
     profile: str = "1-test",
 ) -> FitResult:
@@ -171,7 +171,7 @@ def test_what_was_damaged_is_never_taken_for_progress(name: str, share: float, b
         {"more": np.arange(4)},
     )
     with TemporaryDirectory() as folder:
-        progress = FitProgress(Path(folder), "this")
+        progress = CheckpointFile(Path(folder), "this")
         progress.save(reached)
         path = Path(folder) / name
         data = path.read_bytes()

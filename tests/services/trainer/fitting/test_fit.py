@@ -8,24 +8,24 @@ import keras
 import numpy as np
 import pytest
 
-from services.trainer.data.dataset import Dataset, Int64s, drawn_for_epoch, spread
+from services.trainer.data.dataset import Dataset, Int64s, draw_epoch, spread_evenly
 from services.trainer.fitting.fit import fit
 from services.trainer.fitting.keras_backend import (
     build_network,
     fit_with_keras,
-    flat,
-    fresh_weights,
+    flatten,
+    initial_weights,
 )
-from services.trainer.fitting.kernel_backend import Start, fit_with_kernel, losses_of
-from services.trainer.fitting.schedule import FitResult, LearningRateSchedule
-from services.trainer.fitting.training_loop import UNGUIDED, FitCallbacks
+from services.trainer.fitting.kernel_backend import InitialWeights, compute_losses, fit_with_kernel
+from services.trainer.fitting.options import FitOptions, FitResult
+from services.trainer.fitting.training_loop import NO_CALLBACKS, FitCallbacks
 from shared.core.arrays import Float32s
 from shared.core.model.architecture import Architecture
 from shared.core.model.network import Network
 from tests.support.fakes import SetAfter
 
 SMALL = Architecture((8, 16), 16, 3)
-SCHEDULE = LearningRateSchedule(
+SCHEDULE = FitOptions(
     epochs=3,
     patience=3,
     windows_per_epoch=300,
@@ -59,23 +59,23 @@ def noise(count: int = 600) -> Dataset:
 
 def fitted(
     dataset: Dataset,
-    schedule: LearningRateSchedule = SCHEDULE,
+    schedule: FitOptions = SCHEDULE,
     stop: threading.Event | None = None,
     threads: int = 2,
-    guidance: FitCallbacks = UNGUIDED,
+    guidance: FitCallbacks = NO_CALLBACKS,
 ) -> FitResult:
-    start = Start(SMALL, fresh_weights(SMALL, schedule.seed))
+    start = InitialWeights(SMALL, initial_weights(SMALL, schedule.seed))
     return fit_with_kernel(start, dataset, schedule, stop or threading.Event(), threads, guidance)
 
 
 def validation_loss(weights: Float32s, dataset: Dataset, ends: Int64s) -> float:
     outputs = Network(SMALL).predict_many(weights, dataset.windows(ends))
-    return float(losses_of(outputs, dataset.labels[ends], inf).mean())
+    return float(compute_losses(outputs, dataset.labels[ends], inf).mean())
 
 
 @pytest.mark.parametrize("huber_delta", [inf, 0.3])
 def test_the_batch_gradient_is_that_of_keras(huber_delta: float) -> None:
-    weights = fresh_weights(SMALL, 3)
+    weights = initial_weights(SMALL, 3)
     windows, labels = some((50, SMALL.window_length, SMALL.features), 6), some((50,), 7)
     keras.utils.set_random_seed(3)
     model = build_network(SMALL)
@@ -88,7 +88,7 @@ def test_the_batch_gradient_is_that_of_keras(huber_delta: float) -> None:
 
     halved = 1.0 if huber_delta == inf else 0.5  # as Keras' Huber is
     assert outputs == pytest.approx(theirs, abs=1e-6)
-    assert halved * gradient / 50 == pytest.approx(weights - flat(model.get_weights()), abs=1e-6)
+    assert halved * gradient / 50 == pytest.approx(weights - flatten(model.get_weights()), abs=1e-6)
     assert np.abs(gradient).max() > 0.1
 
 
@@ -101,9 +101,7 @@ def test_three_epochs_agree_with_keras() -> None:
     ours = fitted(dataset)
 
     for epoch, loss in enumerate(ours.training_losses):
-        ends = drawn_for_epoch(
-            dataset.training_ends, SCHEDULE.windows_per_epoch, SCHEDULE.seed, epoch
-        )
+        ends = draw_epoch(dataset.training_ends, SCHEDULE.windows_per_epoch, SCHEDULE.seed, epoch)
         theirs = 0.0
         for at in range(0, len(ends), SCHEDULE.batch_size):
             batch = ends[at : at + SCHEDULE.batch_size]
@@ -111,8 +109,8 @@ def test_three_epochs_agree_with_keras() -> None:
                 model.train_on_batch(dataset.windows(batch), dataset.labels[batch, None])
             )
         assert loss == pytest.approx(theirs / len(ends), rel=1e-4)
-    weights = flat(model.get_weights())
-    shown = spread(dataset.validation_ends, SCHEDULE.validation_windows)
+    weights = flatten(model.get_weights())
+    shown = spread_evenly(dataset.validation_ends, SCHEDULE.validation_windows)
     assert ours.weights == pytest.approx(weights, abs=1e-3)
     assert ours.validation_losses[-1] == pytest.approx(
         validation_loss(weights, dataset, shown), rel=1e-3
@@ -130,13 +128,11 @@ def test_a_falling_rate_is_that_of_keras_and_a_mean_that_forgets_how_it_began_is
     model.compile(keras.optimizers.Adam(rate), loss="mean_squared_error")
     passed = []
     for epoch in range(all_alike.epochs):
-        ends = drawn_for_epoch(
-            dataset.training_ends, SCHEDULE.windows_per_epoch, SCHEDULE.seed, epoch
-        )
+        ends = draw_epoch(dataset.training_ends, SCHEDULE.windows_per_epoch, SCHEDULE.seed, epoch)
         for at in range(0, len(ends), SCHEDULE.batch_size):
             batch = ends[at : at + SCHEDULE.batch_size]
             model.train_on_batch(dataset.windows(batch), dataset.labels[batch, None])
-            passed.append(flat(model.get_weights()))
+            passed.append(flatten(model.get_weights()))
 
     ours = fitted(dataset, all_alike)
 
@@ -215,7 +211,7 @@ def test_a_stop_signal_ends_a_fit_with_the_epochs_it_has() -> None:
 def test_a_fit_that_is_stopped_at_once_gives_the_weights_it_began_with() -> None:
     found = fitted(learnable(), stop=SetAfter(0))
 
-    assert found.weights.tobytes() == fresh_weights(SMALL, SCHEDULE.seed).tobytes()
+    assert found.weights.tobytes() == initial_weights(SMALL, SCHEDULE.seed).tobytes()
     assert found.validation_losses == ()
 
 

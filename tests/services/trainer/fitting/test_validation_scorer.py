@@ -6,9 +6,13 @@ from math import nan
 import numpy as np
 
 from services.trainer.data.dataset import Split
-from services.trainer.data.preparation import card_of, prepared_with
-from services.trainer.fitting.schedule import FitResult
-from services.trainer.fitting.validation_scorer import ValidationScorer, judge_for, online_for
+from services.trainer.data.preparation import build_card, prepare_with_split
+from services.trainer.fitting.options import FitResult
+from services.trainer.fitting.validation_scorer import (
+    ValidationScorer,
+    build_epoch_scorer,
+    build_validation_scorer,
+)
 from services.trainer.settings import TrainerSettings
 from shared.core.arrays import Float64s
 from shared.core.evaluation.skill_score import Skill
@@ -33,8 +37,8 @@ SEQUENCES = {f"S{seed}USDT": a_sequence(seed) for seed in range(3)}
 def online(
     sequences: dict[str, Float64s] | None = None, threads: int = 1, split: Split = SPLIT
 ) -> ValidationScorer:
-    prepared = prepared_with(SETTINGS, sequences or SEQUENCES, split)
-    return online_for(SETTINGS, prepared, CONTEXT, threads)
+    prepared = prepare_with_split(SETTINGS, sequences or SEQUENCES, split)
+    return build_validation_scorer(SETTINGS, prepared, CONTEXT, threads)
 
 
 def a_candidate() -> Bundle:
@@ -74,7 +78,7 @@ def test_one_wild_candle_does_not_decide() -> None:
 def test_at_most_so_many_symbols_and_candles_are_scored() -> None:
     few = SETTINGS.model_copy(update={"scored_symbols": 2, "scored_candles": 10})
 
-    by = online_for(few, prepared_with(few, SEQUENCES, SPLIT), CONTEXT)
+    by = build_validation_scorer(few, prepare_with_split(few, SEQUENCES, SPLIT), CONTEXT)
 
     assert [len(part.candles) for part in by.parts] == [10, 10]
 
@@ -94,22 +98,24 @@ def test_without_a_validation_span_there_is_no_skill() -> None:
 
 def test_an_epoch_is_judged_by_the_skill_that_its_weights_would_have_online() -> None:
     by_skill = SETTINGS.model_copy(update={"choose_by": "online"})
-    prepared = prepared_with(by_skill, SEQUENCES, SPLIT)
+    prepared = prepare_with_split(by_skill, SEQUENCES, SPLIT)
     weights = a_candidate().weights
 
-    judged = judge_for(by_skill, prepared, CONTEXT)
+    judged = build_epoch_scorer(by_skill, prepared, CONTEXT)
 
     assert judged is not None
-    card = card_of(by_skill, prepared, FitResult(weights, (), ()), None)
-    found = online_for(by_skill, prepared, CONTEXT).skill(Bundle("any", card, weights, ""))
+    card = build_card(by_skill, prepared, FitResult(weights, (), ()), None)
+    found = build_validation_scorer(by_skill, prepared, CONTEXT).skill(
+        Bundle("any", card, weights, "")
+    )
     assert found is not None
     assert judged(weights) == found.value
 
 
 def test_the_loss_chooses_if_told_so_or_if_there_is_nothing_to_score() -> None:
     by_loss, by_skill = (SETTINGS.model_copy(update={"choose_by": by}) for by in ("loss", "online"))
-    prepared = prepared_with(by_loss, SEQUENCES, SPLIT)
+    prepared = prepare_with_split(by_loss, SEQUENCES, SPLIT)
     ended = replace(prepared, split=Split(SPLIT.validation_until_ms, SPLIT.validation_until_ms))
 
-    assert judge_for(by_loss, prepared, CONTEXT) is None
-    assert judge_for(by_skill, ended, CONTEXT) is None
+    assert build_epoch_scorer(by_loss, prepared, CONTEXT) is None
+    assert build_epoch_scorer(by_skill, ended, CONTEXT) is None

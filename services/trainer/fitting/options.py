@@ -13,7 +13,7 @@ _HASTE: Final = 8  # how fast a mean forgets the weights that a training began w
 
 
 @dataclass(frozen=True, slots=True)
-class LearningRateSchedule:
+class FitOptions:
     """How long, how fast and towards what to train."""
 
     epochs: int
@@ -99,7 +99,7 @@ class FitResult:
             self.weights, longer.training_losses, longer.validation_losses, longer.skills
         )
 
-    def is_over(self, schedule: LearningRateSchedule) -> bool:
+    def is_over(self, schedule: FitOptions) -> bool:
         """Say whether there is no further epoch."""
         return self.epochs >= schedule.epochs or self.epochs - 1 - self.best >= schedule.patience
 

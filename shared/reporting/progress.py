@@ -37,7 +37,7 @@ def progress_bar() -> Progress:
 
 
 @contextmanager
-def counting(text: str, total: int | None) -> Iterator[Callable[[int], None]]:
+def track_count(text: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """Show how far some work is; yields what to tell it."""
     with progress_bar() as progress:
         task = progress.add_task(text, total=total, note="")
@@ -84,13 +84,13 @@ class EpochProgress:
 
 
 @contextmanager
-def counting_epochs(epochs: int) -> Iterator[EpochProgress]:
+def track_epochs(epochs: int) -> Iterator[EpochProgress]:
     """Show how far a fit is; yields what to tell it."""
     with progress_bar() as progress:
         yield EpochProgress(progress, epochs)
 
 
-def result_table(contest: Comparison) -> Table:
+def comparison_table(contest: Comparison) -> Table:
     """Return the table of a contest: forecasts by name, each over the same held-out candles."""
     table = Table(
         title="Held-out candles, each forecast before it was learnt from; skill is against zero change"
