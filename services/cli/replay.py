@@ -98,7 +98,7 @@ def replay(
         Unavailable: Kafka does not answer.
     """
     where, topics = settings.kafka_bootstrap_servers, settings.topics
-    processor = build_processor(settings, ModelRegistry(where, topics).load)
+    processor = build_processor(settings, ModelRegistry(where, topics).bundles.load)
     replays = []
     with ExitStack() as stack:
         file = stack.enter_context(out.open("wb")) if out else None

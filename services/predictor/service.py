@@ -90,7 +90,9 @@ def _predict(
     ):
         loop = Worker(
             topics,
-            RecordProcessor(topics.klines, settings.codec, context, ModelCache(registry.load)),
+            RecordProcessor(
+                topics.klines, settings.codec, context, ModelCache(registry.bundles.load)
+            ),
             member,
             writer,
             klines,

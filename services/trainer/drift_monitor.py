@@ -64,10 +64,10 @@ class DriftMonitor:
             log.warning("a prediction is not read for drift: %s", error)
 
     def _follow_the_version_in_use(self) -> None:
-        placed = self._registry.current()
+        placed = self._registry.promotions.current()
         if placed is None or placed.promotion.model_version == self._recent.version:
             return
         version, promised = placed.promotion.model_version, None
         with suppress(BadInput, Unknown):  # it can fall below zero all the same
-            promised = promised_by(self._registry.load(version).card)
+            promised = promised_by(self._registry.bundles.load(version).card)
         self._recent = Recent(version, self._moments, promised)

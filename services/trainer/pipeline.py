@@ -307,14 +307,14 @@ class Trainer:
             )
             Path(self._settings.report).write_text(page(report), encoding="utf-8")
         log.info("model version %s %s: %s", version, done, verdict.reason)
-        return self._registry.load(version)
+        return self._registry.bundles.load(version)
 
     def _incumbent(self) -> Bundle | None:
-        placed = self._registry.current()
+        placed = self._registry.promotions.current()
         if placed is None:
             return None
         try:
-            return self._registry.load(placed.promotion.model_version)
+            return self._registry.bundles.load(placed.promotion.model_version)
         except BadInput as error:
             log.warning("the version in use cannot be compared: %s", error)
             return None

@@ -115,7 +115,7 @@ class _Audit:
 
     def expected(self) -> Iterator[tuple[bytes, bytes]]:
         where, topics = self._settings.kafka_bootstrap_servers, self._settings.topics
-        processor = build_processor(self._settings, ModelRegistry(where, topics).load)
+        processor = build_processor(self._settings, ModelRegistry(where, topics).bundles.load)
         folded = BatchResult(PartitionState())
         with Reader(where, topics.klines) as reader:
             for block in reader.read(self._group, 0):

@@ -36,7 +36,7 @@ def _one_act(registry: ModelRegistry, chance: random.Random) -> str:
     if act < 0.2:
         return f"rolled back to {registry.rollback()}"
     if act < 0.4:
-        version = chance.choice(registry.versions())
+        version = chance.choice(registry.bundles.versions())
         registry.promote(version)
         return f"promoted {version} again"
     data = bundle_bytes(chance.randrange(2**31))

@@ -196,7 +196,7 @@ def _checked(
         check = GroupCheck(
             topics,
             processor,
-            lambda version: version in registry.versions(),
+            lambda version: version in registry.bundles.versions(),
             published(predictions.read(group, 0, part.predictions_end)),
             letters(dead_letters.read(0, 0), topics.klines, group),
             group,
@@ -222,9 +222,9 @@ def _load(registry: ModelRegistry, version: str) -> Bundle:
     Raises:
         BadInput: it is unusable.
     """
-    wait_until(lambda: version in registry.versions(), timeout_s=_VISIBLE_S, interval_s=0.2)
+    wait_until(lambda: version in registry.bundles.versions(), timeout_s=_VISIBLE_S, interval_s=0.2)
     try:
-        return registry.load(version)
+        return registry.bundles.load(version)
     except Unknown as error:
         raise BadInput(UNKNOWN_MODEL, str(error)) from error
 

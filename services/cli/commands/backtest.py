@@ -72,7 +72,10 @@ def backtest_command(
     check_report(report, against)
     console = Console(stderr=True)
     registry = ModelRegistry(settings.kafka_bootstrap_servers, settings.topics)
-    bundle, champion = registry.load(model), registry.load(against) if against else None
+    bundle, champion = (
+        registry.bundles.load(model),
+        registry.bundles.load(against) if against else None,
+    )
     step_ms = interval_ms(settings.interval)
     from_ms = parse_time_option_ms(start, "--from", bundle.card.trained_through_ms + step_ms)
     through_ms = parse_time_option_ms(end, "--to", TimeSpan().through_ms) - 1

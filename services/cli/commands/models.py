@@ -36,9 +36,9 @@ def list_versions(context: typer.Context, as_json: AsJson = False) -> None:
     """List the model versions in the order of their publication."""
     with _refusals():
         registry = _registry(context.obj)
-        placed = registry.current()
+        placed = registry.promotions.current()
         current = None if placed is None else placed.promotion.model_version
-        rows = [_summary(bundle, current) for bundle in registry.bundles()]
+        rows = [_summary(bundle, current) for bundle in registry.bundles.load_all()]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
     else:
@@ -49,7 +49,7 @@ def list_versions(context: typer.Context, as_json: AsJson = False) -> None:
 def show(context: typer.Context, version: Version, as_json: AsJson = False) -> None:
     """Show a version's card: settings, history, scores."""
     with _refusals():
-        bundle = _registry(context.obj).load(version)
+        bundle = _registry(context.obj).bundles.load(version)
     card = {"version": bundle.version, "bundle_sha256": bundle.sha256, **asdict(bundle.card)}
     if isinf(bundle.card.huber_delta):
         card["huber_delta"] = None  # JSON has no infinity

@@ -18,5 +18,5 @@ def export_version(settings: TrainerSettings, version: str, path: Path) -> None:
     if path.suffix != ".keras" or not path.parent.is_dir():
         message = f"{path}: give a file in a folder that exists, with a name that ends in .keras"
         raise BadInput("bad_keras_file", message)
-    bundle = ModelRegistry(settings.kafka_bootstrap_servers, settings.topics).load(version)
+    bundle = ModelRegistry(settings.kafka_bootstrap_servers, settings.topics).bundles.load(version)
     save_keras_file(bundle.card.architecture, bundle.arrays(), path)

@@ -29,7 +29,7 @@ def import_like(settings: TrainerSettings, path: Path, like: str) -> str:
         Unknown: the log has none of this version.
         BadInput: the file does not hold the weights of its architecture.
     """
-    card = _registry(settings).load(like).card
+    card = _registry(settings).bundles.load(like).card
     weights = read_weights(path, card.architecture)
     return _publish(
         settings, replace(card, parent=like, scores={}, training=_origin(path, weights)), weights

@@ -116,10 +116,10 @@ def test_a_fit_publishes_and_promotes_a_version_that_exports_and_imports(
     assert code == 0, err
     version = out.splitlines()[-1]
     assert "candidate" in out
-    placed = deployment.registry.current()
+    placed = deployment.registry.promotions.current()
     assert placed is not None
     assert placed.promotion.model_version == version
-    card = deployment.registry.load(version).card
+    card = deployment.registry.bundles.load(version).card
     assert card.architecture == Architecture((8,), 16, 11)
     assert set(card.training["symbols"]) == set(SYMBOLS)
     assert card.trained_through_ms == START_MS + (CANDLES - int(CANDLES * 0.15) - 1) * STEP_MS
@@ -134,10 +134,10 @@ def test_a_fit_publishes_and_promotes_a_version_that_exports_and_imports(
     code, out, err = deployment.finished("import", str(tmp_path / "m.keras"), "--like", version)
 
     assert code == 0, err
-    imported = deployment.registry.load(out.strip())
+    imported = deployment.registry.bundles.load(out.strip())
     assert imported.card.parent == version
-    assert imported.weights.tobytes() == deployment.registry.load(version).weights.tobytes()
-    assert deployment.registry.current() == placed
+    assert imported.weights.tobytes() == deployment.registry.bundles.load(version).weights.tobytes()
+    assert deployment.registry.promotions.current() == placed
 
 
 def test_a_report_tells_of_the_version_in_use_before_and_after_it_was_to_be_replaced(
@@ -161,7 +161,7 @@ def test_without_enough_candles_nothing_is_released_and_the_reason_is_said(
 
     assert code == 1
     assert "has no candles yet" in err
-    assert deployment.registry.versions() == []
+    assert deployment.registry.bundles.versions() == []
 
 
 def test_a_wrong_setting_is_refused_by_its_name(deployment: Deployment) -> None:
@@ -211,7 +211,7 @@ def test_a_training_that_is_ended_in_the_midst_goes_on_and_gives_the_same_bits(
         process.send_signal(number)
         _, err = process.communicate(timeout=50)
         assert process.returncode == code, err
-    assert deployment.registry.versions() == []
+    assert deployment.registry.bundles.versions() == []
     deployment.write(
         [deployment.candle(s, at, 100.0) for at in range(CANDLES, CANDLES + 9) for s in SYMBOLS]
     )
@@ -225,7 +225,9 @@ def test_a_training_that_is_ended_in_the_midst_goes_on_and_gives_the_same_bits(
     )
     assert code == 0, err
 
-    one, other = (deployment.registry.load(out.splitlines()[-1]) for out in (resumed, whole))
+    one, other = (
+        deployment.registry.bundles.load(out.splitlines()[-1]) for out in (resumed, whole)
+    )
     assert one.weights.tobytes() == other.weights.tobytes()
     assert one.card.training == other.card.training
     assert len(one.card.training["online_skills"]) == 60
@@ -236,7 +238,7 @@ def predictions_that_fail(deployment: Deployment, version: str, count: int) -> l
     draw, records = np.random.default_rng(1), []
     for symbol in SYMBOLS:
         group = partition_for(symbol, GROUPS)
-        placed = deployment.registry.current(group)
+        placed = deployment.registry.promotions.current(group)
         assert placed is not None
         for at, outcome in enumerate(draw.normal(0, SCALE, count), CANDLES - count):
             made = a_prediction(
@@ -264,14 +266,14 @@ def test_predictions_that_fail_start_a_training_long_before_it_is_due(
     with (tmp_path / "log").open("w") as log:
         process = deployment.trainer(settings={**short, "TRAIN_EVERY_HOURS": "8000"}, stderr=log)
     try:
-        eventually(deployment.registry.current, 60)
-        (first,) = deployment.registry.versions()
+        eventually(deployment.registry.promotions.current, 60)
+        (first,) = deployment.registry.bundles.versions()
 
         deployment.write(predictions_that_fail(deployment, first, 100))
 
-        eventually(lambda: len(deployment.registry.versions()) >= 2, 60)
-        second = deployment.registry.versions()[1]
-        assert deployment.registry.load(second).card.parent == first
+        eventually(lambda: len(deployment.registry.bundles.versions()) >= 2, 60)
+        second = deployment.registry.bundles.versions()[1]
+        assert deployment.registry.bundles.load(second).card.parent == first
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=20)

@@ -93,7 +93,7 @@ def test_a_release_is_a_bundle_and_a_promotion_in_every_symbol_group(kafka_log: 
         (version.encode(), bundle_bytes(1))
     ]
     assert [kafka_log.promotions(group, 1) for group in range(GROUPS)] == [[version]] * GROUPS
-    assert kafka_log.registry.load(version).sha256 == sha256_hex(bundle_bytes(1))
+    assert kafka_log.registry.bundles.load(version).sha256 == sha256_hex(bundle_bytes(1))
 
 
 def test_a_promotion_names_the_numeric_profile_of_who_promotes(kafka_log: Log) -> None:
@@ -101,7 +101,9 @@ def test_a_promotion_names_the_numeric_profile_of_who_promotes(kafka_log: Log) -
     ModelRegistry(kafka_log.bootstrap, kafka_log.topics, lambda: "2-next").promote(version)
 
     kafka_log.promotions(0, 2)
-    profiles = [placed.promotion.numeric_profile for placed in kafka_log.registry.history(0)]
+    profiles = [
+        placed.promotion.numeric_profile for placed in kafka_log.registry.promotions.history(0)
+    ]
     assert profiles == ["2-next", self_test()]
 
 
@@ -135,7 +137,7 @@ def test_a_version_in_the_log_is_not_written_again(kafka_log: Log) -> None:
     version = kafka_log.release(1, promote=False)
     kafka_log.release(1)
 
-    assert kafka_log.registry.versions() == [version]
+    assert kafka_log.registry.bundles.versions() == [version]
     assert len(kafka_log.records(kafka_log.topics.models)) == 1
     assert kafka_log.promotions(0, 1) == [version]
 
@@ -153,13 +155,13 @@ def test_bytes_that_are_no_bundle_are_not_released(kafka_log: Log) -> None:
     with pytest.raises(BadInput):
         kafka_log.registry.release(b"no bundle", "v1", START_MS, promote=True)
 
-    assert kafka_log.registry.versions() == []
+    assert kafka_log.registry.bundles.versions() == []
     assert kafka_log.promotions(0, 0) == []
 
 
 def test_an_unknown_version_is_neither_loaded_nor_promoted(kafka_log: Log) -> None:
     with pytest.raises(Unknown, match="v9"):
-        kafka_log.registry.load("v9")
+        kafka_log.registry.bundles.load("v9")
     with pytest.raises(Unknown, match="v9"):
         kafka_log.registry.promote("v9")
 
@@ -168,30 +170,30 @@ def test_an_unknown_version_is_neither_loaded_nor_promoted(kafka_log: Log) -> No
 
 def test_a_registry_sees_what_another_published_later(kafka_log: Log) -> None:
     first = kafka_log.release(1)
-    assert kafka_log.registry.versions() == [first]
+    assert kafka_log.registry.bundles.versions() == [first]
 
     other = ModelRegistry(kafka_log.bootstrap, kafka_log.topics)
     second = version_of(a_card(), bundle_bytes(2))
     other.release(bundle_bytes(2), second, START_MS, promote=False)
 
-    assert kafka_log.registry.versions() == [first, second]
-    assert [bundle.version for bundle in kafka_log.registry.bundles()] == [first, second]
-    assert kafka_log.registry.load(second).sha256 == sha256_hex(bundle_bytes(2))
+    assert kafka_log.registry.bundles.versions() == [first, second]
+    assert [bundle.version for bundle in kafka_log.registry.bundles.load_all()] == [first, second]
+    assert kafka_log.registry.bundles.load(second).sha256 == sha256_hex(bundle_bytes(2))
 
 
 def test_what_is_no_bundle_on_the_topic_is_left_out_of_the_list(kafka_log: Log) -> None:
     kafka_log.write([ProducerRecord(kafka_log.topics.models, 0, b"junk", b"no bundle", START_MS)])
-    eventually(kafka_log.registry.versions)
+    eventually(kafka_log.registry.bundles.versions)
     version = kafka_log.release(1)
 
-    assert kafka_log.registry.versions() == ["junk", version]
-    assert [bundle.version for bundle in kafka_log.registry.bundles()] == [version]
+    assert kafka_log.registry.bundles.versions() == ["junk", version]
+    assert [bundle.version for bundle in kafka_log.registry.bundles.load_all()] == [version]
 
 
 def test_nothing_is_current_before_the_first_promotion(kafka_log: Log) -> None:
     kafka_log.release(1, promote=False)
 
-    assert kafka_log.registry.current() is None
+    assert kafka_log.registry.promotions.current() is None
     with pytest.raises(Unknown, match="no other version"):
         kafka_log.registry.rollback()
 
@@ -214,11 +216,11 @@ def test_the_current_version_is_found_behind_many_candles(candles: int, kafka_lo
         kafka_log.write(kafka_log.candles(1, candles))
     eventually(partial(kafka_log.ends_at, kafka_log.topics.klines, 1, 4 + candles + (candles > 0)))
 
-    placed = kafka_log.registry.current(1)
+    placed = kafka_log.registry.promotions.current(1)
 
     assert placed is not None
-    assert (placed.group, placed.offset, placed.promotion.model_version) == (1, 2, version)
-    assert [p.offset for p in kafka_log.registry.history(1)] == [2, 0]
+    assert (placed.partition, placed.offset, placed.promotion.model_version) == (1, 2, version)
+    assert [p.offset for p in kafka_log.registry.promotions.history(1)] == [2, 0]
 
 
 @pytest.mark.parametrize("promoted_later", [False, True])
@@ -235,7 +237,7 @@ def test_a_prediction_tells_where_the_current_promotion_lies(
     current = kafka_log.release(2) if promoted_later else version
     eventually(partial(kafka_log.ends_at, kafka_log.topics.klines, 1, 15 if promoted_later else 13))
 
-    placed = kafka_log.registry.current(1)
+    placed = kafka_log.registry.promotions.current(1)
 
     assert placed is not None
     assert placed.promotion.model_version == current
@@ -249,7 +251,7 @@ def test_what_cannot_be_written_whole_leaves_no_trace(kafka_log: Log) -> None:
     with pytest.raises(UlstmError):
         kafka_log.write([bundle, nowhere])
 
-    assert kafka_log.registry.versions() == [version]
+    assert kafka_log.registry.bundles.versions() == [version]
 
 
 def test_a_bundle_that_kafka_does_not_take_is_not_promoted_either(kafka_log: Log) -> None:
@@ -263,7 +265,7 @@ def test_a_bundle_that_kafka_does_not_take_is_not_promoted_either(kafka_log: Log
     with pytest.raises(Unavailable, match="nothing of it is visible"):
         kafka_log.release(2)
 
-    assert kafka_log.registry.versions() == [version]
+    assert kafka_log.registry.bundles.versions() == [version]
     assert [kafka_log.promotions(group, 1) for group in range(GROUPS)] == [[version]] * GROUPS
 
 

@@ -84,7 +84,7 @@ def test_promote_and_rollback_change_the_current_version(deployment: Deployment)
     assert deployment.models("rollback").stdout.strip() == f"promoted {first}"
     assert deployment.models("promote", second).stdout.strip() == f"promoted {second}"
 
-    current = deployment.registry.current()
+    current = deployment.registry.promotions.current()
     assert current is not None
     assert current.promotion.model_version == second
 
@@ -109,7 +109,7 @@ def test_a_file_that_is_no_model_is_refused_by_the_trainer(
     result = deployment.models("import", str(tmp_path / "m.keras"), "--like", version)
 
     assert result.exit_code == 1
-    assert deployment.registry.versions() == [version]
+    assert deployment.registry.bundles.versions() == [version]
 
 
 @pytest.mark.integration
@@ -124,10 +124,10 @@ def test_the_originals_weights_become_a_version_from_a_table_of_ranges(
     result = deployment.models("import", str(file), *given)
 
     assert result.exit_code == 0
-    (version,) = deployment.registry.versions()
+    (version,) = deployment.registry.bundles.versions()
     assert version.startswith("20250101T0000-")
-    assert deployment.registry.current() is None
-    card = deployment.registry.load(version).card
+    assert deployment.registry.promotions.current() is None
+    card = deployment.registry.bundles.load(version).card
     assert card.architecture == Architecture((32, 32), 288, 6)
     assert (card.feature_set, card.target, card.optimiser) == (
         "levels",
@@ -165,7 +165,7 @@ def test_an_import_that_contradicts_itself_publishes_nothing(
     )
 
     assert result.exit_code == code
-    assert deployment.registry.versions() == []
+    assert deployment.registry.bundles.versions() == []
 
 
 def test_a_card_comes_from_a_version_or_from_a_table(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_a_search_that_is_ended_goes_on_and_its_best_is_trained(
     assert process.returncode == 0, err
     assert trials(tmp_path)[:-1] == kept
     best = dict(line.split("=") for line in (tmp_path / "best.env").read_text().splitlines())
-    card = deployment.registry.load(out.splitlines()[-1]).card
+    card = deployment.registry.bundles.load(out.splitlines()[-1]).card
     assert card.architecture.window_length == int(best["WINDOW_LENGTH"])
     assert card.optimiser.rate == float(best["ONLINE_RATE"])
     assert card.training["batch_size"] == int(best["BATCH_SIZE"])

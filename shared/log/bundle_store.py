@@ -1,0 +1,94 @@
+"""Model bundles by version, on the topic `models`."""
+
+import logging
+from collections.abc import Iterator
+from typing import Final
+
+from shared.adapters.bundle_codec import decode_bundle
+from shared.adapters.kafka.producer import ProducerRecord
+from shared.adapters.kafka.reader import Reader
+from shared.core.errors import BadInput, Incompatible, Unavailable, Unknown
+from shared.core.model.card import Bundle, sha256_hex
+from shared.core.topics import Topics
+
+log = logging.getLogger(__name__)
+
+_PARTITION: Final = 0  # `models` has one partition
+
+
+class BundleStore:
+    """Reads bundles. Connects for each call, so no connection is open between calls."""
+
+    def __init__(self, bootstrap: str, topics: Topics) -> None:
+        """Take Kafka's address and the deployment's topics; connect on first use."""
+        self._bootstrap, self._topic = bootstrap, topics.models
+        # By version, the offset of its first record: a later record of the version changes nothing.
+        self._offsets: dict[str, int] = {}
+        self._next_offset = 0
+
+    def versions(self) -> list[str]:
+        """Return the model versions in the order of their publication."""
+        with Reader(self._bootstrap, self._topic) as reader:
+            self._index_new_records(reader)
+        return list(self._offsets)
+
+    def load_all(self) -> Iterator[Bundle]:
+        """Yield the bundles in the order of their publication; log and skip a damaged one."""
+        for version in self.versions():
+            try:
+                yield self.load(version)
+            except BadInput as error:
+                log.warning("%s", error)
+
+    def load(self, version: str) -> Bundle:
+        """Return the bundle of a version.
+
+        Raises:
+            Unknown: the log has none of this version.
+            BadInput: its bytes are no usable bundle.
+            Unavailable: Kafka does not answer.
+        """
+        return decode_bundle(version, self._read(version))
+
+    def contains(self, version: str, sha256: str) -> bool:
+        """Say whether the log has a version with these bytes.
+
+        Raises:
+            Incompatible: it has the version with other bytes.
+        """
+        try:
+            stored = self._read(version)
+        except Unknown:
+            return False
+        if stored is not None and sha256_hex(stored) == sha256:
+            return True
+        message = (
+            f"model version {version} is in the log with other bytes; publish under another version"
+        )
+        raise Incompatible(message)
+
+    def to_record(self, version: str, data: bytes, timestamp_ms: int) -> ProducerRecord:
+        """Return the record that publishes a bundle."""
+        return ProducerRecord(self._topic, _PARTITION, version.encode(), data, timestamp_ms)
+
+    def _index_new_records(self, reader: Reader) -> None:
+        if not reader.partitions():
+            return
+        for block in reader.read(_PARTITION, self._next_offset):
+            for record in block:
+                version = (record.key or b"").decode("ascii", "replace")
+                self._offsets.setdefault(version, record.offset)
+                self._next_offset = record.offset + 1
+
+    def _read(self, version: str) -> bytes | None:
+        with Reader(self._bootstrap, self._topic) as reader:
+            if version not in self._offsets:
+                self._index_new_records(reader)
+            if version not in self._offsets:
+                message = f"model version {version} is not in topic {self._topic}"
+                raise Unknown(message)
+            offset = self._offsets[version]
+            for block in reader.read(_PARTITION, offset, offset + 1):
+                return block[0].value
+        message = f"topic {self._topic} does not show offset {offset} of version {version}"
+        raise Unavailable(message)

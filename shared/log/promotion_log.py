@@ -1,0 +1,145 @@
+"""The promotions among the candles of `klines`."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Final
+
+from shared.adapters.kafka.backwards_reader import read_backwards
+from shared.adapters.kafka.producer import ProducerRecord
+from shared.adapters.kafka.reader import ConsumerRecord, Reader
+from shared.adapters.schemas import KlineCodec, PromotionMessage, decode_prediction, encode_record
+from shared.core.errors import BadInput, Unknown
+from shared.core.model.card import Bundle
+from shared.core.records import Promotion
+from shared.core.topics import Topics, interval_ms
+
+_FIRST_BLOCK: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionRecord:
+    """A promotion with its partition and offset in `klines`."""
+
+    partition: int
+    offset: int
+    promotion: Promotion
+
+
+class PromotionLog:
+    """Reads promotions. Connects for each call, so no connection is open between calls."""
+
+    def __init__(self, bootstrap: str, topics: Topics) -> None:
+        """Take Kafka's address and the deployment's topics; connect on first use."""
+        self._bootstrap, self._topics = bootstrap, topics
+        self._codec = KlineCodec(topics.interval, interval_ms(topics.interval), topics.partitions)
+
+    def current(self, partition: int = 0) -> PromotionRecord | None:
+        """Return the last promotion of a partition, or None if it never had one."""
+        return self._current_by_prediction(partition) or next(self.history(partition), None)
+
+    def previous_version(self) -> str:
+        """Return the version that was promoted before the current one.
+
+        Raises:
+            Unknown: there is none.
+        """
+        history = self.history(0)
+        current = next(history, None)
+        for record in history:
+            version = record.promotion.model_version
+            if current is not None and version != current.promotion.model_version:
+                return version
+        message = "no other version was promoted before the current one; choose one of `ulstm models list`"
+        raise Unknown(message)
+
+    def history(self, partition: int) -> Iterator[PromotionRecord]:
+        """Yield the promotions of a partition, the newest first."""
+        with Reader(self._bootstrap, self._topics.klines) as reader:
+            for span in read_backwards(reader, partition, _FIRST_BLOCK):
+                yield from reversed(self._promotions_among(span, partition))
+
+    def end(self) -> int:
+        """Return the offset after the last record of the first partition."""
+        with Reader(self._bootstrap, self._topics.klines) as reader:
+            return reader.ends(0)[1]
+
+    def since(self, offset: int) -> list[PromotionRecord]:
+        """Return the promotions of the first partition from an offset on."""
+        with Reader(self._bootstrap, self._topics.klines) as reader:
+            return self._promotions_between(reader, 0, offset, reader.ends(0)[1])
+
+    def to_records(
+        self, bundle: Bundle, numeric_profile: str, timestamp_ms: int
+    ) -> list[ProducerRecord]:
+        """Return the records that promote a bundle, one for each partition."""
+        message = PromotionMessage(
+            type="promotion",
+            model_version=bundle.version,
+            bundle_sha256=bundle.sha256,
+            numeric_profile=numeric_profile,
+        )
+        value = encode_record(message)
+        return [
+            ProducerRecord(self._topics.klines, partition, b"promotion", value, timestamp_ms)
+            for partition in range(self._topics.partitions)
+        ]
+
+    def _current_by_prediction(self, partition: int) -> PromotionRecord | None:
+        """Return the last promotion as the newest prediction and the records after it tell it.
+
+        A prediction names its promotion, so a long log with few promotions need not be searched
+        to its beginning. None: the predictions tell nothing.
+        """
+        offsets = self._newest_prediction_offsets(partition)
+        if offsets is None:
+            return None
+        source_offset, promotion_offset = offsets
+        with Reader(self._bootstrap, self._topics.klines) as reader:
+            end = reader.ends(partition)[1]
+            found = self._promotions_between(
+                reader, partition, source_offset + 1, end
+            ) or self._promotions_between(reader, partition, promotion_offset, promotion_offset + 1)
+        return found[-1] if found else None
+
+    def _newest_prediction_offsets(self, partition: int) -> tuple[int, int] | None:
+        """Return the source offset and the promotion offset of the newest prediction."""
+        with Reader(self._bootstrap, self._topics.predictions) as reader:
+            if not reader.partitions():
+                return None
+            first, end = reader.ends(partition)
+            blocks = reader.read(partition, max(first, end - _FIRST_BLOCK), end)
+            values = [record.value for block in blocks for record in block]
+        if not values:
+            return None
+        try:
+            prediction = decode_prediction(values[-1])
+        except BadInput:
+            return None
+        return prediction.source_offset, prediction.promotion_offset
+
+    def _promotions_between(
+        self, reader: Reader, partition: int, start: int, end: int
+    ) -> list[PromotionRecord]:
+        records = chain.from_iterable(reader.read(partition, start, end))
+        return self._promotions_among(records, partition)
+
+    def _promotions_among(
+        self, records: Iterable[ConsumerRecord], partition: int
+    ) -> list[PromotionRecord]:
+        return [
+            PromotionRecord(partition, record.offset, promotion)
+            for record in records
+            if (promotion := self._decode_promotion(record, partition)) is not None
+        ]
+
+    def _decode_promotion(self, record: ConsumerRecord, partition: int) -> Promotion | None:
+        value = record.value
+        # Candles are many, so only JSON with the word, or an escape that may hide it, is decoded.
+        if value is None or (b"promotion" not in value and b"\\" not in value):
+            return None
+        try:
+            decoded = self._codec.decode(value, partition)
+        except BadInput:
+            return None
+        return decoded if isinstance(decoded, Promotion) else None
