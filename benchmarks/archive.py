@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from confluent_kafka import Consumer, TopicPartition
 
-from benchmarks.deployment import Site
+from benchmarks.deployment import BenchmarkDeployment
 from benchmarks.market import STEP_MS, a_bundle, a_sequence
 from benchmarks.result import Peer, Result
 from benchmarks.stepping import DEFAULT
@@ -60,18 +60,20 @@ def log_rows(
 ) -> Iterator[Result]:
     """Yield the rows."""
     recordings = size.recorded or _recordings(folder / "recordings", size)
-    with Site(servers, "log.", folder) as site:
+    with BenchmarkDeployment(
+        servers.kafka_bootstrap, servers.redis_url, "log.", folder
+    ) as deployment:
         tell(f"import: {size.symbols} x {size.candles:,} candles")
-        yield _import_row(site, recordings, size)
-        yield _archive_row(site, tell)
+        yield _import_row(deployment, recordings, size)
+        yield _archive_row(deployment, tell)
         tell(f"backtest: {size.symbols} x {size.scored:,} candles")
-        yield _backtest_row(site, size)
+        yield _backtest_row(deployment, size)
     tell("backtest: one process and two")
     yield _scaling_row()
 
 
-def _import_row(site: Site, recordings: Path, size: Size) -> Result:
-    seconds, told = _ulstm(site, "import", str(recordings), "--json")
+def _import_row(deployment: BenchmarkDeployment, recordings: Path, size: Size) -> Result:
+    seconds, told = _ulstm(deployment, "import", str(recordings), "--json")
     candles = json.loads(told)["candles"]
     note = f"{candles:,} in {seconds:.1f} s, {candles / seconds:,.0f} candles/s; {size.source}"
     return Result(
@@ -79,16 +81,16 @@ def _import_row(site: Site, recordings: Path, size: Size) -> Result:
     )
 
 
-def _archive_row(site: Site, tell: Callable[[str], None]) -> Result:
+def _archive_row(deployment: BenchmarkDeployment, tell: Callable[[str], None]) -> Result:
     ours, theirs = [], []
     count = 0
     for at in range(READS):
         tell(f"archive read: {at + 1} of {READS}, then a bare consumer")
         started = monotonic()
-        archived = Archive(site.servers.kafka_bootstrap, site.settings.topics).read(TimeSpan())
+        archived = Archive(deployment.kafka_bootstrap, deployment.topics).read(TimeSpan())
         ours.append(monotonic() - started)
         count = sum(map(len, archived.sequences.values()))
-        theirs.append(_bare_s(site, count))
+        theirs.append(_bare_s(deployment, count))
     per_million = MILLION / count
     return Result(
         "archive read, 1 M klines from Kafka into validated arrays",
@@ -100,12 +102,12 @@ def _archive_row(site: Site, tell: Callable[[str], None]) -> Result:
     )
 
 
-def _bare_s(site: Site, count: int) -> float:
+def _bare_s(deployment: BenchmarkDeployment, count: int) -> float:
     started = monotonic()
-    topics = site.settings.topics
+    topics = deployment.topics
     consumer = Consumer(
         {
-            "bootstrap.servers": site.servers.kafka_bootstrap,
+            "bootstrap.servers": deployment.kafka_bootstrap,
             "group.id": "bare-count",
             "isolation.level": "read_committed",
         }
@@ -119,11 +121,11 @@ def _bare_s(site: Site, count: int) -> float:
     return seconds
 
 
-def _backtest_row(site: Site, size: Size) -> Result:
-    version = site.release(DEFAULT, 0, promote=False)
-    newest = Archive(site.servers.kafka_bootstrap, site.settings.topics).newest_ms() or 0
+def _backtest_row(deployment: BenchmarkDeployment, size: Size) -> Result:
+    version = deployment.release_model(DEFAULT, 0, promote=False)
+    newest = Archive(deployment.kafka_bootstrap, deployment.topics).newest_ms() or 0
     seconds, told = _ulstm(
-        site,
+        deployment,
         "backtest",
         "--model",
         version,
@@ -145,11 +147,11 @@ def _backtest_row(site: Site, size: Size) -> Result:
     )
 
 
-def _ulstm(site: Site, *arguments: str) -> tuple[float, str]:
+def _ulstm(deployment: BenchmarkDeployment, *arguments: str) -> tuple[float, str]:
     started = monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "services.cli", *arguments],
-        env={**os.environ, **site.environ},
+        env={**os.environ, **deployment.environ},
         check=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -1,197 +1,83 @@
-"""A deployment of its own on local servers: topics, history, predictor processes."""
+"""A deployment to measure: the tests' deployment with the default settings of production."""
 
-import os
-import subprocess
-import sys
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from itertools import islice
-from pathlib import Path
+from functools import partial
 from time import monotonic, sleep
-from typing import Final, Self
+from typing import Final
 
 from benchmarks.machine import cpu_s
 from benchmarks.market import START_MS, STEP_MS, bundle_bytes, closing
-from shared.adapters.env_settings import ServiceSettings
-from shared.adapters.kafka.admin import ensure_topics
-from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
+from shared.adapters.kafka.producer import ProducerRecord
 from shared.core.model.architecture import Architecture
 from shared.core.topics import partition_for
-from shared.local_servers.launcher import Servers, bound_to_parent, free_port
-from shared.log.model_registry import ModelRegistry
+from tests.support.deployment import Deployment
+from tests.support.waiting import eventually
 
-BATCH: Final = 5_000  # records of one transaction of history
 LONGEST_S: Final = 600.0
-LOOK_S: Final = 0.02
+POLL_S: Final = 0.02
+
+until = partial(eventually, deadline_s=LONGEST_S, poll_interval_s=POLL_S)
 
 
-@dataclass(frozen=True, slots=True)
-class Replica:
-    """A predictor process, or another one that serves health and metrics."""
-
-    process: "subprocess.Popen[bytes]"
-    port: int
-    log: Path
-    started: float  # on the monotonic clock, s
-
-    def is_ready(self) -> bool:
-        return self._get("/health/ready")[0] == 200
-
-    def measure(self, name: str) -> int:
-        """Return what a predictor's metric says; 0 while there is none."""
-        lines = self._get("/metrics")[1].splitlines()
-        return next(
-            (
-                int(float(line.split()[1]))
-                for line in lines
-                if line.startswith(f"ulstm_predictor_{name} ")
-            ),
-            0,
-        )
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(30)
-
-    def _get(self, path: str) -> tuple[int, str]:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, ""
-        except (urllib.error.URLError, OSError):
-            return 0, ""
-
-
-@dataclass
-class Site:
-    """Topics under a prefix of their own."""
-
-    servers: Servers
-    prefix: str
-    folder: Path
-    replicas: list[Replica] = field(default_factory=list)
+class BenchmarkDeployment(Deployment):
+    """Topics under a prefix of their own, on which everything is a default."""
 
     @property
     def environ(self) -> dict[str, str]:
-        """What the services are told; everything else is their default."""
+        """Return the settings that the services get; everything else is their default."""
         return {
-            "KAFKA_BOOTSTRAP_SERVERS": self.servers.kafka_bootstrap,
-            "REDIS_URL": self.servers.redis_url,
+            "KAFKA_BOOTSTRAP_SERVERS": self.kafka_bootstrap,
+            "REDIS_URL": self.redis_url,
             "TOPIC_PREFIX": self.prefix,
             "LOG_LEVEL": "WARNING",
         }
 
-    @property
-    def settings(self) -> ServiceSettings:
-        return ServiceSettings.from_env(self.environ)
-
-    def __enter__(self) -> Self:
-        ensure_topics(self.servers.kafka_bootstrap, self.settings.topics)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop_replicas()
-
-    def write(self, symbols: int, start: int, stop: int) -> None:
-        """Write candles `start` up to `stop` of so many symbols, by time, in transactions."""
-        topics = self.settings.topics
-        records = (
+    def write_candles(self, symbols: int, start: int, stop: int) -> None:
+        """Write candles `start` up to `stop` of this many symbols, ordered by time."""
+        topics = self.topics
+        self.write(
             ProducerRecord(
                 topics.klines,
                 partition_for(symbol, topics.partitions),
                 symbol.encode(),
                 value,
-                _closes_ms(at),
+                _close_time_ms(at),
             )
             for at, symbol, value in closing(symbols, start, stop)
         )
-        self.write_records(records, BATCH)
 
-    def write_records(self, records: Iterable[ProducerRecord], batch: int) -> None:
-        records = iter(records)
-        writer = TransactionalProducer(self.servers.kafka_bootstrap, f"{self.prefix}bench")
-        try:
-            while block := list(islice(records, batch)):
-                writer.write(block)
-        finally:
-            writer.close()
-
-    def release(self, architecture: Architecture, at: int, *, promote: bool = True) -> str:
+    def release_model(self, architecture: Architecture, at: int, *, promote: bool = True) -> str:
         """Publish a model, and promote it before candle `at`."""
         version, data = bundle_bytes(architecture)
-        topics = self.settings.topics
-        ModelRegistry(self.servers.kafka_bootstrap, topics).release(
-            data, version, _closes_ms(at - 1), promote=promote
-        )
+        self.registry.release(data, version, _close_time_ms(at - 1), promote=promote)
         return version
 
-    def start_predictor(self) -> Replica:
-        """Start a replica that ends with this process."""
-        port = free_port()
-        log = self.folder / f"{self.prefix}predictor-{len(self.replicas)}.log"
-        started = monotonic()
-        with log.open("wb") as file:
-            process = subprocess.Popen(
-                bound_to_parent([sys.executable, "-m", "services.predictor"]),
-                env={**os.environ, **self.environ, "METRICS_PORT": str(port)},
-                stdout=file,
-                stderr=file,
-            )
-        replica = Replica(process, port, log, started)
-        self.replicas.append(replica)
-        return replica
-
     def await_live(self) -> float:
-        """Wait until every symbol group is live at a replica; return the moment (monotonic, s)."""
-        groups = self.settings.symbol_groups
-        until(lambda: self._measured("groups") == groups)
+        """Wait until every partition is live at a replica; return the moment (monotonic, s)."""
+        until(lambda: self._total("groups") == self.topics.partitions)
         return monotonic()
 
     def await_folded(self, candles: int) -> None:
-        """Wait until the replicas have folded so many candles in their lives, and have readied the states."""
-        until(lambda: self._measured("candles_total") >= candles)
-        self.await_quiet()
+        """Wait until the replicas have folded this many candles, and have nothing left to do."""
+        until(lambda: self._total("candles_total") >= candles)
+        self.await_idle()
 
-    def await_quiet(self) -> None:
-        """Wait until the replicas have readied their states: they use next to no processor time then."""
+    def await_idle(self) -> None:
+        """Wait until the replicas use next to no processor time."""
 
-        def is_idle() -> bool:
-            used = self.processor_s()
+        def are_idle() -> bool:
+            used_s = self.processor_s()
             sleep(1.0)
-            return self.processor_s() - used < 0.05
+            return self.processor_s() - used_s < 0.05
 
-        until(is_idle)
+        until(are_idle)
 
     def processor_s(self) -> float:
         """Return the processor time that the replicas have used so far."""
         return sum(cpu_s(replica.process.pid) for replica in self.replicas)
 
-    def _measured(self, name: str) -> int:
-        return sum(replica.measure(name) for replica in self.replicas)
-
-    def stop_replicas(self) -> None:
-        for replica in self.replicas:
-            replica.stop()
-        self.replicas.clear()
+    def _total(self, name: str) -> float:
+        return sum(replica.metric(f"ulstm_predictor_{name}") for replica in self.replicas)
 
 
-def until(happened: Callable[[], bool]) -> None:
-    """Wait for it.
-
-    Raises:
-        TimeoutError: it does not happen in ten minutes.
-    """
-    ends = monotonic() + LONGEST_S
-    while not happened():
-        if monotonic() > ends:
-            message = f"waited {LONGEST_S:g} s in vain"
-            raise TimeoutError(message)
-        sleep(LOOK_S)
-
-
-def _closes_ms(at: int) -> int:
+def _close_time_ms(at: int) -> int:
     return START_MS + (at + 1) * STEP_MS - 1

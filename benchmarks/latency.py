@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from benchmarks.deployment import LONGEST_S, Site
+from benchmarks.deployment import LONGEST_S, BenchmarkDeployment
 from benchmarks.market import START_MS, STEP_MS, candle_bytes
 from benchmarks.result import Peer, Result
 from benchmarks.stepping import DEFAULT
@@ -31,28 +31,30 @@ LONE_SYMBOL: Final = "SYN0000USDT"
 
 def close_rows(servers: Servers, folder: Path, tell: Callable[[str], None]) -> Iterator[Result]:
     """Yield the rows of all symbols closing at once."""
-    with Site(servers, "close.", folder) as site:
+    with BenchmarkDeployment(
+        servers.kafka_bootstrap, servers.redis_url, "close.", folder
+    ) as deployment:
         tell(f"close: writing {SYMBOLS} x {HISTORY} candles of history")
-        site.write(SYMBOLS, 0, HISTORY)
-        site.release(DEFAULT, HISTORY)
+        deployment.write_candles(SYMBOLS, 0, HISTORY)
+        deployment.release_model(DEFAULT, HISTORY)
         for _ in range(REPLICAS):
-            site.start_predictor()
+            deployment.start_predictor()
         tell(f"close: {REPLICAS} predictors read the history")
-        site.await_folded(SYMBOLS * HISTORY)
-        topics = site.settings.topics
+        deployment.await_folded(SYMBOLS * HISTORY)
+        topics = deployment.topics
         with BackgroundWorker(
             watching, servers.kafka_bootstrap, (topics.klines, topics.predictions)
         ) as watcher:
             watcher.ask("ready")
             found = []
-            used_s = site.processor_s()
+            used_s = deployment.processor_s()
             for at in range(HISTORY, HISTORY + CLOSES):
                 tell(f"close: {at - HISTORY + 1} of {CLOSES}")
                 watcher.begin("arrivals", topics.predictions, SYMBOLS)
-                site.write(SYMBOLS, at, at + 1)
+                deployment.write_candles(SYMBOLS, at, at + 1)
                 found.append(watcher.answer())
-                site.await_quiet()
-            used_ms = (site.processor_s() - used_s) / CLOSES / SYMBOLS * 1e3
+                deployment.await_idle()
+            used_ms = (deployment.processor_s() - used_s) / CLOSES / SYMBOLS * 1e3
         yield from _close_rows(found[1:], used_ms)
 
 
@@ -98,16 +100,18 @@ def lone_rows(servers: Servers, folder: Path, tell: Callable[[str], None]) -> It
     bare = Topics("5m", 6, "bare.")
     ensure_topics(servers.kafka_bootstrap, bare)
     with (
-        Site(servers, "lone.", folder) as site,
+        BenchmarkDeployment(
+            servers.kafka_bootstrap, servers.redis_url, "lone.", folder
+        ) as deployment,
         BackgroundWorker(bare_loop, servers.kafka_bootstrap, bare) as loop,
     ):
-        site.write(1, 0, HISTORY)
-        site.release(DEFAULT, HISTORY)
-        site.start_predictor()
-        site.await_folded(HISTORY)
+        deployment.write_candles(1, 0, HISTORY)
+        deployment.release_model(DEFAULT, HISTORY)
+        deployment.start_predictor()
+        deployment.await_folded(HISTORY)
         loop.begin("run")
         tell(f"lone symbol: {LONE} records, as many through a bare loop")
-        ours, theirs = _lone_ms(servers.kafka_bootstrap, site.settings.topics, bare)
+        ours, theirs = _lone_ms(servers.kafka_bootstrap, deployment.topics, bare)
     note = (
         f"{LONE} records, in turn with the bare loop; from before it is sent to read, 1 predictor"
     )

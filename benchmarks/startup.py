@@ -1,5 +1,6 @@
 """A predictor's life: what it loads, how fast it starts, goes on after a restart, and what it keeps in memory."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from typing import Final
 
 import redis
 
-from benchmarks.deployment import Site, until
+from benchmarks.deployment import BenchmarkDeployment, until
 from benchmarks.machine import resident_mb
 from benchmarks.result import Result
 from benchmarks.stepping import DEFAULT
@@ -30,9 +31,11 @@ def life_rows(servers: Servers, folder: Path, tell: Callable[[str], None]) -> It
     """Yield the rows."""
     yield _libraries()
     tell("predictor: starting on an empty log")
-    with Site(servers, "empty.", folder) as site:
-        seconds = [_start_s(site) for _ in range(STARTS)]
-        empty_mb = resident_mb(site.replicas[0].process.pid)
+    with BenchmarkDeployment(
+        servers.kafka_bootstrap, servers.redis_url, "empty.", folder
+    ) as deployment:
+        seconds = [_start_s(deployment) for _ in range(STARTS)]
+        empty_mb = resident_mb(deployment.replicas[0].process.pid)
     yield Result(
         "predictor: process start to ready, nothing assigned that has records",
         median(seconds),
@@ -54,56 +57,58 @@ def _libraries() -> Result:
     )
 
 
-def _start_s(site: Site) -> float:
-    site.stop_replicas()
-    replica = site.start_predictor()
+def _start_s(deployment: BenchmarkDeployment) -> float:
+    deployment.kill_replicas(signal.SIGTERM)
+    replica = deployment.start_predictor()
     until(replica.is_ready)
-    return monotonic() - replica.started
+    return monotonic() - replica.started_s
 
 
 def _restarts(
     servers: Servers, folder: Path, empty_mb: float | None, tell: Callable[[str], None]
 ) -> Iterator[Result]:
     what = f"predictor restart, {SYMBOLS} symbols, to live: "
-    with Site(servers, "restart.", folder) as site:
+    with BenchmarkDeployment(
+        servers.kafka_bootstrap, servers.redis_url, "restart.", folder
+    ) as deployment:
         tell(
             f"restart: {SYMBOLS} symbols, {HISTORY} candles, a promotion, {SINCE} candles; predictors go through them"
         )
-        site.write(SYMBOLS, 0, HISTORY)
-        site.release(DEFAULT, HISTORY)
-        site.write(SYMBOLS, HISTORY, HISTORY + SINCE)
-        _restart_s(site)
-        site.await_folded(SYMBOLS * (HISTORY + SINCE))
+        deployment.write_candles(SYMBOLS, 0, HISTORY)
+        deployment.release_model(DEFAULT, HISTORY)
+        deployment.write_candles(SYMBOLS, HISTORY, HISTORY + SINCE)
+        _restart_s(deployment)
+        deployment.await_folded(SYMBOLS * (HISTORY + SINCE))
         tell("restart: warm Redis")
         yield Result(
             f"{what}warm Redis",
-            _restart_s(site),
+            _restart_s(deployment),
             "s",
             at_most=3.0,
             note=f"{REPLICAS} predictors at once",
         )
-        site.await_quiet()
-        yield _memory(site, empty_mb)
+        deployment.await_idle()
+        yield _memory(deployment, empty_mb)
         client = redis.Redis.from_url(servers.redis_url)
         client.flushall()
         client.close()
         tell("restart: empty Redis")
         note = f"{REPLICAS} predictors, the promotion {SINCE} candles back: {SYMBOLS * SINCE:,} steps again"
-        yield Result(f"{what}empty Redis", _restart_s(site), "s", at_most=30.0, note=note)
+        yield Result(f"{what}empty Redis", _restart_s(deployment), "s", at_most=30.0, note=note)
 
 
-def _restart_s(site: Site) -> float:
+def _restart_s(deployment: BenchmarkDeployment) -> float:
     """Return the time from starting all replicas to every symbol group being live, at the end of its log."""
-    site.stop_replicas()
+    deployment.kill_replicas(signal.SIGTERM)
     started = monotonic()
     for _ in range(REPLICAS):
-        site.start_predictor()
-    return site.await_live() - started
+        deployment.start_predictor()
+    return deployment.await_live() - started
 
 
-def _memory(site: Site, empty_mb: float | None) -> Result:
+def _memory(deployment: BenchmarkDeployment, empty_mb: float | None) -> Result:
     what = "memory per symbol in the predictor"
-    sizes = [resident_mb(replica.process.pid) for replica in site.replicas]
+    sizes = [resident_mb(replica.process.pid) for replica in deployment.replicas]
     if empty_mb is None or None in sizes:
         return Result(
             what,

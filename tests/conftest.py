@@ -1,19 +1,24 @@
-"""Servers for the tests: real ones, shared by the session; skipped if missing at home, required in CI."""
+"""A real Kafka and a real Redis for the tests.
+
+Each worker of a run starts its own. Where they cannot be started, tests are skipped, but fail in CI.
+"""
 
 import os
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import redis
 
 from shared.core.errors import Unavailable
 from shared.local_servers import launcher
+from tests.support.deployment import Deployment
 
 
 @pytest.fixture(scope="session")
 def running_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[launcher.Servers]:
-    """Kafka and Redis on free ports; none outlives the session, however it ends."""
+    """Kafka and Redis on free ports; they end with the session, however it ends."""
     try:
         running = launcher.start(tmp_path_factory.mktemp("servers"), die_with_parent=True)
     except Unavailable as error:
@@ -31,7 +36,7 @@ def kafka_bootstrap(running_servers: launcher.Servers) -> str:
 
 @pytest.fixture
 def redis_url(running_servers: launcher.Servers) -> str:
-    """The address of an empty Redis."""
+    """Return the address of an empty Redis."""
     client = redis.Redis.from_url(running_servers.redis_url)
     try:
         client.flushall()
@@ -42,5 +47,13 @@ def redis_url(running_servers: launcher.Servers) -> str:
 
 @pytest.fixture
 def topic_prefix() -> str:
-    """A prefix of topic names that no other test has."""
+    """Return a prefix of topic names that no other test has."""
     return f"test-{uuid.uuid4().hex[:12]}."
+
+
+@pytest.fixture
+def deployment(
+    kafka_bootstrap: str, redis_url: str, topic_prefix: str, tmp_path: Path
+) -> Iterator[Deployment]:
+    with Deployment(kafka_bootstrap, redis_url, topic_prefix, tmp_path) as deployment:
+        yield deployment

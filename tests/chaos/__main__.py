@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tests.chaos.deployment import USUAL, Site
 from tests.chaos.faults import KINDS
 from tests.chaos.plan import Episode, planned
 from tests.chaos.run import TWO, ChaosReport, endured
+from tests.chaos.system import USUAL, SystemUnderFaults
 
 
 def main() -> int:
@@ -37,9 +37,9 @@ def main() -> int:
     try:
         with (
             _client_noise_in(folder / "client.log"),
-            Site(folder, options.seed, options.pace) as site,
+            SystemUnderFaults(folder, options.seed, options.pace) as system,
         ):
-            report = _endured(site, options.seed, plan, options.minutes * 60, console)
+            report = _endured(system, options.seed, plan, options.minutes * 60, console)
     except KeyboardInterrupt:
         console.print("interrupted: nothing is left running")
         return 130
@@ -94,7 +94,7 @@ def _client_noise_in(log: Path) -> Iterator[None]:
 
 
 def _endured(
-    site: Site, seed: int, plan: Iterator[Episode], seconds: float, console: Console
+    system: SystemUnderFaults, seed: int, plan: Iterator[Episode], seconds: float, console: Console
 ) -> ChaosReport:
     ends = time.monotonic() + seconds
     columns = (SpinnerColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
@@ -102,7 +102,7 @@ def _endured(
         task = progress.add_task("starting")
 
         def tell(doing: str, report: ChaosReport) -> None:
-            seen = len(site.witness.seen_at)
+            seen = len(system.consumer.seen_at)
             progress.update(
                 task, description=f"{report.faults.total()} faults, {seen:,} predictions: {doing}"
             )
@@ -115,7 +115,7 @@ def _endured(
             while time.monotonic() < ends:
                 yield next(plan)
 
-        return endured(site, seed, episodes(), tell)
+        return endured(system, seed, episodes(), tell)
 
 
 def _show(report: ChaosReport, console: Console) -> None:

@@ -19,7 +19,7 @@ from shared.core.model.numeric_profile import self_test
 from shared.core.online.partition import PartitionState
 from shared.log.model_registry import ModelRegistry
 from shared.log.record_processor import BatchResult
-from tests.chaos.deployment import Site
+from tests.chaos.system import SystemUnderFaults
 
 SHOWN = 5
 
@@ -78,28 +78,28 @@ def look_into_redis(settings: ServiceSettings) -> list[Look]:
     ]
 
 
-def judged(site: Site, looks: list[Look]) -> ChaosVerdict:
+def judged(system: SystemUnderFaults, looks: list[Look]) -> ChaosVerdict:
     """Judge once everything that is due is there."""
-    settings = site.stack.settings
+    settings = system.deployment.settings
     verdict = ChaosVerdict()
     with Reader(settings.kafka_bootstrap_servers, settings.topics.predictions) as reader:
         published = {
             g: [r for b in reader.read(g, 0) for r in b] for g in range(settings.symbol_groups)
         }
-    dead = list(site.stack.dead_letter_headers())
+    dead = [record.headers or {} for record in system.deployment.dead_letters()]
     for group, records in published.items():
         audit = _Audit(settings, group, [look for look in looks if look.group == group])
         expected = list(audit.expected())
         verdict.predictions += len(records)
         _compare(verdict, expected, records)
-        _compare_chains(verdict, site, group, records)
+        _compare_chains(verdict, system, group, records)
         _compare_dead_letters(verdict, group, audit.dead_letters, dead)
         verdict.redis_states += audit.states
         verdict.wrong_redis_states += len(audit.wrong)
         verdict.say(*audit.wrong)
-    _compare_with_candles(verdict, site)
-    _compare_with_replay(verdict, site)
-    verdict.say(*site.witness.faults, *site.wrong)
+    _compare_with_candles(verdict, system)
+    _compare_with_replay(verdict, system)
+    verdict.say(*system.consumer.faults, *system.wrong)
     return verdict
 
 
@@ -159,12 +159,12 @@ def _compare(
 
 
 def _compare_chains(
-    verdict: ChaosVerdict, site: Site, group: int, records: list[ConsumerRecord]
+    verdict: ChaosVerdict, system: SystemUnderFaults, group: int, records: list[ConsumerRecord]
 ) -> None:
     chain = RunningDigest()
     for record in records:
         chain.add(record.key or b"", record.value or b"")
-    theirs = site.witness.chains[group]
+    theirs = system.consumer.chains[group]
     if chain.sha256 != theirs.sha256:
         verdict.wrong_bytes += 1
         verdict.say(
@@ -173,7 +173,7 @@ def _compare_chains(
 
 
 def _compare_dead_letters(
-    verdict: ChaosVerdict, group: int, ours: set[int], headers: list[dict[str, bytes]]
+    verdict: ChaosVerdict, group: int, ours: set[int], headers: list[Mapping[str, bytes]]
 ) -> None:
     theirs = Counter(int(h["offset"]) for h in headers if int(h["partition"]) == group)
     verdict.dead_letters += theirs.total()
@@ -187,24 +187,24 @@ def _compare_dead_letters(
         )
 
 
-def _compare_with_candles(verdict: ChaosVerdict, site: Site) -> None:
+def _compare_with_candles(verdict: ChaosVerdict, system: SystemUnderFaults) -> None:
     """By what was published, not by our fold."""
-    due, seen = site.publisher.due, site.witness.seen_at.keys()
+    due, seen = system.publisher.due, system.consumer.seen_at.keys()
     verdict.missing, verdict.unexpected = len(due - seen), len(seen - due)
-    verdict.duplicates = sum("a second time" in fault for fault in site.witness.faults)
+    verdict.duplicates = sum("a second time" in fault for fault in system.consumer.faults)
     verdict.say(*(f"no prediction for {name}" for name in sorted(due - seen)[:SHOWN]))
     verdict.say(
         *(f"a prediction for {name}, which nothing leads to" for name in sorted(seen - due)[:SHOWN])
     )
 
 
-def _compare_with_replay(verdict: ChaosVerdict, site: Site) -> None:
+def _compare_with_replay(verdict: ChaosVerdict, system: SystemUnderFaults) -> None:
     quiet = Console(quiet=True)
-    for replayed in replay(site.stack.settings, OpenTimes(), None, quiet):
+    for replayed in replay(system.deployment.settings, OpenTimes(), None, quiet):
         if not replayed.is_same or replayed.not_published_yet:
             verdict.wrong_bytes += 1
             verdict.say(f"ulstm replay: {replayed.to_json()}")
-    verified = verify(site.stack.settings, None, quiet)
+    verified = verify(system.deployment.settings, None, quiet)
     verdict.rederived = {
         check.name.lower(): count for check, (count, _) in verified.counts().items()
     }

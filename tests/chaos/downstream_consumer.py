@@ -10,7 +10,7 @@ from shared.adapters.kafka.tail import TopicTail
 from shared.adapters.schemas import decode_prediction
 
 
-class Witness:
+class DownstreamConsumer:
     """What was readable, in the order and at the moment it became so."""
 
     def __init__(self, bootstrap: str, topic: str, groups: int) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 
 from shared.core.errors import Unavailable
 from tests.chaos.audit import ChaosVerdict, Look, judged, look_into_redis
-from tests.chaos.deployment import Site, Stuck
 from tests.chaos.faults import ACTS, KINDS, back_to_usual, mended
 from tests.chaos.plan import Episode
+from tests.chaos.system import Stuck, SystemUnderFaults
 
 CALM_S = 120.0
 TWO = "two at once"
@@ -68,13 +68,16 @@ class ChaosReport:
 
 
 def endured(
-    site: Site, seed: int, episodes: Iterable[Episode], tell: Callable[[str, ChaosReport], None]
+    system: SystemUnderFaults,
+    seed: int,
+    episodes: Iterable[Episode],
+    tell: Callable[[str, ChaosReport], None],
 ) -> ChaosReport:
     """Let the episodes happen; then judge."""
     report, looks = ChaosReport(seed), list[Look]()
     started = time.monotonic()
     try:
-        site.await_calm(CALM_S)
+        system.await_calm(CALM_S)
         for episode in episodes:
             tell(
                 " + ".join(
@@ -83,49 +86,49 @@ def endured(
                 ),
                 report,
             )
-            _endure(site, episode, report)
+            _endure(system, episode, report)
             with suppress(Unavailable):
-                looks += look_into_redis(site.stack.settings)
+                looks += look_into_redis(system.deployment.settings)
         tell("waiting for the last candles", report)
-        site.publisher.stop()
-        site.await_all(CALM_S)
-        _drive(site, [(0.0, back_to_nothing(site))])
-        looks += look_into_redis(site.stack.settings)
+        system.publisher.stop()
+        system.await_all(CALM_S)
+        _drive(system, [(0.0, back_to_nothing(system))])
+        looks += look_into_redis(system.deployment.settings)
     except Stuck as error:
         report.stuck += 1
         report.wrong.append(str(error))
-        site.kafka.send(signal.SIGQUIT)  # its threads go into its log
-        site.publisher.stop()
+        system.kafka.send(signal.SIGQUIT)  # its threads go into its log
+        system.publisher.stop()
     tell("judging", report)
-    report.verdict = judged(site, looks)
-    report.exits, report.tried_again = site.exits, site.publisher.again
+    report.verdict = judged(system, looks)
+    report.exits, report.tried_again = system.exits, system.publisher.again
     report.seconds = time.monotonic() - started
     return report
 
 
-def back_to_nothing(site: Site) -> Iterator[float]:
+def back_to_nothing(system: SystemUnderFaults) -> Iterator[float]:
     """In the end every replica stops when told to."""
-    for slot in site.running:
-        yield from site.stop(slot)
+    for slot in system.running:
+        yield from system.stop(slot)
 
 
-def _endure(site: Site, episode: Episode, report: ChaosReport) -> None:
+def _endure(system: SystemUnderFaults, episode: Episode, report: ChaosReport) -> None:
     began = time.monotonic()
     report.faults.update(fault.kind for fault in episode)
-    _drive(site, [(began + fault.after_s, ACTS[fault.kind](site, fault)) for fault in episode])
-    mended(site)
-    _drive(site, [(0.0, back_to_usual(site))])
-    site.await_calm(CALM_S)
-    silence_s = site.witness.longest_silence_s(began, time.monotonic())
+    _drive(system, [(began + fault.after_s, ACTS[fault.kind](system, fault)) for fault in episode])
+    mended(system)
+    _drive(system, [(0.0, back_to_usual(system))])
+    system.await_calm(CALM_S)
+    silence_s = system.consumer.longest_silence_s(began, time.monotonic())
     _note(report, episode, silence_s)
 
 
-def _drive(site: Site, acts: Iterable[tuple[float, Iterator[float]]]) -> None:
+def _drive(system: SystemUnderFaults, acts: Iterable[tuple[float, Iterator[float]]]) -> None:
     """Let acts go on side by side, each when its time has come (monotonic s)."""
     steps = [(due, number, act) for number, (due, act) in enumerate(acts)]
     while steps:
         due, number, act = heapq.heappop(steps)
-        site.rest(due)
+        system.rest(due)
         for wait_s in act:
             heapq.heappush(steps, (time.monotonic() + wait_s, number, act))
             break

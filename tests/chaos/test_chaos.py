@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
+from shared.adapters.kafka.producer import ProducerRecord
 from tests.chaos.audit import judged
-from tests.chaos.deployment import Site
 from tests.chaos.faults import KINDS
 from tests.chaos.plan import Episode, Fault, planned
 from tests.chaos.run import endured
+from tests.chaos.system import SystemUnderFaults
 from tests.support.waiting import eventually
 
 SEED = 20_260_101
@@ -36,11 +36,11 @@ def test_the_same_seed_gives_the_same_plan() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_whatever_dies_stalls_or_is_emptied_the_bytes_are_those_of_a_replay(tmp_path: Path) -> None:
-    with Site(tmp_path, SEED, pace_s=0.2) as site:
-        report = endured(site, SEED, EPISODES, lambda *_: None)
-        publish_the_last_prediction_again(site)
-        eventually(lambda: site.witness.faults)
-        tampered = judged(site, [])
+    with SystemUnderFaults(tmp_path, SEED, pace_s=0.2) as system:
+        report = endured(system, SEED, EPISODES, lambda *_: None)
+        publish_the_last_prediction_again(system)
+        eventually(lambda: system.consumer.faults)
+        tampered = judged(system, [])
 
     assert [*report.wrong, *report.verdict.wrong] == []
     assert report.verdict.predictions > 500
@@ -50,16 +50,14 @@ def test_whatever_dies_stalls_or_is_emptied_the_bytes_are_those_of_a_replay(tmp_
     assert tampered.wrong_bytes > 0
 
 
-def publish_the_last_prediction_again(site: Site) -> None:
-    stack = site.stack
-    record = list(stack.read(stack.settings.topics.predictions))[-1]
+def publish_the_last_prediction_again(system: SystemUnderFaults) -> None:
+    deployment = system.deployment
+    record = deployment.read(deployment.topics.predictions)[-1]
     again = ProducerRecord(
-        stack.settings.topics.predictions,
+        deployment.topics.predictions,
         record.partition,
         record.key,
         record.value,
         record.timestamp_ms,
     )
-    writer = TransactionalProducer(stack.kafka, "tampering")
-    writer.write([again])
-    writer.close()
+    deployment.write([again])

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from shared.local_servers import launcher
-from tests.support.deployment import Stack, rows
+from tests.support.builders import interleaved_candles
+from tests.support.deployment import Deployment
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.end_to_end]
@@ -17,22 +18,22 @@ def test_a_missing_kafka_and_redis_are_named_and_waited_for(
     kafka_bootstrap: str, topic_prefix: str, tmp_path: Path
 ) -> None:
     ports = launcher.free_port(), launcher.free_port()
-    stack = Stack(
+    deployment = Deployment(
         f"127.0.0.1:{ports[0]}", f"redis://127.0.0.1:{ports[1]}/0", topic_prefix, tmp_path
     )
-    replica = stack.predictor()
-    eventually(lambda: f"127.0.0.1:{ports[0]}" in replica.text())
+    replica = deployment.start_predictor()
+    eventually(lambda: f"127.0.0.1:{ports[0]}" in replica.log_text())
     assert replica.process.poll() is None
     assert replica.get("/health/live")[0] == 200
     eventually(lambda: f"127.0.0.1:{ports[0]}" in replica.get("/health/ready")[1])
     assert replica.get("/health/ready")[0] == 503
 
-    with launcher.start(tmp_path / "servers", kafka_port=ports[0], redis_port=ports[1]), stack:
+    with launcher.start(tmp_path / "servers", kafka_port=ports[0], redis_port=ports[1]), deployment:
         eventually(lambda: replica.get("/health/ready")[0] == 200, 60)
-        stack.publish(rows(["BTCUSDT"], 0, 20))
-        stack.promote()
-        stack.publish(rows(["BTCUSDT"], 20, 22))
-        stack.awaits(["BTCUSDT"], 21)
+        deployment.publish(interleaved_candles(["BTCUSDT"], 0, 20))
+        deployment.release()
+        deployment.publish(interleaved_candles(["BTCUSDT"], 20, 22))
+        deployment.await_predictions(["BTCUSDT"], 21)
         assert replica.kill(signal.SIGTERM) == 0
 
 
@@ -41,36 +42,38 @@ def test_a_redis_that_goes_away_stops_no_prediction(
 ) -> None:
     with launcher.start(tmp_path / "servers") as running:
         found = running.servers
-        with Stack(found.kafka_bootstrap, found.redis_url, topic_prefix, tmp_path) as stack:
-            stack.publish(rows(["BTCUSDT"], 0, 20))
-            stack.promote()
-            stack.predictor()
-            stack.publish(rows(["BTCUSDT"], 20, 22))
-            stack.awaits(["BTCUSDT"], 21)
+        with Deployment(
+            found.kafka_bootstrap, found.redis_url, topic_prefix, tmp_path
+        ) as deployment:
+            deployment.publish(interleaved_candles(["BTCUSDT"], 0, 20))
+            deployment.release()
+            deployment.start_predictor()
+            deployment.publish(interleaved_candles(["BTCUSDT"], 20, 22))
+            deployment.await_predictions(["BTCUSDT"], 21)
             os.kill(found.pids[1], signal.SIGKILL)
-            stack.publish(rows(["BTCUSDT"], 22, 26))
+            deployment.publish(interleaved_candles(["BTCUSDT"], 22, 26))
 
-            stack.awaits(["BTCUSDT"], 25)
+            deployment.await_predictions(["BTCUSDT"], 25)
 
-            assert stack.replay_agrees()
+            assert deployment.replay_agrees()
 
 
 def test_a_replica_started_without_redis_goes_on_from_the_log(
     kafka_bootstrap: str, topic_prefix: str, tmp_path: Path
 ) -> None:
-    with Stack(
+    with Deployment(
         kafka_bootstrap, f"redis://127.0.0.1:{launcher.free_port()}/0", topic_prefix, tmp_path
-    ) as stack:
-        stack.publish(rows(["BTCUSDT"], 0, 20))
-        stack.promote()
+    ) as deployment:
+        deployment.publish(interleaved_candles(["BTCUSDT"], 0, 20))
+        deployment.release()
         for start in (20, 22):
-            replica = stack.predictor()
-            stack.publish(rows(["BTCUSDT"], start, start + 2))
-            stack.awaits(["BTCUSDT"], start + 1)
+            replica = deployment.start_predictor()
+            deployment.publish(interleaved_candles(["BTCUSDT"], start, start + 2))
+            deployment.await_predictions(["BTCUSDT"], start + 1)
             assert "ulstm_predictor_redis_up 0.0" in replica.get("/metrics")[1]
             assert replica.kill(signal.SIGTERM) == 0
 
-        assert stack.replay_agrees()
+        assert deployment.replay_agrees()
 
 
 @pytest.mark.parametrize(
@@ -99,32 +102,29 @@ def test_a_bad_setting_refuses_to_start_and_names_it(service: str, name: str, va
     assert value in done.stderr
 
 
-def test_another_number_of_groups_is_refused_with_what_to_do(
-    kafka_bootstrap: str, redis_url: str, topic_prefix: str, tmp_path: Path
-) -> None:
-    with Stack(kafka_bootstrap, redis_url, topic_prefix, tmp_path) as stack:
-        replica = stack.predictor(SYMBOL_GROUPS="5")
+def test_another_number_of_groups_is_refused_with_what_to_do(deployment: Deployment) -> None:
+    replica = deployment.start_predictor(SYMBOL_GROUPS="5")
 
-        assert replica.process.wait(60) == 1
-        assert "SYMBOL_GROUPS=3" in replica.text()
+    assert replica.process.wait(60) == 1
+    assert "SYMBOL_GROUPS=3" in replica.log_text()
 
 
 def test_servers_that_die_and_come_back_cost_no_candle(topic_prefix: str, tmp_path: Path) -> None:
     folder, ports = tmp_path / "servers", (launcher.free_port(), launcher.free_port())
     running = launcher.start(folder, kafka_port=ports[0], redis_port=ports[1])
     found = running.servers
-    with Stack(found.kafka_bootstrap, found.redis_url, topic_prefix, tmp_path) as stack:
-        stack.publish(rows(["BTCUSDT"], 0, 20))
-        stack.promote()
-        replica = stack.predictor()
-        stack.publish(rows(["BTCUSDT"], 20, 22))
-        stack.awaits(["BTCUSDT"], 21)
+    with Deployment(found.kafka_bootstrap, found.redis_url, topic_prefix, tmp_path) as deployment:
+        deployment.publish(interleaved_candles(["BTCUSDT"], 0, 20))
+        deployment.release()
+        replica = deployment.start_predictor()
+        deployment.publish(interleaved_candles(["BTCUSDT"], 20, 22))
+        deployment.await_predictions(["BTCUSDT"], 21)
         for pid in found.pids:
             os.kill(pid, signal.SIGKILL)
         running.stop()
 
         with launcher.start(folder, kafka_port=ports[0], redis_port=ports[1]):
-            stack.publish(rows(["BTCUSDT"], 22, 30))
-            assert len(stack.awaits(["BTCUSDT"], 29, 90)["BTCUSDT"]) == 10
-            assert stack.replay_agrees()
+            deployment.publish(interleaved_candles(["BTCUSDT"], 22, 30))
+            assert len(deployment.await_predictions(["BTCUSDT"], 29, 90)["BTCUSDT"]) == 10
+            assert deployment.replay_agrees()
             assert replica.kill(signal.SIGTERM) == 0

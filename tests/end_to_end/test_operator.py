@@ -1,4 +1,4 @@
-"""What an operator does to a stack that is switched off: it goes on exactly, or refuses and says why."""
+"""What an operator does to a deployment that is switched off: it goes on exactly, or refuses and says why."""
 
 import signal
 from concurrent.futures import Future
@@ -11,25 +11,26 @@ from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[att
 
 from shared.adapters.kafka.admin import ensure_topics
 from shared.core.topics import partition_for
-from tests.support.deployment import GROUPS, Stack, rows
+from tests.support.builders import interleaved_candles
+from tests.support.deployment import PARTITIONS, Deployment
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.end_to_end]
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
-GROUP = partition_for("BTCUSDT", GROUPS)
+PARTITION = partition_for("BTCUSDT", PARTITIONS)
 
 
 @pytest.fixture(autouse=True)
-def switched_off(stack: Stack) -> None:
+def switched_off(deployment: Deployment) -> None:
     """It has predicted, set a record aside, and stands still."""
-    stack.publish(rows(SYMBOLS, 0, 20))
-    stack.promote()
-    replica = stack.predictor()
-    stack.publish(rows(SYMBOLS, 20, 30))
-    stack.publish([("BTCUSDT", b"{no json")])
-    stack.awaits(SYMBOLS, 29)
-    eventually(stack.dead_letters)
+    deployment.publish(interleaved_candles(SYMBOLS, 0, 20))
+    deployment.release()
+    replica = deployment.start_predictor()
+    deployment.publish(interleaved_candles(SYMBOLS, 20, 30))
+    deployment.publish([("BTCUSDT", b"{no json")])
+    deployment.await_predictions(SYMBOLS, 29)
+    eventually(deployment.dead_letters)
     assert replica.kill(signal.SIGTERM) == 0
 
 
@@ -39,91 +40,95 @@ def done(futures: dict[Any, Future[Any]]) -> None:
 
 
 @pytest.fixture
-def admin(stack: Stack) -> AdminClient:
-    return AdminClient({"bootstrap.servers": stack.kafka})
+def admin(deployment: Deployment) -> AdminClient:
+    return AdminClient({"bootstrap.servers": deployment.kafka_bootstrap})
 
 
-def make_anew(stack: Stack, admin: AdminClient, topic: str) -> None:
+def make_anew(deployment: Deployment, admin: AdminClient, topic: str) -> None:
     done(admin.delete_topics([topic], operation_timeout=30))
     eventually(lambda: topic not in admin.list_topics(timeout=10).topics)
-    ensure_topics(stack.kafka, stack.settings.topics)
+    ensure_topics(deployment.kafka_bootstrap, deployment.topics)
 
 
-def forget_redis(stack: Stack) -> None:
-    with redis.Redis.from_url(stack.redis) as client:
-        client.delete(*client.scan_iter(f"*{stack.prefix}*"))
+def forget_redis(deployment: Deployment) -> None:
+    with redis.Redis.from_url(deployment.redis_url) as client:
+        client.delete(*client.scan_iter(f"*{deployment.prefix}*"))
 
 
-def refused(stack: Stack) -> str:
-    replica = stack.predictor()
+def refused(deployment: Deployment) -> str:
+    replica = deployment.start_predictor()
     assert replica.process.wait(60) == 1
-    return replica.text().splitlines()[-1]
+    return replica.log_text().splitlines()[-1]
 
 
-def test_deleted_group_offsets_publish_nothing_twice(stack: Stack, admin: AdminClient) -> None:
-    done(admin.delete_consumer_groups([f"{stack.prefix}ulstm-predictor-5m"]))
-    stack.publish(rows(SYMBOLS, 30, 33))
-    stack.predictor()
+def test_deleted_group_offsets_publish_nothing_twice(
+    deployment: Deployment, admin: AdminClient
+) -> None:
+    done(admin.delete_consumer_groups([f"{deployment.prefix}ulstm-predictor-5m"]))
+    deployment.publish(interleaved_candles(SYMBOLS, 30, 33))
+    deployment.start_predictor()
 
-    found = stack.awaits(SYMBOLS, 32)
+    found = deployment.await_predictions(SYMBOLS, 32)
 
     for symbol in SYMBOLS:
         assert [p.steps for p in found[symbol]] == list(range(13))
-    assert len(stack.dead_letters()) == 1
-    assert stack.replay_agrees()
+    assert len(deployment.dead_letters()) == 1
+    assert deployment.replay_agrees()
 
 
 def test_predictions_made_anew_are_published_again_with_the_same_bytes(
-    stack: Stack, admin: AdminClient
+    deployment: Deployment, admin: AdminClient
 ) -> None:
-    before = stack.digest()
-    make_anew(stack, admin, stack.settings.topics.predictions)
-    stack.predictor()
+    before = deployment.predictions_sha256()
+    make_anew(deployment, admin, deployment.topics.predictions)
+    deployment.start_predictor()
 
-    stack.awaits(SYMBOLS, 29)
+    deployment.await_predictions(SYMBOLS, 29)
 
-    assert stack.digest() == before
-    stack.publish(rows(SYMBOLS, 30, 32))
-    stack.awaits(SYMBOLS, 31)
-    assert stack.replay_agrees()
+    assert deployment.predictions_sha256() == before
+    deployment.publish(interleaved_candles(SYMBOLS, 30, 32))
+    deployment.await_predictions(SYMBOLS, 31)
+    assert deployment.replay_agrees()
 
 
-def test_klines_made_anew_are_refused_short_or_long(stack: Stack, admin: AdminClient) -> None:
-    published = stack.digest()
-    make_anew(stack, admin, stack.settings.topics.klines)
-    stack.publish(rows(SYMBOLS, 0, 5))
-    assert "its klines end at" in refused(stack)
+def test_klines_made_anew_are_refused_short_or_long(
+    deployment: Deployment, admin: AdminClient
+) -> None:
+    published = deployment.predictions_sha256()
+    make_anew(deployment, admin, deployment.topics.klines)
+    deployment.publish(interleaved_candles(SYMBOLS, 0, 5))
+    assert "its klines end at" in refused(deployment)
 
-    stack.publish(rows(SYMBOLS, 5, 50))
-    stack.promote(seed=2)
-    stack.publish(rows(SYMBOLS, 50, 60))
+    deployment.publish(interleaved_candles(SYMBOLS, 5, 50))
+    deployment.release(seed=2)
+    deployment.publish(interleaved_candles(SYMBOLS, 50, 60))
 
-    assert "the topic was made anew or restored with other offsets" in refused(stack)
-    assert stack.digest() == published
+    assert "the topic was made anew or restored with other offsets" in refused(deployment)
+    assert deployment.predictions_sha256() == published
 
 
 def test_records_deleted_from_the_archive_are_missed_by_a_rebuild_and_named(
-    stack: Stack, admin: AdminClient
+    deployment: Deployment, admin: AdminClient
 ) -> None:
-    done(admin.delete_records([TopicPartition(stack.settings.topics.klines, GROUP, 25)]))
-    forget_redis(stack)
+    done(admin.delete_records([TopicPartition(deployment.topics.klines, PARTITION, 25)]))
+    forget_redis(deployment)
 
-    assert "are needed; they begin at 25" in refused(stack)
+    assert "are needed; they begin at 25" in refused(deployment)
 
 
 def test_records_deleted_from_the_archive_are_not_missed_where_redis_has_what_came_of_them(
-    stack: Stack, admin: AdminClient
+    deployment: Deployment, admin: AdminClient
 ) -> None:
-    done(admin.delete_records([TopicPartition(stack.settings.topics.klines, GROUP, 25)]))
-    stack.predictor()
-    stack.publish(rows(SYMBOLS, 30, 32))
+    done(admin.delete_records([TopicPartition(deployment.topics.klines, PARTITION, 25)]))
+    deployment.start_predictor()
+    deployment.publish(interleaved_candles(SYMBOLS, 30, 32))
 
-    found = stack.awaits(SYMBOLS, 31)
+    found = deployment.await_predictions(SYMBOLS, 31)
 
     assert [len(found[s]) for s in SYMBOLS] == [12, 12, 12]
 
 
-def test_added_partitions_are_refused(stack: Stack, admin: AdminClient) -> None:
-    done(admin.create_partitions([NewPartitions(stack.settings.topics.klines, GROUPS + 1)]))
+def test_added_partitions_are_refused(deployment: Deployment, admin: AdminClient) -> None:
+    done(admin.create_partitions([NewPartitions(deployment.topics.klines, PARTITIONS + 1)]))
 
-    assert "partitions were added, which moves symbols to other groups" in refused(stack)
+    assert "partitions were added, which moves symbols to other groups" in refused(deployment)

@@ -1,8 +1,6 @@
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from confluent_kafka import TopicPartition
@@ -15,8 +13,8 @@ from shared.adapters.kafka.admin import ensure_topics
 from shared.core.errors import BadSetting, Incompatible
 from shared.core.model.numeric_profile import self_test
 from shared.core.topics import partition_for
-from tests.support.builders import candle_bytes
-from tests.support.deployment import GROUPS, Stack, rows
+from tests.support.builders import candle_bytes, interleaved_candles
+from tests.support.deployment import PARTITIONS, Deployment
 from tests.support.recorded_log import FIRST, RecordedLog, candles, eventful, promotion, recorded
 
 pytestmark = [pytest.mark.integration, pytest.mark.end_to_end]
@@ -26,24 +24,12 @@ AT, SOURCE = 20, 62  # a prediction in the midst of the recorded log, and the of
 ASIDE = 48  # the offset of the record that is none
 
 
-def ulstm(environ: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "services.cli", *arguments],
-        env={**os.environ, **environ, "COLUMNS": "160"},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-
-
 @pytest.fixture
-def environ(kafka_bootstrap: str, topic_prefix: str) -> dict[str, str]:
-    return {
-        "KAFKA_BOOTSTRAP_SERVERS": kafka_bootstrap,
-        "TOPIC_PREFIX": topic_prefix,
-        "SYMBOL_GROUPS": "1",
-    }
+def one_partition(kafka_bootstrap: str, topic_prefix: str, tmp_path: Path) -> Deployment:
+    """Return a deployment whose topics do not exist yet."""
+    return Deployment(
+        kafka_bootstrap, "redis://127.0.0.1:1/0", topic_prefix, tmp_path, partitions=1
+    )
 
 
 def honest(*more: tuple[str, bytes]) -> RecordedLog:
@@ -51,30 +37,29 @@ def honest(*more: tuple[str, bytes]) -> RecordedLog:
     return recorded([*eventful(profile), *more], profiles=(profile,))
 
 
-def written(environ: Mapping[str, str], log: RecordedLog) -> ServiceSettings:
-    settings = ServiceSettings.from_env(environ)
-    ensure_topics(settings.kafka_bootstrap_servers, settings.topics)
-    log.write(settings.kafka_bootstrap_servers, settings.topics)
-    return settings
+def write_log(deployment: Deployment, log: RecordedLog) -> ServiceSettings:
+    ensure_topics(deployment.kafka_bootstrap, deployment.topics)
+    log.write(deployment.kafka_bootstrap, deployment.topics)
+    return deployment.settings
 
 
-def verified(settings: ServiceSettings, groups: list[int] | None = None) -> AuditReport:
-    return verify(settings, groups, Console(quiet=True))
+def run_audit(settings: ServiceSettings, partitions: list[int] | None = None) -> AuditReport:
+    return verify(settings, partitions, Console(quiet=True))
 
 
-def test_a_healthy_deployment_verifies(stack: Stack) -> None:
-    bad = partition_for("BTCUSDT", GROUPS)
-    stack.publish(rows(THREE, 0, 20))
-    stack.promote(seed=1)
-    stack.predictor()
-    stack.publish(rows(THREE, 20, 30))
-    stack.publish([("BTCUSDT", b"{nonsense"), ("BTCUSDT", candle_bytes(3))], group=bad)
-    stack.promote(seed=2)
-    stack.publish(rows(THREE, 30, 40))
-    stack.awaits(THREE, 39)
+def test_a_healthy_deployment_verifies(deployment: Deployment) -> None:
+    bad = partition_for("BTCUSDT", PARTITIONS)
+    deployment.publish(interleaved_candles(THREE, 0, 20))
+    deployment.release(seed=1)
+    deployment.start_predictor()
+    deployment.publish(interleaved_candles(THREE, 20, 30))
+    deployment.publish([("BTCUSDT", b"{nonsense"), ("BTCUSDT", candle_bytes(3))], partition=bad)
+    deployment.release(seed=2)
+    deployment.publish(interleaved_candles(THREE, 30, 40))
+    deployment.await_predictions(THREE, 39)
 
-    shown = ulstm(stack.environ, "verify")
-    told = ulstm(stack.environ, "verify", "--json", "--group", str(bad))
+    shown = deployment.ulstm("verify")
+    told = deployment.ulstm("verify", "--json", "--group", str(bad))
 
     assert shown.returncode == 0, shown.stderr
     assert "state digest and every byte" in shown.stdout
@@ -83,20 +68,20 @@ def test_a_healthy_deployment_verifies(stack: Stack) -> None:
     assert verdict["agrees"]
     assert [group["group"] for group in verdict["groups"]] == [bad]
     assert verdict["checks"]["dead_letters"] == {"checked": 2, "mismatches": 0}
-    whole = verified(stack.settings)
+    whole = run_audit(deployment.settings)
     assert whole.agrees
     assert sum(group.predictions for group in whole.groups) == 60
     assert whole.not_predicted_yet == 0
 
 
 def test_a_wrong_score_ends_with_one_and_is_shown_with_its_place_and_both_values(
-    environ: dict[str, str],
+    one_partition: Deployment,
 ) -> None:
     log = honest()
-    settings = written(environ, log.with_prediction(AT, scores__squared_error=0.625))
+    settings = write_log(one_partition, log.with_prediction(AT, scores__squared_error=0.625))
     right = json.loads(log.predictions[AT].value or b"")["scores"]["squared_error"]
 
-    shown, told = ulstm(environ, "verify"), ulstm(environ, "verify", "--json")
+    shown, told = one_partition.ulstm("verify"), one_partition.ulstm("verify", "--json")
 
     assert (shown.returncode, told.returncode) == (1, 1)
     assert f"{settings.topics.predictions}, partition 0, offset {AT}:" in shown.stderr
@@ -136,26 +121,28 @@ def test_a_wrong_score_ends_with_one_and_is_shown_with_its_place_and_both_values
     ids=["published twice", "left out", "another digest", "a dead letter lost"],
 )
 def test_what_was_tampered_with_is_named(
-    environ: dict[str, str],
+    one_partition: Deployment,
     tamper: Callable[[RecordedLog], RecordedLog],
     topic: str,
     offset: int,
     field: str,
 ) -> None:
-    verdict = verified(written(environ, tamper(honest())))
+    verdict = run_audit(write_log(one_partition, tamper(honest())))
 
     assert verdict.mismatches == 1
     mismatch = verdict.first[0]
-    assert (mismatch.topic, mismatch.offset) == (f"{environ['TOPIC_PREFIX']}{topic}.5m", offset)
+    assert (mismatch.topic, mismatch.offset) == (f"{one_partition.prefix}{topic}.5m", offset)
     assert [d.name for d in mismatch.fault.differences] == [field]
 
 
-def test_a_promotion_that_names_another_digest_is_shown_with_both(environ: dict[str, str]) -> None:
-    settings = written(
-        environ, honest(promotion(FIRST, self_test(), sha256="0" * 64), *candles(36, 38))
+def test_a_promotion_that_names_another_digest_is_shown_with_both(
+    one_partition: Deployment,
+) -> None:
+    settings = write_log(
+        one_partition, honest(promotion(FIRST, self_test(), sha256="0" * 64), *candles(36, 38))
     )
 
-    verdict = verified(settings)
+    verdict = run_audit(settings)
 
     assert verdict.mismatches == 1
     assert (
@@ -165,11 +152,11 @@ def test_a_promotion_that_names_another_digest_is_shown_with_both(environ: dict[
 
 
 def test_predictions_of_another_profile_are_spoken_of_and_are_no_mismatch(
-    environ: dict[str, str],
+    one_partition: Deployment,
 ) -> None:
-    written(environ, recorded(eventful("2-next"), profiles=("2-next",)))
+    write_log(one_partition, recorded(eventful("2-next"), profiles=("2-next",)))
 
-    shown = ulstm(environ, "verify")
+    shown = one_partition.ulstm("verify")
 
     assert shown.returncode == 0, shown.stderr
     assert (
@@ -178,21 +165,21 @@ def test_predictions_of_another_profile_are_spoken_of_and_are_no_mismatch(
     )
 
 
-def test_a_topic_that_has_lost_its_beginning_is_refused(environ: dict[str, str]) -> None:
-    settings = written(environ, honest())
+def test_a_topic_that_has_lost_its_beginning_is_refused(one_partition: Deployment) -> None:
+    settings = write_log(one_partition, honest())
     admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers})
     for deleted in admin.delete_records([TopicPartition(settings.topics.klines, 0, 5)]).values():
         deleted.result(10)
 
     with pytest.raises(Incompatible, match="begins at offset 5"):
-        verified(settings)
+        run_audit(settings)
 
 
-def test_topics_that_are_not_there_are_refused(environ: dict[str, str]) -> None:
+def test_topics_that_are_not_there_are_refused(one_partition: Deployment) -> None:
     with pytest.raises(Incompatible, match="TOPIC_PREFIX"):
-        verified(ServiceSettings.from_env(environ))
+        run_audit(one_partition.settings)
 
 
-def test_a_symbol_group_that_is_not_there_is_refused(environ: dict[str, str]) -> None:
+def test_a_symbol_group_that_is_not_there_is_refused(one_partition: Deployment) -> None:
     with pytest.raises(BadSetting, match="groups 0 to 0"):
-        verified(ServiceSettings.from_env(environ), [1])
+        run_audit(one_partition.settings, [1])

@@ -143,6 +143,19 @@ def candle_bytes(
     return encode_record(candle_message(at, symbol, close, **fields))
 
 
+def interleaved_candles(symbols: Sequence[str], start: int, stop: int) -> list[tuple[str, bytes]]:
+    """Return (symbol, record) of candles number `start` up to `stop`, ordered by time.
+
+    Each symbol's closes are a random walk of its own.
+    """
+    walks = {symbol: a_walk(stop, seed) for seed, symbol in enumerate(symbols)}
+    return [
+        (symbol, candle_bytes(at, symbol, f"{walks[symbol][at]:.6f}"))
+        for at in range(start, stop)
+        for symbol in symbols
+    ]
+
+
 def some_tracks(
     symbols: int = 3, count: int = 400, seed: int = 7, borne_out: float = 0.5
 ) -> SeriesBySymbol:

@@ -29,9 +29,9 @@ from tests.support.builders import (
     STEP_MS,
     a_bundle,
     a_card,
-    a_walk,
     bundle_bytes,
     candle_bytes,
+    interleaved_candles,
 )
 
 TOPICS: Final = Topics("5m", 1)
@@ -161,13 +161,8 @@ def recorded(
     )
 
 
-def candles(start: int, stop: int, symbols: Sequence[str] = SYMBOLS) -> list[tuple[str, bytes]]:
-    walks = {symbol: a_walk(stop, seed) for seed, symbol in enumerate(symbols)}
-    return [
-        (s, candle_bytes(at, s, f"{walks[s][at]:.6f}"))
-        for at in range(start, stop)
-        for s in symbols
-    ]
+def candles(start: int, stop: int) -> list[tuple[str, bytes]]:
+    return interleaved_candles(SYMBOLS, start, stop)
 
 
 def gap(start: int, stop: int, symbol: str) -> tuple[str, bytes]:

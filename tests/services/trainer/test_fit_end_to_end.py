@@ -5,8 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -18,16 +18,16 @@ from services.trainer.drift_monitor import DriftMonitor
 from services.trainer.settings import TrainerSettings
 from shared.adapters.bundle_codec import version_of
 from shared.adapters.kafka.admin import ensure_topics
-from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
+from shared.adapters.kafka.producer import ProducerRecord
 from shared.adapters.schemas import encode_prediction
 from shared.core.model.architecture import Architecture
 from shared.core.sequence import CLOSE, OPEN_TIME
-from shared.core.topics import Topics, partition_for
+from shared.core.topics import partition_for
 from shared.local_servers import launcher
 from shared.log.archive import Archive, TimeSpan
-from shared.log.model_registry import ModelRegistry
 from tests.services.trainer.test_drift import SCALE, a_prediction
 from tests.support.builders import START_MS, STEP_MS, a_card, a_walk, bundle_bytes, candle_bytes
+from tests.support.deployment import Deployment
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -37,15 +37,7 @@ GROUPS = 2
 CANDLES = 400
 
 
-@dataclass
-class Deployment:
-    bootstrap: str
-    topics: Topics
-
-    @property
-    def registry(self) -> ModelRegistry:
-        return ModelRegistry(self.bootstrap, self.topics)
-
+class TrainerDeployment(Deployment):
     def trainer(
         self,
         *arguments: str,
@@ -53,9 +45,7 @@ class Deployment:
         stderr: int | IO[str] = subprocess.PIPE,
     ) -> "subprocess.Popen[str]":
         small = {
-            "KAFKA_BOOTSTRAP_SERVERS": self.bootstrap,
-            "TOPIC_PREFIX": self.topics.prefix,
-            "SYMBOL_GROUPS": str(GROUPS),
+            **self.environ,
             "WINDOW_LENGTH": "16",
             "WIDTHS": "8",
             "MIN_CANDLES": "100",
@@ -83,11 +73,6 @@ class Deployment:
             self.topics.klines, group, symbol.encode(), value, START_MS + at * STEP_MS
         )
 
-    def write(self, records: list[ProducerRecord]) -> None:
-        writer = TransactionalProducer(self.bootstrap, f"{self.topics.prefix}test")
-        writer.write(records)
-        writer.close()
-
     def fill(self) -> None:
         walks = {symbol: a_walk(CANDLES, seed) for seed, symbol in enumerate(SYMBOLS)}
         records = [
@@ -95,19 +80,22 @@ class Deployment:
         ]
         self.write(records)
         eventually(
-            lambda: sum(Archive(self.bootstrap, self.topics).ends().values()) >= len(records)
+            lambda: sum(Archive(self.kafka_bootstrap, self.topics).ends().values()) >= len(records)
         )
 
 
 @pytest.fixture
-def deployment(kafka_bootstrap: str, topic_prefix: str) -> Deployment:
-    topics = Topics("5m", GROUPS, topic_prefix)
-    ensure_topics(kafka_bootstrap, topics)
-    return Deployment(kafka_bootstrap, topics)
+def deployment(
+    kafka_bootstrap: str, redis_url: str, topic_prefix: str, tmp_path: Path
+) -> Iterator[TrainerDeployment]:
+    with TrainerDeployment(
+        kafka_bootstrap, redis_url, topic_prefix, tmp_path, partitions=GROUPS
+    ) as deployment:
+        yield deployment
 
 
 def test_a_fit_publishes_and_promotes_a_version_that_exports_and_imports(
-    deployment: Deployment, tmp_path: Path
+    deployment: TrainerDeployment, tmp_path: Path
 ) -> None:
     deployment.fill()
 
@@ -141,7 +129,7 @@ def test_a_fit_publishes_and_promotes_a_version_that_exports_and_imports(
 
 
 def test_a_report_tells_of_the_version_in_use_before_and_after_it_was_to_be_replaced(
-    deployment: Deployment, tmp_path: Path
+    deployment: TrainerDeployment, tmp_path: Path
 ) -> None:
     deployment.fill()
     quick, page = ("fit", "--epochs", "1", "--windows", "100"), tmp_path / "report.html"
@@ -155,7 +143,7 @@ def test_a_report_tells_of_the_version_in_use_before_and_after_it_was_to_be_repl
 
 
 def test_without_enough_candles_nothing_is_released_and_the_reason_is_said(
-    deployment: Deployment,
+    deployment: TrainerDeployment,
 ) -> None:
     code, _, err = deployment.finished("fit")
 
@@ -164,7 +152,7 @@ def test_without_enough_candles_nothing_is_released_and_the_reason_is_said(
     assert deployment.registry.bundles.versions() == []
 
 
-def test_a_wrong_setting_is_refused_by_its_name(deployment: Deployment) -> None:
+def test_a_wrong_setting_is_refused_by_its_name(deployment: TrainerDeployment) -> None:
     code, _, err = deployment.finished("fit", "--promote", "maybe")
 
     assert code == 2
@@ -172,7 +160,7 @@ def test_a_wrong_setting_is_refused_by_its_name(deployment: Deployment) -> None:
 
 
 def test_the_service_waits_for_candles_and_stops_when_told_to(
-    deployment: Deployment, tmp_path: Path
+    deployment: TrainerDeployment, tmp_path: Path
 ) -> None:
     deployment.write([deployment.candle("AAAUSDT", 0, 100.0)])
     log = tmp_path / "log"
@@ -198,7 +186,7 @@ def has_kept(folder: Path, epochs: int) -> bool:
 
 
 def test_a_training_that_is_ended_in_the_midst_goes_on_and_gives_the_same_bits(
-    deployment: Deployment, tmp_path: Path
+    deployment: TrainerDeployment, tmp_path: Path
 ) -> None:
     deployment.fill()
     long = ("fit", "--epochs", "60", "--windows", "2000", "--promote", "always")
@@ -233,7 +221,9 @@ def test_a_training_that_is_ended_in_the_midst_goes_on_and_gives_the_same_bits(
     assert len(one.card.training["online_skills"]) == 60
 
 
-def predictions_that_fail(deployment: Deployment, version: str, count: int) -> list[ProducerRecord]:
+def predictions_that_fail(
+    deployment: TrainerDeployment, version: str, count: int
+) -> list[ProducerRecord]:
     """What a predictor would have published, were its forecasts wrong by more and more."""
     draw, records = np.random.default_rng(1), []
     for symbol in SYMBOLS:
@@ -254,7 +244,7 @@ def predictions_that_fail(deployment: Deployment, version: str, count: int) -> l
 
 
 def test_predictions_that_fail_start_a_training_long_before_it_is_due(
-    deployment: Deployment, tmp_path: Path
+    deployment: TrainerDeployment, tmp_path: Path
 ) -> None:
     deployment.fill()
     short = {
@@ -281,7 +271,7 @@ def test_predictions_that_fail_start_a_training_long_before_it_is_due(
 
 
 def test_a_watch_outlives_a_kafka_that_is_away(kafka_bootstrap: str, tmp_path: Path) -> None:
-    where, topics = f"127.0.0.1:{launcher.free_port()}", Topics("5m", GROUPS, "")
+    where = f"127.0.0.1:{launcher.free_port()}"
     settings = {
         "KAFKA_BOOTSTRAP_SERVERS": where,
         "SYMBOL_GROUPS": str(GROUPS),
@@ -293,8 +283,10 @@ def test_a_watch_outlives_a_kafka_that_is_away(kafka_bootstrap: str, tmp_path: P
     with launcher.start(
         tmp_path / "servers", kafka_port=int(where.split(":")[1]), redis_port=launcher.free_port()
     ):
-        deployment = Deployment(where, topics)
-        ensure_topics(where, topics)
+        deployment = TrainerDeployment(
+            where, "redis://127.0.0.1:1/0", "", tmp_path, partitions=GROUPS
+        )
+        ensure_topics(where, deployment.topics)
         deployment.fill()
         assert watch.look() is None
         version = version_of(a_card(), bundle_bytes())
@@ -308,7 +300,9 @@ def test_a_watch_outlives_a_kafka_that_is_away(kafka_bootstrap: str, tmp_path: P
         assert watch.look() is None  # of the same predictions all has been said
 
 
-def test_the_archive_keeps_the_first_of_two_and_the_last_amendment(deployment: Deployment) -> None:
+def test_the_archive_keeps_the_first_of_two_and_the_last_amendment(
+    deployment: TrainerDeployment,
+) -> None:
     symbol, group = "AAAUSDT", partition_for("AAAUSDT", GROUPS)
     amendment = candle_bytes(1, symbol, "7.0", type="amendment")
     junk = [
@@ -317,7 +311,7 @@ def test_the_archive_keeps_the_first_of_two_and_the_last_amendment(deployment: D
     ]
     closes = [(0, 1.0), (1, 2.0), (1, 3.0), (0, 4.0), (3, 5.0)]
     deployment.write([deployment.candle(symbol, at, close) for at, close in closes] + junk)
-    archive = Archive(deployment.bootstrap, deployment.topics)
+    archive = Archive(deployment.kafka_bootstrap, deployment.topics)
     eventually(lambda: archive.ends()[group] >= len(closes) + len(junk))
 
     everything = archive.read(TimeSpan())

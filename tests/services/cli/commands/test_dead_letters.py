@@ -2,7 +2,8 @@
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,12 +15,9 @@ from typer.testing import CliRunner, Result
 from services.cli.audit.command import verify
 from services.cli.commands.dead_letters import app
 from services.cli.redrive import LogPositions, RedriveResult, RedriveStatus, answers, candidate
-from shared.adapters.env_settings import ServiceSettings
-from shared.adapters.kafka.admin import ensure_topics
-from shared.adapters.kafka.backwards_reader import await_settled
 from shared.adapters.kafka.errors import Fenced
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
-from shared.adapters.kafka.reader import ConsumerRecord, Reader
+from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.schemas import (
     DeadLetter,
     GapMessage,
@@ -33,6 +31,7 @@ from shared.core.errors import BadInput, BadSetting, Incompatible, Unknown
 from shared.core.topics import Topics, partition_for
 from shared.log.positions import producer_transactional_id
 from tests.support.builders import START_MS, STEP_MS, candle_bytes
+from tests.support.deployment import Deployment
 
 GROUPS = 2
 SYMBOL = "BTCUSDT"
@@ -196,40 +195,21 @@ def test_a_letter_comes_out_of_its_headers_as_it_went_in() -> None:
     )
 
 
-class Deployment:
-    def __init__(self, bootstrap: str, prefix: str) -> None:
-        self.environ = {
-            "KAFKA_BOOTSTRAP_SERVERS": bootstrap,
-            "TOPIC_PREFIX": prefix,
-            "SYMBOL_GROUPS": str(GROUPS),
-        }
-        self.settings = ServiceSettings.from_env(self.environ)
-        self.topics = self.settings.topics
-        ensure_topics(bootstrap, self.topics)
-
+class RedriveDeployment(Deployment):
     def place(self, offset: int, group: int = WRONG) -> str:
         return f"{self.topics.klines}/{group}/{offset}"
 
-    def write(self, *records: ProducerRecord) -> None:
-        writer = TransactionalProducer(
-            self.settings.kafka_bootstrap_servers, f"{self.topics.prefix}test-writer"
-        )
-        writer.write(records)
-        writer.close()
+    def write_settled(self, *records: ProducerRecord) -> None:
+        """Write records and wait until they can be read."""
+        self.write(records)
         for topic, partition in {(record.topic, record.partition) for record in records}:
-            self.settle(topic, partition)
+            self.await_settled(topic, partition)
 
-    def settle(self, topic: str, partition: int) -> None:
-        """Wait until what was committed can be read."""
-        where = self.settings.kafka_bootstrap_servers
-        with Reader(where, topic) as reader:
-            await_settled(where, topic, reader, [partition])
-
-    def publish(self, values: Sequence[bytes], group: int = GROUP) -> None:
+    def publish_values(self, values: Sequence[bytes], group: int = GROUP) -> None:
         """Write records of one symbol, whose times are the closes of the first candles."""
         topic, key = self.topics.klines, SYMBOL.encode()
         closes = (START_MS + (at + 1) * STEP_MS - 1 for at in range(len(values)))
-        self.write(
+        self.write_settled(
             *(
                 ProducerRecord(topic, group, key, value, ms)
                 for value, ms in zip(values, closes, strict=True)
@@ -240,7 +220,7 @@ class Deployment:
         self, values: Sequence[bytes], reason: str = "wrong_group", group: int = WRONG
     ) -> None:
         """Write records as a stranger's program would, and their letters as a predictor would."""
-        self.publish(values, group)
+        self.publish_values(values, group)
         self.letters(
             *(
                 DeadLetter(
@@ -257,7 +237,7 @@ class Deployment:
         )
 
     def letters(self, *letters: DeadLetter) -> None:
-        self.write(
+        self.write_settled(
             *(
                 ProducerRecord(
                     self.topics.dead_letters,
@@ -280,21 +260,23 @@ class Deployment:
         return json.loads(result.stdout)
 
     def klines(self, group: int = GROUP) -> list[ConsumerRecord]:
-        self.settle(self.topics.klines, group)
-        with Reader(
-            self.settings.kafka_bootstrap_servers, self.topics.klines, headers=True
-        ) as reader:
-            return [record for block in reader.read(group, 0) for record in block]
+        self.await_settled(self.topics.klines, group)
+        return self.read(self.topics.klines, [group])
 
 
 @pytest.fixture
-def deployment(kafka_bootstrap: str, topic_prefix: str) -> Deployment:
-    return Deployment(kafka_bootstrap, topic_prefix)
+def deployment(
+    kafka_bootstrap: str, redis_url: str, topic_prefix: str, tmp_path: Path
+) -> Iterator[RedriveDeployment]:
+    with RedriveDeployment(
+        kafka_bootstrap, redis_url, topic_prefix, tmp_path, partitions=GROUPS
+    ) as deployment:
+        yield deployment
 
 
 @pytest.mark.integration
 def test_letters_are_listed_newest_last_with_place_reason_and_how_they_begin(
-    deployment: Deployment,
+    deployment: RedriveDeployment,
 ) -> None:
     deployment.set_aside([b"{first", b"{second"], "not_json")
 
@@ -312,7 +294,7 @@ def test_letters_are_listed_newest_last_with_place_reason_and_how_they_begin(
 
 
 @pytest.mark.integration
-def test_a_program_gets_the_original_bytes_whole(deployment: Deployment) -> None:
+def test_a_program_gets_the_original_bytes_whole(deployment: RedriveDeployment) -> None:
     value = bytes(range(256)) * 3
     deployment.set_aside([value])
 
@@ -323,7 +305,9 @@ def test_a_program_gets_the_original_bytes_whole(deployment: Deployment) -> None
 
 
 @pytest.mark.integration
-def test_no_byte_of_a_letter_reaches_the_terminal_as_a_command(deployment: Deployment) -> None:
+def test_no_byte_of_a_letter_reaches_the_terminal_as_a_command(
+    deployment: RedriveDeployment,
+) -> None:
     evil = "\x1b]0;t\x07\u202e\x9b2J\n"
     deployment.letters(
         DeadLetter(evil, 0, 1, evil.encode(), evil.encode() + b"\xff\x80" * 500, evil, evil)
@@ -339,7 +323,7 @@ def test_no_byte_of_a_letter_reaches_the_terminal_as_a_command(deployment: Deplo
 
 @pytest.mark.integration
 def test_a_list_is_narrowed_by_reason_and_key_and_counts_what_it_does_not_show(
-    deployment: Deployment,
+    deployment: RedriveDeployment,
 ) -> None:
     deployment.letters(*(a_letter(b"x", at) for at in range(5)), a_letter(b"y", 9, key=b"ETHUSDT"))
 
@@ -356,14 +340,14 @@ def test_a_list_is_narrowed_by_reason_and_key_and_counts_what_it_does_not_show(
 
 
 @pytest.mark.integration
-def test_an_empty_topic_says_so(deployment: Deployment) -> None:
+def test_an_empty_topic_says_so(deployment: RedriveDeployment) -> None:
     assert deployment.run("list").stdout == f"no dead letters on {deployment.topics.dead_letters}\n"
     assert deployment.run("redrive", "--all").stdout == "no dead letters are chosen\n"
     assert deployment.told("list") == {"letters": [], "reasons": {}}
 
 
 @pytest.mark.integration
-def test_without_yes_nothing_is_sent(deployment: Deployment) -> None:
+def test_without_yes_nothing_is_sent(deployment: RedriveDeployment) -> None:
     deployment.set_aside([candle_bytes(0)])
 
     result = deployment.run("redrive", "--all")
@@ -375,10 +359,10 @@ def test_without_yes_nothing_is_sent(deployment: Deployment) -> None:
 
 @pytest.mark.integration
 def test_candles_of_a_wrong_symbol_group_go_back_into_their_own_once_and_the_log_verifies(
-    deployment: Deployment,
+    deployment: RedriveDeployment,
 ) -> None:
     log = [candle_bytes(at) for at in (0, 1, 2, 0)]
-    deployment.publish(log)
+    deployment.publish_values(log)
     deployment.letters(
         DeadLetter(
             deployment.topics.klines, GROUP, 3, SYMBOL.encode(), log[3], "duplicate", "stale"
@@ -403,7 +387,7 @@ def test_candles_of_a_wrong_symbol_group_go_back_into_their_own_once_and_the_log
 
 @pytest.mark.integration
 def test_a_letter_named_by_its_place_that_cannot_go_back_ends_with_one_and_sends_the_others(
-    deployment: Deployment,
+    deployment: RedriveDeployment,
 ) -> None:
     deployment.set_aside([candle_bytes(0), b"{nonsense"])
 
@@ -416,7 +400,9 @@ def test_a_letter_named_by_its_place_that_cannot_go_back_ends_with_one_and_sends
 
 
 @pytest.mark.integration
-def test_a_producer_that_runs_is_fenced_before_the_log_is_read(deployment: Deployment) -> None:
+def test_a_producer_that_runs_is_fenced_before_the_log_is_read(
+    deployment: RedriveDeployment,
+) -> None:
     deployment.set_aside([candle_bytes(0)])
     producer = TransactionalProducer(
         deployment.settings.kafka_bootstrap_servers, producer_transactional_id(deployment.topics)
@@ -436,7 +422,7 @@ def test_a_producer_that_runs_is_fenced_before_the_log_is_read(deployment: Deplo
 
 
 @pytest.mark.integration
-def test_a_place_without_a_letter_is_unknown(deployment: Deployment) -> None:
+def test_a_place_without_a_letter_is_unknown(deployment: RedriveDeployment) -> None:
     assert isinstance(deployment.run("redrive", deployment.place(5)).exception, Unknown)
 
 

@@ -12,77 +12,51 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from services.cli.commands.models import app as models
+from services.cli.commands.models import app as models_app
 from services.cli.commands.models import train_command
-from shared.adapters.bundle_codec import version_of
-from shared.adapters.kafka.admin import ensure_topics
 from shared.core.model.architecture import Architecture
 from shared.core.model.optimiser import Optimiser
-from shared.core.topics import Topics
-from shared.log.model_registry import ModelRegistry
-from tests.support.builders import START_MS, a_card, bundle_bytes
+from tests.support.deployment import Deployment
 
-GROUPS = 2
 LEVELS = ("open", "high", "low", "close")
 NOWHERE = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
 
 
-class Deployment:
-    def __init__(self, bootstrap: str, prefix: str) -> None:
-        topics = Topics("5m", GROUPS, prefix)
-        ensure_topics(bootstrap, topics)
-        self.registry = ModelRegistry(bootstrap, topics)
-        self.environ = {
-            "KAFKA_BOOTSTRAP_SERVERS": bootstrap,
-            "TOPIC_PREFIX": prefix,
-            "SYMBOL_GROUPS": str(GROUPS),
-        }
-
-    def release(self, seed: int) -> str:
-        version = version_of(a_card(), bundle_bytes(seed))
-        self.registry.release(bundle_bytes(seed), version, START_MS, promote=True)
-        return version
-
-    def models(self, *arguments: str) -> Result:
-        return invoked(models, self.environ, *arguments)
-
-
-def invoked(app: typer.Typer, environ: Mapping[str, str], *arguments: str) -> Result:
+def invoke(app: typer.Typer, environ: Mapping[str, str], *arguments: str) -> Result:
     return CliRunner().invoke(app, arguments, obj=environ)
 
 
-@pytest.fixture
-def deployment(kafka_bootstrap: str, topic_prefix: str) -> Deployment:
-    return Deployment(kafka_bootstrap, topic_prefix)
+def models(deployment: Deployment, *arguments: str) -> Result:
+    return invoke(models_app, deployment.environ, *arguments)
 
 
 @pytest.mark.integration
 def test_versions_are_listed_and_the_current_one_is_marked(deployment: Deployment) -> None:
     first, second = deployment.release(1), deployment.release(2)
 
-    listed = json.loads(deployment.models("list", "--json").stdout)
+    listed = json.loads(models(deployment, "list", "--json").stdout)
 
     assert [(row["version"], row["current"]) for row in listed] == [(first, False), (second, True)]
-    assert deployment.models("list").exit_code == 0
+    assert models(deployment, "list").exit_code == 0
 
 
 @pytest.mark.integration
 def test_a_version_is_shown_with_its_card(deployment: Deployment) -> None:
     version = deployment.release(1)
 
-    shown = json.loads(deployment.models("show", version, "--json").stdout)
+    shown = json.loads(models(deployment, "show", version, "--json").stdout)
 
     assert shown["version"] == version
     assert shown["architecture"] == {"widths": [8], "window_length": 16, "features": 6}
-    assert "window_length 16" in deployment.models("show", version).stdout
+    assert "window_length 16" in models(deployment, "show", version).stdout
 
 
 @pytest.mark.integration
 def test_promote_and_rollback_change_the_current_version(deployment: Deployment) -> None:
     first, second = deployment.release(1), deployment.release(2)
 
-    assert deployment.models("rollback").stdout.strip() == f"promoted {first}"
-    assert deployment.models("promote", second).stdout.strip() == f"promoted {second}"
+    assert models(deployment, "rollback").stdout.strip() == f"promoted {first}"
+    assert models(deployment, "promote", second).stdout.strip() == f"promoted {second}"
 
     current = deployment.registry.promotions.current()
     assert current is not None
@@ -92,7 +66,7 @@ def test_promote_and_rollback_change_the_current_version(deployment: Deployment)
 @pytest.mark.integration
 @pytest.mark.parametrize("arguments", [["show", "v9"], ["promote", "v9"], ["rollback"]])
 def test_what_is_not_there_ends_with_one(arguments: list[str], deployment: Deployment) -> None:
-    result = deployment.models(*arguments)
+    result = models(deployment, *arguments)
 
     assert result.exit_code == 1
     assert result.stderr
@@ -106,7 +80,7 @@ def test_a_file_that_is_no_model_is_refused_by_the_trainer(
     version = deployment.release(1)
     (tmp_path / "m.keras").write_bytes(b"no zip")
 
-    result = deployment.models("import", str(tmp_path / "m.keras"), "--like", version)
+    result = models(deployment, "import", str(tmp_path / "m.keras"), "--like", version)
 
     assert result.exit_code == 1
     assert deployment.registry.bundles.versions() == [version]
@@ -121,7 +95,7 @@ def test_the_originals_weights_become_a_version_from_a_table_of_ranges(
     table.write_text(json.dumps({"BTCUSDT": ends, "ETHUSDT": ends}))
 
     given = ["--scalers", str(table), "--symbols", "BTCUSDT", "--to", "2025-01-01"]
-    result = deployment.models("import", str(file), *given)
+    result = models(deployment, "import", str(file), *given)
 
     assert result.exit_code == 0
     (version,) = deployment.registry.bundles.versions()
@@ -156,7 +130,8 @@ def test_an_import_that_contradicts_itself_publishes_nothing(
         "symbol,column,min,max\n" + "".join(f"B,{c},1,2\n" for c in LEVELS)
     )
 
-    result = deployment.models(
+    result = models(
+        deployment,
         "import",
         str(an_original_file(tmp_path / "m.keras")),
         "--scalers",
@@ -170,7 +145,7 @@ def test_an_import_that_contradicts_itself_publishes_nothing(
 
 def test_a_card_comes_from_a_version_or_from_a_table(tmp_path: Path) -> None:
     assert (
-        invoked(models, NOWHERE, "import", str(an_original_file(tmp_path / "m.keras"))).exit_code
+        invoke(models_app, NOWHERE, "import", str(an_original_file(tmp_path / "m.keras"))).exit_code
         == 2
     )
 
@@ -189,14 +164,14 @@ def an_original_file(path: Path) -> Path:
 
 
 def test_wrong_use_ends_with_two() -> None:
-    assert invoked(models, NOWHERE, "show").exit_code == 2
-    assert invoked(models, NOWHERE, "import", "missing.keras", "--like", "v1").exit_code == 2
-    assert invoked(models, {"INTERVAL": "7m"}, "list").exit_code == 2
+    assert invoke(models_app, NOWHERE, "show").exit_code == 2
+    assert invoke(models_app, NOWHERE, "import", "missing.keras", "--like", "v1").exit_code == 2
+    assert invoke(models_app, {"INTERVAL": "7m"}, "list").exit_code == 2
 
 
 def test_train_hands_its_flags_to_the_trainer_and_its_exit_code_back() -> None:
     train = typer.Typer()
     train.command()(train_command)
 
-    assert invoked(train, NOWHERE, "--promote", "maybe").exit_code == 2
-    assert invoked(train, NOWHERE, "--from", "yesterday").exit_code == 2
+    assert invoke(train, NOWHERE, "--promote", "maybe").exit_code == 2
+    assert invoke(train, NOWHERE, "--from", "yesterday").exit_code == 2

@@ -5,31 +5,31 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from shared.adapters.kafka.admin import ensure_topics
-from shared.core.topics import Topics
-from tests.services.trainer.test_fit_end_to_end import GROUPS, Deployment
+from tests.services.trainer.test_fit_end_to_end import GROUPS, TrainerDeployment
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.fixture
-def deployment(kafka_bootstrap: str, topic_prefix: str) -> Deployment:
-    topics = Topics("5m", GROUPS, topic_prefix)
-    ensure_topics(kafka_bootstrap, topics)
-    return Deployment(kafka_bootstrap, topics)
+def deployment(
+    kafka_bootstrap: str, redis_url: str, topic_prefix: str, tmp_path: Path
+) -> Iterator[TrainerDeployment]:
+    with TrainerDeployment(
+        kafka_bootstrap, redis_url, topic_prefix, tmp_path, partitions=GROUPS
+    ) as deployment:
+        yield deployment
 
 
-def search(deployment: Deployment, folder: Path, *arguments: str) -> "subprocess.Popen[str]":
+def search(deployment: TrainerDeployment, folder: Path, *arguments: str) -> "subprocess.Popen[str]":
     told = {
-        "KAFKA_BOOTSTRAP_SERVERS": deployment.bootstrap,
-        "TOPIC_PREFIX": deployment.topics.prefix,
-        "SYMBOL_GROUPS": str(GROUPS),
+        **deployment.environ,
         "MIN_CANDLES": "100",
         "EPOCHS": "1",
         "CHECKPOINTS": str(folder / "training"),
@@ -59,7 +59,7 @@ def trials(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_a_search_that_is_ended_goes_on_and_its_best_is_trained(
-    deployment: Deployment, tmp_path: Path
+    deployment: TrainerDeployment, tmp_path: Path
 ) -> None:
     deployment.fill()
     process = search(deployment, tmp_path, "--trials", "1000")
@@ -84,7 +84,9 @@ def test_a_search_that_is_ended_goes_on_and_its_best_is_trained(
     assert card.training["batch_size"] == int(best["BATCH_SIZE"])
 
 
-def test_a_search_in_an_empty_archive_says_so(deployment: Deployment, tmp_path: Path) -> None:
+def test_a_search_in_an_empty_archive_says_so(
+    deployment: TrainerDeployment, tmp_path: Path
+) -> None:
     process = search(deployment, tmp_path, "--trials", "1")
 
     _, err = process.communicate(timeout=60)

@@ -13,10 +13,10 @@ from typing import Final, Self
 import redis
 
 from tests.chaos import servers
-from tests.chaos.downstream_consumer import Witness
+from tests.chaos.downstream_consumer import DownstreamConsumer
 from tests.chaos.market import ChaosMarket, Publisher, rounds_of
 from tests.chaos.proxy import Link, Links
-from tests.support.deployment import GROUPS, Replica, Stack
+from tests.support.deployment import PARTITIONS, Deployment, Replica
 
 SLOTS: Final = 3  # replicas at most
 USUAL: Final = (0, 1)  # the slots that run between faults
@@ -28,7 +28,7 @@ class Stuck(Exception):
     """Raised when something does not happen within its time."""
 
 
-class Site:
+class SystemUnderFaults:
     """A deployment that is not spared.
 
     A replica that ends without being told to is started again, as whatever runs it in production would.
@@ -67,17 +67,17 @@ class Site:
             servers.kafka(self.folder / "kafka-server", kafka_port, pairs)
         )
         where, url = f"127.0.0.1:{kafka_port}", f"redis://127.0.0.1:{redis_port}/0"
-        self.stack = undo.enter_context(Stack(where, url, "chaos.", self.folder))
-        topics = self.stack.settings.topics
+        self.deployment = undo.enter_context(Deployment(where, url, "chaos.", self.folder))
+        topics = self.deployment.topics
         market = f"127.0.0.1:{self.market_link.port}"
         self.publisher = Publisher(
-            market, topics, rounds_of(ChaosMarket(self._seed, GROUPS)), self._pace_s
+            market, topics, rounds_of(ChaosMarket(self._seed, PARTITIONS)), self._pace_s
         )
         self.publisher.publish_some(WARM_UP)
-        self.stack.promote()
-        self.witness = Witness(where, topics.predictions, GROUPS)
-        self.witness.start()
-        undo.callback(self.witness.stop)
+        self.deployment.release()
+        self.consumer = DownstreamConsumer(where, topics.predictions, PARTITIONS)
+        self.consumer.start()
+        undo.callback(self.consumer.stop)
         self.publisher.start()
         undo.callback(self.publisher.stop)
         self.start_trainer()
@@ -94,7 +94,7 @@ class Site:
     def start(self, slot: int) -> None:
         """Start a replica behind the links of a slot, if none runs there."""
         if slot not in self._slots:
-            self._slots[slot] = self.stack.predictor(
+            self._slots[slot] = self.deployment.start_predictor(
                 KAFKA_BOOTSTRAP_SERVERS=f"127.0.0.1:{self.kafka_links[slot].port}",
                 REDIS_URL=f"redis://127.0.0.1:{self.redis_links[slot].port}/0",
             )
@@ -126,7 +126,7 @@ class Site:
 
     def tell_redis(self, command: str) -> None:
         """Send a command; a Redis that is not there, or paused, does not hear it."""
-        client = redis.Redis.from_url(self.stack.redis, socket_timeout=1.0, retry=None)
+        client = redis.Redis.from_url(self.deployment.redis_url, socket_timeout=1.0, retry=None)
         with contextlib.suppress(redis.RedisError):
             client.execute_command(*command.split())  # type: ignore[no-untyped-call]
         client.close()
@@ -134,7 +134,7 @@ class Site:
     def start_trainer(self) -> None:
         if self._trainer is not None:
             return
-        self._trainer = self.stack.spawn("trainer", "tests.chaos.trainer", str(self._seed))
+        self._trainer = self.deployment.start("tests.chaos.trainer", str(self._seed))
 
     def kill_trainer(self) -> None:
         if self._trainer is not None:
@@ -144,7 +144,7 @@ class Site:
     def tend(self) -> None:
         """Start again what ended by itself; raise what went wrong in our own threads."""
         self.publisher.check()
-        self.witness.check()
+        self.consumer.check()
         self.kafka.tend()
         self.redis.tend()
         for slot, replica in list(self._slots.items()):
@@ -154,7 +154,7 @@ class Site:
                 del self._slots[slot]
                 self.start(slot)
         if self._trainer is not None and self._trainer.process.poll() is not None:
-            self.wrong.append(f"the trainer ended: {self._trainer.text()[-500:]}")
+            self.wrong.append(f"the trainer ended: {self._trainer.log_text()[-500:]}")
             self._trainer = None
             self.start_trainer()
 
@@ -191,7 +191,7 @@ class Site:
             Stuck: it does not come.
         """
         self._eventually(
-            lambda: self.publisher.due <= self.witness.seen_at.keys(),
+            lambda: self.publisher.due <= self.consumer.seen_at.keys(),
             deadline_s,
             lambda: "the last candles",
         )
@@ -200,12 +200,12 @@ class Site:
         return [
             symbol
             for symbol, time_ms in due.items()
-            if self.witness.newest.get(symbol, 0) <= time_ms
+            if self.consumer.newest.get(symbol, 0) <= time_ms
         ]
 
     def _shared_out(self) -> bool:
         shares = self._shares()
-        return sum(shares) == GROUPS and min(shares) > 0
+        return sum(shares) == PARTITIONS and min(shares) > 0
 
     def _shares(self) -> list[int]:
         return [_groups(replica) for replica in self._slots.values()]
@@ -222,11 +222,10 @@ class Site:
 
 
 def _groups(replica: Replica) -> int:
-    found = re.search(r"^ulstm_predictor_groups ([0-9]+)", replica.get("/metrics")[1], re.MULTILINE)
-    return int(found[1]) if found else 0
+    return int(replica.metric("ulstm_predictor_groups"))
 
 
 def _last_words(replica: Replica) -> str:
-    lines = replica.text().strip().splitlines() or ["nothing"]
+    lines = replica.log_text().strip().splitlines() or ["nothing"]
     text = re.sub(r"^[-0-9]+ [:,0-9]+ ", "", lines[-1])
     return re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9]{4,}", "…", text)[:200]
