@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from rich.console import Console
 
-from services.cli.audit.command import verify
+from services.cli.audit.verify import verify
 from services.cli.processor import build_processor
 from services.cli.replay import OpenTimes, replay
 from services.cli.running_digest import RunningDigest

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from services.cli.audit.command import verify
+from services.cli.audit.verify import verify
 from shared.core.topics import partition_for
 from tests.support.builders import interleaved_candles
 from tests.support.deployment import PARTITIONS, Deployment

@@ -7,7 +7,8 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from rich.console import Console
 
-from services.cli.audit.command import AuditReport, verify
+from services.cli.audit.report import AuditReport
+from services.cli.audit.verify import verify
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.admin import ensure_topics
 from shared.core.errors import BadSetting, Incompatible
@@ -59,18 +60,18 @@ def test_a_healthy_deployment_verifies(deployment: Deployment) -> None:
     deployment.await_predictions(THREE, 39)
 
     shown = deployment.ulstm("verify")
-    told = deployment.ulstm("verify", "--json", "--group", str(bad))
+    told = deployment.ulstm("verify", "--json", "--partition", str(bad))
 
     assert shown.returncode == 0, shown.stderr
     assert "state digest and every byte" in shown.stdout
     assert told.returncode == 0, told.stderr
-    verdict = json.loads(told.stdout)
-    assert verdict["agrees"]
-    assert [group["group"] for group in verdict["groups"]] == [bad]
-    assert verdict["checks"]["dead_letters"] == {"checked": 2, "mismatches": 0}
+    report = json.loads(told.stdout)
+    assert report["agrees"]
+    assert [one["partition"] for one in report["partitions"]] == [bad]
+    assert report["checks"]["dead_letters"] == {"checked": 2, "mismatches": 0}
     whole = run_audit(deployment.settings)
     assert whole.agrees
-    assert sum(group.predictions for group in whole.groups) == 60
+    assert sum(one.predictions for one in whole.partitions) == 60
     assert whole.not_predicted_yet == 0
 
 
@@ -127,12 +128,12 @@ def test_what_was_tampered_with_is_named(
     offset: int,
     field: str,
 ) -> None:
-    verdict = run_audit(write_log(one_partition, tamper(honest())))
+    report = run_audit(write_log(one_partition, tamper(honest())))
 
-    assert verdict.mismatches == 1
-    mismatch = verdict.first[0]
+    assert report.mismatches == 1
+    mismatch = report.first[0]
     assert (mismatch.topic, mismatch.offset) == (f"{one_partition.prefix}{topic}.5m", offset)
-    assert [d.name for d in mismatch.fault.differences] == [field]
+    assert [d.name for d in mismatch.violation.differences] == [field]
 
 
 def test_a_promotion_that_names_another_digest_is_shown_with_both(
@@ -142,11 +143,11 @@ def test_a_promotion_that_names_another_digest_is_shown_with_both(
         one_partition, honest(promotion(FIRST, self_test(), sha256="0" * 64), *candles(36, 38))
     )
 
-    verdict = run_audit(settings)
+    report = run_audit(settings)
 
-    assert verdict.mismatches == 1
+    assert report.mismatches == 1
     assert (
-        str(verdict.first[0]).splitlines()[-1]
+        str(report.first[0]).splitlines()[-1]
         == f"  bundle_sha256: found {'0' * 64}, expected {FIRST.sha256}"
     )
 
@@ -180,6 +181,6 @@ def test_topics_that_are_not_there_are_refused(one_partition: Deployment) -> Non
         run_audit(one_partition.settings)
 
 
-def test_a_symbol_group_that_is_not_there_is_refused(one_partition: Deployment) -> None:
-    with pytest.raises(BadSetting, match="groups 0 to 0"):
+def test_a_partition_that_is_not_there_is_refused(one_partition: Deployment) -> None:
+    with pytest.raises(BadSetting, match="partitions 0 to 0"):
         run_audit(one_partition.settings, [1])

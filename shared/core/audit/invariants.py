@@ -1,399 +1,222 @@
-"""What must hold between candles and predictions, said a second time in plain arithmetic: the fold is not used here.
+"""The invariants between the klines and the predictions of a partition, checked without the fold.
 
-Each prediction is held against its candle and against the symbol's prediction before it, as both stand on the topics.
-By induction that covers the whole log, takes a few numbers a symbol, and a wrong record is not reported for ever after.
+Each prediction is compared with its candle and with the symbol's previous prediction, as both are
+on the topics. By induction that covers the whole log, needs a few numbers per symbol, and reports a
+wrong record once rather than in every record after it.
 """
 
-from collections import deque
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from enum import StrEnum
-from typing import Any, Final
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-import numpy as np
-
-from shared.core.online.prediction import Outcome, Prediction
-from shared.core.online.scores import Scores
+from shared.core.audit.prediction_rules import check_candle_fields, check_succession
+from shared.core.audit.symbol_history import SymbolHistory
+from shared.core.audit.violation import ABSENT, Check, Difference, Violation, compare_fields
+from shared.core.online.prediction import Prediction
 from shared.core.records import Amendment, Candle, Gap
-from shared.core.sequence import SEQUENCE_LENGTH
-
-ABSENT: Final = "nothing"
-
-
-class Check(StrEnum):
-    """What is checked; the value says it to people."""
-
-    CANDLES = "candles follow one another, or a gap says why not"
-    PLACE = "one prediction for each candle that should have one, at its place"
-    CANDLE = "close, open time and predicted close follow from the candle"
-    PREVIOUS = "the prediction before, and its outcome"
-    SCORES = "running scores"
-    STEPS = "steps, their losses and resets"
-    LINEAGE = "model versions, their digests, parents and promotions"
-    BYTES = "state digest and every byte, by folding the log again"
-    DEAD_LETTERS = "what was set aside is a dead letter, and nothing else is"
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One field: what stands on the topic, and what should."""
-
-    name: str
-    found: Any
-    expected: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """What does not hold of one record."""
-
-    check: Check
-    message: str
-    differences: tuple[Difference, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ActivePromotion:
-    """A promotion that took effect, and what its card says; None where only another numeric profile can read it."""
+    """The promotion in effect.
+
+    The window length is None where only another numeric profile can read the model's card.
+    """
 
     offset: int
     model_version: str
     window_length: int | None
-    numeric_profile: str | None = None  # that the promotion, or one before it, names
+    numeric_profile: str | None = None  # named by this promotion or by one before it
 
 
 @dataclass(frozen=True, slots=True)
 class RecordCheck:
-    """What a record of the log meant: whether readers set it aside (None: they may), and what does not hold of it."""
+    """Whether readers reject a record (None: they may), and the checks it fails."""
 
-    is_set_aside: bool | None = False
-    faults: tuple[Violation, ...] = ()
-
-
-@dataclass(slots=True)
-class _Symbol:
-    """Where one symbol stands."""
-
-    next_ms: int  # what must come next: the end of the last candle, or of the gap after it
-    last_open_ms: int
-    last_close: float
-    runs: deque[list[int]] = field(
-        default_factory=deque
-    )  # [from, until) in ms: the candles still kept
-    candles: int = 0  # in all the runs
-    made: Prediction | None = None  # its last prediction since the promotion
-    learnable: bool = True  # no amendment since has changed what that prediction was made from
-    follows_unknown: bool = (
-        False  # that prediction is missing, so the next one cannot be held against it
-    )
+    is_rejected: bool | None = False
+    violations: tuple[Violation, ...] = ()
 
 
 @dataclass(slots=True)
-class _Event:
-    """The newest candle, and what its prediction has to say."""
+class _NewestCandle:
+    """The candle that the next predictions are compared with."""
 
     offset: int
     candle: Candle
-    symbol: _Symbol
-    outcome: float | None  # close / close before - 1; None across a gap
-    is_due: (
-        bool | None
-    )  # the candle is to be predicted; None: only another numeric profile can tell
+    history: SymbolHistory
+    change: float | None  # close / previous close - 1; None across a gap
+    is_prediction_due: bool | None  # None: only another numeric profile can tell
 
 
 class PartitionInvariants:
-    """One symbol group: takes its records in order, each followed by the predictions made from it."""
+    """Checks the records of a partition in order, each before the predictions made from it."""
 
     def __init__(self, interval: str, step_ms: int) -> None:
-        """Start before the first record."""
+        """Begin before the first record.
+
+        Args:
+            interval: of the deployment, such as 5m.
+            step_ms: its length in ms.
+        """
         self._interval, self._step_ms = interval, step_ms
-        self._symbols: dict[str, _Symbol] = {}
-        self._in_force: ActivePromotion | None = None
+        self._histories: dict[str, SymbolHistory] = {}
+        self._promotion: ActivePromotion | None = None
         self._profile: str | None = None  # of the predictions since the promotion
-        self._event: _Event | None = None
+        self._newest: _NewestCandle | None = None
 
-    def candle(self, offset: int, candle: Candle) -> RecordCheck:
-        """Take a candle; one that is not newer than its symbol's newest is set aside."""
-        self._event = None
-        symbol = self._symbols.get(candle.symbol)
-        if symbol is not None and candle.open_time_ms <= symbol.last_open_ms:
-            return RecordCheck(is_set_aside=True)
-        outcome, faults = None, []
-        if symbol is None:
-            symbol = self._symbols[candle.symbol] = _Symbol(candle.open_time_ms, 0, 0.0)
-        else:
-            faults = _compared(
-                Check.CANDLES,
-                f"candle of {candle.symbol} does not open where the one before it, or an announced gap, ends",
-                candle,
-                {"open_time_ms": symbol.next_ms},
-            )
-            if candle.open_time_ms == symbol.last_open_ms + self._step_ms:
-                outcome = candle.close / symbol.last_close - 1.0
-        self._extend(symbol, candle)
-        self._event = _Event(offset, candle, symbol, outcome, self._is_due(symbol))
-        return RecordCheck(faults=tuple(faults))
+    def check_candle(self, offset: int, candle: Candle) -> RecordCheck:
+        """Check that a candle opens where the last one, or the gap after it, ends.
 
-    def gap(self, gap: Gap) -> RecordCheck:
-        """Take the announcement that the exchange has no candles for a while."""
-        self._event = None
-        symbol = self._symbols.get(gap.symbol)
-        if symbol is None:
+        A candle that is not newer than its symbol's newest is rejected by all readers.
+        """
+        self._newest = None
+        history = self._histories.get(candle.symbol)
+        if history is None:
+            history = self._histories[candle.symbol] = SymbolHistory(candle.open_time_ms)
+        elif candle.open_time_ms <= history.last_open_time_ms:
+            return RecordCheck(is_rejected=True)
+        violations = compare_fields(
+            Check.CANDLES,
+            f"candle of {candle.symbol} does not open where the last one, or the gap after it, ends",
+            candle,
+            {"open_time_ms": history.next_open_time_ms},
+        )
+        check = RecordCheck(violations=tuple(violations))
+        change = self._change_since(history, candle)
+        history.append(candle, self._step_ms)
+        is_due = self._is_prediction_due(history)
+        self._newest = _NewestCandle(offset, candle, history, change, is_due)
+        return check
+
+    def check_gap(self, gap: Gap) -> RecordCheck:
+        """Check that a gap begins where its symbol's last candle or gap ends."""
+        self._newest = None
+        history = self._histories.get(gap.symbol)
+        if history is None:
             return RecordCheck()
-        faults = _compared(
+        violations = compare_fields(
             Check.CANDLES,
             f"gap of {gap.symbol} does not begin where its last candle or gap ends",
             gap,
-            {"from_open_time_ms": symbol.next_ms},
+            {"from_open_time_ms": history.next_open_time_ms},
         )
-        symbol.next_ms = max(symbol.next_ms, gap.until_open_time_ms)
-        return RecordCheck(faults=tuple(faults))
+        check = RecordCheck(violations=tuple(violations))
+        history.next_open_time_ms = max(history.next_open_time_ms, gap.until_open_time_ms)
+        return check
 
-    def amendment(self, amendment: Amendment) -> RecordCheck:
-        """Take the change of a candle: it counts if the candle is among those kept."""
-        self._event = None
-        candle = amendment.candle
-        symbol = self._symbols.get(candle.symbol)
-        if symbol is not None and any(
-            start <= candle.open_time_ms < end for start, end in symbol.runs
-        ):
-            symbol.learnable = False
-            if candle.open_time_ms == symbol.last_open_ms:
-                symbol.last_close = candle.close
+    def apply_amendment(self, amendment: Amendment) -> RecordCheck:
+        """Apply the change of a candle."""
+        self._newest = None
+        history = self._histories.get(amendment.candle.symbol)
+        if history is not None:
+            history.amend(amendment)
         return RecordCheck()
 
-    def promotion(self, in_force: ActivePromotion | None) -> RecordCheck:
-        """Take a promotion: candles are kept, what was pending is forgotten, scores and steps begin again.
+    def apply_promotion(self, promotion: ActivePromotion | None) -> RecordCheck:
+        """Apply a promotion: candles are kept, scores and steps begin again.
 
-        None: from here on nothing predicts.
+        Args:
+            promotion: None if nothing predicts from here on.
         """
-        self._event, self._in_force = None, in_force
-        self._profile = in_force.numeric_profile if in_force is not None else None
-        for symbol in self._symbols.values():
-            symbol.made, symbol.follows_unknown = None, False
-        return RecordCheck(is_set_aside=in_force is None)
+        self._newest, self._promotion = None, promotion
+        self._profile = None if promotion is None else promotion.numeric_profile
+        for history in self._histories.values():
+            history.forget_predictions()
+        return RecordCheck(is_rejected=promotion is None)
 
-    def set_aside(self) -> RecordCheck:
-        """Take a record that no reader can use."""
-        self._event = None
-        return RecordCheck(is_set_aside=True)
+    def skip_rejected(self) -> RecordCheck:
+        """Skip a record that no reader can use."""
+        self._newest = None
+        return RecordCheck(is_rejected=True)
 
-    def is_owed(self) -> bool:
-        """Say whether the newest record is a candle that should have a prediction and has none so far."""
-        return self._event is not None and self._event.is_due is True
+    def lacks_prediction(self) -> bool:
+        """Say whether the newest record is a candle whose prediction has not come yet."""
+        return self._newest is not None and self._newest.is_prediction_due is True
 
-    def missing(self) -> Violation:
-        """Return the fault that the newest candle has no prediction; the one after it cannot be held against it."""
-        if self._event is None:
-            message = "the newest record owes no prediction"
+    def report_missing_prediction(self) -> Violation:
+        """Report that the newest candle has no prediction.
+
+        The symbol's next prediction is then compared with its candle alone.
+
+        Raises:
+            ValueError: the newest record needs no prediction.
+        """
+        newest = self._newest
+        if newest is None:
+            message = "the newest record needs no prediction"
             raise ValueError(message)
-        symbol, candle = self._event.symbol, self._event.candle
-        symbol.made, symbol.follows_unknown, self._event.is_due = None, True, False
-        opens = candle.open_time_ms + self._step_ms
-        message = f"{candle.symbol} has no prediction of the candle that opens at {opens} ms, made from this one"
+        newest.is_prediction_due = False
+        newest.history.last_prediction, newest.history.lacks_prediction = None, True
+        opens_ms = newest.candle.open_time_ms + self._step_ms
+        message = (
+            f"{newest.candle.symbol} has no prediction of the candle that opens at {opens_ms} ms,"
+            " which should have been made from this one"
+        )
         return Violation(Check.PLACE, message, (Difference("prediction", ABSENT, "one"),))
 
-    def predicted(self, prediction: Prediction) -> tuple[Violation, ...]:
-        """Hold a prediction against the newest candle and the symbol's prediction before."""
-        event = self._event
-        if (
-            event is None
-            or event.is_due is False
-            or prediction.source_offset != event.offset
-            or prediction.symbol != event.candle.symbol
-        ):
-            return (self._astray(prediction),)
-        faults = [
-            *self._held_against_candle(prediction, event),
-            *self._held_against_before(prediction, event),
-            *self._held_against_promotion(prediction),
+    def check_prediction(self, prediction: Prediction) -> tuple[Violation, ...]:
+        """Compare a prediction with the newest candle and the symbol's previous prediction."""
+        newest = self._newest
+        if newest is None or not _is_made_from(prediction, newest):
+            return (self._misplaced(prediction),)
+        history = newest.history
+        violations = [
+            *check_candle_fields(prediction, newest.candle, self._interval, self._step_ms)
         ]
-        symbol = event.symbol
-        symbol.made, symbol.learnable, symbol.follows_unknown = prediction, True, False
-        event.is_due = False
-        return tuple(faults)
+        if not history.lacks_prediction:
+            violations += check_succession(prediction, history, newest.change)
+        violations += self._check_promotion(prediction)
+        history.add_prediction(prediction)
+        newest.is_prediction_due = False
+        return tuple(violations)
 
-    def _is_due(self, symbol: _Symbol) -> bool | None:
-        if self._in_force is None:
+    def _change_since(self, history: SymbolHistory, candle: Candle) -> float | None:
+        """Return the change of the close since the last candle; None if there is a hole between."""
+        is_next = candle.open_time_ms == history.last_open_time_ms + self._step_ms
+        return candle.close / history.last_close - 1.0 if history.candles and is_next else None
+
+    def _is_prediction_due(self, history: SymbolHistory) -> bool | None:
+        if self._promotion is None:
             return False
-        window_length = self._in_force.window_length
-        return None if window_length is None else symbol.candles >= window_length
+        window_length = self._promotion.window_length
+        return None if window_length is None else history.candles >= window_length
 
-    def _extend(self, symbol: _Symbol, candle: Candle) -> None:
-        opens, closes = candle.open_time_ms, candle.open_time_ms + self._step_ms
-        if symbol.runs and symbol.runs[-1][1] == opens:
-            symbol.runs[-1][1] = closes
-        else:
-            symbol.runs.append([opens, closes])
-        symbol.candles += 1
-        if symbol.candles > SEQUENCE_LENGTH:
-            symbol.candles -= 1
-            symbol.runs[0][0] += self._step_ms
-            if symbol.runs[0][0] == symbol.runs[0][1]:
-                symbol.runs.popleft()
-        symbol.next_ms, symbol.last_open_ms, symbol.last_close = closes, opens, candle.close
-
-    def _astray(self, prediction: Prediction) -> Violation:
-        """Return the fault of a prediction where none is due, or none from this record."""
-        symbol = self._symbols.get(prediction.symbol)
-        made = symbol.made if symbol is not None else None
-        name = f"prediction of {prediction.symbol} at {prediction.open_time_ms} ms"
-        if made is not None and made.open_time_ms == prediction.open_time_ms:
-            message, expected = f"{name} is there a second time", f"above {made.source_offset}"
-        elif made is not None and made.source_offset >= prediction.source_offset:
-            message, expected = (
-                f"{name} comes after a later one of its symbol",
-                f"above {made.source_offset}",
-            )
-        else:
-            message = f"{name} names a record that is no candle of its symbol with a full window and a model"
-            expected = "a candle that is to be predicted, in order"
-        return Violation(
-            Check.PLACE, message, (Difference("source_offset", prediction.source_offset, expected),)
-        )
-
-    def _held_against_candle(self, prediction: Prediction, event: _Event) -> list[Violation]:
-        candle = event.candle
-        return _compared(
-            Check.CANDLE,
-            f"prediction of {candle.symbol} does not follow from its candle",
-            prediction,
-            {
-                "interval": self._interval,
-                "open_time_ms": candle.open_time_ms + self._step_ms,
-                "close": candle.close,
-                "predicted_close": candle.close * (1.0 + prediction.predicted_change),
-                "calibrated_change": prediction.predicted_change * prediction.calibration,
-                "calibrated_close": candle.close * (1.0 + prediction.calibrated_change),
-            },
-        )
-
-    def _held_against_before(self, prediction: Prediction, event: _Event) -> list[Violation]:
-        symbol = event.symbol
-        if symbol.follows_unknown:
-            return []
-        made = symbol.made
-        learnt = event.outcome if made is not None and symbol.learnable else None
-        name = prediction.symbol
-        return [
-            *_compared(
-                Check.PREVIOUS,
-                f"prediction of {name} does not name the one before it and its outcome",
-                prediction,
-                {"previous": _previous(made, event.outcome)},
-            ),
-            *_compared(
-                Check.SCORES,
-                f"scores of {name} do not follow from those before and the outcome",
-                prediction,
-                {"scores": _scored(made, learnt)},
-            ),
-            *_compared(
-                Check.STEPS,
-                f"steps or loss of {name} do not follow from the outcome",
-                prediction,
-                {
-                    "steps": 0
-                    if made is None or prediction.was_reset
-                    else made.steps + (learnt is not None),
-                    **self._loss(made, learnt),
-                },
-            ),
-        ]
-
-    def _held_against_promotion(self, prediction: Prediction) -> list[Violation]:
-        in_force = self._in_force
-        if in_force is None:
-            return []
+    def _check_promotion(self, prediction: Prediction) -> Iterator[Violation]:
+        promotion = self._promotion
+        if promotion is None:
+            return
         self._profile = self._profile or prediction.numeric_profile
-        return _compared(
+        yield from compare_fields(
             Check.LINEAGE,
-            f"prediction of {prediction.symbol} is not of the promotion in force",
+            f"prediction of {prediction.symbol} does not belong to the promotion in effect",
             prediction,
             {
-                "model_version": in_force.model_version,
-                "promotion_offset": in_force.offset,
+                "model_version": promotion.model_version,
+                "promotion_offset": promotion.offset,
                 "numeric_profile": self._profile,
             },
         )
 
-    def _loss(self, made: Prediction | None, learnt: float | None) -> dict[str, float | None]:
-        """Return the squared error on the network's own scale, in its float32; nothing if the scale cannot be."""
-        if made is None or learnt is None:
-            return {"loss": None}
-        scale = made.change_scale
-        if not scale > 0.0:
-            return {}
-        with np.errstate(over="ignore"):
-            error = np.float32(made.predicted_change / scale) - np.float32(learnt / scale)
-        return {"loss": float(error) * float(error) if np.isfinite(error) else None}
-
-
-def differing(
-    found: Mapping[str, Any], expected: Mapping[str, Any], path: str = ""
-) -> Iterator[Difference]:
-    """Yield the fields, nested ones by their path, that are not the same on both sides.
-
-    >>> [d.name for d in differing({"a": 1, "b": {"c": 2.0}}, {"a": 1, "b": {"c": 2}})]
-    ['b.c']
-    """
-    for name in sorted({*found, *expected}):
-        theirs, ours = found.get(name, ABSENT), expected.get(name, ABSENT)
-        if isinstance(theirs, Mapping) and isinstance(ours, Mapping):
-            yield from differing(theirs, ours, f"{path}{name}.")
-        elif type(theirs) is not type(ours) or theirs != ours:
-            yield Difference(f"{path}{name}", theirs, ours)
-
-
-def _compared(
-    check: Check, message: str, found: object, expected: Mapping[str, Any]
-) -> list[Violation]:
-    """Return a fault with the expected fields that are otherwise, or nothing."""
-    wrong = {name: value for name, value in expected.items() if getattr(found, name) != value}
-    if not wrong:
-        return []
-    said = {name: _plain(getattr(found, name)) for name in wrong}
-    return [
-        Violation(
-            check,
-            message,
-            tuple(differing(said, {name: _plain(value) for name, value in wrong.items()})),
+    def _misplaced(self, prediction: Prediction) -> Violation:
+        """Describe a prediction where none is due, or not from this record."""
+        history = self._histories.get(prediction.symbol)
+        last = history.last_prediction if history is not None else None
+        name = f"prediction of {prediction.symbol} at {prediction.open_time_ms} ms"
+        expected = "a candle that needs a prediction, in order"
+        message = (
+            f"{name} names a record that is no candle of its symbol with a full window and a model"
         )
-    ]
+        if last is not None and last.open_time_ms == prediction.open_time_ms:
+            message, expected = f"{name} is a duplicate", f"above {last.source_offset}"
+        elif last is not None and last.source_offset >= prediction.source_offset:
+            message = f"{name} comes after a later one of its symbol"
+            expected = f"above {last.source_offset}"
+        difference = Difference("source_offset", prediction.source_offset, expected)
+        return Violation(Check.PLACE, message, (difference,))
 
 
-def _plain(value: Any) -> Any:
-    return asdict(value) if isinstance(value, Outcome | Scores) else value
-
-
-def _previous(made: Prediction | None, outcome: float | None) -> Outcome | None:
+def _is_made_from(prediction: Prediction, newest: _NewestCandle) -> bool:
     return (
-        None
-        if made is None
-        else Outcome(
-            made.open_time_ms,
-            made.model_version,
-            made.predicted_change,
-            made.calibrated_change,
-            outcome,
-        )
-    )
-
-
-def _scored(made: Prediction | None, outcome: float | None) -> Scores:
-    """Return the scores after an outcome that was learnt from; None leaves them as they were."""
-    before = Scores() if made is None else made.scores
-    if made is None or outcome is None:
-        return before
-    predicted = made.predicted_change
-    error, remaining = predicted - outcome, made.calibrated_change - outcome
-    return Scores(
-        n=before.n + 1,
-        squared_error=before.squared_error + error * error,
-        squared_error_zero=before.squared_error_zero + outcome * outcome,
-        absolute_error=before.absolute_error + abs(error),
-        absolute_error_zero=before.absolute_error_zero + abs(outcome),
-        sign_hits=before.sign_hits + (predicted * outcome > 0),
-        moves=before.moves + (outcome != 0),
-        squared_error_calibrated=before.squared_error_calibrated + remaining * remaining,
+        newest.is_prediction_due is not False
+        and prediction.source_offset == newest.offset
+        and prediction.symbol == newest.candle.symbol
     )

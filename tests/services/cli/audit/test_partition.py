@@ -6,9 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from services.cli.audit.partition import GroupCheck, GroupVerdict, Mismatch, letters, published
+from services.cli.audit.partition import PartitionAudit
+from services.cli.audit.partition_log import PartitionLog, decode_published
+from services.cli.audit.report import Mismatch, PartitionReport
 from shared.adapters.kafka.reader import ConsumerRecord
-from shared.core.audit.invariants import ABSENT, Check
+from shared.core.audit.violation import ABSENT, Check
+from shared.log.dead_letters import decode_dead_letters
 from tests.support.builders import a_bundle, bundle_bytes
 from tests.support.recorded_log import (
     BUNDLES,
@@ -31,43 +34,41 @@ BTC, ETH = SYMBOLS
 AT = HONEST.index_of(ETH, 22)
 
 
-def judged(log: RecordedLog, end: int = 0) -> GroupVerdict:
-    check = GroupCheck(
-        TOPICS,
-        processor_for(OWN, log.bundles),
-        lambda version: version in log.bundles,
-        published(iter([log.predictions])),
-        letters(iter([log.letters]), TOPICS.klines, 0),
-        0,
+def audit(log: RecordedLog, end: int = 0) -> PartitionReport:
+    letters = decode_dead_letters([log.letters])
+    merged = PartitionLog(
+        log.klines,
+        decode_published([log.predictions]),
+        (one for one in letters if (one[1].topic, one[1].partition) == (TOPICS.klines, 0)),
     )
-    for record in log.klines:
-        check.take(record)
-    return check.finished(max(end, len(log.klines)))
+    processor = processor_for(OWN, log.bundles)
+    checked = PartitionAudit(TOPICS, processor, lambda version: version in log.bundles, merged, 0)
+    return checked.run(lambda: max(end, len(log.klines)))
 
 
 def found(log: RecordedLog) -> list[tuple[Check, str, int, list[str]]]:
     """Each mismatch: what was checked, topic, offset, and the fields that differ."""
     return [
-        (m.fault.check, m.topic, m.offset, [d.name for d in m.fault.differences])
-        for m in judged(log).first
+        (m.violation.check, m.topic, m.offset, [d.name for d in m.violation.differences])
+        for m in audit(log).first
     ]
 
 
 def only(log: RecordedLog) -> Mismatch:
-    (mismatch,) = judged(log).first
+    (mismatch,) = audit(log).first
     return mismatch
 
 
 def test_an_honest_log_holds_and_everything_in_it_was_checked() -> None:
-    verdict = judged(HONEST)
+    report = audit(HONEST)
 
-    assert verdict.first == []
-    assert verdict.agrees
-    assert verdict.records == len(HONEST.klines)
-    assert verdict.predictions == verdict.checked[Check.BYTES] == len(HONEST.predictions) == 34
-    assert verdict.set_aside == verdict.checked[Check.DEAD_LETTERS] == 2
-    assert verdict.sha256 == verdict.derived_sha256
-    assert (verdict.not_predicted_yet, verdict.other_profiles) == (0, Counter())
+    assert report.first == []
+    assert report.agrees
+    assert report.records == len(HONEST.klines)
+    assert report.predictions == report.checked[Check.BYTES] == len(HONEST.predictions) == 34
+    assert report.rejected == report.checked[Check.DEAD_LETTERS] == 2
+    assert report.sha256 == report.derived_sha256
+    assert (report.not_predicted_yet, report.other_profiles) == (0, Counter())
 
 
 @pytest.mark.parametrize(
@@ -86,23 +87,23 @@ def test_an_honest_log_holds_and_everything_in_it_was_checked() -> None:
 def test_a_changed_field_is_shown_with_its_place_and_both_values(
     fields: dict[str, object], check: Check
 ) -> None:
-    verdict = judged(HONEST.with_prediction(AT, **fields))
+    report = audit(HONEST.with_prediction(AT, **fields))
 
-    first = verdict.first[0]
-    assert (first.fault.check, first.topic, first.partition, first.offset) == (
+    first = report.first[0]
+    assert (first.violation.check, first.topic, first.partition, first.offset) == (
         check,
         TOPICS.predictions,
         0,
         AT,
     )
     honest = json.loads(HONEST.predictions[AT].value or b"")
-    for difference in first.fault.differences:
+    for difference in first.violation.differences:
         expected = honest
         for part in difference.name.split("."):
             expected = expected.get(part, ABSENT)
         assert difference.found == fields[difference.name.replace(".", "__")]
         assert difference.expected == expected
-    assert not verdict.agrees
+    assert not report.agrees
 
 
 def test_a_field_that_plain_arithmetic_finds_is_not_said_again_by_the_fold() -> None:
@@ -133,7 +134,7 @@ def test_a_prediction_under_another_key_is_found() -> None:
     )
 
     assert found(moved) == [(Check.PLACE, TOPICS.predictions, AT, ["key"])]
-    assert not judged(moved).agrees
+    assert not audit(moved).agrees
 
 
 def test_a_prediction_in_the_partition_of_another_group_is_found() -> None:
@@ -149,7 +150,7 @@ def test_a_prediction_that_is_left_out_is_found_at_its_candle() -> None:
     without = HONEST.with_predictions(lambda old: [*old[:AT], *old[AT + 1 :]])
 
     assert found(without) == [(Check.PLACE, TOPICS.klines, source, ["prediction"])]
-    assert judged(without).derived_sha256 == judged(HONEST).sha256
+    assert audit(without).derived_sha256 == audit(HONEST).sha256
 
 
 @pytest.mark.parametrize("at", [AT + 1, AT + 3, len(HONEST.predictions)])
@@ -161,10 +162,10 @@ def test_a_prediction_published_twice_is_found_where_it_is_the_second(at: int) -
 
 @pytest.mark.parametrize("source", [10**9, 60])
 def test_a_prediction_that_names_a_later_record_does_not_hide_those_after_it(source: int) -> None:
-    verdict = judged(HONEST.with_prediction(AT, source_offset=source))
+    report = audit(HONEST.with_prediction(AT, source_offset=source))
 
-    assert [m.offset for m in verdict.first if m.topic == TOPICS.predictions] == [AT]
-    assert verdict.mismatched == {Check.PLACE: 2}  # it, and its candle without a prediction
+    assert [m.offset for m in report.first if m.topic == TOPICS.predictions] == [AT]
+    assert report.mismatched == {Check.PLACE: 2}  # it, and its candle without a prediction
 
 
 def test_a_prediction_that_names_what_lies_past_the_end_is_found() -> None:
@@ -190,19 +191,19 @@ def test_a_record_that_is_no_prediction_is_found() -> None:
 
 
 def test_candles_past_the_last_prediction_are_not_predicted_yet() -> None:
-    verdict = judged(HONEST.with_predictions(lambda old: old[:-3]))
+    report = audit(HONEST.with_predictions(lambda old: old[:-3]))
 
-    assert verdict.agrees
-    assert verdict.not_predicted_yet == 3
+    assert report.agrees
+    assert report.not_predicted_yet == 3
 
 
 def test_a_dead_letter_is_not_awaited_past_the_last_prediction() -> None:
     log = recorded([*eventful(), (BTC, b"{nonsense")])
 
-    verdict = judged(log.with_letters(lambda old: old[:-1]))
+    report = audit(log.with_letters(lambda old: old[:-1]))
 
-    assert verdict.agrees
-    assert verdict.set_aside == 3
+    assert report.agrees
+    assert report.rejected == 3
 
 
 def test_a_hole_that_no_gap_announces_is_found_at_the_candle_after_it() -> None:
@@ -247,8 +248,8 @@ def test_a_dead_letter_of_what_came_since_is_left_to_the_next_time() -> None:
     came = with_offset(HONEST.letters[0], b"%d" % (len(HONEST.klines) + 3))
     log = HONEST.with_letters(lambda old: [*old, came])
 
-    assert judged(log, end=len(HONEST.klines) + 4).agrees
-    assert not judged(log, end=len(HONEST.klines) + 3).agrees
+    assert audit(log, end=len(HONEST.klines) + 4).agrees
+    assert not audit(log, end=len(HONEST.klines) + 3).agrees
 
 
 def with_offset(letter: ConsumerRecord, offset: bytes) -> ConsumerRecord:
@@ -276,7 +277,7 @@ def test_a_second_dead_letter_of_a_record_is_found() -> None:
 def test_dead_letters_of_others_are_left_to_them(header: dict[str, bytes]) -> None:
     other = HONEST.letters[0]._replace(headers={**(HONEST.letters[0].headers or {}), **header})
 
-    assert judged(HONEST.with_letters(lambda old: [other, *old])).agrees
+    assert audit(HONEST.with_letters(lambda old: [other, *old])).agrees
 
 
 def test_a_promotion_of_another_digest_is_shown_with_both_and_the_model_before_stays() -> None:
@@ -284,9 +285,9 @@ def test_a_promotion_of_another_digest_is_shown_with_both_and_the_model_before_s
 
     mismatch = only(log)
 
-    assert (mismatch.fault.check, mismatch.topic) == (Check.LINEAGE, TOPICS.klines)
+    assert (mismatch.violation.check, mismatch.topic) == (Check.LINEAGE, TOPICS.klines)
     assert mismatch.offset == len(eventful())
-    assert [(d.name, d.found, d.expected) for d in mismatch.fault.differences] == [
+    assert [(d.name, d.found, d.expected) for d in mismatch.violation.differences] == [
         ("bundle_sha256", "0" * 64, FIRST.sha256)
     ]
 
@@ -296,8 +297,8 @@ def test_a_promotion_of_a_model_that_is_not_in_the_log_is_found() -> None:
 
     mismatch = only(log)
 
-    assert mismatch.fault.check is Check.LINEAGE
-    assert FIRST.version in mismatch.fault.message
+    assert mismatch.violation.check is Check.LINEAGE
+    assert FIRST.version in mismatch.violation.message
 
 
 def test_a_bundle_that_is_none_is_found() -> None:
@@ -312,7 +313,9 @@ def test_a_parent_that_is_not_in_the_log_is_found() -> None:
 
     mismatch = only(log)
 
-    assert [(d.name, d.found) for d in mismatch.fault.differences] == [("parent", FIRST.version)]
+    assert [(d.name, d.found) for d in mismatch.violation.differences] == [
+        ("parent", FIRST.version)
+    ]
 
 
 def test_predictions_of_another_profile_are_counted_and_all_but_their_bytes_is_checked() -> None:
@@ -327,11 +330,11 @@ def test_predictions_of_another_profile_are_counted_and_all_but_their_bytes_is_c
         profiles=(OWN, NEXT),
     )
 
-    verdict = judged(log)
+    report = audit(log)
 
-    assert verdict.agrees
-    assert verdict.other_profiles == {NEXT: 8}
-    assert verdict.checked[Check.BYTES] == len(log.predictions) - 8
+    assert report.agrees
+    assert report.other_profiles == {NEXT: 8}
+    assert report.checked[Check.BYTES] == len(log.predictions) - 8
     at = log.index_of(ETH, 38)
     assert found(log.with_prediction(at, scores__n=9))[0] == (
         Check.SCORES,
@@ -339,16 +342,16 @@ def test_predictions_of_another_profile_are_counted_and_all_but_their_bytes_is_c
         at,
         ["scores.n"],
     )
-    assert judged(log.with_prediction(at, state_digest="0" * 64)).agrees
+    assert audit(log.with_prediction(at, state_digest="0" * 64)).agrees
 
 
 def test_before_promotions_named_a_profile_the_first_prediction_does() -> None:
     values = [*candles(0, 18), promotion(FIRST, None), *candles(18, 22)]
 
-    assert judged(recorded(values)).agrees
-    verdict = judged(recorded(values, profiles=(NEXT,)))
-    assert verdict.agrees
-    assert verdict.other_profiles == {NEXT: 8}
+    assert audit(recorded(values)).agrees
+    report = audit(recorded(values, profiles=(NEXT,)))
+    assert report.agrees
+    assert report.other_profiles == {NEXT: 8}
 
 
 def test_a_prediction_that_claims_another_profile_is_found() -> None:
@@ -378,10 +381,10 @@ def test_a_bundle_that_only_another_profile_can_read_is_not_held_against_it(lett
             lambda old: old[:-4]
         )
 
-    verdict = judged(later)
+    report = audit(later)
 
-    assert verdict.agrees
-    assert verdict.other_profiles.total() == (0 if letter else 4)
+    assert report.agrees
+    assert report.other_profiles.total() == (0 if letter else 4)
 
 
 def test_another_profiles_promotion_of_a_model_that_is_not_in_the_log_is_found() -> None:
@@ -399,10 +402,10 @@ def test_a_promotion_without_a_profile_goes_on_with_the_one_before() -> None:
         *candles(38, 40),
     ]
 
-    verdict = judged(recorded(values, profiles=(OWN, NEXT)))
+    report = audit(recorded(values, profiles=(OWN, NEXT)))
 
-    assert verdict.agrees
-    assert verdict.other_profiles == {NEXT: 8}
+    assert report.agrees
+    assert report.other_profiles == {NEXT: 8}
 
 
 @pytest.mark.parametrize(
@@ -421,20 +424,20 @@ def test_an_unusable_bundle_of_another_profile_ends_the_one_before_it(named: str
         *candles(28, 30),
     ]
 
-    verdict = judged(recorded(values, profiles=(OWN, NEXT)))
+    report = audit(recorded(values, profiles=(OWN, NEXT)))
 
-    assert [(m.fault.check, m.offset) for m in verdict.first] == [(Check.LINEAGE, 49)]
-    assert verdict.predictions == 2 * (6 + 2 + 2)
-    assert verdict.other_profiles == {NEXT: 4}
+    assert [(m.violation.check, m.offset) for m in report.first] == [(Check.LINEAGE, 49)]
+    assert report.predictions == 2 * (6 + 2 + 2)
+    assert report.other_profiles == {NEXT: 4}
 
 
 def test_digests_that_differ_are_no_agreement() -> None:
-    assert GroupVerdict(0, sha256="a", derived_sha256="a").agrees
-    assert not GroupVerdict(0, sha256="a", derived_sha256="b").agrees
+    assert PartitionReport(0, sha256="a", derived_sha256="a").agrees
+    assert not PartitionReport(0, sha256="a", derived_sha256="b").agrees
 
 
 def test_all_mismatches_are_counted_and_the_first_are_kept() -> None:
-    verdict = judged(HONEST.with_predictions(lambda old: [r._replace(key=b"X") for r in old]))
+    report = audit(HONEST.with_predictions(lambda old: [r._replace(key=b"X") for r in old]))
 
-    assert verdict.mismatched == {Check.PLACE: 34}
-    assert len(verdict.first) == 20
+    assert report.mismatched == {Check.PLACE: 34}
+    assert len(report.first) == 20

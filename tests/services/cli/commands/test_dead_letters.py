@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from services.cli.audit.command import verify
+from services.cli.audit.verify import verify
 from services.cli.commands.dead_letters import app
 from services.cli.redrive import LogPositions, RedriveResult, RedriveStatus, answers, candidate
 from shared.adapters.kafka.errors import Fenced

@@ -6,13 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.core.audit.invariants import (
-    ActivePromotion,
-    Check,
-    PartitionInvariants,
-    RecordCheck,
-    Violation,
-)
+from shared.core.audit.invariants import ActivePromotion, PartitionInvariants, RecordCheck
+from shared.core.audit.violation import Check, Violation
 from shared.core.online.prediction import Outcome, Prediction
 from shared.core.online.scores import Scores
 from shared.core.records import Amendment, Candle, Gap, Promotion, Record
@@ -36,27 +31,31 @@ WINDOW = MODEL.card.architecture.window_length
 AT = WINDOW + 3  # a prediction in the midst of an honest log
 
 
-def taken(structure: PartitionInvariants, offset: int, record: Record) -> RecordCheck:
+def check_record(invariants: PartitionInvariants, offset: int, record: Record) -> RecordCheck:
     if isinstance(record, Promotion):
         card = MODELS[record.model_version].card
-        return structure.promotion(
+        return invariants.apply_promotion(
             ActivePromotion(offset, record.model_version, card.architecture.window_length)
         )
     if isinstance(record, Candle):
-        return structure.candle(offset, record)
-    return structure.gap(record) if isinstance(record, Gap) else structure.amendment(record)
+        return invariants.check_candle(offset, record)
+    return (
+        invariants.check_gap(record)
+        if isinstance(record, Gap)
+        else invariants.apply_amendment(record)
+    )
 
 
-def faults(records: Sequence[Record], predictions: Sequence[Prediction]) -> list[Violation]:
+def violations(records: Sequence[Record], predictions: Sequence[Prediction]) -> list[Violation]:
     """What does not hold, with each prediction given after the record it names."""
-    structure, found = PartitionInvariants(CONTEXT.interval, STEP_MS), list[Violation]()
+    invariants, found = PartitionInvariants(CONTEXT.interval, STEP_MS), list[Violation]()
     for offset, record in enumerate(records):
-        found += taken(structure, offset, record).faults
+        found += check_record(invariants, offset, record).violations
         for prediction in predictions:
             if prediction.source_offset == offset:
-                found += structure.predicted(prediction)
-        if structure.is_owed():
-            found.append(structure.missing())
+                found += invariants.check_prediction(prediction)
+        if invariants.lacks_prediction():
+            found.append(invariants.report_missing_prediction())
     return found
 
 
@@ -65,14 +64,14 @@ def honest() -> tuple[list[Record], list[Prediction]]:
     return records, fold_all(records, MODELS)[1]
 
 
-def faults_with(at: int, change: Callable[[Prediction], Prediction]) -> list[Violation]:
+def violations_with(at: int, change: Callable[[Prediction], Prediction]) -> list[Violation]:
     records, predictions = honest()
-    assert faults(records, predictions) == []
-    return faults(records, [change(p) if p.source_offset == at else p for p in predictions])
+    assert violations(records, predictions) == []
+    return violations(records, [change(p) if p.source_offset == at else p for p in predictions])
 
 
 def named(found: list[Violation]) -> list[tuple[Check, list[str]]]:
-    return [(fault.check, [d.name for d in fault.differences]) for fault in found]
+    return [(violation.check, [d.name for d in violation.differences]) for violation in found]
 
 
 @st.composite
@@ -108,7 +107,7 @@ def gap(start: int, end: int, symbol: str = "BTCUSDT") -> Gap:
 @given(logs())
 @settings(max_examples=100, deadline=None)
 def test_what_the_fold_gives_holds(records: list[Record]) -> None:
-    assert faults(records, fold_all(records, MODELS)[1]) == []
+    assert violations(records, fold_all(records, MODELS)[1]) == []
 
 
 CHANGES: dict[str, tuple[Any, Check]] = {
@@ -144,9 +143,9 @@ def test_every_field_but_those_that_only_the_fold_gives_is_held_against_somethin
 def test_a_changed_field_is_a_fault_of_its_prediction(name: str) -> None:
     value, check = CHANGES[name]
 
-    found = faults_with(AT, lambda p: replace(p, **{name: value}))
+    found = violations_with(AT, lambda p: replace(p, **{name: value}))
 
-    assert check in {fault.check for fault in found}
+    assert check in {violation.check for violation in found}
 
 
 @pytest.mark.parametrize("name", [f.name for f in fields(Scores)])
@@ -157,7 +156,7 @@ def test_a_wrong_score_is_named_with_both_values(name: str) -> None:
             scores=replace(prediction.scores, **{name: getattr(prediction.scores, name) + 1}),
         )
 
-    first = faults_with(AT, change)[0]
+    first = violations_with(AT, change)[0]
 
     assert first.check is Check.SCORES
     assert [d.name for d in first.differences] == [f"scores.{name}"]
@@ -171,11 +170,11 @@ def test_a_wrong_outcome_is_named(name: str) -> None:
         wrong: dict[str, Any] = {name: 0}
         return replace(prediction, previous=replace(prediction.previous, **wrong))
 
-    assert named(faults_with(AT, change)) == [(Check.PREVIOUS, [f"previous.{name}"])]
+    assert named(violations_with(AT, change)) == [(Check.PREVIOUS, [f"previous.{name}"])]
 
 
 def test_a_loss_one_bit_off_is_a_fault() -> None:
-    found = faults_with(AT, lambda p: replace(p, loss=(p.loss or 0.0) * (1 + 2**-52)))
+    found = violations_with(AT, lambda p: replace(p, loss=(p.loss or 0.0) * (1 + 2**-52)))
 
     assert named(found) == [(Check.STEPS, ["loss"])]
 
@@ -188,13 +187,13 @@ def test_a_reset_begins_the_steps_again() -> None:
         for i, p in enumerate(predictions)
     ]
 
-    assert faults(records, reset) == []
+    assert violations(records, reset) == []
 
 
 def test_a_candle_without_its_prediction_is_a_fault_and_the_next_one_is_not_blamed_for_it() -> None:
     records, predictions = honest()
 
-    found = faults(records, [p for p in predictions if p.source_offset != AT])
+    found = violations(records, [p for p in predictions if p.source_offset != AT])
 
     assert named(found) == [(Check.PLACE, ["prediction"])]
     assert f"opens at {START_MS + AT * STEP_MS} ms" in found[0].message
@@ -208,7 +207,7 @@ def test_after_a_missing_prediction_the_next_but_one_is_held_against_the_next_ag
         if p.source_offset != AT
     ]
 
-    assert [fault.check for fault in faults(records, wrong)] == [
+    assert [violation.check for violation in violations(records, wrong)] == [
         Check.PLACE,
         Check.STEPS,
         Check.STEPS,
@@ -226,27 +225,27 @@ def test_the_first_prediction_after_a_promotion_is_held_against_none_though_the_
     ]
     *before, after = fold_all(records, MODELS)[1]
 
-    found = faults(records, [*before[:-1], replace(after, steps=3)])
+    found = violations(records, [*before[:-1], replace(after, steps=3)])
 
-    assert [fault.check for fault in found] == [Check.PLACE, Check.STEPS]
+    assert [violation.check for violation in found] == [Check.PLACE, Check.STEPS]
 
 
 def test_a_prediction_that_names_another_record_than_the_one_before_it_is_a_fault() -> None:
     records, predictions = honest()
-    structure = PartitionInvariants(CONTEXT.interval, STEP_MS)
+    invariants = PartitionInvariants(CONTEXT.interval, STEP_MS)
     for offset, record in enumerate(records[: WINDOW + 1]):
-        taken(structure, offset, record)
+        check_record(invariants, offset, record)
 
-    (fault,) = structure.predicted(replace(predictions[0], source_offset=3))
+    (violation,) = invariants.check_prediction(replace(predictions[0], source_offset=3))
 
-    assert fault.check is Check.PLACE
-    assert structure.is_owed()
+    assert violation.check is Check.PLACE
+    assert invariants.lacks_prediction()
 
 
 def test_a_close_that_did_not_move_is_no_hit_and_no_move() -> None:
     records = [a_promotion(MODEL), *candles([*a_walk(WINDOW), 100.0, 100.0, 100.0, 101.0])]
 
-    assert faults(records, fold_all(records, MODELS)[1]) == []
+    assert violations(records, fold_all(records, MODELS)[1]) == []
 
 
 @pytest.mark.parametrize("amended", [0, 1, 2, 5])
@@ -263,31 +262,31 @@ def test_an_amendment_counts_while_its_candle_is_kept(amended: int) -> None:
         *candles([101.0, 102.0], start=SEQUENCE_LENGTH + 4),
     ]
 
-    assert faults(records, fold_all(records, MODELS)[1]) == []
+    assert violations(records, fold_all(records, MODELS)[1]) == []
 
 
 def test_a_prediction_that_is_there_twice_is_a_fault() -> None:
     records, predictions = honest()
     twice = [p for p in predictions for _ in range(1 + (p.source_offset == AT))]
 
-    found = faults(records, twice)
+    found = violations(records, twice)
 
     assert named(found) == [(Check.PLACE, ["source_offset"])]
-    assert "a second time" in found[0].message
+    assert "duplicate" in found[0].message
 
 
 def test_a_prediction_that_comes_after_a_later_one_is_a_fault() -> None:
     records, predictions = honest()
-    structure = PartitionInvariants(CONTEXT.interval, STEP_MS)
+    invariants = PartitionInvariants(CONTEXT.interval, STEP_MS)
     for offset, record in enumerate(records):
-        taken(structure, offset, record)
+        check_record(invariants, offset, record)
         for prediction in predictions:
             if prediction.source_offset == offset:
-                structure.predicted(prediction)
+                invariants.check_prediction(prediction)
 
-    found = structure.predicted(predictions[1])
+    found = invariants.check_prediction(predictions[1])
 
-    assert [fault.check for fault in found] == [Check.PLACE]
+    assert [violation.check for violation in found] == [Check.PLACE]
     assert "after a later one" in found[0].message
 
 
@@ -298,19 +297,19 @@ def test_a_prediction_that_comes_after_a_later_one_is_a_fault() -> None:
         [a_promotion(MODEL), *candles(a_walk(WINDOW - 1))],
         [a_promotion(MODEL), *candles(a_walk(WINDOW)), a_candle(0, 90.0)],
     ],
-    ids=["without a model", "without a full window", "of a candle that is set aside"],
+    ids=["without a model", "without a full window", "of a candle that is rejected"],
 )
 def test_a_prediction_that_should_not_be_is_a_fault(records: list[Record]) -> None:
     _, predictions = honest()
     owed = fold_all(records, MODELS)[1]
 
-    found = faults(records, [*owed, replace(predictions[0], source_offset=len(records) - 1)])
+    found = violations(records, [*owed, replace(predictions[0], source_offset=len(records) - 1)])
 
-    assert [fault.check for fault in found] == [Check.PLACE]
+    assert [violation.check for violation in found] == [Check.PLACE]
 
 
 def test_a_hole_that_no_gap_announces_is_a_fault() -> None:
-    found = faults([a_candle(0), a_candle(1), a_candle(4)], [])
+    found = violations([a_candle(0), a_candle(1), a_candle(4)], [])
 
     assert named(found) == [(Check.CANDLES, ["open_time_ms"])]
     assert found[0].differences[0].found == START_MS + 4 * STEP_MS
@@ -330,28 +329,33 @@ def test_a_hole_that_no_gap_announces_is_a_fault() -> None:
     ],
 )
 def test_gaps_and_candles_follow_one_another(records: list[Record], names: list[str]) -> None:
-    assert [d.name for fault in faults(records, []) for d in fault.differences] == names
+    assert [d.name for violation in violations(records, []) for d in violation.differences] == names
 
 
-def test_repeated_candles_are_set_aside() -> None:
-    structure = PartitionInvariants("5m", STEP_MS)
-    aside = [structure.candle(i, a_candle(at)).is_set_aside for i, at in enumerate([0, 1, 1, 0, 2])]
+def test_repeated_candles_are_rejected() -> None:
+    invariants = PartitionInvariants("5m", STEP_MS)
+    rejected = [
+        invariants.check_candle(i, a_candle(at)).is_rejected for i, at in enumerate([0, 1, 1, 0, 2])
+    ]
 
-    assert aside == [False, False, True, True, False]
+    assert rejected == [False, False, True, True, False]
 
 
 def test_where_only_another_profile_can_read_the_card_its_predictions_are_taken_at_their_word() -> (
     None
 ):
     records, predictions = honest()
-    structure = PartitionInvariants(CONTEXT.interval, STEP_MS)
-    structure.promotion(ActivePromotion(0, MODEL.version, None))
+    invariants = PartitionInvariants(CONTEXT.interval, STEP_MS)
+    invariants.apply_promotion(ActivePromotion(0, MODEL.version, None))
     found: list[Violation] = []
     for offset, record in enumerate(records[1:], start=1):
-        taken(structure, offset, record)
+        check_record(invariants, offset, record)
         found += [
-            f for p in predictions if p.source_offset == offset for f in structure.predicted(p)
+            f
+            for p in predictions
+            if p.source_offset == offset
+            for f in invariants.check_prediction(p)
         ]
-        assert not structure.is_owed()
+        assert not invariants.lacks_prediction()
 
     assert found == []

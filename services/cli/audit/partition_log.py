@@ -1,0 +1,140 @@
+"""A partition's klines in order, each with the predictions and dead letters made from it."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from shared.adapters.kafka.reader import ConsumerRecord
+from shared.adapters.schemas import DeadLetter, decode_prediction
+from shared.core.errors import BadInput
+from shared.core.online.prediction import Prediction
+
+_Item = TypeVar("_Item")
+StoredDeadLetter = tuple[ConsumerRecord, DeadLetter]
+"""A record of the dead-letters topic, and the dead letter it holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedRecord:
+    """A record of the predictions topic; one that does not decode has the error instead."""
+
+    record: ConsumerRecord
+    prediction: Prediction | None
+    error: str = ""
+
+    @property
+    def source_offset(self) -> int:
+        """The offset of the kline it names; before all of them if it names none."""
+        return -1 if self.prediction is None else self.prediction.source_offset
+
+
+@dataclass(frozen=True, slots=True)
+class LogEvent:
+    """A record of the klines topic, with what names it or a record before it."""
+
+    record: ConsumerRecord
+    predictions: tuple[PublishedRecord, ...]
+    dead_letters: tuple[StoredDeadLetter, ...]
+    # Whether there are more after these: then the predictor is done with this record.
+    predictions_follow: bool
+    dead_letters_follow: bool
+
+
+class Lookahead(Generic[_Item]):
+    """An iterator whose next items can be seen before they are taken."""
+
+    def __init__(self, items: Iterable[_Item]) -> None:
+        """Wrap the items; nothing is read yet."""
+        self._items, self._seen = iter(items), deque[_Item]()
+
+    def peek(self, ahead: int = 0) -> _Item | None:
+        """Return the item so many places ahead, or None past the end."""
+        while len(self._seen) <= ahead:
+            item = next(self._items, None)
+            if item is None:
+                return None
+            self._seen.append(item)
+        return self._seen[ahead]
+
+    def pop(self) -> _Item:
+        """Return the next item, which was seen before, and move on."""
+        return self._seen.popleft()
+
+    def rest(self) -> Iterator[_Item]:
+        """Yield all items that are left."""
+        while self.peek() is not None:
+            yield self.pop()
+
+
+class PartitionLog:
+    """Merges the three topics of a partition by the offset in klines."""
+
+    def __init__(
+        self,
+        klines: Iterable[ConsumerRecord],
+        predictions: Iterable[PublishedRecord],
+        dead_letters: Iterable[StoredDeadLetter],
+    ) -> None:
+        """Take the three streams, each in the order of its topic.
+
+        Args:
+            klines: the partition's records.
+            predictions: made from this partition.
+            dead_letters: of records of this partition.
+        """
+        self._klines = klines
+        self._predictions, self._dead_letters = Lookahead(predictions), Lookahead(dead_letters)
+
+    def first_profile(self) -> str | None:
+        """Return the numeric profile of the first prediction; call it before anything is read."""
+        first = self._predictions.peek()
+        prediction = None if first is None else first.prediction
+        return None if prediction is None else prediction.numeric_profile
+
+    def events(self) -> Iterator[LogEvent]:
+        """Yield the klines in order, each with what was made from it."""
+        for record in self._klines:
+            yield LogEvent(
+                record,
+                tuple(self._predictions_up_to(record.offset)),
+                tuple(self._dead_letters_up_to(record.offset)),
+                predictions_follow=self._predictions.peek() is not None,
+                dead_letters_follow=self._dead_letters.peek() is not None,
+            )
+
+    def remaining_predictions(self) -> Iterator[PublishedRecord]:
+        """Yield the predictions that name no record of the klines read."""
+        return self._predictions.rest()
+
+    def remaining_dead_letters(self) -> Iterator[StoredDeadLetter]:
+        """Yield the dead letters that name no record of the klines read."""
+        return self._dead_letters.rest()
+
+    def _predictions_up_to(self, offset: int) -> Iterator[PublishedRecord]:
+        while (head := self._predictions.peek()) is not None:
+            if head.source_offset > offset and not self._is_astray(head, offset):
+                return
+            yield self._predictions.pop()
+
+    def _is_astray(self, head: PublishedRecord, offset: int) -> bool:
+        """Say whether a prediction names a far later record than the one after it does.
+
+        It must not hold back those after it, which would all seem to be missing.
+        """
+        after = self._predictions.peek(1)
+        return after is not None and offset < after.source_offset < head.source_offset
+
+    def _dead_letters_up_to(self, offset: int) -> Iterator[StoredDeadLetter]:
+        while (head := self._dead_letters.peek()) is not None and head[1].offset <= offset:
+            yield self._dead_letters.pop()
+
+
+def decode_published(blocks: Iterable[Iterable[ConsumerRecord]]) -> Iterator[PublishedRecord]:
+    """Yield the records of the predictions topic, decoded."""
+    for block in blocks:
+        for record in block:
+            try:
+                yield PublishedRecord(record, decode_prediction(record.value))
+            except BadInput as error:
+                yield PublishedRecord(record, None, str(error))

@@ -1,0 +1,146 @@
+"""The result of an audit: what was checked, and what does not hold."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from shared.core.audit.violation import Check, Violation
+
+_KEPT: Final = 20  # mismatches of a partition that are kept; all are counted
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """A violation, and the record that has it."""
+
+    topic: str
+    partition: int
+    offset: int
+    violation: Violation
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the values for a program."""
+        differences = self.violation.differences
+        return {
+            "topic": self.topic,
+            "partition": self.partition,
+            "offset": self.offset,
+            "check": self.violation.check.name.lower(),
+            "message": self.violation.message,
+            "fields": {d.name: {"found": d.found, "expected": d.expected} for d in differences},
+        }
+
+    def __str__(self) -> str:
+        """Return the text for a user, one line per field."""
+        place = f"{self.topic}, partition {self.partition}, offset {self.offset}:"
+        fields = (
+            f"  {d.name}: found {_text(d.found)}, expected {_text(d.expected)}"
+            for d in self.violation.differences
+        )
+        return "\n".join([place, self.violation.message, *fields])
+
+
+@dataclass(slots=True)
+class PartitionReport:
+    """The result for one partition."""
+
+    partition: int
+    records: int = 0
+    rejected: int = 0  # by every reader: repeated candles, bytes that are no record
+    predictions: int = 0
+    not_predicted_yet: int = 0  # candles after the last prediction
+    # Predictions by numeric profile whose bytes only another version can derive.
+    other_profiles: Counter[str] = field(default_factory=Counter)
+    sha256: str = ""  # over keys and values as published
+    derived_sha256: str = ""  # as derived; those of other profiles are taken as published
+    checked: Counter[Check] = field(default_factory=Counter)
+    mismatched: Counter[Check] = field(default_factory=Counter)
+    first: list[Mismatch] = field(default_factory=list)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether everything holds."""
+        return not self.mismatched and self.sha256 == self.derived_sha256
+
+    def add(self, mismatch: Mismatch) -> None:
+        """Count a mismatch; keep it if it is among the first."""
+        self.mismatched[mismatch.violation.check] += 1
+        if len(self.first) < _KEPT:
+            self.first.append(mismatch)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the values for a program."""
+        return {
+            "partition": self.partition,
+            "agrees": self.agrees,
+            "mismatches": self.mismatched.total(),
+            "records": self.records,
+            "rejected": self.rejected,
+            "predictions": self.predictions,
+            "not_predicted_yet": self.not_predicted_yet,
+            "not_derived_again": dict(self.other_profiles),
+            "sha256": self.sha256,
+            "derived_sha256": self.derived_sha256,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """The result for a deployment's topics."""
+
+    partitions: list[PartitionReport]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether everything holds."""
+        return all(partition.agrees for partition in self.partitions)
+
+    @property
+    def mismatches(self) -> int:
+        """The number of mismatches; a wrong record may count again in the next one of its symbol."""
+        return sum(partition.mismatched.total() for partition in self.partitions)
+
+    @property
+    def first(self) -> list[Mismatch]:
+        """The first mismatches of each partition, in the partitions' order."""
+        return [mismatch for partition in self.partitions for mismatch in partition.first]
+
+    @property
+    def not_predicted_yet(self) -> int:
+        """The number of candles after the last predictions."""
+        return sum(partition.not_predicted_yet for partition in self.partitions)
+
+    @property
+    def other_profiles(self) -> Mapping[str, int]:
+        """The number of predictions that were not derived again, by numeric profile."""
+        return sum((partition.other_profiles for partition in self.partitions), Counter[str]())
+
+    def counts(self) -> dict[Check, tuple[int, int]]:
+        """Return for each check how many records it was made on and how many fail it."""
+        return {
+            check: (
+                sum(partition.checked[check] for partition in self.partitions),
+                sum(partition.mismatched[check] for partition in self.partitions),
+            )
+            for check in Check
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the values for a program."""
+        return {
+            "agrees": self.agrees,
+            "mismatches": self.mismatches,
+            "first_mismatches": [mismatch.to_json() for mismatch in self.first],
+            "not_predicted_yet": self.not_predicted_yet,
+            "not_derived_again": dict(self.other_profiles),
+            "checks": {
+                check.name.lower(): {"checked": checked, "mismatches": mismatches}
+                for check, (checked, mismatches) in self.counts().items()
+            },
+            "partitions": [partition.to_json() for partition in self.partitions],
+        }
+
+
+def _text(value: object) -> str:
+    return "null" if value is None else str(value)

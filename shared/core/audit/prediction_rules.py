@@ -1,0 +1,118 @@
+"""The rules that each prediction keeps towards its candle, its predecessor and its promotion.
+
+They are plain arithmetic, written a second time without the fold: a mistake in the fold cannot hide
+itself here.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from shared.core.audit.symbol_history import SymbolHistory
+from shared.core.audit.violation import Check, Violation, compare_fields
+from shared.core.online.prediction import Outcome, Prediction
+from shared.core.online.scores import Scores
+from shared.core.records import Candle
+
+
+def check_candle_fields(
+    prediction: Prediction, candle: Candle, interval: str, step_ms: int
+) -> Iterator[Violation]:
+    """Compare a prediction with the candle it was made from."""
+    return compare_fields(
+        Check.CANDLE,
+        f"prediction of {candle.symbol} does not agree with its candle",
+        prediction,
+        {
+            "interval": interval,
+            "open_time_ms": candle.open_time_ms + step_ms,
+            "close": candle.close,
+            "predicted_close": candle.close * (1.0 + prediction.predicted_change),
+            "calibrated_change": prediction.predicted_change * prediction.calibration,
+            "calibrated_close": candle.close * (1.0 + prediction.calibrated_change),
+        },
+    )
+
+
+def check_succession(
+    prediction: Prediction, history: SymbolHistory, change: float | None
+) -> Iterator[Violation]:
+    """Compare a prediction with the symbol's previous one and the outcome known since.
+
+    Args:
+        prediction: the new prediction.
+        history: of its symbol; its last prediction is the previous one.
+        change: of the close since the previous candle, as a fraction; None across a gap.
+    """
+    previous = history.last_prediction
+    outcome = change if previous is not None and history.is_learnable else None
+    symbol = prediction.symbol
+    yield from compare_fields(
+        Check.PREVIOUS,
+        f"prediction of {symbol} does not name the previous one and its outcome",
+        prediction,
+        {"previous": _expected_previous(previous, change)},
+    )
+    yield from compare_fields(
+        Check.SCORES,
+        f"scores of {symbol} do not follow from the previous ones and the outcome",
+        prediction,
+        {"scores": _expected_scores(previous, outcome)},
+    )
+    steps = 0
+    if previous is not None and not prediction.was_reset:
+        steps = previous.steps + (outcome is not None)
+    yield from compare_fields(
+        Check.STEPS,
+        f"steps or loss of {symbol} do not follow from the outcome",
+        prediction,
+        {"steps": steps, **_expected_loss(previous, outcome)},
+    )
+
+
+def _expected_previous(previous: Prediction | None, change: float | None) -> Outcome | None:
+    if previous is None:
+        return None
+    return Outcome(
+        previous.open_time_ms,
+        previous.model_version,
+        previous.predicted_change,
+        previous.calibrated_change,
+        change,
+    )
+
+
+def _expected_scores(previous: Prediction | None, outcome: float | None) -> Scores:
+    """Return the scores after an outcome; without one they stay as they were."""
+    before = Scores() if previous is None else previous.scores
+    if previous is None or outcome is None:
+        return before
+    predicted = previous.predicted_change
+    error, calibrated_error = predicted - outcome, previous.calibrated_change - outcome
+    return Scores(
+        n=before.n + 1,
+        squared_error=before.squared_error + error * error,
+        squared_error_zero=before.squared_error_zero + outcome * outcome,
+        absolute_error=before.absolute_error + abs(error),
+        absolute_error_zero=before.absolute_error_zero + abs(outcome),
+        sign_hits=before.sign_hits + (predicted * outcome > 0),
+        moves=before.moves + (outcome != 0),
+        squared_error_calibrated=before.squared_error_calibrated
+        + calibrated_error * calibrated_error,
+    )
+
+
+def _expected_loss(previous: Prediction | None, outcome: float | None) -> dict[str, float | None]:
+    """Return the squared error in units of the change scale, as the network's float32 gives it.
+
+    Empty if the scale is not positive: then there is nothing to compare with, and the rule that
+    every byte must agree with the fold finds the fault.
+    """
+    if previous is None or outcome is None:
+        return {"loss": None}
+    scale = previous.change_scale
+    if not scale > 0.0:
+        return {}
+    with np.errstate(over="ignore"):
+        error = np.float32(previous.predicted_change / scale) - np.float32(outcome / scale)
+    return {"loss": float(error) * float(error) if np.isfinite(error) else None}
