@@ -21,7 +21,7 @@ from shared.adapters.atomic_write import write_atomically
 from shared.core.errors import BadInput, BadSetting
 from shared.core.topics import interval_ms
 
-log = logging.getLogger("ulstm")
+log = logging.getLogger(__name__)
 
 SYMBOLS: Final = 20  # of a synthetic market that is told nothing else
 HISTORY: Final = 2016  # candles of a synthetic market before its start: a week of 5m

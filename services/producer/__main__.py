@@ -1,18 +1,147 @@
-"""The producer as a process."""
+"""The producer's parts, and their start in order."""
 
+import logging
 import os
 import sys
+import threading
+from contextlib import closing
+from typing import Final, NamedTuple
 
-from services.producer.service import run
+from services.producer.backfill_schedule import BackfillSchedule
+from services.producer.candle_log import KafkaCandleLog
+from services.producer.event_queue import EventQueue
+from services.producer.exchanges.registry import EXCHANGES
+from services.producer.metrics import ProducerMetrics
+from services.producer.ports import Exchange, RestClient
+from services.producer.rest_workers import RestWorkerPool
+from services.producer.server_time import ServerTime
 from services.producer.settings import ProducerSettings
+from services.producer.stream_supervisor import StreamSupervisor
+from services.producer.symbol_selection import select_symbols
+from services.producer.worker import ProducerWorker, run_until_stopped
+from shared.adapters.kafka.admin import ensure_topics
+from shared.adapters.kafka.errors import Fenced
 from shared.adapters.process import exit_code, log_to_stderr, stop_on_signal
+from shared.adapters.prometheus import Telemetry
+from shared.adapters.retry import StopRequested, retry_until_available
+from shared.core.errors import Incompatible
+from shared.core.topics import interval_ms
+from shared.log.positions import read_positions
+
+log = logging.getLogger(__name__)
+
+JOIN_TIMEOUT_S: Final = 5.0
+
+
+class Assignment(NamedTuple):
+    """The symbols to follow, and the open time of the first candle of one that is new."""
+
+    symbols: list[str]
+    start_ms: int
 
 
 def main() -> None:
-    """Read the settings and run until told to stop."""
+    """Read the settings and run until SIGTERM or SIGINT."""
     settings = ProducerSettings.from_env(os.environ)
     log_to_stderr(settings.log_level, "producer")
-    run(settings, stop_on_signal())
+    stop = stop_on_signal()
+    telemetry = Telemetry("producer")
+    stop_serving = telemetry.serve(settings.metrics_host, settings.metrics_port)
+    try:
+        run(settings, telemetry, stop)
+    except StopRequested:
+        log.debug("stopped while waiting for a server")
+    except Fenced as error:
+        raise Incompatible(str(error)) from error
+    finally:
+        stop_serving()
+    log.info("stopped")
+
+
+def run(settings: ProducerSettings, telemetry: Telemetry, stop: threading.Event) -> None:
+    """Publish candles until stop is set.
+
+    Raises:
+        BadSetting: a setting is wrong.
+        Incompatible: the topics do not fit the settings, or the exchange does not serve this
+            location.
+        Fenced: another producer has taken over.
+        StopRequested: stop was set before the servers answered.
+    """
+    exchange = EXCHANGES[settings.exchange](
+        settings.interval, settings.exchange_rest_url, settings.exchange_stream_url, stop
+    )
+    # 1. Wait for Kafka and the exchange, and agree on the symbols.
+    with closing(exchange.open_rest()) as rest:
+        assignment = retry_until_available(stop, lambda: assign(settings, exchange, rest))
+    log.info("following %d symbols, such as %s", len(assignment.symbols), assignment.symbols[0])
+    publish(settings, telemetry, exchange, assignment, stop)
+
+
+def assign(settings: ProducerSettings, exchange: Exchange, rest: RestClient) -> Assignment:
+    """Create the topics, choose the symbols, and find where the history of a new symbol begins.
+
+    Raises:
+        BadSetting, Incompatible: as `run`.
+        Unavailable: Kafka or the exchange does not answer.
+    """
+    servers, topics = settings.kafka_bootstrap_servers, settings.topics
+    ensure_topics(servers, topics)
+    symbols = select_symbols(
+        settings.named_symbols,
+        rest.list_symbols(),
+        lambda names: read_positions(servers, topics, settings.codec, names),
+        exchange.max_symbols,
+    )
+    duration_ms = interval_ms(settings.interval)
+    now_ms = rest.server_time_ms()
+    open_now_ms = now_ms - now_ms % duration_ms
+    return Assignment(symbols, max(0, open_now_ms - settings.backfill_candles * duration_ms))
+
+
+def publish(
+    settings: ProducerSettings,
+    telemetry: Telemetry,
+    exchange: Exchange,
+    assignment: Assignment,
+    stop: threading.Event,
+) -> None:
+    """Start the threads and run the worker; stop them with it."""
+    duration_ms = interval_ms(settings.interval)
+    server_time, events = ServerTime(), EventQueue()
+    metrics = ProducerMetrics(telemetry, duration_ms)
+    # 2. Connect the stream first, so that no close is missed between back-fill and stream: its
+    #    candles wait in the queue, and the sequencer keeps those that are early.
+    supervisor = StreamSupervisor(
+        exchange, assignment.symbols, settings.stream_silence_s, events, server_time, stop
+    )
+    worker = ProducerWorker(
+        KafkaCandleLog(settings, assignment.symbols, assignment.start_ms),
+        events,
+        BackfillSchedule(assignment.symbols, duration_ms, settings.close_grace_s),
+        RestWorkerPool(settings.rest_threads, exchange.open_rest, server_time, events),
+        server_time,
+        metrics,
+        duration_ms,
+    )
+    supervisor.start()
+    try:
+        # 3. Read the positions from the log, back-fill by REST up to now, go on from the stream.
+        run_until_stopped(
+            worker,
+            stop,
+            lambda: metrics.report_exchange(
+                connected=supervisor.is_connected,
+                reconnects=supervisor.reconnects,
+                used_weight=exchange.used_weight,
+            ),
+            metrics.report_unavailable,
+        )
+    finally:
+        # 4. End the threads also after an error, then release the transactional producer.
+        stop.set()
+        supervisor.join(JOIN_TIMEOUT_S)
+        worker.close()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Which symbols to ask REST about, and when. PURE: the clocks are arguments.
+"""Decide which symbols to request from REST, and when. PURE: the clocks are arguments.
 
-A candle is overdue once exchange time has passed its close for a grace of real time: a quiet symbol's stream may never
-say that it closed. Exchange time itself may run faster than real time.
+A candle is overdue once the exchange's time has passed its close for a grace period of real time:
+the stream of a symbol that nobody trades may never announce the close. The exchange's time may run
+faster than real time.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,90 +11,94 @@ from typing import Final
 
 from services.producer.sequencer import SymbolCursor
 
-LONGEST_WAIT_S: Final = 60.0  # between two asks that gave nothing: a halted symbol costs little
-LEAST_WAIT_S: Final = 0.25
+MAX_BACKOFF_S: Final = 60.0  # between two responses without news: a halted symbol costs little
+MIN_BACKOFF_S: Final = 0.25
+MAX_DOUBLINGS: Final = 10
 
 
 @dataclass(slots=True)
-class _Item:
-    urgent: bool = True
+class _SymbolSchedule:
+    is_urgent: bool = True
     in_flight: bool = False
     not_before_s: float = 0.0
-    fruitless: int = 0
+    fruitless_requests: int = 0
     overdue_since_s: float | None = None
-    caught_up: bool = False
+    is_backfilled: bool = False
 
 
 class BackfillSchedule:
-    """What is to be asked. Times in seconds are the monotonic clock's."""
+    """Requests to make, one at a time per symbol. Times in seconds are the monotonic clock's."""
 
-    def __init__(self, symbols: Iterable[str], step_ms: int, grace_s: float) -> None:
-        """Start with every symbol to be asked about at once."""
-        self._items = {symbol: _Item() for symbol in symbols}
-        self._step_ms, self._grace_s = step_ms, grace_s
+    def __init__(self, symbols: Iterable[str], interval_ms: int, grace_s: float) -> None:
+        """Schedule a first request for every symbol at once."""
+        self._symbols = {symbol: _SymbolSchedule() for symbol in symbols}
+        self._interval_ms, self._grace_s = interval_ms, grace_s
 
-    def due(
-        self, places: Mapping[str, SymbolCursor], exchange_ms: int, now_s: float
+    def take_due(
+        self, cursors: Mapping[str, SymbolCursor], server_ms: int, now_s: float
     ) -> list[SymbolCursor]:
-        """Return the places to ask about now, and count them as asked."""
-        found = [
-            place
-            for place in places.values()
-            if self._is_due(self._items[place.symbol], place, exchange_ms, now_s)
+        """Return the cursors to request klines from now, and mark their requests as in flight."""
+        due = [
+            cursor
+            for cursor in cursors.values()
+            if self._is_due(self._symbols[cursor.symbol], cursor, server_ms, now_s)
         ]
-        for place in found:
-            self._items[place.symbol].in_flight = True
-        return found
+        for cursor in due:
+            self._symbols[cursor.symbol].in_flight = True
+        return due
 
     def expedite(self, symbol: str) -> None:
-        """Ask about a symbol as soon as may be: its stream is ahead of the log."""
-        item = self._items[symbol]
-        item.urgent, item.not_before_s, item.fruitless = True, 0.0, 0
+        """Request a symbol without further waiting: its stream is ahead of the log."""
+        schedule = self._symbols[symbol]
+        schedule.is_urgent, schedule.not_before_s, schedule.fruitless_requests = True, 0.0, 0
 
-    def catch_up(self, places: Mapping[str, SymbolCursor], exchange_ms: int) -> None:
-        """Ask at once about symbols that may have missed a close: the stream was interrupted."""
-        for place in places.values():
-            if exchange_ms >= place.next_ms + self._step_ms:
-                self.expedite(place.symbol)
+    def catch_up(self, cursors: Mapping[str, SymbolCursor], server_ms: int) -> None:
+        """Expedite the symbols that may have missed a close while the stream was interrupted."""
+        for cursor in cursors.values():
+            if server_ms >= cursor.next_open_time_ms + self._interval_ms:
+                self.expedite(cursor.symbol)
 
-    def on_response(self, symbol: str, now_s: float, *, moved: bool, full: bool) -> None:
-        """Take note of an answer.
+    def on_response(self, symbol: str, now_s: float, *, advanced: bool, has_more: bool) -> None:
+        """Record a response.
 
         Args:
-            symbol: whose.
-            now_s: now.
-            moved: the symbol stands further than before.
-            full: the exchange has more, or has something that is to be asked for again.
+            symbol: the symbol requested.
+            now_s: the time now.
+            advanced: the symbol's cursor moved.
+            has_more: another request is needed at once.
         """
-        item = self._items[symbol]
-        item.in_flight, item.overdue_since_s = False, None
-        item.urgent = full
-        item.caught_up = item.caught_up or not full
-        item.fruitless = 0 if moved else item.fruitless + 1
-        item.not_before_s = now_s if moved else now_s + self._wait_s(item)
+        schedule = self._symbols[symbol]
+        schedule.in_flight, schedule.overdue_since_s = False, None
+        schedule.is_urgent = has_more
+        schedule.is_backfilled = schedule.is_backfilled or not has_more
+        schedule.fruitless_requests = 0 if advanced else schedule.fruitless_requests + 1
+        schedule.not_before_s = now_s if advanced else now_s + self._backoff_s(schedule)
 
-    def failed(self, symbol: str, now_s: float) -> None:
-        """Take note that there was no answer."""
-        item = self._items[symbol]
-        item.in_flight, item.urgent = False, True
-        item.fruitless += 1
-        item.not_before_s = now_s + self._wait_s(item)
+    def on_failure(self, symbol: str, now_s: float) -> None:
+        """Record a request that got no response."""
+        schedule = self._symbols[symbol]
+        schedule.in_flight, schedule.is_urgent = False, True
+        schedule.fruitless_requests += 1
+        schedule.not_before_s = now_s + self._backoff_s(schedule)
 
-    def behind(self) -> list[str]:
-        """Return the symbols whose history has not been fetched yet since the start."""
-        return [symbol for symbol, item in self._items.items() if not item.caught_up]
+    def pending_backfills(self) -> list[str]:
+        """Return the symbols whose history has not been fetched to its end since the start."""
+        return [symbol for symbol, each in self._symbols.items() if not each.is_backfilled]
 
-    def _wait_s(self, item: _Item) -> float:
-        least = max(LEAST_WAIT_S, self._grace_s)
-        return float(min(LONGEST_WAIT_S, least * 2 ** min(item.fruitless - 1, 10)))
+    def _backoff_s(self, schedule: _SymbolSchedule) -> float:
+        doublings = min(schedule.fruitless_requests - 1, MAX_DOUBLINGS)
+        return float(min(MAX_BACKOFF_S, max(MIN_BACKOFF_S, self._grace_s) * 2**doublings))
 
-    def _is_due(self, item: _Item, place: SymbolCursor, exchange_ms: int, now_s: float) -> bool:
-        if exchange_ms < place.next_ms + self._step_ms:
-            item.overdue_since_s = None
-        elif item.overdue_since_s is None:
-            item.overdue_since_s = now_s
-        if item.in_flight or now_s < item.not_before_s:
+    def _is_due(
+        self, schedule: _SymbolSchedule, cursor: SymbolCursor, server_ms: int, now_s: float
+    ) -> bool:
+        if server_ms < cursor.next_open_time_ms + self._interval_ms:
+            schedule.overdue_since_s = None
+        elif schedule.overdue_since_s is None:
+            schedule.overdue_since_s = now_s
+        if schedule.in_flight or now_s < schedule.not_before_s:
             return False
-        return item.urgent or (
-            item.overdue_since_s is not None and now_s - item.overdue_since_s >= self._grace_s
+        overdue_since_s = schedule.overdue_since_s
+        return schedule.is_urgent or (
+            overdue_since_s is not None and now_s - overdue_since_s >= self._grace_s
         )

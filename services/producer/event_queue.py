@@ -1,84 +1,79 @@
-"""Where the threads of the producer meet: what they bring, in order of arrival."""
+"""The queue between the stream and REST threads and the worker."""
 
 import threading
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from services.producer.sequencer import ReceivedCandle, UnreadableKline
+from services.producer.sequencer import ReceivedCandle, ReceivedKline, UnreadableKline
 
-ROOM: Final = 20_000  # klines of the stream
+MAX_EVENTS: Final = 20_000  # about 20 closes of 1,000 symbols
 
 
 @dataclass(frozen=True, slots=True)
 class RestResponse:
-    """What REST said about one symbol."""
+    """Settled klines of one symbol, from a requested open time on."""
 
     symbol: str
-    asked_from_ms: int
-    rows: list[ReceivedCandle | UnreadableKline]
-    full: bool  # there may be more
+    requested_from_ms: int
+    rows: list[ReceivedKline]
+    has_more: bool
 
 
 @dataclass(frozen=True, slots=True)
 class RestFailure:
-    """REST did not answer about one symbol."""
+    """A request for one symbol that got no usable response."""
 
     symbol: str
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class StreamConnected:
-    """The stream gives klines from now on; what closed before may be missing."""
+    """Every subscription is acknowledged; candles that closed before may be missing."""
 
 
 @dataclass(frozen=True, slots=True)
-class StreamDisconnected:
-    """A thread cannot go on."""
+class ThreadFailure:
+    """An error that a thread cannot handle: the worker raises it."""
 
     error: BaseException
 
 
-Event = (
-    ReceivedCandle
-    | UnreadableKline
-    | RestResponse
-    | RestFailure
-    | StreamConnected
-    | StreamDisconnected
+ProducerEvent = (
+    ReceivedCandle | UnreadableKline | RestResponse | RestFailure | StreamConnected | ThreadFailure
 )
 
 
 class EventQueue:
-    """A queue with room for so many klines of the stream; whoever brings one is never made to wait."""
+    """A queue whose writers never block: the stream's thread must stay free to answer pings."""
 
-    def __init__(self, room: int = ROOM) -> None:
+    def __init__(self, max_events: int = MAX_EVENTS) -> None:
         """Start empty."""
-        self._room = room
-        self._events: deque[Event] = deque()
-        self._filled = threading.Condition()
+        self._max_events = max_events
+        self._events: deque[ProducerEvent] = deque()
+        self._not_empty = threading.Condition()
 
-    def offer(self, event: Event) -> bool:
-        """Take an event if there is room."""
-        with self._filled:
-            if len(self._events) >= self._room:
+    def offer(self, event: ProducerEvent) -> bool:
+        """Add an event and return True, or return False if the queue is full."""
+        with self._not_empty:
+            if len(self._events) >= self._max_events:
                 return False
             self._events.append(event)
-            self._filled.notify()
+            self._not_empty.notify()
             return True
 
-    def put(self, event: Event) -> None:
-        """Take an event of which there are few."""
-        with self._filled:
+    def put(self, event: ProducerEvent) -> None:
+        """Add an event even if the queue is full; for the few that must not be lost."""
+        with self._not_empty:
             self._events.append(event)
-            self._filled.notify()
+            self._not_empty.notify()
 
-    def take(self, timeout_s: float) -> list[Event]:
-        """Return all that is there, waiting for the first."""
-        with self._filled:
+    def drain(self, timeout_s: float) -> list[ProducerEvent]:
+        """Remove and return all events, waiting up to `timeout_s` for the first."""
+        with self._not_empty:
             if not self._events:
-                self._filled.wait(timeout_s)
+                self._not_empty.wait(timeout_s)
             events = list(self._events)
             self._events.clear()
             return events

@@ -1,82 +1,69 @@
-"""Threads that ask REST, so that a slow answer about one symbol delays no other."""
+"""Threads that send REST requests, so that a slow response for one symbol delays no other."""
 
 import queue
 import threading
-import time
 from collections.abc import Callable
 from typing import Final
 
-from services.producer.event_queue import EventQueue, RestFailure, RestResponse, StreamDisconnected
-from services.producer.exchanges.binance.client import ROWS_AT_MOST, RestClient
-from services.producer.exchanges.binance.schemas import rest_klines
+from services.producer.event_queue import EventQueue, RestFailure, RestResponse, ThreadFailure
+from services.producer.ports import RestClient
 from services.producer.sequencer import SymbolCursor
 from services.producer.server_time import ServerTime
 from shared.core.errors import UlstmError, Unavailable
 
-TIME_AGE_S: Final = 0.25  # older than so, exchange time is asked for with the klines
+MAX_TIME_AGE_S: Final = 0.25  # of the exchange's time that goes with a request
 SETTLING_MS: Final = 1_000  # REST's database may lag the close by a little
 
 
 class RestWorkerPool:
-    """So many threads; answers go to the inbox."""
+    """A fixed number of threads, each with a REST client; responses go to the event queue."""
 
     def __init__(
         self,
         threads: int,
-        connect: Callable[[], RestClient],
-        exchange_time: ServerTime,
-        interval: str,
-        inbox: EventQueue,
+        open_rest: Callable[[], RestClient],
+        server_time: ServerTime,
+        events: EventQueue,
     ) -> None:
-        """Start the threads. They end with the process: nothing is lost with an answer."""
-        self._connect, self._time, self._interval, self._inbox = (
-            connect,
-            exchange_time,
-            interval,
-            inbox,
-        )
-        self._rest_time = (
-            ServerTime()
-        )  # REST's own: what it says decides which of its rows are final
-        self._places: queue.SimpleQueue[SymbolCursor | None] = queue.SimpleQueue()
+        """Start the threads as daemons: a request lost at exit is made again at the next start."""
+        self._open_rest, self._server_time, self._events = open_rest, server_time, events
+        # Only REST's own clock can tell which of REST's rows are final: the stream's may be ahead
+        # of it.
+        self._rest_time = ServerTime()
+        self._requests: queue.SimpleQueue[SymbolCursor | None] = queue.SimpleQueue()
         for number in range(threads):
             threading.Thread(target=self._run, name=f"rest-{number}", daemon=True).start()
 
-    def ask(self, place: SymbolCursor) -> None:
-        """Have the klines from a place on asked for."""
-        self._places.put(place)
+    def request_klines(self, cursor: SymbolCursor) -> None:
+        """Request the klines from a cursor on."""
+        self._requests.put(cursor)
 
-    def ask_time(self) -> None:
-        """Have exchange time asked for."""
-        self._places.put(None)
+    def request_time(self) -> None:
+        """Request the exchange's time."""
+        self._requests.put(None)
 
     def _run(self) -> None:
-        rest = self._connect()
+        rest = self._open_rest()
         while True:
-            place = self._places.get()
+            cursor = self._requests.get()
             try:
-                self._asked(rest, place)
+                self._send(rest, cursor)
             except Unavailable as error:
-                if place is not None:
-                    self._inbox.put(RestFailure(place.symbol, str(error)))
+                if cursor is not None:
+                    self._events.put(RestFailure(cursor.symbol, str(error)))
             except UlstmError as error:
-                self._inbox.put(StreamDisconnected(error))
+                self._events.put(ThreadFailure(error))
             except BaseException as error:
-                self._inbox.put(StreamDisconnected(error))
+                self._events.put(ThreadFailure(error))
                 raise
 
-    def _asked(self, rest: RestClient, place: SymbolCursor | None) -> None:
-        # Exchange time first: what had closed by then is settled in the answer that comes after.
-        settled_ms = self._rest_time.at_most(TIME_AGE_S, rest.time_ms)
-        if self._time.age_s() > TIME_AGE_S:
-            self._time.on_message(settled_ms)
-        if place is None:
+    def _send(self, rest: RestClient, cursor: SymbolCursor | None) -> None:
+        # The time first: what had closed by then is final in the response that comes after it.
+        time_ms = self._rest_time.refresh(MAX_TIME_AGE_S, rest.server_time_ms)
+        if self._server_time.age_s() > MAX_TIME_AGE_S:
+            self._server_time.update(time_ms)
+        if cursor is None:
             return
-        rows = rest.klines(place.symbol, self._interval, place.next_ms)
-        arrival_ms = time.time_ns() // 1_000_000
-        klines = rest_klines(
-            place.symbol, self._interval, rows, settled_ms - SETTLING_MS, arrival_ms
-        )
-        self._inbox.put(
-            RestResponse(place.symbol, place.next_ms, klines, full=len(rows) >= ROWS_AT_MOST)
-        )
+        from_ms = cursor.next_open_time_ms
+        page = rest.fetch_klines(cursor.symbol, from_ms, time_ms - SETTLING_MS)
+        self._events.put(RestResponse(cursor.symbol, from_ms, page.rows, page.has_more))

@@ -1,27 +1,27 @@
-"""What follows for the log from what the exchange says. PURE: it decides and does nothing.
+"""Decide what to append to the log for each kline that arrives. PURE: it decides and does nothing.
 
-The rule of the log: every candle of a symbol once, in open-time order, nothing missing but what the exchange itself
-lacks. Only REST may say that something is missing: it answers with all there is from a time on, while the stream says
-nothing about what it did not send.
+The rule of the log: every candle of a symbol once, in open-time order, with a gap record wherever
+the exchange itself has no candle. Only a REST response can prove a gap: it holds everything from a
+time on, while the stream does not tell what it left out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from shared.core.records import Gap
 
-EARLY_KEPT: Final = 32  # of one symbol; REST has what is dropped
-ASKS_FOR_UNREADABLE: Final = (
-    3  # a gap stays in the log for ever: an exchange may first correct itself
-)
+MAX_EARLY_CANDLES: Final = 32  # of one symbol; what is dropped comes again by REST
+# A gap is final, and an exchange often corrects a garbled kline within seconds: ask so often before
+# writing one.
+MAX_UNREADABLE_ATTEMPTS: Final = 3
 
 Source = Literal["stream", "rest"]
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedCandle:
-    """A closed kline, checked, as the bytes of its record."""
+    """A closed kline that passed validation, as the bytes of its record."""
 
     symbol: str
     open_time_ms: int
@@ -32,7 +32,7 @@ class ReceivedCandle:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableKline:
-    """A closed kline that is no candle. The open time is None where not even that can be believed."""
+    """A closed kline that failed validation; its open time is None if that is not valid either."""
 
     symbol: str
     open_time_ms: int | None
@@ -43,85 +43,103 @@ class UnreadableKline:
     arrival_ms: int
 
 
+ReceivedKline = ReceivedCandle | UnreadableKline
 LogEntry = ReceivedCandle | Gap | UnreadableKline
 
 
 @dataclass(frozen=True, slots=True)
 class SymbolCursor:
-    """Where one symbol stands."""
+    """Position of one symbol in the log, and what arrived ahead of it.
+
+    Attributes:
+        symbol: the symbol.
+        next_open_time_ms: open time of the candle that must be appended next.
+        is_new: the log has nothing of it, so its first candle may open later without a gap.
+        early: candles of the stream that opened after a missing one, ascending.
+        unreadable_attempts: REST responses in a row whose kline at the cursor was unreadable.
+    """
 
     symbol: str
-    next_ms: int  # open time of the candle that must come next
-    is_new: bool = False  # the log has nothing of it: it may begin later than next_ms without a gap
-    early: tuple[
-        ReceivedCandle, ...
-    ] = ()  # ascending: came by stream while something before them was missing
-    unreadable_asks: int = 0  # REST's last answers that had an unreadable kline at next_ms
+    next_open_time_ms: int
+    is_new: bool = False
+    early: tuple[ReceivedCandle, ...] = ()
+    unreadable_attempts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """Where the symbol stands after something came, what to write, and how many klines the log had already."""
+    """A symbol's next cursor, the entries to append, and the number of duplicates dropped."""
 
-    place: SymbolCursor
+    cursor: SymbolCursor
     entries: tuple[LogEntry, ...] = ()
     stale: int = 0
 
 
-def on_stream_kline(place: SymbolCursor, kline: ReceivedCandle, step_ms: int) -> Transition:
-    """Return the move for a kline of the stream: publish what is next, keep what is early, drop what is stale."""
-    if kline.open_time_ms < place.next_ms:
-        return Transition(place, stale=1)
-    early = {one.open_time_ms: one for one in (kline, *place.early)}
-    ascending = tuple(early[time_ms] for time_ms in sorted(early))[:EARLY_KEPT]
-    return _with_early(
-        replace(place, early=ascending), (), len(place.early) + 1 - len(early), step_ms
-    )
+def initial_cursors(
+    symbols: Sequence[str], positions: Mapping[str, int], start_ms: int
+) -> dict[str, SymbolCursor]:
+    """Place each symbol at its position in the log, or at `start_ms` if it has none."""
+    return {
+        symbol: SymbolCursor(
+            symbol, positions.get(symbol, start_ms), is_new=symbol not in positions
+        )
+        for symbol in symbols
+    }
+
+
+def on_stream_kline(cursor: SymbolCursor, kline: ReceivedCandle, interval_ms: int) -> Transition:
+    """Append the candle that is next, keep one that is early, drop one that the log has."""
+    if kline.open_time_ms < cursor.next_open_time_ms:
+        return Transition(cursor, stale=1)
+    early = {each.open_time_ms: each for each in (kline, *cursor.early)}
+    ascending = tuple(early[time_ms] for time_ms in sorted(early))[:MAX_EARLY_CANDLES]
+    repeated = len(cursor.early) + 1 - len(early)
+    return _release_early(replace(cursor, early=ascending), (), repeated, interval_ms)
 
 
 def on_rest_klines(
-    place: SymbolCursor,
-    asked_from_ms: int,
-    rows: Sequence[ReceivedCandle | UnreadableKline],
-    step_ms: int,
+    cursor: SymbolCursor, requested_from_ms: int, rows: Sequence[ReceivedKline], interval_ms: int
 ) -> Transition:
-    """Return the move for an answer of REST.
+    """Append the rows of a REST response, and a gap for what the exchange left out between them.
 
     Args:
-        place: where the symbol stands now.
-        asked_from_ms: the answer has every settled kline from here to its last row.
+        cursor: where the symbol is now.
+        requested_from_ms: the response has every settled kline from here to its last row.
         rows: settled klines, ascending.
-        step_ms: the interval.
+        interval_ms: milliseconds between two open times.
     """
-    if (
-        asked_from_ms > place.next_ms
-    ):  # asked before the log was found to stand elsewhere: it proves no gap
-        return Transition(place)
+    # A response requested before the log was read again may begin after the cursor: it proves no
+    # gap.
+    if requested_from_ms > cursor.next_open_time_ms:
+        return Transition(cursor)
     entries: list[LogEntry] = []
     stale = 0
-    for row in _with_those_between(rows, place.early):
-        if row.open_time_ms is not None and row.open_time_ms < place.next_ms:
+    for row in _merge_early(rows, cursor.early):
+        # 1. Drop what the log has already.
+        if row.open_time_ms is not None and row.open_time_ms < cursor.next_open_time_ms:
             stale += 1
             continue
-        entries += _hole_before(place, row)
-        place = _at(place, row)
-        if isinstance(row, UnreadableKline):
-            if place.unreadable_asks + 1 < ASKS_FOR_UNREADABLE:
-                place = replace(place, unreadable_asks=place.unreadable_asks + 1)
-                break
-            entries += [row, *_in_place_of(place, step_ms)]
-            place = SymbolCursor(place.symbol, place.next_ms + step_ms, place.is_new, place.early)
-        else:
-            entries.append(row)
-            place = SymbolCursor(place.symbol, place.next_ms + step_ms, early=place.early)
-    return _with_early(place, tuple(entries), stale, step_ms)
+        # 2. Write a gap for the open times that the exchange skipped before this row.
+        entries += _gap_before(cursor, row)
+        cursor = _move_to(cursor, row)
+        # 3. Leave the cursor at an unreadable row, to ask for it again, until it has been asked for
+        #    often enough.
+        attempts = cursor.unreadable_attempts + 1
+        if isinstance(row, UnreadableKline) and attempts < MAX_UNREADABLE_ATTEMPTS:
+            cursor = replace(cursor, unreadable_attempts=attempts)
+            break
+        # 4. Append the row and advance.
+        entries += _entries_for(cursor, row, interval_ms)
+        cursor = _advance_past(cursor, row, interval_ms)
+    # 5. Append the early candles that were waiting for these rows.
+    return _release_early(cursor, tuple(entries), stale, interval_ms)
 
 
-def _with_those_between(
-    rows: Sequence[ReceivedCandle | UnreadableKline], early: Sequence[ReceivedCandle]
-) -> list[ReceivedCandle | UnreadableKline]:
-    """Return REST's rows, and where it lacks or garbles a kline that the stream gave, the stream's."""
-    merged: list[ReceivedCandle | UnreadableKline] = []
+def _merge_early(
+    rows: Sequence[ReceivedKline], early: Sequence[ReceivedCandle]
+) -> list[ReceivedKline]:
+    """Fill in from the stream what REST lacks or garbles between its first and its last row."""
+    merged: list[ReceivedKline] = []
     waiting = list(early)
     for row in rows:
         time_ms = row.open_time_ms
@@ -134,36 +152,45 @@ def _with_those_between(
     return merged
 
 
-def _hole_before(place: SymbolCursor, row: ReceivedCandle | UnreadableKline) -> list[Gap]:
-    if place.is_new or row.open_time_ms is None or row.open_time_ms == place.next_ms:
+def _gap_before(cursor: SymbolCursor, row: ReceivedKline) -> list[Gap]:
+    begin_ms, end_ms = cursor.next_open_time_ms, row.open_time_ms
+    if cursor.is_new or end_ms is None or end_ms == begin_ms:
         return []
-    return [Gap(place.symbol, place.next_ms, row.open_time_ms)]
+    return [Gap(cursor.symbol, begin_ms, end_ms)]
 
 
-def _at(place: SymbolCursor, row: ReceivedCandle | UnreadableKline) -> SymbolCursor:
-    """Return the place moved up to a row; one without a time is where the next candle should be."""
-    if row.open_time_ms is None or row.open_time_ms == place.next_ms:
-        return place
-    return replace(place, next_ms=row.open_time_ms, unreadable_asks=0)
+def _move_to(cursor: SymbolCursor, row: ReceivedKline) -> SymbolCursor:
+    """Move the cursor up to a row; a row without a time is taken for the candle that is next."""
+    if row.open_time_ms is None or row.open_time_ms == cursor.next_open_time_ms:
+        return cursor
+    return replace(cursor, next_open_time_ms=row.open_time_ms, unreadable_attempts=0)
 
 
-def _in_place_of(place: SymbolCursor, step_ms: int) -> list[Gap]:
-    """Return the gap that stands for an unreadable candle: to readers of the log there is none."""
-    return [] if place.is_new else [Gap(place.symbol, place.next_ms, place.next_ms + step_ms)]
+def _entries_for(cursor: SymbolCursor, row: ReceivedKline, interval_ms: int) -> list[LogEntry]:
+    """Return the entries of a row at the cursor: an unreadable one is a dead letter and a gap."""
+    if isinstance(row, ReceivedCandle) or cursor.is_new:
+        return [row]
+    begin_ms = cursor.next_open_time_ms
+    return [row, Gap(cursor.symbol, begin_ms, begin_ms + interval_ms)]
 
 
-def _with_early(
-    place: SymbolCursor, entries: tuple[LogEntry, ...], stale: int, step_ms: int
+def _advance_past(cursor: SymbolCursor, row: ReceivedKline, interval_ms: int) -> SymbolCursor:
+    is_new = cursor.is_new and isinstance(row, UnreadableKline)
+    return SymbolCursor(cursor.symbol, cursor.next_open_time_ms + interval_ms, is_new, cursor.early)
+
+
+def _release_early(
+    cursor: SymbolCursor, entries: tuple[LogEntry, ...], stale: int, interval_ms: int
 ) -> Transition:
-    """Publish what waited for this moment."""
-    next_ms, early, ready = place.next_ms, list(place.early), list[ReceivedCandle]()
+    """Append the early candles that follow the cursor without a hole."""
+    next_ms, early, ready = cursor.next_open_time_ms, list(cursor.early), list[ReceivedCandle]()
     while early and early[0].open_time_ms <= next_ms:
         kline = early.pop(0)
         if kline.open_time_ms == next_ms:
             ready.append(kline)
-            next_ms += step_ms
+            next_ms += interval_ms
         else:
             stale += 1
     if ready:
-        place = SymbolCursor(place.symbol, next_ms)
-    return Transition(replace(place, early=tuple(early)), (*entries, *ready), stale)
+        cursor = SymbolCursor(cursor.symbol, next_ms)
+    return Transition(replace(cursor, early=tuple(early)), (*entries, *ready), stale)

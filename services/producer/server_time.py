@@ -1,31 +1,35 @@
-"""Exchange time as last heard: it may run faster than real time, so it is never extrapolated."""
+"""The exchange's clock, as last reported by it."""
 
 import time
 from collections.abc import Callable
 
 
 class ServerTime:
-    """The last exchange time that anybody heard. What it says has passed at the exchange, whenever one asks."""
+    """The last time that the exchange reported: a lower bound of its time now.
+
+    It is never extrapolated, because an exchange simulator's clock may run faster than real time.
+    """
 
     def __init__(self) -> None:
-        """Start at no time."""
-        self._heard: tuple[int, float] = (0, float("-inf"))
+        """Start before the first report."""
+        # One tuple, replaced as a whole: threads read it without a lock.
+        self._last: tuple[int, float] = (0, float("-inf"))
 
     @property
     def ms(self) -> int:
-        """The time last heard; 0 if none."""
-        return self._heard[0]
+        """The time last reported, in milliseconds; 0 before the first report."""
+        return self._last[0]
 
     def age_s(self) -> float:
-        """Return for how long nothing was heard."""
-        return time.monotonic() - self._heard[1]
+        """Return the seconds since the last report."""
+        return time.monotonic() - self._last[1]
 
-    def on_message(self, time_ms: int) -> None:
-        """Take note of a time."""
-        self._heard = (time_ms, time.monotonic())
+    def update(self, time_ms: int) -> None:
+        """Record a report."""
+        self._last = (time_ms, time.monotonic())
 
-    def at_most(self, age_s: float, ask: Callable[[], int]) -> int:
-        """Return a time no older than so, asking for it if need be."""
-        if self.age_s() > age_s:
-            self.on_message(ask())
+    def refresh(self, max_age_s: float, fetch_ms: Callable[[], int]) -> int:
+        """Return a time reported at most `max_age_s` ago, fetching a new one if needed."""
+        if self.age_s() > max_age_s:
+            self.update(fetch_ms())
         return self.ms

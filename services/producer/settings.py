@@ -1,31 +1,35 @@
-"""What the producer is told."""
+"""Settings of the producer."""
 
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
+from services.producer.exchanges.registry import DEFAULT_EXCHANGE, EXCHANGES
 from shared.adapters.env_settings import Port, ServiceSettings, parse_symbols
 from shared.core.errors import BadSetting
 
 ALL: Final = "all"
 
 
-def _listed(text: str) -> str:
+def _check_symbols(text: str) -> str:
     if text.strip().lower() != ALL and not parse_symbols(text):
         raise BadSetting(f"SYMBOLS is {text!r}; name symbols, such as BTCUSDT,ETHUSDT, or say all")
     return text
 
 
-class ProducerSettings(ServiceSettings):
-    """Settings of the producer."""
+def _check_exchange(name: str) -> str:
+    if name not in EXCHANGES:
+        raise BadSetting(f"EXCHANGE is {name!r}; choose one of {', '.join(EXCHANGES)}")
+    return name
 
-    symbols: Annotated[str, AfterValidator(_listed)]
-    exchange_rest_url: Annotated[str, Field(pattern=r"^https?://[^/]+$")] = (
-        "https://data-api.binance.vision"
-    )
-    exchange_stream_url: Annotated[str, Field(pattern=r"^wss?://[^/]+$")] = (
-        "wss://data-stream.binance.vision"
-    )
+
+class ProducerSettings(ServiceSettings):
+    """Settings of the producer. An address that is None is the exchange's own public one."""
+
+    symbols: Annotated[str, AfterValidator(_check_symbols)]
+    exchange: Annotated[str, AfterValidator(_check_exchange)] = DEFAULT_EXCHANGE
+    exchange_rest_url: Annotated[str, Field(pattern=r"^https?://[^/]+$")] | None = None
+    exchange_stream_url: Annotated[str, Field(pattern=r"^wss?://[^/]+$")] | None = None
     backfill_candles: Annotated[int, Field(ge=1, le=1_000_000)] = 2000
     metrics_host: str = "127.0.0.1"
     metrics_port: Port = 0

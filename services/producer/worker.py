@@ -1,22 +1,22 @@
-"""Take what came, decide, publish in one transaction, then ask for what is missing."""
+"""The producer's loop: take events, decide, append in one transaction, request what is missing."""
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
 
 from services.producer.backfill_schedule import BackfillSchedule
 from services.producer.event_queue import (
-    Event,
     EventQueue,
+    ProducerEvent,
     RestFailure,
     RestResponse,
     StreamConnected,
-    StreamDisconnected,
+    ThreadFailure,
 )
 from services.producer.metrics import ProducerMetrics
-from services.producer.records import to_producer_records
+from services.producer.ports import CandleLog, RestRequests
 from services.producer.sequencer import (
     LogEntry,
     ReceivedCandle,
@@ -28,202 +28,175 @@ from services.producer.sequencer import (
 )
 from services.producer.server_time import ServerTime
 from shared.adapters.kafka.errors import Aborted, OutcomeUnknown
-from shared.adapters.kafka.producer import ProducerRecord
+from shared.adapters.retry import retry_until_available
 from shared.core.errors import Unavailable
-from shared.core.topics import Topics, interval_ms
 
-log = logging.getLogger("ulstm")
+log = logging.getLogger(__name__)
 
-TURN_S: Final = 0.2
-RECORDS_AT_MOST: Final = 2_000  # of one transaction, which holds back every reader while it is open
-TIME_AGE_S: Final = 2.0
-
-
-class RecordWriter(Protocol):
-    """Writes in transactions."""
-
-    def write(self, records: Sequence[ProducerRecord]) -> None:
-        """Write records: all or nothing."""
-
-    def close(self) -> None:
-        """Close the connection."""
-
-
-class RestRequests(Protocol):
-    """Asks REST; answers come by the inbox."""
-
-    def ask(self, place: SymbolCursor) -> None:
-        """Ask for klines from a place on."""
-
-    def ask_time(self) -> None:
-        """Ask for exchange time."""
+POLL_S: Final = 0.2
+# An open transaction holds back every reader of the topic, so it is kept short.
+MAX_RECORDS_PER_TRANSACTION: Final = 2_000
+MAX_TIME_AGE_S: Final = 2.0
 
 
 class ProducerWorker:
-    """Where each symbol stands in the log. Memory follows the log: after a doubtful commit it is read again."""
+    """Keeps each symbol's cursor; after a failed commit they are read from the log again."""
 
     def __init__(  # noqa: PLR0913 - the parts list
         self,
-        topics: Topics,
-        standing: Callable[[], Mapping[str, SymbolCursor]],
-        writer: Callable[[], RecordWriter],
-        inbox: EventQueue,
-        agenda: BackfillSchedule,
-        asking: RestRequests,
-        exchange_time: ServerTime,
-        measures: ProducerMetrics,
+        candle_log: CandleLog,
+        events: EventQueue,
+        schedule: BackfillSchedule,
+        rest: RestRequests,
+        server_time: ServerTime,
+        metrics: ProducerMetrics,
+        interval_ms: int,
     ) -> None:
-        """Prepare; `recover` comes before the first turn.
-
-        Args:
-            topics: of this deployment.
-            standing: reads the log for the place of each followed symbol.
-            writer: takes the transactional id.
-            inbox: what the threads bring.
-            agenda: what is to be asked.
-            asking: who asks.
-            exchange_time: as last heard.
-            measures: what is told about all this.
-        """
-        self._topics, self._standing, self._new_writer = topics, standing, writer
-        self._inbox, self._agenda, self._asking, self._time = inbox, agenda, asking, exchange_time
-        self._measures = measures
-        self._step_ms = interval_ms(topics.interval)
-        self._time_asked_s = 0.0
-        self._rest_answers = True
-        self._writer: RecordWriter | None = None
-        self._places: dict[str, SymbolCursor] = {}
-
-    def run_once(self) -> None:
-        """Do one round; wait a little if there is nothing to do.
-
-        Raises:
-            Fenced: another process writes candles now.
-            Unavailable: Kafka does not answer; `recover` before the next turn.
-        """
-        events = self._inbox.take(TURN_S)
-        entries = [entry for event in events for entry in self._said(event)]
-        for at in range(0, len(entries), RECORDS_AT_MOST):
-            if not self._published(entries[at : at + RECORDS_AT_MOST]):
-                break
-        self._ask()
-        self._measures.standing(self._agenda.behind(), self._places, self._time.ms)
+        """Store the parts; call `recover` before the first `run_once`."""
+        self._log, self._events, self._schedule = candle_log, events, schedule
+        self._rest, self._server_time, self._metrics = rest, server_time, metrics
+        self._interval_ms = interval_ms
+        self._time_requested_s = 0.0
+        self._rest_responds = True
+        self._cursors: dict[str, SymbolCursor] = {}
 
     def recover(self) -> None:
-        """Take the transactional id, then read where each symbol stands: in this order no other writer can add.
+        """Become the only writer of the log and read where each symbol is.
 
         Raises:
             Unavailable: Kafka does not answer; recover again.
         """
-        self.close()
-        self._writer = self._new_writer()
-        self._reread()
+        self._set_cursors(self._log.open())
+
+    def run_once(self) -> None:
+        """Handle the events that are waiting; wait a little if there are none.
+
+        Raises:
+            Fenced: another process has become the writer.
+            Unavailable: Kafka does not answer; recover before the next call.
+        """
+        # 1. Decide: cursors move in memory, ahead of the log.
+        entries = [entry for event in self._events.drain(POLL_S) for entry in self._on_event(event)]
+        # 2. Append. After a failure the rest is dropped too: the cursors are back where the log
+        #    is, and REST gives everything from there again.
+        for first in range(0, len(entries), MAX_RECORDS_PER_TRANSACTION):
+            if not self._publish(entries[first : first + MAX_RECORDS_PER_TRANSACTION]):
+                break
+        # 3. Request what is missing, only now that the cursors agree with the log.
+        self._request_missing()
+        self._metrics.report_progress(
+            self._schedule.pending_backfills(), self._cursors, self._server_time.ms
+        )
 
     def close(self) -> None:
-        """Close the connection to Kafka; nothing is open between turns."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        """Close the log."""
+        self._log.close()
 
-    def _said(self, event: Event) -> Iterator[LogEntry]:
-        """Take an event in; yield what to write for it."""
-        if isinstance(event, ReceivedCandle):
-            yield from self._stream_kline(event)
-        elif isinstance(event, UnreadableKline):  # REST will be asked for it when it is overdue
-            yield event
-        elif isinstance(event, RestResponse):
-            yield from self._answer(event)
-        elif isinstance(event, RestFailure):
-            self._no_answer(event)
-        elif isinstance(event, StreamConnected):
-            log.info("the stream is connected")
-            self._agenda.catch_up(self._places, self._time.ms)
-        elif isinstance(event, StreamDisconnected):
-            raise event.error
+    def _on_event(self, event: ProducerEvent) -> Iterable[LogEntry]:
+        match event:
+            case ReceivedCandle():
+                return self._on_stream_kline(event)
+            case UnreadableKline():
+                return (event,)  # a dead letter; the candle is requested from REST once overdue
+            case RestResponse():
+                return self._on_rest_response(event)
+            case RestFailure():
+                self._on_rest_failure(event)
+            case StreamConnected():
+                log.info("the stream is connected")
+                self._schedule.catch_up(self._cursors, self._server_time.ms)
+            case ThreadFailure():
+                raise event.error
+        return ()
 
-    def _stream_kline(self, kline: ReceivedCandle) -> tuple[LogEntry, ...]:
-        place = self._places.get(kline.symbol)
-        if place is None:
-            log.warning("the stream gives klines of %s, which was not asked for", kline.symbol)
+    def _on_stream_kline(self, kline: ReceivedCandle) -> Sequence[LogEntry]:
+        cursor = self._cursors.get(kline.symbol)
+        if cursor is None:
+            log.warning("ignoring a kline of %s, which is not subscribed to", kline.symbol)
             return ()
-        move = on_stream_kline(place, kline, self._step_ms)
-        if move.place.early:
-            self._agenda.expedite(kline.symbol)
-        return self._moved(move)
+        transition = on_stream_kline(cursor, kline, self._interval_ms)
+        if transition.cursor.early:
+            self._schedule.expedite(kline.symbol)
+        return self._apply(transition)
 
-    def _answer(self, answer: RestResponse) -> tuple[LogEntry, ...]:
-        self._rest_answers = True
-        before = self._places[answer.symbol]
-        move = on_rest_klines(before, answer.asked_from_ms, answer.rows, self._step_ms)
-        after = move.place
-        again = answer.full or after.unreadable_asks > before.unreadable_asks or bool(after.early)
-        moved = after.next_ms > before.next_ms
-        self._agenda.on_response(answer.symbol, time.monotonic(), moved=moved, full=again)
-        return self._moved(move)
+    def _on_rest_response(self, response: RestResponse) -> Sequence[LogEntry]:
+        self._rest_responds = True
+        before = self._cursors[response.symbol]
+        transition = on_rest_klines(
+            before, response.requested_from_ms, response.rows, self._interval_ms
+        )
+        after = transition.cursor
+        retries_row = after.unreadable_attempts > before.unreadable_attempts
+        self._schedule.on_response(
+            response.symbol,
+            time.monotonic(),
+            advanced=after.next_open_time_ms > before.next_open_time_ms,
+            has_more=response.has_more or retries_row or bool(after.early),
+        )
+        return self._apply(transition)
 
-    def _no_answer(self, event: RestFailure) -> None:
-        """Ask again later. Only the first of a row of failures is a warning: there may be one for each symbol."""
-        log.log(logging.WARNING if self._rest_answers else logging.DEBUG, "%s", event.why)
-        self._rest_answers = False
-        self._measures.unanswered.inc()
-        self._agenda.failed(event.symbol, time.monotonic())
+    def _on_rest_failure(self, failure: RestFailure) -> None:
+        # One warning for a row of failures: an exchange that is down fails once for each symbol.
+        level = logging.WARNING if self._rest_responds else logging.DEBUG
+        log.log(level, "%s", failure.reason)
+        self._rest_responds = False
+        self._metrics.rest_failures.inc()
+        self._schedule.on_failure(failure.symbol, time.monotonic())
 
-    def _moved(self, move: Transition) -> tuple[LogEntry, ...]:
-        self._places[move.place.symbol] = move.place
-        self._measures.stale.inc(move.stale)
-        return move.entries
+    def _apply(self, transition: Transition) -> Sequence[LogEntry]:
+        self._cursors[transition.cursor.symbol] = transition.cursor
+        self._metrics.stale.inc(transition.stale)
+        return transition.entries
 
-    def _published(self, entries: Sequence[LogEntry]) -> bool:
-        if self._writer is None:
-            raise Unavailable("no transactional id has been taken yet")
-        now_ms = time.time_ns() // 1_000_000
+    def _publish(self, entries: Sequence[LogEntry]) -> bool:
+        """Append entries; return False, with the cursors read again, if the commit failed."""
         try:
-            self._writer.write(
-                [to_producer_records(entry, self._topics, now_ms) for entry in entries]
-            )
+            self._log.append(entries)
         except (Aborted, OutcomeUnknown) as error:
-            log.warning("%s; reading where each symbol stands", error)
-            self._measures.aborts.inc()
-            self._reread()
+            log.warning("%s; reading the position of each symbol from the log", error)
+            self._metrics.aborts.inc()
+            self._set_cursors(self._log.read_cursors())
             return False
-        self._measures.published(entries, time.time_ns() // 1_000_000)
+        self._metrics.count_published(entries, time.time_ns() // 1_000_000)
         return True
 
-    def _reread(self) -> None:
-        self._places = dict(self._standing())
-        self._agenda.catch_up(self._places, self._time.ms)
+    def _set_cursors(self, cursors: Mapping[str, SymbolCursor]) -> None:
+        self._cursors = dict(cursors)
+        self._schedule.catch_up(self._cursors, self._server_time.ms)
 
-    def _ask(self) -> None:
+    def _request_missing(self) -> None:
         now_s = time.monotonic()
-        for place in self._agenda.due(self._places, self._time.ms, now_s):
-            self._asking.ask(place)
-        if self._time.age_s() > TIME_AGE_S and now_s - self._time_asked_s > TIME_AGE_S:
-            self._time_asked_s = now_s
-            self._asking.ask_time()
+        for cursor in self._schedule.take_due(self._cursors, self._server_time.ms, now_s):
+            self._rest.request_klines(cursor)
+        time_is_old = self._server_time.age_s() > MAX_TIME_AGE_S
+        if time_is_old and now_s - self._time_requested_s > MAX_TIME_AGE_S:
+            self._time_requested_s = now_s
+            self._rest.request_time()
 
 
 def run_until_stopped(
-    loop: ProducerWorker,
+    worker: ProducerWorker,
     stop: threading.Event,
-    retry: Callable[[Callable[[], None]], None],
-    after_turn: Callable[[], None],
-    unavailable: Callable[[str], None],
+    report: Callable[[], None],
+    report_unavailable: Callable[[str], None],
 ) -> None:
-    """Recover, then take turns until stop is set.
+    """Recover, then run the worker until stop is set; recover again whenever Kafka was away.
 
     Args:
-        loop: what to do.
-        stop: when to end.
-        retry: calls again while a server does not answer; raises StopRequested once stop is set.
-        after_turn: what is done after each.
-        unavailable: told why there are no turns for a while.
+        worker: the worker to run.
+        stop: ends the loop.
+        report: called after each round.
+        report_unavailable: called with the reason before a recovery.
+
+    Raises:
+        StopRequested: stop was set during a recovery.
     """
-    retry(loop.recover)
+    retry_until_available(stop, worker.recover)
     while not stop.is_set():
         try:
-            loop.run_once()
+            worker.run_once()
         except Unavailable as error:
-            log.warning("%s; beginning again from the log", error)
-            unavailable(str(error))
-            retry(loop.recover)
-        after_turn()
+            log.warning("%s; recovering from the log", error)
+            report_unavailable(str(error))
+            retry_until_available(stop, worker.recover)
+        report()

@@ -1,0 +1,47 @@
+"""Binance, as the producer needs it."""
+
+import threading
+from typing import Final
+
+from services.producer.exchanges.binance.rate_limiter import RateLimiter
+from services.producer.exchanges.binance.rest_client import BinanceRestClient
+from services.producer.exchanges.binance.stream_connection import BinanceStreamConnection
+from services.producer.ports import OnError, OnEvent
+
+REST_URL: Final = "https://data-api.binance.vision"  # market data only, needs no key
+STREAM_URL: Final = "wss://data-stream.binance.vision"
+MAX_STREAMS: Final = 1024  # of one connection
+MIN_SILENCE_S: Final = 60.0  # the exchange pings every 20 s
+
+
+class BinanceExchange:
+    """Binance's public market data of the spot market."""
+
+    max_symbols: int = MAX_STREAMS
+    max_connection_age_s: float = 23 * 3600.0  # Binance ends a connection after 24 h, unannounced
+
+    def __init__(
+        self, interval: str, rest_url: str | None, stream_url: str | None, stop: threading.Event
+    ) -> None:
+        """Store the addresses; clients connect when they are opened."""
+        self._interval = interval
+        self._rest_url, self._stream_url = rest_url or REST_URL, stream_url or STREAM_URL
+        self._limiter = RateLimiter(stop)
+
+    @property
+    def used_weight(self) -> int:
+        """The request weight used in this minute, as Binance counts it."""
+        return self._limiter.used
+
+    def open_rest(self) -> BinanceRestClient:
+        """Return a REST client for one thread; all clients share one weight limit."""
+        return BinanceRestClient(self._rest_url, self._interval, self._limiter)
+
+    def open_stream(
+        self, on_event: OnEvent, on_error: OnError, silence_s: float
+    ) -> BinanceStreamConnection:
+        """Connect to the streams; see `Exchange.open_stream`."""
+        silence_s = max(MIN_SILENCE_S, silence_s)
+        return BinanceStreamConnection(
+            self._stream_url, self._interval, on_event, on_error, silence_s
+        )

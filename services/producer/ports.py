@@ -1,0 +1,183 @@
+"""Interfaces that the producer needs: an exchange to read from, a log to append to.
+
+A new exchange is a folder in `exchanges/` with a class that implements `Exchange`, and a line in
+`exchanges/registry.py`: see docs/how-to/add-an-exchange.md.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.producer.sequencer import LogEntry, ReceivedKline, SymbolCursor
+from shared.core.errors import Unavailable
+
+
+class Throttled(Unavailable):
+    """Raised when the exchange tells the client how long to stay away."""
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        """Store the wait in seconds with the message."""
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+@dataclass(frozen=True, slots=True)
+class StreamUpdate:
+    """A message without a closed kline; it may carry the exchange's time."""
+
+    event_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionAck:
+    """The exchange accepted the request with this id."""
+
+    request_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServerShutdown:
+    """The connection is of no more use: the exchange refused a request or announced its end."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedKline:
+    """A closed kline, and the exchange's time when it was sent."""
+
+    kline: ReceivedKline
+    event_ms: int | None
+
+
+StreamEvent = StreamUpdate | SubscriptionAck | ServerShutdown | ClosedKline
+
+
+@dataclass(frozen=True, slots=True)
+class KlinePage:
+    """Settled klines in ascending order; `has_more` if the exchange cut the page at its limit."""
+
+    rows: list[ReceivedKline]
+    has_more: bool
+
+
+class RestClient(Protocol):
+    """One thread's connection to the exchange's REST service.
+
+    Each method raises Unavailable if a retry may help, Throttled if the exchange says when,
+    Incompatible if none will.
+    """
+
+    def server_time_ms(self) -> int:
+        """Return the exchange's time in milliseconds."""
+
+    def list_symbols(self) -> Mapping[str, bool]:
+        """Return every symbol listed, and whether it is being traded."""
+
+    def fetch_klines(self, symbol: str, from_ms: int, settled_ms: int) -> KlinePage:
+        """Return the klines that open at `from_ms` or later and closed before `settled_ms`."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+class StreamConnection(Protocol):
+    """One connection to the exchange's streams. It need not reconnect: the supervisor does."""
+
+    def subscribe(self, symbols: Sequence[str], wait: Callable[[float], object]) -> set[int]:
+        """Subscribe to the klines of symbols; return the ids of the acknowledgements to expect.
+
+        Args:
+            symbols: all symbols followed.
+            wait: waits so many seconds or until the process stops, for exchanges that limit the
+                message rate.
+
+        Raises:
+            Unavailable: the connection has ended.
+        """
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the connection is still being read."""
+
+    def stop(self) -> None:
+        """Close the connection within a few seconds, whatever its other end does."""
+
+
+OnEvent = Callable[[StreamEvent], None]
+OnError = Callable[[Exception], None]
+
+
+class Exchange(Protocol):
+    """An exchange. Its methods may be called from any thread."""
+
+    @property
+    def max_symbols(self) -> int:
+        """The number of symbols that one stream connection can follow."""
+
+    @property
+    def max_connection_age_s(self) -> float:
+        """The age at which to replace a stream connection, before the exchange ends it."""
+
+    @property
+    def used_weight(self) -> int:
+        """The request weight used in this minute, as the exchange counts it; 0 if it does not."""
+
+    def open_rest(self) -> RestClient:
+        """Return a REST client for one thread."""
+
+    def open_stream(
+        self, on_event: OnEvent, on_error: OnError, silence_s: float
+    ) -> StreamConnection:
+        """Connect to the streams.
+
+        Args:
+            on_event: called with each message, on the connection's own thread; must not block.
+            on_error: called with the error that ended the connection or that `on_event` raised.
+            silence_s: end the connection if not even a ping comes for so long.
+
+        Raises:
+            Unavailable: the connection failed; Throttled says for how long to stay away.
+            Incompatible: the exchange does not serve this location.
+        """
+
+
+class CandleLog(Protocol):
+    """The log of candles, appended to in transactions by one writer."""
+
+    def open(self) -> Mapping[str, SymbolCursor]:
+        """Fence other writers, then read where each symbol is.
+
+        Raises:
+            Unavailable: Kafka does not answer; open again.
+        """
+
+    def read_cursors(self) -> Mapping[str, SymbolCursor]:
+        """Read where each symbol is.
+
+        Raises:
+            Unavailable: Kafka does not answer.
+        """
+
+    def append(self, entries: Sequence[LogEntry]) -> None:
+        """Append entries in one transaction.
+
+        Raises:
+            Aborted: none of them is in the log.
+            OutcomeUnknown: they may be; read the cursors.
+            Fenced: another process has become the writer.
+            Unavailable: Kafka does not answer, or the log is not open.
+        """
+
+    def close(self) -> None:
+        """Close the connection; nothing is open between two calls of `append`."""
+
+
+class RestRequests(Protocol):
+    """Requests to REST that are answered through the event queue."""
+
+    def request_klines(self, cursor: SymbolCursor) -> None:
+        """Request the klines from a cursor on."""
+
+    def request_time(self) -> None:
+        """Request the exchange's time."""

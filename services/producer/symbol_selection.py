@@ -1,0 +1,59 @@
+"""Choose the symbols to follow."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from services.producer.records import SYMBOL_PATTERN
+from shared.core.errors import BadSetting
+
+log = logging.getLogger(__name__)
+
+
+def select_symbols(
+    named: Sequence[str] | None,
+    listed: Mapping[str, bool],
+    find_in_log: Callable[[Sequence[str]], Iterable[str]],
+    max_symbols: int,
+) -> list[str]:
+    """Return the symbols to follow.
+
+    Args:
+        named: the symbols that SYMBOLS names; None means all that are traded.
+        listed: the symbols that the exchange lists, and whether each is traded.
+        find_in_log: returns those of some symbols that are in the log.
+        max_symbols: the limit of the exchange.
+
+    Raises:
+        BadSetting: neither the exchange nor the log has one of the symbols, or there are too many
+            or none.
+    """
+    symbols = _traded(listed) if named is None else list(named)
+    if delisted := [symbol for symbol in symbols if symbol not in listed]:
+        _check_delisted(delisted, set(find_in_log(delisted)))
+    selected = [symbol for symbol in symbols if symbol in listed]
+    if not 1 <= len(selected) <= max_symbols:
+        message = (
+            f"SYMBOLS selects {len(selected)} symbols; one producer follows 1 to {max_symbols}:"
+            " name them"
+        )
+        raise BadSetting(message)
+    return selected
+
+
+def _check_delisted(symbols: Sequence[str], in_log: set[str]) -> None:
+    """Refuse misspelt symbols; one that is in the log has been delisted since and is left out."""
+    if unknown := [symbol for symbol in symbols if symbol not in in_log]:
+        names = ", ".join(unknown[:5])
+        raise BadSetting(f"SYMBOLS names {names}, which the exchange does not list: correct it")
+    log.warning("the exchange no longer lists %s", ", ".join(symbols))
+
+
+def _traded(listed: Mapping[str, bool]) -> list[str]:
+    """Return the symbols that are traded and that the log accepts."""
+    traded = sorted(symbol for symbol, is_traded in listed.items() if is_traded)
+    accepted = [symbol for symbol in traded if SYMBOL_PATTERN.fullmatch(symbol)]
+    if refused := sorted(set(traded) - set(accepted)):
+        log.warning(
+            "not following %s: a symbol is 2 to 30 capital letters and digits", ", ".join(refused)
+        )
+    return accepted

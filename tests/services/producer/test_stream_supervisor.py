@@ -1,0 +1,129 @@
+"""The supervisor over connections that end in every way there is."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+
+from services.producer import stream_supervisor
+from services.producer.event_queue import EventQueue, StreamConnected
+from services.producer.ports import OnError, OnEvent, RestClient, ServerShutdown, SubscriptionAck
+from services.producer.server_time import ServerTime
+from services.producer.stream_supervisor import StreamSupervisor
+from shared.core.errors import Unavailable
+from tests.support.waiting import eventually
+
+
+class ScriptedConnection:
+    """Acknowledges its subscription, then does what the test wants."""
+
+    def __init__(self, on_event: OnEvent, on_error: OnError) -> None:
+        self.on_event, self.on_error = on_event, on_error
+        self.is_alive, self.is_stopped = True, False
+
+    def subscribe(self, symbols: Sequence[str], wait: Callable[[float], object]) -> set[int]:
+        self.on_event(SubscriptionAck(1))
+        return {1}
+
+    def stop(self) -> None:
+        self.is_stopped = True
+
+
+class ScriptedExchange:
+    """Opens scripted connections, or refuses as many as the test says."""
+
+    max_symbols = 1
+    used_weight = 0
+
+    def __init__(self) -> None:
+        self.max_connection_age_s = 3600.0
+        self.connections: list[ScriptedConnection] = []
+        self.refusals = 0
+
+    def open_rest(self) -> RestClient:
+        raise NotImplementedError
+
+    def open_stream(
+        self, on_event: OnEvent, on_error: OnError, silence_s: float
+    ) -> ScriptedConnection:
+        if self.refusals:
+            self.refusals -= 1
+            raise Unavailable("nobody there")
+        self.connections.append(ScriptedConnection(on_event, on_error))
+        return self.connections[-1]
+
+    def has_reconnected(self) -> bool:
+        return len(self.connections) > 1 and self.connections[0].is_stopped
+
+
+@pytest.fixture
+def exchange() -> ScriptedExchange:
+    return ScriptedExchange()
+
+
+@pytest.fixture
+def events() -> EventQueue:
+    return EventQueue()
+
+
+@pytest.fixture
+def connect(
+    exchange: ScriptedExchange, events: EventQueue, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[float], None]]:
+    """Start a supervisor with a limit of silence, and wait until it is connected."""
+    monkeypatch.setattr(stream_supervisor, "CHECK_EVERY_S", 0.01)
+    stop = threading.Event()
+
+    def start(silence_s: float) -> None:
+        supervisor = StreamSupervisor(exchange, ["BTCUSDT"], silence_s, events, ServerTime(), stop)
+        supervisor.start()
+        eventually(lambda: exchange.connections and supervisor.is_connected)
+
+    yield start
+    stop.set()
+
+
+def test_a_connection_that_is_open_and_silent_is_replaced(
+    exchange: ScriptedExchange, connect: Callable[[float], None]
+) -> None:
+    connect(0.5)
+
+    eventually(exchange.has_reconnected)
+
+
+def test_a_connection_is_replaced_before_the_exchange_would_end_it(
+    exchange: ScriptedExchange, connect: Callable[[float], None]
+) -> None:
+    exchange.max_connection_age_s = 0.5
+    connect(60.0)
+
+    eventually(exchange.has_reconnected)
+
+
+def end_by_announcement(connection: ScriptedConnection) -> None:
+    connection.on_event(ServerShutdown("the exchange shuts down"))
+
+
+def end_by_error(connection: ScriptedConnection) -> None:
+    connection.on_error(TimeoutError("no pong"))
+
+
+def end_unannounced(connection: ScriptedConnection) -> None:
+    connection.is_alive = False
+
+
+@pytest.mark.parametrize("end", [end_by_announcement, end_by_error, end_unannounced])
+def test_however_a_connection_ends_another_is_opened_and_missed_closes_are_requested(
+    exchange: ScriptedExchange,
+    events: EventQueue,
+    connect: Callable[[float], None],
+    end: Callable[[ScriptedConnection], None],
+) -> None:
+    connect(60.0)
+    events.drain(1.0)
+    exchange.refusals = 1
+
+    end(exchange.connections[0])
+
+    eventually(exchange.has_reconnected)
+    assert events.drain(10.0) == [StreamConnected()]

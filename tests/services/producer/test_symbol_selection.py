@@ -1,0 +1,32 @@
+import pytest
+
+from services.producer.symbol_selection import select_symbols
+from shared.core.errors import BadSetting
+
+LISTED = {"BTCUSDT": True, "ETHUSDT": True, "LUNAUSDT": False, "币安人生USDT": True}
+MAX_SYMBOLS = 1024
+
+
+def nothing(_: object) -> list[str]:
+    return []
+
+
+def test_all_means_what_is_traded_under_a_name_that_the_log_accepts() -> None:
+    assert select_symbols(None, LISTED, nothing, MAX_SYMBOLS) == ["BTCUSDT", "ETHUSDT"]
+
+
+def test_a_symbol_that_neither_exchange_nor_log_has_is_refused_by_name() -> None:
+    with pytest.raises(BadSetting, match="BTCUSTD"):
+        select_symbols(["BTCUSDT", "BTCUSTD"], LISTED, nothing, MAX_SYMBOLS)
+
+
+def test_a_delisted_symbol_stops_no_other() -> None:
+    assert select_symbols(["BTCUSDT", "OLDUSDT"], LISTED, list, MAX_SYMBOLS) == ["BTCUSDT"]
+
+
+def test_more_symbols_than_a_connection_can_follow_are_refused() -> None:
+    many = {f"S{n}USDT": True for n in range(MAX_SYMBOLS + 1)}
+
+    with pytest.raises(BadSetting, match="1025"):
+        select_symbols(None, many, nothing, MAX_SYMBOLS)
+    assert len(select_symbols(list(many)[:1024], many, nothing, MAX_SYMBOLS)) == 1024

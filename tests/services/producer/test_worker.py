@@ -1,0 +1,130 @@
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from services.producer.backfill_schedule import BackfillSchedule
+from services.producer.event_queue import EventQueue, RestResponse, ThreadFailure
+from services.producer.metrics import ProducerMetrics
+from services.producer.sequencer import LogEntry, ReceivedCandle, SymbolCursor
+from services.producer.server_time import ServerTime
+from services.producer.worker import ProducerWorker
+from shared.adapters.kafka.errors import Aborted
+from shared.adapters.prometheus import Telemetry
+from shared.core.errors import Incompatible
+
+STEP_MS = 300_000
+SYMBOL = "BTCUSDT"
+
+
+class InMemoryCandleLog:
+    """A log of one symbol whose next transactions abort as often as the test says."""
+
+    def __init__(self) -> None:
+        self.candles: list[int] = []
+        self.aborts = 0
+
+    def open(self) -> Mapping[str, SymbolCursor]:
+        return self.read_cursors()
+
+    def read_cursors(self) -> Mapping[str, SymbolCursor]:
+        next_ms = self.candles[-1] + STEP_MS if self.candles else 0
+        return {SYMBOL: SymbolCursor(SYMBOL, next_ms)}
+
+    def append(self, entries: Sequence[LogEntry]) -> None:
+        if self.aborts:
+            self.aborts -= 1
+            raise Aborted("the transaction was aborted")
+        self.candles += [e.open_time_ms for e in entries if isinstance(e, ReceivedCandle)]
+
+    def close(self) -> None: ...
+
+
+class RecordedRequests:
+    """Keeps the open times from which klines were requested."""
+
+    def __init__(self) -> None:
+        self.from_ms: list[int] = []
+
+    def request_klines(self, cursor: SymbolCursor) -> None:
+        self.from_ms.append(cursor.next_open_time_ms)
+
+    def request_time(self) -> None: ...
+
+
+@pytest.fixture
+def candle_log() -> InMemoryCandleLog:
+    return InMemoryCandleLog()
+
+
+@pytest.fixture
+def events() -> EventQueue:
+    return EventQueue()
+
+
+@pytest.fixture
+def requests() -> RecordedRequests:
+    return RecordedRequests()
+
+
+@pytest.fixture
+def worker(
+    candle_log: InMemoryCandleLog, events: EventQueue, requests: RecordedRequests
+) -> ProducerWorker:
+    worker = ProducerWorker(
+        candle_log,
+        events,
+        BackfillSchedule([SYMBOL], STEP_MS, grace_s=3.0),
+        requests,
+        ServerTime(),
+        ProducerMetrics(Telemetry("producer"), STEP_MS),
+        STEP_MS,
+    )
+    worker.recover()
+    return worker
+
+
+def candle(at: int) -> ReceivedCandle:
+    return ReceivedCandle(SYMBOL, at * STEP_MS, b"{}", "stream", 0)
+
+
+def test_after_an_aborted_transaction_its_candles_are_requested_again(
+    candle_log: InMemoryCandleLog,
+    events: EventQueue,
+    requests: RecordedRequests,
+    worker: ProducerWorker,
+) -> None:
+    candle_log.aborts = 1
+    events.put(candle(0))
+    worker.run_once()
+    assert requests.from_ms == [0]
+
+    events.put(RestResponse(SYMBOL, 0, [candle(0), candle(1)], has_more=False))
+    worker.run_once()
+
+    assert candle_log.candles == [0, STEP_MS]
+
+
+def test_a_candle_of_the_stream_after_a_hole_waits_for_rest(
+    candle_log: InMemoryCandleLog,
+    events: EventQueue,
+    requests: RecordedRequests,
+    worker: ProducerWorker,
+) -> None:
+    events.put(candle(1))
+    worker.run_once()
+    assert candle_log.candles == []
+    assert requests.from_ms == [0]
+
+    events.put(RestResponse(SYMBOL, 0, [candle(0)], has_more=False))
+    worker.run_once()
+
+    assert candle_log.candles == [0, STEP_MS]
+
+
+def test_an_error_that_a_thread_cannot_handle_ends_the_worker(
+    events: EventQueue, worker: ProducerWorker
+) -> None:
+    events.put(ThreadFailure(Incompatible("not served here")))
+
+    with pytest.raises(Incompatible):
+        worker.run_once()
