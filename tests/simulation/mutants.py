@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
@@ -125,33 +125,30 @@ class RetriedWhenUnknown(TransactionalProducer):
     """After an unknown outcome the batch is written again."""
 
     def write(
-        self, records: Sequence[ProducerRecord], progress: OffsetsToCommit | None = None
+        self, records: Sequence[ProducerRecord], offsets: OffsetsToCommit | None = None
     ) -> None:
         try:
-            super().write(records, progress)
+            super().write(records, offsets)
         except OutcomeUnknown:
-            super().write(records, progress)
+            super().write(records, offsets)
 
 
 class ProducerKept(TransactionalProducer):
     """After an unknown outcome the producer aborts and is used again."""
 
-    def _renew(self, producer: Producer) -> None:
-        try:
-            producer.abort_transaction(1.0)
-        except KafkaException:
-            super()._renew(producer)
-
-    def _abandon(self) -> NoReturn:
+    def _recreate_producer(self, *, close: bool) -> None:
+        del close
         assert self._producer is not None
-        self._renew(self._producer)
-        raise OutcomeUnknown("no answer")
+        try:
+            self._producer.abort_transaction(1.0)
+        except KafkaException:
+            super()._recreate_producer(close=True)
 
 
 class ConnectionLostIgnored(TransactionalProducer):
-    """What the client did over on another connection is of no concern."""
+    """Requests that the client sent again on another connection are ignored."""
 
-    def _disturb(self, error: KafkaError) -> None:
+    def _on_client_error(self, error: KafkaError) -> None:
         del error
 
 
@@ -161,20 +158,20 @@ _fresh = itertools.count()
 class NewIdEachTime(TransactionalProducer):
     """A new producer has a new transactional id, so the old one's transaction is nobody's."""
 
-    def _begun(self) -> Producer:
+    def _create_producer(self) -> Producer:
         self._config = {**self._config, "transactional.id": f"fresh-{next(_fresh)}"}
-        return super()._begun()
+        return super()._create_producer()
 
 
 class OffsetsAfterwards(TransactionalProducer):
     """First the records, then, in a transaction of their own, the offsets."""
 
     def write(
-        self, records: Sequence[ProducerRecord], progress: OffsetsToCommit | None = None
+        self, records: Sequence[ProducerRecord], offsets: OffsetsToCommit | None = None
     ) -> None:
         if records:
             super().write(records)
-        super().write([], progress)
+        super().write([], offsets)
 
 
 class UnstableOffsets(SimConsumer):

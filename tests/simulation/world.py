@@ -103,7 +103,7 @@ class Replica:
         def producer(config: dict[str, Any]) -> Any:
             return parts.producer(broker, process, config)
 
-        def within(call: Callable[[], None], limit_s: float) -> None:
+        def call_with_deadline(call: Callable[[], None], limit_s: float) -> None:
             process.begin_call()
             try:
                 call()
@@ -117,7 +117,7 @@ class Replica:
             f"predictor-{number}",
             exclusive_id=True,
             client=producer,
-            within=within,
+            deadline=call_with_deadline,
         )
         self.member = parts.member(
             "kafka", GROUP, TOPICS.klines, int(SESSION_S * 1000), client=consumer

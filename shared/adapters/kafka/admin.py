@@ -1,4 +1,4 @@
-"""Topics: their names, their settings, and a refusal where an existing one differs."""
+"""Create topics; refuse existing ones with other partitions or settings."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
@@ -18,11 +18,11 @@ from shared.adapters.retry import wait_until
 from shared.core.errors import Incompatible, Unavailable
 from shared.core.topics import Topics
 
-ANSWER_S: Final = 10.0
+REQUEST_S: Final = 10.0
 
 
 def ensure_topics(bootstrap: str, topics: Topics) -> None:
-    """Create the topics that are missing; check those that are there.
+    """Create missing topics and check existing ones.
 
     Raises:
         Unavailable: Kafka does not answer.
@@ -36,8 +36,8 @@ def ensure_topics(bootstrap: str, topics: Topics) -> None:
             NewTopic(name, partitions, topics.replicas, config=dict(config))
             for name, (partitions, config) in wanted.items()
         ],
-        operation_timeout=ANSWER_S,
-        request_timeout=ANSWER_S,
+        operation_timeout=REQUEST_S,
+        request_timeout=REQUEST_S,
     ).items():
         try:
             future.result()
@@ -51,21 +51,21 @@ def ensure_topics(bootstrap: str, topics: Topics) -> None:
 
 
 def topic_id(bootstrap: str, topic: str) -> str:
-    """Return the id that Kafka gave a topic when it was created: one made anew under the same name has another.
+    """Return a topic's id; a topic that is deleted and created again has another.
 
     Raises:
         Unavailable: Kafka does not answer, or has no such topic.
     """
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-    asked = admin.describe_topics(TopicCollection([topic]), request_timeout=ANSWER_S)
+    futures = admin.describe_topics(TopicCollection([topic]), request_timeout=REQUEST_S)
     try:
-        return str(asked[topic].result().topic_id)
+        return str(futures[topic].result().topic_id)
     except KafkaException as error:
-        raise to_app_error(error, bootstrap, f"asking for the id of topic {topic}") from error
+        raise to_app_error(error, bootstrap, f"reading the id of topic {topic}") from error
 
 
 def _await_leaders(admin: AdminClient, bootstrap: str, created: Sequence[TopicPartition]) -> None:
-    """A topic is created before its partitions' leaders know of it."""
+    """Wait until new partitions have leaders: a topic is created a moment before."""
     errors = dict[TopicPartition, KafkaException]()
 
     def all_have_leaders() -> bool:
@@ -73,10 +73,10 @@ def _await_leaders(admin: AdminClient, bootstrap: str, created: Sequence[TopicPa
         errors.update(_offset_errors(admin, created))
         if errors:
             # The client caches "no leader": only fresh metadata makes it ask again.
-            _listed(admin, bootstrap)
+            _list_topics(admin, bootstrap)
         return not errors
 
-    if not wait_until(all_have_leaders, timeout_s=ANSWER_S, interval_s=0.05):
+    if not wait_until(all_have_leaders, timeout_s=REQUEST_S, interval_s=0.05):
         place, error = next(iter(errors.items()))
         raise to_app_error(error, bootstrap, f"waiting for topic {place.topic}") from error
 
@@ -85,16 +85,16 @@ def _offset_errors(
     admin: AdminClient, places: Sequence[TopicPartition]
 ) -> Iterator[tuple[TopicPartition, KafkaException]]:
     latest = {place: OffsetSpec.latest() for place in places}  # type: ignore[no-untyped-call]
-    for place, future in admin.list_offsets(latest, request_timeout=ANSWER_S).items():
+    for place, future in admin.list_offsets(latest, request_timeout=REQUEST_S).items():
         try:
             future.result()
         except KafkaException as error:
             yield place, error
 
 
-def _listed(admin: AdminClient, bootstrap: str) -> dict[str, TopicMetadata]:
+def _list_topics(admin: AdminClient, bootstrap: str) -> dict[str, TopicMetadata]:
     try:
-        return admin.list_topics(timeout=ANSWER_S).topics
+        return admin.list_topics(timeout=REQUEST_S).topics
     except KafkaException as error:
         raise to_app_error(error, bootstrap, "listing topics") from error
 
@@ -102,7 +102,7 @@ def _listed(admin: AdminClient, bootstrap: str) -> dict[str, TopicMetadata]:
 def _check(
     admin: AdminClient, bootstrap: str, wanted: Mapping[str, tuple[int, Mapping[str, str]]]
 ) -> None:
-    found = _listed(admin, bootstrap)
+    found = _list_topics(admin, bootstrap)
     for name in wanted:
         if name not in found:
             message = f"Kafka at {bootstrap} does not show topic {name} yet"
@@ -118,29 +118,31 @@ def _check(
 
 
 def _check_partitions(counts: Mapping[str, tuple[int, int]]) -> None:
-    """Refuse topics whose partitions, as (found, wanted) by name, are not the symbol groups."""
+    """Refuse topics whose numbers of partitions, (found, wanted) by name, differ."""
     wrong = {name: found for name, (found, wanted) in counts.items() if found != wanted}
     if not wrong:
         return
-    name, count = next(iter(wrong.items()))
+    name, found = next(iter(wrong.items()))
     groups = max(wanted for _, wanted in counts.values())
     if len({found for found, wanted in counts.values() if wanted == groups}) > 1:
         message = (
-            f"topic {name} has {count} partitions instead of {groups}, as other topics of the deployment do: partitions"
-            " were added, which moves symbols to other groups; make the topic anew from a backup, or start a new"
-            " deployment under another TOPIC_PREFIX"
+            f"topic {name} has {found} partitions instead of {groups}, as other topics of the"
+            " deployment have: partitions were added, which moves symbols to other partitions;"
+            " restore the topic from a backup, or start a new deployment under another"
+            " TOPIC_PREFIX"
         )
         raise Incompatible(message)
     message = (
-        f"topic {name} has {count} partitions, SYMBOL_GROUPS asks for {groups}; set SYMBOL_GROUPS={count},"
-        " or start a new deployment under another TOPIC_PREFIX: a live topic's groups cannot change"
+        f"topic {name} has {found} partitions, SYMBOL_GROUPS asks for {groups};"
+        f" set SYMBOL_GROUPS={found}, or start a new deployment under another TOPIC_PREFIX:"
+        " the number of a live topic's partitions cannot change"
     )
     raise Incompatible(message)
 
 
 def _check_config(admin: AdminClient, name: str, wanted: Mapping[str, str]) -> None:
     resource = ConfigResource(ResourceType.TOPIC, name)
-    found = admin.describe_configs([resource])[resource].result(ANSWER_S)
+    found = admin.describe_configs([resource])[resource].result(REQUEST_S)
     for key, value in wanted.items():
         if found[key].value != value:
             message = (

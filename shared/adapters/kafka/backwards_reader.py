@@ -1,4 +1,4 @@
-"""The end of a log: what stands there last, once every transaction is settled."""
+"""Read the end of a log, once every transaction is settled."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import chain
@@ -8,13 +8,12 @@ from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from shared.adapters.kafka.errors import to_app_error
-from shared.adapters.kafka.reader import ANSWER_S, ConsumerRecord, Reader
+from shared.adapters.kafka.reader import REQUEST_S, ConsumerRecord, Reader
 from shared.adapters.retry import wait_until
 from shared.core.errors import Unavailable
 
-SETTLED_S: Final = (
-    30.0  # longer than the writers' transaction time-out and the broker's search for such
-)
+# Longer than a transaction's time-out plus the interval in which the broker looks for such.
+SETTLED_S: Final = 30.0
 FIRST_BLOCK: Final = 2_000
 LARGEST_BLOCK: Final = 64_000
 
@@ -22,15 +21,16 @@ T = TypeVar("T")
 
 
 def await_settled(bootstrap: str, topic: str, reader: Reader, partitions: Iterable[int]) -> None:
-    """Wait until every transaction that has written so far is committed or taken back.
+    """Wait until every transaction that has written so far is committed or aborted.
 
-    An open transaction hides whatever was committed after it began, and a commit is answered before its records can
-    be read. So whoever reads a log's end in order to go on writing must wait first, or it would write twice.
+    An open transaction hides the records that were committed after it began, and a commit is
+    answered before its records can be read. So a process that reads the end of a log in order to
+    continue it must wait first, or it would write records twice.
 
     Raises:
         Unavailable: Kafka does not answer, or a transaction stays open.
     """
-    written = _written(bootstrap, topic, partitions)
+    written = _written_ends(bootstrap, topic, partitions)
 
     def open_partition() -> int | None:
         return next((p for p, end in written.items() if reader.ends(p)[1] < end), None)
@@ -43,8 +43,8 @@ def await_settled(bootstrap: str, topic: str, reader: Reader, partitions: Iterab
         raise Unavailable(text)
 
 
-class Spans(Protocol):
-    """A topic read by spans of offsets."""
+class SpanReader(Protocol):
+    """Reads spans of offsets."""
 
     def ends(self, partition: int) -> tuple[int, int]:
         """Return the first offset and the one after the last."""
@@ -56,15 +56,16 @@ class Spans(Protocol):
 
 
 def read_backwards(
-    reader: Spans, partition: int, first_block: int = FIRST_BLOCK
+    reader: SpanReader, partition: int, first_block: int = FIRST_BLOCK
 ) -> Iterator[Iterator[ConsumerRecord]]:
     """Yield spans of a partition, the last one first, each twice as long as the one before.
 
-    The records of a span come in the order of the log, and are read as they are asked for: all, before the next span.
+    Within a span the records come in the order of the log. A span is read while it is iterated,
+    so it must be exhausted before the next one is asked for.
 
     Args:
         reader: of the topic.
-        partition: which to read.
+        partition: the partition to read.
         first_block: offsets of the last span.
 
     Raises:
@@ -84,13 +85,13 @@ def last_record_of_each_key(
     keys: Collection[bytes],
     value_of: Callable[[ConsumerRecord], T | None],
 ) -> dict[bytes, T]:
-    """Return what the last record of each key gives, reading backwards and no further than needed.
+    """Return a value of each key's last record, reading backwards and no further than needed.
 
     Args:
         reader: of the topic.
-        partition: where the keys lie.
-        keys: those wanted; one that has no record is missing in the answer.
-        value_of: what a record gives; None passes it over.
+        partition: the keys' partition.
+        keys: the wanted keys; one without a record is missing in the result.
+        value_of: returns a record's value, or None to skip the record.
 
     Raises:
         Unavailable: Kafka does not answer.
@@ -105,16 +106,16 @@ def last_record_of_each_key(
     return found
 
 
-def _written(bootstrap: str, topic: str, partitions: Iterable[int]) -> dict[int, int]:
-    """Return where each partition ends, whether readers may see it yet or not."""
+def _written_ends(bootstrap: str, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+    """Return the end of each partition, records of open transactions included."""
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-    asked = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in partitions}  # type: ignore[no-untyped-call]
-    if not asked:
+    latest = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in partitions}  # type: ignore[no-untyped-call]
+    if not latest:
         return {}
     futures = admin.list_offsets(
-        asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=ANSWER_S
+        latest, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=REQUEST_S
     )
     try:
         return {place.partition: int(future.result().offset) for place, future in futures.items()}
     except KafkaException as error:
-        raise to_app_error(error, bootstrap, f"asking for the ends of {topic}") from error
+        raise to_app_error(error, bootstrap, f"reading the ends of {topic}") from error

@@ -1,4 +1,4 @@
-"""Reading as a member of a consumer group."""
+"""A member of a consumer group."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -11,16 +11,17 @@ from shared.adapters.kafka.errors import is_transient, to_app_error
 from shared.adapters.kafka.reader import ConsumerRecord, poll_batch, to_consumer_record
 from shared.core.errors import Incompatible
 
-ANSWER_S: Final = 30.0
-FIRST_OFFSET_S: Final = 2.0  # asked for within the poll, which must not take long
-_MEMBERSHIP: Final = b"CGMDv2:"
+REQUEST_S: Final = 30.0
+FIRST_OFFSET_S: Final = 2.0  # this request is made within `poll`, which must not take long
+_MEMBERSHIP_FORMAT: Final = b"CGMDv2:"
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Records of one poll, and the group membership at that moment: never asked for later, it may have changed.
+    """The records of one poll, and the group membership at that moment.
 
-    None: this client was no member then. Offsets sent without a membership are not fenced, so they must not be sent.
+    `membership` is None if this client was no member then: offsets without a membership are not
+    fenced by the broker, so they must not be sent.
     """
 
     records: Sequence[ConsumerRecord]
@@ -28,26 +29,36 @@ class Batch:
 
 
 class ConsumerGroupMember:
-    """A member of a group that shares a topic's partitions."""
+    """A consumer that shares a topic's partitions with the other members of its group."""
 
     def __init__(
         self,
         bootstrap: str,
-        group: str,
+        consumer_group: str,
         topic: str,
         session_timeout_ms: int,
         *,
         client: Callable[[dict[str, Any]], Consumer] = Consumer,
     ) -> None:
-        """Prepare; `subscribe` joins. A client is made from its configuration."""
+        """Create the consumer; `subscribe` joins the group.
+
+        Args:
+            bootstrap: Kafka's address.
+            consumer_group: the group's id.
+            topic: the topic to share.
+            session_timeout_ms: after so long without a heartbeat, the member is expelled.
+            client: makes a consumer of its configuration.
+        """
         self._bootstrap, self._topic = bootstrap, topic
         self._consumer = client(
             {
                 "bootstrap.servers": bootstrap,
-                "group.id": group,
+                "group.id": consumer_group,
                 "enable.auto.commit": False,
+                # Lost offsets must not start a second reading of the log: recovery decides.
                 "auto.offset.reset": "error",
-                "isolation.level": "read_committed",  # also makes committed() wait for pending transactions
+                # Also makes `committed` wait for pending transactions.
+                "isolation.level": "read_committed",
                 "partition.assignment.strategy": "cooperative-sticky",
                 "session.timeout.ms": session_timeout_ms,
                 "heartbeat.interval.ms": session_timeout_ms // 4,
@@ -58,31 +69,38 @@ class ConsumerGroupMember:
         )
 
     def subscribe(
-        self, on_assign: Callable[[list[int]], None], on_lose: Callable[[list[int]], None]
+        self, on_assigned: Callable[[list[int]], None], on_revoked: Callable[[list[int]], None]
     ) -> None:
-        """Join the group. The callbacks get partitions and run inside `poll` only."""
+        """Join the group. The callbacks take partitions and run inside `poll` only."""
 
-        def assigned(consumer: Consumer, places: list[TopicPartition]) -> None:
-            # Paused from the first moment: recovery says where to read on. What is asked for before must be there.
+        def assign(consumer: Consumer, places: list[TopicPartition]) -> None:
+            # 1. Give each partition an offset that exists: "auto.offset.reset=error" would make
+            #    an assignment without one fail.
             for place in places:
                 place.offset = _first_offset(consumer, place)
             consumer.incremental_assign(places)
+            # 2. Pause before the first fetch: only recovery knows the offset to read from.
             consumer.pause(places)
-            on_assign([place.partition for place in places])
+            # 3. `resume` seeks there once the state is restored.
+            on_assigned([place.partition for place in places])
 
-        def lost(consumer: Consumer, places: list[TopicPartition]) -> None:
-            on_lose([place.partition for place in places])
+        def revoke(consumer: Consumer, places: list[TopicPartition]) -> None:
+            # The state is dropped first: after the unassignment another member may write.
+            on_revoked([place.partition for place in places])
             consumer.incremental_unassign(places)
 
-        self._consumer.subscribe([self._topic], on_assign=assigned, on_revoke=lost, on_lost=lost)
+        self._consumer.subscribe([self._topic], on_assign=assign, on_revoke=revoke, on_lost=revoke)
 
-    def poll(self, most: int, timeout_s: float) -> Batch | None:
+    def poll(self, max_records: int, timeout_s: float) -> Batch | None:
         """Return the next records, or None if there are none.
 
         Raises:
-            Unavailable: the broker says what cannot be mended by waiting for it.
+            Unavailable: the broker reports an error that it does not recover from by itself.
         """
-        messages = poll_batch(self._consumer, most, timeout_s)
+        messages = poll_batch(self._consumer, max_records, timeout_s)
+        # Take the membership with the records. Asked for at the commit, it could be that of a
+        # later generation, in which another member has these partitions: the broker would then
+        # accept offsets that it has to refuse.
         membership = self.membership()
         records = [to_consumer_record(m) for m in messages if self._is_record(m)]
         return Batch(records, membership if is_member(membership) else None) if records else None
@@ -92,51 +110,61 @@ class ConsumerGroupMember:
         return bytes(self._consumer.consumer_group_metadata())
 
     def committed(self, partition: int) -> int | None:
-        """Return the group's committed offset, waiting while a transaction on it is pending."""
+        """Return the group's committed offset, after waiting for a pending transaction on it.
+
+        Raises:
+            Unavailable: Kafka does not answer, or the transaction stays open.
+        """
         place = TopicPartition(self._topic, partition)
         try:
-            found = self._consumer.committed([place], timeout=ANSWER_S)[0]
+            offset = self._consumer.committed([place], timeout=REQUEST_S)[0].offset
         except KafkaException as error:
-            raise to_app_error(error, self._bootstrap, "asking for the committed offset") from error
-        return int(found.offset) if found.offset >= 0 else None
+            raise to_app_error(error, self._bootstrap, "reading the committed offset") from error
+        return int(offset) if offset >= 0 else None
 
     def resume(self, partition: int, offset: int) -> None:
-        """Read this partition from an offset on."""
+        """Fetch a partition's records from an offset on.
+
+        Raises:
+            Unavailable: the client refuses.
+        """
         place = TopicPartition(self._topic, partition, offset)
         try:
             self._consumer.seek(place)
             self._consumer.resume([place])
         except KafkaException as error:
-            raise to_app_error(
-                error, self._bootstrap, f"seeking {self._topic}/{partition}"
-            ) from error
+            message = f"seeking {self._topic}/{partition}"
+            raise to_app_error(error, self._bootstrap, message) from error
 
     def pause(self, partition: int) -> None:
-        """Read nothing of this partition until `resume`."""
+        """Fetch nothing of a partition until `resume`.
+
+        Raises:
+            Unavailable: the client refuses.
+        """
         try:
             self._consumer.pause([TopicPartition(self._topic, partition)])
         except KafkaException as error:
-            raise to_app_error(
-                error, self._bootstrap, f"pausing {self._topic}/{partition}"
-            ) from error
+            message = f"pausing {self._topic}/{partition}"
+            raise to_app_error(error, self._bootstrap, message) from error
 
     def close(self) -> None:
         """Leave the group."""
         self._consumer.close()
 
     def _is_record(self, message: Message) -> bool:
-        fault = message.error()
-        if fault is None:
+        error = message.error()
+        if error is None:
             return True
-        code = fault.code()
-        # After a pause longer than max.poll.interval.ms the client says so, then takes the partitions away.
-        if code == KafkaError._MAX_POLL_EXCEEDED or fault.retriable() or is_transient(code):
+        code = error.code()
+        # After a pause longer than max.poll.interval.ms the client reports it, then revokes.
+        if code == KafkaError._MAX_POLL_EXCEEDED or error.retriable() or is_transient(code):
             return False
-        raise to_app_error(KafkaException(fault), self._bootstrap, f"reading {self._topic}")
+        raise to_app_error(KafkaException(error), self._bootstrap, f"reading {self._topic}")
 
 
 def _first_offset(consumer: Consumer, place: TopicPartition) -> int:
-    """Return where a partition begins, or 0 if Kafka does not answer: then nothing is read of it either."""
+    """Return a partition's first offset, or 0 if Kafka does not answer: it is paused anyway."""
     try:
         return int(consumer.get_watermark_offsets(place, timeout=FIRST_OFFSET_S)[0])
     except KafkaException:
@@ -149,12 +177,15 @@ def is_member(membership: bytes) -> bool:
     librdkafka's format: a mark, the generation as int32, the group, NUL, the member, NUL.
 
     Raises:
-        Incompatible: the client writes it in a format that is not known here.
+        Incompatible: the client writes another format.
     """
-    if not membership.startswith(_MEMBERSHIP):
-        message = f"confluent-kafka writes group memberships as {membership[:8]!r}: install the version that is locked"
+    if not membership.startswith(_MEMBERSHIP_FORMAT):
+        message = (
+            f"confluent-kafka writes group memberships as {membership[:8]!r}:"
+            " install the locked version"
+        )
         raise Incompatible(message)
-    start = len(_MEMBERSHIP)
+    start = len(_MEMBERSHIP_FORMAT)
     generation = int.from_bytes(membership[start : start + 4], sys.byteorder, signed=True)
     member = membership[start + 4 :].split(bytes(1))[1]
     return generation >= 0 and member != b""

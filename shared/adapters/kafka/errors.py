@@ -1,32 +1,12 @@
-"""What Kafka's client raises, by what to do about it."""
+"""Kafka's errors as this system's errors: named by what to do about them."""
+
+from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 
 from shared.core.errors import Incompatible, UlstmError, Unavailable
 
-
-class Aborted(UlstmError):
-    """Raised when a transaction was taken back: nothing of it is visible; forget and recover."""
-
-
-class OutcomeUnknown(UlstmError):
-    """Raised when nobody can say whether a transaction was committed: the log tells; forget and recover."""
-
-
-class Fenced(UlstmError):
-    """Raised when another process took over this transactional id: stop."""
-
-
-def to_app_error(error: KafkaException, where: str, doing: str) -> UlstmError:
-    """Return our error for one of the client's, naming the server and the work."""
-    fault: KafkaError = error.args[0]
-    message = f"{doing}: Kafka at {where} says {fault.str()} ({fault.name()})"
-    if fault.code() in _REFUSALS:
-        return Incompatible(message)
-    return Unavailable(message)
-
-
-_REFUSALS = frozenset(
+_REFUSALS: Final = frozenset(
     {
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
@@ -36,14 +16,36 @@ _REFUSALS = frozenset(
         KafkaError.POLICY_VIOLATION,
     }
 )
-
-
-def is_transient(code: int) -> bool:
-    """Say whether the client goes on by itself after this."""
-    return code in {
+_TRANSIENT: Final = frozenset(
+    {
         KafkaError._ALL_BROKERS_DOWN,
         KafkaError._TRANSPORT,
         KafkaError._RESOLVE,
         KafkaError.UNKNOWN_TOPIC_OR_PART,
         KafkaError.LEADER_NOT_AVAILABLE,
     }
+)
+
+
+class Aborted(UlstmError):
+    """Raised when a transaction was aborted: nothing of it is visible; forget and recover."""
+
+
+class OutcomeUnknown(UlstmError):
+    """Raised when a transaction may or may not be committed: the log tells; forget and recover."""
+
+
+class Fenced(UlstmError):
+    """Raised when another process took over this transactional id: stop."""
+
+
+def to_app_error(error: KafkaException, bootstrap: str, action: str) -> UlstmError:
+    """Return this system's error for one of the client's, naming the server and the action."""
+    cause: KafkaError = error.args[0]
+    message = f"{action}: Kafka at {bootstrap} says {cause.str()} ({cause.name()})"
+    return Incompatible(message) if cause.code() in _REFUSALS else Unavailable(message)
+
+
+def is_transient(code: int) -> bool:
+    """Say whether the client recovers from an error by itself."""
+    return code in _TRANSIENT

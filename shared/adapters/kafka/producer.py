@@ -1,22 +1,25 @@
-"""Writing in transactions: all of a batch is visible, or nothing."""
+"""Transactional writes: all records of a batch become visible, or none."""
 
 import contextlib
-import queue
-import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
+from shared.adapters.kafka.deadline import CallWithDeadline, call_with_deadline
 from shared.adapters.kafka.errors import Aborted, Fenced, OutcomeUnknown, to_app_error
 from shared.core.errors import Unavailable
 
 TRANSACTION_MS: Final = 10_000  # an open transaction holds back every reader
-# Below the group's max.poll.interval.ms, and longer than the broker keeps a transaction open.
-_ANSWER_S: Final = 15.0
-_SETTLE_S: Final = 20.0
+# Shorter than the consumer's max.poll.interval.ms, longer than the broker keeps a transaction open.
+_WRITE_S: Final = 15.0
+_REQUEST_S: Final = 20.0
+
+_FENCED_CODES: Final = frozenset(
+    {KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +36,24 @@ class ProducerRecord:
 
 @dataclass(frozen=True, slots=True)
 class OffsetsToCommit:
-    """What a consumer group has read, committed with what it led to."""
+    """A consumer group's next offsets, committed together with the records made of its input."""
 
     topic: str
-    next_offsets: Mapping[int, int]
-    membership: bytes  # of the group at the moment the batch was read
+    next_offsets: Mapping[int, int]  # by partition
+    membership: bytes  # of the group at the moment the batch was polled
 
 
 class TransactionalProducer:
     """A producer with a transactional id.
 
-    librdkafka lacks KIP-890, so a late request of one transaction could hit the next. The rule that protects us: after
-    any error that is not "abort this transaction", the producer is closed and made anew under the same id, which
-    settles the old transaction and fences its late requests. The same after a connection was lost, even if the
-    transaction went well: the client asked again on another connection, and the first request may still be under way.
+    The broker tells apart two transactions of one producer only since KIP-890, which librdkafka
+    lacks: a late request of one transaction can be taken for a request of the next. Therefore a
+    producer is replaced by a fresh one of the same id
+
+    * after every error that is not "abort this transaction": `init_transactions` of the fresh one
+      ends the old transaction and raises the epoch, so that late requests are fenced;
+    * after a lost connection, even if the transaction was committed: the client sent its request
+      again on another connection, and the first copy may still be on its way.
     """
 
     def __init__(
@@ -56,208 +63,149 @@ class TransactionalProducer:
         *,
         exclusive_id: bool = False,
         client: Callable[[dict[str, Any]], Producer] = Producer,
-        within: "Within | None" = None,
+        deadline: CallWithDeadline = call_with_deadline,
         **options: str | int,
     ) -> None:
-        """Take the id: fences an older process that has it.
+        """Take the transactional id, which fences an older process that has it.
 
         Args:
-            bootstrap: where Kafka is.
-            transactional_id: what the broker knows this writer by.
-            exclusive_id: no other process can have this id, so to be fenced means that the broker timed a transaction out.
-            client: makes a producer from its configuration.
-            within: calls with a deadline.
+            bootstrap: Kafka's address.
+            transactional_id: the name the broker knows this producer by.
+            exclusive_id: no other process can have this id, so being fenced means that the broker
+                timed a transaction out.
+            client: makes a producer of its configuration.
+            deadline: makes a call that may never return.
             **options: further configuration of the client.
 
         Raises:
             Unavailable: Kafka does not answer.
         """
         self._bootstrap, self._exclusive_id = bootstrap, exclusive_id
-        self._client, self._within = client, within or call_with_deadline
+        self._client, self._call_with_deadline = client, deadline
         self._config: dict[str, Any] = {
             "bootstrap.servers": bootstrap,
             "transactional.id": transactional_id,
             "transaction.timeout.ms": TRANSACTION_MS,
             "compression.type": "lz4",
             "linger.ms": 0,
-            # A transaction begun right after another is put off until the markers of that one are written.
+            # The broker refuses a transaction until the markers of the last one are written.
             "retry.backoff.ms": 5,
             "message.max.bytes": 64 * 1024 * 1024,
             "log_level": 0,
-            "error_cb": self._disturb,
+            "error_cb": self._on_client_error,
             **options,
         }
-        self._is_disturbed = False
-        self._producer: Producer | None = self._begun()
+        self._connection_was_lost = False
+        self._producer: Producer | None = self._create_producer()
 
     def write(
-        self, records: Sequence[ProducerRecord], progress: OffsetsToCommit | None = None
+        self, records: Sequence[ProducerRecord], offsets: OffsetsToCommit | None = None
     ) -> None:
-        """Write records, and the group's progress, in one transaction.
+        """Write records, and a consumer group's offsets, in one transaction.
 
         Raises:
             Aborted: nothing of it is visible.
-            OutcomeUnknown: it may be; the log tells.
+            OutcomeUnknown: it may be visible; the log tells.
             Fenced: another process has this transactional id now.
         """
-        producer = self._ready()
+        # 1. Begin with a producer that has no request left on its way.
+        producer = self._usable_producer()
         try:
-            self._within(lambda: _transaction(producer, records, progress), _ANSWER_S)
-        except TimeoutError:
-            self._abandon()
+            # 2. Run the transaction in a thread with a deadline: after a restart of the broker,
+            #    send_offsets_to_transaction may never return, whatever time-out it is given
+            #    (seen with confluent-kafka 2.16.1 and Kafka 4.3.1).
+            self._call_with_deadline(lambda: _run_transaction(producer, records, offsets), _WRITE_S)
+        except TimeoutError as error:
+            # 3. A producer that hangs cannot be closed either: leave it to its thread. The fresh
+            #    one fences whatever it may still send.
+            self._recreate_producer(close=False)
+            message = (
+                f"Kafka at {self._bootstrap} did not answer a transaction within {_WRITE_S:g} s"
+            )
+            raise OutcomeUnknown(message) from error
         except KafkaException as error:
-            self._settle(producer, error)
+            # 4. Abort only if the client says that an abort is enough and Kafka confirms it.
+            failure = self._classify(_root_cause(producer, error))
+            if isinstance(failure, Aborted) and not _is_aborted(producer):
+                failure = OutcomeUnknown(str(failure))
+            # 5. Nobody knows whether the commit arrived: replace the producer, and let the caller
+            #    read the log. Writing the batch again could write it twice.
+            if isinstance(failure, OutcomeUnknown):
+                self._recreate_producer(close=True)
+            raise failure from error
 
     def close(self) -> None:
-        """Close the connection; nothing is open between writes."""
+        """Close the connection; no transaction is open between writes."""
         if self._producer is not None:
             _close(self._producer)
 
-    def _ready(self) -> Producer:
-        """Return the producer, begun again if it was given up or has lost a connection since.
+    def _usable_producer(self) -> Producer:
+        """Return the producer, replaced if there is none or it has lost a connection.
 
         Raises:
             Aborted: Kafka does not answer, so nothing was written.
         """
         if self._producer is not None:
-            with contextlib.suppress(KafkaException):  # what is fatal comes out of the transaction
-                self._producer.poll(0)  # what it has noticed comes out here
-            if self._is_disturbed:
-                self._give_up(self._producer)
+            # `poll` runs the error callback. A fatal error comes out of the transaction as well.
+            with contextlib.suppress(KafkaException):
+                self._producer.poll(0)
+            if self._connection_was_lost:
+                self._drop_producer(close=True)
         if self._producer is None:
             try:
-                self._producer = self._begun()
+                self._producer = self._create_producer()
             except Unavailable as error:
                 raise Aborted(str(error)) from error
         return self._producer
 
-    def _disturb(self, error: KafkaError) -> None:
-        if (
-            not error.fatal()
-        ):  # what is fatal, such as being fenced, comes out of the next transaction
-            self._is_disturbed = True
+    def _on_client_error(self, error: KafkaError) -> None:
+        # A fatal error, such as being fenced, comes out of the next transaction.
+        if not error.fatal():
+            self._connection_was_lost = True
 
-    def _settle(self, producer: Producer, error: KafkaException) -> NoReturn:
-        fault = _reason(producer, error)
-        text = f"transaction on Kafka at {self._bootstrap}: {fault.str()} ({fault.name()})"
-        if fault.code() in _FENCES and not self._exclusive_id:
-            message = (
-                f"{text}; another process runs under the same transactional id: stop one of them"
+    def _classify(self, error: KafkaError) -> Aborted | OutcomeUnknown | Fenced:
+        """Return what a client's error says about the transaction."""
+        message = f"transaction on Kafka at {self._bootstrap}: {error.str()} ({error.name()})"
+        if error.code() in _FENCED_CODES and not self._exclusive_id:
+            return Fenced(
+                f"{message}; another process runs under the same transactional id: stop one of them"
             )
-            raise Fenced(message) from error
-        if fault.txn_requires_abort():
-            self._abort_or_renew(producer, text)
-            raise Aborted(text) from error
-        self._renew(producer)
-        raise OutcomeUnknown(text) from error
+        return Aborted(message) if error.txn_requires_abort() else OutcomeUnknown(message)
 
-    def _abandon(self) -> NoReturn:
-        """Leave a producer that does not answer to itself; the next one, of the same id, fences what it may still do.
-
-        After a restart of the broker, send_offsets_to_transaction may wait for ever, whatever time-out it is given
-        (seen with 2.16.1 and Kafka 4.3.1), and such a producer cannot be closed either.
-        """
-        self._producer = None
-        self._begin_anew()
-        message = f"Kafka at {self._bootstrap} did not answer a transaction within {_ANSWER_S:g} s"
-        raise OutcomeUnknown(message)
-
-    def _abort_or_renew(self, producer: Producer, text: str) -> None:
-        try:
-            producer.abort_transaction(_SETTLE_S)
-        except KafkaException as error:
-            self._renew(producer)
-            raise OutcomeUnknown(text) from error
-
-    def _renew(self, producer: Producer) -> None:
-        self._give_up(producer)
-        self._begin_anew()
-
-    def _give_up(self, producer: Producer) -> None:
-        self._producer = None
-        producer.purge()
-        _close(producer)
-
-    def _begin_anew(self) -> None:
-        """Begin another producer: now, or with the next write if Kafka is away."""
+    def _recreate_producer(self, *, close: bool) -> None:
+        """Replace the producer: now, or with the next write if Kafka does not answer."""
+        self._drop_producer(close=close)
         with contextlib.suppress(Unavailable):
-            self._producer = self._begun()
+            self._producer = self._create_producer()
 
-    def _begun(self) -> Producer:
-        self._is_disturbed = False
+    def _drop_producer(self, *, close: bool) -> None:
+        producer, self._producer = self._producer, None
+        if close and producer is not None:
+            producer.purge()
+            _close(producer)
+
+    def _create_producer(self) -> Producer:
+        self._connection_was_lost = False
         producer = self._client(self._config)
         try:
-            producer.list_topics(
-                timeout=_SETTLE_S
-            )  # connects; without, the next call may take half a second longer
-            producer.init_transactions(_SETTLE_S)
+            # Connects; without it, the next call may take half a second longer.
+            producer.list_topics(timeout=_REQUEST_S)
+            producer.init_transactions(_REQUEST_S)
         except KafkaException as error:
             _close(producer)
             raise to_app_error(error, self._bootstrap, "taking the transactional id") from error
         return producer
 
 
-Within = Callable[[Callable[[], None], float], None]
-"""Calls, for at most so many seconds; raises what the call raises, or TimeoutError."""
-
-
-def call_with_deadline(call: Callable[[], None], limit_s: float) -> None:
-    """Call from a thread of its own, which is left behind at the limit.
-
-    Raises:
-        TimeoutError: the call has not returned within the limit.
-    """
-    answer: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
-
-    def called() -> None:
-        try:
-            call()
-        except Exception as error:
-            answer.put(error)
-        else:
-            answer.put(None)
-
-    threading.Thread(target=called, name="transaction", daemon=True).start()
-    try:
-        error = answer.get(timeout=limit_s)
-    except queue.Empty:
-        raise TimeoutError from None
-    if error is not None:
-        raise error
-
-
-_FENCES: Final = frozenset(
-    {KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED}
-)
-
-
-def _transaction(
-    producer: Producer, records: Sequence[ProducerRecord], progress: OffsetsToCommit | None
+def _run_transaction(
+    producer: Producer, records: Sequence[ProducerRecord], offsets: OffsetsToCommit | None
 ) -> None:
     producer.begin_transaction()
     for record in records:
         _produce(producer, record)
-    if progress is not None:
-        _send_progress(producer, progress)
+    if offsets is not None:
+        _send_offsets(producer, offsets)
     producer.commit_transaction()
-
-
-def _reason(producer: Producer, error: KafkaException) -> KafkaError:
-    """Return what went wrong: `produce` says only that it is fatal, a transactional call says why."""
-    fault: KafkaError = error.args[0]
-    if fault.code() == KafkaError._FATAL:
-        try:
-            producer.abort_transaction(_SETTLE_S)
-        except KafkaException as why:
-            return why.args[0]  # type: ignore[no-any-return]
-    return fault
-
-
-def _close(producer: Producer) -> None:
-    with warnings.catch_warnings(), contextlib.suppress(KafkaException):
-        # It tells again what was fatal, and warns that it cannot abort: there is nothing left to end.
-        warnings.simplefilter("ignore", RuntimeWarning)
-        producer.close()
 
 
 def _produce(producer: Producer, record: ProducerRecord) -> None:
@@ -277,6 +225,33 @@ def _produce(producer: Producer, record: ProducerRecord) -> None:
             return
 
 
-def _send_progress(producer: Producer, progress: OffsetsToCommit) -> None:
-    offsets = [TopicPartition(progress.topic, p, o) for p, o in progress.next_offsets.items()]
-    producer.send_offsets_to_transaction(offsets, progress.membership)
+def _send_offsets(producer: Producer, offsets: OffsetsToCommit) -> None:
+    places = [TopicPartition(offsets.topic, p, o) for p, o in offsets.next_offsets.items()]
+    producer.send_offsets_to_transaction(places, offsets.membership)
+
+
+def _root_cause(producer: Producer, error: KafkaException) -> KafkaError:
+    """Return the cause of an error: `produce` says only "fatal", a transactional call says why."""
+    cause: KafkaError = error.args[0]
+    if cause.code() == KafkaError._FATAL:
+        try:
+            producer.abort_transaction(_REQUEST_S)
+        except KafkaException as reason:
+            return reason.args[0]  # type: ignore[no-any-return]
+    return cause
+
+
+def _is_aborted(producer: Producer) -> bool:
+    """Abort the open transaction; say whether Kafka confirmed it."""
+    try:
+        producer.abort_transaction(_REQUEST_S)
+    except KafkaException:
+        return False
+    return True
+
+
+def _close(producer: Producer) -> None:
+    # The client raises a fatal error again and warns that it cannot abort: nothing is left to end.
+    with warnings.catch_warnings(), contextlib.suppress(KafkaException):
+        warnings.simplefilter("ignore", RuntimeWarning)
+        producer.close()

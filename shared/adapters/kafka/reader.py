@@ -1,4 +1,4 @@
-"""Reading a topic without a group: ranges, tails and ends. Only committed records are seen."""
+"""Read spans of a topic without a consumer group. Only committed records are seen."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
@@ -17,13 +17,13 @@ from confluent_kafka import (
 from shared.adapters.kafka.errors import to_app_error
 from shared.core.errors import Unavailable
 
-ANSWER_S: Final = 10.0
+REQUEST_S: Final = 10.0
 _BATCH: Final = 2000
-_IDLE_S: Final = 30.0  # no record and no end of partition for so long: the broker does not answer
+_IDLE_S: Final = 30.0  # without a record or an end of partition: the broker does not answer
 
 
 class ConsumerRecord(NamedTuple):
-    """A record as it lies in the log."""
+    """A record with its place in the log."""
 
     partition: int
     offset: int
@@ -39,13 +39,12 @@ def to_consumer_record(message: Message, *, headers: bool = False) -> ConsumerRe
     if partition is None or offset is None:
         text = "a message without a place in the log"
         raise ValueError(text)
-    key, value = _raw(message.key()), _raw(message.value())
     return ConsumerRecord(
         partition,
         offset,
         message.timestamp()[1],
-        key,
-        value,
+        _to_bytes(message.key()),
+        _to_bytes(message.value()),
         read_headers(message) if headers else None,
     )
 
@@ -57,14 +56,17 @@ def read_headers(message: Message) -> dict[str, bytes]:
     return {name: value for name, value in pairs if isinstance(value, bytes)}
 
 
-def _raw(data: str | bytes | None) -> bytes | None:
+def _to_bytes(data: str | bytes | None) -> bytes | None:
     return data.encode() if isinstance(data, str) else data
 
 
-def poll_batch(consumer: Consumer, most: int, timeout_s: float) -> list[Message]:
-    """Return what there is, waiting for the first message only (`consume` alone waits until it has `most`)."""
+def poll_batch(consumer: Consumer, max_messages: int, timeout_s: float) -> list[Message]:
+    """Return the messages that are there, waiting for the first one only.
+
+    `consume` alone waits until it has `max_messages`.
+    """
     first = consumer.poll(timeout_s)
-    return [] if first is None else [first, *consumer.consume(most - 1, timeout=0.0)]
+    return [] if first is None else [first, *consumer.consume(max_messages - 1, timeout=0.0)]
 
 
 class Reader:
@@ -78,14 +80,18 @@ class Reader:
         headers: bool = False,
         client: Callable[[dict[str, Any]], Consumer] = Consumer,
     ) -> None:
-        """Prepare to read a topic, if wanted with headers; connects on first use.
+        """Create the consumer; it connects on first use.
 
-        A client is made from its configuration.
+        Args:
+            bootstrap: Kafka's address.
+            topic: the topic to read.
+            headers: read the records' headers too.
+            client: makes a consumer of its configuration.
         """
         self._bootstrap, self._topic, self._headers = bootstrap, topic, headers
         self._client = client
-        self._beside: Consumer | None = None  # sees what is not committed as well
-        self._consumer = self._connected("read_committed")
+        self._consumer = self._connect("read_committed")
+        self._uncommitted: Consumer | None = None
         self._is_closed = False
 
     def __enter__(self) -> Self:
@@ -101,59 +107,49 @@ class Reader:
         """Close the connections."""
         self._is_closed = True
         self._consumer.close()
-        if self._beside is not None:
-            self._beside.close()
+        if self._uncommitted is not None:
+            self._uncommitted.close()
 
     def partitions(self) -> int:
         """Return the number of partitions; 0 if there is no such topic."""
         try:
-            found = self._consumer.list_topics(self._topic, timeout=ANSWER_S).topics[self._topic]
+            topics = self._consumer.list_topics(self._topic, timeout=REQUEST_S).topics
         except KafkaException as error:
-            raise to_app_error(error, self._bootstrap, f"asking for topic {self._topic}") from error
-        return len(found.partitions)
+            raise to_app_error(error, self._bootstrap, f"reading about {self._topic}") from error
+        return len(topics[self._topic].partitions)
 
     def ends(self, partition: int) -> tuple[int, int]:
-        """Return the first offset and the one after the last that can be read."""
+        """Return the first offset and the one after the last committed record.
+
+        Raises:
+            Unavailable: Kafka does not answer.
+        """
         return self._ends(self._consumer, partition)
 
-    def _ends(self, consumer: Consumer, partition: int) -> tuple[int, int]:
-        place = TopicPartition(self._topic, partition)
-        try:
-            found = consumer.get_watermark_offsets(place, timeout=ANSWER_S)
-        except KafkaException as error:
-            if error.args[0].code() == KafkaError._UNKNOWN_PARTITION:
-                with contextlib.suppress(KafkaException):
-                    # Once told that a partition has no leader, the client does not ask again for minutes.
-                    consumer.list_topics(self._topic, timeout=ANSWER_S)
-            raise to_app_error(
-                error, self._bootstrap, f"asking for the ends of {self._topic}"
-            ) from error
-        return int(found[0]), int(found[1])
-
     def is_settled(self, partition: int) -> bool:
-        """Say whether every transaction that has written here so far is committed or taken back.
+        """Say whether every transaction that has written here so far is committed or aborted.
 
-        An answered commit does not show at once, and an open transaction hides what was committed after it began.
+        A commit is answered before its records can be read, and an open transaction hides the
+        records that were committed after it began.
         """
-        self._beside = self._beside or self._connected("read_uncommitted")
-        written = self._ends(self._beside, partition)[1]
+        self._uncommitted = self._uncommitted or self._connect("read_uncommitted")
+        written = self._ends(self._uncommitted, partition)[1]
         return self.ends(partition)[1] >= written
 
     def offset_at(self, partition: int, time_ms: int) -> int:
-        """Return the first offset whose record is of this time or later; the end if there is none."""
+        """Return the first offset whose record has this timestamp or a later one, or the end."""
         place = TopicPartition(self._topic, partition, max(time_ms, 0))
         try:
-            found = self._consumer.offsets_for_times([place], timeout=ANSWER_S)[0].offset
+            offset = self._consumer.offsets_for_times([place], timeout=REQUEST_S)[0].offset
         except KafkaException as error:
-            raise to_app_error(
-                error, self._bootstrap, f"looking up a time in {self._topic}"
-            ) from error
-        return int(found) if found >= 0 else self.ends(partition)[1]
+            message = f"looking up a time in {self._topic}"
+            raise to_app_error(error, self._bootstrap, message) from error
+        return int(offset) if offset >= 0 else self.ends(partition)[1]
 
     def read(
         self, partition: int, start: int, end: int | None = None
     ) -> Iterator[list[ConsumerRecord]]:
-        """Yield the records from `start` up to, not including, `end` (default: the end at this moment).
+        """Yield the records from `start` up to, not including, `end` (default: the current end).
 
         Raises:
             Unavailable: the broker stops answering.
@@ -168,21 +164,20 @@ class Reader:
             raise RuntimeError(message)
         self._consumer.assign([TopicPartition(self._topic, partition, start or OFFSET_BEGINNING)])
         try:
-            yield from self._until(partition, end)
+            yield from self._read_until(partition, end)
         finally:
-            if (
-                not self._is_closed
-            ):  # whoever gives up in the midst of a span may close the reader first
+            # A caller that stops within a span may close the reader before this generator.
+            if not self._is_closed:
                 self._consumer.unassign()
 
-    def _connected(self, isolation: str) -> Consumer:
+    def _connect(self, isolation_level: str) -> Consumer:
         return self._client(
             {
                 "bootstrap.servers": self._bootstrap,
                 "group.id": "ulstm-reader",  # the client wants one; it is never joined
                 "enable.auto.commit": False,
                 "auto.offset.reset": "error",
-                "isolation.level": isolation,
+                "isolation.level": isolation_level,
                 "enable.partition.eof": True,
                 "fetch.max.bytes": 64 * 1024 * 1024,
                 "queued.max.messages.kbytes": 32 * 1024,
@@ -191,31 +186,46 @@ class Reader:
             }
         )
 
-    def _until(self, partition: int, end: int) -> Iterator[list[ConsumerRecord]]:
-        while True:
+    def _ends(self, consumer: Consumer, partition: int) -> tuple[int, int]:
+        place = TopicPartition(self._topic, partition)
+        try:
+            first, end = consumer.get_watermark_offsets(place, timeout=REQUEST_S)
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError._UNKNOWN_PARTITION:
+                # The client caches "no leader" for minutes: only fresh metadata ends that.
+                with contextlib.suppress(KafkaException):
+                    consumer.list_topics(self._topic, timeout=REQUEST_S)
+            message = f"reading the ends of {self._topic}"
+            raise to_app_error(error, self._bootstrap, message) from error
+        return int(first), int(end)
+
+    def _read_until(self, partition: int, end: int) -> Iterator[list[ConsumerRecord]]:
+        is_complete = False
+        while not is_complete:
             messages = poll_batch(self._consumer, _BATCH, _IDLE_S)
             if not messages:
-                text = f"Kafka at {self._bootstrap} sent nothing of {self._topic}/{partition} for {_IDLE_S:g} s"
+                place = f"{self._topic}/{partition}"
+                text = f"Kafka at {self._bootstrap} sent nothing of {place} for {_IDLE_S:g} s"
                 raise Unavailable(text)
-            records, ended = self._sorted_out(messages, end)
+            records, is_complete = self._records_before(messages, end)
             if records:
                 yield records
-            if ended:
-                return
 
-    def _sorted_out(self, messages: list[Message], end: int) -> tuple[list[ConsumerRecord], bool]:
+    def _records_before(
+        self, messages: list[Message], end: int
+    ) -> tuple[list[ConsumerRecord], bool]:
+        """Return the records before `end`, and whether no more of them follow."""
         records: list[ConsumerRecord] = []
         for message in messages:
-            fault = message.error()
-            if fault is None:
+            error = message.error()
+            if error is None:
                 record = to_consumer_record(message, headers=self._headers)
-                if record.offset >= end:
+                if record.offset < end:
+                    records.append(record)
+                if record.offset >= end - 1:
                     return records, True
-                records.append(record)
-                if record.offset == end - 1:
-                    return records, True
-            elif fault.code() == KafkaError._PARTITION_EOF:
+            elif error.code() == KafkaError._PARTITION_EOF:
                 return records, True
-            elif not fault.retriable():
-                raise to_app_error(KafkaException(fault), self._bootstrap, f"reading {self._topic}")
+            elif not error.retriable():
+                raise to_app_error(KafkaException(error), self._bootstrap, f"reading {self._topic}")
         return records, False

@@ -1,4 +1,4 @@
-"""Following topics as they grow, without a group."""
+"""Follow topics as they grow, without a consumer group."""
 
 from collections.abc import Iterable
 from types import TracebackType
@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from shared.adapters.kafka.errors import is_transient, to_app_error
 from shared.adapters.kafka.reader import (
-    ANSWER_S,
+    REQUEST_S,
     ConsumerRecord,
     poll_batch,
     read_headers,
@@ -17,7 +17,7 @@ from shared.adapters.kafka.reader import (
 
 
 class TailRecord(NamedTuple):
-    """A record, and what its headers say."""
+    """A record with its topic and headers."""
 
     topic: str
     record: ConsumerRecord
@@ -46,32 +46,29 @@ class TopicTail:
         )
         try:
             self._consumer.assign(
-                [place for topic in topics for place in self._places(topic, tail)]
+                [place for topic in topics for place in self._tail_places(topic, tail)]
             )
         except KafkaException as error:
             raise to_app_error(error, bootstrap, "starting to follow topics") from error
 
-    def poll(self, most: int, timeout_s: float) -> list[TailRecord]:
-        """Return what has arrived, waiting for the first record at most so long.
+    def poll(self, max_records: int, timeout_s: float) -> list[TailRecord]:
+        """Return the records that have arrived, waiting for the first at most `timeout_s`.
 
         Raises:
-            Unavailable: the broker says what waiting will not mend.
+            Unavailable: the broker reports an error that it does not recover from by itself.
         """
-        arrived = []
-        for message in poll_batch(self._consumer, most, timeout_s):
-            fault = message.error()
-            if fault is None:
-                arrived.append(
-                    TailRecord(
-                        message.topic() or "", to_consumer_record(message), read_headers(message)
-                    )
-                )
-            elif not (fault.retriable() or is_transient(fault.code())):
-                raise to_app_error(KafkaException(fault), self._bootstrap, "following topics")
-        return arrived
+        records = []
+        for message in poll_batch(self._consumer, max_records, timeout_s):
+            error = message.error()
+            if error is None:
+                record = to_consumer_record(message)
+                records.append(TailRecord(message.topic() or "", record, read_headers(message)))
+            elif not (error.retriable() or is_transient(error.code())):
+                raise to_app_error(KafkaException(error), self._bootstrap, "following topics")
+        return records
 
     def __enter__(self) -> Self:
-        """Return the follower itself."""
+        """Return the tail itself."""
         return self
 
     def __exit__(
@@ -83,11 +80,12 @@ class TopicTail:
         """Close the connection."""
         self._consumer.close()
 
-    def _places(self, topic: str, tail: int) -> list[TopicPartition]:
-        found = self._consumer.list_topics(topic, timeout=ANSWER_S).topics[topic]
+    def _tail_places(self, topic: str, tail: int) -> list[TopicPartition]:
         places = []
-        for partition in found.partitions:
+        for partition in (
+            self._consumer.list_topics(topic, timeout=REQUEST_S).topics[topic].partitions
+        ):
             place = TopicPartition(topic, partition)
-            first, end = self._consumer.get_watermark_offsets(place, timeout=ANSWER_S)
+            first, end = self._consumer.get_watermark_offsets(place, timeout=REQUEST_S)
             places.append(TopicPartition(topic, partition, max(first, end - tail)))
         return places
