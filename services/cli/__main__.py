@@ -32,7 +32,9 @@ app = typer.Typer(
 app.add_typer(servers.app, name="servers", help="Kafka and Redis on this machine, without Docker.")
 app.add_typer(models.app, name="models", help="The model versions in the log.")
 app.add_typer(
-    dead_letters.app, name="dead-letters", help="What could not be read, and a way back in."
+    dead_letters.app,
+    name="dead-letters",
+    help="What could not be read: list it, redrive it into the log.",
 )
 app.command("up")(up.up_command)
 app.command("import")(import_candles.import_command)

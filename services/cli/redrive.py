@@ -1,7 +1,8 @@
-"""Which dead letters can go back into the log, and why the others cannot. PURE: it decides and does nothing.
+"""Decide which dead letters can be redriven into the log. Pure: nothing is read or written here.
 
-Going back means being appended, so only what comes next of its symbol can: readers would refuse the rest again. This is
-also why nothing goes back twice: once it is in, it does not come next any more.
+To redrive is to append, and readers take only the record that comes next for its symbol, so only
+that one can be redriven. The same rule keeps a record from going in twice: once it is in the log,
+it no longer comes next.
 """
 
 from collections.abc import Iterable
@@ -13,68 +14,67 @@ from shared.adapters.schemas import DeadLetter, KlineCodec
 from shared.core.errors import BadInput
 from shared.core.records import Amendment, Candle, Gap, Promotion, Record, covered_span_ms
 from shared.core.topics import Topics, partition_for
+from shared.log.dead_letters import format_place
 
 
 class RedriveStatus(StrEnum):
-    """What becomes of a letter."""
+    """Whether a dead letter can be redriven."""
 
-    GOES_BACK = "goes back"
-    IN_ALREADY = "in already"
+    READY = "ready"
+    IN_LOG = "in log"
     REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
 class RedriveCandidate:
-    """A letter whose bytes are a candle or a gap of this log, and the symbol group that it belongs to."""
+    """A dead letter whose bytes are a candle or a gap, and the partition of its symbol."""
 
-    letter: DeadLetter
-    group: int
+    dead_letter: DeadLetter
+    partition: int
     value: Candle | Gap
-    starts_ms: int
-    ends_ms: int  # what must come next after it
+    starts_ms: int  # open time
+    ends_ms: int  # the open time that must come next
 
     @property
-    def place(self) -> tuple[str, int]:
-        """Symbol and start: in a log, one record has it."""
+    def identity(self) -> tuple[str, int]:
+        """Symbol and open time: in a log, at most one record has them."""
         return self.value.symbol, self.starts_ms
 
 
 @dataclass(frozen=True, slots=True)
 class RedriveResult:
-    """What becomes of a letter, and why; the record to write if it goes back."""
+    """The decision on a dead letter: with the reason, or with the record to append."""
 
-    letter: DeadLetter
-    fate: RedriveStatus
+    dead_letter: DeadLetter
+    status: RedriveStatus
     reason: str = ""
     message: str = ""
     record: ProducerRecord | None = None
 
 
-def place_of(letter: DeadLetter) -> str:
-    """Return where a letter's record lay, as people name it: topic/partition/offset."""
-    return f"{letter.topic}/{letter.partition}/{letter.offset}"
+def to_candidate(dead_letter: DeadLetter, topics: Topics, codec: KlineCodec) -> RedriveCandidate:
+    """Decode a dead letter with the checks that every reader of the log makes.
 
-
-def candidate(letter: DeadLetter, topics: Topics, codec: KlineCodec) -> RedriveCandidate:
-    """Return what could go back, judged by the letter alone: with the decoding and the checks of every reader.
-
-    A record that lay in another symbol group than its symbol's is a candidate for its own.
+    A record that was in another partition than its symbol's is a candidate for its own.
 
     Raises:
-        BadInput: it cannot; the message says what to do instead.
+        BadInput: it cannot be redriven; the message says what to do instead.
     """
-    if letter.topic != topics.klines:
-        raise BadInput("other_topic", _other_topic(letter, topics))
-    key = (letter.key or b"").decode("latin-1")
-    group = partition_for(key, topics.partitions)
+    if dead_letter.topic != topics.klines:
+        raise BadInput("other_topic", _describe_other_topic(dead_letter, topics))
+    key = (dead_letter.key or b"").decode("latin-1")
+    partition = partition_for(key, topics.partitions)
     try:
-        value = codec.decode(letter.value, group)
+        value = codec.decode(dead_letter.value, partition)
     except BadInput as error:
         if error.reason == "wrong_group":
-            raise BadInput("wrong_key", _wrong_key(key)) from error
+            raise _wrong_key(key) from error
         raise
     if isinstance(value, Promotion):
-        message = f"a promotion has to stand in every symbol group: `ulstm models promote {value.model_version}`"
+        message = (
+            "a promotion must be in every partition: promote the version again with"
+            f" `ulstm models promote {value.model_version}`"
+        )
         raise BadInput("promotion", message)
     if isinstance(value, Amendment):
         message = (
@@ -82,25 +82,23 @@ def candidate(letter: DeadLetter, topics: Topics, codec: KlineCodec) -> RedriveC
         )
         raise BadInput("amendment", message)
     if value.symbol != key:
-        raise BadInput("wrong_key", _wrong_key(key))
-    return RedriveCandidate(letter, group, value, *covered_span_ms(value, codec.interval_ms))
+        raise _wrong_key(key)
+    span_ms = covered_span_ms(value, codec.interval_ms)
+    return RedriveCandidate(dead_letter, partition, value, *span_ms)
 
 
 @dataclass(slots=True)
 class LogPositions:
-    """What the log has where the candidates would stand; takes the log's records in order.
-
-    `next_ms` says what must come next of each symbol, at least: what is taken can only move it on.
-    """
+    """The next open time of each symbol, and the records of the log that candidates may repeat."""
 
     step_ms: int
-    wanted: frozenset[tuple[str, int]]  # the places of the candidates
-    next_ms: dict[str, int]
+    wanted: frozenset[tuple[str, int]]  # the candidates' identities
+    next_ms: dict[str, int]  # by symbol: the open time that must come next, at least
     _last_open_ms: dict[str, int] = field(default_factory=dict)
     _found: dict[tuple[str, int], tuple[Candle | Gap, int | None]] = field(default_factory=dict)
 
-    def take(self, offset: int, record: Record | BadInput) -> None:
-        """Take a record; what readers set aside changes nothing."""
+    def add(self, offset: int, record: Record | BadInput) -> None:
+        """Add the next record of the log; what readers reject changes nothing."""
         if not isinstance(record, Candle | Gap):
             return
         symbol = record.symbol
@@ -108,89 +106,117 @@ class LogPositions:
             if record.open_time_ms <= self._last_open_ms.get(symbol, -1):
                 return
             self._last_open_ms[symbol] = record.open_time_ms
-        self._add(record, offset)
+        self._append(record, offset)
 
-    def answer(self, one: RedriveCandidate, topic: str, now_ms: int) -> RedriveResult:
-        """Return what becomes of a candidate; one that goes back stands in the log for those after it."""
+    def decide(self, candidate: RedriveCandidate, topic: str, now_ms: int) -> RedriveResult:
+        """Decide on a candidate; one that is ready counts as appended for those after it.
+
+        Args:
+            candidate: the next one; decide on older ones first.
+            topic: the klines topic.
+            now_ms: the time of the redrive, for the record's headers.
+        """
+        dead_letter = candidate.dead_letter
         try:
-            self._check_next(one)
+            self._check_next(candidate)
         except BadInput as error:
-            fate = (
-                RedriveStatus.IN_ALREADY if error.reason == "duplicate" else RedriveStatus.REFUSED
-            )
-            return RedriveResult(one.letter, fate, error.reason, str(error))
-        self._add(one.value, None)
+            is_duplicate = error.reason == "duplicate"
+            status = RedriveStatus.IN_LOG if is_duplicate else RedriveStatus.REFUSED
+            return RedriveResult(dead_letter, status, error.reason, str(error))
+        self._append(candidate.value, None)
         headers = [
             ("source", b"dead-letter"),
             ("arrival_ms", str(now_ms).encode()),
-            ("replayed-from", place_of(one.letter).encode()),
+            ("replayed-from", format_place(dead_letter).encode()),
         ]
         record = ProducerRecord(
-            topic, one.group, one.letter.key, one.letter.value, one.ends_ms - 1, headers
+            topic,
+            candidate.partition,
+            dead_letter.key,
+            dead_letter.value,
+            candidate.ends_ms - 1,
+            headers,
         )
-        return RedriveResult(one.letter, RedriveStatus.GOES_BACK, record=record)
+        return RedriveResult(dead_letter, RedriveStatus.READY, record=record)
 
-    def _add(self, record: Candle | Gap, offset: int | None) -> None:
+    def _append(self, record: Candle | Gap, offset: int | None) -> None:
         starts_ms, ends_ms = covered_span_ms(record, self.step_ms)
-        place = record.symbol, starts_ms
-        if place in self.wanted:
-            self._found.setdefault(place, (record, offset))
+        identity = record.symbol, starts_ms
+        if identity in self.wanted:
+            self._found.setdefault(identity, (record, offset))
         self.next_ms[record.symbol] = max(self.next_ms.get(record.symbol, 0), ends_ms)
 
-    def _check_next(self, one: RedriveCandidate) -> None:
-        symbol, next_ms = one.value.symbol, self.next_ms.get(one.value.symbol)
-        name = (
-            f"{'gap' if isinstance(one.value, Gap) else 'candle'} of {symbol} at {one.starts_ms} ms"
-        )
+    def _check_next(self, candidate: RedriveCandidate) -> None:
+        symbol = candidate.value.symbol
+        next_ms = self.next_ms.get(symbol)
+        is_gap = isinstance(candidate.value, Gap)
+        name = f"{'gap' if is_gap else 'candle'} of {symbol} at {candidate.starts_ms} ms"
         if next_ms is None:
-            if isinstance(one.value, Gap):
-                raise BadInput("too_early", f"{name}: the log has no candle of {symbol} before it")
+            if is_gap:
+                message = f"{name}: the log has no candle of {symbol} before it"
+                raise BadInput("too_early", message)
             return
-        if one.starts_ms > next_ms:
-            message = f"{name} would leave a hole: what comes next of {symbol} opens at {next_ms} ms and must go in first"
-            raise BadInput("too_early", message)
-        if one.starts_ms < next_ms:
-            self._refuse_past(one, name, next_ms)
-
-    def _refuse_past(self, one: RedriveCandidate, name: str, next_ms: int) -> None:
-        found, offset = self._found.get(one.place, (None, None))
-        if found == one.value:
-            where = (
-                "goes back from another letter"
-                if offset is None
-                else f"stands in the log at offset {offset}"
-            )
-            is_itself = one.letter.partition == one.group and one.letter.offset == offset
-            read = ", its own place: this version reads it there" if is_itself else ""
-            raise BadInput("duplicate", f"{name} {where}{read}")
-        if isinstance(found, Candle) and isinstance(one.value, Candle):
+        if candidate.starts_ms > next_ms:
             message = (
-                f"{name} stands in the log with other values (offset {offset}); the log keeps the first. Only an"
-                " amendment, a record of type amendment, changes a candle: neither the producer nor `ulstm import`"
-                " writes one"
+                f"{name} would leave a hole: redrive or import the record of {symbol} that opens at"
+                f" {next_ms} ms first"
             )
-            raise BadInput("contradiction", message)
+            raise BadInput("too_early", message)
+        if candidate.starts_ms < next_ms:
+            raise self._explain_past(candidate, name, next_ms)
+
+    def _explain_past(self, candidate: RedriveCandidate, name: str, next_ms: int) -> BadInput:
+        """Return the reason why a record older than the log's end cannot be appended."""
+        found, offset = self._found.get(candidate.identity, (None, None))
+        if found == candidate.value:
+            return BadInput("duplicate", f"{name} {_describe_copy(candidate, offset)}")
+        if isinstance(found, Candle) and isinstance(candidate.value, Candle):
+            message = (
+                f"{name} is in the log with other values (offset {offset}); the log keeps the"
+                " first. Only an amendment, a record of type amendment, changes a candle: neither"
+                " the producer nor `ulstm import` writes one"
+            )
+            return BadInput("contradiction", message)
         message = (
-            f"{name} is older than what comes next in the log ({next_ms} ms), which only grows at its end, and an"
-            " amendment changes only a candle that is there: `ulstm import` all history into a new deployment"
-            " (TOPIC_PREFIX) if it must not be missing"
+            f"{name} is older than what comes next in the log ({next_ms} ms), which only grows at"
+            " its end, and an amendment changes only a candle that is there: `ulstm import` all"
+            " history into a new deployment (TOPIC_PREFIX) if you need it"
         )
-        raise BadInput("out_of_order", message)
+        return BadInput("out_of_order", message)
 
 
-def answers(
-    candidates: Iterable[RedriveCandidate], standing: LogPositions, topic: str, now_ms: int
+def decide_all(
+    candidates: Iterable[RedriveCandidate], positions: LogPositions, topic: str, now_ms: int
 ) -> list[RedriveResult]:
-    """Return what becomes of each, oldest first: one that goes back may make room for the next."""
-    ascending = sorted(candidates, key=lambda one: one.starts_ms)
-    return [standing.answer(one, topic, now_ms) for one in ascending]
+    """Decide on each candidate, oldest first: one that is ready may make room for the next."""
+    ascending = sorted(candidates, key=lambda candidate: candidate.starts_ms)
+    return [positions.decide(candidate, topic, now_ms) for candidate in ascending]
 
 
-def _wrong_key(key: str) -> str:
-    return f"its key {key!r} is not its symbol, by which a record is looked up; publish it anew under its symbol"
+def _describe_copy(candidate: RedriveCandidate, offset: int | None) -> str:
+    if offset is None:
+        return "is redriven from another dead letter"
+    source = candidate.dead_letter
+    is_itself = (source.partition, source.offset) == (candidate.partition, offset)
+    own = ", its own place: this version reads it there" if is_itself else ""
+    return f"is in the log at offset {offset}{own}"
 
 
-def _other_topic(letter: DeadLetter, topics: Topics) -> str:
-    if letter.topic.startswith("exchange:"):
-        return "the exchange's own bytes, of no topic: the producer asks REST for what comes next, or announces a gap"
-    return f"it came from {letter.topic!r}, this deployment's log is {topics.klines}: set INTERVAL and TOPIC_PREFIX"
+def _wrong_key(key: str) -> BadInput:
+    message = (
+        f"its key {key!r} is not its symbol, by which records are looked up; publish it anew under"
+        " its symbol"
+    )
+    return BadInput("wrong_key", message)
+
+
+def _describe_other_topic(dead_letter: DeadLetter, topics: Topics) -> str:
+    if dead_letter.topic.startswith("exchange:"):
+        return (
+            "these are the exchange's own bytes, of no topic: the producer asks REST for what comes"
+            " next, or announces a gap"
+        )
+    return (
+        f"it came from {dead_letter.topic!r}, this deployment's log is {topics.klines}: set"
+        " INTERVAL and TOPIC_PREFIX"
+    )

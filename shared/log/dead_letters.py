@@ -21,6 +21,6 @@ def decode_dead_letters(
             yield record, decode_dead_letter(record.headers or {}, record.key, record.value)
 
 
-def format_place(letter: DeadLetter) -> str:
+def format_place(dead_letter: DeadLetter) -> str:
     """Return the place of the rejected record as users name it: topic/partition/offset."""
-    return f"{letter.topic}/{letter.partition}/{letter.offset}"
+    return f"{dead_letter.topic}/{dead_letter.partition}/{dead_letter.offset}"

@@ -23,7 +23,7 @@ def dead_letters(deployment: Deployment, *arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-def test_a_candle_that_was_set_aside_goes_back_once_and_is_predicted_from(
+def test_a_rejected_candle_is_redriven_once_and_predicted_from(
     deployment: Deployment,
 ) -> None:
     *past, lost = interleaved_candles(["BTCUSDT"], 0, 26)
@@ -34,15 +34,15 @@ def test_a_candle_that_was_set_aside_goes_back_once_and_is_predicted_from(
     eventually(deployment.dead_letters)
 
     reasons = dead_letters(deployment, "list")["reasons"]
-    told = dead_letters(deployment, "redrive", "--all", "--yes")["letters"]
-    again = dead_letters(deployment, "redrive", "--all", "--yes")["letters"]
+    first = dead_letters(deployment, "redrive", "--all", "--yes")["dead_letters"]
+    again = dead_letters(deployment, "redrive", "--all", "--yes")["dead_letters"]
 
     assert reasons == {"wrong_group": 1}
-    assert [(row["group"], row["fate"]) for row in told] == [(WRONG, "goes back")]
-    assert [row["fate"] for row in again] == ["in already"]
+    assert [(row["partition"], row["status"]) for row in first] == [(WRONG, "ready")]
+    assert [row["status"] for row in again] == ["in log"]
     found = deployment.await_predictions(["BTCUSDT"], 25)
     assert len(found["BTCUSDT"]) == 1
     assert deployment.replay_agrees()
-    verdict = verify(deployment.settings, None, Console(quiet=True))
-    assert verdict.agrees, verdict.first
-    assert verdict.not_predicted_yet == 0
+    report = verify(deployment.settings, None, Console(quiet=True))
+    assert report.agrees, report.first
+    assert report.not_predicted_yet == 0

@@ -117,7 +117,7 @@ def test_a_wrong_score_ends_with_one_and_is_shown_with_its_place_and_both_values
             AT,
             "state_digest",
         ),
-        (lambda log: log.with_letters(lambda old: old[1:]), "klines", ASIDE, "dead letter"),
+        (lambda log: log.with_dead_letters(lambda old: old[1:]), "klines", ASIDE, "dead letter"),
     ],
     ids=["published twice", "left out", "another digest", "a dead letter lost"],
 )

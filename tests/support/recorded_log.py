@@ -54,7 +54,7 @@ class RecordedLog:
 
     klines: list[ConsumerRecord]
     predictions: list[ConsumerRecord]
-    letters: list[ConsumerRecord]
+    dead_letters: list[ConsumerRecord]
     bundles: Mapping[str, bytes]
 
     def with_prediction(self, at: int, **fields: Any) -> "RecordedLog":
@@ -75,10 +75,10 @@ class RecordedLog:
     ) -> "RecordedLog":
         return replace(self, predictions=_placed(change(self.predictions)))
 
-    def with_letters(
+    def with_dead_letters(
         self, change: Callable[[list[ConsumerRecord]], list[ConsumerRecord]]
     ) -> "RecordedLog":
-        return replace(self, letters=_placed(change(self.letters)))
+        return replace(self, dead_letters=_placed(change(self.dead_letters)))
 
     def index_of(self, symbol: str, candle: int) -> int:
         """Return which prediction was made from a symbol's candle of this number."""
@@ -109,7 +109,7 @@ class RecordedLog:
                     (topics.models, models),
                     (topics.klines, self.klines),
                     (topics.predictions, self.predictions),
-                    (topics.dead_letters, self.letters),
+                    (topics.dead_letters, self.dead_letters),
                 )
                 for record in records
             ]
@@ -138,7 +138,7 @@ def recorded(
         for offset, (key, value) in enumerate(values)
     ]
     predictions: dict[int, ConsumerRecord] = {}
-    letters: dict[int, ConsumerRecord] = {}
+    dead_letters: dict[int, ConsumerRecord] = {}
     for profile in profiles:
         processor = processor_for(profile, bundles)
         folded = BatchResult(PartitionState(numeric_profile=profiles[0]))
@@ -148,15 +148,15 @@ def recorded(
             predictions[p.source_offset] = ConsumerRecord(
                 0, 0, START_MS, p.symbol.encode(), encode_prediction(p)
             )
-        for letter in folded.dead_letters:
-            headers = dict(dead_letter_headers(letter))
-            letters[letter.offset] = ConsumerRecord(
-                0, 0, START_MS, letter.key, letter.value, headers
+        for dead_letter in folded.dead_letters:
+            headers = dict(dead_letter_headers(dead_letter))
+            dead_letters[dead_letter.offset] = ConsumerRecord(
+                0, 0, START_MS, dead_letter.key, dead_letter.value, headers
             )
     return RecordedLog(
         klines,
         _placed([predictions[offset] for offset in sorted(predictions)]),
-        _placed([letters[offset] for offset in sorted(letters)]),
+        _placed([dead_letters[offset] for offset in sorted(dead_letters)]),
         bundles,
     )
 

@@ -25,18 +25,18 @@ class DeadLettersCheck:
             is_rejected: whether readers reject the record; None: they may.
         """
         is_found = False
-        for letter in event.dead_letters:
-            may_be = letter[1].offset == event.record.offset and is_rejected is not False
+        for dead_letter in event.dead_letters:
+            may_be = dead_letter[1].offset == event.record.offset and is_rejected is not False
             if may_be and not is_found:
-                yield from self._compare(letter, event.record)
+                yield from self._compare(dead_letter, event.record)
                 is_found = True
             else:
-                yield self.report_unexpected(letter)
+                yield self.report_unexpected(dead_letter)
         is_processed = event.predictions_follow or event.dead_letters_follow
         if is_rejected is True and is_processed and not is_found:
             yield self._report_missing(event.record)
 
-    def report_unexpected(self, letter: StoredDeadLetter) -> Mismatch:
+    def report_unexpected(self, dead_letter: StoredDeadLetter) -> Mismatch:
         """Report a dead letter of a record that no reader rejects, or a second one."""
         self._report.checked[Check.DEAD_LETTERS] += 1
         message = (
@@ -44,12 +44,12 @@ class DeadLettersCheck:
             " or that has a dead letter already"
         )
         expected = "of a rejected record, in order, once"
-        difference = Difference("offset", letter[1].offset, expected)
-        return self._mismatch(letter, Violation(Check.DEAD_LETTERS, message, (difference,)))
+        difference = Difference("offset", dead_letter[1].offset, expected)
+        return self._mismatch(dead_letter, Violation(Check.DEAD_LETTERS, message, (difference,)))
 
-    def _compare(self, letter: StoredDeadLetter, record: ConsumerRecord) -> Iterator[Mismatch]:
+    def _compare(self, dead_letter: StoredDeadLetter, record: ConsumerRecord) -> Iterator[Mismatch]:
         self._report.checked[Check.DEAD_LETTERS] += 1
-        found = {"key": letter[0].key, "value": letter[0].value}
+        found = {"key": dead_letter[0].key, "value": dead_letter[0].value}
         expected = {"key": record.key, "value": record.value}
         differences = tuple(
             Difference(d.name, printable(d.found), printable(d.expected))
@@ -58,7 +58,7 @@ class DeadLettersCheck:
         if differences:
             place = f"{self._topics.klines} {record.partition}/{record.offset}"
             message = f"dead letter of {place} has other bytes"
-            yield self._mismatch(letter, Violation(Check.DEAD_LETTERS, message, differences))
+            yield self._mismatch(dead_letter, Violation(Check.DEAD_LETTERS, message, differences))
 
     def _report_missing(self, record: ConsumerRecord) -> Mismatch:
         message = "readers reject the record, and it has no dead letter"
@@ -66,6 +66,6 @@ class DeadLettersCheck:
         violation = Violation(Check.DEAD_LETTERS, message, (difference,))
         return Mismatch(self._topics.klines, self._report.partition, record.offset, violation)
 
-    def _mismatch(self, letter: StoredDeadLetter, violation: Violation) -> Mismatch:
-        stored = letter[0]
+    def _mismatch(self, dead_letter: StoredDeadLetter, violation: Violation) -> Mismatch:
+        stored = dead_letter[0]
         return Mismatch(self._topics.dead_letters, stored.partition, stored.offset, violation)

@@ -122,9 +122,9 @@ class PartitionAudit:
         """Report the predictions and dead letters that name no record which exists."""
         for published in self._log.remaining_predictions():
             self._check_prediction(published, None)
-        for letter in self._log.remaining_dead_letters():
-            if not next_offset <= letter[1].offset < klines_end:
-                self._report.add(self._dead_letters.report_unexpected(letter))
+        for dead_letter in self._log.remaining_dead_letters():
+            if not next_offset <= dead_letter[1].offset < klines_end:
+                self._report.add(self._dead_letters.report_unexpected(dead_letter))
 
     def _add(self, topic: str, offset: int, violations: Iterable[Violation]) -> None:
         for violation in violations:

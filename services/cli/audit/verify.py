@@ -155,9 +155,9 @@ def _count(
 
 
 def _dead_letters_of(reader: Reader, topic: str, partition: int) -> Iterator[StoredDeadLetter]:
-    for record, letter in decode_dead_letters(reader.read(0, 0)):
-        if (letter.topic, letter.partition) == (topic, partition):
-            yield record, letter
+    for record, dead_letter in decode_dead_letters(reader.read(0, 0)):
+        if (dead_letter.topic, dead_letter.partition) == (topic, partition):
+            yield record, dead_letter
 
 
 def _load(bundles: BundleStore, version: str) -> Bundle:

@@ -35,11 +35,11 @@ AT = HONEST.index_of(ETH, 22)
 
 
 def audit(log: RecordedLog, end: int = 0) -> PartitionReport:
-    letters = decode_dead_letters([log.letters])
+    dead_letters = decode_dead_letters([log.dead_letters])
     merged = PartitionLog(
         log.klines,
         decode_published([log.predictions]),
-        (one for one in letters if (one[1].topic, one[1].partition) == (TOPICS.klines, 0)),
+        (one for one in dead_letters if (one[1].topic, one[1].partition) == (TOPICS.klines, 0)),
     )
     processor = processor_for(OWN, log.bundles)
     checked = PartitionAudit(TOPICS, processor, lambda version: version in log.bundles, merged, 0)
@@ -200,7 +200,7 @@ def test_candles_past_the_last_prediction_are_not_predicted_yet() -> None:
 def test_a_dead_letter_is_not_awaited_past_the_last_prediction() -> None:
     log = recorded([*eventful(), (BTC, b"{nonsense")])
 
-    report = audit(log.with_letters(lambda old: old[:-1]))
+    report = audit(log.with_dead_letters(lambda old: old[:-1]))
 
     assert report.agrees
     assert report.rejected == 3
@@ -216,7 +216,7 @@ ASIDE = next(i for i, record in enumerate(HONEST.klines) if record.value == b"{n
 
 
 def test_a_dead_letter_that_is_missing_is_found_at_its_record() -> None:
-    assert found(HONEST.with_letters(lambda old: old[1:])) == [
+    assert found(HONEST.with_dead_letters(lambda old: old[1:])) == [
         (Check.DEAD_LETTERS, TOPICS.klines, ASIDE, ["dead letter"])
     ]
 
@@ -224,7 +224,7 @@ def test_a_dead_letter_that_is_missing_is_found_at_its_record() -> None:
 def test_a_dead_letter_is_awaited_where_only_a_later_letter_shows_that_its_batch_is_done() -> None:
     log = recorded([*eventful(), (BTC, b"{nonsense"), (BTC, b"{more")])
 
-    assert found(log.with_letters(lambda old: [*old[:2], old[3]])) == [
+    assert found(log.with_dead_letters(lambda old: [*old[:2], old[3]])) == [
         (Check.DEAD_LETTERS, TOPICS.klines, len(eventful()), ["dead letter"])
     ]
 
@@ -232,41 +232,41 @@ def test_a_dead_letter_is_awaited_where_only_a_later_letter_shows_that_its_batch
 def test_a_dead_letter_is_awaited_where_only_a_later_prediction_shows_that_its_batch_is_done() -> (
     None
 ):
-    assert [names for *_, names in found(HONEST.with_letters(lambda old: old[:1]))] == [
+    assert [names for *_, names in found(HONEST.with_dead_letters(lambda old: old[:1]))] == [
         ["dead letter"]
     ]
 
 
 def test_a_dead_letter_with_other_bytes_is_found() -> None:
-    changed = HONEST.with_letters(lambda old: [old[0]._replace(value=b"{other"), *old[1:]])
+    changed = HONEST.with_dead_letters(lambda old: [old[0]._replace(value=b"{other"), *old[1:]])
 
     assert found(changed) == [(Check.DEAD_LETTERS, TOPICS.dead_letters, 0, ["value"])]
     assert "{other" in str(only(changed))
 
 
 def test_a_dead_letter_of_what_came_since_is_left_to_the_next_time() -> None:
-    came = with_offset(HONEST.letters[0], b"%d" % (len(HONEST.klines) + 3))
-    log = HONEST.with_letters(lambda old: [*old, came])
+    came = with_offset(HONEST.dead_letters[0], b"%d" % (len(HONEST.klines) + 3))
+    log = HONEST.with_dead_letters(lambda old: [*old, came])
 
     assert audit(log, end=len(HONEST.klines) + 4).agrees
     assert not audit(log, end=len(HONEST.klines) + 3).agrees
 
 
-def with_offset(letter: ConsumerRecord, offset: bytes) -> ConsumerRecord:
-    return letter._replace(headers={**(letter.headers or {}), "offset": offset})
+def with_offset(dead_letter: ConsumerRecord, offset: bytes) -> ConsumerRecord:
+    return dead_letter._replace(headers={**(dead_letter.headers or {}), "offset": offset})
 
 
 @pytest.mark.parametrize(
     ("offset", "at"), [(b"3", 0), (b"3", 2), (b"9999", 2), (b"", 0), (b"-1", 1)], ids=str
 )
 def test_a_dead_letter_of_a_record_that_was_not_set_aside_is_found(offset: bytes, at: int) -> None:
-    log = HONEST.with_letters(lambda old: [*old[:at], with_offset(old[0], offset), *old[at:]])
+    log = HONEST.with_dead_letters(lambda old: [*old[:at], with_offset(old[0], offset), *old[at:]])
 
     assert found(log) == [(Check.DEAD_LETTERS, TOPICS.dead_letters, at, ["offset"])]
 
 
 def test_a_second_dead_letter_of_a_record_is_found() -> None:
-    assert found(HONEST.with_letters(lambda old: [old[0], old[0], old[1]])) == [
+    assert found(HONEST.with_dead_letters(lambda old: [old[0], old[0], old[1]])) == [
         (Check.DEAD_LETTERS, TOPICS.dead_letters, 1, ["offset"])
     ]
 
@@ -275,9 +275,11 @@ def test_a_second_dead_letter_of_a_record_is_found() -> None:
     "header", [{"topic": b"klines.1m"}, {"topic": b"exchange:rest"}, {"partition": b"7"}]
 )
 def test_dead_letters_of_others_are_left_to_them(header: dict[str, bytes]) -> None:
-    other = HONEST.letters[0]._replace(headers={**(HONEST.letters[0].headers or {}), **header})
+    other = HONEST.dead_letters[0]._replace(
+        headers={**(HONEST.dead_letters[0].headers or {}), **header}
+    )
 
-    assert audit(HONEST.with_letters(lambda old: [other, *old])).agrees
+    assert audit(HONEST.with_dead_letters(lambda old: [other, *old])).agrees
 
 
 def test_a_promotion_of_another_digest_is_shown_with_both_and_the_model_before_stays() -> None:
@@ -367,24 +369,26 @@ THIRD = a_bundle(3)
 WITH_THIRD = {**BUNDLES, THIRD.version: bundle_bytes(3)}
 
 
-@pytest.mark.parametrize("letter", [False, True])
-def test_a_bundle_that_only_another_profile_can_read_is_not_held_against_it(letter: bool) -> None:
+@pytest.mark.parametrize("dead_letter", [False, True])
+def test_a_bundle_that_only_another_profile_can_read_is_not_held_against_it(
+    dead_letter: bool,
+) -> None:
     values = [*eventful(), promotion(THIRD, NEXT), *candles(36, 38)]
     log = recorded(values, profiles=(OWN, NEXT), bundles=WITH_THIRD)
     later = replace(log, bundles={**BUNDLES, THIRD.version: b"of a later version"})
-    if letter:
+    if dead_letter:
         at = len(eventful())
-        refused = with_offset(log.letters[0], str(at).encode())._replace(
+        refused = with_offset(log.dead_letters[0], str(at).encode())._replace(
             key=b"promotion", value=log.klines[at].value
         )
-        later = later.with_letters(lambda old: [*old, refused]).with_predictions(
+        later = later.with_dead_letters(lambda old: [*old, refused]).with_predictions(
             lambda old: old[:-4]
         )
 
     report = audit(later)
 
     assert report.agrees
-    assert report.other_profiles.total() == (0 if letter else 4)
+    assert report.other_profiles.total() == (0 if dead_letter else 4)
 
 
 def test_another_profiles_promotion_of_a_model_that_is_not_in_the_log_is_found() -> None:

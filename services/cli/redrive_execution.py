@@ -1,0 +1,146 @@
+"""Select dead letters, compare them with the log, and append those that can be redriven."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from services.cli.dead_letter_display import printable
+from services.cli.redrive import (
+    LogPositions,
+    RedriveCandidate,
+    RedriveResult,
+    RedriveStatus,
+    decide_all,
+    to_candidate,
+)
+from services.cli.topic_checks import check_partitions
+from shared.adapters.env_settings import ServiceSettings
+from shared.adapters.kafka.producer import TransactionalProducer
+from shared.adapters.kafka.reader import Reader
+from shared.adapters.schemas import DeadLetter
+from shared.core.errors import BadInput, BadSetting
+from shared.log.archive import Archive
+from shared.log.dead_letters import decode_dead_letters, format_place
+from shared.log.positions import producer_transactional_id, read_positions
+
+MOST_SELECTED: Final = 100_000  # dead letters of one redrive, which are held in memory
+_BATCH: Final = 5_000  # records of one transaction: it holds back every reader while it is open
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterFilter:
+    """Selects the dead letters that agree with everything given."""
+
+    places: frozenset[str] = frozenset()
+    reason: str | None = None
+    symbol: str | None = None
+
+    def __contains__(self, dead_letter: DeadLetter) -> bool:
+        """Say whether a dead letter is selected."""
+        return (
+            (not self.places or printable(format_place(dead_letter)) in self.places)
+            and self.reason in (None, dead_letter.reason)
+            and (self.symbol is None or dead_letter.key == self.symbol.upper().encode())
+        )
+
+
+def read_selected(
+    settings: ServiceSettings, selected: DeadLetterFilter
+) -> Iterator[tuple[int, DeadLetter]]:
+    """Yield the selected dead letters, oldest first, each with its time in ms since 1970.
+
+    Raises:
+        Unavailable: Kafka does not answer.
+        Incompatible: there is no such topic.
+    """
+    where, topic = settings.kafka_bootstrap_servers, settings.topics.dead_letters
+    with Reader(where, topic, headers=True) as reader:
+        check_partitions(where, topic, reader, 1)
+        for record, dead_letter in decode_dead_letters(reader.read(0, 0)):
+            if dead_letter in selected:
+                yield record.timestamp_ms, dead_letter
+
+
+def redrive(
+    settings: ServiceSettings, selected: DeadLetterFilter, *, send: bool
+) -> list[RedriveResult]:
+    """Decide on the selected dead letters; append those that are ready if `send` is set.
+
+    Raises:
+        BadSetting: too many are selected.
+        Fenced: a producer or an import took over.
+        OutcomeUnknown: the last records may be in the log or not; ask again to see.
+    """
+    candidates, refused = _split(settings, selected)
+    results = _compare_with_log(settings, candidates)
+    if send and any(result.status is RedriveStatus.READY for result in results):
+        results = _send(settings, candidates)
+    return refused + results
+
+
+def _split(
+    settings: ServiceSettings, selected: DeadLetterFilter
+) -> tuple[list[RedriveCandidate], list[RedriveResult]]:
+    """Return the dead letters that may be redriven, and the decisions on the others."""
+    candidates: list[RedriveCandidate] = []
+    refused: list[RedriveResult] = []
+    for _, dead_letter in read_selected(settings, selected):
+        try:
+            candidates.append(to_candidate(dead_letter, settings.topics, settings.codec))
+        except BadInput as error:
+            small = replace(dead_letter, value=None)  # the bytes may be many, and are done with
+            refused.append(RedriveResult(small, RedriveStatus.REFUSED, error.reason, str(error)))
+        if len(candidates) + len(refused) > MOST_SELECTED:
+            message = (
+                f"more than {MOST_SELECTED:,} dead letters are selected: narrow them by --reason"
+                " or --symbol"
+            )
+            raise BadSetting(message)
+    return candidates, refused
+
+
+def _compare_with_log(
+    settings: ServiceSettings, candidates: Sequence[RedriveCandidate]
+) -> list[RedriveResult]:
+    """Decide on candidates; the log is read from before the oldest of each partition on."""
+    if not candidates:
+        return []
+    where, topics, codec = settings.kafka_bootstrap_servers, settings.topics, settings.codec
+    with Reader(where, topics.klines) as reader:
+        check_partitions(where, topics.klines, reader, topics.partitions)
+    next_ms = read_positions(where, topics, codec, {one.value.symbol for one in candidates})
+    archive = Archive(where, topics)
+    ends = archive.ends()  # every transaction up to here is settled: read_positions waited for it
+    identities = frozenset(one.identity for one in candidates)
+    positions = LogPositions(codec.interval_ms, identities, next_ms)
+    for partition, oldest_ms in _oldest_by_partition(candidates).items():
+        # A record's time is the end of its candle or gap, so whatever a candidate must follow or
+        # may repeat is not before this offset.
+        start = archive.offset_at(partition, oldest_ms - codec.interval_ms)
+        for offset, record in archive.records(partition, start, ends[partition]):
+            positions.add(offset, record)
+    return decide_all(candidates, positions, topics.klines, time.time_ns() // 1_000_000)
+
+
+def _oldest_by_partition(candidates: Sequence[RedriveCandidate]) -> dict[int, int]:
+    newest_first = sorted(candidates, key=lambda candidate: -candidate.starts_ms)
+    return {candidate.partition: candidate.starts_ms for candidate in newest_first}
+
+
+def _send(settings: ServiceSettings, candidates: Sequence[RedriveCandidate]) -> list[RedriveResult]:
+    # 1. Take the producer's transactional id: it fences a running producer or import, so that no
+    #    other writer can append from here on.
+    writer = TransactionalProducer(
+        settings.kafka_bootstrap_servers, producer_transactional_id(settings.topics)
+    )
+    try:
+        # 2. Compare with the log again: it may have grown since the first comparison.
+        results = _compare_with_log(settings, candidates)
+        # 3. Append in the order of the decisions: each made room for the next.
+        records = [result.record for result in results if result.record is not None]
+        for start in range(0, len(records), _BATCH):
+            writer.write(records[start : start + _BATCH])
+    finally:
+        writer.close()
+    return results
