@@ -1,25 +1,21 @@
-"""The parts of the stand-in exchange."""
+"""The exchange simulator as a process."""
 
 import asyncio
 import os
 import sys
 
 from services.exchange_simulator.faults import NoFaults
-from services.exchange_simulator.service import run
+from services.exchange_simulator.server import run
 from services.exchange_simulator.settings import SimulatorSettings
 from shared.adapters.process import exit_code, log_to_stderr
 
 
-def main() -> int:
-    """Run until stopped; return the exit code."""
-
-    def start() -> None:
-        settings = SimulatorSettings.from_env(os.environ)
-        log_to_stderr(settings.log_level, "exchange")
-        asyncio.run(run(settings, NoFaults()))
-
-    return exit_code(start)
+def main() -> None:
+    """Read the settings and run until SIGTERM or SIGINT."""
+    settings = SimulatorSettings.from_env(os.environ)
+    log_to_stderr(settings.log_level, "exchange-simulator")
+    asyncio.run(run(settings, NoFaults()))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

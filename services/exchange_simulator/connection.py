@@ -1,4 +1,4 @@
-"""One client of the streams: what it asked for, what waits to be sent to it, how it may fail."""
+"""One client of the streams: its subscriptions, its send queue, its faults."""
 
 import asyncio
 import json
@@ -8,28 +8,28 @@ from typing import Final
 
 from aiohttp import WSMsgType, web
 
-from services.exchange_simulator.limits import MessageRate
+from services.exchange_simulator.limits import MessageRateLimiter
 
 MAX_STREAMS: Final = 1024
 MAX_MESSAGE_BYTES: Final = 64 * 1024  # 1024 stream names fit
-MAX_WAITING: Final = 20_000  # messages; a client that lags further is cut off
-PING_EVERY_S: Final = 20.0
-PONG_WITHIN_S: Final = 60.0
+MAX_QUEUED: Final = 20_000  # messages; a client that lags further is aborted
+PING_INTERVAL_S: Final = 20.0
+PONG_TIMEOUT_S: Final = 60.0
 METHODS: Final = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS")
 
 
-class Invalid(Exception):
-    """Raised when a client's message makes no sense; carries Binance's code."""
+class InvalidMessage(Exception):
+    """Raised when a client's message is invalid; carries Binance's code."""
 
     def __init__(self, code: int, message: str, request_id: object = None) -> None:
-        """Keep code and request id beside the message."""
+        """Store the code and the request's id with the message."""
         super().__init__(message)
         self.code = code
         self.request_id = request_id
 
 
-class Connection:
-    """A client's subscriptions and a queue of what goes out to it, so that no client delays another."""
+class ClientConnection:
+    """A client's subscriptions, and a send queue of its own so that no client delays another."""
 
     def __init__(
         self,
@@ -39,36 +39,36 @@ class Connection:
         *,
         combined: bool,
     ) -> None:
-        """Take an open socket and the request it came from."""
+        """Store an open socket and the request that opened it."""
         self._request = request
         self._socket = socket
         self._combined = combined
-        self._waiting: asyncio.Queue[str] = asyncio.Queue(MAX_WAITING)
-        self._rate = MessageRate()
+        self._send_queue: asyncio.Queue[str] = asyncio.Queue(MAX_QUEUED)
+        self._rate = MessageRateLimiter()
         self._last_pong_s = time.monotonic()
-        self._streams = dict.fromkeys(streams)  # a set that keeps its order
+        self._streams = dict.fromkeys(streams)  # an ordered set
 
-    def follows(self, stream: str) -> bool:
-        """Return whether the client subscribed to a stream."""
+    def is_subscribed(self, stream: str) -> bool:
+        """Return whether the client is subscribed to a stream."""
         return stream in self._streams
 
     @property
     def streams(self) -> tuple[str, ...]:
-        """The streams subscribed to, in the order of their subscription."""
+        """The streams subscribed to, in order of subscription."""
         return tuple(self._streams)
 
     def push(self, stream: str, payload: str) -> None:
-        """Queue a stream's payload in the form this client asked for."""
-        self._queue(self._framed(stream, payload))
+        """Queue a stream's payload in the form of this client's endpoint."""
+        self._enqueue(self._frame(stream, payload))
 
-    def cut(self) -> None:
-        """Break the connection off without a word, as a lost network does."""
+    def abort(self) -> None:
+        """Drop the TCP connection without a CLOSE frame, as a lost network does."""
         if isinstance(self._request.transport, asyncio.Transport):
             self._request.transport.abort()
 
-    async def close(self, stream: str, payload: str) -> None:
-        """Send one last payload and a CLOSE frame."""
-        await self._socket.send_str(self._framed(stream, payload))
+    async def send_and_close(self, stream: str, payload: str) -> None:
+        """Send a last payload and a CLOSE frame."""
+        await self._socket.send_str(self._frame(stream, payload))
         await self._socket.close(code=1001, message=b"going away")
 
     async def serve(self) -> None:
@@ -83,43 +83,43 @@ class Connection:
 
     async def _read(self) -> None:
         async for message in self._socket:
-            if not self._rate.allows(time.monotonic()):
+            if not self._rate.accept(time.monotonic()):
                 await self._socket.close(code=1008, message=b"Too many requests")
             elif message.type is WSMsgType.PING:
                 await self._socket.pong(message.data)
             elif message.type is WSMsgType.PONG:
                 self._last_pong_s = time.monotonic()
             elif message.type is WSMsgType.TEXT:
-                self._queue(json.dumps(self._answer(message.data)))
+                self._enqueue(json.dumps(self._respond(message.data)))
 
     async def _write(self) -> None:
         while True:
-            await self._socket.send_str(await self._waiting.get())
+            await self._socket.send_str(await self._send_queue.get())
 
     async def _ping(self) -> None:
-        while time.monotonic() - self._last_pong_s < PONG_WITHIN_S:
-            await asyncio.sleep(PING_EVERY_S)
+        while time.monotonic() - self._last_pong_s < PONG_TIMEOUT_S:
+            await asyncio.sleep(PING_INTERVAL_S)
             await self._socket.ping(str(time.time_ns() // 1_000_000).encode())
-        self.cut()
+        self.abort()
 
-    def _framed(self, stream: str, payload: str) -> str:
+    def _frame(self, stream: str, payload: str) -> str:
         return f'{{"stream":{json.dumps(stream)},"data":{payload}}}' if self._combined else payload
 
-    def _queue(self, text: str) -> None:
+    def _enqueue(self, text: str) -> None:
         try:
-            self._waiting.put_nowait(text)
+            self._send_queue.put_nowait(text)
         except asyncio.QueueFull:
-            self.cut()
+            self.abort()
 
-    def _answer(self, text: str) -> Mapping[str, object]:
+    def _respond(self, text: str) -> Mapping[str, object]:
         try:
-            method, params, request_id = parsed(text)
-            return {"result": self._do(method, params, request_id), "id": request_id}
-        except Invalid as error:
-            answer = {"code": error.code, "msg": str(error)}
-            return answer if error.request_id is None else answer | {"id": error.request_id}
+            method, params, request_id = parse_message(text)
+            return {"result": self._execute(method, params, request_id), "id": request_id}
+        except InvalidMessage as error:
+            response = {"code": error.code, "msg": str(error)}
+            return response if error.request_id is None else response | {"id": error.request_id}
 
-    def _do(self, method: str, params: list[str], request_id: object) -> list[str] | None:
+    def _execute(self, method: str, params: list[str], request_id: object) -> list[str] | None:
         if method == "LIST_SUBSCRIPTIONS":
             return list(self._streams)
         if method == "UNSUBSCRIBE":
@@ -127,7 +127,7 @@ class Connection:
                 self._streams.pop(stream, None)
             return None
         if len(self._streams.keys() | set(params)) > MAX_STREAMS:
-            raise Invalid(
+            raise InvalidMessage(
                 2,
                 f"Invalid request: too many streams, at most {MAX_STREAMS} per connection",
                 request_id,
@@ -136,32 +136,21 @@ class Connection:
         return None
 
 
-def parsed(text: str) -> tuple[str, list[str], object]:
-    """Return method, stream names and id of a client's message.
+def parse_message(text: str) -> tuple[str, list[str], object]:
+    """Parse a client's message into method, stream names and id.
 
-    >>> parsed('{"method": "SUBSCRIBE", "params": ["btcusdt@kline_5m"], "id": 7}')
+    >>> parse_message('{"method": "SUBSCRIBE", "params": ["btcusdt@kline_5m"], "id": 7}')
     ('SUBSCRIBE', ['btcusdt@kline_5m'], 7)
 
     Raises:
-        Invalid: it is no request; what Binance answers to it.
+        InvalidMessage: with the code and message that Binance sends.
     """
-    try:
-        message = json.loads(text)
-    except ValueError:
-        raise Invalid(3, "Invalid JSON: expected value at line 1 column 1") from None
-    if not isinstance(message, dict):
-        raise Invalid(2, "Invalid request: expected an object")
-    request_id = message.get("id")
-    if not _is_id(request_id):
-        raise Invalid(
-            2,
-            "Invalid request: request ID must be an integer, a string of at most 36 characters or null",
-        )
+    message, request_id = _decode_object(text)
     if "method" not in message:
-        raise Invalid(2, "Invalid request: missing field `method`", request_id)
-    method, params = message["method"], message.get("params")
+        raise InvalidMessage(2, "Invalid request: missing field `method`", request_id)
+    method, params = str(message["method"]), message.get("params")
     if method not in METHODS:
-        raise Invalid(
+        raise InvalidMessage(
             2,
             f"Invalid request: unknown variant {method}, expected one of {', '.join(METHODS)}",
             request_id,
@@ -173,8 +162,27 @@ def parsed(text: str) -> tuple[str, list[str], object]:
         or not params
         or not all(isinstance(name, str) for name in params)
     ):
-        raise Invalid(2, "Invalid request: params must be a list of stream names", request_id)
+        raise InvalidMessage(
+            2, "Invalid request: params must be a list of stream names", request_id
+        )
     return method, params, request_id
+
+
+def _decode_object(text: str) -> tuple[dict[str, object], object]:
+    try:
+        message = json.loads(text)
+    except ValueError:
+        raise InvalidMessage(3, "Invalid JSON: expected value at line 1 column 1") from None
+    if not isinstance(message, dict):
+        raise InvalidMessage(2, "Invalid request: expected an object")
+    request_id = message.get("id")
+    if not _is_id(request_id):
+        raise InvalidMessage(
+            2,
+            "Invalid request: request ID must be an integer, a string of at most 36 characters"
+            " or null",
+        )
+    return message, request_id
 
 
 def _is_id(value: object) -> bool:

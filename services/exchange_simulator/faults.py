@@ -1,4 +1,4 @@
-"""Where the stand-in can be made to misbehave. It does not, by itself."""
+"""Hooks that make the exchange simulator misbehave; by default it does not."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,27 +7,27 @@ from aiohttp import web
 
 
 class Faults(Protocol):
-    """Asked before each answer and each push; whoever gives another one decides what goes wrong."""
+    """Called before each response and each push; an implementation decides what goes wrong."""
 
     async def on_request(self, request: web.Request) -> web.StreamResponse | None:
-        """Return what to answer to a REST request in place of the right answer, None for that."""
+        """Return a response to a REST request, or None to send the right one."""
 
     async def on_accept(self, request: web.Request) -> web.StreamResponse | None:
-        """Return what to answer to a stream connection in place of accepting it, None to accept."""
+        """Return a response that refuses a stream connection, or None to accept it."""
 
     def on_push(self, stream: str, payload: str) -> Sequence[str] | None:
-        """Return the payloads to push in place of one; None breaks the connection off."""
+        """Return the payloads to push in place of one, or None to abort the connection."""
 
 
 class NoFaults:
-    """All goes well."""
+    """No faults."""
 
     async def on_request(self, request: web.Request) -> web.StreamResponse | None:
-        """Answer rightly."""
+        """Send the right response."""
 
     async def on_accept(self, request: web.Request) -> web.StreamResponse | None:
-        """Accept."""
+        """Accept the connection."""
 
     def on_push(self, stream: str, payload: str) -> Sequence[str] | None:
-        """Push as it is."""
+        """Push the payload unchanged."""
         return (payload,)

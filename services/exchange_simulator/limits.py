@@ -1,20 +1,18 @@
-"""How much a client may ask: the budget of request weight, and messages on a stream. `now` is an argument."""
+"""Limits of a client: request weight, and messages on a stream. PURE: the clock is an argument."""
 
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
 WEIGHT_PER_MINUTE: Final = 6000
-PATIENCE: Final = (
-    10  # refused requests in a minute before the exchange bans; its own figure is not published
-)
-BAN_S: Final = 120.0  # the shortest ban it documents
+MAX_REFUSALS: Final = 10  # in a minute, before a ban; Binance does not publish its own figure
+BAN_S: Final = 120.0  # the shortest ban that Binance documents
 MESSAGES_PER_SECOND: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimitDecision:
-    """What becomes of a request: 200 answered, 429 refused, 418 banned."""
+    """The HTTP status of a request (200 accepted, 429 refused, 418 banned), and the weight used."""
 
     status: int
     used_weight: int
@@ -22,43 +20,43 @@ class RateLimitDecision:
 
 
 class WeightLimiter:
-    """Request weight by the minute. Whoever asks on after refusals is banned."""
+    """Request weight by the minute; a client that goes on after refusals is banned."""
 
     def __init__(self) -> None:
-        """Start with nothing used."""
+        """Start with no weight used."""
         self._minute = -1
         self._used = 0
         self._refused = 0
         self._banned_until_s = float("-inf")
 
     def spend(self, weight: int, now_s: float) -> RateLimitDecision:
-        """Account for a request."""
+        """Count a request and decide on it."""
         if int(now_s // 60) != self._minute:
             self._minute, self._used, self._refused = int(now_s // 60), 0, 0
         if now_s < self._banned_until_s:
-            return RateLimitDecision(418, self._used, _up(self._banned_until_s - now_s))
+            return RateLimitDecision(418, self._used, _ceil(self._banned_until_s - now_s))
         self._used += weight
         if self._used <= WEIGHT_PER_MINUTE:
             return RateLimitDecision(200, self._used, 0)
         self._refused += 1
-        if self._refused > PATIENCE:
+        if self._refused > MAX_REFUSALS:
             self._banned_until_s = now_s + BAN_S
-            return RateLimitDecision(418, self._used, _up(BAN_S))
-        return RateLimitDecision(429, self._used, _up(60 - now_s % 60))
+            return RateLimitDecision(418, self._used, _ceil(BAN_S))
+        return RateLimitDecision(429, self._used, _ceil(60 - now_s % 60))
 
 
-class MessageRate:
-    """Counts what a client sends on one stream connection: pings, pongs and messages alike."""
+class MessageRateLimiter:
+    """Counts a client's frames on one stream connection: pings, pongs and messages."""
 
     def __init__(self) -> None:
-        """Start with no message."""
+        """Start with no frame."""
         self._times: deque[float] = deque(maxlen=MESSAGES_PER_SECOND + 1)
 
-    def allows(self, now_s: float) -> bool:
-        """Account for a message; return False if it is one too many within a second."""
+    def accept(self, now_s: float) -> bool:
+        """Count a frame; return False if it is one too many within a second."""
         self._times.append(now_s)
         return len(self._times) <= MESSAGES_PER_SECOND or now_s - self._times[0] >= 1
 
 
-def _up(seconds: float) -> int:
+def _ceil(seconds: float) -> int:
     return max(1, int(-(-seconds // 1)))

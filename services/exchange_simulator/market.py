@@ -1,4 +1,4 @@
-"""What is traded: recorded candles, or plainly synthetic ones."""
+"""Sources of candles: the interface, and candles recorded in files."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from shared.core.errors import BadInput
 
 
 class CandleSource(Protocol):
-    """Final candles by symbol. It knows the future; who asks takes care to look no further than exchange time."""
+    """Final candles by symbol, those after the exchange's time too: `MarketView` hides them."""
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -19,18 +19,18 @@ class CandleSource(Protocol):
 
     @property
     def begin_ms(self) -> int:
-        """The first open time of any symbol."""
+        """The first open time of all symbols, in milliseconds."""
 
     @property
     def end_ms(self) -> int | None:
-        """Where the last candle of all ends; None if there is none."""
+        """The end of the last candle in milliseconds; None if the market never ends."""
 
-    def candles(self, symbol: str, from_ms: int, until_ms: int) -> "Candles":
-        """Return the candles with an open time in [from_ms, until_ms); empty if the symbol is not traded."""
+    def candles(self, symbol: str, from_ms: int, until_ms: int) -> "CandleSpan":
+        """Return the candles that open in [from_ms, until_ms); none if the symbol is not traded."""
 
 
-class Candles(Protocol):
-    """A stretch of a symbol's candles, made into rows only where they are looked at."""
+class CandleSpan(Protocol):
+    """Consecutive candles of a symbol; rows are made only when they are read."""
 
     def __len__(self) -> int: ...
 
@@ -39,10 +39,10 @@ class Candles(Protocol):
 
 
 class RecordedMarket:
-    """Recorded candles. Where the recording has a hole the exchange stands still, as it did then."""
+    """Recorded candles; a hole in the recording is a hole of the exchange."""
 
     def __init__(self, blocks: Mapping[str, Sequence[Block]], interval_ms: int) -> None:
-        """Take checked blocks by symbol, ascending in time."""
+        """Store validated blocks by symbol, ascending in time."""
         self._blocks = blocks
         self.symbols = tuple(blocks)
         self.begin_ms = min(int(parts[0].open_time_ms[0]) for parts in blocks.values())
@@ -50,85 +50,91 @@ class RecordedMarket:
             max(int(parts[-1].open_time_ms[-1]) for parts in blocks.values()) + interval_ms
         )
 
-    def candles(self, symbol: str, from_ms: int, until_ms: int) -> "Stretch":
+    def candles(self, symbol: str, from_ms: int, until_ms: int) -> "RecordedSpan":
         """Return the recorded candles with an open time in [from_ms, until_ms)."""
-        pieces = []
+        slices = []
         for block in self._blocks.get(symbol, ()):
             first, until = np.searchsorted(block.open_time_ms, (from_ms, until_ms)).tolist()
             if first < until:
-                pieces.append((block, first, until))
-        return Stretch(pieces)
+                slices.append((block, first, until))
+        return RecordedSpan(slices)
 
 
-class Stretch:
-    """Parts of blocks, one after the other."""
+class RecordedSpan:
+    """Slices of blocks, one after another."""
 
-    def __init__(self, pieces: Sequence[tuple[Block, int, int]]) -> None:
-        """Take blocks, each with the span of indices that belongs to the stretch."""
-        self._pieces = pieces
+    def __init__(self, slices: Sequence[tuple[Block, int, int]]) -> None:
+        """Store the blocks, each with its first index and the index after its last."""
+        self._slices = slices
 
     def __len__(self) -> int:
-        return sum(until - first for _, first, until in self._pieces)
+        return sum(until - first for _, first, until in self._slices)
 
     def rows(self, first: int, until: int) -> Iterator[CandleRow]:
         """Yield the rows from index `first` up to, not including, `until`."""
         start = 0
-        for block, begin, end in self._pieces:
+        for block, begin, end in self._slices:
             low, high = max(begin, begin + first - start), min(end, begin + until - start)
             if low < high:
                 yield from block.rows(low, high)
             start += end - begin
 
 
-def recorded(
-    folder: Path, interval_ms: int, symbols: Sequence[str], count: int | None
+def read_recordings(
+    folder: Path, interval_ms: int, symbols: Sequence[str], max_symbols: int | None
 ) -> RecordedMarket:
     """Read a folder's recordings of one interval.
 
     Args:
-        folder: where the files are; those of other intervals are left out.
-        interval_ms: the interval wanted.
-        symbols: those wanted; none means all.
-        count: how many of them at most, in alphabetical order.
+        folder: the folder; files of other intervals are ignored.
+        interval_ms: the interval to read.
+        symbols: the symbols to read; none means all.
+        max_symbols: the number of symbols to read at most, in alphabetical order.
 
     Raises:
-        BadInput: nothing fits, a symbol is missing, files overlap, or a file is damaged.
+        BadInput: no file has the interval, a symbol is missing, files overlap or are damaged.
     """
-    fitting = [found for found in find([folder]) if found.interval_ms == interval_ms]
-    wanted = _wanted(fitting, symbols, count)
+    recordings = [each for each in find([folder]) if each.interval_ms == interval_ms]
+    wanted = _symbols_to_read(recordings, symbols, max_symbols)
     blocks: dict[str, list[Block]] = {}
-    for recording in fitting:
+    for recording in recordings:
         if wanted is None or recording.symbol is None or recording.symbol in wanted:
-            _add(blocks, recording)
-    chosen = sorted(blocks if wanted is None else wanted & blocks.keys())[:count]
+            _append_blocks(blocks, recording)
+    chosen = sorted(blocks if wanted is None else wanted & blocks.keys())[:max_symbols]
     if missing := sorted(set(symbols) - set(chosen)):
         raise BadInput(
-            "unknown_symbol", f"{folder} has no candles of {', '.join(missing)}: leave them out"
+            "unknown_symbol", f"{folder} has no candles of {', '.join(missing)}: do not name them"
         )
     if not chosen:
         raise BadInput(
-            "no_candles", f"{folder} has no candles of {interval_ms} ms: name a folder that has"
+            "no_candles",
+            f"{folder} has no candles of {interval_ms} ms: choose another folder or interval",
         )
     return RecordedMarket({symbol: blocks[symbol] for symbol in chosen}, interval_ms)
 
 
-def _wanted(
-    recordings: Sequence[Recording], symbols: Sequence[str], count: int | None
+def _symbols_to_read(
+    recordings: Sequence[Recording], symbols: Sequence[str], max_symbols: int | None
 ) -> set[str] | None:
-    """Return the symbols to read, None for all: a wide file says what it holds only when it is read."""
+    """Return the symbols to read, None for all.
+
+    A file of many symbols does not name them, so it has to be read before they can be counted.
+    """
     if symbols:
         return set(symbols)
     names = {recording.symbol for recording in recordings}
-    return None if count is None or None in names else set(sorted(filter(None, names))[:count])
+    if max_symbols is None or None in names:
+        return None
+    return set(sorted(filter(None, names))[:max_symbols])
 
 
-def _add(blocks: dict[str, list[Block]], recording: Recording) -> None:
+def _append_blocks(blocks: dict[str, list[Block]], recording: Recording) -> None:
     for block in read_blocks(recording):
         earlier = blocks.setdefault(block.symbol, [])
         if earlier and block.open_time_ms[0] <= earlier[-1].open_time_ms[-1]:
             raise BadInput(
                 "overlap",
                 f"{recording.path} has {block.symbol} at {block.open_time_ms[0]} ms, "
-                f"and a file before it reaches {earlier[-1].open_time_ms[-1]} ms: keep one of them",
+                f"an earlier file reaches {earlier[-1].open_time_ms[-1]} ms: keep one of them",
             )
         earlier.append(block)

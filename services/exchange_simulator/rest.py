@@ -1,4 +1,4 @@
-"""The REST side: `/api/v3` as Binance answers it, faults of the caller included."""
+"""The REST service: `/api/v3` with Binance's responses, also to invalid requests."""
 
 import json
 import re
@@ -11,9 +11,9 @@ from aiohttp import web
 
 from services.exchange_simulator.clock import AcceleratedClock
 from services.exchange_simulator.faults import Faults
-from services.exchange_simulator.kline import rest_row
+from services.exchange_simulator.kline import to_rest_row
 from services.exchange_simulator.limits import WEIGHT_PER_MINUTE, RateLimitDecision, WeightLimiter
-from services.exchange_simulator.view import View
+from services.exchange_simulator.market_view import MarketView
 
 MAX_LIMIT: Final = 1000
 SYMBOL_RANGE: Final = r"^[A-Z0-9-_.]{1,20}$"
@@ -27,36 +27,36 @@ RATE_LIMITS: Final = [
     },
     {"rateLimitType": "RAW_REQUESTS", "interval": "MINUTE", "intervalNum": 5, "limit": 300_000},
 ]
-Answer = Callable[[Mapping[str, str]], object]
+Respond = Callable[[Mapping[str, str]], object]
 
 
 class RequestRefused(Exception):
-    """Raised when a parameter is wrong; carries Binance's code and message."""
+    """Raised when a parameter is invalid; carries Binance's code and message."""
 
     def __init__(self, code: int, message: str) -> None:
-        """Keep the code beside the message."""
+        """Store the code with the message."""
         super().__init__(message)
         self.code = code
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One path: what it costs, what it may be asked, what it answers."""
+    """One path: its request weight, its parameters, and the function that responds."""
 
     weight: int
     parameters: frozenset[str]
-    answer: Answer
+    respond: Respond
 
 
 class RestApi:
-    """Answers requests from a view of the market."""
+    """Responds to requests from a view of the market."""
 
-    def __init__(self, view: View, clock: AcceleratedClock, faults: Faults) -> None:
-        """Start with an unused budget."""
+    def __init__(self, view: MarketView, clock: AcceleratedClock, faults: Faults) -> None:
+        """Start with no request weight used."""
         self._view = view
         self._clock = clock
         self._faults = faults
-        self._budget = WeightLimiter()
+        self._limiter = WeightLimiter()
         klines = frozenset({"symbol", "interval", "limit", "startTime", "endTime", "timeZone"})
         filters = frozenset(
             {"symbol", "symbols", "permissions", "showPermissionSets", "symbolStatus"}
@@ -71,83 +71,81 @@ class RestApi:
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of all endpoints."""
         return [
-            web.get(f"/api/v3/{name}", self._answerer(endpoint))
+            web.get(f"/api/v3/{name}", self._handler(endpoint))
             for name, endpoint in self._endpoints.items()
         ]
 
-    def _answerer(
+    def _handler(
         self, endpoint: Endpoint
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        async def answer(request: web.Request) -> web.StreamResponse:
+        async def handle(request: web.Request) -> web.StreamResponse:
             if (fault := await self._faults.on_request(request)) is not None:
                 return fault
-            verdict = self._budget.spend(endpoint.weight, time.monotonic())
-            if verdict.status != 200:
-                return self._over_limit(verdict)
+            decision = self._limiter.spend(endpoint.weight, time.monotonic())
+            if decision.status != 200:
+                return self._over_limit(decision)
             try:
-                return _json(
-                    endpoint.answer(_parameters(request, endpoint.parameters)), 200, verdict
-                )
+                query = _parameters(request, endpoint.parameters)
+                return _json(endpoint.respond(query), 200, decision)
             except RequestRefused as error:
-                return _json({"code": error.code, "msg": str(error)}, 400, verdict)
+                return _json({"code": error.code, "msg": str(error)}, 400, decision)
 
-        return answer
+        return handle
 
-    def _over_limit(self, verdict: RateLimitDecision) -> web.Response:
+    def _over_limit(self, decision: RateLimitDecision) -> web.Response:
         limit = f"current limit is {WEIGHT_PER_MINUTE} request weight per 1 MINUTE"
-        until_ms = self._now_ms() + verdict.retry_after_s * 1000
-        what = f"IP banned until {until_ms}" if verdict.status == 418 else limit
-        message = (
-            f"Too much request weight used; {what}. Please use WebSocket Streams for live updates."
-        )
-        response = _json({"code": -1003, "msg": message}, verdict.status, verdict)
-        response.headers["Retry-After"] = str(verdict.retry_after_s)
+        until_ms = self._now_ms() + decision.retry_after_s * 1000
+        reason = f"IP banned until {until_ms}" if decision.status == 418 else limit
+        advice = "Please use WebSocket Streams for live updates."
+        message = f"Too much request weight used; {reason}. {advice}"
+        response = _json({"code": -1003, "msg": message}, decision.status, decision)
+        response.headers["Retry-After"] = str(decision.retry_after_s)
         return response
 
     def _now_ms(self) -> int:
         return self._clock.time_ms(time.monotonic())
 
-    def _klines(self, given: Mapping[str, str]) -> object:
-        symbol = _mandatory(given, "symbol", SYMBOL_RANGE)
-        interval = _mandatory(given, "interval", r"^.+$")
+    def _klines(self, query: Mapping[str, str]) -> object:
+        symbol = _required(query, "symbol", SYMBOL_RANGE)
+        interval = _required(query, "interval", r"^.+$")
         if symbol not in self._view.market.symbols:
             raise RequestRefused(-1121, "Invalid symbol.")
         if interval != self._view.interval:
             raise RequestRefused(-1120, "Invalid interval.")
-        limit = _number(given, "limit")
+        limit = _integer(query, "limit")
         if limit == 0:
             raise RequestRefused(-1130, "Data sent for parameter 'limit' is not valid.")
-        start_ms, end_ms = _number(given, "startTime"), _number(given, "endTime")
+        start_ms, end_ms = _integer(query, "startTime"), _integer(query, "endTime")
         rows = self._view.klines(
             symbol, start_ms, end_ms, min(limit or 500, MAX_LIMIT), self._now_ms()
         )
-        return [rest_row(row, self._view.interval_ms) for row in rows]
+        return [to_rest_row(row, self._view.interval_ms) for row in rows]
 
-    def _exchange_info(self, given: Mapping[str, str]) -> object:
+    def _exchange_info(self, query: Mapping[str, str]) -> object:
         return {
             "timezone": "UTC",
             "serverTime": self._now_ms(),
             "rateLimits": RATE_LIMITS,
             "exchangeFilters": [],
-            "symbols": [_symbol_info(symbol) for symbol in self._asked_symbols(given)],
+            "symbols": [_symbol_info(symbol) for symbol in self._requested_symbols(query)],
         }
 
-    def _asked_symbols(self, given: Mapping[str, str]) -> tuple[str, ...]:
-        if "symbol" in given and "symbols" in given:
+    def _requested_symbols(self, query: Mapping[str, str]) -> tuple[str, ...]:
+        if "symbol" in query and "symbols" in query:
             raise RequestRefused(-1128, "Combination of optional parameters invalid.")
-        if "symbol" in given:
-            asked: tuple[str, ...] = (_mandatory(given, "symbol", SYMBOL_RANGE),)
-        elif "symbols" in given:
-            asked = _symbol_list(given["symbols"])
+        if "symbol" in query:
+            symbols: tuple[str, ...] = (_required(query, "symbol", SYMBOL_RANGE),)
+        elif "symbols" in query:
+            symbols = _symbol_list(query["symbols"])
         else:
             return self._view.market.symbols
-        if not set(asked) <= set(self._view.market.symbols):
+        if not set(symbols) <= set(self._view.market.symbols):
             raise RequestRefused(-1121, "Invalid symbol.")
-        return asked
+        return symbols
 
 
-def _json(body: object, status: int, verdict: RateLimitDecision) -> web.Response:
-    used = str(verdict.used_weight)
+def _json(body: object, status: int, decision: RateLimitDecision) -> web.Response:
+    used = str(decision.used_weight)
     headers = {"x-mbx-used-weight": used, "x-mbx-used-weight-1m": used}
     return web.json_response(body, status=status, headers=headers)
 
@@ -161,29 +159,30 @@ def _parameters(request: web.Request, known: frozenset[str]) -> Mapping[str, str
         sent = len(query)
         raise RequestRefused(
             -1104,
-            f"Not all sent parameters were read; read '{sent - len(read)}' parameter(s) but was sent '{sent}'.",
+            f"Not all sent parameters were read; read '{sent - len(read)}' parameter(s)"
+            f" but was sent '{sent}'.",
         )
     return query
 
 
-def _mandatory(given: Mapping[str, str], name: str, legal: str) -> str:
-    if name not in given:
+def _required(query: Mapping[str, str], name: str, pattern: str) -> str:
+    if name not in query:
         raise RequestRefused(
             -1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed."
         )
-    return _legal(given[name], name, legal)
+    return _checked(query[name], name, pattern)
 
 
-def _number(given: Mapping[str, str], name: str) -> int | None:
-    return int(_legal(given[name], name, NUMBER_RANGE)) if name in given else None
+def _integer(query: Mapping[str, str], name: str) -> int | None:
+    return int(_checked(query[name], name, NUMBER_RANGE)) if name in query else None
 
 
-def _legal(text: str, name: str, legal: str) -> str:
+def _checked(text: str, name: str, pattern: str) -> str:
     if not text:
         raise RequestRefused(-1105, f"Parameter '{name}' was empty.")
-    if not re.fullmatch(legal, text):
+    if not re.fullmatch(pattern, text):
         raise RequestRefused(
-            -1100, f"Illegal characters found in parameter '{name}'; legal range is '{legal}'."
+            -1100, f"Illegal characters found in parameter '{name}'; legal range is '{pattern}'."
         )
     return text
 
@@ -194,9 +193,9 @@ def _symbol_list(text: str) -> tuple[str, ...]:
     except ValueError:
         symbols = None
     if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
-        legal = r'^\[("[A-Z0-9-_.]{1,20}"(,"[A-Z0-9-_.]{1,20}"){0,}){0,1}\]$'
+        pattern = r'^\[("[A-Z0-9-_.]{1,20}"(,"[A-Z0-9-_.]{1,20}"){0,}){0,1}\]$'
         raise RequestRefused(
-            -1100, f"Illegal characters found in parameter 'symbols'; legal range is '{legal}'."
+            -1100, f"Illegal characters found in parameter 'symbols'; legal range is '{pattern}'."
         )
     return tuple(symbols)
 

@@ -1,4 +1,4 @@
-"""The stand-in's settings from the environment: read once, refused with the setting's name."""
+"""Settings of the exchange simulator."""
 
 import re
 from collections.abc import Mapping
@@ -16,9 +16,10 @@ SYMBOL = r"[A-Z0-9]{2,30}"
 
 
 class SimulatorSettings(BaseModel):
-    """What the stand-in is told.
+    """Settings of the exchange simulator.
 
-    A field's variable is EXCHANGE_ and its name in capitals, but for INTERVAL and LOG_LEVEL, which all services share.
+    A field's variable is EXCHANGE_ and its name in capitals; INTERVAL and LOG_LEVEL, which all
+    services share, have no prefix.
     """
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
@@ -37,10 +38,10 @@ class SimulatorSettings(BaseModel):
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
-        """Read each field from its variable; an empty one counts as not given.
+        """Read each field from its variable; an empty one counts as not set.
 
         Raises:
-            BadSetting: a value is refused; the message names the setting, the value and what is allowed.
+            BadSetting: a value is invalid; the message names the setting, the value and the rule.
         """
         given = {
             name: value
@@ -66,12 +67,12 @@ class SimulatorSettings(BaseModel):
 
     @property
     def symbol_count(self) -> int | None:
-        """How many symbols; None if they are listed or none are chosen."""
+        """The number of symbols; None if they are listed or the setting is empty."""
         return int(self.symbols) if self.symbols.isdigit() else None
 
     @property
     def symbol_list(self) -> tuple[str, ...]:
-        """The symbols listed; empty if they are counted or none are chosen."""
+        """The symbols listed; empty if they are counted or the setting is empty."""
         return (
             ()
             if self.symbols.isdigit()

@@ -1,4 +1,4 @@
-"""Synthetic candles: a seeded random walk, named so that nobody takes them for a market's."""
+"""Synthetic candles: seeded random walks, under names that no market has."""
 
 import re
 import zlib
@@ -11,49 +11,50 @@ import numpy as np
 
 from shared.adapters.candle_files import CandleRow
 
-ORIGIN_MS: Final = 1_735_689_600_000  # 2025-01-01: a candle depends on seed, symbol and time, not on when it is asked for
-BLOCK: Final = 1024  # candles made at a time
+# The first open time, 2025-01-01: a candle depends on seed, symbol and time alone.
+ORIGIN_MS: Final = 1_735_689_600_000
+BLOCK_CANDLES: Final = 1024  # generated at once
 LOT_DECIMALS: Final = 5
 
-# Volatility clusters as in a GARCH(1,1) whose long-run deviation per candle is DEVIATION.
+# Volatility clusters as in a GARCH(1,1) process with DEVIATION per candle in the long run.
 DEVIATION: Final = 0.002
 SHOCK: Final = 0.08
 MEMORY: Final = 0.90
-# Prices come back to their own running average (what a model may find) and, slowly, to where they began.
+# Prices return to their running average, which a model can learn, and slowly to their start.
 AVERAGE_SPAN: Final = 24
 PULL: Final = 0.15
 HOME_PULL: Final = 0.0005
-LARGEST: Final = 0.2  # a candle's change never passes this
+MAX_CHANGE: Final = 0.2  # of a candle
 
 
-def names(count: int) -> tuple[str, ...]:
+def synthetic_symbols(count: int) -> tuple[str, ...]:
     """Return the symbols of a synthetic market.
 
-    >>> names(2)
+    >>> synthetic_symbols(2)
     ('SYN01USDT', 'SYN02USDT')
     """
     return tuple(f"SYN{number:02d}USDT" for number in range(1, count + 1))
 
 
 def is_synthetic(symbol: str) -> bool:
-    """Return whether a symbol says of itself that it is synthetic."""
+    """Return whether a symbol has the form of `synthetic_symbols`."""
     return re.fullmatch(r"SYN[0-9]{2,4}USDT", symbol) is not None
 
 
 class SyntheticMarket:
-    """A market that never ends. Its candles are made when they are first looked at, always in the same order."""
+    """A market that never ends; each symbol's candles are generated in order, on first use."""
 
     end_ms = None
     begin_ms = ORIGIN_MS
 
     def __init__(self, symbols: Sequence[str], interval_ms: int, seed: int) -> None:
-        """Prepare the symbols; nothing is computed yet."""
+        """Prepare the symbols; nothing is generated yet."""
         self.symbols = tuple(symbols)
         self._interval_ms = interval_ms
-        self._walks = {symbol: _Walk(symbol, seed) for symbol in symbols}
+        self._walks = {symbol: _RandomWalk(symbol, seed) for symbol in symbols}
 
     def candles(self, symbol: str, from_ms: int, until_ms: int) -> "SyntheticSpan":
-        """Return the candles with an open time in [from_ms, until_ms); empty if the symbol is not traded."""
+        """Return the candles that open in [from_ms, until_ms); none if the symbol is not traded."""
         first, until = (
             max(0, -((ORIGIN_MS - time) // self._interval_ms)) for time in (from_ms, until_ms)
         )
@@ -67,9 +68,9 @@ class SyntheticMarket:
 
 @dataclass(frozen=True, slots=True)
 class SyntheticSpan:
-    """Candles of one walk by index; computed when rows are asked for."""
+    """Candles of one walk by index, generated when they are read."""
 
-    walk: "_Walk | None"
+    walk: "_RandomWalk | None"
     interval_ms: int
     first: int
     until: int
@@ -85,7 +86,7 @@ class SyntheticSpan:
 
 
 @dataclass(frozen=True, slots=True)
-class _Made:
+class _CandleUnits:
     """A candle in whole ticks and lots."""
 
     open: int
@@ -97,11 +98,11 @@ class _Made:
     trades: int
 
 
-class _Walk:
-    """One symbol's candles, made block after block."""
+class _RandomWalk:
+    """One symbol's candles, generated block after block."""
 
     def __init__(self, symbol: str, seed: int) -> None:
-        """Draw where the symbol begins."""
+        """Draw the symbol's price level, tick and lot."""
         self._symbol = symbol
         self._random = np.random.Generator(np.random.PCG64([seed, zlib.crc32(symbol.encode())]))
         magnitude = int(self._random.integers(-3, 5))  # the home price is between 0.001 and 100,000
@@ -110,47 +111,46 @@ class _Walk:
         self._home = (1 + 8 * self._random.random()) * (
             10**magnitude if magnitude >= 0 else 1 / 10**-magnitude
         )
-        self._lots = (
-            (100 + 900 * self._random.random()) / self._home * 100 * 10**LOT_DECIMALS
-        )  # of a usual candle
+        base_volume = (100 + 900 * self._random.random()) / self._home * 100  # of a usual candle
+        self._lots = base_volume * 10**LOT_DECIMALS
         self._price = self._average = self._home
         self._variance = DEVIATION * DEVIATION
         self._last = round(self._home / self._tick)
-        self._made: list[_Made] = []
+        self._candles: list[_CandleUnits] = []
 
     def row(self, index: int, open_time_ms: int) -> CandleRow:
-        """Return the candle of an index, making those before it first."""
-        while len(self._made) <= index:
+        """Return the candle of an index, generating those before it first."""
+        while len(self._candles) <= index:
             self._extend()
-        made = self._made[index]
-        middle = (made.high + made.low) / 2 * self._tick / 10**LOT_DECIMALS
+        units = self._candles[index]
+        middle = (units.high + units.low) / 2 * self._tick / 10**LOT_DECIMALS
         return CandleRow(
             self._symbol,
             open_time_ms,
-            open=_fixed(made.open, self._decimals),
-            high=_fixed(made.high, self._decimals),
-            low=_fixed(made.low, self._decimals),
-            close=_fixed(made.close, self._decimals),
-            volume=_fixed(made.volume, LOT_DECIMALS),
-            quote_volume=f"{made.volume * middle:.8f}",
-            trades=made.trades,
-            taker_buy_volume=_fixed(made.taker, LOT_DECIMALS),
-            taker_buy_quote_volume=f"{made.taker * middle:.8f}",
+            open=_fixed(units.open, self._decimals),
+            high=_fixed(units.high, self._decimals),
+            low=_fixed(units.low, self._decimals),
+            close=_fixed(units.close, self._decimals),
+            volume=_fixed(units.volume, LOT_DECIMALS),
+            quote_volume=f"{units.volume * middle:.8f}",
+            trades=units.trades,
+            taker_buy_volume=_fixed(units.taker, LOT_DECIMALS),
+            taker_buy_quote_volume=f"{units.taker * middle:.8f}",
         )
 
     def _extend(self) -> None:
-        normals = self._random.standard_normal((BLOCK, 3)).tolist()
-        uniforms = self._random.random((BLOCK, 2)).tolist()
-        self._made += [self._next(*n, *u) for n, u in zip(normals, uniforms, strict=True)]
+        normals = self._random.standard_normal((BLOCK_CANDLES, 3)).tolist()
+        uniforms = self._random.random((BLOCK_CANDLES, 2)).tolist()
+        self._candles += [self._next(*n, *u) for n, u in zip(normals, uniforms, strict=True)]
 
     def _next(
         self, shock: float, above: float, below: float, activity: float, taker: float
-    ) -> _Made:
+    ) -> _CandleUnits:
         deviation = sqrt(self._variance)
         drift = PULL * (self._average / self._price - 1) + HOME_PULL * (
             self._home / self._price - 1
         )
-        change = max(-LARGEST, min(LARGEST, drift + deviation * shock))
+        change = max(-MAX_CHANGE, min(MAX_CHANGE, drift + deviation * shock))
         surprise = change - drift
         self._variance = (
             (1 - SHOCK - MEMORY) * DEVIATION**2 + SHOCK * surprise**2 + MEMORY * self._variance
@@ -162,7 +162,7 @@ class _Walk:
         high = max(opened, close) + int(abs(above) * deviation * opened / 2)
         low = max(1, min(opened, close) - int(abs(below) * deviation * opened / 2))
         volume = int(self._lots * (0.2 + activity) * (1 + abs(surprise) / DEVIATION))
-        return _Made(
+        return _CandleUnits(
             opened,
             high,
             low,

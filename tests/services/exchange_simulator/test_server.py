@@ -1,4 +1,4 @@
-"""The unmodified binance-connector against the stand-in as a process."""
+"""The unmodified binance-connector against the exchange simulator as a process."""
 
 import json
 import os
@@ -31,8 +31,8 @@ STREAM = "syn01usdt@kline_5m"
 
 
 @dataclass
-class Standin:
-    """A running stand-in."""
+class RunningSimulator:
+    """An exchange simulator as a process."""
 
     process: subprocess.Popen[bytes]
     port: int
@@ -50,15 +50,15 @@ class Standin:
 
 
 @dataclass
-class Listener:
-    """A connected stream client and what it received."""
+class StreamListener:
+    """A connected stream client and the messages it received."""
 
     client: Any
     received: "queue.Queue[Any]"
     closed: list[bool] = field(default_factory=list)
 
     def until(self, wanted: Callable[[Any], bool], deadline_s: float = 20.0) -> list[Any]:
-        """Return what came, up to and including the first message wanted."""
+        """Return the messages up to and including the first one wanted."""
         ends, messages = time.monotonic() + deadline_s, list[Any]()
         while not messages or not wanted(messages[-1]):
             messages.append(self.received.get(timeout=max(0.01, ends - time.monotonic())))
@@ -74,7 +74,7 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 @contextmanager
-def running(folder: Path, **settings: str) -> Iterator[Standin]:
+def running(folder: Path, **settings: str) -> Iterator[RunningSimulator]:
     port_file = folder / "port"
     env = environment(
         **{"symbols": "3", "history": str(HISTORY), "port_file": str(port_file), **settings}
@@ -82,18 +82,18 @@ def running(folder: Path, **settings: str) -> Iterator[Standin]:
     process = subprocess.Popen([sys.executable, "-m", "services.exchange_simulator"], env=env)
     try:
         eventually(lambda: port_file.exists() or process.poll() is not None)
-        yield Standin(process, int(port_file.read_text()))
+        yield RunningSimulator(process, int(port_file.read_text()))
     finally:
         process.terminate()
         process.wait(15)
 
 
 @contextmanager
-def listening(standin: Standin, *, combined: bool = False) -> Iterator[Listener]:
+def listening(simulator: RunningSimulator, *, combined: bool = False) -> Iterator[StreamListener]:
     received: queue.Queue[Any] = queue.Queue()
     closed: list[bool] = []
     client = SpotWebsocketStreamClient(
-        stream_url=standin.ws,
+        stream_url=simulator.ws,
         on_message=lambda _, text: received.put(json.loads(text)),
         on_close=lambda _: closed.append(True),
         on_error=lambda *_: closed.append(False),
@@ -101,7 +101,7 @@ def listening(standin: Standin, *, combined: bool = False) -> Iterator[Listener]
         timeout=30,
     )
     try:
-        yield Listener(client, received, closed)
+        yield StreamListener(client, received, closed)
     finally:
         client.socket_manager.ws.abort()
         client.socket_manager.join(5)
@@ -109,29 +109,29 @@ def listening(standin: Standin, *, combined: bool = False) -> Iterator[Listener]
 
 
 @pytest.fixture(scope="module")
-def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standin]:
-    with running(tmp_path_factory.mktemp("standin")) as started:
+def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSimulator]:
+    with running(tmp_path_factory.mktemp("simulator")) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def fast(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standin]:
-    """A stand-in whose candle of five minutes lasts half a second."""
+def fast(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSimulator]:
+    """Start a simulator whose candle of five minutes lasts half a second."""
     with running(tmp_path_factory.mktemp("fast"), speed="600") as started:
         yield started
 
 
 @pytest.fixture
-def client(standin: Standin) -> Iterator[Any]:
-    spot = standin.spot()
+def client(simulator: RunningSimulator) -> Iterator[Any]:
+    spot = simulator.spot()
     with closing(spot.session):
         yield spot
 
 
-def test_ping_time_and_health_answer(standin: Standin, client: Any) -> None:
+def test_ping_time_and_health_answer(simulator: RunningSimulator, client: Any) -> None:
     assert client.ping() == {}
     assert START_MS <= client.time()["serverTime"] < START_MS + STEP_MS
-    assert requests.get(f"{standin.http}/health/live", timeout=5).text == "alive\n"
+    assert requests.get(f"{simulator.http}/health/live", timeout=5).text == "alive\n"
 
 
 def test_exchange_info_names_symbols_and_limits(client: Any) -> None:
@@ -160,7 +160,7 @@ def test_pages_of_klines_give_the_whole_history_and_the_open_candle(client: Any)
     assert all(len(row) == 12 for row in rows)
 
 
-def test_klines_count_back_from_now_unless_told_where_to_start(client: Any) -> None:
+def test_klines_count_back_from_now_unless_a_start_is_given(client: Any) -> None:
     assert len(client.klines("SYN01USDT", "5m")) == 500
     assert len(client.klines("SYN01USDT", "5m", limit=5000)) == 1000
     assert [row[0] for row in client.klines("SYN01USDT", "5m", limit=2)] == [
@@ -189,9 +189,11 @@ def test_klines_count_back_from_now_unless_told_where_to_start(client: Any) -> N
         ("exchangeInfo?symbol=SYN01USDT&symbols=[]", -1128),
     ],
 )
-def test_a_faulty_request_gets_the_exchanges_code(standin: Standin, query: str, code: int) -> None:
-    answer = requests.get(f"{standin.http}/api/v3/{query}", timeout=5)
-    assert (answer.status_code, answer.json()["code"]) == (400, code)
+def test_an_invalid_request_gets_the_exchanges_code(
+    simulator: RunningSimulator, query: str, code: int
+) -> None:
+    response = requests.get(f"{simulator.http}/api/v3/{query}", timeout=5)
+    assert (response.status_code, response.json()["code"]) == (400, code)
 
 
 def test_the_connector_raises_the_codes(client: Any) -> None:
@@ -201,8 +203,8 @@ def test_the_connector_raises_the_codes(client: Any) -> None:
 
 
 def test_weight_is_counted_refused_and_banned(tmp_path: Path) -> None:
-    with running(tmp_path) as standin:
-        spot = standin.spot(show_limit_usage=True)
+    with running(tmp_path) as simulator:
+        spot = simulator.spot(show_limit_usage=True)
         with closing(spot.session):
             spent = [
                 int(spot.klines("SYN01USDT", "5m", limit=1)["limit_usage"]["x-mbx-used-weight-1m"])
@@ -216,19 +218,19 @@ def test_weight_is_counted_refused_and_banned(tmp_path: Path) -> None:
             assert int(refusal(spot.exchange_info, 418).header["Retry-After"]) >= 100
 
 
-def refusal(ask: Callable[[], object], status: int) -> ClientError:
-    """Ask until the exchange refuses with a status."""
+def refusal(send: Callable[[], object], status: int) -> ClientError:
+    """Send requests until one is refused with a status; return that error."""
     for _ in range(700):
         try:
-            ask()
+            send()
         except ClientError as error:
             if error.status_code == status:
                 return error
     pytest.fail(f"never answered {status}")
 
 
-def test_a_stream_gives_a_candle_while_it_is_open_and_once_when_it_has_closed(
-    fast: Standin,
+def test_a_stream_pushes_a_candle_while_it_is_open_and_once_when_it_has_closed(
+    fast: RunningSimulator,
 ) -> None:
     with listening(fast) as listener:
         listener.client.kline(symbol="SYN01USDT", interval="5m", id=7)
@@ -246,7 +248,7 @@ def test_a_stream_gives_a_candle_while_it_is_open_and_once_when_it_has_closed(
         assert all(isinstance(message["k"][name], str) for name in "ochlvqVQB")
 
 
-def test_the_closed_candle_of_the_stream_is_the_one_of_rest(fast: Standin) -> None:
+def test_the_closed_candle_of_the_stream_is_the_one_of_rest(fast: RunningSimulator) -> None:
     with listening(fast) as listener:
         listener.client.subscribe([STREAM, "syn02usdt@kline_5m"], id=1)
         closed = [listener.until(lambda m: m.get("k", {}).get("x"))[-1]["k"] for _ in range(4)]
@@ -258,7 +260,7 @@ def test_the_closed_candle_of_the_stream_is_the_one_of_rest(fast: Standin) -> No
             assert row == [kline[name] for name in "tohlcvTqnVQB"]
 
 
-def test_exchange_time_runs_at_its_speed(fast: Standin) -> None:
+def test_the_exchanges_clock_runs_at_its_speed(fast: RunningSimulator) -> None:
     spot = fast.spot()
     with closing(spot.session):
         began, first_ms = time.monotonic(), spot.time()["serverTime"]
@@ -266,14 +268,14 @@ def test_exchange_time_runs_at_its_speed(fast: Standin) -> None:
         assert time.monotonic() - began < 5
 
 
-def test_the_combined_form_names_the_stream(fast: Standin) -> None:
+def test_the_combined_form_names_the_stream(fast: RunningSimulator) -> None:
     with listening(fast, combined=True) as listener:
         listener.client.subscribe(STREAM, id=1)
         message = listener.until(lambda each: "stream" in each)[-1]
     assert (message["stream"], message["data"]["k"]["s"]) == (STREAM, "SYN01USDT")
 
 
-def test_subscriptions_are_listed_and_ended(fast: Standin) -> None:
+def test_subscriptions_are_listed_and_ended(fast: RunningSimulator) -> None:
     with listening(fast) as listener:
         listener.client.subscribe([STREAM, "syn02usdt@kline_5m"], id=1)
         listener.client.unsubscribe(["syn02usdt@kline_5m"], id=2)
@@ -284,50 +286,50 @@ def test_subscriptions_are_listed_and_ended(fast: Standin) -> None:
         assert {message["s"] for message in later} == {"SYN01USDT"}
 
 
-def test_a_senseless_message_is_answered_with_a_code(standin: Standin) -> None:
-    with listening(standin) as listener:
+def test_an_invalid_message_is_answered_with_a_code(simulator: RunningSimulator) -> None:
+    with listening(simulator) as listener:
         for text, code in (('{"method": "SHOUT", "id": 5}', 2), ("[]", 2), ("{", 3)):
             listener.client.socket_manager.send_message(text)
             assert listener.received.get(timeout=5)["code"] == code
 
 
-def test_streams_in_capitals_stay_silent_as_at_the_exchange(fast: Standin) -> None:
+def test_streams_in_capitals_stay_silent_as_at_the_exchange(fast: RunningSimulator) -> None:
     with listening(fast) as listener:
         listener.client.subscribe(["SYN01USDT@kline_5m", "syn02usdt@kline_5m"], id=1)
         messages = listener.until(lambda message: message.get("k", {}).get("x"))
     assert {message["s"] for message in messages if "s" in message} == {"SYN02USDT"}
 
 
-def test_no_more_than_1024_streams_fit_a_connection(standin: Standin) -> None:
-    with listening(standin) as listener:
+def test_no_more_than_1024_streams_fit_a_connection(simulator: RunningSimulator) -> None:
+    with listening(simulator) as listener:
         listener.client.subscribe([f"s{number}@kline_5m" for number in range(1024)], id=1)
         listener.client.subscribe(["one@kline_5m"], id=2)
         assert listener.received.get(timeout=5) == {"result": None, "id": 1}
         assert listener.received.get(timeout=5)["code"] == 2
 
 
-def test_more_than_five_messages_a_second_end_the_connection(standin: Standin) -> None:
-    with listening(standin) as listener:
+def test_more_than_five_messages_a_second_end_the_connection(simulator: RunningSimulator) -> None:
+    with listening(simulator) as listener:
         for number in range(5):
             listener.client.list_subscribe(id=number + 1)
         listener.client.list_subscribe(id=6)
         eventually(lambda: listener.closed, 10)
 
 
-def test_a_ping_gets_its_payload_back(standin: Standin) -> None:
-    socket = websocket.create_connection(f"{standin.ws}/ws", timeout=5)
+def test_a_ping_gets_its_payload_back(simulator: RunningSimulator) -> None:
+    socket = websocket.create_connection(f"{simulator.ws}/ws", timeout=5)
     with closing(socket):
         socket.ping("hello")
         opcode, frame = socket.recv_data_frame(True)
     assert (opcode, frame.data) == (websocket.ABNF.OPCODE_PONG, b"hello")
 
 
-def test_it_says_goodbye_and_ends_when_told_to(tmp_path: Path) -> None:
-    with running(tmp_path) as standin, listening(standin, combined=True) as listener:
-        standin.process.send_signal(signal.SIGTERM)
+def test_on_sigterm_it_announces_the_shutdown_and_ends(tmp_path: Path) -> None:
+    with running(tmp_path) as simulator, listening(simulator, combined=True) as listener:
+        simulator.process.send_signal(signal.SIGTERM)
         assert listener.received.get(timeout=5)["stream"] == "!serverShutdown"
         eventually(lambda: listener.closed == [True], 10)
-        assert standin.process.wait(10) == 0
+        assert simulator.process.wait(10) == 0
 
 
 def test_recorded_candles_are_served_as_they_are_and_end(tmp_path: Path) -> None:
@@ -336,8 +338,10 @@ def test_recorded_candles_are_served_as_they_are_and_end(tmp_path: Path) -> None
         for start, price in ((ORIGIN_MS + index * STEP_MS, f"{index + 1}.50") for index in range(8))
     ]
     (tmp_path / "BTCUSDT-5m-2025-01.csv").write_text("".join(lines))
-    with running(tmp_path, candles=str(tmp_path), symbols="", history="", speed="3000") as standin:
-        spot = standin.spot()
+    with running(
+        tmp_path, candles=str(tmp_path), symbols="", history="", speed="3000"
+    ) as simulator:
+        spot = simulator.spot()
         with closing(spot.session):
             eventually(lambda: spot.time()["serverTime"] > ORIGIN_MS + 9 * STEP_MS, 10)
             rows = spot.klines("BTCUSDT", "5m", startTime=0)
@@ -345,7 +349,7 @@ def test_recorded_candles_are_served_as_they_are_and_end(tmp_path: Path) -> None
 
 
 def quoted(line: str) -> str:
-    """Return a dump's line as the exchange's JSON has it: all but times and the count as strings."""
+    """Return a dump's line as JSON: strings, but for the times and the number of trades."""
     fields = line.strip().split(",")
     return ",".join(text if at in {0, 6, 8} else f'"{text}"' for at, text in enumerate(fields))
 
