@@ -1,31 +1,28 @@
 """Settings of the exchange simulator."""
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
+from pydantic_settings import SettingsConfigDict
 
-from shared.core.errors import BadSetting
-from shared.core.topics import interval_ms
+from shared.adapters.env_settings import EnvSettings, Interval, LogLevel, Port
 
-PREFIX = "EXCHANGE_"
-UNPREFIXED = ("interval", "log_level")  # shared with the other services
 SYMBOL = r"[A-Z0-9]{2,30}"
 
 
-class SimulatorSettings(BaseModel):
+class SimulatorSettings(EnvSettings):
     """Settings of the exchange simulator.
 
     A field's variable is EXCHANGE_ and its name in capitals; INTERVAL and LOG_LEVEL, which all
     services share, have no prefix.
     """
 
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+    model_config = SettingsConfigDict(env_prefix="EXCHANGE_", populate_by_name=True)
 
     host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 0
+    port: Port = 0
     port_file: Path | None = None
     speed: Annotated[float, Field(gt=0, le=100_000)] = 1.0
     candles: Path | None = None
@@ -33,27 +30,8 @@ class SimulatorSettings(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     history: Annotated[int, Field(ge=0, le=10_000_000)] | None = None
     start_ms: Annotated[int, Field(ge=0, le=253_402_300_799_999)] | None = None
-    interval: str = "5m"
-    log_level: Annotated[str, Field(pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
-
-    @classmethod
-    def from_env(cls, environ: Mapping[str, str]) -> Self:
-        """Read each field from its variable; an empty one counts as not set.
-
-        Raises:
-            BadSetting: a value is invalid; the message names the setting, the value and the rule.
-        """
-        given = {
-            name: value
-            for name in cls.model_fields
-            if (value := environ.get(_variable(name), "")) != ""
-        }
-        try:
-            settings = cls.model_validate(given)
-        except ValidationError as error:
-            raise BadSetting(_named(error)) from None
-        interval_ms(settings.interval)
-        return settings
+    interval: Annotated[Interval, Field(validation_alias="interval")] = "5m"
+    log_level: Annotated[LogLevel, Field(validation_alias="log_level")] = "INFO"
 
     @field_validator("symbols")
     @classmethod
@@ -78,14 +56,3 @@ class SimulatorSettings(BaseModel):
             if self.symbols.isdigit()
             else tuple(dict.fromkeys(filter(None, self.symbols.split(","))))
         )
-
-
-def _variable(name: str) -> str:
-    return name.upper() if name in UNPREFIXED else PREFIX + name.upper()
-
-
-def _named(error: ValidationError) -> str:
-    return "; ".join(
-        f"{_variable(str(fault['loc'][0]))} is {fault['input']!r}: {fault['msg']}"
-        for fault in error.errors(include_url=False)
-    )

@@ -1,50 +1,89 @@
-"""Settings from the environment: read once, refused with the setting's name."""
+"""Settings from environment variables, refused with the variable's name."""
 
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
+from shared.adapters.passwords import hide_passwords
 from shared.adapters.schemas import KlineCodec
 from shared.core.errors import BadSetting
 from shared.core.topics import Topics, interval_ms
 
+
+def _check_interval(text: str) -> str:
+    interval_ms(text)
+    return text
+
+
+Interval = Annotated[str, AfterValidator(_check_interval)]
 Port = Annotated[int, Field(ge=0, le=65535)]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+
+_LONGEST_VALUE: Final = 200  # characters of a value in a message
 
 
-class ServiceSettings(BaseModel):
-    """What every service is told; each service adds its own fields. A field's variable is its name in capitals."""
+class EnvSettings(BaseSettings):
+    """Settings whose variables are named like the fields, in capitals."""
 
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+    model_config = SettingsConfigDict(frozen=True, allow_inf_nan=False, extra="forbid")
 
-    kafka_bootstrap_servers: str = "127.0.0.1:9092"
-    redis_url: Annotated[str, Field(pattern=r"^(redis|rediss|unix)://")] = (
-        "redis://127.0.0.1:6379/0"
-    )
-    interval: str = "5m"
-    symbol_groups: Annotated[int, Field(ge=1, le=1000)] = 6
-    topic_prefix: Annotated[str, Field(pattern=r"^[a-z0-9._-]*$")] = ""
-    topic_replicas: Annotated[int, Field(ge=1, le=9)] = 1
-    log_level: Annotated[str, Field(pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read no environment but the mapping that `from_env` takes."""
+        return (init_settings,)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
-        """Read each field from the variable of the same name in capitals; an empty one counts as not given.
+        """Read the settings from a mapping; an empty value counts as not given.
 
         Raises:
-            BadSetting: a value is refused; the message names the setting, the value and what is allowed.
+            BadSetting: a value is refused; the message names the variable, the value and what is
+                allowed.
         """
-        given = {
-            name: environ[name.upper()]
-            for name in cls.model_fields
-            if environ.get(name.upper(), "") != ""
+        source = EnvSettingsSource(cls, case_sensitive=False)
+        source.env_vars = {
+            name.lower(): value for name, value in environ.items() if value and name.isupper()
         }
         try:
-            settings = cls.model_validate(given)
+            return cls(**source())
         except ValidationError as error:
-            raise BadSetting(_named(error)) from error
-        interval_ms(settings.interval)
-        return settings
+            # The cause is left out: it holds the values, passwords among them.
+            raise BadSetting(_describe(cls, error)) from None
+
+    @classmethod
+    def variable_of(cls, field: str) -> str:
+        """Return the name of a field's environment variable."""
+        alias = cls.model_fields[field].validation_alias if field in cls.model_fields else None
+        name = alias if isinstance(alias, str) else f"{cls.model_config['env_prefix']}{field}"
+        return name.upper()
+
+
+class ServiceSettings(EnvSettings):
+    """Settings that all services share; each service adds its own."""
+
+    kafka_bootstrap_servers: str = "127.0.0.1:9092"
+    redis_url: Annotated[str, Field(pattern=r"^(redis|rediss|unix)://", repr=False)] = (
+        "redis://127.0.0.1:6379/0"
+    )
+    interval: Interval = "5m"
+    symbol_groups: Annotated[int, Field(ge=1, le=1000)] = 6
+    topic_prefix: Annotated[str, Field(pattern=r"^[a-z0-9._-]*$")] = ""
+    topic_replicas: Annotated[int, Field(ge=1, le=9)] = 1
+    log_level: LogLevel = "INFO"
 
     @property
     def topics(self) -> Topics:
@@ -76,8 +115,21 @@ def parse_symbols(text: str) -> tuple[str, ...]:
     return symbols
 
 
-def _named(error: ValidationError) -> str:
+def _describe(settings: type[EnvSettings], error: ValidationError) -> str:
     return "; ".join(
-        f"{str(fault['loc'][0]).upper() if fault['loc'] else 'settings'} is {fault['input']!r}: {fault['msg']}"
-        for fault in error.errors(include_url=False)
+        _describe_fault(settings, fault["loc"], fault["input"], fault["msg"])
+        for fault in error.errors(include_url=False, include_context=False)
+    )
+
+
+def _describe_fault(
+    settings: type[EnvSettings], location: tuple[int | str, ...], value: object, text: str
+) -> str:
+    # Without a location the fault is of several settings, and the value is all of them.
+    if not location:
+        return text
+    variable = settings.variable_of(str(location[0]))
+    shown = hide_passwords(repr(value))[:_LONGEST_VALUE]
+    return (
+        f"{variable} is not set" if text == "Field required" else f"{variable} is {shown}: {text}"
     )
