@@ -1,6 +1,10 @@
 #!/usr/bin/env bash
-# The system in containers, offline: builds, starts with three predictors, waits until all are healthy and every symbol
-# is predicted, kills one predictor, checks that no symbol stops, and leaves nothing behind.
+# Test the system in containers, offline:
+#
+# 1. Build the images and start it with three predictors.
+# 2. Wait until every container is healthy and every symbol is predicted.
+# 3. Kill a predictor; no symbol may stop, no candle be missed or predicted twice.
+# 4. Remove everything, and check that nothing is left.
 #
 #     scripts/test_compose.sh [--keep-images]
 set -euo pipefail
@@ -14,9 +18,9 @@ work=$(mktemp -d)
 
 say() { printf '%5d s  %s\n' "$((SECONDS - began))" "$*"; }
 fail() { say "FAILED: $*" >&2; exit 1; }
-# What the user's .env or shell says is not what is tested.
+# The user's .env and shell must not change what is tested.
 compose() { docker compose --env-file /dev/null --project-name "$project" --profile offline "$@"; }
-left() {
+leftovers() {
   local label="label=com.docker.compose.project=$project"
   docker ps --all --quiet --filter "$label"
   docker volume ls --quiet --filter "$label"
@@ -31,10 +35,11 @@ clean() {
     compose ps --all || true
     compose logs --no-color --tail 15 || true
   fi
-  compose down --volumes --remove-orphans ${remove_images[@]+"${remove_images[@]}"} >"$work/down" 2>&1 || cat "$work/down"
+  compose down --volumes --remove-orphans ${remove_images[@]+"${remove_images[@]}"} \
+    >"$work/down" 2>&1 || cat "$work/down"
   rm -rf "$work"
-  if [ -n "$(left)" ]; then
-    say "FAILED: left behind: $(left | tr '\n' ' ')" >&2
+  if [ -n "$(leftovers)" ]; then
+    say "FAILED: left behind: $(leftovers | tr '\n' ' ')" >&2
     status=1
   fi
   exit "$status"
@@ -49,7 +54,8 @@ free_port() {
 }
 
 all_healthy() {
-  [ "$(compose ps --format '{{.Service}} {{.Health}}' | tee "$work/health" | grep -c ' healthy$')" = 8 ]
+  compose ps --format '{{.Service}} {{.Health}}' >"$work/health"
+  [ "$(grep -c ' healthy$' "$work/health")" = 8 ]
 }
 
 # until_true SECONDS WHAT COMMAND...
@@ -57,36 +63,48 @@ until_true() {
   local ends=$((SECONDS + $1)) what=$2
   shift 2
   until "$@"; do
-    [ "$SECONDS" -lt "$ends" ] || fail "waited in vain for $what"
+    [ "$SECONDS" -lt "$ends" ] || fail "timed out waiting for $what"
     sleep 1
   done
 }
 
 began=$SECONDS
-docker compose version >/dev/null 2>&1 || { echo "error: 'docker compose' is not installed: this test needs it" >&2; exit 1; }
-docker info >/dev/null 2>&1 || { echo "error: no Docker engine answers: start it, or set DOCKER_HOST" >&2; exit 1; }
+quit() { echo "error: $*" >&2; exit 1; }
+docker compose version >/dev/null 2>&1 || quit "'docker compose' is not installed: install it"
+docker info >/dev/null 2>&1 || quit "no Docker engine answers: start it, or set DOCKER_HOST"
 unset COMPOSE_PROFILES COMPOSE_FILE EXCHANGE_SYMBOLS EXCHANGE_SPEED SYMBOL_GROUPS
-KAFKA_PORT=$(free_port) || { echo "error: no port from 39092 to 39192 is free" >&2; exit 1; }
+KAFKA_PORT=$(free_port) || quit "no port from 39092 to 39192 is free"
 export KAFKA_PORT
 trap clean EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
 services() { docker compose --env-file /dev/null "$@" config --services | sort | tr '\n' ' '; }
-[ "$(services)" = "kafka predictor producer redis trainer " ] || fail "without a profile there are: $(services)"
-[ "$(services --profile offline)" = "exchange-simulator kafka predictor producer-offline redis trainer-offline " ] ||
-  fail "with the profile offline there are: $(services --profile offline)"
+expect_services() { # expect_services "SERVICE ..." OPTION...
+  local expected=$1 actual
+  shift
+  actual=$(services "$@")
+  [ "$actual" = "$expected " ] || fail "expected the services $expected, got $actual"
+}
+expect_services "kafka predictor producer redis trainer"
+expect_services "exchange-simulator kafka predictor producer-offline redis trainer-offline" \
+  --profile offline
 
 say "building and starting"
 compose build --quiet
-say "built: $(docker image ls --filter "reference=$project-*" --format '{{.Repository}} {{.Size}},' | sed "s/$project-//" | sort | tr '\n' ' ')"
+images=$(docker image ls --filter "reference=$project-*" --format '{{.Repository}} {{.Size}},')
+say "built: $(sed "s/$project-//" <<<"$images" | sort | tr '\n' ' ')"
 started=$SECONDS
-compose up --build --detach --scale predictor=3 >"$work/up" 2>&1 || { cat "$work/up"; fail "docker compose up"; }
+if ! compose up --build --detach --scale predictor=3 >"$work/up" 2>&1; then
+  cat "$work/up"
+  fail "docker compose up"
+fi
 until_true 180 "all containers to be healthy" all_healthy
 say "8 containers are healthy $((SECONDS - started)) s after the start"
 
-read_predictions --from-start --symbols 1 --each 1 --within 240 >/dev/null || fail "no prediction came"
-say "the first prediction came $((SECONDS - started)) s after the start"
+read_predictions --from-start --symbols 1 --each 1 --within 240 >/dev/null ||
+  fail "there was no prediction within 240 s"
+say "the first prediction was published $((SECONDS - started)) s after the start"
 
 touch "$work/watch"
 read_predictions --symbols "$symbols" --each 10 --within 180 >"$work/seen" 2>"$work/watch" &
@@ -95,7 +113,7 @@ until_true 60 "predictions of $symbols symbols" grep -q flow "$work/watch"
 victim=$(compose ps --quiet predictor | tail -n 1)
 docker kill "$victim" >/dev/null
 say "killed a predictor"
-wait "$watcher" || { cat "$work/watch"; fail "predictions stopped after the kill"; }
-say "each of $symbols symbols went on, no candle missed or twice: $(cat "$work/seen")"
+wait "$watcher" || { cat "$work/watch" >&2; fail "predictions stopped after the kill"; }
+say "all $symbols symbols continued, no candle missed or repeated: $(cat "$work/seen")"
 
 say "passed; cleaning up"

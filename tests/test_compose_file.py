@@ -1,4 +1,4 @@
-"""What docker-compose.yml promises about confinement, read from the file itself."""
+"""The confinement that docker-compose.yml promises, read from the file itself."""
 
 from pathlib import Path
 from typing import Any
