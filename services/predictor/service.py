@@ -75,7 +75,7 @@ def _predict(
         stop,
         lambda: TransactionalProducer(where, f"ulstm-predictor-{uuid.uuid4()}", exclusive_id=True),
     )
-    states.of_log(log_id)
+    states.use_topic_id(log_id)
     member = ConsumerGroupMember(
         where,
         f"{settings.topic_prefix}{settings.consumer_group}-{settings.interval}",

@@ -1,7 +1,7 @@
-"""Symbol states in Redis: a view of the log that may lag it and never leads it."""
+"""Partition states in Redis: a view of the log that may lag it and never leads it."""
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,17 +9,18 @@ import redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
+from shared.adapters.passwords import hide_passwords
 from shared.core.errors import BadInput, BadSetting, Incompatible, Unavailable
 from shared.core.online.partition import PartitionState
 from shared.core.online.state import STATE_SCHEMA, SymbolState, decode_state, encode_state
 
-ANSWER_S: Final = 2.0
-_PIPELINE: Final = 50
+REQUEST_S: Final = 2.0
+_PIPELINE: Final = 50  # symbols of one round trip
 
 
 @dataclass(frozen=True, slots=True)
 class StateSnapshot:
-    """A group as Redis holds it: every state in it is the fold up to `applied_offset`, the next offset to apply."""
+    """A partition's state as stored: the fold of its records before `applied_offset`."""
 
     applied_offset: int
     promotion_offset: int | None
@@ -28,63 +29,79 @@ class StateSnapshot:
     known_from: int
 
 
-# One symbol's state and the offset it is the fold up to. Replacing only what is older makes a late write harmless.
-_PUT: Final = """
+# KEYS: the symbol's hash. ARGV: offset, profile, checksum, state.
+_PUT_SYMBOL: Final = """
+-- Only an older state is replaced, so a late write of a replica that lost the partition is harmless.
 local stored = tonumber(redis.call('HGET', KEYS[1], 'offset') or '-1')
 if stored > tonumber(ARGV[1]) then return 0 end
-redis.call('HSET', KEYS[1], 'offset', ARGV[1], 'profile', ARGV[2], 'crc', ARGV[3], 'state', ARGV[4])
+redis.call('HSET', KEYS[1],
+  'offset', ARGV[1], 'profile', ARGV[2], 'crc', ARGV[3], 'state', ARGV[4])
 return 1
 """
-# The applied_offset, and of each symbol the offset that its state must have, so that a state which came back from a backup
-# is not taken for one of now. A change builds on the applied_offset that its writer wrote before, or on nothing.
-_MARK: Final = """
+# KEYS: the partition's hash and its index, the offset of each symbol's state.
+# ARGV: applied offset, profile, promotion, model, known_from, number of symbols, base offset
+# (empty: none), names of the changed symbols.
+_PUT_PARTITION: Final = """
 local stored = tonumber(redis.call('HGET', KEYS[1], 'applied_offset') or '-1')
-local new, since = tonumber(ARGV[1]), tonumber(ARGV[7])
-if since and stored ~= new and (stored ~= since or redis.call('HGET', KEYS[1], 'profile') ~= ARGV[2]) then return 0 end
-if stored > new then return 1 end
-redis.call('HSET', KEYS[1], 'applied_offset', ARGV[1], 'profile', ARGV[2], 'promotion', ARGV[3], 'model', ARGV[4],
-  'known_from', ARGV[5], 'symbols', ARGV[6])
-if not since then redis.call('DEL', KEYS[2]) end
+local applied, base = tonumber(ARGV[1]), tonumber(ARGV[7])
+-- 1. A change is valid only on top of the offset that its writer stored before: a flushed or
+--    restored Redis, or another replica's newer state, lacks what the change leaves out.
+--    An equal offset is the same write once more, after a lost reply.
+if base and stored ~= applied
+  and (stored ~= base or redis.call('HGET', KEYS[1], 'profile') ~= ARGV[2]) then return 0 end
+-- 2. Never go back: a newer state is kept, and the caller needs to do nothing.
+if stored > applied then return 1 end
+redis.call('HSET', KEYS[1], 'applied_offset', ARGV[1], 'profile', ARGV[2],
+  'promotion', ARGV[3], 'model', ARGV[4], 'known_from', ARGV[5], 'symbols', ARGV[6])
+-- 3. Without a base the names are all there are: forget symbols of an earlier state.
+if not base then redis.call('DEL', KEYS[2]) end
+-- 4. Note the offset of each changed symbol's state, so that a state restored from a backup is
+--    recognised as too old.
 for i = 8, #ARGV do redis.call('HSET', KEYS[2], ARGV[i], ARGV[1]) end
 return 1
 """
 
 
 class RedisStateStore:
-    """States in Redis hashes: one per symbol, one per group with its applied_offset."""
+    """States in Redis hashes: one for each symbol, two for each partition."""
 
     def __init__(self, url: str, namespace: str) -> None:
-        """Prepare; connects on first use. The namespace keeps deployments apart.
+        """Take the address; connect on first use.
+
+        Args:
+            url: redis://, rediss:// or unix://.
+            namespace: keeps deployments apart.
 
         Raises:
-            BadSetting: the address is none.
+            BadSetting: the address is no Redis address.
         """
-        self._where = url
+        self._url = hide_passwords(url)
         self._namespace = f"ulstm:{STATE_SCHEMA}:{namespace}"
         try:
             self._client = redis.Redis.from_url(
                 url,
-                socket_timeout=ANSWER_S,
-                socket_connect_timeout=ANSWER_S,
+                socket_timeout=REQUEST_S,
+                socket_connect_timeout=REQUEST_S,
                 retry=Retry(ExponentialWithJitterBackoff(cap=0.2, base=0.05), 2),
                 decode_responses=False,
             )
-        except ValueError as error:
-            message = f"REDIS_URL is {url!r}: {error}"
-            raise BadSetting(message) from error
-        self._put = self._client.register_script(_PUT)
-        self._mark = self._client.register_script(_MARK)
+        except ValueError:
+            # The cause is left out: its message may quote the password.
+            message = f"REDIS_URL is {self._url!r}; give one such as redis://127.0.0.1:6379/0"
+            raise BadSetting(message) from None
+        self._put_symbol = self._client.register_script(_PUT_SYMBOL)
+        self._put_partition = self._client.register_script(_PUT_PARTITION)
 
-    def of_log(self, topic_id: str) -> None:
-        """Keep apart from the states of other logs under the same names: a topic made anew, another cluster."""
+    def use_topic_id(self, topic_id: str) -> None:
+        """Ignore states of another topic of the same name: one created again, another cluster's."""
         self._namespace = f"{self._namespace}:{topic_id}"
 
     def check(self) -> None:
-        """Make sure that Redis answers and never evicts.
+        """Check that Redis answers and never evicts.
 
         Raises:
             Unavailable: it does not answer.
-            Incompatible: it may evict.
+            Incompatible: it may evict states.
         """
         try:
             policy = self._client.config_get("maxmemory-policy").get(
@@ -93,85 +110,59 @@ class RedisStateStore:
         except redis.RedisError as error:
             raise self._unavailable(error) from error
         if policy != "noeviction":
-            message = f"Redis at {self._where} has maxmemory-policy {policy}; set it to noeviction"
+            message = f"Redis at {self._url} has maxmemory-policy {policy}; set it to noeviction"
             raise Incompatible(message)
 
-    def load(self, group: int, profile: str) -> StateSnapshot | None:
-        """Return a group's states, or None if there are none or they are of another profile.
+    def load(self, partition: int, profile: str) -> StateSnapshot | None:
+        """Return a partition's state, or None if there is none to use.
 
-        A state that is damaged, or not of the offset that its group names, makes the whole group unusable: the log
-        rebuilds it.
+        One unusable symbol makes the whole partition unusable: the log rebuilds it.
+
+        Args:
+            partition: the partition.
+            profile: the numeric profile that must have computed the state.
 
         Raises:
             Unavailable: Redis does not answer.
         """
         try:
-            head: dict[bytes, bytes] = self._client.hgetall(self._group_key(group))  # type: ignore[assignment]
-            if not head or head.get(b"profile", b"").decode() != profile:
-                return None
-            applied_offset = int(head[b"applied_offset"])
-            index: dict[bytes, bytes] = self._client.hgetall(self._index_key(group))  # type: ignore[assignment]
-            if len(index) != int(head[b"symbols"]):
-                return None
-            offsets = {name.decode(): int(offset) for name, offset in sorted(index.items())}
-            if any(offset > applied_offset for offset in offsets.values()):
-                return None  # a save came between the two answers
-            symbols = {state.symbol: state for state in self._states(offsets, profile)}
+            return self._load(partition, profile)
         except redis.RedisError as error:
             raise self._unavailable(error) from error
         except (BadInput, KeyError, ValueError):
             return None
-        promotion, model = head[b"promotion"].decode(), head[b"model"].decode()
-        return StateSnapshot(
-            applied_offset,
-            int(promotion) if promotion else None,
-            model or None,
-            symbols,
-            int(head[b"known_from"]),
-        )
 
     def save(
         self,
-        group: int,
+        partition: int,
         profile: str,
-        after: PartitionState,
+        state: PartitionState,
         changed: Iterable[str],
-        since: int | None,
+        base_offset: int | None,
     ) -> bool:
-        """Store the changed states, then the applied_offset; older ones never replace newer ones.
+        """Store the changed symbols, then the applied offset; never replace newer by older.
 
         Args:
-            group: the symbol group.
-            profile: the numeric profile of its states.
-            after: the group to store.
-            changed: the symbols that changed since the applied_offset `since`.
-            since: the applied_offset stored before; None: `changed` are all symbols.
+            partition: the partition.
+            profile: the numeric profile that computed the state.
+            state: the state to store.
+            changed: the symbols that changed since `base_offset`.
+            base_offset: the applied offset stored before; None: `changed` names every symbol.
 
         Returns:
-            Whether that applied_offset was still there. If not, the store was emptied or set back: store all symbols.
+            Whether `base_offset` was still stored. If not, the store lost it: store all symbols.
 
         Raises:
             Unavailable: Redis does not answer or is full; the log still has everything.
         """
         names = sorted(changed)
         try:
+            # 1. The symbols first: after a crash here they are newer than the index says, so the
+            #    partition is unusable until the next save or rebuilt from the log.
             for start in range(0, len(names), _PIPELINE):
-                self._put_states(profile, after, names[start : start + _PIPELINE])
-            return bool(
-                self._mark(
-                    keys=[self._group_key(group), self._index_key(group)],
-                    args=[
-                        after.next_offset,
-                        profile,
-                        "" if after.promotion_offset is None else after.promotion_offset,
-                        after.model_version or "",
-                        after.known_from,
-                        len(after.symbols),
-                        "" if since is None else since,
-                        *names,
-                    ],
-                )
-            )
+                self._save_symbols(profile, state, names[start : start + _PIPELINE])
+            # 2. Then, in one script, the applied offset and the index that makes them valid.
+            return self._save_partition(partition, profile, state, names, base_offset)
         except redis.RedisError as error:
             raise self._unavailable(error) from error
 
@@ -179,18 +170,33 @@ class RedisStateStore:
         """Close the connections."""
         self._client.close()
 
-    def _put_states(self, profile: str, after: PartitionState, names: Sequence[str]) -> None:
-        with self._client.pipeline(transaction=False) as pipeline:
-            for name in names:
-                data = encode_state(after.symbols[name])
-                self._put(
-                    keys=[self._symbol_key(name)],
-                    args=[after.next_offset, profile, zlib.crc32(data), data],
-                    client=pipeline,
-                )
-            pipeline.execute()
+    def _load(self, partition: int, profile: str) -> StateSnapshot | None:
+        # 1. The partition's hash says which state to expect.
+        head: dict[bytes, bytes] = self._client.hgetall(self._partition_key(partition))  # type: ignore[assignment]
+        if not head or head[b"profile"].decode() != profile:
+            return None
+        applied_offset = int(head[b"applied_offset"])
+        # 2. The index is read after it, in a request of its own: a save between the two shows in
+        #    another number of symbols or in a later offset.
+        index: dict[bytes, bytes] = self._client.hgetall(self._index_key(partition))  # type: ignore[assignment]
+        offsets = {name.decode(): int(offset) for name, offset in sorted(index.items())}
+        if (
+            len(offsets) != int(head[b"symbols"])
+            or max(offsets.values(), default=0) > applied_offset
+        ):
+            return None
+        # 3. Each symbol's state must be of exactly the offset in the index.
+        symbols = {state.symbol: state for state in self._load_symbols(offsets, profile)}
+        promotion = head[b"promotion"].decode()
+        return StateSnapshot(
+            applied_offset,
+            int(promotion) if promotion else None,
+            head[b"model"].decode() or None,
+            symbols,
+            int(head[b"known_from"]),
+        )
 
-    def _states(self, offsets: Mapping[str, int], profile: str) -> Iterable[SymbolState]:
+    def _load_symbols(self, offsets: Mapping[str, int], profile: str) -> Iterator[SymbolState]:
         names = list(offsets)
         for start in range(0, len(names), _PIPELINE):
             block = names[start : start + _PIPELINE]
@@ -198,29 +204,65 @@ class RedisStateStore:
                 for name in block:
                     pipeline.hgetall(self._symbol_key(name))
                 for name, fields in zip(block, pipeline.execute(), strict=True):
-                    yield _usable(fields, offsets[name], profile)
+                    yield _decode_symbol(fields, offsets[name], profile)
 
-    def _group_key(self, group: int) -> str:
-        return f"{self._namespace}:applied_offset:{group}"
+    def _save_symbols(self, profile: str, state: PartitionState, names: Sequence[str]) -> None:
+        with self._client.pipeline(transaction=False) as pipeline:
+            for name in names:
+                data = encode_state(state.symbols[name])
+                self._put_symbol(
+                    keys=[self._symbol_key(name)],
+                    args=[state.next_offset, profile, zlib.crc32(data), data],
+                    client=pipeline,
+                )
+            pipeline.execute()
 
-    def _index_key(self, group: int) -> str:
-        return f"{self._namespace}:offsets:{group}"
+    def _save_partition(
+        self,
+        partition: int,
+        profile: str,
+        state: PartitionState,
+        names: Sequence[str],
+        base_offset: int | None,
+    ) -> bool:
+        return bool(
+            self._put_partition(
+                keys=[self._partition_key(partition), self._index_key(partition)],
+                args=[
+                    state.next_offset,
+                    profile,
+                    "" if state.promotion_offset is None else state.promotion_offset,
+                    state.model_version or "",
+                    state.known_from,
+                    len(state.symbols),
+                    "" if base_offset is None else base_offset,
+                    *names,
+                ],
+            )
+        )
+
+    def _partition_key(self, partition: int) -> str:
+        return f"{self._namespace}:partition:{partition}"
+
+    def _index_key(self, partition: int) -> str:
+        return f"{self._namespace}:offsets:{partition}"
 
     def _symbol_key(self, symbol: str) -> str:
         return f"{self._namespace}:symbol:{symbol}"
 
     def _unavailable(self, error: redis.RedisError) -> Unavailable:
-        return Unavailable(f"Redis at {self._where}: {error}")
+        return Unavailable(f"Redis at {self._url}: {error}")
 
 
-def _usable(fields: Mapping[bytes, bytes], offset: int, profile: str) -> SymbolState:
+def _decode_symbol(fields: Mapping[bytes, bytes], offset: int, profile: str) -> SymbolState:
     """Return the state of a symbol's hash.
 
     Raises:
-        BadInput: it is damaged, of another profile, or not of the offset that its group names.
+        BadInput: it is damaged, or of another profile or offset.
+        KeyError: a field is missing.
     """
     if int(fields[b"offset"]) != offset or fields[b"profile"].decode() != profile:
-        message = "a state is not of the offset that its group names, or of another profile"
+        message = "a state is not of the offset in its partition's index, or of another profile"
         raise BadInput("bad_state", message)
     data = fields[b"state"]
     if zlib.crc32(data) != int(fields[b"crc"]):

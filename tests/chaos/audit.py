@@ -60,7 +60,7 @@ def look_into_redis(settings: ServiceSettings) -> list[Look]:
         Unavailable: it does not answer.
     """
     states = RedisStateStore(settings.redis_url, f"{settings.topic_prefix}{settings.interval}")
-    states.of_log(topic_id(settings.kafka_bootstrap_servers, settings.topics.klines))
+    states.use_topic_id(topic_id(settings.kafka_bootstrap_servers, settings.topics.klines))
     try:
         found = [
             (group, states.load(group, self_test())) for group in range(settings.symbol_groups)

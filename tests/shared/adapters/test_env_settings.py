@@ -55,7 +55,7 @@ def test_a_refusal_names_the_variable_the_value_and_what_is_allowed(
 
 
 def test_every_wrong_setting_is_named_at_once() -> None:
-    with pytest.raises(BadSetting, match="SYMBOL_GROUPS is '0'.*TOPIC_REPLICAS is 'x'"):
+    with pytest.raises(BadSetting, match=r"SYMBOL_GROUPS is '0'.*TOPIC_REPLICAS is 'x'"):
         ServiceSettings.from_env({"SYMBOL_GROUPS": "0", "TOPIC_REPLICAS": "x"})
 
 

@@ -169,7 +169,7 @@ def test_states_newer_than_the_watermark_that_was_read_are_not_used(
     store, group = RedisStateStore(redis_url, namespace), a_group()
     store.save(0, PROFILE, group, group.symbols, None)
     client = redis.Redis.from_url(redis_url)
-    [key] = client.scan_iter(f"*{namespace}*applied_offset:0")
+    [key] = client.scan_iter(f"*{namespace}*partition:0")
     client.hset(
         key, "applied_offset", group.next_offset - 1
     )  # as if a save came between reading this and the states
@@ -185,7 +185,7 @@ def test_states_of_another_log_under_the_same_names_are_not_used(
 ) -> None:
     group, stores = a_group(), [RedisStateStore(redis_url, namespace) for _ in range(2)]
     for store, log in zip(stores, ("one", "another"), strict=True):
-        store.of_log(log)
+        store.use_topic_id(log)
 
     stores[0].save(0, PROFILE, group, group.symbols, None)
 
@@ -222,3 +222,15 @@ def test_a_missing_redis_is_named() -> None:
 def test_a_bad_address_is_a_bad_setting() -> None:
     with pytest.raises(BadSetting, match="REDIS_URL"):
         RedisStateStore("http://127.0.0.1", "x")
+
+
+def test_a_password_is_in_no_message() -> None:
+    with pytest.raises(BadSetting) as refusal:
+        RedisStateStore("redis://:sec/ret@127.0.0.1:1", "x")
+    store = RedisStateStore("redis://:secret@127.0.0.1:1/0", "x")
+    with pytest.raises(Unavailable) as outage:
+        store.check()
+    store.close()
+
+    assert "sec" not in str(refusal.value)
+    assert "secret" not in str(outage.value)
