@@ -23,7 +23,8 @@ from benchmarks.stepping import DEFAULT
 from shared.core.arrays import Float64s
 from shared.core.evaluation.backtest import backtest
 from shared.core.model.numeric_profile import self_test
-from shared.core.online.model import FoldContext, Model
+from shared.core.online.context import FoldContext
+from shared.core.online.model import Model
 from shared.core.sequence import OPEN_TIME, SEQUENCE_LENGTH
 from shared.local_servers.launcher import Servers
 from shared.log.archive import Archive, TimeSpan

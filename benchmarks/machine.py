@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from shared.core.model.network import kernel
+from shared.core.model.kernel.library import variant_name
 
 
 def facts() -> dict[str, Any]:
@@ -20,7 +20,7 @@ def facts() -> dict[str, Any]:
         "memory": next(_lines(Path("/proc/meminfo"), "MemTotal"), "unknown"),
         "system": platform.platform(),
         "python": platform.python_version(),
-        "kernel_variant": kernel().kernel_variant_name().decode(),
+        "kernel_variant": variant_name(),
         "confluent_kafka": version("confluent-kafka"),
         "load_before": round(os.getloadavg()[0], 2),
     }

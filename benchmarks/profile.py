@@ -24,9 +24,11 @@ from shared.adapters.redis_state_store import RedisStateStore
 from shared.adapters.schemas import KlineCodec, encode_prediction
 from shared.core.features.base import append_features
 from shared.core.model.network import Network
+from shared.core.online.learning import learn
+from shared.core.online.network_io import network_input
 from shared.core.online.partition import PartitionState
-from shared.core.online.state import encode_state
-from shared.core.online.symbol_step import learn, network_input, precompute, step_symbol
+from shared.core.online.state_codec import encode_state
+from shared.core.online.symbol_step import precompute, step_symbol
 from shared.core.sequence import append_candle
 from shared.core.topics import Topics, partition_for
 from shared.local_servers import launcher
@@ -55,7 +57,7 @@ def parts() -> Iterator[Part]:
     windows = [network_input(state, model) for state, _ in after]
     network = Network(DEFAULT)
     symbols = {f"OTHER{at:04d}": state for at, state in enumerate(states * (GROUP // SYMBOLS))}
-    learners = [one.learner or model.base for one in learnt]
+    learners = [one.learner or model.base_learner for one in learnt]
     features = [state.features for state in states if state.features is not None]
     jacobians = [state.jacobian for state in states if state.jacobian is not None]
     codes = [encode_state(state) for state, _ in after]
@@ -84,7 +86,7 @@ def parts() -> Iterator[Part]:
         close,
         "  features of one candle more",
         lambda at: append_features(
-            model.features,
+            model.feature_set,
             features[at],
             after[at][0].sequence[-1],
             context.interval_ms,

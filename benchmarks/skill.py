@@ -60,7 +60,7 @@ from shared.core.evaluation.backtest import without_online_learning
 from shared.core.evaluation.comparison import CANDIDATE, FROZEN, LINEAR, Comparison
 from shared.core.model.card import Bundle
 from shared.core.model.numeric_profile import self_test
-from shared.core.online.model import FoldContext
+from shared.core.online.context import FoldContext
 from shared.core.sequence import OPEN_TIME
 from shared.core.timestamps import parse_timestamp_ms
 from shared.reporting.progress import comparison_table, track_count

@@ -15,7 +15,8 @@ from shared.core.evaluation.backtest import SCORING
 from shared.core.model.architecture import Architecture
 from shared.core.model.network import Network
 from shared.core.model.numeric_profile import self_test
-from shared.core.online.model import LIVE, REPLAY, FoldContext, FoldOptions, Model
+from shared.core.online.context import LIVE, REPLAY, FoldContext, FoldOptions
+from shared.core.online.model import Model
 from shared.core.online.partition import PartitionState, fold
 from shared.core.online.state import SymbolState
 from shared.core.online.symbol_step import precompute, step_symbol
@@ -110,8 +111,8 @@ def ours(symbols: int, architecture: Architecture = DEFAULT, features: str = "le
     model, window = market.model, _window(architecture)
 
     def step(_: int) -> None:
-        output, jacobian = network.jacobian(model.base.weights, window)
-        network.step(model.base, model.card.optimiser, output, jacobian)
+        output, jacobian = network.jacobian(model.base_learner.weights, window)
+        network.step(model.base_learner, model.card.optimiser, output, jacobian)
 
     def kernel_alone() -> StepTimes:
         return timed(map(step, range(symbols)))

@@ -11,7 +11,7 @@ from typing import Final
 from benchmarks.result import Peer, Result
 from benchmarks.stepping import StepTimes, best_of, keras_steps, ours, xla_steps
 from benchmarks.worker import BackgroundWorker
-from shared.core.model.network import kernel
+from shared.core.model.kernel.library import variant_name
 
 SYMBOLS: Final = 500  # in each of two processes, as two replicas share them
 ROUNDS: Final = 7
@@ -102,7 +102,7 @@ def _rows(best: dict[str, StepTimes], yardstick: Path | str) -> Iterator[Result]
         yield Result(what, alone, "ms", note=yardstick)
         return
     limit = Peer("limit.cc, one thread", best["limit"].best)
-    note = f"gradient, prediction and Adam alone, without the fold around them: {_told(best['kernel'])}"
+    note = f"gradient, prediction and Adam alone, without the fold around them: {_told(best['load_kernel'])}"
     yield Result(what, alone, "ms", least_ratio=0.65, peer=limit, note=note)
 
 
@@ -115,7 +115,7 @@ def _built(limit: Path, folder: Path) -> Path | str:
     if not limit.exists():
         return "the yardstick limit.cc is not there: LIMIT=FILE names it"
     lanes = {"v4": ["-march=x86-64-v4", "-DVL=16"], "v3": ["-march=x86-64-v3", "-DVL=8"]}
-    variant = lanes.get(kernel().kernel_variant_name().decode(), ["-DVL=4"])
+    variant = lanes.get(variant_name(), ["-DVL=4"])
     installed = next((path for path in map(shutil.which, ("g++", "clang++")) if path), None)
     compiler = [installed] if installed else [sys.executable, "-m", "ziglang", "c++"]
     program = folder / "limit"

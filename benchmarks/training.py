@@ -79,7 +79,9 @@ def fitting(recorded: Path | None) -> Calls:
     sequences = _sequences(recorded)
     split = dataset.split_by_time(sequences, dataset.SplitShares(0.1, 0.15, 2016), STEP_MS)
     scalers = {
-        symbol: fit.fit_scaler(Levels().over(dataset.training_candles(sequence, split), STEP_MS)[1])
+        symbol: fit.fit_scaler(
+            Levels().compute(dataset.training_candles(sequence, split), STEP_MS)[1]
+        )
         for symbol, sequence in sequences.items()
     }
     inputs = dataset.DatasetOptions("levels", DEFAULT.window_length, is_common_move_removed=False)

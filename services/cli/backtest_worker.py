@@ -13,8 +13,9 @@ from shared.core.evaluation.backtest import backtest, changes, volatility
 from shared.core.evaluation.comparison import ForecastSeries
 from shared.core.evaluation.online_ridge import ridge_forecasts
 from shared.core.model.card import Bundle
-from shared.core.online.calibration import Shrinkage
-from shared.core.online.model import FoldContext, Model
+from shared.core.model.shrinkage import Shrinkage
+from shared.core.online.context import FoldContext
+from shared.core.online.model import Model
 from shared.core.online.scores import Scores
 from shared.core.sequence import OPEN_TIME, SEQUENCE_LENGTH
 

@@ -2,7 +2,7 @@
 
 from shared.adapters.env_settings import ServiceSettings
 from shared.core.model.numeric_profile import self_test
-from shared.core.online.model import FoldContext
+from shared.core.online.context import FoldContext
 from shared.core.topics import interval_ms
 from shared.log.model_cache import LoadBundle, ModelCache
 from shared.log.record_processor import RecordProcessor

@@ -17,7 +17,7 @@ from shared.adapters.redis_state_store import RedisStateStore
 from shared.adapters.retry import StopRequested, retry_until_available
 from shared.core.errors import Incompatible, Unavailable
 from shared.core.model.numeric_profile import self_test
-from shared.core.online.model import FoldContext
+from shared.core.online.context import FoldContext
 from shared.core.topics import interval_ms
 from shared.log.model_cache import ModelCache
 from shared.log.model_registry import ModelRegistry

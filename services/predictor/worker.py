@@ -19,7 +19,7 @@ from shared.adapters.prometheus import Telemetry
 from shared.adapters.redis_state_store import StateSnapshot
 from shared.adapters.schemas import dead_letter_headers, encode_prediction
 from shared.core.errors import Unavailable
-from shared.core.online.model import LIVE, REPLAY
+from shared.core.online.context import LIVE, REPLAY
 from shared.core.online.partition import PartitionState
 from shared.core.online.symbol_step import precompute
 from shared.core.topics import Topics, partition_for

@@ -27,12 +27,14 @@ from shared.core.evaluation.comparison import (
 )
 from shared.core.evaluation.online_ridge import ridge_forecasts
 from shared.core.model.card import Bundle
-from shared.core.online.calibration import Shrinkage
-from shared.core.online.model import FoldContext, FoldOptions, Model
+from shared.core.model.shrinkage import Shrinkage
+from shared.core.online.context import FoldContext, FoldOptions
+from shared.core.online.learning import learn
+from shared.core.online.model import Model
 from shared.core.online.partition import PartitionState, fold
 from shared.core.online.prediction import Prediction
 from shared.core.online.state import SymbolState
-from shared.core.online.symbol_step import learn, repredict, step_symbol
+from shared.core.online.symbol_step import repredict, step_symbol
 from shared.core.records import Candle, Promotion
 from shared.core.sequence import OPEN_TIME, SEQUENCE_LENGTH
 from shared.reporting.progress import track_count
@@ -165,20 +167,20 @@ def forecast_with_one_set(
     group.apply(fold(group, Promotion(still.version, bundle.sha256), 0, still, context))
     states, learner, unused = (
         group.symbols,
-        model.base,
-        np.zeros(model.base.weights.size, np.float32),
+        model.base_learner,
+        np.zeros(model.base_learner.weights.size, np.float32),
     )
     predictions: dict[str, list[Prediction]] = {part.symbol: [] for part in parts}
     for offset, (candle, change) in enumerate(_by_time(parts, context.interval_ms), 1):
         state = replace(states[candle.symbol], learner=learner)
-        learner = learn(repredict(state, model), change, model).learner or model.base
+        learner = learn(repredict(state, model), change, model).learner or model.base_learner
         state = replace(state, learner=learner, jacobian=unused)
         states[candle.symbol], prediction = step_symbol(
             state, candle, offset, still, context, _BESIDE
         )
         if prediction is not None:
             predictions[candle.symbol].append(prediction)
-            learner = model.base if prediction.was_reset else learner
+            learner = model.base_learner if prediction.was_reset else learner
         if offset % _TOLD_EVERY == 0:
             progress(_TOLD_EVERY)
     return {symbol: _track(iter(made)) for symbol, made in sorted(predictions.items())}

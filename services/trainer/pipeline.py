@@ -35,7 +35,7 @@ from shared.core.evaluation.backtest import without_online_learning
 from shared.core.evaluation.comparison import CANDIDATE, FROZEN, INCUMBENT, LINEAR, Comparison
 from shared.core.model.card import Bundle
 from shared.core.model.numeric_profile import self_test
-from shared.core.online.model import FoldContext
+from shared.core.online.context import FoldContext
 from shared.core.topics import interval_ms
 from shared.log.archive import Archive, TimeSpan
 from shared.log.model_registry import ModelRegistry

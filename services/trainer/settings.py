@@ -13,7 +13,7 @@ from shared.core.features.registry import feature_set
 from shared.core.model.architecture import Architecture
 from shared.core.model.card import Target
 from shared.core.model.optimiser import Optimiser
-from shared.core.online.calibration import Shrinkage
+from shared.core.model.shrinkage import Shrinkage
 from shared.core.sequence import SEQUENCE_LENGTH
 from shared.core.timestamps import parse_timestamp_ms
 from shared.log.archive import TimeSpan

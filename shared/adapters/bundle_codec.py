@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from shared.adapters.schemas import canonical_json
 from shared.core.errors import BadInput
 from shared.core.model.architecture import Architecture
-from shared.core.model.card import Bundle, Card, Target, checked_weights, sha256_hex
+from shared.core.model.card import Bundle, Card, Target, sha256_hex, validate_weights
 from shared.core.model.optimiser import Optimiser
 from shared.core.model.scaler import Scaler
-from shared.core.online.calibration import Shrinkage
+from shared.core.model.shrinkage import Shrinkage
 
 MAX_BUNDLE_BYTES: Final = 32 * 1024 * 1024
 _MAGIC: Final = b"ULSTM-BUNDLE-1\n"
@@ -80,7 +80,7 @@ def encode_bundle(card: Card, weights: np.ndarray[Any, np.dtype[np.float32]]) ->
     Raises:
         BadInput: the weights do not fit the card or are not finite.
     """
-    checked = checked_weights(card.architecture, weights)
+    checked = validate_weights(card.architecture, weights)
     fields = asdict(card)
     fields["schema"] = 1
     if card.target == "change":
@@ -127,7 +127,7 @@ def decode_bundle(version: str, data: bytes | None) -> Bundle:
         message = f"bundle {version} ends inside a weight; publish it again whole"
         raise BadInput("bad_bundle", message)
     weights = np.frombuffer(raw, dtype="<f4").astype(np.float32)
-    return Bundle(version, card, checked_weights(card.architecture, weights), sha256_hex(data))
+    return Bundle(version, card, validate_weights(card.architecture, weights), sha256_hex(data))
 
 
 def _split(version: str, data: bytes) -> tuple[bytes, bytes]:

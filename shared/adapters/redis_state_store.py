@@ -12,7 +12,8 @@ from redis.retry import Retry
 from shared.adapters.passwords import hide_passwords
 from shared.core.errors import BadInput, BadSetting, Incompatible, Unavailable
 from shared.core.online.partition import PartitionState
-from shared.core.online.state import STATE_SCHEMA, SymbolState, decode_state, encode_state
+from shared.core.online.state import SymbolState
+from shared.core.online.state_codec import STATE_SCHEMA, decode_state, encode_state
 
 REQUEST_S: Final = 2.0
 _PIPELINE: Final = 50  # symbols of one round trip

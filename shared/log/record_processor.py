@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.schemas import DeadLetter, KlineCodec
 from shared.core.errors import BadInput, Unavailable
-from shared.core.online.model import REPLAY, FoldContext, FoldOptions, Model
+from shared.core.online.context import REPLAY, FoldContext, FoldOptions
+from shared.core.online.model import Model
 from shared.core.online.partition import (
     PartitionChange,
     PartitionState,

@@ -17,6 +17,7 @@ from shared.adapters.redis_state_store import RedisStateStore
 from shared.adapters.schemas import encode_prediction
 from shared.core.model.numeric_profile import self_test
 from shared.core.online.partition import PartitionState
+from shared.core.online.state_codec import state_digest
 from shared.log.model_registry import ModelRegistry
 from shared.log.record_processor import BatchResult
 from tests.chaos.system import SystemUnderFaults
@@ -71,7 +72,7 @@ def look_into_redis(settings: ServiceSettings) -> list[Look]:
         Look(
             group,
             saved.applied_offset,
-            {name: state.digest for name, state in saved.symbols.items()},
+            {name: state_digest(state) for name, state in saved.symbols.items()},
         )
         for group, saved in found
         if saved is not None
@@ -132,7 +133,7 @@ class _Audit:
         """Compare what Redis held at watermarks up to an offset with the fold before it."""
         while self._looks and self._looks[0].applied_offset <= offset:
             look = self._looks.pop(0)
-            ours = {name: state.digest for name, state in group.symbols.items()}
+            ours = {name: state_digest(state) for name, state in group.symbols.items()}
             self.states += len(look.digests)
             for name in sorted(look.digests.keys() | ours.keys()):
                 if look.digests.get(name) != ours.get(name):

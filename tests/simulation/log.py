@@ -15,8 +15,10 @@ from shared.adapters.schemas import (
     encode_record,
 )
 from shared.core.errors import Unavailable
-from shared.core.online.model import FoldContext, Model
+from shared.core.online.context import FoldContext
+from shared.core.online.model import Model
 from shared.core.online.partition import PartitionState
+from shared.core.online.state_codec import state_digest
 from shared.core.topics import Topics, partition_for
 from shared.log.record_processor import BatchResult, RecordProcessor
 from tests.simulation.broker import Broker, Data
@@ -182,7 +184,9 @@ def expected(number: int) -> Expected:
             processor().process(
                 folded, ConsumerRecord(group, offset, data.timestamp_ms, data.key, data.value)
             )
-            digests[offset + 1] = {s: state.digest for s, state in folded.state.symbols.items()}
+            digests[offset + 1] = {
+                s: state_digest(state) for s, state in folded.state.symbols.items()
+            }
         found[0].append([(p.symbol.encode(), encode_prediction(p)) for p in folded.predictions])
         found[1].append([letter.offset for letter in folded.dead_letters])
         found[2].append(folded.state.next_offset)

@@ -15,6 +15,7 @@ from shared.adapters.kafka.producer import TransactionalProducer
 from shared.adapters.kafka.reader import Reader
 from shared.adapters.prometheus import Telemetry
 from shared.core.errors import UlstmError, Unavailable
+from shared.core.online.state_codec import state_digest
 from shared.log.record_processor import RecordProcessor
 from tests.simulation.broker import Broker
 from tests.simulation.clients import SimConsumer, SimProducer
@@ -407,7 +408,7 @@ class Follower:
             if saved is None:
                 continue
             wanted = digests.get(saved.applied_offset)
-            found = {name: state.digest for name, state in saved.symbols.items()}
+            found = {name: state_digest(state) for name, state in saved.symbols.items()}
             if wanted != found:
                 raise Wrong(
                     f"Redis holds for group {group} at {saved.applied_offset}: {found} instead of {wanted}"

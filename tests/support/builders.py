@@ -20,7 +20,8 @@ from shared.core.model.architecture import Architecture
 from shared.core.model.card import Bundle, Card, Target
 from shared.core.model.optimiser import Optimiser
 from shared.core.model.scaler import Scaler
-from shared.core.online.model import FoldContext, Model
+from shared.core.online.context import FoldContext
+from shared.core.online.model import Model
 from shared.core.online.partition import PartitionChange, PartitionState, fold, skip_record
 from shared.core.online.prediction import Prediction
 from shared.core.records import Candle, Promotion, Record

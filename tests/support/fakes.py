@@ -7,7 +7,8 @@ from typing import Self
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.redis_state_store import StateSnapshot
 from shared.core.online.partition import PartitionState
-from shared.core.online.state import SymbolState, decode_state, encode_state
+from shared.core.online.state import SymbolState
+from shared.core.online.state_codec import decode_state, encode_state
 
 
 class FakeStateStore:

@@ -19,7 +19,7 @@ from shared.adapters.schemas import (
 )
 from shared.core.errors import BadInput
 from shared.core.model.card import Bundle
-from shared.core.online.model import FoldContext
+from shared.core.online.context import FoldContext
 from shared.core.online.partition import PartitionState
 from shared.core.topics import Topics
 from shared.log.model_cache import ModelCache

@@ -23,7 +23,7 @@ from shared.adapters.env_settings import ServiceSettings, parse_symbols
 from shared.core.errors import BadSetting, Unknown
 from shared.core.evaluation.comparison import ForecastSeries
 from shared.core.model.numeric_profile import self_test
-from shared.core.online.model import FoldContext
+from shared.core.online.context import FoldContext
 from shared.core.online.scores import Scores
 from shared.core.sequence import SEQUENCE_LENGTH
 from shared.core.timestamps import format_timestamp

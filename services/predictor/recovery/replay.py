@@ -16,7 +16,7 @@ from services.predictor.recovery.prediction_tail import (
 from shared.adapters.redis_state_store import StateSnapshot
 from shared.adapters.schemas import encode_prediction
 from shared.core.errors import Incompatible, Unavailable
-from shared.core.online.model import FoldOptions
+from shared.core.online.context import FoldOptions
 from shared.core.online.partition import PartitionState
 from shared.core.online.prediction import Prediction
 from shared.core.records import Candle, Promotion

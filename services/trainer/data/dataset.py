@@ -96,7 +96,7 @@ def count_before(sequence: Float64s, time_ms: int) -> int:
 
 def feature_function(step_ms: int) -> FeatureFunction:
     """Return what computes features, folded from each sequence's oldest candle."""
-    return lambda name, _, sequence: feature_set(name).over(sequence, step_ms)[1:]
+    return lambda name, _, sequence: feature_set(name).compute(sequence, step_ms)[1:]
 
 
 def build_dataset(
@@ -121,7 +121,7 @@ def build_dataset(
         sequence = whole[: count_before(whole, split.validation_until_ms)]
         unscaled, units = over(inputs.feature_set, symbol, sequence)
         rows.append(
-            scalers[symbol].apply(unscaled) if chosen.is_ranged else unscaled.astype(np.float32)
+            scalers[symbol].apply(unscaled) if chosen.needs_scaler else unscaled.astype(np.float32)
         )
         labels.append(next_changes(sequence, step_ms) / units)
         times.append(sequence[:, OPEN_TIME])
@@ -138,7 +138,7 @@ def build_dataset(
     labels_of_rows = (
         (changes / label_scale).astype(np.float32)
         if inputs.target == "change"
-        else _next_levels(network_rows[:, chosen.close], changes)
+        else _next_levels(network_rows[:, chosen.close_column], changes)
     )
     if inputs.is_mirrored and chosen.mirror is not None:
         network_rows = np.concatenate(

@@ -93,8 +93,8 @@ def prepare_with_split(
         raise NotEnoughCandles(message)
     chosen = feature_set(s.feature_set)
     scalers = (
-        {symbol: fit_scaler(chosen.over(parts[symbol], step_ms)[1]) for symbol in long_enough}
-        if chosen.is_ranged
+        {symbol: fit_scaler(chosen.compute(parts[symbol], step_ms)[1]) for symbol in long_enough}
+        if chosen.needs_scaler
         else {}
     )
     inputs = DatasetOptions(

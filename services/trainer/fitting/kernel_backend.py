@@ -15,8 +15,8 @@ from services.trainer.fitting.options import FitOptions, FitResult
 from services.trainer.fitting.training_loop import NO_CALLBACKS, Arrays, FitCallbacks, fit_by_epochs
 from shared.core.arrays import Float32s, Float64s, read_only32
 from shared.core.model.architecture import Architecture
-from shared.core.model.network import Learner, Network, new_learner
-from shared.core.model.optimiser import Optimiser
+from shared.core.model.network import Network
+from shared.core.model.optimiser import Learner, Optimiser, apply_gradient, new_learner
 from shared.reporting.progress import EpochProgress
 
 # A batch is cut into so many parts whatever the number of threads: how a sum is cut decides its last bits.
@@ -133,9 +133,7 @@ class _Pass:
             outputs, gradient = self._gradient(learner.weights, batch)
             step = learner.steps
             optimiser = Optimiser(rate=s.rate(step, windows))
-            learner = self.network.descend(
-                learner, optimiser, np.float32(1.0 / len(batch)), gradient
-            )
+            learner = apply_gradient(learner, optimiser, np.float32(1.0 / len(batch)), gradient)
             mean = s.mean_after(step, mean, learner.weights)
             loss += self._loss(outputs, batch)
             seen += len(batch)

@@ -23,8 +23,8 @@ from services.trainer.settings import TrainerSettings
 from shared.core.arrays import Float32s, Float64s
 from shared.core.evaluation.skill_score import Skill, pool_by_time, skill_score
 from shared.core.model.card import MAX_WEIGHT, Bundle
-from shared.core.online.calibration import Shrinkage
-from shared.core.online.model import FoldContext
+from shared.core.model.shrinkage import Shrinkage
+from shared.core.online.context import FoldContext
 
 log = logging.getLogger("ulstm")
 

@@ -11,7 +11,7 @@ import numpy as np
 from shared.core.arrays import Float32s
 from shared.core.errors import BadInput
 from shared.core.model.architecture import Architecture
-from shared.core.model.card import checked_weights
+from shared.core.model.card import validate_weights
 
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 _WEIGHTS: Final = "model.weights.h5"
@@ -35,7 +35,7 @@ def read_weights(path: Path, architecture: Architecture) -> Float32s:
             _array(file, name, shape, architecture, path)
             for name, shape in zip(_names(architecture), architecture.shapes(), strict=True)
         ]
-    return checked_weights(architecture, np.concatenate([a.ravel() for a in arrays]))
+    return validate_weights(architecture, np.concatenate([a.ravel() for a in arrays]))
 
 
 def _weights_member(path: Path) -> bytes:

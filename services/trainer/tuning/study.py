@@ -42,7 +42,7 @@ from shared.core.arrays import Float64s
 from shared.core.errors import BadSetting, UlstmError
 from shared.core.model.card import Bundle
 from shared.core.model.numeric_profile import self_test
-from shared.core.online.model import FoldContext
+from shared.core.online.context import FoldContext
 from shared.core.topics import interval_ms
 from shared.log.archive import TimeSpan
 from shared.reporting.progress import track_count

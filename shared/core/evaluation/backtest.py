@@ -9,7 +9,8 @@ import numpy as np
 from shared.core.arrays import Float64s, read_only64
 from shared.core.features.registry import feature_set
 from shared.core.model.card import Bundle
-from shared.core.online.model import FoldContext, FoldOptions, Model
+from shared.core.online.context import FoldContext, FoldOptions
+from shared.core.online.model import Model
 from shared.core.online.partition import PartitionState, fold
 from shared.core.online.prediction import Prediction
 from shared.core.online.state import SymbolState
@@ -77,5 +78,5 @@ def volatility(before: Float64s, candles: Float64s, step_ms: int) -> Float64s:
         candles: the candles forecast, and first the one that the first forecast is made at.
         step_ms: the interval.
     """
-    _, _, units = feature_set(VOLATILITY).over(np.concatenate([before, candles]), step_ms)
+    _, _, units = feature_set(VOLATILITY).compute(np.concatenate([before, candles]), step_ms)
     return units[len(before) : -1]

@@ -8,7 +8,7 @@ import numpy as np
 from shared.core.evaluation.comparison import CANDIDATE, skill_of
 from shared.core.evaluation.skill_score import Skill, skill_score
 from shared.core.model.card import Card
-from shared.core.online.calibration import Shrinkage
+from shared.core.model.shrinkage import Shrinkage
 from shared.core.online.prediction import Prediction
 
 SURE: Final = 0.01  # chance of seeing drift at one look where there is none

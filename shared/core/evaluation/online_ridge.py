@@ -9,7 +9,8 @@ from shared.core.arrays import Float64s
 from shared.core.evaluation.backtest import VOLATILITY, next_changes
 from shared.core.evaluation.comparison import ForecastSeries
 from shared.core.features.registry import feature_set
-from shared.core.online.calibration import Calibration, Shrinkage
+from shared.core.model.shrinkage import Shrinkage
+from shared.core.online.calibration import Calibration
 from shared.core.sequence import OPEN_TIME
 
 HALF_LIFE: Final = 8640  # candles until what was learnt counts half: a month of 5m
@@ -59,7 +60,7 @@ def ridge_forecasts(
         shrinkage: how raw forecasts are calibrated.
     """
     sequence = np.concatenate([before, candles])
-    _, rows, units = feature_set(VOLATILITY).over(sequence, step_ms)
+    _, rows, units = feature_set(VOLATILITY).compute(sequence, step_ms)
     times, changes = sequence[:, OPEN_TIME], next_changes(sequence, step_ms)
     inputs = np.column_stack([rows, np.ones(len(rows))])
     ridge, calibration = OnlineRidge(inputs.shape[1], forgetting=_FORGETTING), Calibration()

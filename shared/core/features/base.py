@@ -1,4 +1,4 @@
-"""The interface of a feature set: a fold over a symbol's candles whose rows are the network's window."""
+"""The interface of a feature set: a fold over a symbol's candles that gives the network's rows."""
 
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
@@ -8,57 +8,73 @@ import numpy as np
 from shared.core.arrays import Float64s, read_only64
 
 Carry: TypeAlias = tuple[float, ...]
-"""What a feature set remembers between candles."""
+"""What a feature set remembers from candle to candle. A set may give its fields names."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:
-    """A feature set after a symbol's newest candle."""
+    """The features of a symbol after its newest candle."""
 
     carry: Carry
     rows: Float64s  # (n, columns), of the newest candles, at most a window of them
 
 
 class FeatureSet(Protocol):
-    """A fold of candles. It computes with + - * / and the square root only: their bits are the same everywhere."""
+    """A fold of candles into rows of features.
+
+    It computes with + - * / and the square root only: IEEE 754 rounds these alike on every
+    processor, so the bits are the same everywhere.
+    """
 
     columns: int
-    is_ranged: bool  # rows go through the symbol's scaler; else they are what the network takes
-    close: int | None  # the column that is the candle's close, if one is
-    start: Carry
+    needs_scaler: bool  # rows go through the symbol's scaler; otherwise the network takes them
+    close_column: int | None  # the column that is the candle's close, if one is
+    initial_carry: Carry
 
     @property
     def mirror(self) -> Float64s | None:
-        """What each column (columns,) of a mirrored market is multiplied with; None if there is no such thing."""
+        """Factor of each column (columns,) in a market turned upside down; None: it has none."""
 
-    def after(self, carry: Carry, candle: Float64s, step_ms: int) -> tuple[Carry, Float64s]:
-        """Fold one candle (columns,): what is remembered then, and the candle's row of features (columns,)."""
+    def update(self, carry: Carry, candle: Float64s, step_ms: int) -> tuple[Carry, Float64s]:
+        """Fold one candle.
 
-    def over(self, sequence: Float64s, step_ms: int) -> tuple[Carry, Float64s, Float64s]:
-        """Fold a sequence (n, columns) from the start, oldest candle first.
+        Args:
+            carry: what is remembered of the candles before.
+            candle: a row of a sequence (6,).
+            step_ms: the interval, which tells a gap.
 
         Returns:
-            What is remembered then, a row of features for each candle (n, columns), and after each candle the unit
-            (n,) that the next change is measured in.
+            The carry after the candle, and the candle's row of features (columns,).
         """
 
-    def unit(self, carry: Carry) -> float:
-        """Return what the next change is measured in, a fraction."""
+    def compute(self, sequence: Float64s, step_ms: int) -> tuple[Carry, Float64s, Float64s]:
+        """Fold a whole sequence (n, 6), oldest candle first: the same bits as `update` gives.
+
+        Returns:
+            The carry after it, each candle's row of features (n, columns), and after each candle
+            the unit (n,) that the next change is measured in.
+        """
+
+    def change_unit(self, carry: Carry) -> float:
+        """Return the unit that the next change is measured in, a fraction."""
 
 
 def compute_features(
-    chosen: FeatureSet, sequence: Float64s, step_ms: int, window_length: int
+    feature_set: FeatureSet, sequence: Float64s, step_ms: int, window_length: int
 ) -> Features:
     """Return the features after a sequence's newest candle, folded from its oldest."""
-    carry, rows, _ = chosen.over(sequence, step_ms)
+    carry, rows, _ = feature_set.compute(sequence, step_ms)
     return Features(carry, read_only64(rows[-window_length:].copy()))
 
 
 def append_features(
-    chosen: FeatureSet, features: Features, candle: Float64s, step_ms: int, window_length: int
+    feature_set: FeatureSet,
+    features: Features,
+    candle: Float64s,
+    step_ms: int,
+    window_length: int,
 ) -> Features:
-    """Return the features after one candle (columns,) more."""
-    carry, row = chosen.after(features.carry, candle, step_ms)
-    return Features(
-        carry, read_only64(np.concatenate([features.rows[1 - window_length :], row[None]]))
-    )
+    """Return the features after one more candle (6,)."""
+    carry, row = feature_set.update(features.carry, candle, step_ms)
+    rows = np.concatenate([features.rows[1 - window_length :], row[None]])
+    return Features(carry, read_only64(rows))

@@ -1,35 +1,43 @@
-"""The original's features: prices and the time of day."""
+"""The features of the original project: prices and the time of day."""
 
 from functools import lru_cache
+from typing import Final
 
 import numpy as np
 
 from shared.core.arrays import Float64s, read_only64
 from shared.core.features.base import Carry
-from shared.core.features.time_of_day import cosine, sine
+from shared.core.features.time_of_day import MINUTES_PER_DAY, cosine, sine
 from shared.core.sequence import CLOSE, OPEN, OPEN_TIME
 
-_MINUTE_MS = 60_000
+_MINUTE_MS: Final = 60_000
 
 
 class Levels:
-    """Open, high, low, close and the sine and cosine of the UTC minute of day, as the original has them."""
+    """Prices as they are, and the time of day as a point on a circle.
+
+    | column | formula | range | source |
+    | --- | --- | --- | --- |
+    | 0 to 3 | open, high, low, close | above 0 | the candle |
+    | 4 | sin(2 pi m / 1440), m the UTC minute of day | -1 to 1 | open time |
+    | 5 | cos(2 pi m / 1440) | -1 to 1 | open time |
+    """
 
     columns = 6
-    is_ranged = True
-    close: int | None = 3
-    start: Carry = ()
+    needs_scaler = True
+    close_column: int | None = 3
+    initial_carry: Carry = ()
 
-    def after(self, carry: Carry, candle: Float64s, step_ms: int) -> tuple[Carry, Float64s]:
-        """Remember nothing."""
-        return carry, _levels(candle[None])[0]
+    def update(self, carry: Carry, candle: Float64s, step_ms: int) -> tuple[Carry, Float64s]:
+        """Return the candle's row; nothing is remembered."""
+        return carry, _rows(candle[None])[0]
 
-    def over(self, sequence: Float64s, step_ms: int) -> tuple[Carry, Float64s, Float64s]:
+    def compute(self, sequence: Float64s, step_ms: int) -> tuple[Carry, Float64s, Float64s]:
         """Return the rows of all candles."""
-        return (), _levels(sequence), np.ones(len(sequence))
+        return (), _rows(sequence), np.ones(len(sequence))
 
-    def unit(self, carry: Carry) -> float:
-        """Changes are measured as they are."""
+    def change_unit(self, carry: Carry) -> float:
+        """Return 1: changes are measured as they are."""
         return 1.0
 
     @property
@@ -39,14 +47,14 @@ class Levels:
 
 
 @lru_cache(maxsize=1)
-def _day() -> Float64s:
-    """Sine and cosine of every minute of the day: (1440, 2)."""
-    return read_only64(np.array([(sine(m), cosine(m)) for m in range(1440)]))
+def _circle() -> Float64s:
+    """Return sine and cosine of every minute of the day: (1440, 2)."""
+    return read_only64(np.array([(sine(m), cosine(m)) for m in range(MINUTES_PER_DAY)]))
 
 
-def _levels(sequence: Float64s) -> Float64s:
+def _rows(sequence: Float64s) -> Float64s:
     rows = np.empty((len(sequence), Levels.columns))
     rows[:, :4] = sequence[:, OPEN : CLOSE + 1]
-    minutes = (sequence[:, OPEN_TIME].astype(np.int64) // _MINUTE_MS) % 1440
-    rows[:, 4:] = _day().take(minutes, axis=0)
+    minutes = (sequence[:, OPEN_TIME].astype(np.int64) // _MINUTE_MS) % MINUTES_PER_DAY
+    rows[:, 4:] = _circle().take(minutes, axis=0)
     return rows

@@ -1,5 +1,6 @@
-"""Feature sets by the name that a card gives."""
+"""The feature sets by name: what a card, the trainer's settings and its search choose from."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from shared.core.errors import BadInput
@@ -7,19 +8,19 @@ from shared.core.features.base import FeatureSet
 from shared.core.features.levels import Levels
 from shared.core.features.returns import Returns
 
-_FEATURE_SETS: Final[dict[str, FeatureSet]] = {"levels": Levels(), "returns": Returns()}
+FEATURE_SETS: Final[Mapping[str, FeatureSet]] = {"levels": Levels(), "returns": Returns()}
 
 
 def feature_set(name: str) -> FeatureSet:
-    """Return the feature set that a card names.
+    """Return the feature set of a name.
 
     Raises:
-        BadInput: it is not known here.
+        BadInput: this version has none of that name.
     """
     try:
-        return _FEATURE_SETS[name]
+        return FEATURE_SETS[name]
     except KeyError:
-        known = ", ".join(sorted(_FEATURE_SETS))
+        known = ", ".join(sorted(FEATURE_SETS))
         message = (
             f"feature set {name!r} is not known here; known: {known}. A newer version may know it"
         )

@@ -1,118 +1,208 @@
-"""Features of a symbol's changes in units of its own volatility."""
+"""Features of a symbol's changes, in units of its own volatility."""
 
 from math import sqrt
-from typing import Final
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 
 from shared.core.arrays import Float64s
 from shared.core.features.base import Carry
 
+Row: TypeAlias = tuple[float, ...]
+
+
+class ReturnsCarry(NamedTuple):
+    """What is remembered of a symbol's candles. The order of the fields is that of the bytes."""
+
+    candles: float = 0.0  # seen so far
+    close: float = 0.0
+    open_time_ms: float = 0.0
+    variance: float = 0.0  # mean of the squared changes
+    volume: float = 0.0  # mean
+    z_score: float = 0.0
+    close_location: float = 0.0
+    short_deviation: float = 0.0
+    z_square: float = 0.0  # mean of z_score**2
+    z_after_z: float = 0.0  # mean of z_score x the z_score before
+    z_after_location: float = 0.0  # mean of z_score x the close_location before
+    z_after_deviation: float = 0.0  # mean of z_score x the short_deviation before
+    flat_share: float = 0.0  # of candles that did not move or trade
+    short_mean: float = 0.0  # of the close
+    long_mean: float = 0.0  # of the close
+
 
 class Returns:
-    """Changes in units of the symbol's own recent volatility, and slow statistics of what follows what.
+    """Changes in units of the symbol's own recent volatility, and what tends to follow what.
 
-    Means are exponentially weighted, a half-life counts candles; of fewer candles than that a mean is the plain one.
-    Across a gap the candle's own open takes the place of the close before it. Columns, before they are centred, scaled
-    and clipped: the change; the close within the range; the range; volume against its mean; how a change follows the
-    one before; the share of candles that did not move or trade; the close against its mean of 6 and of 24; the upper
-    less the lower wick; how a change follows the close within the range, and the close against its mean of 6.
+    Let o, h, l, c, v be a candle's open, high, low, close and volume, and
+
+        base   the close before; across a gap, and for the first candle, the candle's own open
+        r      the change, c / base - 1
+        M(x)   the exponentially weighted mean of x, the candle included; as long as it has seen
+               fewer candles than its memory, the plain mean
+        s      volatility, sqrt(M(r**2)), half-life 144 candles (RiskMetrics, J. P. Morgan 1996)
+        z      r / s, clipped to +-6
+        x'     the x of the candle before
+
+    | column | formula | range | source |
+    | --- | --- | --- | --- |
+    | 0 change | z | +-4 | z-score |
+    | 1 close location | 1.5 (2c - h - l) / (h - l) | +-1.5 | Chaikin's close location value |
+    | 2 range | 1.2 ((h - l) / (base s) - 1.35) | -1.62 to 4 | Parkinson 1980: range as volatility |
+    | 3 volume | 5 (v / (v + V') - 1/2), V = M(v), half-life 96 | +-2.5 | bounded relative volume |
+    | 4 autocorrelation | 8 M(z z') / M(z**2), half-life 288 | +-4 | at lag 1 |
+    | 5 flat share | 6 M(1 if r = 0 or v = 0, else 0), half-life 288 | 0 to 4 | illiquidity |
+    | 6 short deviation | d = (c / M(c) - 1) / (s sqrt(3)), half-life 6 | +-4 | mean reversion |
+    | 7 long deviation | (c / M(c) - 1) / (s sqrt(12)), half-life 24 | +-4 | trend |
+    | 8 wicks | 2 ((h - max(o, c)) - (min(o, c) - l)) / (base s) | +-4 | upper less lower wick |
+    | 9 after location | 10 M(z x') / sqrt(M(z**2)), x = column 1 / 1.5 | +-4 | regression |
+    | 10 after deviation | 10 M(z d') / sqrt(M(z**2)), half-life 288 | +-4 | regression |
+
+    Factors and offsets bring each column to about unit size. Each is clipped to +-4 at last.
     """
 
     columns = 11
-    is_ranged = False
-    close: int | None = None
-    start: Carry = (0.0,) * 15
+    needs_scaler = False
+    close_column: int | None = None
+    initial_carry: Carry = ReturnsCarry()
 
-    def after(self, carry: Carry, candle: Float64s, step_ms: int) -> tuple[Carry, Float64s]:
+    def update(self, carry: Carry, candle: Float64s, step_ms: int) -> tuple[Carry, Float64s]:
         """Fold one candle."""
-        carry, row = _returns(carry, candle.tolist(), float(step_ms))
-        return carry, np.array(row)
+        after, row = _fold_candle(ReturnsCarry._make(carry), candle.tolist(), float(step_ms))
+        return after, np.array(row)
 
-    def over(self, sequence: Float64s, step_ms: int) -> tuple[Carry, Float64s, Float64s]:
+    def compute(self, sequence: Float64s, step_ms: int) -> tuple[Carry, Float64s, Float64s]:
         """Fold all candles."""
-        carry, step = self.start, float(step_ms)
+        carry, step = ReturnsCarry(), float(step_ms)
         rows, units = np.empty((len(sequence), self.columns)), np.empty(len(sequence))
-        for at, candle in enumerate(sequence.tolist()):
-            carry, rows[at] = _returns(carry, candle, step)
-            units[at] = self.unit(carry)
+        for index, candle in enumerate(sequence.tolist()):
+            carry, rows[index] = _fold_candle(carry, candle, step)
+            units[index] = _volatility(carry.variance)
         return carry, rows, units
 
-    def unit(self, carry: Carry) -> float:
+    def change_unit(self, carry: Carry) -> float:
         """Return the volatility of the symbol's changes."""
-        return max(sqrt(carry[3]), _LEAST_VOLATILITY)
+        return _volatility(ReturnsCarry._make(carry).variance)
 
     @property
     def mirror(self) -> Float64s:
-        """A market turned upside down: what points up points down, what has no direction stays."""
+        """What points up points down in a market turned upside down; the rest stays."""
         return np.array([-1.0, -1.0, 1.0, 1.0, 1.0, 1.0, -1.0, -1.0, -1.0, 1.0, 1.0])
 
 
-_LEAST_VOLATILITY: Final = 2e-5
-_LARGEST: Final = 6.0  # volatilities: what is beyond is taken for it
-_REACH: Final = 4.0  # of a column as the network gets it
-# How much the newest candle counts in a mean, 1 - 0.5 ** (1 / half-life), as numbers: the last bit of a library's power
-# may differ from one computer to another.
-_OF_VOLATILITY: Final = 0.004801955655646228  # half-life 144
-_OF_VOLUME: Final = 0.007194279508731083  # 96
-_SLOW: Final = 0.002403867116379743  # 288
-_SHORT_MEAN: Final = 0.10910128185966073  # 6
-_LONG_MEAN: Final = 0.02846805884639414  # 24
-_SHORT_SPREAD: Final = sqrt(6.0 / 2.0)  # of a random walk around such a mean, in volatilities
+# Weights of the newest candle in a mean, 1 - 0.5 ** (1 / half-life). They are literals because the
+# last bit of a library's pow depends on the processor.
+_VOLATILITY_WEIGHT: Final = 0.004801955655646228  # half-life 144 candles
+_VOLUME_WEIGHT: Final = 0.007194279508731083  # 96
+_SLOW_WEIGHT: Final = 0.002403867116379743  # 288
+_SHORT_WEIGHT: Final = 0.10910128185966073  # 6
+_LONG_WEIGHT: Final = 0.02846805884639414  # 24
+
+_LEAST_VOLATILITY: Final = 2e-5  # a stablecoin's; also keeps flat prices from dividing by 0
+_LARGEST_Z: Final = 6.0  # what is beyond counts as this much
+_LARGEST_RANGE: Final = 2.0 * _LARGEST_Z
+_LARGEST_COLUMN: Final = 4.0
+_LEAST_Z_SQUARE: Final = 0.05  # keeps a symbol that hardly trades from dividing by 0
+
+# About the standard deviation of a random walk around such a mean, in volatilities.
+_SHORT_SPREAD: Final = sqrt(6.0 / 2.0)
 _LONG_SPREAD: Final = sqrt(24.0 / 2.0)
 
+_LOCATION_FACTOR: Final = 1.5
+_MEAN_RANGE: Final = 1.35  # of a candle, in volatilities
+_RANGE_FACTOR: Final = 1.2
+_VOLUME_FACTOR: Final = 5.0
+_AUTOCORRELATION_FACTOR: Final = 8.0
+_FLAT_FACTOR: Final = 6.0
+_WICK_FACTOR: Final = 2.0
+_REGRESSION_FACTOR: Final = 10.0
 
-def _returns(carry: Carry, candle: list[float], step_ms: float) -> tuple[Carry, tuple[float, ...]]:
-    """Fold one candle; bounded, and safe for flat prices and for no volume."""
-    count, last_close, last_time, variance, volume, last_z, last_within, last_short = carry[:8]
-    z_z, z_lag, z_within, z_short, flat, short_mean, long_mean = carry[8:]
-    time, opened, high, low, close, traded = candle
-    if count == 0.0:
-        short_mean = long_mean = close
-    base = last_close if count > 0.0 and time == last_time + step_ms else opened
-    count += 1.0
-    young = 1.0 / count
+
+def _fold_candle(
+    before: ReturnsCarry, candle: list[float], step_ms: float
+) -> tuple[ReturnsCarry, Row]:
+    """Return the carry after a candle and its row; finite for flat prices and without volume."""
+    is_next = before.candles > 0.0 and candle[0] == before.open_time_ms + step_ms
+    base = before.close if is_next else candle[1]
+    after = _update_means(before, candle, base)
+    return after, _row(before, after, candle, base)
+
+
+def _update_means(before: ReturnsCarry, candle: list[float], base: float) -> ReturnsCarry:
+    time_ms, _, high, low, close, volume = candle
+    candles = before.candles + 1.0
+    plain = 1.0 / candles  # the newest candle's weight in a plain mean
+    # 1. Volatility first: everything else is measured in it.
     change = close / base - 1.0
-    variance += max(_OF_VOLATILITY, young) * (change * change - variance)
-    unit = max(sqrt(variance), _LEAST_VOLATILITY)
-    z, span, per_unit = _clipped(change / unit), high - low, base * unit
-    within = (2.0 * close - high - low) / span if span > 0.0 else 0.0
-    both = traded + volume
-    relative_volume = traded / both - 0.5 if both > 0.0 else 0.0
-    volume += max(_OF_VOLUME, young) * (traded - volume)
-    slow = max(_SLOW, young)
-    z_z += slow * (z * z - z_z)
-    z_lag += slow * (z * last_z - z_lag)
-    z_within += slow * (z * last_within - z_within)
-    z_short += slow * (z * last_short - z_short)
-    flat += slow * ((1.0 if traded == 0.0 or change == 0.0 else 0.0) - flat)
-    short_mean += _SHORT_MEAN * (close - short_mean)
-    long_mean += _LONG_MEAN * (close - long_mean)
-    short = _clipped((close / short_mean - 1.0) / (unit * _SHORT_SPREAD))
-    square = max(z_z, 0.05)
-    root = sqrt(square)
-    row = (
-        _reaching(z),
-        _reaching(1.5 * within),
-        _reaching(1.2 * (min(span / per_unit, 2.0 * _LARGEST) - 1.35)),
-        _reaching(5.0 * relative_volume),
-        _reaching(8.0 * z_lag / square),
-        _reaching(6.0 * flat),
-        _reaching(short),
-        _reaching(_clipped((close / long_mean - 1.0) / (unit * _LONG_SPREAD))),
-        _reaching(
-            2.0 * _clipped(((high - max(opened, close)) - (min(opened, close) - low)) / per_unit)
-        ),
-        _reaching(10.0 * z_within / root),
-        _reaching(10.0 * z_short / root),
+    weight = max(_VOLATILITY_WEIGHT, plain)
+    variance = before.variance + weight * (change * change - before.variance)
+    unit = _volatility(variance)
+    z = _clip(change / unit)
+    # 2. Where the close is: within the candle, and against its mean.
+    span = high - low
+    location = (2.0 * close - high - low) / span if span > 0.0 else 0.0
+    short_mean = before.short_mean if before.candles else close
+    short_mean += _SHORT_WEIGHT * (close - short_mean)
+    long_mean = before.long_mean if before.candles else close
+    long_mean += _LONG_WEIGHT * (close - long_mean)
+    # 3. What follows what: products with the values of the candle before.
+    slow = max(_SLOW_WEIGHT, plain)
+    is_flat = volume == 0.0 or change == 0.0
+    return ReturnsCarry(
+        candles,
+        close,
+        time_ms,
+        variance,
+        before.volume + max(_VOLUME_WEIGHT, plain) * (volume - before.volume),
+        z,
+        location,
+        _deviation(close, short_mean, unit * _SHORT_SPREAD),
+        before.z_square + slow * (z * z - before.z_square),
+        before.z_after_z + slow * (z * before.z_score - before.z_after_z),
+        before.z_after_location + slow * (z * before.close_location - before.z_after_location),
+        before.z_after_deviation + slow * (z * before.short_deviation - before.z_after_deviation),
+        before.flat_share + slow * ((1.0 if is_flat else 0.0) - before.flat_share),
+        short_mean,
+        long_mean,
     )
-    means = (z_z, z_lag, z_within, z_short, flat, short_mean, long_mean)
-    return (count, close, time, variance, volume, z, within, short, *means), row
 
 
-def _reaching(value: float) -> float:
-    return min(_REACH, max(-_REACH, value))
+def _row(before: ReturnsCarry, after: ReturnsCarry, candle: list[float], base: float) -> Row:
+    """Return the columns of `Returns`, in their order."""
+    _, opened, high, low, close, volume = candle
+    unit = _volatility(after.variance)
+    price_unit = base * unit
+    both_volumes = volume + before.volume
+    relative_volume = volume / both_volumes - 0.5 if both_volumes > 0.0 else 0.0
+    wicks = ((high - max(opened, close)) - (min(opened, close) - low)) / price_unit
+    z_square = max(after.z_square, _LEAST_Z_SQUARE)
+    z_size = sqrt(z_square)
+    return (
+        _bound(after.z_score),
+        _bound(_LOCATION_FACTOR * after.close_location),
+        _bound(_RANGE_FACTOR * (min((high - low) / price_unit, _LARGEST_RANGE) - _MEAN_RANGE)),
+        _bound(_VOLUME_FACTOR * relative_volume),
+        _bound(_AUTOCORRELATION_FACTOR * after.z_after_z / z_square),
+        _bound(_FLAT_FACTOR * after.flat_share),
+        _bound(after.short_deviation),
+        _bound(_deviation(close, after.long_mean, unit * _LONG_SPREAD)),
+        _bound(_WICK_FACTOR * _clip(wicks)),
+        _bound(_REGRESSION_FACTOR * after.z_after_location / z_size),
+        _bound(_REGRESSION_FACTOR * after.z_after_deviation / z_size),
+    )
 
 
-def _clipped(value: float) -> float:
-    return min(_LARGEST, max(-_LARGEST, value))
+def _volatility(variance: float) -> float:
+    return max(sqrt(variance), _LEAST_VOLATILITY)
+
+
+def _deviation(close: float, mean: float, spread: float) -> float:
+    return _clip((close / mean - 1.0) / spread)
+
+
+def _clip(value: float) -> float:
+    return min(_LARGEST_Z, max(-_LARGEST_Z, value))
+
+
+def _bound(value: float) -> float:
+    return min(_LARGEST_COLUMN, max(-_LARGEST_COLUMN, value))

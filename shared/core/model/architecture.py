@@ -1,31 +1,35 @@
-"""The sizes of a network, and the shapes of its weights."""
+"""The sizes of a network and the shapes of its weights."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from shared.core.model.limits import refuse
+from shared.core.model.limits import reject_bundle
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """LSTM layers of these widths, then Dense(1), over windows (window_length, features)."""
+    """LSTM layers of these widths, then Dense(1), over windows (window_length, features).
+
+    A width is a layer's number of units. The limits are those of the kernel: widths that fill
+    whole vectors, and scratch memory of a few MB.
+    """
 
     widths: tuple[int, ...]
     window_length: int
     features: int
 
     def __post_init__(self) -> None:
-        """Refuse what the kernel does not compute."""
+        """Reject sizes that the kernel does not compute."""
         if not 1 <= len(self.widths) <= 3:
-            refuse("number of LSTM layers", len(self.widths), "1 to 3")
+            reject_bundle("number of LSTM layers", len(self.widths), "1 to 3")
         for width in self.widths:
             if width % 8 or not 8 <= width <= 128:
-                refuse("LSTM width", width, "a multiple of 8 from 8 to 128")
+                reject_bundle("LSTM width", width, "a multiple of 8 from 8 to 128")
         if not 16 <= self.window_length <= 1024:
-            refuse("window length", self.window_length, "16 to 1024")
+            reject_bundle("window length", self.window_length, "16 to 1024")
         if not 1 <= self.features <= 32:
-            refuse("number of features", self.features, "1 to 32")
+            reject_bundle("number of features", self.features, "1 to 32")
 
     def shapes(self) -> list[tuple[int, ...]]:
         """Return the shapes of the weight arrays in Keras' order.

@@ -11,10 +11,10 @@ import numpy as np
 from shared.core.arrays import Float32s, read_only32
 from shared.core.features.registry import feature_set
 from shared.core.model.architecture import Architecture
-from shared.core.model.limits import refuse
+from shared.core.model.limits import reject_bundle
 from shared.core.model.optimiser import Optimiser
 from shared.core.model.scaler import Scaler
-from shared.core.online.calibration import Shrinkage
+from shared.core.model.shrinkage import Shrinkage
 
 MAX_WEIGHT = 1e6  # beyond this, the products of a window overflow float32
 Target = Literal["change", "level"]
@@ -47,36 +47,38 @@ class Card:
         """Refuse a card that contradicts itself."""
         columns = feature_set(self.feature_set).columns
         if columns != self.architecture.features:
-            refuse("features", self.architecture.features, f"{columns} of {self.feature_set}")
+            reject_bundle(
+                "features", self.architecture.features, f"{columns} of {self.feature_set}"
+            )
         if not self.huber_delta > 0:
-            refuse("huber delta", self.huber_delta, "above 0")
+            reject_bundle("huber delta", self.huber_delta, "above 0")
         if not 1e-9 <= self.label_scale <= 1e3:
-            refuse("label scale", self.label_scale, "1e-9 to 1e3")
+            reject_bundle("label scale", self.label_scale, "1e-9 to 1e3")
         for symbol, scaler in self.scalers.items():
             sizes = {len(scaler.scale), len(scaler.offset)}
             if sizes != {self.architecture.features}:
-                refuse(
+                reject_bundle(
                     f"scaler columns of {symbol}", sorted(sizes), f"{self.architecture.features}"
                 )
             if not np.isfinite([*scaler.scale, *scaler.offset]).all():
-                refuse(f"scaler of {symbol}", "not finite", "finite numbers")
+                reject_bundle(f"scaler of {symbol}", "not finite", "finite numbers")
         if self.target == "level":
             self._check_level()
 
     def _check_level(self) -> None:
         """Refuse a level that no close can be read from."""
-        close = feature_set(self.feature_set).close
+        close = feature_set(self.feature_set).close_column
         if close is None:
-            refuse("target", "level", f"change, as {self.feature_set} has no close")
+            reject_bundle("target", "level", f"change, as {self.feature_set} has no close")
         if self.huber_delta != inf:
-            refuse(
+            reject_bundle(
                 "huber delta",
                 self.huber_delta,
                 "none with target level, whose loss is the squared error",
             )
         for symbol, scaler in self.scalers.items():
             if not 1e-12 <= scaler.scale[close] <= 1e12:
-                refuse(
+                reject_bundle(
                     f"close's scale of {symbol}",
                     scaler.scale[close],
                     "1e-12 to 1e12 with target level",
@@ -102,20 +104,20 @@ class Bundle:
         return arrays
 
 
-def checked_weights(architecture: Architecture, weights: Float32s) -> Float32s:
+def validate_weights(architecture: Architecture, weights: Float32s) -> Float32s:
     """Return the weights read-only.
 
     Raises:
         BadInput: their number is wrong, or one is not finite or too large.
     """
     if weights.shape != (architecture.weight_count(),):
-        refuse(
+        reject_bundle(
             "number of weights",
             weights.size,
             f"{architecture.weight_count()} for this architecture",
         )
     if not np.isfinite(weights).all() or np.abs(weights).max() > MAX_WEIGHT:
-        refuse("a weight", "not finite or too large", f"finite numbers up to {MAX_WEIGHT:g}")
+        reject_bundle("a weight", "not finite or too large", f"finite numbers up to {MAX_WEIGHT:g}")
     return read_only32(np.ascontiguousarray(weights, dtype=np.float32))
 
 

@@ -1,10 +1,15 @@
-"""The refusal of a bundle that the kernel or the fold cannot use."""
+"""Reject a bundle that the kernel or the fold cannot use."""
 
 from typing import NoReturn
 
 from shared.core.errors import BadInput
 
 
-def refuse(what: str, value: object, limit: str) -> NoReturn:
-    message = f"{what} is {value}; allowed: {limit}. Rebuild the model within these limits"
+def reject_bundle(setting: str, value: object, allowed: str) -> NoReturn:
+    """Reject a bundle for one of its settings.
+
+    Raises:
+        BadInput: always.
+    """
+    message = f"{setting} is {value}; allowed: {allowed}. Rebuild the model within these limits"
     raise BadInput("bad_bundle", message)

@@ -20,12 +20,12 @@ class Scaler:
         return scaled.astype(np.float32)
 
 
-def fit_scaler_to(rows: Float64s) -> Scaler:
+def fit_min_max_scaler(rows: Float64s) -> Scaler:
     """Return the scaler that takes each column of rows (n, features) to [0, 1].
 
     As sklearn.preprocessing.MinMaxScaler: a constant column has scale 1.
 
-    >>> fit_scaler_to(np.array([[1.0, 5.0], [3.0, 5.0]]))
+    >>> fit_min_max_scaler(np.array([[1.0, 5.0], [3.0, 5.0]]))
     Scaler(scale=(0.5, 1.0), offset=(-0.5, -5.0))
     """
     return scaler_from_ranges(rows.min(axis=0), rows.max(axis=0))

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from shared.core.online.model import LIVE, FoldContext, FoldOptions, Model
+from shared.core.online.context import LIVE, FoldContext, FoldOptions
+from shared.core.online.model import Model
 from shared.core.online.prediction import Prediction
 from shared.core.online.state import SymbolState
-from shared.core.online.symbol_step import amend_symbol, start_symbol, step_symbol
+from shared.core.online.symbol_history import amend_symbol, start_symbol
+from shared.core.online.symbol_step import step_symbol
 from shared.core.records import Amendment, Gap, Promotion, Record
 
 

@@ -23,7 +23,7 @@ from shared.core.evaluation.comparison import (
     SeriesBySymbol,
 )
 from shared.core.model.card import Bundle
-from shared.core.online.calibration import Shrinkage
+from shared.core.model.shrinkage import Shrinkage
 from shared.core.sequence import candle_row
 from shared.reporting.html_report import ModelReport, page
 from tests.support.builders import CONTEXT, START_MS, STEP_MS, a_bundle, a_candle, a_card, a_walk

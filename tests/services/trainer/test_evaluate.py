@@ -20,8 +20,8 @@ from shared.core.evaluation.comparison import CANDIDATE, FROZEN, LINEAR, Compari
 from shared.core.evaluation.skill_score import Skill
 from shared.core.features.levels import Levels
 from shared.core.model.card import Target
-from shared.core.model.scaler import fit_scaler_to
-from shared.core.online.calibration import Shrinkage
+from shared.core.model.scaler import fit_min_max_scaler
+from shared.core.model.shrinkage import Shrinkage
 from shared.core.records import Candle
 from shared.core.sequence import CLOSE, candle_row
 from shared.reporting.progress import comparison_table
@@ -103,12 +103,12 @@ def test_one_set_of_weights_for_one_symbol_is_the_live_fold(target: Target) -> N
 def test_one_set_of_weights_learns_from_each_symbol_in_turn() -> None:
     """The steps said again, with the network alone."""
     model = a_model()
-    network, learner, optimiser = model.network, model.base, model.card.optimiser
+    network, learner, optimiser = model.network, model.base_learner, model.card.optimiser
     found: dict[str, list[float]] = {part.symbol: [] for part in PARTS[:2]}
     for at in range(60, 120):
         for part in PARTS[:2]:
-            rows = Levels().over(part.sequence, STEP_MS)[1]
-            scaler = fit_scaler_to(rows[45:61])
+            rows = Levels().compute(part.sequence, STEP_MS)[1]
+            scaler = fit_min_max_scaler(rows[45:61])
             before, now = (scaler.apply(rows[end - 15 : end + 1]) for end in (at - 1, at))
             if at > 60:
                 change = part.sequence[at, CLOSE] / part.sequence[at - 1, CLOSE] - 1.0

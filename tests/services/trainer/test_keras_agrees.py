@@ -15,9 +15,9 @@ from shared.adapters.bundle_codec import decode_bundle, encode_bundle
 from shared.core.arrays import Float32s
 from shared.core.features.levels import Levels
 from shared.core.model.architecture import Architecture
-from shared.core.model.network import Network, new_learner
-from shared.core.model.optimiser import Optimiser
-from shared.core.model.scaler import fit_scaler_to
+from shared.core.model.network import Network
+from shared.core.model.optimiser import Optimiser, new_learner
+from shared.core.model.scaler import fit_min_max_scaler
 from shared.core.records import Candle
 from shared.core.sequence import CLOSE, candle_row
 from tests.support.builders import CONTEXT, START_MS, STEP_MS, a_bundle, a_card, a_walk, candles
@@ -75,7 +75,9 @@ def test_the_original_loop_in_keras_and_the_fold_say_the_same_closes(symbols: li
         symbol: np.concatenate([candle_row(candle) for candle in of_symbol])
         for symbol, of_symbol in made.items()
     }
-    rows = {symbol: Levels().over(sequence, STEP_MS)[1] for symbol, sequence in sequences.items()}
+    rows = {
+        symbol: Levels().compute(sequence, STEP_MS)[1] for symbol, sequence in sequences.items()
+    }
     scalers = {symbol: MinMaxScaler().fit(of_symbol[:first]) for symbol, of_symbol in rows.items()}
     card = a_card(
         target="level", rate=1e-3, scalers={s: fit_scaler(rows[s][:first]) for s in symbols}
@@ -134,6 +136,6 @@ def test_our_scaler_is_that_of_scikit_learn() -> None:
     rows = np.random.default_rng(5).lognormal(3, 2, size=(500, 6))
     rows[:, 2] = 7.25  # a constant column
 
-    theirs, ours = fit_scaler(rows), fit_scaler_to(rows)
+    theirs, ours = fit_scaler(rows), fit_min_max_scaler(rows)
 
     assert ours == theirs

@@ -9,6 +9,7 @@ from services.predictor.ports import StateStore
 from shared.adapters.redis_state_store import RedisStateStore
 from shared.core.errors import BadSetting, Incompatible, Unavailable
 from shared.core.online.partition import PartitionState
+from shared.core.online.state_codec import state_digest
 from tests.support.builders import a_model, a_promotion, a_walk, candles, fold_all
 from tests.support.fakes import FakeStateStore
 
@@ -49,8 +50,8 @@ def test_what_was_saved_is_loaded(states: StateStore) -> None:
         group.promotion_offset,
         group.model_version,
     )
-    assert {s: v.digest for s, v in saved.symbols.items()} == {
-        s: v.digest for s, v in group.symbols.items()
+    assert {s: state_digest(v) for s, v in saved.symbols.items()} == {
+        s: state_digest(v) for s, v in group.symbols.items()
     }
 
 
@@ -81,7 +82,7 @@ def test_an_older_state_never_replaces_a_newer_one(states: StateStore) -> None:
 
     assert saved is not None
     assert saved.applied_offset == newer.next_offset
-    assert saved.symbols["BTCUSDT"].digest == newer.symbols["BTCUSDT"].digest
+    assert state_digest(saved.symbols["BTCUSDT"]) == state_digest(newer.symbols["BTCUSDT"])
 
 
 def test_saving_twice_is_saving_once(states: StateStore) -> None:

@@ -15,9 +15,11 @@ from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.redis_state_store import StateSnapshot
 from shared.adapters.schemas import KlineCodec, PromotionMessage, encode_prediction, encode_record
 from shared.core.errors import BadInput, Incompatible, Unavailable
-from shared.core.online.model import FoldContext, Model
+from shared.core.online.context import FoldContext
+from shared.core.online.model import Model
 from shared.core.online.partition import PartitionState
 from shared.core.online.prediction import Prediction
+from shared.core.online.state_codec import state_digest
 from shared.core.sequence import SEQUENCE_LENGTH
 from shared.log.record_processor import BatchResult, RecordProcessor, UnknownSymbol
 from tests.support.builders import CONTEXT, START_MS, STEP_MS, a_model, a_walk, candle_bytes
@@ -140,7 +142,7 @@ def finished(recovery: Recovery) -> PartitionState:
 
 
 def digests(group: PartitionState) -> dict[str, str]:
-    return {symbol: state.digest for symbol, state in group.symbols.items()}
+    return {symbol: state_digest(state) for symbol, state in group.symbols.items()}
 
 
 @given(st.integers(0, len(SHORT)), st.data())

@@ -24,7 +24,7 @@ from shared.core.arrays import Float64s
 from shared.core.evaluation.backtest import next_changes
 from shared.core.features.levels import Levels
 from shared.core.features.returns import Returns
-from shared.core.model.scaler import fit_scaler_to
+from shared.core.model.scaler import fit_min_max_scaler
 from shared.core.sequence import CLOSE, HIGH, LOW, OPEN
 from tests.support.builders import START_MS, STEP_MS
 
@@ -42,7 +42,7 @@ def a_sequence(present: list[bool], seed: int = 0) -> Float64s:
 
 
 def rows_of(sequence: Float64s) -> Float64s:
-    return Levels().over(sequence, STEP_MS)[1]
+    return Levels().compute(sequence, STEP_MS)[1]
 
 
 def prepared(
@@ -50,7 +50,7 @@ def prepared(
 ) -> tuple[Split, Dataset]:
     split = split_by_time(sequences, SHARES, STEP_MS)
     scalers = {
-        symbol: fit_scaler_to(rows_of(part))
+        symbol: fit_min_max_scaler(rows_of(part))
         for symbol, sequence in sequences.items()
         if len(part := training_candles(sequence, split))
     }
@@ -101,7 +101,7 @@ def test_held_out_candles_change_nothing_that_training_sees(market: dict[str, li
 def test_every_window_ends_with_the_candle_before_its_label(present: list[bool]) -> None:
     sequence = a_sequence(present)
     split, dataset = prepared({"AAAUSDT": sequence})
-    scaled = fit_scaler_to(rows_of(training_candles(sequence, split))).apply(rows_of(sequence))
+    scaled = fit_min_max_scaler(rows_of(training_candles(sequence, split))).apply(rows_of(sequence))
 
     for ends, inside in [(dataset.training_ends, True), (dataset.validation_ends, False)]:
         for end in ends:
@@ -192,7 +192,7 @@ def test_a_market_upside_down_has_the_mirrored_features() -> None:
     turned[:, OPEN : CLOSE + 1] = 200.0 - sequence[:, OPEN : CLOSE + 1]
     turned[:, [HIGH, LOW]] = turned[:, [LOW, HIGH]]
 
-    rows, other = (Returns().over(one, STEP_MS)[1] for one in (sequence, turned))
+    rows, other = (Returns().compute(one, STEP_MS)[1] for one in (sequence, turned))
 
     assert np.allclose(other, rows * Returns().mirror, atol=0.05)
 

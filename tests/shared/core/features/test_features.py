@@ -42,11 +42,11 @@ def sequences(draw: st.DrawFn) -> Float64s:
 
 
 def folded(chosen: FeatureSet, sequence: Float64s) -> tuple[Carry, list[Float64s], list[float]]:
-    carry, rows, units = chosen.start, [], []
+    carry, rows, units = chosen.initial_carry, [], []
     for candle in sequence:
-        carry, row = chosen.after(carry, candle, STEP_MS)
+        carry, row = chosen.update(carry, candle, STEP_MS)
         rows.append(row)
-        units.append(chosen.unit(carry))
+        units.append(chosen.change_unit(carry))
     return carry, rows, units
 
 
@@ -59,7 +59,7 @@ def test_folding_candle_by_candle_gives_the_bits_of_the_whole(
 
     carry, rows, units = folded(chosen, sequence)
 
-    whole_carry, whole_rows, whole_units = chosen.over(sequence, STEP_MS)
+    whole_carry, whole_rows, whole_units = chosen.compute(sequence, STEP_MS)
     assert carry == whole_carry
     assert np.array(rows).tobytes() == whole_rows.tobytes()
     assert units == whole_units.tolist()
@@ -78,8 +78,8 @@ def test_no_row_knows_a_later_candle(name: str, sequence: Float64s, data: st.Dat
 class Leaking(Returns):
     """Returns whose change is the next candle's."""
 
-    def over(self, sequence: Float64s, step_ms: int) -> tuple[Carry, Float64s, Float64s]:
-        carry, rows, units = super().over(sequence, step_ms)
+    def compute(self, sequence: Float64s, step_ms: int) -> tuple[Carry, Float64s, Float64s]:
+        carry, rows, units = super().compute(sequence, step_ms)
         rows[:-1, 0] = rows[1:, 0]
         return carry, rows, units
 
@@ -98,7 +98,7 @@ def knows_later_candles(chosen: FeatureSet, sequence: Float64s, known: int, fact
     other = sequence.copy()
     other[known:, OPEN : CLOSE + 1] *= factor
     (_, rows, units), (_, other_rows, other_units) = (
-        chosen.over(s, STEP_MS) for s in (sequence, other)
+        chosen.compute(s, STEP_MS) for s in (sequence, other)
     )
     is_same = rows[:known].tobytes() == other_rows[:known].tobytes()
     return not (is_same and units[:known].tobytes() == other_units[:known].tobytes())
@@ -106,7 +106,7 @@ def knows_later_candles(chosen: FeatureSet, sequence: Float64s, known: int, fact
 
 @given(sequences())
 def test_returns_are_bounded_whatever_comes(sequence: Float64s) -> None:
-    _, rows, units = feature_set("returns").over(sequence, STEP_MS)
+    _, rows, units = feature_set("returns").compute(sequence, STEP_MS)
 
     assert np.isfinite(rows).all()
     assert np.abs(rows).max() <= 4.0
@@ -120,7 +120,7 @@ def test_returns_do_not_depend_on_the_currency(sequence: Float64s, power: int) -
     other[:, OPEN : CLOSE + 1] *= 2.0**power  # exact
 
     (_, rows, units), (_, other_rows, other_units) = (
-        feature_set("returns").over(s, STEP_MS) for s in (sequence, other)
+        feature_set("returns").compute(s, STEP_MS) for s in (sequence, other)
     )
 
     assert rows.tobytes() == other_rows.tobytes()
@@ -130,7 +130,7 @@ def test_returns_do_not_depend_on_the_currency(sequence: Float64s, power: int) -
 def test_a_market_that_stands_still_gives_finite_rows() -> None:
     sequence = np.array([(START_MS + at * STEP_MS, 5.0, 5.0, 5.0, 5.0, 0.0) for at in range(50)])
 
-    _, rows, units = feature_set("returns").over(sequence, STEP_MS)
+    _, rows, units = feature_set("returns").compute(sequence, STEP_MS)
 
     assert np.isfinite(rows).all()
     assert units.min() > 0
@@ -156,7 +156,7 @@ def test_the_range_of_a_candle_is_told() -> None:
     wild = calm.copy()
     wild[-1, HIGH], wild[-1, LOW] = nextafter(101.0, 102.0), 99.0
 
-    rows = [feature_set("returns").over(s, STEP_MS)[1][-1] for s in (calm, wild)]
+    rows = [feature_set("returns").compute(s, STEP_MS)[1][-1] for s in (calm, wild)]
 
     assert rows[0].tobytes() != rows[1].tobytes()
 

@@ -17,28 +17,30 @@ from hypothesis import strategies as st
 from shared.core.arrays import Float32s
 from shared.core.errors import BadInput, Incompatible
 from shared.core.model.architecture import Architecture
-from shared.core.model.network import Network, kernel, new_learner
+from shared.core.model.kernel.library import load_kernel
+from shared.core.model.network import Network
 from shared.core.model.numeric_profile import GOLDEN, PROFILE_VERSION, self_test
-from shared.core.model.optimiser import Optimiser
+from shared.core.model.optimiser import Optimiser, apply_gradient, new_learner
 
 ROOT = Path(__file__).parents[4]
 GOLDEN_OF = """
 import sys, pathlib
-from shared.core.model.network import kernel
+from shared.core.model.kernel.library import load_kernel
 from shared.core.model.numeric_profile import golden_digest
-print(golden_digest(kernel(pathlib.Path(sys.argv[1]))))
+print(golden_digest(load_kernel(pathlib.Path(sys.argv[1]))))
 """
 BITS_OF = """
 import sys, pathlib, hashlib
 from shared.core.model.architecture import Architecture
-from shared.core.model.network import Network, kernel, new_learner
-from shared.core.model.numeric_profile import _fixed
-from shared.core.model.optimiser import Optimiser
-library, bits = kernel(pathlib.Path(sys.argv[1])), hashlib.sha256()
+from shared.core.model.kernel.library import load_kernel
+from shared.core.model.network import Network
+from shared.core.model.numeric_profile import fixed_numbers
+from shared.core.model.optimiser import Optimiser, new_learner
+library, bits = load_kernel(pathlib.Path(sys.argv[1])), hashlib.sha256()
 for sizes in (((128, 64, 8), 16, 32), ((16, 40), 17, 1), ((56, 72), 19, 3), ((104,), 18, 7), ((32,), 1024, 6)):
     network = Network(Architecture(*sizes), library)
-    window = _fixed(sizes[1] * sizes[2], 2.0).reshape(sizes[1], sizes[2])
-    learner = new_learner(_fixed(network.architecture.weight_count(), 0.8))
+    window = fixed_numbers(sizes[1] * sizes[2], 2.0).reshape(sizes[1], sizes[2])
+    learner = new_learner(fixed_numbers(network.architecture.weight_count(), 0.8))
     for error in (0.5, -1.0):
         output, jacobian = network.jacobian(learner.weights, window)
         learner = network.step(learner, Optimiser(rate=1e-3), output.dtype.type(error), jacobian)
@@ -51,15 +53,16 @@ BITS = "149c4d9a23f7cbadd6957d7c6b06e0a8ce3ccca4164a01d1c100fa2bd93c4126"
 BATCH_OF = """
 import sys, pathlib, hashlib
 from shared.core.model.architecture import Architecture
-from shared.core.model.network import Network, kernel
-from shared.core.model.numeric_profile import _fixed
-library, bits = kernel(pathlib.Path(sys.argv[1])), hashlib.sha256()
+from shared.core.model.kernel.library import load_kernel
+from shared.core.model.network import Network
+from shared.core.model.numeric_profile import fixed_numbers
+library, bits = load_kernel(pathlib.Path(sys.argv[1])), hashlib.sha256()
 for sizes in (((32, 32), 60, 6), ((8, 24), 17, 5)):
     network = Network(Architecture(*sizes), library)
-    windows = _fixed(7 * sizes[1] * sizes[2], 2.0).reshape(7, sizes[1], sizes[2])
-    weights = _fixed(network.architecture.weight_count(), 0.8)
+    windows = fixed_numbers(7 * sizes[1] * sizes[2], 2.0).reshape(7, sizes[1], sizes[2])
+    weights = fixed_numbers(network.architecture.weight_count(), 0.8)
     for huber_delta in (float("inf"), 0.25):
-        for array in network.batch_gradient(weights, windows, _fixed(7, 1.0), huber_delta):
+        for array in network.batch_gradient(weights, windows, fixed_numbers(7, 1.0), huber_delta):
             bits.update(array.astype("<f4").tobytes())
 print(bits.hexdigest())
 """
@@ -307,12 +310,12 @@ def test_memory_that_does_not_fit_never_reaches_the_kernel() -> None:
     with pytest.raises(ValueError, match="Huber delta is 0"):
         network.batch_gradient(weights, some((4, 20, 6), 2), some((4,), 3), 0.0)
     with pytest.raises(ValueError, match="do not fit"):
-        network.descend(new_learner(weights), Optimiser(), np.float32(1.0), weights[1:])
+        apply_gradient(new_learner(weights), Optimiser(), np.float32(1.0), weights[1:])
 
 
 def test_a_kernel_that_is_not_there_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(Incompatible, match="make install"):
-        kernel(tmp_path / "missing.so")
+        load_kernel(tmp_path / "missing.so")
 
 
 def test_a_kernel_of_an_older_version_says_what_to_do() -> None:
@@ -320,7 +323,7 @@ def test_a_kernel_of_an_older_version_says_what_to_do() -> None:
     assert another is not None
 
     with pytest.raises(Incompatible, match="make install"):
-        kernel(Path(another))
+        load_kernel(Path(another))
 
 
 def test_plain_descent_takes_the_gradient_times_the_rate_off_the_weights() -> None:

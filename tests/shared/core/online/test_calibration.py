@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.errors import BadInput
-from shared.core.online.calibration import Calibration, Shrinkage
+from shared.core.model.shrinkage import Shrinkage
+from shared.core.online.calibration import Calibration
 
 finite = st.floats(-1e6, 1e6)
 SHRINKAGE = Shrinkage()
@@ -48,15 +49,15 @@ def test_a_forecast_that_comes_true_is_believed_more_and_more() -> None:
     coefficients = [after(pairs[:count]).coefficient(SHRINKAGE) for count in (0, 2_000, 20_000)]
 
     assert all(early < late for early, late in pairwise(coefficients))
-    assert after(pairs).is_shown(SHRINKAGE)
-    assert not after(pairs[:287]).is_shown(SHRINKAGE)
+    assert after(pairs).is_actionable(SHRINKAGE)
+    assert not after(pairs[:287]).is_actionable(SHRINKAGE)
 
 
 def test_a_forecast_that_says_the_opposite_is_silenced() -> None:
     pairs = drawn(slope=-1.0)
 
     assert after(pairs).coefficient(SHRINKAGE) == 0.0
-    assert not after(pairs).is_shown(SHRINKAGE)
+    assert not after(pairs).is_actionable(SHRINKAGE)
 
 
 def test_noise_does_little_harm() -> None:

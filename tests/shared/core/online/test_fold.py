@@ -10,11 +10,13 @@ from shared.core.errors import BadInput
 from shared.core.model.optimiser import Optimiser
 from shared.core.model.scaler import Scaler
 from shared.core.online.calibration import Calibration
-from shared.core.online.model import FoldOptions, Model
+from shared.core.online.context import FoldOptions
+from shared.core.online.model import Model
+from shared.core.online.network_io import network_input
 from shared.core.online.partition import PartitionState, fold
 from shared.core.online.prediction import Prediction
-from shared.core.online.state import decode_state, encode_state
-from shared.core.online.symbol_step import network_input, precompute, repredict, step_symbol
+from shared.core.online.state_codec import decode_state, encode_state, state_digest
+from shared.core.online.symbol_step import precompute, repredict, step_symbol
 from shared.core.records import Amendment, Gap, Record
 from shared.core.sequence import SEQUENCE_LENGTH
 from tests.support.builders import (
@@ -39,7 +41,8 @@ LEVEL = a_model(card=a_card(target="level", scalers={"BTCUSDT": RANGES}))
 SGD = a_model(card=a_card(features="returns", label_scale=1.0, optimiser=Optimiser("sgd", 1e-2)))
 MODELS = {model.version: model for model in (MODEL, OTHER, RETURNS, LEVEL, SGD)}
 OTHER_WEIGHTS = {
-    model.version: a_model(seed=3, card=model.card).base for model in (MODEL, RETURNS, LEVEL, SGD)
+    model.version: a_model(seed=3, card=model.card).base_learner
+    for model in (MODEL, RETURNS, LEVEL, SGD)
 }
 both_feature_sets = pytest.mark.parametrize("model", [MODEL, RETURNS], ids=["levels", "returns"])
 all_kinds = pytest.mark.parametrize(
@@ -372,7 +375,7 @@ def test_a_promotion_keeps_the_sequence_and_nothing_else() -> None:
     before, after = group.symbols["BTCUSDT"], promoted.symbols["BTCUSDT"]
     assert np.array_equal(after.sequence, before.sequence)
     assert after.model_version == OTHER.version
-    assert after.learner is OTHER.base
+    assert after.learner is OTHER.base_learner
     assert after.scores.n == 0
     assert after.pending is None
     assert after.scaler is None
@@ -458,7 +461,7 @@ def test_an_amendment_of_a_forgotten_candle_changes_nothing() -> None:
 
     amended = fold(group, Amendment(a_candle(3, 7.0)), group.next_offset, MODEL, CONTEXT)
 
-    assert amended.symbols["BTCUSDT"].digest == group.symbols["BTCUSDT"].digest
+    assert state_digest(amended.symbols["BTCUSDT"]) == state_digest(group.symbols["BTCUSDT"])
 
 
 def test_weights_that_explode_go_back_to_the_models_and_say_so() -> None:
@@ -505,4 +508,5 @@ def test_the_state_of_the_event_is_named_by_its_digest() -> None:
     prediction = fold(group, records[-1], len(records) - 1, MODEL, CONTEXT).prediction
 
     assert prediction is not None
-    assert prediction.state_digest == before.digest == decode_state(encode_state(before)).digest
+    assert prediction.state_digest == state_digest(before)
+    assert state_digest(before) == state_digest(decode_state(encode_state(before)))

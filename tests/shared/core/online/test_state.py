@@ -2,7 +2,8 @@ import pytest
 
 from shared.core.errors import BadInput
 from shared.core.online.partition import PartitionState, fold
-from shared.core.online.state import SymbolState, decode_state, encode_state
+from shared.core.online.state import SymbolState
+from shared.core.online.state_codec import decode_state, encode_state
 from tests.support.builders import CONTEXT, a_model, a_promotion, a_walk, candles, fold_all
 
 MODEL = a_model()

@@ -1,0 +1,34 @@
+"""What a fold needs besides the state, the record and the model."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class FoldContext:
+    """The settings that are part of every prediction: the interval and the numeric profile."""
+
+    interval: str
+    interval_ms: int
+    numeric_profile: str
+
+    def predicts(self, profile: str | None) -> bool:
+        """Return whether this profile predicts where `profile` is the one promoted last.
+
+        None: nothing is promoted yet, so nothing is predicted by any other profile either.
+        """
+        return profile in (None, self.numeric_profile)
+
+
+@dataclass(frozen=True, slots=True)
+class FoldOptions:
+    """What to compute besides a prediction. No other value depends on it."""
+
+    # The Jacobian of the new prediction, with its forward pass. Cheaper than later, when the
+    # forward pass has to be repeated, but the prediction waits for it.
+    jacobian: bool = False
+    digest: bool = True  # of the state before the candle: a quarter of a step's time
+
+
+LIVE: Final = FoldOptions()
+REPLAY: Final = FoldOptions(jacobian=True)

@@ -1,0 +1,96 @@
+"""Changes of a symbol's candles and of the features folded from them: start, extend, amend."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from shared.core.arrays import read_only64
+from shared.core.features.base import Features, append_features, compute_features
+from shared.core.online.context import FoldContext
+from shared.core.online.model import Model
+from shared.core.online.state import SymbolState
+from shared.core.records import Candle
+from shared.core.sequence import OPEN_TIME, append_candle, candle_row
+
+
+def start_symbol(
+    state: SymbolState, version: str, offset: int, model: Model | None, context: FoldContext
+) -> SymbolState:
+    """Return a symbol's state after a promotion: its sequence, and nothing that it has learnt.
+
+    Args:
+        state: the state before the promotion.
+        version: the model version promoted.
+        offset: the promotion's offset.
+        model: the model promoted; None where another numeric profile predicts.
+        context: the interval and the numeric profile.
+    """
+    return SymbolState(
+        symbol=state.symbol,
+        sequence=state.sequence,
+        model_version=version,
+        promotion_offset=offset,
+        learner=None if model is None else model.base_learner,
+        features=None if model is None else _compute_features(state, model, context),
+    )
+
+
+def extend_symbol(
+    state: SymbolState, candle: Candle, model: Model | None, context: FoldContext
+) -> SymbolState:
+    """Return the state with one more candle and its row of features.
+
+    The pending prediction and its Jacobian belong to the window before, so they are dropped.
+    """
+    features = None
+    if model is not None:
+        features = append_features(
+            model.feature_set,
+            symbol_features(state),
+            candle_row(candle)[0],
+            context.interval_ms,
+            model.window_length,
+        )
+    sequence = append_candle(state.sequence, candle)
+    return replace(state, sequence=sequence, features=features, pending=None, jacobian=None)
+
+
+def amend_symbol(
+    state: SymbolState, candle: Candle, model: Model | None, context: FoldContext
+) -> SymbolState:
+    """Return the state with a candle of its sequence replaced; one no longer kept changes nothing.
+
+    Features are computed again from the oldest candle on. What was learnt from the candle stays,
+    but the pending prediction is not learnt from: its window is no longer what it was made from.
+    """
+    matches = np.flatnonzero(state.sequence[:, OPEN_TIME] == candle.open_time_ms)
+    if not len(matches):
+        return state
+    sequence = state.sequence.copy()
+    sequence[matches[0]] = candle_row(candle)[0]
+    pending = state.pending and replace(state.pending, learnable=False)
+    after = replace(state, sequence=read_only64(sequence), pending=pending, jacobian=None)
+    return (
+        after
+        if model is None
+        else replace(after, features=_compute_features(after, model, context))
+    )
+
+
+def symbol_features(state: SymbolState) -> Features:
+    """Return a symbol's features.
+
+    Raises:
+        ValueError: it has none, because no model was promoted.
+    """
+    if state.features is None:
+        message = f"{state.symbol} has no features"
+        raise ValueError(message)
+    return state.features
+
+
+def _compute_features(state: SymbolState, model: Model, context: FoldContext) -> Features:
+    """Return the features of the candles that are kept, folded from the oldest of them."""
+    return compute_features(
+        model.feature_set, state.sequence, context.interval_ms, model.window_length
+    )
