@@ -6,7 +6,10 @@ MINUTES ?= 30
 SCHEDULES ?= 5000
 SEED ?=
 ARGS ?=
+WORKERS ?= 2
 BIN := .venv/bin
+# Tests wait more than they compute. A worker takes whole files, in their order, and has servers of its own.
+PYTEST := $(BIN)/pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 KERNEL := $(wildcard shared/core/model/kernel/*.[ch])
 
 .DEFAULT_GOAL := help
@@ -21,10 +24,10 @@ demo: install ## the whole system on this machine, live (FOR=60 stops it after 6
 	@$(BIN)/ulstm up $(if $(FOR),--for $(FOR)) $(ARGS)
 
 check: lint ## format, lint, types, layers and the fast tests
-	@$(BIN)/pytest -q -m "not integration and not end_to_end and not slow and not klines" $(ARGS)
+	@$(PYTEST) -m "not integration and not end_to_end and not slow and not klines" $(ARGS)
 
 test: lint ## all of check's linters and every test, on a real Kafka and a real Redis
-	@$(BIN)/pytest -q $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 soak: install ## SCHEDULES (5000) simulated runs among faults, from SEED (0): exit 1 if a byte is wrong
 	@$(BIN)/python -m tests.simulation --schedules $(SCHEDULES) $(if $(SEED),--seed $(SEED)) $(ARGS)

@@ -140,12 +140,12 @@ def _redis_killed(system: SystemUnderFaults, fault: Fault) -> Iterator[float]:
 @_kind("Redis put back to an old snapshot, all replicas killed", TAKE_OVER_S + 3.0, (3.0, 15.0))
 def _redis_restored(system: SystemUnderFaults, fault: Fault) -> Iterator[float]:
     snapshot = system.folder / "snapshot"
-    system.redis.copied(snapshot)
+    system.redis.take_snapshot(snapshot)
     yield fault.length_s
     system.redis.kill()
     for slot in system.running:
         system.kill(slot)
-    system.redis.put_back(snapshot)
+    system.redis.restore_snapshot(snapshot)
     system.redis.launch()
     yield from _until(lambda: system.redis.answers)
 

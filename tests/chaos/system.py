@@ -1,7 +1,6 @@
 """Everything that runs, what stands between, and how it is hurt."""
 
 import contextlib
-import random
 import re
 import signal
 import time
@@ -12,10 +11,10 @@ from typing import Final, Self
 
 import redis
 
-from tests.chaos import servers
 from tests.chaos.downstream_consumer import DownstreamConsumer
 from tests.chaos.market import ChaosMarket, Publisher, rounds_of
 from tests.chaos.proxy import Link, Links
+from tests.support import servers
 from tests.support.deployment import PARTITIONS, Deployment, Replica
 
 SLOTS: Final = 3  # replicas at most
@@ -53,18 +52,19 @@ class SystemUnderFaults:
 
     def _start(self, undo: contextlib.ExitStack) -> None:
         links = undo.enter_context(Links())
-        chance = random.Random()  # not the seed's: several runs may be under way
-        ports = [servers.a_port(chance) for _ in range(SLOTS + 1)]
-        kafka_port, redis_port = servers.a_port(chance), servers.a_port(chance)
+        ports = [servers.reserve_port() for _ in range(SLOTS + 1)]
+        kafka_port, redis_port = servers.reserve_port(), servers.reserve_port()
         self.links = links
         self.market_link, *self.kafka_links = kafka_links = [
             links.link(port, kafka=True) for port in ports
         ]
         self.redis_links = [links.link(redis_port) for _ in self.kafka_links]
         pairs = [(port, link.port) for port, link in zip(ports, kafka_links, strict=True)]
-        self.redis = undo.enter_context(servers.redis(self.folder / "redis-server", redis_port))
+        self.redis = undo.enter_context(
+            servers.redis_server(self.folder / "redis-server", redis_port)
+        )
         self.kafka = undo.enter_context(
-            servers.kafka(self.folder / "kafka-server", kafka_port, pairs)
+            servers.kafka_behind_links(self.folder / "kafka-server", kafka_port, pairs)
         )
         where, url = f"127.0.0.1:{kafka_port}", f"redis://127.0.0.1:{redis_port}/0"
         self.deployment = undo.enter_context(Deployment(where, url, "chaos.", self.folder))
@@ -145,8 +145,8 @@ class SystemUnderFaults:
         """Start again what ended by itself; raise what went wrong in our own threads."""
         self.publisher.check()
         self.consumer.check()
-        self.kafka.tend()
-        self.redis.tend()
+        self.kafka.restart_if_ended()
+        self.redis.restart_if_ended()
         for slot, replica in list(self._slots.items()):
             code = replica.process.poll()
             if code is not None:

@@ -9,6 +9,7 @@ import pytest
 from shared.local_servers import launcher
 from tests.support.builders import interleaved_candles
 from tests.support.deployment import Deployment
+from tests.support.servers import redis_server, reserve_port
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.end_to_end]
@@ -40,22 +41,23 @@ def test_a_missing_kafka_and_redis_are_named_and_waited_for(
 def test_a_redis_that_goes_away_stops_no_prediction(
     kafka_bootstrap: str, topic_prefix: str, tmp_path: Path
 ) -> None:
-    with launcher.start(tmp_path / "servers") as running:
-        found = running.servers
-        with Deployment(
-            found.kafka_bootstrap, found.redis_url, topic_prefix, tmp_path
-        ) as deployment:
-            deployment.publish(interleaved_candles(["BTCUSDT"], 0, 20))
-            deployment.release()
-            deployment.start_predictor()
-            deployment.publish(interleaved_candles(["BTCUSDT"], 20, 22))
-            deployment.await_predictions(["BTCUSDT"], 21)
-            os.kill(found.pids[1], signal.SIGKILL)
-            deployment.publish(interleaved_candles(["BTCUSDT"], 22, 26))
+    port = reserve_port()
+    url = f"redis://127.0.0.1:{port}/0"
+    with (
+        redis_server(tmp_path / "redis", port) as redis,
+        Deployment(kafka_bootstrap, url, topic_prefix, tmp_path) as deployment,
+    ):
+        deployment.publish(interleaved_candles(["BTCUSDT"], 0, 20))
+        deployment.release()
+        deployment.start_predictor()
+        deployment.publish(interleaved_candles(["BTCUSDT"], 20, 22))
+        deployment.await_predictions(["BTCUSDT"], 21)
+        redis.kill()
+        deployment.publish(interleaved_candles(["BTCUSDT"], 22, 26))
 
-            deployment.await_predictions(["BTCUSDT"], 25)
+        deployment.await_predictions(["BTCUSDT"], 25)
 
-            assert deployment.replay_agrees()
+        assert deployment.replay_agrees()
 
 
 def test_a_replica_started_without_redis_goes_on_from_the_log(

@@ -16,7 +16,7 @@ from tests.support.waiting import eventually
 pytestmark = [pytest.mark.integration, pytest.mark.end_to_end]
 
 SYMBOLS = ["AAAUSDT", "BBBUSDT", "CCCUSDT"]
-CANDLES = 800
+CANDLES = 700  # of which the simulator has 500 behind it when it starts
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Exchange:
     def start(self, **environ: str) -> Replica:
         given = {
             "EXCHANGE_PORT": str(self.port),
-            "EXCHANGE_SPEED": "3000",
+            "EXCHANGE_SPEED": "4000",
             "EXCHANGE_CANDLES": str(self.recordings),
             "EXCHANGE_HISTORY": "500",
             **environ,

@@ -9,7 +9,7 @@ from tests.simulation.schedules import HAPPENINGS, FaultSchedule, drawn, shrunk
 from tests.simulation.soak import SoakReport, soak
 from tests.simulation.world import run, run_seed
 
-SCHEDULES = 5000
+SCHEDULES = 1000
 MUTANT_SCHEDULES = 1500  # docs/evidence/simulation.md says within how many each is caught
 
 pytestmark = pytest.mark.slow

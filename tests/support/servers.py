@@ -1,4 +1,4 @@
-"""A Kafka and a Redis that can be killed, paused and started again, each by itself; links stand in front of both."""
+"""Kafka and Redis processes that a test can kill, pause and restart one by one."""
 
 import contextlib
 import random
@@ -17,17 +17,20 @@ from tests.support.waiting import eventually
 START_S = 60.0
 
 
-def a_port(chance: random.Random) -> int:
-    """A port that is free now and that no client gets by chance while its server is away."""
+def reserve_port() -> int:
+    """Return a free port below the range that the system gives to clients.
+
+    A port of that range could be taken by a client's connection while its server is down.
+    """
     while True:
-        port = chance.randrange(15_000, 32_000)
+        port = random.randrange(15_000, 32_000)
         with contextlib.suppress(BadSetting):
             programs.refuse_taken(port)
             return port
 
 
-class Server:
-    """A server process on a folder of its own; it ends with this process, however that ends."""
+class ServerProcess:
+    """A server on a folder of its own; it ends with this process, however that ends."""
 
     def __init__(
         self,
@@ -45,7 +48,7 @@ class Server:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.launch()
         try:
-            eventually(self._answers_or_begins_again, START_S)
+            eventually(self._restart_until_it_answers, START_S)
         finally:
             if not self.answers:
                 self.kill()
@@ -60,7 +63,7 @@ class Server:
         return self._answers(self.port)
 
     def launch(self) -> None:
-        """Start it, if it does not run."""
+        """Start it unless it runs."""
         if self._process is not None:
             return
         with (self.folder / f"{self.name}.log").open("ab") as output:
@@ -73,12 +76,12 @@ class Server:
                 start_new_session=True,
             )
 
-    def _answers_or_begins_again(self) -> bool:
-        self.tend()
+    def _restart_until_it_answers(self) -> bool:
+        self.restart_if_ended()
         return self.answers
 
-    def tend(self) -> None:
-        """Start it again if it has ended without being told to: something took a port while it was away."""
+    def restart_if_ended(self) -> None:
+        """Start it again if it ended by itself: something took its port while it was down."""
         if self._process is not None and self._process.poll() is not None:
             self._process = None
             self.launch()
@@ -93,41 +96,42 @@ class Server:
         if self._process is not None:
             self._process.send_signal(number)
 
-    def put_back(self, copy: Path) -> None:
-        """Replace what a dead server has kept by an older copy of it."""
+    def restore_snapshot(self, copy: Path) -> None:
+        """Replace the data of a stopped Redis by an older copy."""
         shutil.rmtree(self.folder / "redis")
         shutil.copytree(copy, self.folder / "redis")
 
-    def copied(self, copy: Path) -> None:
-        """Copy what a live server keeps: as torn as a snapshot of its disk would be."""
+    def take_snapshot(self, copy: Path) -> None:
+        """Copy the data of a running Redis: as torn as a snapshot of its disk would be."""
         shutil.rmtree(copy, ignore_errors=True)
-        with contextlib.suppress(shutil.Error):  # a file that it removed meanwhile
+        with contextlib.suppress(shutil.Error):  # Redis removed a file meanwhile
             shutil.copytree(self.folder / "redis", copy)
 
 
-def kafka(folder: Path, port: int, linked: Sequence[tuple[int, int]]) -> Server:
-    """A broker that listens on `port`, and for each link on a port of its own that it advertises as the link's.
+def kafka_behind_links(folder: Path, port: int, links: Sequence[tuple[int, int]]) -> ServerProcess:
+    """Return a broker on `port` with one more listener for each link in front of it.
 
-    `linked` holds (listening port, the link's port) pairs: whoever asks through a link is sent back through it.
+    `links` holds (listening port, port of the link). A broker tells clients which address to
+    connect to; for each listener that is the link's, so that a client stays behind its link.
     """
 
     def command() -> list[str]:
         words = programs.kafka_command(folder, port)
         settings = folder / "server.properties"
         given = dict(line.split("=", 1) for line in settings.read_text().splitlines())
-        names = [f"LINK{number}" for number in range(len(linked))]
-        for name, (listening, advertised) in zip(names, linked, strict=True):
+        names = [f"LINK{number}" for number in range(len(links))]
+        for name, (listening, advertised) in zip(names, links, strict=True):
             given["listeners"] += f",{name}://{programs.HOST}:{listening}"
             given["advertised.listeners"] += f",{name}://{programs.HOST}:{advertised}"
             given["listener.security.protocol.map"] += f",{name}:PLAINTEXT"
         settings.write_text("".join(f"{name}={value}\n" for name, value in given.items()))
         return words
 
-    return Server("kafka", folder, port, command, programs.kafka_answers)
+    return ServerProcess("kafka", folder, port, command, programs.kafka_answers)
 
 
-def redis(folder: Path, port: int) -> Server:
-    return Server(
+def redis_server(folder: Path, port: int) -> ServerProcess:
+    return ServerProcess(
         "redis",
         folder,
         port,
