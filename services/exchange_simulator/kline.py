@@ -9,7 +9,7 @@ from shared.adapters.candle_files import CandleRow
 
 
 def partial_candle(row: CandleRow, progress: float) -> CandleRow:
-    """Return a candle as it is while open: its price moves in straight lines to the final candle.
+    """Return an open candle, whose price moves in straight lines to the final candle's.
 
     The path is open, the extreme away from the close, the other extreme, close.
 

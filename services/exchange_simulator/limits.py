@@ -20,7 +20,7 @@ class RateLimitDecision:
 
 
 class WeightLimiter:
-    """Request weight by the minute; a client that goes on after refusals is banned."""
+    """Request weight by the minute; a client that ignores refusals is banned."""
 
     def __init__(self) -> None:
         """Start with no weight used."""

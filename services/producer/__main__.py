@@ -126,7 +126,7 @@ def publish(
     )
     supervisor.start()
     try:
-        # 3. Read the positions from the log, back-fill by REST up to now, go on from the stream.
+        # 3. Read the positions from the log, back-fill by REST up to now, continue with the stream.
         run_until_stopped(
             worker,
             stop,

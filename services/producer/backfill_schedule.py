@@ -48,7 +48,7 @@ class BackfillSchedule:
         return due
 
     def expedite(self, symbol: str) -> None:
-        """Request a symbol without further waiting: its stream is ahead of the log."""
+        """Request a symbol at once: its stream is ahead of the log."""
         schedule = self._symbols[symbol]
         schedule.is_urgent, schedule.not_before_s, schedule.fruitless_requests = True, 0.0, 0
 

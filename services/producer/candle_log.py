@@ -62,7 +62,7 @@ class KafkaCandleLog:
             Unavailable: Kafka does not answer, or the log is not open.
         """
         if self._producer is None:
-            raise Unavailable("the log is not open: no transactional id has been taken yet")
+            raise Unavailable("the log of candles is not open yet")
         now_ms = time.time_ns() // 1_000_000
         topics = self._settings.topics
         self._producer.write([to_producer_record(entry, topics, now_ms) for entry in entries])

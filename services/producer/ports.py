@@ -137,7 +137,7 @@ class Exchange(Protocol):
             silence_s: end the connection if not even a ping comes for so long.
 
         Raises:
-            Unavailable: the connection failed; Throttled says for how long to stay away.
+            Unavailable: the connection failed; Throttled if the exchange says for how long.
             Incompatible: the exchange does not serve this location.
         """
 

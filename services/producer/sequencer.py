@@ -108,8 +108,8 @@ def on_rest_klines(
         rows: settled klines, ascending.
         interval_ms: milliseconds between two open times.
     """
-    # A response requested before the log was read again may begin after the cursor: it proves no
-    # gap.
+    # A response requested before the log was read again may begin after the cursor. What lies
+    # between is no gap.
     if requested_from_ms > cursor.next_open_time_ms:
         return Transition(cursor)
     entries: list[LogEntry] = []
@@ -122,8 +122,7 @@ def on_rest_klines(
         # 2. Write a gap for the open times that the exchange skipped before this row.
         entries += _gap_before(cursor, row)
         cursor = _move_to(cursor, row)
-        # 3. Leave the cursor at an unreadable row, to ask for it again, until it has been asked for
-        #    often enough.
+        # 3. Stop at an unreadable row, so that it is requested again, unless it was often enough.
         attempts = cursor.unreadable_attempts + 1
         if isinstance(row, UnreadableKline) and attempts < MAX_UNREADABLE_ATTEMPTS:
             cursor = replace(cursor, unreadable_attempts=attempts)
@@ -131,7 +130,7 @@ def on_rest_klines(
         # 4. Append the row and advance.
         entries += _entries_for(cursor, row, interval_ms)
         cursor = _advance_past(cursor, row, interval_ms)
-    # 5. Append the early candles that were waiting for these rows.
+    # 5. Append the early candles that were pending for these rows.
     return _release_early(cursor, tuple(entries), stale, interval_ms)
 
 
@@ -140,13 +139,13 @@ def _merge_early(
 ) -> list[ReceivedKline]:
     """Fill in from the stream what REST lacks or garbles between its first and its last row."""
     merged: list[ReceivedKline] = []
-    waiting = list(early)
+    pending = list(early)
     for row in rows:
         time_ms = row.open_time_ms
-        while waiting and time_ms is not None and waiting[0].open_time_ms < time_ms:
-            merged.append(waiting.pop(0))
-        if waiting and isinstance(row, UnreadableKline) and waiting[0].open_time_ms == time_ms:
-            merged.append(waiting.pop(0))
+        while pending and time_ms is not None and pending[0].open_time_ms < time_ms:
+            merged.append(pending.pop(0))
+        if pending and isinstance(row, UnreadableKline) and pending[0].open_time_ms == time_ms:
+            merged.append(pending.pop(0))
         else:
             merged.append(row)
     return merged
@@ -160,7 +159,7 @@ def _gap_before(cursor: SymbolCursor, row: ReceivedKline) -> list[Gap]:
 
 
 def _move_to(cursor: SymbolCursor, row: ReceivedKline) -> SymbolCursor:
-    """Move the cursor up to a row; a row without a time is taken for the candle that is next."""
+    """Move the cursor up to a row; one without a time is assumed to be the next candle."""
     if row.open_time_ms is None or row.open_time_ms == cursor.next_open_time_ms:
         return cursor
     return replace(cursor, next_open_time_ms=row.open_time_ms, unreadable_attempts=0)

@@ -13,7 +13,7 @@ ALL: Final = "all"
 
 def _check_symbols(text: str) -> str:
     if text.strip().lower() != ALL and not parse_symbols(text):
-        raise BadSetting(f"SYMBOLS is {text!r}; name symbols, such as BTCUSDT,ETHUSDT, or say all")
+        raise BadSetting(f"SYMBOLS is {text!r}; name symbols, such as BTCUSDT,ETHUSDT, or use all")
     return text
 
 

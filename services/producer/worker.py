@@ -75,7 +75,7 @@ class ProducerWorker:
             Fenced: another process has become the writer.
             Unavailable: Kafka does not answer; recover before the next call.
         """
-        # 1. Decide: cursors move in memory, ahead of the log.
+        # 1. Decide. The cursors in memory are now ahead of the log.
         entries = [entry for event in self._events.drain(POLL_S) for entry in self._on_event(event)]
         # 2. Append. After a failure the rest is dropped too: the cursors are back where the log
         #    is, and REST gives everything from there again.

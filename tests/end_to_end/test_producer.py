@@ -20,7 +20,7 @@ CANDLES = 700  # of which the simulator has 500 behind it when it starts
 
 
 @dataclass
-class Exchange:
+class SimulatedExchange:
     """An exchange simulator on a fixed port, and producers that read from it."""
 
     deployment: Deployment
@@ -68,7 +68,7 @@ def _answers(port: int) -> bool:
 
 
 def assert_contiguous(records: list[dict[str, Any]]) -> None:
-    """Each record begins where the one before it ends."""
+    """Check that each record begins where the one before it ends."""
     ends = None
     for record in records:
         begins = record["from_open_time_ms"] if record["type"] == "gap" else record["open_time_ms"]
@@ -80,25 +80,24 @@ def write_recording(folder: Path, symbol: str, missing: range) -> None:
     lines = []
     for at in range(CANDLES):
         if at not in missing:
-            opens = START_MS + at * STEP_MS
+            open_ms = START_MS + at * STEP_MS
             price = 100 + at % 7
-            lines.append(
-                f"{opens},{price},{price + 2},{price - 2},{price + 1},5.5,{opens + STEP_MS - 1},550,10,2,200,0"
-            )
+            prices = f"{price},{price + 2},{price - 2},{price + 1}"
+            lines.append(f"{open_ms},{prices},5.5,{open_ms + STEP_MS - 1},550,10,2,200,0")
     (folder / f"{symbol}-5m-2025-01.csv").write_text("\n".join(lines) + "\n")
 
 
 @pytest.fixture
-def exchange(deployment: Deployment, tmp_path: Path) -> Exchange:
+def exchange(deployment: Deployment, tmp_path: Path) -> SimulatedExchange:
     recordings = tmp_path / "recordings"
     recordings.mkdir()
     for symbol in SYMBOLS:
         write_recording(recordings, symbol, range(595, 605) if symbol == "BBBUSDT" else range(0))
-    return Exchange(deployment, recordings)
+    return SimulatedExchange(deployment, recordings)
 
 
 def test_killed_and_started_again_the_log_has_every_candle_once_in_order_and_the_hole_as_a_gap(
-    exchange: Exchange,
+    exchange: SimulatedExchange,
 ) -> None:
     exchange.start()
     for _ in range(3):
@@ -123,7 +122,9 @@ def test_killed_and_started_again_the_log_has_every_candle_once_in_order_and_the
     assert {r.get("close") for r in log["AAAUSDT"][:7]} == {str(101 + n) for n in range(7)}
 
 
-def test_an_exchange_that_goes_away_and_comes_back_costs_no_candle(exchange: Exchange) -> None:
+def test_an_exchange_that_goes_away_and_comes_back_costs_no_candle(
+    exchange: SimulatedExchange,
+) -> None:
     simulator = exchange.start()
     producer = exchange.start_producer()
     eventually(lambda: exchange.count() > 3 * 310, 60)
@@ -139,7 +140,9 @@ def test_an_exchange_that_goes_away_and_comes_back_costs_no_candle(exchange: Exc
     assert producer.kill(signal.SIGTERM) == 0
 
 
-def test_a_second_producer_fences_the_first_and_the_log_stays_whole(exchange: Exchange) -> None:
+def test_a_second_producer_fences_the_first_and_the_log_stays_whole(
+    exchange: SimulatedExchange,
+) -> None:
     exchange.start()
     first = exchange.start_producer()
     eventually(lambda: exchange.count() > 3 * 300, 60)
@@ -154,7 +157,7 @@ def test_a_second_producer_fences_the_first_and_the_log_stays_whole(exchange: Ex
         assert_contiguous(records)
 
 
-def test_a_missing_exchange_is_named_and_waited_for(exchange: Exchange) -> None:
+def test_a_missing_exchange_is_named_and_waited_for(exchange: SimulatedExchange) -> None:
     producer = exchange.start_producer()
     eventually(lambda: f"127.0.0.1:{exchange.port}" in producer.log_text(), 60)
     exchange.start()

@@ -1,4 +1,4 @@
-"""Turn an exchange's fields into candles of the log; shared by all exchanges. PURE."""
+"""Validate the klines of an exchange: the part that all exchanges share. PURE."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -226,7 +226,7 @@ def refusal(send: Callable[[], object], status: int) -> ClientError:
         except ClientError as error:
             if error.status_code == status:
                 return error
-    pytest.fail(f"never answered {status}")
+    pytest.fail(f"no request was refused with {status}")
 
 
 def test_a_stream_pushes_a_candle_while_it_is_open_and_once_when_it_has_closed(

@@ -117,7 +117,7 @@ def test_aborts_late_responses_and_garbled_rows_leave_no_hole_and_no_candle_twic
 ) -> None:
     has, garbled, steps = history
     log, cursor = list[LogEntry](), SymbolCursor(SYMBOL, 0)
-    waiting: list[tuple[int, list[ReceivedCandle | UnreadableKline]]] = []  # responses in flight
+    in_flight: list[tuple[int, list[ReceivedCandle | UnreadableKline]]] = []
 
     respond = partial(response, has, garbled)
 
@@ -130,10 +130,10 @@ def test_aborts_late_responses_and_garbled_rows_leave_no_hole_and_no_candle_twic
             case "stream":
                 cursor = apply(on_stream_kline(cursor, kline(at, "stream"), STEP_MS))
             case "request":
-                waiting.append(respond(cursor.next_open_time_ms, at, most))
+                in_flight.append(respond(cursor.next_open_time_ms, at, most))
             case "response":
                 cursor = apply(
-                    on_rest_klines(cursor, *(waiting.pop(0) if waiting else (0, [])), STEP_MS)
+                    on_rest_klines(cursor, *(in_flight.pop(0) if in_flight else (0, [])), STEP_MS)
                 )
             case _:  # the transaction of this candle is aborted and the log is read again
                 on_stream_kline(cursor, kline(at, "stream"), STEP_MS)

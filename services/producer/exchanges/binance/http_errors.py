@@ -6,7 +6,7 @@ from typing import Final
 from services.producer.ports import Throttled
 from shared.core.errors import Incompatible, Unavailable
 
-# Where the response does not say: a minute's weight, and the shortest ban that Binance documents.
+# Without a Retry-After header: the minute of the weight limit, the shortest documented ban.
 DEFAULT_RETRY_AFTER_S: Final = {429: 60.0, 418: 120.0}
 RESTRICTED_LOCATION: Final = 451
 
@@ -19,8 +19,8 @@ def to_refusal(
     Args:
         request: the address and what was requested, for the message.
         status: the HTTP status.
-        headers: of the response; `Retry-After` counts.
-        body: what the exchange says about it.
+        headers: the response's headers, for `Retry-After`.
+        body: the error code and message of the response.
     """
     message = f"{request}: refused with HTTP {status} {body[:200]}".rstrip()
     if status in DEFAULT_RETRY_AFTER_S:

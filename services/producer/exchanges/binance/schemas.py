@@ -1,4 +1,4 @@
-"""Decode Binance's messages: its one-letter names and nameless columns end here. PURE."""
+"""Decode Binance's messages: nothing else knows its names and columns. PURE."""
 
 import json
 from collections.abc import Sequence
@@ -62,7 +62,7 @@ def _decode_kline(message: dict[str, Any], interval: str, origin: KlineOrigin) -
     kline = message.get("k")
     if message.get("e") != "kline" or not isinstance(kline, dict) or kline.get("x") is not True:
         return StreamUpdate(event_ms)
-    fields = {name: kline.get(letter) for name, letter in STREAM_FIELDS.items()}
+    fields = {name: kline.get(key) for name, key in STREAM_FIELDS.items()}
     return ClosedKline(validate_kline(fields, kline.get("T"), interval, origin), event_ms)
 
 

@@ -1,4 +1,4 @@
-"""The clients against a server that answers what the test sets."""
+"""The clients against a server whose responses the test sets."""
 
 import json
 import threading
@@ -20,7 +20,7 @@ from tests.support.builders import STEP_MS
 
 @dataclass
 class ScriptedServer:
-    """What the server answers next, and how often it was asked."""
+    """The server's next response, and the number of requests so far."""
 
     url: str
     status: int = 200

@@ -109,11 +109,11 @@ def test_an_invalid_kline_becomes_a_dead_letter_with_its_original_bytes(
 
     assert isinstance(kline, UnreadableKline)
     assert kline.reason == reason
-    letter = to_producer_record(kline, TOPICS, 0)
-    assert letter.topic == "dead-letters"
-    assert letter.value == text.encode()
-    assert dict(letter.headers)["topic"] == b"exchange:stream"
-    assert dict(letter.headers)["reason"] == reason.encode()
+    record = to_producer_record(kline, TOPICS, 0)
+    assert record.topic == "dead-letters"
+    assert record.value == text.encode()
+    assert dict(record.headers)["topic"] == b"exchange:stream"
+    assert dict(record.headers)["reason"] == reason.encode()
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "{", "\x00"])
