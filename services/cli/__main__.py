@@ -20,6 +20,7 @@ from services.cli.commands import (
     search,
     servers,
     up,
+    watch,
 )
 from shared.core.errors import BadInput, BadSetting, UlstmError
 
@@ -41,7 +42,7 @@ app.command("import")(import_candles.import_command)
 app.command("train")(models.train_command)
 app.command("search")(search.search_command)
 app.command("predict")(predict.predict_command)
-app.command("watch")(predict.watch_command)
+app.command("watch")(watch.watch_command)
 app.command("replay")(replay.replay_command)
 app.command("verify")(verify.verify_command)
 app.command("backtest")(backtest.backtest_command)

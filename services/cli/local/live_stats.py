@@ -1,82 +1,96 @@
-"""What a person wants to see of a running stack, from its topics alone."""
+"""Statistics of a running deployment, from its topics alone."""
 
-import json
 import time
 from collections import Counter, deque
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 from rich.panel import Panel
 from rich.table import Table
 
-from services.cli.commands.predict import Latest
+from services.cli.latest_predictions import LatestPredictions
+from services.cli.unreadable_records import UnreadableRecords
 from shared.adapters.kafka.tail import TailRecord
+from shared.adapters.schemas import KlineCodec
+from shared.core.errors import BadInput
+from shared.core.online.prediction import Prediction
 from shared.core.online.scores import Scores
-from shared.core.topics import Topics, interval_ms
+from shared.core.records import Candle, Gap
+from shared.core.topics import Topics
 
-_LATENCIES: Final = 100_000
+_LATENCIES: Final = 100_000  # are kept, the newest
 
 
-class Observed:
-    """Counts, latencies and the newest predictions."""
+class LiveStats:
+    """Counts, latencies and the newest predictions. Records that do not decode are counted."""
 
-    def __init__(self, topics: Topics) -> None:
-        """Start with nothing seen."""
-        self._topics = topics
-        self._step_ms = interval_ms(topics.interval)
-        self.latest = Latest()
-        self.symbols: Counter[str] = Counter()  # candles seen, by symbol
-        self.candles = self.gaps = self.predictions = self.dead_letters = 0
-        self.is_live = False  # a candle has come by stream: the back-fill is done
-        self._came_ms: dict[
-            tuple[str, int], int
-        ] = {}  # of candles from the stream, by symbol and open time
+    def __init__(self, topics: Topics, codec: KlineCodec) -> None:
+        """Begin with nothing seen.
+
+        Args:
+            topics: of the deployment.
+            codec: of its klines.
+        """
+        self._topics, self._codec = topics, codec
+        self.unreadable = UnreadableRecords()
+        self.latest = LatestPredictions(topics.predictions, self.unreadable)
+        self.symbols: Counter[str] = Counter()  # candles by symbol
+        self.gaps = self.predictions = self.dead_letters = 0
+        self.is_live = False  # a candle has arrived by stream, so the back-fill is done
+        # When candles of the stream arrived, by symbol and open time of the predicted candle.
+        self._arrival_ms: dict[tuple[str, int], int] = {}
         self._latencies_ms: deque[float] = deque(maxlen=_LATENCIES)
 
-    def take(self, arrived: Iterable[TailRecord]) -> None:
-        """Take new records in."""
+    @property
+    def candles(self) -> int:
+        """The number of candles seen."""
+        return self.symbols.total()
+
+    def add(self, records: Iterable[TailRecord]) -> None:
+        """Add new records of the three topics."""
         now_ms = time.time() * 1000
-        predictions = []
-        for item in arrived:
+        for item in records:
             if item.topic == self._topics.klines:
-                self._take_kline(item)
+                self._add_kline(item)
             elif item.topic == self._topics.predictions:
-                predictions.append(item.record)
+                for prediction in self.latest.add([item.record]):
+                    self._add_prediction(prediction, now_ms)
             else:
                 self.dead_letters += 1
-        self.latest.add(predictions)
-        for record in predictions:
-            self.predictions += 1
-            self._measure(json.loads(record.value or b"{}"), now_ms)
 
     def latency_ms(self, share: float) -> float | None:
-        """Return the latency that this share of the predictions stayed below."""
+        """Return the latency that this share of the predictions stayed below; None without any."""
         if not self._latencies_ms:
             return None
         ordered = sorted(self._latencies_ms)
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
     def scores(self) -> Scores:
-        """Return the sums of the running scores over symbols."""
+        """Return the running scores, summed over the symbols."""
         total = Scores()
         for prediction in self.latest.by_symbol.values():
             total = total.plus(prediction.scores)
         return total
 
     def line(self) -> str:
-        """Return where things stand, in one line."""
+        """Return the state of the deployment in one line."""
+        unreadable = self.unreadable.count
         return (
-            f"{self.candles} candles · {self.predictions} predictions of {len(self.latest.by_symbol)} symbols"
-            f" · {self.gaps} gaps · {self.dead_letters} dead letters · latency p50 {_ms(self.latency_ms(0.5))}"
-            f" p99 {_ms(self.latency_ms(0.99))} · skill {_percent(self.scores().calibrated_skill())}"
+            f"{self.candles} candles · {self.predictions} predictions of"
+            f" {len(self.latest.by_symbol)} symbols · {self.gaps} gaps"
+            f" · {self.dead_letters} dead letters"
+            + (f" · {unreadable} unreadable records" if unreadable else "")
+            + f" · latency p50 {_ms(self.latency_ms(0.5))} p99 {_ms(self.latency_ms(0.99))}"
+            f" · skill {_percent(self.scores().calibrated_skill())}"
         )
 
-    def table(self, title: str) -> Table:
-        """Return the newest predictions."""
-        return self.latest.table(title)
-
     def summary(self, seconds: float, source: str) -> Panel:
-        """Return what happened."""
+        """Return the totals at the end.
+
+        Args:
+            seconds: since the start.
+            source: of the klines, in words.
+        """
         scores = self.scores()
         rows = {
             "source": source,
@@ -85,6 +99,7 @@ class Observed:
             "predictions": f"{self.predictions} of {len(self.latest.by_symbol)} symbols",
             "gaps": str(self.gaps),
             "dead letters": str(self.dead_letters),
+            "unreadable records": str(self.unreadable.count),
             "candle received -> prediction readable": (
                 f"p50 {_ms(self.latency_ms(0.5))}, p99 {_ms(self.latency_ms(0.99))}"
             ),
@@ -98,23 +113,33 @@ class Observed:
             table.add_row(name, text)
         return Panel(table, title="summary")
 
-    def _take_kline(self, item: TailRecord) -> None:
-        fields: dict[str, Any] = json.loads(item.record.value or b"{}")
-        kind = fields.get("type")
-        self.gaps += kind == "gap"
-        if kind != "candle":
+    def _add_kline(self, item: TailRecord) -> None:
+        record = item.record
+        try:
+            value = self._codec.decode(record.value, record.partition)
+        except BadInput as error:
+            self.unreadable.add(item.topic, record, error)
             return
-        self.candles += 1
-        self.symbols[fields["symbol"]] += 1
-        if item.headers.get("source") == b"stream":
-            self.is_live = True
-            key = (fields["symbol"], fields["open_time_ms"] + self._step_ms)
-            self._came_ms[key] = int(item.headers["arrival_ms"])
+        self.gaps += isinstance(value, Gap)
+        if isinstance(value, Candle):
+            self.symbols[value.symbol] += 1
+            self._note_arrival(value, item)
 
-    def _measure(self, fields: dict[str, Any], now_ms: float) -> None:
-        came_ms = self._came_ms.pop((fields["symbol"], fields["open_time_ms"]), None)
-        if came_ms is not None:
-            self._latencies_ms.append(now_ms - came_ms)
+    def _note_arrival(self, candle: Candle, item: TailRecord) -> None:
+        """Note when a candle of the stream arrived: the start of its prediction's latency."""
+        if item.headers.get("source") != b"stream":
+            return
+        self.is_live = True
+        arrival_ms = item.headers.get("arrival_ms", b"")
+        if arrival_ms.isdigit():
+            predicted = candle.symbol, candle.open_time_ms + self._codec.interval_ms
+            self._arrival_ms[predicted] = int(arrival_ms)
+
+    def _add_prediction(self, prediction: Prediction, now_ms: float) -> None:
+        self.predictions += 1
+        arrival_ms = self._arrival_ms.pop((prediction.symbol, prediction.open_time_ms), None)
+        if arrival_ms is not None:
+            self._latencies_ms.append(now_ms - arrival_ms)
 
 
 def _ms(value: float | None) -> str:
