@@ -12,6 +12,7 @@ from services.cli.audit.report import Mismatch, PartitionReport
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.core.audit.violation import ABSENT, Check
 from shared.log.dead_letters import decode_dead_letters
+from tests.services.cli.foreign_records import FOREIGN_VALUES
 from tests.support.builders import a_bundle, bundle_bytes
 from tests.support.recorded_log import (
     BUNDLES,
@@ -182,12 +183,26 @@ def test_two_predictions_that_changed_places_are_found() -> None:
     assert {check for check, *_ in found(swapped)} == {Check.PLACE}
 
 
-def test_a_record_that_is_no_prediction_is_found() -> None:
+@pytest.mark.parametrize("value", FOREIGN_VALUES)
+def test_a_record_that_is_no_prediction_is_found(value: bytes | None) -> None:
     broken = HONEST.with_predictions(
-        lambda old: [r._replace(value=b"{nonsense") if i == AT else r for i, r in enumerate(old)]
+        lambda old: [r._replace(value=value) if i == AT else r for i, r in enumerate(old)]
     )
 
     assert found(broken)[0] == (Check.PLACE, TOPICS.predictions, AT, ["value"])
+
+
+def test_a_number_that_python_cannot_hold_in_an_unknown_field_is_found() -> None:
+    huge = b'{"a":' + b"1" * 5000 + b","
+    broken = HONEST.with_predictions(
+        lambda old: [
+            r._replace(value=(r.value or b"").replace(b"{", huge, 1)) if i == AT else r
+            for i, r in enumerate(old)
+        ]
+    )
+
+    assert {check for check, *_ in found(broken)} <= {Check.BYTES, Check.PLACE}
+    assert found(broken)[0][2] == AT
 
 
 def test_candles_past_the_last_prediction_are_not_predicted_yet() -> None:
