@@ -1,18 +1,138 @@
-"""The predictor as a process."""
+"""The predictor as a process: the parts list, and the only reader of the environment."""
 
+import logging
 import os
 import sys
+import threading
+import time
+import uuid
+from contextlib import ExitStack
+from functools import partial
 
-from services.predictor.service import run
+from services.predictor.checkpointer import StateCheckpointer
+from services.predictor.metrics import PredictorMetrics
+from services.predictor.partition_task import PartitionTask
+from services.predictor.recovery.partition_recovery import PartitionRecovery
 from services.predictor.settings import PredictorSettings
+from services.predictor.worker import Worker
+from shared.adapters.kafka.admin import ensure_topics, topic_id
+from shared.adapters.kafka.consumer_group import ConsumerGroupMember
+from shared.adapters.kafka.errors import Fenced
+from shared.adapters.kafka.producer import TransactionalProducer
+from shared.adapters.kafka.reader import Reader
 from shared.adapters.process import exit_code, log_to_stderr, stop_on_signal
+from shared.adapters.prometheus import Telemetry
+from shared.adapters.redis_state_store import RedisStateStore
+from shared.adapters.retry import StopRequested, retry_until_available
+from shared.core.errors import Incompatible, Unavailable
+from shared.core.model.numeric_profile import self_test
+from shared.core.online.model import FoldContext
+from shared.core.topics import interval_ms
+from shared.log.model_cache import ModelCache
+from shared.log.model_registry import ModelRegistry
+from shared.log.record_processor import RecordProcessor
+
+log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Read the settings and run until told to stop."""
+    """Read the settings and run until a signal requests a stop."""
     settings = PredictorSettings.from_env(os.environ)
     log_to_stderr(settings.log_level, "predictor")
     run(settings, stop_on_signal())
+
+
+def run(settings: PredictorSettings, stop: threading.Event) -> None:
+    """Predict until stop is set.
+
+    Raises:
+        BadSetting: a setting is wrong.
+        Incompatible: the log, or this machine, does not fit.
+    """
+    # The self-test comes first: a machine that computes other bits must not touch anything.
+    context = FoldContext(settings.interval, interval_ms(settings.interval), self_test())
+    telemetry = Telemetry("predictor")
+    stop_serving = telemetry.serve(settings.metrics_host, settings.metrics_port)
+    try:
+        with ExitStack() as resources:
+            _build_worker(settings, context, telemetry, stop, resources).run_until_stopped(stop)
+        log.info("stopped")
+    except StopRequested as request:
+        log.info("stopped before the start was complete: %s", request)
+    except Fenced as error:
+        raise Incompatible(str(error)) from error
+    finally:
+        stop_serving()
+
+
+def _build_worker(
+    settings: PredictorSettings,
+    context: FoldContext,
+    telemetry: Telemetry,
+    stop: threading.Event,
+    resources: ExitStack,
+) -> Worker:
+    """Wait for the servers, then put the parts together; what must be closed goes on the stack."""
+    kafka, topics = settings.kafka_bootstrap_servers, settings.topics
+    states = _open_states(settings, telemetry, stop)
+    klines = resources.enter_context(Reader(kafka, topics.klines))
+    predictions = resources.enter_context(Reader(kafka, topics.predictions))
+    dead_letters = resources.enter_context(Reader(kafka, topics.dead_letters, headers=True))
+    resources.callback(states.close)
+    # A new id for each process: replicas never share one, and a restart needs no earlier one.
+    transactional_id = f"ulstm-predictor-{uuid.uuid4()}"
+    writer = retry_until_available(
+        stop, lambda: TransactionalProducer(kafka, transactional_id, exclusive_id=True)
+    )
+    resources.callback(writer.close)
+    group_id = f"{settings.topic_prefix}{settings.consumer_group}-{settings.interval}"
+    timeout_ms = settings.session_timeout_ms
+    consumer_group = ConsumerGroupMember(kafka, group_id, topics.klines, timeout_ms)
+    resources.callback(consumer_group.close)  # first of all: another replica can take over
+    models = ModelCache(ModelRegistry(kafka, topics).load)
+    processor = RecordProcessor(topics.klines, settings.codec, context, models)
+    recovery = PartitionRecovery(
+        processor, consumer_group, klines, predictions, dead_letters, states
+    )
+    create_task = partial(PartitionTask, consumer_group, processor, recovery, time.monotonic)
+    metrics = PredictorMetrics(telemetry)
+    checkpointer = StateCheckpointer(states, context, metrics, time.monotonic)
+    worker = Worker(
+        topics,
+        consumer_group,
+        writer,
+        create_task,
+        checkpointer,
+        metrics,
+        settings.batch_records,
+        time.monotonic,
+    )
+    consumer_group.subscribe(worker.on_assigned, worker.on_revoked)
+    return worker
+
+
+def _open_states(
+    settings: PredictorSettings, telemetry: Telemetry, stop: threading.Event
+) -> RedisStateStore:
+    """Return the state store of this deployment's log, once Kafka has its topics.
+
+    Raises:
+        BadSetting: REDIS_URL is no address.
+        Incompatible: the topics do not fit the settings, or Redis may evict states.
+        StopRequested: a stop was requested before Kafka answered.
+    """
+    kafka, topics = settings.kafka_bootstrap_servers, settings.topics
+    states = RedisStateStore(settings.redis_url, f"{settings.topic_prefix}{settings.interval}")
+    report = partial(setattr, telemetry, "not_ready")
+    retry_until_available(stop, lambda: ensure_topics(kafka, topics), report)
+    log_id = retry_until_available(stop, lambda: topic_id(kafka, topics.klines), report)
+    try:
+        states.check()
+    except Unavailable as error:
+        # The log has everything, so a replica starts and predicts without Redis too.
+        log.warning("%s; starting without it, from the log", error)
+    states.of_log(log_id)
+    return states
 
 
 if __name__ == "__main__":

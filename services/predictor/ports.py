@@ -1,4 +1,4 @@
-"""What the predictor needs from the outside: implemented by adapters, replaced by fakes in tests."""
+"""What the predictor needs from outside: implemented by adapters, and by fakes in tests."""
 
 from collections.abc import Iterable, Iterator
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""What the predictor is told."""
+"""Settings of the predictor."""
 
 from typing import Annotated
 
@@ -14,6 +14,5 @@ class PredictorSettings(ServiceSettings):
     session_timeout_ms: Annotated[int, Field(ge=6000, le=300_000)] = 10_000
     metrics_host: str = "127.0.0.1"
     metrics_port: Port = 0
-    batch_records: Annotated[int, Field(ge=1, le=10_000)] = (
-        2_000  # of one transaction, where many wait
-    )
+    # The most records of one transaction; such large batches occur on a backlog only.
+    batch_records: Annotated[int, Field(ge=1, le=10_000)] = 2_000

@@ -1,14 +1,15 @@
 """Shortcuts that look right. Each is the production code with one thing left out; the simulation must catch it."""
 
 import itertools
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
-from services.predictor.recovery.replay import Recovery
-from services.predictor.worker import Worker
+from services.predictor.partition_task import PartitionTask
+from services.predictor.recovery.partition_recovery import PartitionRecovery, Restoration
+from services.predictor.worker import Worker, producer_records
 from shared.adapters.kafka.consumer_group import Batch, ConsumerGroupMember
 from shared.adapters.kafka.errors import OutcomeUnknown
 from shared.adapters.kafka.producer import OffsetsToCommit, ProducerRecord, TransactionalProducer
@@ -19,32 +20,52 @@ from shared.core.records import Promotion
 from shared.log.record_processor import BatchResult, RecordProcessor
 from tests.simulation.broker import Broker, Place
 from tests.simulation.clients import SimConsumer, SimProducer, membership
-from tests.simulation.log import CODEC, CONTEXT, TOPICS, model_of, processor
+from tests.simulation.log import CODEC, CONTEXT, PROFILE, TOPICS, model_of, processor
 from tests.simulation.world import GROUP, Parts
 from tests.support.fakes import FakeStateStore
 
 
+class StateChangedInPlace(PartitionTask):
+    """The state changes while a batch is processed; only its offset waits for the commit."""
+
+    def process(self, records: Sequence[ConsumerRecord]) -> BatchResult:
+        result = super().process(records)
+        self._state = replace(result.state, next_offset=self.state.next_offset)
+        return result
+
+
 class MemoryKeptAfterAbort(Worker):
-    """The fold changes memory in place; after an abort it is read again from the committed offset, into that memory."""
+    """After an abort records are read again from the committed offset, into the state in memory."""
 
-    def _folded(self, batch: Batch) -> dict[int, BatchResult]:
-        folded = super()._folded(batch)
-        for group, result in folded.items():
-            self._memory[group] = replace(result.state, next_offset=self._memory[group].next_offset)
-        return folded
-
-    def _recover_all(self, groups: Collection[int]) -> None:
-        for group in self._memory.keys() & groups:
-            self._member.resume(group, self._member.committed(group) or 0)
+    def _restart_tasks(self, partitions: Iterable[int]) -> None:
+        for partition in sorted(partitions):
+            task = self._tasks.get(partition)
+            if task is not None and task.is_restored:
+                offset = self._consumer_group.committed(partition) or 0
+                self._consumer_group.resume(partition, offset)
 
 
-class RedisOverOffset(Worker):
-    """Goes on from where Redis stands, whatever is committed."""
+class MemoryKeptAcrossReassignment(Worker):
+    """A partition that is assigned again continues from memory."""
 
-    def _recovery(self, group: int, *, whole: bool) -> Recovery:
-        saved = self._saved(group)
-        if saved is None or whole:
-            return (yield from super()._recovery(group, whole=whole))
+    def on_revoked(self, partitions: list[int]) -> None:
+        del partitions
+
+    def on_assigned(self, partitions: list[int]) -> None:
+        restored = {p for p, task in self._tasks.items() if task.is_restored}
+        super().on_assigned([p for p in partitions if p not in restored])
+        for partition in restored.intersection(partitions):
+            offset = self._tasks[partition].state.next_offset
+            self._consumer_group.resume(partition, offset)
+
+
+class RedisOverOffset(PartitionRecovery):
+    """Redis says where to continue, whatever is committed."""
+
+    def restore(self, partition: int, *, from_beginning: bool = False) -> Restoration:
+        saved = None if from_beginning else self._load_snapshot(partition)
+        if saved is None:
+            return (yield from super().restore(partition, from_beginning=from_beginning))
         return PartitionState(
             saved.applied_offset,
             saved.promotion_offset,
@@ -54,50 +75,42 @@ class RedisOverOffset(Worker):
         )
 
 
-class MemoryKeptAcrossReassignment(Worker):
-    """A group that comes back is gone on with from memory."""
+class OffsetsAlone(PartitionRecovery):
+    """Without a committed offset the log is read from its beginning, whatever is published.
 
-    def on_revoked(self, groups: list[int]) -> None:
-        del groups
+    This is what auto.offset.reset=earliest does.
+    """
 
-    def on_assigned(self, groups: list[int]) -> None:
-        super().on_assigned([g for g in groups if g not in self._memory])
-        for group in groups:
-            if group in self._memory:
-                self._member.resume(group, self._memory[group].next_offset)
-
-
-class OffsetsAlone(Worker):
-    """Without a committed offset it begins at the beginning, whatever is published: auto.offset.reset=earliest."""
-
-    def _recovery(self, group: int, *, whole: bool) -> Recovery:
-        if self._member.committed(group) is None:
+    def restore(self, partition: int, *, from_beginning: bool = False) -> Restoration:
+        if self.consumer_group.committed(partition) is None:
             yield
             return PartitionState()
-        return (yield from super()._recovery(group, whole=whole))
+        return (yield from super().restore(partition, from_beginning=from_beginning))
 
 
-class RedisBeforeCommit(RedisOverOffset):
-    """Redis is written with the batch, before its commit, and believed."""
+class RedisBeforeCommit(Worker):
+    """Redis is written with the batch, before its commit."""
 
-    def _folded(self, batch: Batch) -> dict[int, BatchResult]:
-        folded = super()._folded(batch)
-        for group, result in folded.items():
-            self._states.save(group, self._profile, result.state, result.state.symbols, None)
-        return folded
+    def _process(self, records: Sequence[ConsumerRecord]) -> dict[int, BatchResult]:
+        results = super()._process(records)
+        for partition, result in results.items():
+            states = self._checkpointer._states
+            states.save(partition, PROFILE, result.state, result.state.symbols, None)
+        return results
 
 
-class LettersOutside(Worker):
+class DeadLettersOutside(Worker):
     """Dead letters are written in a transaction of their own."""
 
-    def _folded(self, batch: Batch) -> dict[int, BatchResult]:
-        folded = super()._folded(batch)
-        for group, result in folded.items():
-            letters = [o for o in self._outgoing(result) if o.topic == TOPICS.dead_letters]
+    def _process(self, records: Sequence[ConsumerRecord]) -> dict[int, BatchResult]:
+        results = super()._process(records)
+        for result in results.values():
+            written = producer_records(result, self._topics)
+            letters = [r for r in written if r.topic == TOPICS.dead_letters]
             if letters:
                 self._writer.write(letters)
-            folded[group] = replace(result, dead_letters=[])
-        return folded
+            result.dead_letters = []
+        return results
 
 
 class WithoutMembership(ConsumerGroupMember):
@@ -250,10 +263,12 @@ def _swapping(broker: Broker) -> RecordProcessor:
 
 
 MUTANTS: Final[Mapping[str, Parts]] = {
-    "memory kept after an abort": Parts(loop=MemoryKeptAfterAbort),
-    "memory kept across a reassignment": Parts(loop=MemoryKeptAcrossReassignment),
-    "redis trusted over the committed offset": Parts(loop=RedisOverOffset),
-    "redis written before the commit and trusted": Parts(loop=RedisBeforeCommit),
+    "memory kept after an abort": Parts(worker=MemoryKeptAfterAbort, task=StateChangedInPlace),
+    "memory kept across a reassignment": Parts(worker=MemoryKeptAcrossReassignment),
+    "redis trusted over the committed offset": Parts(recovery=RedisOverOffset),
+    "redis written before the commit and trusted": Parts(
+        worker=RedisBeforeCommit, recovery=RedisOverOffset
+    ),
     "redis changed on top of anything": Parts(states=StoredOnAnything),
     "offsets sent without the membership": Parts(member=WithoutMembership),
     "membership asked for at the commit": Parts(producer=MembershipAtCommit),
@@ -262,9 +277,9 @@ MUTANTS: Final[Mapping[str, Parts]] = {
     "producer kept after a lost connection": Parts(writer=ConnectionLostIgnored),
     "another transactional id for a new producer": Parts(writer=NewIdEachTime),
     "offsets committed after the records": Parts(writer=OffsetsAfterwards),
-    "dead letters outside the transaction": Parts(loop=LettersOutside),
+    "dead letters outside the transaction": Parts(worker=DeadLettersOutside),
     "committed offset read while a transaction is pending": Parts(consumer=UnstableOffsets),
     "uncommitted records read": Parts(consumer=ReadUncommitted),
-    "nothing but the committed offset says where to go on": Parts(loop=OffsetsAlone),
+    "nothing but the committed offset says where to go on": Parts(recovery=OffsetsAlone),
     "model swapped when noticed": Parts(processor=_swapping),
 }

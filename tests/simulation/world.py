@@ -6,9 +6,14 @@ import traceback
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any, Final
 
+from services.predictor.checkpointer import StateCheckpointer
+from services.predictor.metrics import PredictorMetrics
+from services.predictor.partition_task import PartitionTask
+from services.predictor.recovery.partition_recovery import PartitionRecovery
 from services.predictor.worker import Worker
 from shared.adapters.kafka.consumer_group import ConsumerGroupMember
 from shared.adapters.kafka.producer import TransactionalProducer
@@ -21,6 +26,7 @@ from tests.simulation.broker import Broker
 from tests.simulation.clients import SimConsumer, SimProducer
 from tests.simulation.clock import SimulatedClock
 from tests.simulation.log import (
+    CONTEXT,
     GROUPS,
     PROFILE,
     SCRIPTS,
@@ -42,7 +48,7 @@ TURNS: Final = 4000  # a run that is not done by then is stuck
 QUIET_TURNS: Final = 20
 _DEPTH: Final = 3  # how many processes may stand still at once
 
-logging.getLogger("ulstm").setLevel(logging.CRITICAL)
+logging.getLogger("services.predictor").setLevel(logging.CRITICAL)
 
 
 class Wrong(Exception):
@@ -53,7 +59,9 @@ class Wrong(Exception):
 class Parts:
     """What a replica is made of; a mutant has one that is wrong."""
 
-    loop: type[Worker] = Worker
+    worker: type[Worker] = Worker
+    task: type[PartitionTask] = PartitionTask
+    recovery: type[PartitionRecovery] = PartitionRecovery
     writer: type[TransactionalProducer] = TransactionalProducer
     member: type[ConsumerGroupMember] = ConsumerGroupMember
     consumer: type[SimConsumer] = SimConsumer
@@ -91,7 +99,8 @@ def run_seed(seed: int, parts: Parts | None = None) -> RunVerdict:
 
 
 class Replica:
-    """A predictor process: the production loop, writer, group member and readers on simulated clients."""
+    """A predictor process: the production worker, writer, group member and readers on simulated
+    clients."""
 
     def __init__(self, world: "World", number: int) -> None:
         self.number = number
@@ -123,20 +132,27 @@ class Replica:
         self.member = parts.member(
             "kafka", GROUP, TOPICS.klines, int(SESSION_S * 1000), client=consumer
         )
-        self.loop = parts.loop(
-            TOPICS,
-            parts.processor(broker),
+        record_processor, states = parts.processor(broker), WiredStates(world.store, process)
+        recovery = parts.recovery(
+            record_processor,
             self.member,
-            self.writer,
             Reader("kafka", TOPICS.klines, client=consumer),
             Reader("kafka", TOPICS.predictions, client=consumer),
             Reader("kafka", TOPICS.dead_letters, headers=True, client=consumer),
-            WiredStates(world.store, process),
-            Telemetry("predictor"),
+            states,
+        )
+        metrics = PredictorMetrics(Telemetry("predictor"))
+        self.worker = parts.worker(
+            TOPICS,
+            self.member,
+            self.writer,
+            partial(parts.task, self.member, record_processor, recovery, world.clock),
+            StateCheckpointer(states, CONTEXT, metrics, world.clock),
+            metrics,
             world.rng.randint(1, 9),
             world.clock,
         )
-        self.member.subscribe(self.loop.on_assigned, self.loop.on_revoked)
+        self.member.subscribe(self.worker.on_assigned, self.worker.on_revoked)
 
     def stop(self) -> None:
         """What SIGTERM leads to, between two turns."""
@@ -255,7 +271,7 @@ class World:
     def _let(self, replica: Replica) -> None:
         self._running.append(replica)
         try:
-            replica.loop.run_once()
+            replica.worker.run_once()
         except Crashed:
             replica.process.is_dead = True
         except Unavailable:

@@ -1,0 +1,35 @@
+"""How many records the next batch may hold."""
+
+from typing import Final
+
+# After an idle moment: so few that the first predictions of a close do not wait for the last.
+FIRST_RECORDS: Final = 32
+# While many symbols close at once: still small, because a batch's predictions appear together.
+CLOSE_RECORDS: Final = 128
+# So many full batches in a row are no close but a backlog: then fewer transactions are faster.
+BACKLOG_BATCHES: Final = 10
+
+
+class BatchSizer:
+    """Chooses batch sizes: small ones at a close for latency, large ones on a backlog."""
+
+    def __init__(self, largest: int) -> None:
+        """Begin with a small batch.
+
+        Args:
+            largest: the most records of any batch.
+        """
+        self._largest = largest
+        self._full_batches = 0  # in a row
+        self.max_records = min(FIRST_RECORDS, largest)
+
+    def record_batch(self, records: int) -> None:
+        """Choose the next size after a poll that returned so many records."""
+        if records < self.max_records:
+            self._full_batches = 0
+            self.max_records = min(FIRST_RECORDS, self._largest)
+            return
+        self._full_batches += 1
+        is_backlog = self._full_batches >= BACKLOG_BATCHES
+        limit = self._largest if is_backlog else min(CLOSE_RECORDS, self._largest)
+        self.max_records = min(2 * self.max_records, limit)

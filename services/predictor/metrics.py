@@ -1,0 +1,62 @@
+"""The predictor's metrics and its readiness."""
+
+from collections.abc import Collection, Iterable
+
+from services.predictor.partition_task import PartitionTask, TaskStatus
+from shared.adapters.prometheus import Telemetry
+from shared.log.record_processor import BatchResult
+
+
+class PredictorMetrics:
+    """Counts what a replica has done, and says whether it is ready."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        """Register the metrics."""
+        self._telemetry = telemetry
+        self._candles = telemetry.counter("candles_total", "Candles processed.")
+        self._predictions = telemetry.counter("predictions_total", "Predictions committed.")
+        self._dead_letters = telemetry.counter(
+            "dead_letters_total", "Records written to the dead-letters topic.", "reason"
+        )
+        self._aborts = telemetry.counter(
+            "aborts_total", "Transactions that were aborted or whose outcome is unknown."
+        )
+        self._batch_s = telemetry.histogram(
+            "batch_seconds", "From a batch polled to its transaction committed."
+        )
+        self._groups = telemetry.gauge("groups", "Symbol groups whose state is in memory here.")
+        self._refused = telemetry.gauge(
+            "refused_partitions", "Partitions assigned here that SYMBOL_GROUPS does not allow."
+        )
+        self._redis_up = telemetry.gauge("redis_up", "1 if the last save to Redis succeeded.")
+
+    def record_commit(self, results: Iterable[BatchResult], seconds: float) -> None:
+        """Count what a committed batch led to."""
+        self._batch_s.observe(seconds)
+        for result in results:
+            self._candles.inc(result.candles)
+            self._predictions.inc(len(result.predictions))
+            for dead_letter in result.dead_letters:
+                self._dead_letters.labels(dead_letter.reason).inc()
+
+    def record_abort(self) -> None:
+        """Count a transaction that was aborted or whose outcome is unknown."""
+        self._aborts.inc()
+
+    def record_save(self, *, succeeded: bool) -> None:
+        """Show whether Redis takes the states."""
+        self._redis_up.set(int(succeeded))
+
+    def report_tasks(self, tasks: Collection[PartitionTask]) -> None:
+        """Show how many partitions run here, and why the replica is not ready."""
+        self._groups.set(sum(task.is_restored for task in tasks))
+        self._refused.set(sum(task.status is TaskStatus.REFUSED for task in tasks))
+        self._telemetry.not_ready = _not_ready_reason(tasks)
+
+
+def _not_ready_reason(tasks: Collection[PartitionTask]) -> str | None:
+    blocked = [t.reason for t in tasks if t.status in {TaskStatus.WAITING, TaskStatus.REFUSED}]
+    if blocked:
+        return "; ".join(blocked)
+    restoring = sorted(t.partition for t in tasks if t.status is TaskStatus.RESTORING)
+    return f"restoring symbol groups {restoring}" if restoring else None

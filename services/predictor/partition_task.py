@@ -1,0 +1,191 @@
+"""One assigned partition: everything that must change together when its state does."""
+
+import logging
+from collections.abc import Callable, Sequence
+from enum import Enum
+from functools import partial
+from itertools import islice
+from typing import Final
+
+from services.predictor.ports import ConsumerGroup
+from services.predictor.recovery.partition_recovery import PartitionRecovery
+from shared.adapters.kafka.reader import ConsumerRecord
+from shared.core.errors import Unavailable
+from shared.core.online.model import LIVE, REPLAY
+from shared.core.online.partition import PartitionState
+from shared.core.online.symbol_step import precompute
+from shared.log.record_processor import BatchResult, RecordProcessor
+
+log = logging.getLogger(__name__)
+
+RETRY_S: Final = 2.0
+
+
+class TaskStatus(Enum):
+    """What a partition task does next."""
+
+    RESTORING = "restoring"  # rebuilds its state, block by block; its records are not fetched
+    WAITING = "waiting"  # paused until its back-off ends, then restoring or running again
+    RUNNING = "running"  # processes what is polled
+    REFUSED = "refused"  # paused for good: this deployment has no such partition
+
+
+class PartitionTask:
+    """Owns the state of one partition and the work that is due on it.
+
+    The state is a cache of the log. After anything that is not a known commit the whole task is
+    thrown away and a new one restores the partition: nothing of it can be left behind half changed.
+    """
+
+    def __init__(
+        self,
+        consumer_group: ConsumerGroup,
+        processor: RecordProcessor,
+        recovery: PartitionRecovery,
+        clock: Callable[[], float],
+        partition: int,
+        *,
+        from_beginning: bool = False,
+    ) -> None:
+        """Pause the partition and begin to restore it.
+
+        Args:
+            consumer_group: fetches records.
+            processor: folds them.
+            recovery: restores states.
+            clock: seconds; it decides when to try again and no value.
+            partition: the partition's number.
+            from_beginning: replay all of its klines.
+        """
+        self.partition = partition
+        self.status = TaskStatus.RESTORING
+        self.reason = ""  # why it is waiting or refused
+        self.unsaved: set[str] = set()  # symbols that changed since the last save
+        self.saved_offset: int | None = None  # the applied offset of that save
+        self._consumer_group, self._processor, self._clock = consumer_group, processor, clock
+        self._state: PartitionState | None = None
+        self._idle_symbols: dict[str, None] = {}  # an ordered set
+        self._retry_at_s = 0.0
+        self._restore = partial(recovery.restore, partition, from_beginning=from_beginning)
+        self._restoration = self._restore()
+        consumer_group.pause(partition)
+
+    @property
+    def state(self) -> PartitionState:
+        """The state after everything that is committed; there is one once `is_restored`."""
+        if self._state is None:
+            message = f"partition {self.partition} is not restored yet"
+            raise RuntimeError(message)
+        return self._state
+
+    @property
+    def is_restored(self) -> bool:
+        """Whether the state is in memory, running or waiting."""
+        return self._state is not None
+
+    @property
+    def has_idle_work(self) -> bool:
+        """Whether anything can be computed ahead of the next records."""
+        return bool(self._idle_symbols)
+
+    def restore_next_block(self) -> None:
+        """Replay one more block of the partition's klines; start to run after the last."""
+        try:
+            next(self._restoration)
+        except StopIteration as finished:
+            self._run(finished.value)
+        except Unavailable as error:
+            self._restoration = self._restore()
+            self._wait(str(error))
+
+    def process(self, records: Sequence[ConsumerRecord]) -> BatchResult:
+        """Fold polled records on top of the state, which stays as it is until `apply`.
+
+        Stops before a record that cannot be folded yet, and waits; it is polled again later.
+
+        Raises:
+            UnknownSymbol: a symbol's past may lie before what was replayed.
+        """
+        result = BatchResult(self.state)
+        last = {record.key: record.offset for record in records}
+        try:
+            for record in records:
+                if record.offset < result.state.next_offset:
+                    continue  # the broker may send again what was fetched before a seek
+                # Where the symbol's next candle is in the batch too, no idle time is left for the
+                # Jacobian: computed together with the prediction it shares its forward pass.
+                options = REPLAY if record.offset < last[record.key] else LIVE
+                self._processor.process(result, record, publishing=True, options=options)
+        except Unavailable as error:
+            self._consumer_group.pause(self.partition)
+            self._wait(str(error))
+        return result
+
+    def apply(self, result: BatchResult) -> None:
+        """Take over the result of a batch that was committed."""
+        self._state = result.state
+        self.unsaved |= result.changed
+        # A symbol that is queued already keeps its place: a long catch-up queues each symbol once.
+        self._idle_symbols.update(dict.fromkeys(sorted(result.changed)))
+
+    def mark_saved(self) -> None:
+        """Note that the state store holds the state as it is."""
+        self.unsaved, self.saved_offset = set(), self.state.next_offset
+
+    def precompute_next(self, max_symbols: int) -> int:
+        """Compute Jacobians and digests ahead, of the symbols that have waited longest.
+
+        Returns:
+            The number of symbols done.
+
+        Raises:
+            Unavailable: the model cannot be read now.
+        """
+        queued = list(islice(self._idle_symbols, max_symbols))
+        for symbol in queued:
+            del self._idle_symbols[symbol]  # first: without a model it must not be tried for ever
+            model = self._processor.model_for(self.state)
+            self.state.symbols[symbol] = precompute(self.state.symbols[symbol], model)
+        return len(queued)
+
+    def end_wait(self) -> bool:
+        """Continue if the back-off is over.
+
+        Returns:
+            Whether it is.
+        """
+        if self.status is not TaskStatus.WAITING or self._clock() < self._retry_at_s:
+            return False
+        if self._state is None:
+            self.status = TaskStatus.RESTORING
+        else:
+            self.status = TaskStatus.RUNNING
+            self._consumer_group.resume(self.partition, self._state.next_offset)
+        return True
+
+    def refuse(self, reason: str) -> None:
+        """Keep the partition paused for good, so that the others keep running."""
+        log.error("%s", reason)
+        self.status, self.reason = TaskStatus.REFUSED, reason
+
+    def close(self) -> None:
+        """Stop restoring: the reader of the log is free for another partition."""
+        self._restoration.close()
+
+    def _run(self, state: PartitionState) -> None:
+        log.info(
+            "symbol group %d is live at offset %d with %d symbols",
+            self.partition,
+            state.next_offset,
+            len(state.symbols),
+        )
+        self.status, self._state = TaskStatus.RUNNING, state
+        self.unsaved = set(state.symbols)
+        self._idle_symbols = dict.fromkeys(sorted(state.symbols))
+        self._consumer_group.resume(self.partition, state.next_offset)
+
+    def _wait(self, reason: str) -> None:
+        if reason != self.reason:
+            log.warning("symbol group %d waits: %s", self.partition, reason)
+        self.status, self.reason = TaskStatus.WAITING, reason
+        self._retry_at_s = self._clock() + RETRY_S

@@ -1,0 +1,156 @@
+"""Restores the state of a partition."""
+
+import logging
+from collections.abc import Generator
+from dataclasses import dataclass
+
+from services.predictor.ports import ConsumerGroup, StateStore, TopicHistory
+from services.predictor.recovery.dead_letter_tail import offset_after_last_dead_letter
+from services.predictor.recovery.klines_check import check_klines_match, choose_next_offset
+from services.predictor.recovery.prediction_tail import (
+    PublishedTail,
+    read_first_profile,
+    read_prediction_tail,
+)
+from services.predictor.recovery.replay import Replay, ReplayResult
+from services.predictor.recovery.snapshot_check import usable_state
+from shared.adapters.redis_state_store import StateSnapshot
+from shared.core.errors import Incompatible, Unavailable
+from shared.core.online.partition import PartitionState
+from shared.log.record_processor import RecordProcessor
+
+log = logging.getLogger(__name__)
+
+Restoration = Generator[None, None, PartitionState]
+"""Yields after each block of klines; returns the state to continue with."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionRecovery:
+    """Restores partitions by replaying the log, publishing nothing.
+
+    The sources are believed in this order:
+
+    1. The committed offset says where to continue. Reading it waits for a transaction that is
+       pending on it, so what a predecessor left unfinished is decided first.
+    2. The log says what the state is: the klines up to that offset are folded again, and must give
+       the predictions that were published, byte for byte.
+    3. Redis only shortens the replay. A snapshot is used where it fits the log, and is proved by
+       the same comparison.
+    """
+
+    processor: RecordProcessor
+    consumer_group: ConsumerGroup
+    klines: TopicHistory
+    predictions: TopicHistory
+    dead_letters: TopicHistory
+    states: StateStore
+
+    def restore(self, partition: int, *, from_beginning: bool = False) -> Restoration:
+        """Restore a partition to the offset to continue from.
+
+        That is the committed offset, or the one after the newest prediction if that is later. It
+        is earlier than the committed offset if predictions at the end of their topic were lost:
+        they are then published again, the same bytes.
+
+        Args:
+            partition: the partition.
+            from_beginning: replay all klines, for a symbol whose past a shorter replay missed.
+
+        Raises:
+            Incompatible: klines and predictions contradict each other, or another numeric profile
+                predicts from here.
+            Unavailable: Kafka does not answer, or a transaction on the predictions is open.
+        """
+        # 1. Where to continue. Predictions prove an offset too: group offsets may be deleted.
+        committed = self._committed_offset(partition)
+        snapshot = None if from_beginning else self._load_snapshot(partition)
+        published = read_prediction_tail(self.predictions, partition)
+        ends = self.klines.ends(partition)
+        next_offset = choose_next_offset(committed, published, ends, partition)
+        # 2. A topic that was recreated would be folded without an error: compare it first.
+        check_klines_match(published, self.klines, self.processor.codec, partition)
+        # 3. The short way: a snapshot, and the few records since.
+        profile = self.processor.context.numeric_profile
+        base = usable_state(snapshot, next_offset, published, profile)
+        if base is not None:
+            replay = Replay(self.processor, self.klines, published, partition)
+            result = yield from replay.run(base, base.known_from, next_offset)
+            if result.is_proved:
+                return result.state
+        # 4. The log alone. A prediction that seems to be missing may still be in an open
+        #    transaction; only once there is none is it known to be lost.
+        if next_offset > published.next_offset:
+            published = self._read_settled_tail(partition)
+            next_offset = max(next_offset, published.next_offset)
+        return (yield from self._rebuild(partition, published, next_offset, from_beginning))
+
+    def _committed_offset(self, partition: int) -> int | None:
+        committed = self.consumer_group.committed(partition)
+        if committed is not None:
+            return committed
+        # A new group, or one whose offsets were deleted. Rejected records give no prediction, so
+        # without this those after the last prediction would be rejected twice.
+        topic = self.processor.topic
+        return offset_after_last_dead_letter(self.dead_letters, topic, partition)
+
+    def _load_snapshot(self, partition: int) -> StateSnapshot | None:
+        try:
+            return self.states.load(partition, self.processor.context.numeric_profile)
+        except Unavailable as error:
+            log.warning("%s; rebuilding symbol group %d from the log", error, partition)
+            return None
+
+    def _read_settled_tail(self, partition: int) -> PublishedTail:
+        if not self.predictions.is_settled(partition):
+            message = (
+                f"symbol group {partition}: a transaction on its predictions is open; waiting for"
+                " its end"
+            )
+            raise Unavailable(message)
+        return read_prediction_tail(self.predictions, partition)
+
+    def _rebuild(
+        self, partition: int, published: PublishedTail, next_offset: int, from_beginning: bool
+    ) -> Restoration:
+        replay = Replay(self.processor, self.klines, published, partition)
+        # 1. From shortly before the last promotion, which bounds the replay: see `Replay`.
+        base = self._empty_state(partition) if from_beginning else replay.base_before_promotion()
+        result = yield from replay.run(base, base.next_offset, next_offset)
+        # 2. If that does not prove every symbol: from the first record.
+        if not result.is_proved and base.next_offset:
+            result = yield from replay.run(self._empty_state(partition), 0, next_offset)
+        # 3. Predictions may be missing at the end of their topic, where Kafka can lose records in
+        #    a power cut. Differing or missing in the middle, somebody changed the topics.
+        first_missing = min(result.missing, default=next_offset)
+        if result.unproved or first_missing < published.next_offset:
+            raise _contradiction(partition, result)
+        if first_missing == next_offset:
+            return result.state
+        # 4. Go back to the last prediction that is there, and publish the rest again.
+        log.warning(
+            "symbol group %d: the predictions from offset %d on were committed and are lost;"
+            " publishing them again from offset %d on",
+            partition,
+            first_missing,
+            published.next_offset,
+        )
+        return (
+            yield from self._rebuild(partition, published, published.next_offset, from_beginning)
+        )
+
+    def _empty_state(self, partition: int) -> PartitionState:
+        return PartitionState(numeric_profile=read_first_profile(self.predictions, partition))
+
+
+def _contradiction(partition: int, result: ReplayResult) -> Incompatible:
+    what = (
+        "replaying its klines does not give what was published for"
+        f" {', '.join(sorted(result.unproved)[:5])}"
+        if result.unproved
+        else f"the prediction from offset {min(result.missing)} is missing, later ones are there"
+    )
+    return Incompatible(
+        f"symbol group {partition}: {what}; its topics or models were changed from outside:"
+        " restore them, or start a new deployment under another TOPIC_PREFIX"
+    )
