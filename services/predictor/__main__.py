@@ -28,8 +28,8 @@ from shared.core.errors import Incompatible, Unavailable
 from shared.core.model.numeric_profile import self_test
 from shared.core.online.model import FoldContext
 from shared.core.topics import interval_ms
+from shared.log.bundle_store import BundleStore
 from shared.log.model_cache import ModelCache
-from shared.log.model_registry import ModelRegistry
 from shared.log.record_processor import RecordProcessor
 
 log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ def _build_worker(
     timeout_ms = settings.session_timeout_ms
     consumer_group = ConsumerGroupMember(kafka, group_id, topics.klines, timeout_ms)
     resources.callback(consumer_group.close)  # first of all: another replica can take over
-    models = ModelCache(ModelRegistry(kafka, topics).load)
+    models = ModelCache(BundleStore(kafka, topics).load)
     processor = RecordProcessor(topics.klines, settings.codec, context, models)
     recovery = PartitionRecovery(
         processor, consumer_group, klines, predictions, dead_letters, states

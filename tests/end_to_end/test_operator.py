@@ -103,7 +103,7 @@ def test_klines_made_anew_are_refused_short_or_long(
     deployment.release(seed=2)
     deployment.publish(interleaved_candles(SYMBOLS, 50, 60))
 
-    assert "the topic was made anew or restored with other offsets" in refused(deployment)
+    assert "the topic was recreated or restored with other offsets" in refused(deployment)
     assert deployment.predictions_sha256() == published
 
 

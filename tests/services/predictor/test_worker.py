@@ -1,18 +1,17 @@
-"""The loop with hand-made surroundings: what it does not do when something goes wrong."""
+"""The worker between hand-made ports: what it does, and what it does not when something fails."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 
-from services.predictor.worker import (
-    BACKLOG_BATCHES,
-    CLOSE_RECORDS,
-    FIRST_RECORDS,
-    REDIS_LAG_S,
-    REDIS_REST_S,
-    Worker,
-)
+from services.predictor.batch_sizer import BACKLOG_BATCHES, CLOSE_RECORDS, FIRST_RECORDS
+from services.predictor.checkpointer import MAX_LAG_S, PAUSE_S, StateCheckpointer
+from services.predictor.metrics import PredictorMetrics
+from services.predictor.partition_task import PartitionTask
+from services.predictor.recovery.partition_recovery import PartitionRecovery
+from services.predictor.worker import Worker
 from shared.adapters.kafka.consumer_group import Batch
 from shared.adapters.kafka.producer import OffsetsToCommit, ProducerRecord
 from shared.adapters.kafka.reader import ConsumerRecord
@@ -28,69 +27,82 @@ from tests.support.fakes import FakeStateStore, FakeTopicHistory
 
 MODEL = a_model()
 TOPICS = Topics("5m", 1)
+WINDOW = MODEL.card.architecture.window_length
 PROMOTION = PromotionMessage(
     type="promotion", model_version=MODEL.version, bundle_sha256=MODEL.bundle.sha256
 )
 CLOSES = a_walk(30)
-VALUES = [
-    encode_record(PROMOTION),
-    *(candle_bytes(at, close=f"{close:.6f}") for at, close in enumerate(CLOSES)),
-]
-LOG = [
-    ConsumerRecord(0, offset, START_MS + offset * STEP_MS, None, value)
-    for offset, value in enumerate(VALUES)
-]
+
+
+def log_of(values: Iterable[bytes]) -> list[ConsumerRecord]:
+    return [
+        ConsumerRecord(0, offset, START_MS + offset * STEP_MS, None, value)
+        for offset, value in enumerate(values)
+    ]
+
+
+def candles_of(symbol: str, closes: Sequence[float] = CLOSES) -> list[bytes]:
+    return [candle_bytes(at, symbol, f"{close:.6f}") for at, close in enumerate(closes)]
+
+
+LOG = log_of([encode_record(PROMOTION), *candles_of("BTCUSDT")])
 
 
 @dataclass
-class Alone:
-    """The group's only member; gives the log record by record, and takes what is written."""
+class FakeKafka:
+    """The group's only member and its writer: gives a log record by record, takes what is written."""
 
+    log: list[ConsumerRecord] = field(default_factory=lambda: LOG)
     membership: bytes | None = b"a member"
-    at: int | None = None
+    position: int | None = None
     written: list[ProducerRecord] = field(default_factory=list)
     next_offset: int | None = None
-    waited_s: list[float] = field(default_factory=list)
+    timeouts_s: list[float] = field(default_factory=list)
+    paused: list[int] = field(default_factory=list)
 
-    def poll(self, most: int, timeout_s: float) -> Batch | None:
-        self.waited_s.append(timeout_s)
-        if self.at is None or self.at >= len(LOG):
+    def poll(self, max_records: int, timeout_s: float) -> Batch | None:
+        self.timeouts_s.append(timeout_s)
+        if self.position is None or self.position >= len(self.log):
             return None
-        self.at += 1
-        return Batch([LOG[self.at - 1]], self.membership)
+        self.position += 1
+        return Batch([self.log[self.position - 1]], self.membership)
 
     def committed(self, partition: int) -> int | None:
+        assert partition == 0
         return self.next_offset
 
     def resume(self, partition: int, offset: int) -> None:
-        self.at = offset
+        assert partition == 0
+        self.position = offset
 
     def pause(self, partition: int) -> None:
-        self.at = None
+        self.paused.append(partition)
+        if partition == 0:
+            self.position = None
 
     def write(
-        self, records: Sequence[ProducerRecord], progress: OffsetsToCommit | None = None
+        self, records: Sequence[ProducerRecord], offsets: OffsetsToCommit | None = None
     ) -> None:
-        assert progress is not None
+        assert offsets is not None
         self.written += records
-        self.next_offset = progress.next_offsets[0]
+        self.next_offset = offsets.next_offsets[0]
 
 
 @dataclass
-class Crowd(Alone):
-    """Has so many records for each poll; this client is no member, so nothing comes of them."""
+class CrowdedKafka(FakeKafka):
+    """Has so many records for each poll; without a membership, so nothing comes of them."""
 
-    waiting: list[int] = field(default_factory=list)
+    available: list[int] = field(default_factory=list)
     asked: list[int] = field(default_factory=list)
 
-    def poll(self, most: int, timeout_s: float) -> Batch | None:
-        self.asked.append(most)
-        count = min(most, self.waiting.pop(0))
+    def poll(self, max_records: int, timeout_s: float) -> Batch | None:
+        self.asked.append(max_records)
+        count = min(max_records, self.available.pop(0))
         return Batch(LOG[:1] * count, None) if count else None
 
 
 class SlowStates(FakeStateStore):
-    """Redis that answers nobody: each call takes as long as its client is patient."""
+    """Redis that does not answer: each call takes as long as its client waits."""
 
     def __init__(self, clock: list[float]) -> None:
         super().__init__()
@@ -114,128 +126,154 @@ def models(version: str, sha256: str) -> Model:
     return MODEL
 
 
-def a_loop(
-    alone: Alone,
-    telemetry: Telemetry,
+def a_worker(
+    kafka: FakeKafka,
+    telemetry: Telemetry | None = None,
     states: FakeStateStore | None = None,
     clock: list[float] | None = None,
     load: Models = models,
-    most_records: int = 10,
+    batch_records: int = 10,
 ) -> Worker:
     processor = RecordProcessor(TOPICS.klines, KlineCodec("5m", STEP_MS, 1), CONTEXT, load)
-    now = clock or [0.0]
-    loop = Worker(
-        TOPICS,
-        processor,
-        alone,
-        alone,
-        FakeTopicHistory(LOG),
-        FakeTopicHistory([]),
-        FakeTopicHistory([]),
-        states or FakeStateStore(),
-        telemetry,
-        most_records,
-        lambda: now[0],
+    states, time_s = states or FakeStateStore(), clock or [0.0]
+    metrics = PredictorMetrics(telemetry or Telemetry("test"))
+    klines, predictions = FakeTopicHistory(kafka.log), FakeTopicHistory([])
+    recovery = PartitionRecovery(
+        processor, kafka, klines, predictions, FakeTopicHistory([]), states
     )
-    loop.on_assigned([0])
-    return loop
+
+    def now_s() -> float:
+        return time_s[0]
+
+    worker = Worker(
+        TOPICS,
+        kafka,
+        kafka,
+        partial(PartitionTask, kafka, processor, recovery, now_s),
+        StateCheckpointer(states, CONTEXT, metrics, now_s),
+        metrics,
+        batch_records,
+        now_s,
+    )
+    worker.on_assigned([0])
+    return worker
+
+
+def run_to_the_end(worker: Worker, kafka: FakeKafka) -> None:
+    while kafka.next_offset != len(kafka.log):
+        worker.run_once()
 
 
 def test_a_mistake_in_the_fold_ends_the_replica_and_commits_nothing_of_its_batch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    alone = Alone()
-    loop = a_loop(alone, Telemetry("test"))
-    while alone.next_offset is None or alone.next_offset < 20:
-        loop.run_once()
-    written = len(alone.written)
+    kafka = FakeKafka()
+    worker = a_worker(kafka)
+    while kafka.next_offset is None or kafka.next_offset < 20:
+        worker.run_once()
+    written = len(kafka.written)
 
     def mistaken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr("shared.log.record_processor.fold", mistaken)
     with pytest.raises(ZeroDivisionError):
-        loop.run_once()
+        worker.run_once()
 
-    assert alone.next_offset == 20
-    assert len(alone.written) == written
+    assert kafka.next_offset == 20
+    assert len(kafka.written) == written
 
 
 def test_without_a_membership_nothing_is_written() -> None:
-    alone = Alone(membership=None)
-    loop = a_loop(alone, Telemetry("test"))
+    kafka = FakeKafka(membership=None)
+    worker = a_worker(kafka)
 
     for _ in range(20):
-        loop.run_once()
+        worker.run_once()
 
-    assert alone.next_offset is None
-    assert alone.written == []
+    assert kafka.next_offset is None
+    assert kafka.written == []
 
 
 def test_a_slow_redis_is_left_alone_for_a_while_and_every_candle_predicted() -> None:
     clock = [0.0]
-    alone, states, telemetry = Alone(), SlowStates(clock), Telemetry("test")
-    loop = a_loop(alone, telemetry, states, clock)
+    kafka, states, telemetry = FakeKafka(), SlowStates(clock), Telemetry("test")
+    worker = a_worker(kafka, telemetry, states, clock)
     turns = 2 * len(LOG)
     for _ in range(turns):
-        loop.run_once()
+        worker.run_once()
         clock[0] += 1.0
 
-    assert len(alone.written) == len(CLOSES) - 15
-    assert 0 < states.calls <= turns / REDIS_REST_S + 1
+    assert len(kafka.written) == len(CLOSES) - WINDOW + 1
+    assert 0 < states.calls <= turns / PAUSE_S + 1
     assert "ulstm_test_redis_up 0.0" in telemetry.answer("/metrics")[2].decode()
 
 
-def test_redis_waits_for_a_quiet_time_and_no_longer_than_its_lag() -> None:
+def test_redis_waits_for_idle_time_and_no_longer_than_its_lag() -> None:
     clock = [0.0]
-    alone, states = Alone(), FakeStateStore()
-    loop = a_loop(alone, Telemetry("test"), states, clock)
-    while alone.next_offset is None:
-        loop.run_once()
-    loop.run_once()
+    kafka, states = FakeKafka(), FakeStateStore()
+    worker = a_worker(kafka, states=states, clock=clock)
+    while kafka.next_offset is None:
+        worker.run_once()
+    worker.run_once()
     assert states.load(0, CONTEXT.numeric_profile) is None
 
-    clock[0] += REDIS_LAG_S
-    loop.run_once()
+    clock[0] += MAX_LAG_S
+    worker.run_once()
 
     saved = states.load(0, CONTEXT.numeric_profile)
     assert saved is not None
-    assert saved.applied_offset == alone.next_offset != len(LOG)
-    while alone.next_offset != len(LOG) or alone.at is None:
-        loop.run_once()
+    assert saved.applied_offset == kafka.next_offset != len(LOG)
+    while kafka.next_offset != len(LOG) or kafka.position is None:
+        worker.run_once()
     for _ in range(5):
-        loop.run_once()
+        worker.run_once()
     saved = states.load(0, CONTEXT.numeric_profile)
     assert saved is not None
     assert saved.applied_offset == len(LOG)
 
 
-def test_no_poll_waits_while_redis_is_to_be_told() -> None:
-    alone, states = Alone(), FakeStateStore()
-    loop = a_loop(alone, Telemetry("test"), states)
-    while alone.next_offset != len(LOG):
-        loop.run_once()
-    saved, before = None, len(alone.waited_s)
+def test_no_poll_waits_while_a_save_to_redis_is_due() -> None:
+    kafka, states = FakeKafka(), FakeStateStore()
+    worker = a_worker(kafka, states=states)
+    run_to_the_end(worker, kafka)
+    saved, before = None, len(kafka.timeouts_s)
     while saved is None or saved.applied_offset != len(LOG):
-        loop.run_once()
+        worker.run_once()
         saved = states.load(0, CONTEXT.numeric_profile)
 
-    assert set(alone.waited_s[before:]) == {0.0}
+    assert set(kafka.timeouts_s[before:]) == {0.0}
+
+
+def test_after_a_long_catch_up_redis_waits_for_one_piece_of_idle_work_only() -> None:
+    symbols = ["AAAUSDT", "BTCUSDT", "CCCUSDT"]
+    candles = zip(*(candles_of(symbol, a_walk(200)) for symbol in symbols), strict=True)
+    values = [value for of_one_time in candles for value in of_one_time]
+    kafka, states = FakeKafka(log_of([encode_record(PROMOTION), *values])), FakeStateStore()
+    worker = a_worker(kafka, states=states)
+    run_to_the_end(worker, kafka)
+
+    worker.run_once()  # Jacobians and digests of three symbols
+    worker.run_once()
+
+    saved = states.load(0, CONTEXT.numeric_profile)
+    assert saved is not None
+    assert saved.applied_offset == len(kafka.log)
 
 
 def test_batches_begin_small_and_grow_once_records_pile_up() -> None:
-    alone = Crowd(waiting=[1, *[10_000] * (BACKLOG_BATCHES + 3), 3, 0])
-    loop = a_loop(alone, Telemetry("test"), most_records=5 * CLOSE_RECORDS)
+    kafka = CrowdedKafka(available=[1, *[10_000] * (BACKLOG_BATCHES + 3), 3, 0])
+    worker = a_worker(kafka, batch_records=5 * CLOSE_RECORDS)
 
-    while alone.waiting:
-        loop.run_once()
+    while kafka.available:
+        worker.run_once()
 
     at_a_close = [FIRST_RECORDS, 2 * FIRST_RECORDS, *[CLOSE_RECORDS] * (BACKLOG_BATCHES - 2)]
     behind = [2 * CLOSE_RECORDS, 4 * CLOSE_RECORDS, 5 * CLOSE_RECORDS]
-    assert alone.asked == [FIRST_RECORDS, *at_a_close, *behind, 5 * CLOSE_RECORDS, FIRST_RECORDS]
+    assert kafka.asked == [FIRST_RECORDS, *at_a_close, *behind, 5 * CLOSE_RECORDS, FIRST_RECORDS]
 
 
-def test_a_model_that_cannot_be_read_in_the_quiet_time_ends_no_replica() -> None:
+def test_a_model_that_cannot_be_read_in_idle_time_ends_no_replica() -> None:
     away = [False]
 
     def models_of_a_log(version: str, sha256: str) -> Model:
@@ -243,24 +281,51 @@ def test_a_model_that_cannot_be_read_in_the_quiet_time_ends_no_replica() -> None
             raise Unavailable("Kafka does not answer")
         return models(version, sha256)
 
-    alone = Alone()
-    loop = a_loop(alone, Telemetry("test"), load=models_of_a_log)
-    while alone.next_offset != len(LOG):
-        loop.run_once()
+    kafka, states = FakeKafka(), FakeStateStore()
+    worker = a_worker(kafka, states=states, load=models_of_a_log)
+    run_to_the_end(worker, kafka)
     away[0] = True
 
-    loop.run_once()
+    for _ in range(5):
+        worker.run_once()
 
-    assert len(alone.written) == len(CLOSES) - 15
+    assert len(kafka.written) == len(CLOSES) - WINDOW + 1
+    saved = states.load(0, CONTEXT.numeric_profile)
+    assert saved is not None  # what cannot be computed ahead does not keep Redis waiting
+    assert saved.applied_offset == len(LOG)
 
 
-def test_a_replica_without_a_group_is_ready() -> None:
-    alone, telemetry = Alone(), Telemetry("test")
-    loop = a_loop(alone, telemetry)
-    loop.run_once()
+def test_a_replica_without_a_partition_is_ready() -> None:
+    kafka, telemetry = FakeKafka(), Telemetry("test")
+    worker = a_worker(kafka, telemetry)
+    worker.run_once()
 
-    loop.on_revoked([0])
-    alone.at = None
-    loop.run_once()
+    worker.on_revoked([0])
+    kafka.position = None
+    worker.run_once()
+
+    assert telemetry.not_ready is None
+
+
+def test_a_partition_that_was_added_while_running_is_left_alone_and_named() -> None:
+    kafka, telemetry = FakeKafka(), Telemetry("test")
+    worker = a_worker(kafka, telemetry)
+    run_to_the_end(worker, kafka)
+    kafka.log = log_of([r.value or b"" for r in LOG] + [candle_bytes(len(CLOSES))])
+    paused = len(kafka.paused)
+
+    worker.on_assigned([1])  # the fake allows no other question about it than the pause
+    for _ in range(20):
+        worker.run_once()
+
+    assert kafka.paused[paused:] == [1]
+    assert kafka.next_offset == len(LOG) + 1
+    assert telemetry.not_ready is not None
+    assert "has a partition 1, SYMBOL_GROUPS is 1: partitions were added" in telemetry.not_ready
+    assert "ulstm_test_refused_partitions 1.0" in telemetry.answer("/metrics")[2].decode()
+    assert kafka.timeouts_s[-1] > 0  # nothing is tried again and again
+
+    worker.on_revoked([1])
+    worker.run_once()
 
     assert telemetry.not_ready is None

@@ -12,7 +12,7 @@ def a_letter(at: int, partition: int, offset: int, topic: str = "klines.5m") -> 
     return ConsumerRecord(0, at, 0, None, b"", headers)
 
 
-def test_a_group_goes_on_after_the_newest_of_its_own_dead_letters() -> None:
+def test_a_partition_continues_after_the_newest_of_its_own_dead_letters() -> None:
     letters = FakeTopicHistory(
         [a_letter(0, 1, 40), a_letter(1, 0, 90), a_letter(2, 1, 55), a_letter(3, 1, 70, "other")]
     )
@@ -21,14 +21,14 @@ def test_a_group_goes_on_after_the_newest_of_its_own_dead_letters() -> None:
     assert offset_after_last_dead_letter(letters, "klines.5m", 0) == 91
 
 
-def test_a_group_without_dead_letters_has_none_to_go_on_after() -> None:
+def test_a_partition_without_dead_letters_has_none_to_continue_after() -> None:
     assert offset_after_last_dead_letter(FakeTopicHistory([]), "klines.5m", 0) == 0
     assert (
         offset_after_last_dead_letter(FakeTopicHistory([a_letter(0, 1, 40)]), "klines.5m", 0) == 0
     )
 
 
-def test_an_old_letter_is_found_behind_many_of_other_groups() -> None:
+def test_an_old_dead_letter_is_found_behind_many_of_other_partitions() -> None:
     others = [a_letter(at, 1, at) for at in range(1, 9000)]
 
     assert (

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from services.predictor.service import run
+from services.predictor.__main__ import run
 from services.predictor.settings import PredictorSettings
 from shared.core.errors import Incompatible
 
