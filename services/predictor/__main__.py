@@ -26,7 +26,7 @@ from shared.adapters.redis_state_store import RedisStateStore
 from shared.adapters.retry import StopRequested, retry_until_available
 from shared.core.errors import Incompatible, Unavailable
 from shared.core.model.numeric_profile import self_test
-from shared.core.online.model import FoldContext
+from shared.core.online.context import FoldContext
 from shared.core.topics import interval_ms
 from shared.log.bundle_store import BundleStore
 from shared.log.model_cache import ModelCache
@@ -131,7 +131,7 @@ def _open_states(
     except Unavailable as error:
         # The log has everything, so a replica starts and predicts without Redis too.
         log.warning("%s; starting without it, from the log", error)
-    states.of_log(log_id)
+    states.use_topic_id(log_id)
     return states
 
 

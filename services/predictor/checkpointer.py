@@ -8,7 +8,7 @@ from services.predictor.metrics import PredictorMetrics
 from services.predictor.partition_task import PartitionTask
 from services.predictor.ports import StateStore
 from shared.core.errors import Unavailable
-from shared.core.online.model import FoldContext
+from shared.core.online.context import FoldContext
 
 log = logging.getLogger(__name__)
 

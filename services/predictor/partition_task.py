@@ -11,7 +11,7 @@ from services.predictor.ports import ConsumerGroup
 from services.predictor.recovery.partition_recovery import PartitionRecovery
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.core.errors import Unavailable
-from shared.core.online.model import LIVE, REPLAY
+from shared.core.online.context import LIVE, REPLAY
 from shared.core.online.partition import PartitionState
 from shared.core.online.symbol_step import precompute
 from shared.log.record_processor import BatchResult, RecordProcessor

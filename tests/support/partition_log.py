@@ -6,9 +6,11 @@ from services.predictor.recovery.prediction_tail import PublishedTail
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.redis_state_store import StateSnapshot
 from shared.adapters.schemas import KlineCodec, PromotionMessage, encode_prediction, encode_record
-from shared.core.online.model import FoldContext, Model
+from shared.core.online.context import FoldContext
+from shared.core.online.model import Model
 from shared.core.online.partition import PartitionState
 from shared.core.online.prediction import Prediction
+from shared.core.online.state_codec import state_digest
 from shared.log.record_processor import BatchResult, RecordProcessor
 from tests.support.builders import CONTEXT, START_MS, STEP_MS, a_model, a_walk, candle_bytes
 from tests.support.fakes import FakeTopicHistory
@@ -124,4 +126,4 @@ def snapshot_of(state: PartitionState) -> StateSnapshot:
 
 
 def digests(state: PartitionState) -> dict[str, str]:
-    return {symbol: state.digest for symbol, state in state.symbols.items()}
+    return {symbol: state_digest(state) for symbol, state in state.symbols.items()}

@@ -11,7 +11,7 @@ from services.predictor.recovery.profile_check import check_profile
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.schemas import encode_prediction
 from shared.core.errors import Incompatible
-from shared.core.online.model import FoldOptions
+from shared.core.online.context import FoldOptions
 from shared.core.online.partition import PartitionState
 from shared.core.online.prediction import Prediction
 from shared.core.records import Candle
