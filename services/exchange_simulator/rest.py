@@ -27,6 +27,32 @@ RATE_LIMITS: Final = [
     },
     {"rateLimitType": "RAW_REQUESTS", "interval": "MINUTE", "intervalNum": 5, "limit": 300_000},
 ]
+QUOTE_ASSETS: Final = ("USDT", "USDC", "FDUSD", "BTC", "ETH", "BNB")
+SPOT_SYMBOL: Final = {
+    "status": "TRADING",
+    "baseAssetPrecision": 8,
+    "quotePrecision": 8,
+    "quoteAssetPrecision": 8,
+    "orderTypes": ["LIMIT", "MARKET"],
+    "isSpotTradingAllowed": True,
+    "isMarginTradingAllowed": False,
+    "filters": [
+        {
+            "filterType": "PRICE_FILTER",
+            "minPrice": "0.00000001",
+            "maxPrice": "1000000",
+            "tickSize": "0.00000001",
+        },
+        {
+            "filterType": "LOT_SIZE",
+            "minQty": "0.00000001",
+            "maxQty": "90000000000",
+            "stepSize": "0.00000001",
+        },
+    ],
+    "permissions": [],
+    "permissionSets": [["SPOT"]],
+}
 Respond = Callable[[Mapping[str, str]], object]
 
 
@@ -201,35 +227,6 @@ def _symbol_list(text: str) -> tuple[str, ...]:
 
 
 def _symbol_info(symbol: str) -> dict[str, object]:
-    quote = next(
-        (name for name in ("USDT", "USDC", "FDUSD", "BTC", "ETH", "BNB") if symbol.endswith(name)),
-        "",
-    )
-    return {
-        "symbol": symbol,
-        "status": "TRADING",
-        "baseAsset": symbol.removesuffix(quote) if quote else symbol,
-        "quoteAsset": quote,
-        "baseAssetPrecision": 8,
-        "quotePrecision": 8,
-        "quoteAssetPrecision": 8,
-        "orderTypes": ["LIMIT", "MARKET"],
-        "isSpotTradingAllowed": True,
-        "isMarginTradingAllowed": False,
-        "filters": [
-            {
-                "filterType": "PRICE_FILTER",
-                "minPrice": "0.00000001",
-                "maxPrice": "1000000",
-                "tickSize": "0.00000001",
-            },
-            {
-                "filterType": "LOT_SIZE",
-                "minQty": "0.00000001",
-                "maxQty": "90000000000",
-                "stepSize": "0.00000001",
-            },
-        ],
-        "permissions": [],
-        "permissionSets": [["SPOT"]],
-    }
+    quote = next((name for name in QUOTE_ASSETS if symbol.endswith(name)), "")
+    base = symbol.removesuffix(quote) if quote else symbol
+    return {"symbol": symbol, "baseAsset": base, "quoteAsset": quote, **SPOT_SYMBOL}

@@ -12,7 +12,7 @@ from services.producer.candle_log import KafkaCandleLog
 from services.producer.event_queue import EventQueue
 from services.producer.exchanges.registry import EXCHANGES
 from services.producer.metrics import ProducerMetrics
-from services.producer.ports import Exchange, RestClient
+from services.producer.ports import Exchange, RestClient, RestRequests
 from services.producer.rest_workers import RestWorkerPool
 from services.producer.server_time import ServerTime
 from services.producer.settings import ProducerSettings
@@ -106,42 +106,54 @@ def publish(
     assignment: Assignment,
     stop: threading.Event,
 ) -> None:
-    """Start the threads and run the worker; stop them with it."""
-    duration_ms = interval_ms(settings.interval)
+    """Run the stream, the REST workers and the worker until stop is set."""
     server_time, events = ServerTime(), EventQueue()
-    metrics = ProducerMetrics(telemetry, duration_ms)
-    # 2. Connect the stream first, so that no close is missed between back-fill and stream: its
-    #    candles wait in the queue, and the sequencer keeps those that are early.
+    metrics = ProducerMetrics(telemetry, interval_ms(settings.interval))
     supervisor = StreamSupervisor(
         exchange, assignment.symbols, settings.stream_silence_s, events, server_time, stop
     )
-    worker = ProducerWorker(
-        KafkaCandleLog(settings, assignment.symbols, assignment.start_ms),
-        events,
-        BackfillSchedule(assignment.symbols, duration_ms, settings.close_grace_s),
-        RestWorkerPool(settings.rest_threads, exchange.open_rest, server_time, events),
-        server_time,
-        metrics,
-        duration_ms,
-    )
+    rest_workers = RestWorkerPool(settings.rest_threads, exchange.open_rest, server_time, events)
+    worker = build_worker(settings, assignment, events, rest_workers, server_time, metrics)
+
+    def report() -> None:
+        metrics.report_exchange(
+            connected=supervisor.is_connected,
+            reconnects=supervisor.reconnects,
+            used_weight=exchange.used_weight,
+        )
+
+    # 2. Connect the stream before the back-fill, so that no close is missed between the two: its
+    #    candles wait in the queue, and the sequencer keeps those that are early.
     supervisor.start()
     try:
         # 3. Read the positions from the log, back-fill by REST up to now, continue with the stream.
-        run_until_stopped(
-            worker,
-            stop,
-            lambda: metrics.report_exchange(
-                connected=supervisor.is_connected,
-                reconnects=supervisor.reconnects,
-                used_weight=exchange.used_weight,
-            ),
-            metrics.report_unavailable,
-        )
+        run_until_stopped(worker, stop, report, metrics.report_unavailable)
     finally:
         # 4. End the threads also after an error, then release the transactional producer.
         stop.set()
         supervisor.join(JOIN_TIMEOUT_S)
         worker.close()
+
+
+def build_worker(
+    settings: ProducerSettings,
+    assignment: Assignment,
+    events: EventQueue,
+    rest: RestRequests,
+    server_time: ServerTime,
+    metrics: ProducerMetrics,
+) -> ProducerWorker:
+    """Return the worker with its log and its schedule."""
+    duration_ms = interval_ms(settings.interval)
+    return ProducerWorker(
+        KafkaCandleLog(settings, assignment.symbols, assignment.start_ms),
+        events,
+        BackfillSchedule(assignment.symbols, duration_ms, settings.close_grace_s),
+        rest,
+        server_time,
+        metrics,
+        duration_ms,
+    )
 
 
 if __name__ == "__main__":

@@ -34,9 +34,9 @@ class BinanceRestClient:
             Unavailable: there is no usable response.
             Incompatible: the exchange does not serve this location.
         """
-        body = self._request("its time", dict, self._client.time)
+        body = self._request("the time", dict, self._client.time)
         if not isinstance(body.get("serverTime"), int):
-            raise Unavailable(f"{self._url}: no serverTime in {str(body)[:100]}")
+            raise Unavailable(f"{self._url}: the response has no serverTime: {str(body)[:100]}")
         return int(body["serverTime"])
 
     def list_symbols(self) -> dict[str, bool]:
@@ -45,12 +45,12 @@ class BinanceRestClient:
         Raises:
             Unavailable, Incompatible: as `server_time_ms`.
         """
-        body = self._request("its symbols", dict, self._client.exchange_info)
+        body = self._request("the symbols", dict, self._client.exchange_info)
         self._limiter.set_limit(body.get("rateLimits"))
         try:
             return {str(each["symbol"]): each["status"] == TRADING for each in body["symbols"]}
         except (KeyError, TypeError) as error:
-            message = f"{self._url}: no symbols with a status in {str(body)[:100]}"
+            message = f"{self._url}: the response has no symbols with a status: {str(body)[:100]}"
             raise Unavailable(message) from error
 
     def fetch_klines(self, symbol: str, from_ms: int, settled_ms: int) -> KlinePage:
@@ -78,18 +78,19 @@ class BinanceRestClient:
         try:
             response = send()
             self._limiter.update(response["limit_usage"])
-        # The connector raises KeyError and TypeError for a refusal whose body is not what it
-        # expects.
+        # The connector raises KeyError and TypeError for a refusal with an unexpected body.
         except (Error, requests.RequestException, KeyError, TypeError) as error:
             raise self._to_app_error(error, subject) from error
         # The connector returns a page of text with status 200 as if it were data.
         body = response["data"]
         if not isinstance(body, kind):
-            raise Unavailable(f"{self._url}, {subject}: unusable response {str(body)[:100]!r}")
+            raise Unavailable(
+                f"{self._url}: unusable response to a request for {subject}: {str(body)[:100]!r}"
+            )
         return body
 
     def _to_app_error(self, error: Exception, subject: str) -> Unavailable | Incompatible:
-        request = f"{self._url}, {subject}"
+        request = f"{self._url}: request for {subject}"
         if isinstance(error, ClientError):
             body = f"{error.error_code} {error.error_message}"
             refusal = to_refusal(request, error.status_code, error.header, body)

@@ -74,8 +74,7 @@ class BinanceStreamConnection:
 
     def stop(self) -> None:
         """Close the connection."""
-        # The connector's own `stop` waits without limit for the other end; `abort` wakes the reader
-        # at once.
+        # The connector's own `stop` waits without limit for a silent peer; `abort` does not.
         self._client.socket_manager.ws.abort()
         self._client.socket_manager.join(JOIN_TIMEOUT_S)
 
@@ -83,5 +82,5 @@ class BinanceStreamConnection:
 def _to_app_error(url: str, error: Exception) -> Unavailable | Incompatible:
     if isinstance(error, WebSocketBadStatusException):
         headers = error.resp_headers if isinstance(error.resp_headers, Mapping) else {}
-        return to_refusal(f"{url}, a stream", int(error.status_code), headers, "")
-    return Unavailable(f"{url}: no stream: {type(error).__name__}: {error}")
+        return to_refusal(f"{url}: request for a stream", int(error.status_code), headers, "")
+    return Unavailable(f"{url}: connecting failed: {type(error).__name__}: {error}")
