@@ -21,7 +21,8 @@ from benchmarks.stepping import DEFAULT, a_market
 from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.redis_state_store import RedisStateStore
-from shared.adapters.schemas import KlineCodec, encode_prediction
+from shared.adapters.schemas.klines import KlineCodec
+from shared.adapters.schemas.predictions import encode_prediction
 from shared.core.features.base import append_features
 from shared.core.model.network import Network
 from shared.core.online.learning import learn

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from services.cli.redrive import RedriveResult, RedriveStatus
-from shared.adapters.schemas import DeadLetter
+from shared.adapters.schemas.dead_letters import DeadLetter
 from shared.log.dead_letters import format_place
 
 _SHOWN: Final = 100  # characters of the original bytes

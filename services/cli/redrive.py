@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from shared.adapters.kafka.producer import ProducerRecord
-from shared.adapters.schemas import DeadLetter, KlineCodec
+from shared.adapters.schemas.dead_letters import DeadLetter
+from shared.adapters.schemas.klines import KlineCodec
 from shared.core.errors import BadInput
 from shared.core.records import Amendment, Candle, Gap, Promotion, Record, covered_span_ms
 from shared.core.topics import Topics, partition_for

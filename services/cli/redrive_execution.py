@@ -18,7 +18,7 @@ from services.cli.topic_checks import check_partitions
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.producer import TransactionalProducer
 from shared.adapters.kafka.reader import Reader
-from shared.adapters.schemas import DeadLetter
+from shared.adapters.schemas.dead_letters import DeadLetter
 from shared.core.errors import BadInput, BadSetting
 from shared.log.archive import Archive
 from shared.log.dead_letters import decode_dead_letters, format_place

@@ -16,7 +16,7 @@ from services.cli.running_digest import RunningDigest
 from services.cli.unreadable_records import UnreadableRecords, decode_predictions
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.reader import Reader
-from shared.adapters.schemas import encode_prediction
+from shared.adapters.schemas.predictions import encode_prediction
 from shared.core.online.partition import PartitionState
 from shared.core.online.prediction import Prediction
 from shared.log.model_registry import ModelRegistry

@@ -7,7 +7,7 @@ from typing import Final
 from rich.console import Console
 
 from shared.adapters.kafka.reader import ConsumerRecord
-from shared.adapters.schemas import decode_prediction
+from shared.adapters.schemas.predictions import decode_prediction
 from shared.core.errors import BadInput
 from shared.core.online.prediction import Prediction
 

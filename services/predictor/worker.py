@@ -14,7 +14,8 @@ from services.predictor.ports import ConsumerGroup, PredictionWriter
 from shared.adapters.kafka.errors import Aborted, OutcomeUnknown
 from shared.adapters.kafka.producer import OffsetsToCommit, ProducerRecord
 from shared.adapters.kafka.reader import ConsumerRecord
-from shared.adapters.schemas import dead_letter_headers, encode_prediction
+from shared.adapters.schemas.dead_letters import dead_letter_headers
+from shared.adapters.schemas.predictions import encode_prediction
 from shared.core.errors import Unavailable
 from shared.core.topics import Topics, partition_for
 from shared.log.record_processor import BatchResult, UnknownSymbol

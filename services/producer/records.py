@@ -5,7 +5,8 @@ from typing import Final
 
 from services.producer.sequencer import LogEntry, ReceivedCandle, UnreadableKline
 from shared.adapters.kafka.producer import ProducerRecord
-from shared.adapters.schemas import DeadLetter, GapMessage, dead_letter_headers, encode_record
+from shared.adapters.schemas.dead_letters import DeadLetter, dead_letter_headers
+from shared.adapters.schemas.klines import GapMessage, encode_record
 from shared.core.records import Gap
 from shared.core.topics import Topics, interval_ms, partition_for
 

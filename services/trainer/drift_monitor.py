@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from services.trainer.settings import TrainerSettings
 from shared.adapters.kafka.reader import Reader
-from shared.adapters.schemas import decode_prediction
+from shared.adapters.schemas.predictions import decode_prediction
 from shared.core.errors import BadInput, Unavailable, Unknown
 from shared.core.evaluation.drift import Recent, promised_by
 from shared.core.topics import interval_ms

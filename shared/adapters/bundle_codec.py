@@ -1,4 +1,4 @@
-"""Bundles as bytes: a JSON card, then the weights as raw float32. No pickle, no archive, no code."""
+"""Bundles as bytes: a JSON card, then the weights as raw float32. No pickle, no code."""
 
 from dataclasses import asdict
 from math import inf
@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from shared.adapters.schemas import canonical_json
+from shared.adapters.schemas.wire import canonical_json
 from shared.core.errors import BadInput
 from shared.core.model.architecture import Architecture
 from shared.core.model.card import Bundle, Card, Target, sha256_hex, validate_weights
@@ -30,7 +30,7 @@ class _Architecture(_Wire):
 
 
 class _Optimiser(_Wire):
-    name: Literal["adam", "sgd"] = "adam"
+    name: Literal["adam", "sgd"]
     rate: float
     beta_1: float
     beta_2: float
@@ -62,10 +62,10 @@ class _Card(_Wire):
     architecture: _Architecture
     feature_set: str
     label_scale: float
-    target: Target = "change"
-    loss: Literal["squared_error"] | _Loss = "squared_error"
+    target: Target = "change"  # left out where it is the usual one
+    loss: Literal["squared_error"] | _Loss
     optimiser: _Optimiser
-    shrinkage: _Shrinkage | None = None  # versions before 2 did not calibrate
+    shrinkage: _Shrinkage
     scalers: dict[str, _Scaler]
     trained_from_ms: int
     trained_through_ms: int
@@ -84,7 +84,7 @@ def encode_bundle(card: Card, weights: np.ndarray[Any, np.dtype[np.float32]]) ->
     fields = asdict(card)
     fields["schema"] = 1
     if card.target == "change":
-        del fields["target"]  # as before there was another
+        del fields["target"]
     delta = fields.pop("huber_delta")
     fields["loss"] = "squared_error" if delta == inf else {"name": "huber", "delta": delta}
     head = canonical_json(fields)
@@ -92,7 +92,7 @@ def encode_bundle(card: Card, weights: np.ndarray[Any, np.dtype[np.float32]]) ->
 
 
 def version_of(card: Card, data: bytes) -> str:
-    """Return the version that a new bundle's bytes get: trained-through minute and content.
+    """Return the version of a new bundle: its trained-through minute and its digest.
 
     >>> from shared.core.model.card import Architecture, Optimiser
     >>> card = Card(Architecture((8,), 16, 6), "levels", 1.0, Optimiser(), {}, 0, 1735689300000)
@@ -108,7 +108,7 @@ def decode_bundle(version: str, data: bytes | None) -> Bundle:
     """Return the bundle of a `models` record.
 
     Raises:
-        BadInput: the bytes are no bundle, or its numbers are not ones to compute with.
+        BadInput: the bytes are no bundle, or a number is out of range or not finite.
     """
     if data is None or len(data) > MAX_BUNDLE_BYTES:
         size = "no value" if data is None else f"{len(data)} bytes"
@@ -122,7 +122,7 @@ def decode_bundle(version: str, data: bytes | None) -> Bundle:
         where = ".".join(map(str, first["loc"]))
         message = f"card of bundle {version}: {where}: {first['msg']}; rebuild the model"
         raise BadInput("bad_bundle", message) from error
-    card = _card_of(wire)
+    card = _to_card(wire)
     if len(raw) % 4:
         message = f"bundle {version} ends inside a weight; publish it again whole"
         raise BadInput("bad_bundle", message)
@@ -131,32 +131,34 @@ def decode_bundle(version: str, data: bytes | None) -> Bundle:
 
 
 def _split(version: str, data: bytes) -> tuple[bytes, bytes]:
-    """Take the card's JSON and the raw weights apart."""
+    """Split a bundle into the card's JSON and the raw weights."""
     if not data.startswith(_MAGIC):
-        message = f"bundle {version} does not start with {_MAGIC!r}; it is of another format"
+        message = f"bundle {version} does not start with {_MAGIC!r}; publish a bundle made by `ulstm train`"
         raise BadInput("bad_bundle", message)
     length, separator, _ = data[len(_MAGIC) : len(_MAGIC) + 12].partition(b"\n")
     if not separator or not length.isdigit():
-        message = f"bundle {version} has no length after its first line"
+        message = f"bundle {version} has no length after its first line; publish it again whole"
         raise BadInput("bad_bundle", message)
     start = len(_MAGIC) + len(length) + 1
     end = start + int(length)
     return data[start:end], data[end:]
 
 
-def _card_of(wire: _Card) -> Card:
-    a, o = wire.architecture, wire.optimiser
+def _to_card(wire: _Card) -> Card:
+    architecture, optimiser = wire.architecture, wire.optimiser
     return Card(
-        architecture=Architecture(tuple(a.widths), a.window_length, a.features),
+        architecture=Architecture(
+            tuple(architecture.widths), architecture.window_length, architecture.features
+        ),
         feature_set=wire.feature_set,
         label_scale=wire.label_scale,
-        optimiser=Optimiser(o.name, o.rate, o.beta_1, o.beta_2, o.epsilon),
+        optimiser=Optimiser(**dict(optimiser)),
         scalers={s: Scaler(tuple(v.scale), tuple(v.offset)) for s, v in wire.scalers.items()},
         trained_from_ms=wire.trained_from_ms,
         trained_through_ms=wire.trained_through_ms,
         huber_delta=inf if isinstance(wire.loss, str) else wire.loss.delta,
         target=wire.target,
-        shrinkage=Shrinkage() if wire.shrinkage is None else Shrinkage(**dict(wire.shrinkage)),
+        shrinkage=Shrinkage(**dict(wire.shrinkage)),
         parent=wire.parent,
         scores=wire.scores,
         training=wire.training,

@@ -12,7 +12,7 @@ from pydantic_settings import (
 )
 
 from shared.adapters.passwords import hide_passwords
-from shared.adapters.schemas import KlineCodec
+from shared.adapters.schemas.klines import KlineCodec
 from shared.core.errors import BadSetting
 from shared.core.topics import Topics, interval_ms
 

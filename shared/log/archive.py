@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
-from shared.adapters.schemas import KlineCodec
+from shared.adapters.schemas.klines import KlineCodec
 from shared.core.arrays import Float64s, read_only64
 from shared.core.errors import BadInput
 from shared.core.records import Amendment, Candle, Record

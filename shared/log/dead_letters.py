@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from shared.adapters.kafka.reader import ConsumerRecord
-from shared.adapters.schemas import DeadLetter, decode_dead_letter
+from shared.adapters.schemas.dead_letters import DeadLetter, decode_dead_letter
 
 
 def decode_dead_letters(

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from shared.adapters.kafka.backwards_reader import await_settled, last_record_of_each_key
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
-from shared.adapters.schemas import KlineCodec
+from shared.adapters.schemas.klines import KlineCodec
 from shared.core.errors import BadInput
 from shared.core.records import Candle, Gap, covered_span_ms
 from shared.core.topics import Topics, partition_for

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from shared.adapters.kafka.reader import ConsumerRecord
-from shared.adapters.schemas import DeadLetter, KlineCodec
+from shared.adapters.schemas.dead_letters import DeadLetter
+from shared.adapters.schemas.klines import KlineCodec
 from shared.core.errors import BadInput, Unavailable
 from shared.core.online.context import REPLAY, FoldContext, FoldOptions
 from shared.core.online.model import Model

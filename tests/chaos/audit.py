@@ -14,7 +14,7 @@ from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.admin import topic_id
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
 from shared.adapters.redis_state_store import RedisStateStore
-from shared.adapters.schemas import encode_prediction
+from shared.adapters.schemas.predictions import encode_prediction
 from shared.core.model.numeric_profile import self_test
 from shared.core.online.partition import PartitionState
 from shared.core.online.state_codec import state_digest

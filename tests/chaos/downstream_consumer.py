@@ -7,7 +7,7 @@ from collections import defaultdict
 from services.cli.running_digest import RunningDigest
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.kafka.tail import TopicTail
-from shared.adapters.schemas import decode_prediction
+from shared.adapters.schemas.predictions import decode_prediction
 
 
 class DownstreamConsumer:

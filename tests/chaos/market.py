@@ -10,7 +10,7 @@ from typing import Final
 from shared.adapters.kafka.errors import Aborted, OutcomeUnknown
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.kafka.reader import Reader
-from shared.adapters.schemas import GapMessage, encode_record
+from shared.adapters.schemas.klines import GapMessage, encode_record
 from shared.core.errors import Unavailable
 from shared.core.topics import Topics, partition_for
 from tests.support.builders import START_MS, STEP_MS, candle_bytes

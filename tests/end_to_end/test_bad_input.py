@@ -2,8 +2,9 @@ import pytest
 
 from shared.adapters.bundle_codec import version_of
 from shared.adapters.kafka.producer import ProducerRecord
-from shared.adapters.schemas import PromotionMessage, encode_record
+from shared.adapters.schemas.klines import PromotionMessage, encode_record
 from shared.core.model.card import sha256_hex
+from shared.core.model.numeric_profile import self_test
 from shared.core.topics import partition_for
 from tests.support.builders import (
     START_MS,
@@ -89,7 +90,10 @@ def test_a_promotion_waits_for_its_bundle_and_says_so(deployment: Deployment) ->
     data = bundle_bytes(seed=9)
     version = version_of(a_card(), data)
     promotion = PromotionMessage(
-        type="promotion", model_version=version, bundle_sha256=sha256_hex(data)
+        type="promotion",
+        model_version=version,
+        bundle_sha256=sha256_hex(data),
+        numeric_profile=self_test(),
     )
     for partition in range(PARTITIONS):
         deployment.publish([("promotion", encode_record(promotion))], partition)
@@ -112,7 +116,12 @@ def publish_bundle(
     topics = deployment.topics
     records = [ProducerRecord(topics.models, 0, version.encode(), data, START_MS)]
     if promote:
-        promotion = PromotionMessage(type="promotion", model_version=version, bundle_sha256=sha256)
+        promotion = PromotionMessage(
+            type="promotion",
+            model_version=version,
+            bundle_sha256=sha256,
+            numeric_profile=self_test(),
+        )
         value = encode_record(promotion)
         records += [
             ProducerRecord(topics.klines, partition, b"promotion", value, START_MS)

@@ -7,13 +7,8 @@ from random import Random
 from typing import Final
 
 from shared.adapters.kafka.reader import ConsumerRecord
-from shared.adapters.schemas import (
-    GapMessage,
-    KlineCodec,
-    PromotionMessage,
-    encode_prediction,
-    encode_record,
-)
+from shared.adapters.schemas.klines import GapMessage, KlineCodec, PromotionMessage, encode_record
+from shared.adapters.schemas.predictions import encode_prediction
 from shared.core.errors import Unavailable
 from shared.core.online.context import FoldContext
 from shared.core.online.model import Model
@@ -128,7 +123,10 @@ def _gap(symbol: str, at: int) -> tuple[int, Data]:
 
 def _promotion(version: str) -> Chunk:
     message = PromotionMessage(
-        type="promotion", model_version=version, bundle_sha256=models()[version].bundle.sha256
+        type="promotion",
+        model_version=version,
+        bundle_sha256=models()[version].bundle.sha256,
+        numeric_profile=CONTEXT.numeric_profile,
     )
     return [(g, Data(b"promotion", encode_record(message), START_MS)) for g in range(GROUPS)]
 

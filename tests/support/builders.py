@@ -6,7 +6,7 @@ from math import inf
 import numpy as np
 
 from shared.adapters.bundle_codec import decode_bundle, encode_bundle, version_of
-from shared.adapters.schemas import CandleMessage, encode_record
+from shared.adapters.schemas.klines import CandleMessage, encode_record
 from shared.core.errors import BadInput
 from shared.core.evaluation.comparison import (
     CANDIDATE,

@@ -26,7 +26,7 @@ from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.kafka.backwards_reader import await_settled
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
-from shared.adapters.schemas import decode_prediction
+from shared.adapters.schemas.predictions import decode_prediction
 from shared.core.model.card import Card
 from shared.core.online.prediction import Prediction
 from shared.core.topics import Topics, partition_for

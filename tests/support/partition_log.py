@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from services.predictor.recovery.prediction_tail import PublishedTail
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.redis_state_store import StateSnapshot
-from shared.adapters.schemas import KlineCodec, PromotionMessage, encode_prediction, encode_record
+from shared.adapters.schemas.klines import KlineCodec, PromotionMessage, encode_record
+from shared.adapters.schemas.predictions import encode_prediction
 from shared.core.online.context import FoldContext
 from shared.core.online.model import Model
 from shared.core.online.partition import PartitionState
@@ -34,7 +35,7 @@ def processor_for(profile: str) -> RecordProcessor:
 PROCESSOR = processor_for(PROFILE)
 
 
-def promotion_bytes(model: Model, profile: str | None = None) -> bytes:
+def promotion_bytes(model: Model, profile: str = PROFILE) -> bytes:
     message = PromotionMessage(
         type="promotion",
         model_version=model.version,

@@ -8,15 +8,10 @@ from typing import Any, Final
 from shared.adapters.bundle_codec import decode_bundle
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.kafka.reader import ConsumerRecord
-from shared.adapters.schemas import (
-    GapMessage,
-    KlineCodec,
-    PromotionMessage,
-    canonical_json,
-    dead_letter_headers,
-    encode_prediction,
-    encode_record,
-)
+from shared.adapters.schemas.dead_letters import dead_letter_headers
+from shared.adapters.schemas.klines import GapMessage, KlineCodec, PromotionMessage, encode_record
+from shared.adapters.schemas.predictions import encode_prediction
+from shared.adapters.schemas.wire import canonical_json
 from shared.core.errors import BadInput
 from shared.core.model.card import Bundle
 from shared.core.online.context import FoldContext
@@ -176,7 +171,7 @@ def gap(start: int, stop: int, symbol: str) -> tuple[str, bytes]:
     return symbol, encode_record(message)
 
 
-def promotion(bundle: Bundle, profile: str | None = OWN, sha256: str = "") -> tuple[str, bytes]:
+def promotion(bundle: Bundle, profile: str = OWN, sha256: str = "") -> tuple[str, bytes]:
     message = PromotionMessage(
         type="promotion",
         model_version=bundle.version,

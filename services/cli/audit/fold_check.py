@@ -8,7 +8,7 @@ from services.cli.audit.report import PartitionReport
 from services.cli.audit.text import printable
 from services.cli.running_digest import RunningDigest
 from shared.adapters.kafka.reader import ConsumerRecord
-from shared.adapters.schemas import encode_prediction
+from shared.adapters.schemas.predictions import encode_prediction
 from shared.core.audit.violation import Check, Difference, Violation, compare_mappings
 from shared.core.online.partition import PartitionState
 from shared.core.online.prediction import Prediction

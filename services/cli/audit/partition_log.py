@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from shared.adapters.kafka.reader import ConsumerRecord
-from shared.adapters.schemas import DeadLetter, decode_prediction
+from shared.adapters.schemas.dead_letters import DeadLetter
+from shared.adapters.schemas.predictions import decode_prediction
 from shared.core.errors import BadInput
 from shared.core.online.prediction import Prediction
 

@@ -20,7 +20,7 @@ from services.cli.dead_letter_display import (
 from services.cli.redrive import RedriveStatus
 from services.cli.redrive_execution import MOST_SELECTED, DeadLetterFilter, read_selected, redrive
 from shared.adapters.env_settings import ServiceSettings
-from shared.adapters.schemas import DeadLetter
+from shared.adapters.schemas.dead_letters import DeadLetter
 from shared.core.errors import BadSetting, Unknown
 from shared.log.dead_letters import format_place
 

@@ -18,7 +18,7 @@ from shared.adapters.candle_files import Block, CandleRow, Recording, find, read
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
-from shared.adapters.schemas import GapMessage, build_candle_message, encode_record
+from shared.adapters.schemas.klines import GapMessage, build_candle_message, encode_record
 from shared.core.arrays import Float64s
 from shared.core.errors import BadInput, Incompatible
 from shared.core.sequence import OPEN, OPEN_TIME, SEQUENCE_COLUMNS

@@ -12,7 +12,7 @@ from services.cli.unreadable_records import UnreadableRecords
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.backwards_reader import last_record_of_each_key
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
-from shared.adapters.schemas import decode_prediction
+from shared.adapters.schemas.predictions import decode_prediction
 from shared.core.errors import BadInput, Unknown
 from shared.core.online.prediction import Prediction
 from shared.core.timestamps import format_timestamp

@@ -11,7 +11,7 @@ from rich.table import Table
 from services.cli.latest_predictions import LatestPredictions
 from services.cli.unreadable_records import UnreadableRecords
 from shared.adapters.kafka.tail import TailRecord
-from shared.adapters.schemas import KlineCodec
+from shared.adapters.schemas.klines import KlineCodec
 from shared.core.errors import BadInput
 from shared.core.online.prediction import Prediction
 from shared.core.online.scores import Scores

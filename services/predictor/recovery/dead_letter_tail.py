@@ -2,7 +2,7 @@
 
 from services.predictor.ports import TopicHistory
 from shared.adapters.kafka.backwards_reader import read_backwards
-from shared.adapters.schemas import dead_letter_offset
+from shared.adapters.schemas.dead_letters import dead_letter_offset
 
 
 def offset_after_last_dead_letter(dead_letters: TopicHistory, topic: str, partition: int) -> int:

@@ -5,7 +5,7 @@ from typing import Final
 from services.predictor.ports import TopicHistory
 from services.predictor.recovery.prediction_tail import PublishedTail
 from shared.adapters.kafka.reader import ConsumerRecord
-from shared.adapters.schemas import KlineCodec
+from shared.adapters.schemas.klines import KlineCodec
 from shared.core.errors import BadInput, Incompatible
 from shared.core.online.prediction import Prediction
 from shared.core.records import Candle, Promotion, Record

@@ -6,7 +6,7 @@ from typing import Final
 
 from services.predictor.ports import TopicHistory
 from shared.adapters.kafka.reader import ConsumerRecord
-from shared.adapters.schemas import decode_prediction
+from shared.adapters.schemas.predictions import decode_prediction
 from shared.core.errors import BadInput, Incompatible
 from shared.core.online.prediction import Prediction
 

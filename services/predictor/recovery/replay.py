@@ -9,7 +9,7 @@ from services.predictor.recovery.klines_check import decode_or_none
 from services.predictor.recovery.prediction_tail import PublishedTail
 from services.predictor.recovery.profile_check import check_profile
 from shared.adapters.kafka.reader import ConsumerRecord
-from shared.adapters.schemas import encode_prediction
+from shared.adapters.schemas.predictions import encode_prediction
 from shared.core.errors import Incompatible
 from shared.core.online.context import FoldOptions
 from shared.core.online.partition import PartitionState

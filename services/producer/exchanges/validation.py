@@ -6,7 +6,7 @@ from typing import Any
 
 from services.producer.records import SYMBOL_PATTERN
 from services.producer.sequencer import ReceivedCandle, ReceivedKline, Source, UnreadableKline
-from shared.adapters.schemas import build_candle_message, encode_record
+from shared.adapters.schemas.klines import build_candle_message, encode_record
 from shared.core.errors import BadInput
 from shared.core.topics import interval_ms
 
@@ -26,7 +26,7 @@ def validate_kline(
     """Check a closed kline; return it as a candle, or as unreadable with the reason.
 
     Args:
-        fields: the fields of a candle message (`shared/adapters/schemas.py`), not yet trusted.
+        fields: the fields of a candle message (`shared/adapters/schemas/klines.py`), not yet trusted.
         close_time_ms: the kline's last millisecond, not yet trusted.
         interval: the interval that was requested.
         origin: where the kline came from.

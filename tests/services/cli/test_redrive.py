@@ -14,15 +14,8 @@ from services.cli.redrive import (
     to_candidate,
 )
 from shared.adapters.kafka.producer import ProducerRecord
-from shared.adapters.schemas import (
-    DeadLetter,
-    GapMessage,
-    KlineCodec,
-    PromotionMessage,
-    dead_letter_headers,
-    decode_dead_letter,
-    encode_record,
-)
+from shared.adapters.schemas.dead_letters import DeadLetter, dead_letter_headers, decode_dead_letter
+from shared.adapters.schemas.klines import GapMessage, KlineCodec, PromotionMessage, encode_record
 from shared.core.errors import BadInput
 from shared.core.topics import Topics, partition_for
 from tests.support.builders import START_MS, STEP_MS, candle_bytes
@@ -34,7 +27,9 @@ WRONG = 1 - PARTITION
 TOPICS = Topics("5m", PARTITIONS)
 CODEC = KlineCodec("5m", STEP_MS, PARTITIONS)
 PROMOTION = encode_record(
-    PromotionMessage(type="promotion", model_version="v1", bundle_sha256="0" * 64)
+    PromotionMessage(
+        type="promotion", model_version="v1", bundle_sha256="0" * 64, numeric_profile="1-abc"
+    )
 )
 
 

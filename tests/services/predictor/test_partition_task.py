@@ -10,7 +10,7 @@ from services.predictor.partition_task import RETRY_S, PartitionTask, TaskStatus
 from services.predictor.recovery.partition_recovery import PartitionRecovery
 from shared.adapters.kafka.consumer_group import Batch
 from shared.adapters.kafka.reader import ConsumerRecord
-from shared.adapters.schemas import KlineCodec, PromotionMessage, encode_record
+from shared.adapters.schemas.klines import KlineCodec, PromotionMessage, encode_record
 from shared.core.errors import Unavailable
 from shared.core.online.model import Model
 from shared.core.sequence import SEQUENCE_LENGTH
@@ -21,7 +21,10 @@ from tests.support.fakes import FakeStateStore, FakeTopicHistory
 MODEL = a_model()
 SYMBOLS = ("AAAUSDT", "BBBUSDT")
 PROMOTION = PromotionMessage(
-    type="promotion", model_version=MODEL.version, bundle_sha256=MODEL.bundle.sha256
+    type="promotion",
+    model_version=MODEL.version,
+    bundle_sha256=MODEL.bundle.sha256,
+    numeric_profile=CONTEXT.numeric_profile,
 )
 
 

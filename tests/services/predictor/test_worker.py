@@ -16,7 +16,7 @@ from shared.adapters.kafka.consumer_group import Batch
 from shared.adapters.kafka.producer import OffsetsToCommit, ProducerRecord
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.prometheus import Telemetry
-from shared.adapters.schemas import KlineCodec, PromotionMessage, encode_record
+from shared.adapters.schemas.klines import KlineCodec, PromotionMessage, encode_record
 from shared.core.errors import Unavailable
 from shared.core.online.model import Model
 from shared.core.online.partition import PartitionState
@@ -29,7 +29,10 @@ MODEL = a_model()
 TOPICS = Topics("5m", 1)
 WINDOW = MODEL.card.architecture.window_length
 PROMOTION = PromotionMessage(
-    type="promotion", model_version=MODEL.version, bundle_sha256=MODEL.bundle.sha256
+    type="promotion",
+    model_version=MODEL.version,
+    bundle_sha256=MODEL.bundle.sha256,
+    numeric_profile=CONTEXT.numeric_profile,
 )
 CLOSES = a_walk(30)
 

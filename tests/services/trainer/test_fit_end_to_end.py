@@ -19,7 +19,7 @@ from services.trainer.settings import TrainerSettings
 from shared.adapters.bundle_codec import version_of
 from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.kafka.producer import ProducerRecord
-from shared.adapters.schemas import encode_prediction
+from shared.adapters.schemas.predictions import encode_prediction
 from shared.core.model.architecture import Architecture
 from shared.core.sequence import CLOSE, OPEN_TIME
 from shared.core.topics import partition_for

@@ -6,17 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.adapters.schemas import (
+from shared.adapters.schemas.klines import (
     MAX_RECORD_BYTES,
     CandleMessage,
     GapMessage,
     KlineCodec,
     PromotionMessage,
-    canonical_json,
-    decode_prediction,
-    encode_prediction,
     encode_record,
 )
+from shared.adapters.schemas.predictions import decode_prediction, encode_prediction
+from shared.adapters.schemas.wire import canonical_json
 from shared.core.errors import BadInput
 from shared.core.records import Amendment, Candle, Gap, Promotion, Record
 from shared.core.topics import partition_for
@@ -63,12 +62,12 @@ def test_gaps_amendments_and_promotions_survive_their_bytes() -> None:
         from_open_time_ms=START_MS,
         until_open_time_ms=START_MS + STEP_MS,
     )
-    promotion = PromotionMessage(type="promotion", model_version="v1", bundle_sha256="0" * 64)
+    promotion = PromotionMessage(
+        type="promotion", model_version="v1", bundle_sha256="0" * 64, numeric_profile="1-f00"
+    )
 
     assert CODEC.decode(encode_record(gap), GROUP) == Gap("BTCUSDT", START_MS, START_MS + STEP_MS)
-    assert CODEC.decode(encode_record(promotion), 5) == Promotion("v1", "0" * 64)
-    named = promotion.model_copy(update={"numeric_profile": "1-f00"})
-    assert CODEC.decode(encode_record(named), 5) == Promotion("v1", "0" * 64, "1-f00")
+    assert CODEC.decode(encode_record(promotion), 5) == Promotion("v1", "0" * 64, "1-f00")
     assert isinstance(CODEC.decode(candle_bytes(type="amendment"), GROUP), Amendment)
 
 
@@ -103,6 +102,10 @@ BAD = {
     "wild_profile": (
         b'{"type":"promotion","model_version":"v1","bundle_sha256":"%064d","numeric_profile":""}'
         % 0,
+        "bad_field",
+    ),
+    "no_profile": (
+        b'{"type":"promotion","model_version":"v1","bundle_sha256":"%064d"}' % 0,
         "bad_field",
     ),
     "wrong_group": (changed(symbol="ETHUSDT"), "wrong_group"),
@@ -209,7 +212,7 @@ def test_a_candle_is_read_alike_by_its_usual_bytes_and_field_by_field(
 ) -> None:
     value = encode_record(CandleMessage.model_validate(fields))
 
-    assert outcome(CODEC.decode, value, GROUP) == outcome(CODEC._checked, value, GROUP)
+    assert outcome(CODEC.decode, value, GROUP) == outcome(CODEC._validate, value, GROUP)
 
 
 @given(st.data())
@@ -221,7 +224,7 @@ def test_changed_bytes_are_read_alike_too(data: st.DataObject) -> None:
         put = data.draw(st.sampled_from(ODDITIES) | st.binary(max_size=2))
         value = value[:start] + put + value[until:]
 
-    assert outcome(CODEC.decode, value, GROUP) == outcome(CODEC._checked, value, GROUP)
+    assert outcome(CODEC.decode, value, GROUP) == outcome(CODEC._validate, value, GROUP)
 
 
 @pytest.mark.parametrize("put", ODD_FIELDS)
@@ -229,16 +232,16 @@ def test_an_odd_field_is_read_alike_wherever_it_stands(put: bytes) -> None:
     for at in [at + 1 for at, byte in enumerate(FULL) if byte in b"{,"]:
         value = FULL[:at] + put + FULL[at:]
 
-        assert outcome(CODEC.decode, value, GROUP) == outcome(CODEC._checked, value, GROUP)
+        assert outcome(CODEC.decode, value, GROUP) == outcome(CODEC._validate, value, GROUP)
 
 
 @pytest.mark.parametrize("put", [b"", *ODDITIES])
 def test_one_odd_place_is_read_alike_wherever_it_is(put: bytes) -> None:
     for at in range(len(FULL) + 1):
         for value in (FULL[:at] + put + FULL[at:], FULL[:at] + put + FULL[at + 1 :]):
-            assert outcome(CODEC.decode, value, GROUP) == outcome(CODEC._checked, value, GROUP)
+            assert outcome(CODEC.decode, value, GROUP) == outcome(CODEC._validate, value, GROUP)
 
 
 def test_what_the_producer_writes_goes_the_short_way() -> None:
     for value in (FULL, candle_bytes()):
-        assert CODEC._plain_candle(value, GROUP) == CODEC._checked(value, GROUP)
+        assert CODEC._match_candle(value, GROUP) == CODEC._validate(value, GROUP)

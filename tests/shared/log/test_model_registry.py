@@ -16,7 +16,8 @@ from shared.adapters.bundle_codec import version_of
 from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
-from shared.adapters.schemas import KlineCodec, encode_prediction
+from shared.adapters.schemas.klines import KlineCodec
+from shared.adapters.schemas.predictions import encode_prediction
 from shared.core.errors import BadInput, Incompatible, UlstmError, Unavailable, Unknown
 from shared.core.model.card import sha256_hex
 from shared.core.model.numeric_profile import self_test

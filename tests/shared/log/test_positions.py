@@ -11,7 +11,7 @@ from shared.adapters.kafka.backwards_reader import (
 )
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
-from shared.adapters.schemas import GapMessage, PromotionMessage, encode_record
+from shared.adapters.schemas.klines import GapMessage, PromotionMessage, encode_record
 from shared.core.topics import partition_for
 from shared.log.positions import read_positions
 from tests.support.builders import START_MS, STEP_MS, candle_bytes
@@ -52,7 +52,9 @@ def standing(settings: ServiceSettings, symbols: Sequence[str] = (SYMBOL,)) -> d
 
 def promotion() -> bytes:
     return encode_record(
-        PromotionMessage(type="promotion", model_version="m1", bundle_sha256="0" * 64)
+        PromotionMessage(
+            type="promotion", model_version="m1", bundle_sha256="0" * 64, numeric_profile="1-abc"
+        )
     )
 
 

@@ -362,15 +362,6 @@ def test_predictions_of_another_profile_are_counted_and_all_but_their_bytes_is_c
     assert audit(log.with_prediction(at, state_digest="0" * 64)).agrees
 
 
-def test_before_promotions_named_a_profile_the_first_prediction_does() -> None:
-    values = [*candles(0, 18), promotion(FIRST, None), *candles(18, 22)]
-
-    assert audit(recorded(values)).agrees
-    report = audit(recorded(values, profiles=(NEXT,)))
-    assert report.agrees
-    assert report.other_profiles == {NEXT: 8}
-
-
 def test_a_prediction_that_claims_another_profile_is_found() -> None:
     assert found(HONEST.with_prediction(AT, numeric_profile=NEXT)) == [
         (Check.LINEAGE, TOPICS.predictions, AT, ["numeric_profile"])
@@ -412,34 +403,16 @@ def test_another_profiles_promotion_of_a_model_that_is_not_in_the_log_is_found()
     assert [check for check, *_ in found(replace(log, bundles=BUNDLES))] == [Check.LINEAGE]
 
 
-def test_a_promotion_without_a_profile_goes_on_with_the_one_before() -> None:
-    values = [
-        *eventful(),
-        promotion(SECOND, NEXT),
-        *candles(36, 38),
-        promotion(FIRST, None),
-        *candles(38, 40),
-    ]
-
-    report = audit(recorded(values, profiles=(OWN, NEXT)))
-
-    assert report.agrees
-    assert report.other_profiles == {NEXT: 8}
-
-
-@pytest.mark.parametrize(
-    "named", [OWN, None], ids=["promotions name it", "only predictions name it"]
-)
-def test_an_unusable_bundle_of_another_profile_ends_the_one_before_it(named: str | None) -> None:
+def test_an_unusable_bundle_of_another_profile_ends_the_one_before_it() -> None:
     values = [
         *candles(0, 18),
-        promotion(FIRST, named),
+        promotion(FIRST),
         *candles(18, 24),
         promotion(FIRST, NEXT, sha256="0" * 64),
         *candles(24, 26),
-        promotion(FIRST, None),
+        promotion(FIRST, NEXT),
         *candles(26, 28),
-        promotion(FIRST, OWN),
+        promotion(FIRST),
         *candles(28, 30),
     ]
 

@@ -15,7 +15,7 @@ from services.cli.commands.dead_letters import app
 from shared.adapters.kafka.errors import Fenced
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.kafka.reader import ConsumerRecord
-from shared.adapters.schemas import DeadLetter, dead_letter_headers
+from shared.adapters.schemas.dead_letters import DeadLetter, dead_letter_headers
 from shared.core.errors import BadSetting, Incompatible, Unknown
 from shared.core.topics import partition_for
 from shared.log.positions import producer_transactional_id

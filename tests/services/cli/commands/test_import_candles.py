@@ -7,7 +7,7 @@ from shared.adapters.candle_files import CandleRow, find
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.errors import Fenced
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
-from shared.adapters.schemas import GapMessage, build_candle_message, encode_record
+from shared.adapters.schemas.klines import GapMessage, build_candle_message, encode_record
 from shared.core.errors import BadInput, Incompatible
 from shared.core.topics import partition_for
 from shared.log.archive import Archive, TimeSpan

@@ -4,7 +4,7 @@ from rich.console import Console
 from services.cli.local.live_stats import LiveStats
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.kafka.tail import TailRecord
-from shared.adapters.schemas import KlineCodec
+from shared.adapters.schemas.klines import KlineCodec
 from tests.services.cli.foreign_records import FOREIGN_VALUES
 from tests.support.builders import START_MS, STEP_MS
 from tests.support.recorded_log import TOPICS, eventful, recorded

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.adapters.schemas import encode_prediction
+from shared.adapters.schemas.predictions import encode_prediction
 from shared.core.errors import BadInput
 from shared.core.model.optimiser import Optimiser
 from shared.core.model.scaler import Scaler

@@ -7,7 +7,7 @@ from services.producer.exchanges.binance.schemas import decode_message, decode_r
 from services.producer.ports import ClosedKline, ServerShutdown, StreamUpdate, SubscriptionAck
 from services.producer.records import to_producer_record
 from services.producer.sequencer import ReceivedCandle, UnreadableKline
-from shared.adapters.schemas import KlineCodec
+from shared.adapters.schemas.klines import KlineCodec
 from shared.core.records import Candle
 from shared.core.topics import Topics, partition_for
 

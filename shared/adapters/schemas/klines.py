@@ -1,0 +1,213 @@
+"""Records of the topic `klines`: candles, gaps, amendments and promotions."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from shared.adapters.schemas.wire import (
+    LAST_MS,
+    NumericProfile,
+    Sha256,
+    Symbol,
+    TimeMs,
+    Version,
+    Wire,
+    canonical_json,
+    to_bad_input,
+)
+from shared.core.errors import BadInput
+from shared.core.records import Amendment, Candle, Gap, Promotion, Record, check_candle
+from shared.core.topics import partition_for
+
+MAX_RECORD_BYTES = 4096  # a candle takes about 300
+
+_LARGEST_PRICE: Final = 1e15
+Decimals = Annotated[str, Field(pattern=r"^[0-9]{1,20}(\.[0-9]{1,20})?$")]
+
+
+class CandleMessage(Wire):
+    """A closed kline. Prices and volumes are the exchange's own decimal strings."""
+
+    schema_: Literal[1] = Field(default=1, alias="schema")
+    type: Literal["candle", "amendment"]
+    symbol: Symbol
+    interval: str
+    open_time_ms: TimeMs
+    open: Decimals
+    high: Decimals
+    low: Decimals
+    close: Decimals
+    volume: Decimals
+    quote_volume: Decimals | None = None
+    trades: Annotated[int, Field(ge=0)] | None = None
+    taker_buy_volume: Decimals | None = None
+    taker_buy_quote_volume: Decimals | None = None
+
+
+class GapMessage(Wire):
+    """A span without candles on the exchange; its end is not part of it."""
+
+    schema_: Literal[1] = Field(default=1, alias="schema")
+    type: Literal["gap"]
+    symbol: Symbol
+    interval: str
+    from_open_time_ms: TimeMs
+    until_open_time_ms: TimeMs
+
+
+class PromotionMessage(Wire):
+    """The model version from here on, for processes of this numeric profile."""
+
+    schema_: Literal[1] = Field(default=1, alias="schema")
+    type: Literal["promotion"]
+    model_version: Version
+    bundle_sha256: Sha256
+    numeric_profile: NumericProfile
+
+
+KlineMessage = Annotated[CandleMessage | GapMessage | PromotionMessage, Field(discriminator="type")]
+_kline: TypeAdapter[CandleMessage | GapMessage | PromotionMessage] = TypeAdapter(KlineMessage)
+
+# A candle's bytes as `encode_record` writes them. Most records are candles, and a pattern reads
+# them several times faster than pydantic. Bytes that do not match are left to CandleMessage.
+_PLAIN_CANDLE: Final = re.compile(
+    r"""
+    \{"close":"(DECIMALS)",
+    "high":"(DECIMALS)",
+    "interval":"([0-9a-z]{1,5})",
+    "low":"(DECIMALS)",
+    "open":"(DECIMALS)",
+    "open_time_ms":(0|[1-9][0-9]{0,14}),
+    (?:"quote_volume":"DECIMALS",)?
+    "schema":1,
+    "symbol":"([A-Z0-9]{2,30})",
+    (?:"taker_buy_quote_volume":"DECIMALS",)?
+    (?:"taker_buy_volume":"DECIMALS",)?
+    (?:"trades":(?:0|[1-9][0-9]{0,17}),)?
+    "type":"candle",
+    "volume":"(DECIMALS)"\}
+    """.replace("DECIMALS", r"[0-9]{1,20}+(?:\.[0-9]{1,20}+)?+"),
+    re.VERBOSE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KlineCodec:
+    """Decodes the records of one deployment's klines topic."""
+
+    interval: str
+    interval_ms: int
+    partitions: int
+
+    def decode(self, value: bytes | None, partition: int) -> Record:
+        """Return the record of a message's bytes.
+
+        Args:
+            value: the message's value.
+            partition: the partition it lies in.
+
+        Raises:
+            BadInput: it is no record of this topic.
+        """
+        return self._match_candle(value, partition) or self._validate(value, partition)
+
+    def _match_candle(self, value: bytes | None, partition: int) -> Candle | None:
+        """Return the candle of canonical bytes, faster than `_validate`; None if that must decide."""
+        found = None if value is None else _PLAIN_CANDLE.fullmatch(value.decode("latin-1"))
+        if found is None:
+            return None
+        close, high, interval, low, opened, time, symbol, volume = found.groups()
+        candle = Candle(
+            symbol, int(time), float(opened), float(high), float(low), float(close), float(volume)
+        )
+        is_right = (
+            interval == self.interval
+            and partition == partition_for(symbol, self.partitions)
+            and candle.open_time_ms <= LAST_MS
+            and candle.open_time_ms % self.interval_ms == 0
+            and 0 < candle.low <= candle.open <= candle.high <= _LARGEST_PRICE
+            and candle.low <= candle.close <= candle.high
+        )
+        return candle if is_right else None
+
+    def _validate(self, value: bytes | None, partition: int) -> Record:
+        """Return the record of any bytes."""
+        message = self._parse(value)
+        if isinstance(message, PromotionMessage):
+            return Promotion(message.model_version, message.bundle_sha256, message.numeric_profile)
+        if message.interval != self.interval:
+            text = (
+                f"interval {message.interval!r} in a topic of {self.interval!r};"
+                " publish it to its own topic"
+            )
+            raise BadInput("wrong_interval", text)
+        right = partition_for(message.symbol, self.partitions)
+        if partition != right:
+            text = (
+                f"{message.symbol} lies in symbol group {partition};"
+                f" crc32 of the symbol puts it into {right}"
+            )
+            raise BadInput("wrong_group", text)
+        if isinstance(message, GapMessage):
+            return self._to_gap(message)
+        candle = to_candle(message)
+        check_candle(candle, self.interval_ms)
+        return candle if message.type == "candle" else Amendment(candle)
+
+    def _to_gap(self, message: GapMessage) -> Gap:
+        start, end = message.from_open_time_ms, message.until_open_time_ms
+        if start % self.interval_ms or end % self.interval_ms or start >= end:
+            text = (
+                f"gap from {start} to {end} ms is not a span on the grid of {self.interval_ms} ms"
+            )
+            raise BadInput("off_grid", text)
+        return Gap(message.symbol, start, end)
+
+    @staticmethod
+    def _parse(value: bytes | None) -> CandleMessage | GapMessage | PromotionMessage:
+        if value is None or len(value) > MAX_RECORD_BYTES:
+            size = "no value" if value is None else f"{len(value)} bytes"
+            message = f"a record has {size}; allowed: 1 to {MAX_RECORD_BYTES} bytes"
+            raise BadInput("bad_size", message)
+        try:
+            return _kline.validate_json(value)
+        except ValidationError as error:
+            raise to_bad_input(error) from error
+
+
+def to_candle(message: CandleMessage) -> Candle:
+    """Return the candle of a message, its prices as float64.
+
+    Raises:
+        BadInput: a price is zero or beyond what a float64 holds.
+    """
+    prices = [float(p) for p in (message.open, message.high, message.low, message.close)]
+    for price in prices:
+        if not 0 < price <= _LARGEST_PRICE:
+            text = f"price {price} of {message.symbol} is not in (0, 1e15]"
+            raise BadInput("bad_price", text)
+    opened, high, low, close = prices
+    return Candle(
+        message.symbol, message.open_time_ms, opened, high, low, close, float(message.volume)
+    )
+
+
+def encode_record(message: CandleMessage | GapMessage | PromotionMessage) -> bytes:
+    """Return the canonical bytes of a kline log record."""
+    return canonical_json(message.model_dump(by_alias=True, exclude_none=True))
+
+
+def build_candle_message(interval_ms: int, **fields: Any) -> CandleMessage:
+    """Return the candle message of an exchange's fields, after every check that a reader makes.
+
+    Raises:
+        BadInput: a field is invalid.
+    """
+    try:
+        message = CandleMessage(type="candle", **fields)
+    except ValidationError as error:
+        raise to_bad_input(error) from error
+    check_candle(to_candle(message), interval_ms)
+    return message

@@ -1,0 +1,44 @@
+"""What the wire shapes of all topics share."""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shared.core.errors import BadInput
+
+SCHEMA: Final = 1
+LAST_MS: Final = 253_402_300_799_999  # of the year 9999
+
+Symbol = Annotated[str, Field(pattern=r"^[A-Z0-9]{2,30}$")]
+TimeMs = Annotated[int, Field(ge=0, le=LAST_MS)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
+NumericProfile = Annotated[str, Field(pattern=r"^[0-9]{1,9}-[A-Za-z0-9]{1,64}$")]
+
+_LONGEST_INPUT: Final = 80  # characters of a value in a message
+
+
+class Wire(BaseModel):
+    """A message that is read strictly, except that a later version may add fields."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+def canonical_json(value: Mapping[str, Any]) -> bytes:
+    """Return canonical JSON: sorted keys, no spaces, shortest round-trip floats, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def to_bad_input(error: ValidationError) -> BadInput:
+    """Return the error of a message that does not validate: its first fault and their number."""
+    faults = error.errors(include_url=False, include_context=False)
+    first = faults[0]
+    field = ".".join(str(part) for part in first["loc"]) or "record"
+    value = repr(first.get("input"))[:_LONGEST_INPUT]
+    more = f" (and {len(faults) - 1} more faults)" if len(faults) > 1 else ""
+    reason = "not_json" if first["type"] == "json_invalid" else "bad_field"
+    if field.endswith("schema") or first["type"].startswith("union_tag"):
+        reason = "unknown_schema"
+    return BadInput(reason, f"{field}: {first['msg']}, got {value}{more}")
