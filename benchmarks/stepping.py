@@ -96,7 +96,7 @@ def a_market(
         for seed, name in enumerate(names)
     }
     context = FoldContext("5m", STEP_MS, self_test())
-    promotion = Promotion(model.version, model.bundle.sha256)
+    promotion = Promotion(model.version, model.bundle.sha256, context.numeric_profile)
     promoted = fold(PartitionState(symbols=unpromoted), promotion, 0, model, context)
     market = RandomWalkMarket(model, context, list(promoted.symbols.values()))
     market.event()

@@ -46,7 +46,6 @@ class PublishedPredictions:
     by_other_profile: Counter[str] = field(default_factory=Counter)
     unreadable: UnreadableRecords = field(default_factory=UnreadableRecords)
     last_source_offset: int = -1
-    first_profile: str | None = None  # that of the very first prediction
 
 
 @dataclass(slots=True)
@@ -132,7 +131,6 @@ def _read_published(
         settings.topics.predictions, records, published.unreadable
     ):
         profile = prediction.numeric_profile
-        published.first_profile = published.first_profile or profile
         published.last_source_offset = max(published.last_source_offset, prediction.source_offset)
         if prediction not in wanted:
             continue
@@ -147,7 +145,7 @@ def _derive(
     processor: RecordProcessor, klines: Reader, replayed: PartitionReplay
 ) -> Iterator[BatchResult]:
     """Fold a partition again from its first record on; yield what each block of records gives."""
-    batch = BatchResult(PartitionState(numeric_profile=replayed.published.first_profile))
+    batch = BatchResult(PartitionState())
     for block in klines.read(replayed.partition, 0):
         for record in block:
             processor.process(batch, record)

@@ -164,7 +164,15 @@ def forecast_with_one_set(
             p.symbol: SymbolState(p.symbol, sequence=read_only64(p.before.copy())) for p in parts
         }
     )
-    group.apply(fold(group, Promotion(still.version, bundle.sha256), 0, still, context))
+    group.apply(
+        fold(
+            group,
+            Promotion(still.version, bundle.sha256, context.numeric_profile),
+            0,
+            still,
+            context,
+        )
+    )
     states, learner, unused = (
         group.symbols,
         model.base_learner,

@@ -36,14 +36,14 @@ class Amendment:
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """From here on, every symbol of this group is predicted by this model version, with this numeric profile.
+    """From here on, this model version predicts every symbol of the partition.
 
-    A profile of None was written before promotions named one: it goes on as it was.
+    Only processes with the numeric profile named here predict until the next promotion.
     """
 
     model_version: str
     bundle_sha256: str
-    numeric_profile: str | None = None
+    numeric_profile: str
 
 
 Record = Candle | Gap | Amendment | Promotion

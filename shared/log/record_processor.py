@@ -120,7 +120,7 @@ class RecordProcessor:
     def _model_for_record(self, state: PartitionState, value: Record) -> Model | None:
         if not isinstance(value, Promotion):
             return self.model_for(state)
-        if not self.context.predicts(value.numeric_profile or state.numeric_profile):
+        if not self.context.predicts(value.numeric_profile):
             return None
         return self.models(value.model_version, value.bundle_sha256)
 

@@ -88,8 +88,8 @@ def a_model(seed: int = 1, card: Card | None = None, reach: float = 0.3) -> Mode
     return Model(a_bundle(seed, card, reach))
 
 
-def a_promotion(model: Model) -> Promotion:
-    return Promotion(model.version, model.bundle.sha256)
+def a_promotion(model: Model, numeric_profile: str = CONTEXT.numeric_profile) -> Promotion:
+    return Promotion(model.version, model.bundle.sha256, numeric_profile)
 
 
 def fold_all(

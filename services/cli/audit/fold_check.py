@@ -18,18 +18,15 @@ from shared.log.record_processor import BatchResult, RecordProcessor
 class FoldCheck:
     """Derives the predictions of a partition again, and keeps a digest of both sides."""
 
-    def __init__(
-        self, processor: RecordProcessor, report: PartitionReport, first_profile: str | None
-    ) -> None:
+    def __init__(self, processor: RecordProcessor, report: PartitionReport) -> None:
         """Begin before the first record.
 
         Args:
             processor: of the deployment's klines.
             report: counts the checks and the predictions of other profiles.
-            first_profile: the numeric profile in effect until a promotion names one.
         """
         self._processor, self._report = processor, report
-        self._batch = BatchResult(PartitionState(numeric_profile=first_profile))
+        self._batch = BatchResult(PartitionState())
         self.published, self.derived = RunningDigest(), RunningDigest()
 
     def derive(self, record: ConsumerRecord) -> Prediction | None:

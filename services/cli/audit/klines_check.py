@@ -24,7 +24,6 @@ class KlinesCheck:
         is_in_log: Callable[[str], bool],
         invariants: PartitionInvariants,
         report: PartitionReport,
-        first_profile: str | None,
     ) -> None:
         """Begin before the first record.
 
@@ -33,11 +32,10 @@ class KlinesCheck:
             is_in_log: says whether the models topic holds a model version.
             invariants: of the partition.
             report: counts the checks.
-            first_profile: the numeric profile in effect until a promotion names one.
         """
         self._processor, self._is_in_log = processor, is_in_log
         self._invariants, self._report = invariants, report
-        self._profile = first_profile
+        self._profile: str | None = None  # of the last promotion
 
     def check(self, record: ConsumerRecord) -> RecordCheck:
         """Check the next record of the klines."""
@@ -60,13 +58,13 @@ class KlinesCheck:
 
     def _check_promotion(self, offset: int, promotion: Promotion) -> RecordCheck:
         """Decide as the predictors do whether a promotion takes effect; check its lineage."""
-        profile = promotion.numeric_profile or self._profile
+        profile = promotion.numeric_profile
         version = promotion.model_version
         try:
             model = self._processor.models(version, "")
         except BadInput as error:
             own = self._processor.context.numeric_profile
-            if error.reason != UNKNOWN_MODEL and profile not in (None, own):
+            if error.reason != UNKNOWN_MODEL and profile != own:
                 # The bundle is there, and another version of the program may well read it.
                 return self._activate(ActivePromotion(offset, version, None, profile), ())
             wrong = _lineage(promotion, "bundle", str(error), "a usable bundle in the log")
@@ -88,11 +86,10 @@ class KlinesCheck:
 
     def _reject(self, promotion: Promotion, violations: tuple[Violation, ...]) -> RecordCheck:
         """Keep the previous model, unless the promotion ends another profile's part of the log."""
-        named = promotion.numeric_profile
-        if self._profile is None or named in (None, self._profile):
+        if self._profile in (None, promotion.numeric_profile):
             self._invariants.skip_rejected()
         else:
-            self._profile = named
+            self._profile = promotion.numeric_profile
             self._invariants.apply_promotion(None)
         return RecordCheck(is_rejected=True, violations=violations)
 

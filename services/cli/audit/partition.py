@@ -37,7 +37,7 @@ class PartitionAudit:
         log: PartitionLog,
         partition: int,
     ) -> None:
-        """Prepare the checks; nothing is read but the first prediction.
+        """Prepare the checks; nothing is read yet.
 
         Args:
             topics: of the deployment.
@@ -46,12 +46,12 @@ class PartitionAudit:
             log: the partition's topics.
             partition: its number.
         """
-        context, profile = processor.context, log.first_profile()
+        context = processor.context
         self._topics, self._log = topics, log
         self._report = PartitionReport(partition)
         self._invariants = PartitionInvariants(context.interval, context.interval_ms)
-        self._klines = KlinesCheck(processor, is_in_log, self._invariants, self._report, profile)
-        self._fold = FoldCheck(processor, self._report, profile)
+        self._klines = KlinesCheck(processor, is_in_log, self._invariants, self._report)
+        self._fold = FoldCheck(processor, self._report)
         self._dead_letters = DeadLettersCheck(topics, self._report)
 
     def run(self, klines_end: Callable[[], int]) -> PartitionReport:

@@ -87,12 +87,6 @@ class PartitionLog:
         self._klines = klines
         self._predictions, self._dead_letters = Lookahead(predictions), Lookahead(dead_letters)
 
-    def first_profile(self) -> str | None:
-        """Return the numeric profile of the first prediction; call it before anything is read."""
-        first = self._predictions.peek()
-        prediction = None if first is None else first.prediction
-        return None if prediction is None else prediction.numeric_profile
-
     def events(self) -> Iterator[LogEvent]:
         """Yield the klines in order, each with what was made from it."""
         for record in self._klines:

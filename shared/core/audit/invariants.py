@@ -25,7 +25,7 @@ class ActivePromotion:
     offset: int
     model_version: str
     window_length: int | None
-    numeric_profile: str | None = None  # named by this promotion or by one before it
+    numeric_profile: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,6 @@ class PartitionInvariants:
         self._interval, self._step_ms = interval, step_ms
         self._histories: dict[str, SymbolHistory] = {}
         self._promotion: ActivePromotion | None = None
-        self._profile: str | None = None  # of the predictions since the promotion
         self._newest: _NewestCandle | None = None
 
     def check_candle(self, offset: int, candle: Candle) -> RecordCheck:
@@ -118,7 +117,6 @@ class PartitionInvariants:
             promotion: None if nothing predicts from here on.
         """
         self._newest, self._promotion = None, promotion
-        self._profile = None if promotion is None else promotion.numeric_profile
         for history in self._histories.values():
             history.forget_predictions()
         return RecordCheck(is_rejected=promotion is None)
@@ -184,7 +182,6 @@ class PartitionInvariants:
         promotion = self._promotion
         if promotion is None:
             return
-        self._profile = self._profile or prediction.numeric_profile
         yield from compare_fields(
             Check.LINEAGE,
             f"prediction of {prediction.symbol} does not belong to the promotion in effect",
@@ -192,7 +189,7 @@ class PartitionInvariants:
             {
                 "model_version": promotion.model_version,
                 "promotion_offset": promotion.offset,
-                "numeric_profile": self._profile,
+                "numeric_profile": promotion.numeric_profile,
             },
         )
 

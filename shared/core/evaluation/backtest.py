@@ -38,7 +38,7 @@ def backtest(
     state = PartitionState(
         symbols={symbol: SymbolState(symbol, sequence=read_only64(before.copy()))}
     )
-    promotion = Promotion(model.version, model.bundle.sha256)
+    promotion = Promotion(model.version, model.bundle.sha256, context.numeric_profile)
     state.apply(fold(state, promotion, 0, model, context))
     for offset, row in enumerate(sequence[start:].tolist(), 1):
         candle = Candle(symbol, int(row[0]), *row[1:])

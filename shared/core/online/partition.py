@@ -111,7 +111,7 @@ def reject_promotion(state: PartitionState, promotion: Promotion, offset: int) -
     computed ends at a promotion to another, so that two versions that judge bundles differently
     agree on where.
     """
-    if state.numeric_profile is None or promotion.numeric_profile in (None, state.numeric_profile):
+    if state.numeric_profile in (None, promotion.numeric_profile):
         return skip_record(state, offset)
     symbols = {
         name: SymbolState(name, sequence=symbol.sequence) for name, symbol in state.symbols.items()
@@ -131,7 +131,7 @@ def _promote(
     A symbol's state at a promotion so follows from its last candles alone. That bounds a replay,
     and it lets another numeric profile take over here.
     """
-    profile = promotion.numeric_profile or state.numeric_profile
+    profile = promotion.numeric_profile
     if not context.predicts(profile):
         model = None  # only the profile that predicts needs it, or can judge it
     elif model is None:

@@ -35,7 +35,12 @@ def check_record(invariants: PartitionInvariants, offset: int, record: Record) -
     if isinstance(record, Promotion):
         card = MODELS[record.model_version].card
         return invariants.apply_promotion(
-            ActivePromotion(offset, record.model_version, card.architecture.window_length)
+            ActivePromotion(
+                offset,
+                record.model_version,
+                card.architecture.window_length,
+                record.numeric_profile,
+            )
         )
     if isinstance(record, Candle):
         return invariants.check_candle(offset, record)
@@ -346,7 +351,7 @@ def test_where_only_another_profile_can_read_the_card_its_predictions_are_taken_
 ):
     records, predictions = honest()
     invariants = PartitionInvariants(CONTEXT.interval, STEP_MS)
-    invariants.apply_promotion(ActivePromotion(0, MODEL.version, None))
+    invariants.apply_promotion(ActivePromotion(0, MODEL.version, None, CONTEXT.numeric_profile))
     found: list[Violation] = []
     for offset, record in enumerate(records[1:], start=1):
         check_record(invariants, offset, record)

@@ -382,7 +382,7 @@ def test_a_promotion_keeps_the_sequence_and_nothing_else() -> None:
 
 
 def test_where_another_numeric_profile_predicts_sequences_grow_and_nothing_else_happens() -> None:
-    theirs = replace(a_promotion(OTHER), numeric_profile="2-other")
+    theirs = a_promotion(OTHER, "2-other")
     closes = a_walk(WINDOW + 9)
     records = candles(closes)
     log = [
@@ -390,7 +390,7 @@ def test_where_another_numeric_profile_predicts_sequences_grow_and_nothing_else_
         *records[: WINDOW + 2],
         theirs,
         *records[WINDOW + 2 : WINDOW + 6],
-        replace(theirs, numeric_profile=CONTEXT.numeric_profile),
+        a_promotion(OTHER),
         *records[WINDOW + 6 :],
     ]
     during, _ = fold_all(log[: WINDOW + 8], MODELS)
@@ -406,15 +406,6 @@ def test_where_another_numeric_profile_predicts_sequences_grow_and_nothing_else_
     assert [p.steps for p in predictions] == [0, 1, 2, 0, 1, 2]
     times_ms = [r.open_time_ms for r in records]  # type: ignore[union-attr]
     assert np.array_equal(group.symbols["BTCUSDT"].sequence[:, 0], times_ms)
-
-
-def test_a_promotion_that_names_no_profile_goes_on_with_the_one_before() -> None:
-    named = replace(a_promotion(MODEL), numeric_profile=CONTEXT.numeric_profile)
-
-    group, _ = fold_all([named, a_promotion(OTHER)], MODELS)
-
-    assert group.numeric_profile == CONTEXT.numeric_profile
-    assert group.model_version == OTHER.version
 
 
 def test_a_rollback_starts_the_older_version_again() -> None:
