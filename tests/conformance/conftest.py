@@ -2,33 +2,33 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conformance.harness import Kit
-from tests.conformance.kafka_harness import KafkaKit
-from tests.conformance.model_harness import ModelKit
-from tests.conformance.overdue import Overdue, overdue
+from tests.conformance.harness import ClientHarness
+from tests.conformance.kafka_harness import KafkaHarness
+from tests.conformance.model_harness import ModelHarness
+from tests.conformance.timed_out import TimedOutTransactions, open_until_timed_out
 
 
 @pytest.fixture(
     scope="session", params=[pytest.param("kafka", marks=pytest.mark.integration), "model"]
 )
-def shared_kit(request: pytest.FixtureRequest) -> Iterator[Kit]:
-    """Where the two differ, the model is wrong."""
-    kit = (
-        ModelKit()
+def session_harness(request: pytest.FixtureRequest) -> Iterator[ClientHarness]:
+    """Run each test on Kafka and on the model; where they differ, the model is wrong."""
+    harness = (
+        ModelHarness()
         if request.param == "model"
-        else KafkaKit(request.getfixturevalue("kafka_bootstrap"))
+        else KafkaHarness(request.getfixturevalue("kafka_bootstrap"))
     )
-    yield kit
-    kit.end()
+    yield harness
+    harness.close_all()
 
 
 @pytest.fixture
-def kit(shared_kit: Kit) -> Iterator[Kit]:
-    yield shared_kit
-    shared_kit.tidy()
+def harness(session_harness: ClientHarness) -> Iterator[ClientHarness]:
+    yield session_harness
+    session_harness.close_clients()
 
 
 @pytest.fixture(scope="session")
-def gone(shared_kit: Kit) -> Overdue:
-    """Transactions that have timed out."""
-    return overdue(shared_kit)
+def timed_out(session_harness: ClientHarness) -> TimedOutTransactions:
+    """Return transactions that have timed out."""
+    return open_until_timed_out(session_harness)

@@ -1,4 +1,4 @@
-"""What the conformance tests are written with: one kit makes clients of a real Kafka, one of the broker model."""
+"""The interface of the conformance tests: clients of a real Kafka, or of the broker model."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -9,11 +9,11 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 
 from tests.conformance.member import GroupMember
 
-SESSION_S: Final = 6.0  # the shortest that the broker of the tests lets a member have
+SESSION_S: Final = 6.0  # the shortest session time-out that the broker accepts
 TRANSACTION_S: Final = 10.0
 WAIT_S: Final = 30.0
 _POLL_S: Final = 0.05
-# Like our adapters' clients (shared/adapters/kafka), but quicker to hear of things.
+# As the clients in shared/adapters/kafka, but with shorter waits, so that tests are fast.
 PRODUCER: Final[Mapping[str, Any]] = {
     "transaction.timeout.ms": int(TRANSACTION_S * 1000),
     "linger.ms": 0,
@@ -32,12 +32,12 @@ CONSUMER: Final[Mapping[str, Any]] = {
 }
 
 
-class Kit(ABC):
-    """Topics, clients and time."""
+class ClientHarness(ABC):
+    """Create topics and clients, and let time pass."""
 
     def __init__(self) -> None:
         levels = ("read_committed", "read_uncommitted")
-        self._asking = {level: self.consumer(isolation_level=level) for level in levels}
+        self._admin_consumers = {level: self.consumer(isolation_level=level) for level in levels}
         self._publisher = self.producer()
 
     @abstractmethod
@@ -46,11 +46,11 @@ class Kit(ABC):
 
     @abstractmethod
     def new_name(self) -> str:
-        """Return a name for a group or a transactional id."""
+        """Return a name that is not used yet."""
 
     @abstractmethod
-    def idle_producer(self, name: str, **config: Any) -> Producer:
-        """Return a producer that has not taken its transactional id yet; a config name has _ for each dot."""
+    def new_producer(self, name: str, **config: Any) -> Producer:
+        """Return a producer before `init_transactions`; settings are named with _ for each dot."""
 
     @abstractmethod
     def consumer(self, group: str | None = None, **config: Any) -> Consumer: ...
@@ -61,97 +61,108 @@ class Kit(ABC):
 
     @abstractmethod
     def vanishing_member(self, group: str, topic: str) -> tuple[GroupMember, Callable[[], None]]:
-        """Return a member and what lets its process die: it says nothing any more, not even good-bye."""
+        """Return a member and a function that kills its process: it sends nothing more."""
 
     @abstractmethod
     def sleeping_member(
         self, group: str, topic: str
     ) -> tuple[GroupMember, Callable[[], None], Callable[[], None]]:
-        """Return a member, what stops its process, and what lets that go on."""
+        """Return a member, and functions that suspend and resume its process."""
 
     @abstractmethod
-    def until(self, happened: Callable[[], object], deadline_s: float = WAIT_S) -> None:
-        """Let time pass until it happened; fail the test at the deadline."""
+    def until(self, condition: Callable[[], object], deadline_s: float = WAIT_S) -> None:
+        """Let time pass until the condition is true.
+
+        Raises:
+            TimeoutError: it is still false at the deadline.
+        """
 
     @abstractmethod
     def pass_time(self, seconds: float) -> None: ...
 
     @abstractmethod
-    def keep(self) -> None:
-        """Let the clients that were made since the last `tidy` live until the end."""
+    def keep_clients(self) -> None:
+        """Exempt the clients made so far from `close_clients`."""
 
     @abstractmethod
-    def tidy(self) -> None:
-        """Close the clients that a test has made."""
+    def close_clients(self) -> None:
+        """Close the clients of the test that ends."""
 
     @abstractmethod
-    def end(self) -> None: ...
+    def close_all(self) -> None: ...
 
     # --- producers --------------------------------------------------------------------------------
 
     def producer(self, name: str | None = None, **config: Any) -> Producer:
-        """Return a producer that has its transactional id."""
-        producer = self.idle_producer(name or self.new_name(), **config)
+        """Return a producer after `init_transactions`."""
+        producer = self.new_producer(name or self.new_name(), **config)
         producer.init_transactions(WAIT_S)
         return producer
 
     def write(self, producer: Producer, topic: str, *values: str, partition: int = 0) -> None:
-        """Write records in the transaction that is open, and wait until they are in the log."""
+        """Write records in the open transaction, and wait until they are in the log."""
         for value in values:
             producer.produce(topic, value=value.encode(), partition=partition)
         producer.flush(WAIT_S)
 
     def publish(self, topic: str, *values: str, partition: int = 0) -> None:
-        """Write records and commit them, in a transaction of their own; return once they can be read."""
+        """Write records in a transaction, and wait until they can be read."""
         self._publisher.begin_transaction()
         self.write(self._publisher, topic, *values, partition=partition)
         self._publisher.commit_transaction()
-        self.settle(topic, partition)
+        self.await_settled(topic, partition)
 
     # --- reading ----------------------------------------------------------------------------------
 
     def read(self, topic: str, partition: int = 0, start: int = 0, **config: Any) -> list[Message]:
-        """Return the records from an offset to the end, the event of the end being the last."""
+        """Return the messages from an offset on; the last one reports the end of the partition."""
         consumer = self.consumer(**config)
         consumer.assign([TopicPartition(topic, partition, start)])
-        found = self.polled(consumer, lambda messages: any(is_end(m) for m in messages))
+        found = self.poll_until(
+            consumer, lambda messages: any(is_partition_end(m) for m in messages)
+        )
         self.close(consumer)
         return found
 
     def values(self, topic: str, partition: int = 0, **config: Any) -> list[str]:
-        """Return the values of the records that a reader sees, `read_committed` unless told otherwise."""
+        """Return the values that a reader sees (default: `read_committed`)."""
         return [text(message) for message in self.read(topic, partition, **config)[:-1]]
 
-    def polled(
-        self, consumer: Consumer, enough: Callable[[list[Message]], object]
+    def poll_until(
+        self, consumer: Consumer, is_enough: Callable[[list[Message]], object]
     ) -> list[Message]:
-        """Poll until there is enough; return messages and events."""
+        """Poll until the messages received are enough; return them."""
         found: list[Message] = []
 
-        def happened() -> object:
+        def condition() -> object:
             message = consumer.poll(_POLL_S)
             if message is not None:
                 found.append(message)
-            return enough(found)
+            return is_enough(found)
 
-        self.until(happened)
+        self.until(condition)
         return found
 
-    def nothing_comes(self, consumer: Consumer, for_s: float = 0.3) -> bool:
-        """Whether a consumer stays silent, beyond what it knew already that its partitions end."""
+    def stays_silent(self, consumer: Consumer, for_s: float = 0.3) -> bool:
+        """Tell whether a consumer receives nothing but ends of partitions."""
         found = [consumer.poll(_POLL_S) for _ in range(round(for_s / _POLL_S))]
-        return all(message is None or is_end(message) for message in found)
+        return all(message is None or is_partition_end(message) for message in found)
 
     def ends(
         self, topic: str, partition: int = 0, isolation_level: str = "read_committed"
     ) -> tuple[int, int]:
-        """Return the first offset and the one after the last, as a reader of this kind is told."""
+        """Return the first offset and the one after the last, at an isolation level."""
         place = TopicPartition(topic, partition)
-        first, end = self._asking[isolation_level].get_watermark_offsets(place, timeout=WAIT_S)
+        first, end = self._admin_consumers[isolation_level].get_watermark_offsets(
+            place, timeout=WAIT_S
+        )
         return first, end
 
-    def settle(self, topic: str, partition: int = 0) -> None:
-        """Wait until no transaction is open in a partition: a commit is answered before its marker is written."""
+    def await_settled(self, topic: str, partition: int = 0) -> None:
+        """Wait until no transaction is open in a partition.
+
+        Needed after a commit too: Kafka answers it before it writes the commit markers.
+        """
         self.until(
             lambda: self.ends(topic, partition) == self.ends(topic, partition, "read_uncommitted")
         )
@@ -159,46 +170,46 @@ class Kit(ABC):
     # --- groups -----------------------------------------------------------------------------------
 
     def member(self, group: str, topic: str, **config: Any) -> GroupMember:
-        """Return a member that has just subscribed."""
+        """Return a member that has subscribed and not polled yet."""
         return GroupMember(self.consumer(group, **config), topic)
 
-    def joined(self, group: str, topic: str, *others: GroupMember, **config: Any) -> GroupMember:
-        """Return a member that shares a topic with the others, once all of them have their share."""
+    def join(self, group: str, topic: str, *others: GroupMember, **config: Any) -> GroupMember:
+        """Return a new member, once it and the others have partitions of the topic."""
         member = self.member(group, topic, **config)
-        self.share(topic, member, *others)
+        self.await_rebalanced(topic, member, *others)
         return member
 
-    def share(self, topic: str, *members: GroupMember) -> None:
-        """Let members poll until together they hold all of a topic, and know the same generation."""
+    def await_rebalanced(self, topic: str, *members: GroupMember) -> None:
+        """Let members poll until all partitions are assigned in one generation."""
         partitions = self.partitions(topic)
 
-        def happened() -> bool:
-            held = [partition for member in members for partition in member.held()]
-            assert len(held) == len(set(held)), f"two members hold a partition: {held}"
+        def condition() -> bool:
+            held = [partition for member in members for partition in member.assignment()]
+            assert len(held) == len(set(held)), f"two members have a partition: {held}"
             known = {member.generation() for member in members}
             return (
                 len(held) == partitions
                 and len(known) == 1
-                and (len(members) > partitions or all_hold(members))
+                and (len(members) > partitions or all_have_partitions(members))
             )
 
-        self.poll(*members, until=happened)
+        self.poll(*members, until=condition)
 
     def poll(
         self, *members: GroupMember, until: Callable[[], object], deadline_s: float = WAIT_S
     ) -> None:
-        """Let members poll until it happened."""
+        """Let members poll until the condition is true."""
 
-        def happened() -> object:
+        def condition() -> object:
             for member in members:
                 member.poll()
             return until()
 
-        self.until(happened, deadline_s)
+        self.until(condition, deadline_s)
 
     def partitions(self, topic: str) -> int:
         return len(
-            self._asking["read_committed"]
+            self._admin_consumers["read_committed"]
             .list_topics(topic, timeout=WAIT_S)
             .topics[topic]
             .partitions
@@ -207,7 +218,7 @@ class Kit(ABC):
     def committed(
         self, group: str, topic: str, partition: int = 0, wait_s: float = WAIT_S, **config: Any
     ) -> int:
-        """Return a group's committed offset; negative if there is none."""
+        """Return a consumer group's committed offset; negative if there is none."""
         consumer = self.consumer(group, **config)
         (found,) = consumer.committed([TopicPartition(topic, partition)], timeout=wait_s)
         self.close(consumer)
@@ -222,22 +233,22 @@ class Kit(ABC):
         self._publisher.commit_transaction()
 
     def no_membership(self, group: str) -> bytes:
-        """The membership of a client that never joined: no generation and no member."""
+        """Return the membership of a client that never joined: no generation, no member."""
         return bytes(self.consumer(group).consumer_group_metadata())
 
 
 def dotted(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings under the names that the client knows."""
+    """Return settings under the names of librdkafka."""
     return {name.replace("_", "."): value for name, value in config.items()}
 
 
-def all_hold(members: tuple[GroupMember, ...]) -> bool:
-    return all(member.held() for member in members)
+def all_have_partitions(members: tuple[GroupMember, ...]) -> bool:
+    return all(member.assignment() for member in members)
 
 
-def is_end(message: Message) -> bool:
-    fault = message.error()
-    return fault is not None and fault.code() == KafkaError._PARTITION_EOF
+def is_partition_end(message: Message) -> bool:
+    error = message.error()
+    return error is not None and error.code() == KafkaError._PARTITION_EOF
 
 
 def text(message: Message) -> str:
@@ -247,18 +258,19 @@ def text(message: Message) -> str:
     return value.decode()
 
 
-def refusal(call: Callable[[], object]) -> tuple[str, str]:
-    """Return the code that a call is refused with, and what the client says about it."""
+def error_of(call: Callable[[], object]) -> tuple[str, str]:
+    """Return the error that a call raises, as `describe_error` gives it."""
     with pytest.raises(KafkaException) as caught:
         call()
-    return said(caught.value.args[0])
+    return describe_error(caught.value.args[0])
 
 
-def said(fault: KafkaError | None) -> tuple[str, str]:
-    assert fault is not None
+def describe_error(error: KafkaError | None) -> tuple[str, str]:
+    """Return the name of an error and its flags: fatal, abortable, retriable or plain."""
+    assert error is not None
     flags = {
-        "fatal": fault.fatal(),
-        "abortable": fault.txn_requires_abort(),
-        "retriable": fault.retriable(),
+        "fatal": error.fatal(),
+        "abortable": error.txn_requires_abort(),
+        "retriable": error.retriable(),
     }
-    return fault.name(), " and ".join(flag for flag, is_set in flags.items() if is_set) or "plain"
+    return error.name(), " and ".join(flag for flag, is_set in flags.items() if is_set) or "plain"

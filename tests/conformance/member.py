@@ -1,4 +1,4 @@
-"""A member of a consumer group that remembers what it was told."""
+"""A member of a consumer group that records its callbacks and errors."""
 
 import sys
 from typing import Final
@@ -6,18 +6,19 @@ from typing import Final
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 _POLL_S: Final = 0.02
-_GENERATION: Final = slice(7, 11)  # of a membership: CGMDv2:, generation, group, NUL, member, NUL
+# Layout of a membership: "CGMDv2:", generation (4 bytes), group, NUL, member, NUL.
+_GENERATION: Final = slice(7, 11)
 
 
 class GroupMember:
-    """All it knows comes out of methods, so that it can live in another process."""
+    """Gives everything through methods, so that it can run in another process."""
 
     def __init__(self, consumer: Consumer, topic: str) -> None:
         self.consumer = consumer
         self._topic = topic
-        self._held: list[int] = []
-        self._told: list[tuple[str, list[int]]] = []
-        self._events: list[str] = []
+        self._assignment: list[int] = []
+        self._callbacks: list[tuple[str, list[int]]] = []
+        self._errors: list[str] = []
         self._read: list[tuple[int, int]] = []
         consumer.subscribe(
             [topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
@@ -27,33 +28,33 @@ class GroupMember:
         message = self.consumer.poll(_POLL_S)
         if message is None:
             return
-        fault, partition, offset = message.error(), message.partition(), message.offset()
-        if fault is None:
+        error, partition, offset = message.error(), message.partition(), message.offset()
+        if error is None:
             assert partition is not None
             assert offset is not None
             self._read.append((partition, offset))
-        elif fault.code() != KafkaError._PARTITION_EOF:
-            self._events.append(fault.name())
+        elif error.code() != KafkaError._PARTITION_EOF:
+            self._errors.append(error.name())
 
-    def held(self) -> list[int]:
-        return sorted(self._held)
+    def assignment(self) -> list[int]:
+        return sorted(self._assignment)
 
-    def told(self) -> list[tuple[str, list[int]]]:
-        """What the callbacks said, in order; that nothing has changed is left out."""
-        return self._told
+    def callbacks(self) -> list[tuple[str, list[int]]]:
+        """Return (kind, partitions) of the rebalance callbacks that named any, in order."""
+        return self._callbacks
 
-    def events(self) -> list[str]:
-        return self._events
+    def errors(self) -> list[str]:
+        return self._errors
 
     def read(self) -> list[tuple[int, int]]:
-        """The partitions and offsets of the records that came."""
+        """Return (partition, offset) of the records received."""
         return self._read
 
     def membership(self) -> bytes:
         return bytes(self.consumer.consumer_group_metadata())
 
     def generation(self) -> int:
-        return parsed(self.membership())[0]
+        return parse_membership(self.membership())[0]
 
     def close(self) -> None:
         self.consumer.close()
@@ -62,33 +63,35 @@ class GroupMember:
         for place in places:
             place.offset = 0
         consumer.incremental_assign(places)
-        self._held += self._tell("assigned", places)
+        self._assignment += self._record_callback("assigned", places)
 
     def _revoked(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         consumer.incremental_unassign(places)
-        self._give_up(self._tell("revoked", places))
+        self._remove(self._record_callback("revoked", places))
 
     def _lost(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         consumer.incremental_unassign(places)
-        self._give_up(self._tell("lost", places))
+        self._remove(self._record_callback("lost", places))
 
-    def _tell(self, what: str, places: list[TopicPartition]) -> list[int]:
+    def _record_callback(self, what: str, places: list[TopicPartition]) -> list[int]:
         partitions = sorted(place.partition for place in places)
         if partitions:
-            self._told.append((what, partitions))
+            self._callbacks.append((what, partitions))
         return partitions
 
-    def _give_up(self, partitions: list[int]) -> None:
-        self._held = [partition for partition in self._held if partition not in partitions]
+    def _remove(self, partitions: list[int]) -> None:
+        self._assignment = [
+            partition for partition in self._assignment if partition not in partitions
+        ]
 
 
-def membership(generation: int, group: str, member: str) -> bytes:
-    """Return a membership as the client writes it."""
+def build_membership(generation: int, group: str, member: str) -> bytes:
+    """Return a membership as librdkafka encodes it."""
     number = generation.to_bytes(4, sys.byteorder, signed=True)
     return b"CGMDv2:" + number + group.encode() + b"\0" + member.encode() + b"\0\1"
 
 
-def parsed(data: bytes) -> tuple[int, str, str]:
+def parse_membership(data: bytes) -> tuple[int, str, str]:
     """Return the generation, the group and the member of a membership."""
     generation = int.from_bytes(data[_GENERATION], sys.byteorder, signed=True)
     group, member = data[_GENERATION.stop :].split(b"\0")[:2]

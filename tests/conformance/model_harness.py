@@ -1,4 +1,4 @@
-"""Clients of the broker model. Each has a process of its own, and time passes only as told."""
+"""Clients of the broker model: each in a simulated process, with a simulated clock."""
 
 from collections.abc import Callable
 from itertools import count
@@ -6,18 +6,18 @@ from typing import Any, Final, cast
 
 from confluent_kafka import Consumer, Producer
 
-from tests.conformance.harness import CONSUMER, PRODUCER, WAIT_S, Kit, dotted
+from tests.conformance.harness import CONSUMER, PRODUCER, WAIT_S, ClientHarness, dotted
 from tests.conformance.member import GroupMember
 from tests.simulation.broker import Broker
 from tests.simulation.clients import SimConsumer, SimProducer
 from tests.simulation.clock import SimulatedClock
 from tests.simulation.network import Befallen, Fate, Process
 
-_LOOK_S: Final = 0.05
+_POLL_S: Final = 0.05
 
 
-class _Calm:
-    """A world where nothing befalls anybody."""
+class _FaultlessWorld:
+    """A simulated world without faults."""
 
     def __init__(self, clock: SimulatedClock) -> None:
         self.clock = clock
@@ -35,9 +35,9 @@ class _Calm:
         raise AssertionError(seconds)
 
 
-class ModelKit(Kit):
+class ModelHarness(ClientHarness):
     def __init__(self) -> None:
-        self._world = _Calm(SimulatedClock())
+        self._world = _FaultlessWorld(SimulatedClock())
         self._broker = Broker(self._world.clock)
         self._names = count()
         super().__init__()
@@ -50,7 +50,7 @@ class ModelKit(Kit):
     def new_name(self) -> str:
         return f"name-{next(self._names)}"
 
-    def idle_producer(self, name: str, **config: Any) -> Producer:
+    def new_producer(self, name: str, **config: Any) -> Producer:
         producer = SimProducer(
             self._broker,
             Process(self._world),
@@ -85,23 +85,25 @@ class ModelKit(Kit):
 
         return GroupMember(self._consumer(process, group), topic), sleep, wake
 
-    def until(self, happened: Callable[[], object], deadline_s: float = WAIT_S) -> None:
+    def until(self, condition: Callable[[], object], deadline_s: float = WAIT_S) -> None:
         clock = self._world.clock
         ends_s = clock.now_s + deadline_s
-        while not happened():
-            assert clock.now_s < ends_s, f"did not happen within {deadline_s:g} s"
-            clock.advance(_LOOK_S)
+        while not condition():
+            if clock.now_s >= ends_s:
+                message = f"did not happen within {deadline_s:g} s"
+                raise TimeoutError(message)
+            clock.advance(_POLL_S)
 
     def pass_time(self, seconds: float) -> None:
         self._world.clock.advance(seconds)
 
-    def keep(self) -> None:
+    def keep_clients(self) -> None:
         pass
 
-    def tidy(self) -> None:
+    def close_clients(self) -> None:
         pass
 
-    def end(self) -> None:
+    def close_all(self) -> None:
         pass
 
     def _consumer(self, process: Process, group: str | None = None, **config: Any) -> Consumer:

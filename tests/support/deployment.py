@@ -98,7 +98,7 @@ class Deployment:
     def __exit__(self, *_: object) -> None:
         self.kill_replicas()
 
-    # --- settings -------------------------------------------------------------------------------
+    # --- settings ---------------------------------------------------------------------------------
 
     @property
     def environ(self) -> dict[str, str]:
@@ -122,7 +122,7 @@ class Deployment:
     def registry(self) -> ModelRegistry:
         return ModelRegistry(self.kafka_bootstrap, self.topics)
 
-    # --- processes ------------------------------------------------------------------------------
+    # --- processes --------------------------------------------------------------------------------
 
     def start_predictor(self, **environ: str) -> Replica:
         return self.start("services.predictor", **environ)
@@ -160,7 +160,7 @@ class Deployment:
             check=False,
         )
 
-    # --- writing --------------------------------------------------------------------------------
+    # --- writing ----------------------------------------------------------------------------------
 
     def write(self, records: Iterable[ProducerRecord], batch: int = 5_000) -> None:
         """Write records, a transaction for each batch of them."""
@@ -193,7 +193,7 @@ class Deployment:
         self.registry.release(data, version, START_MS, promote=promote)
         return version
 
-    # --- reading --------------------------------------------------------------------------------
+    # --- reading ----------------------------------------------------------------------------------
 
     def await_settled(self, topic: str, partition: int) -> None:
         """Wait until everything that was committed can be read."""
