@@ -1,5 +1,6 @@
 # One image per service: docker build --target producer|predictor|trainer|exchange-simulator .
-# Each has a virtual environment with its own locked requirements only: TensorFlow is in the trainer's alone.
+# Each has a virtual environment with its own locked requirements only: TensorFlow is in the
+# trainer's alone.
 
 FROM python:3.12-slim AS base
 ENV PYTHONUNBUFFERED=1 \
@@ -9,7 +10,7 @@ ENV PYTHONUNBUFFERED=1 \
 WORKDIR /app
 
 
-# The slim image has no compiler: the one in the wheel ziglang compiles the kernel, and stays in this stage.
+# The slim image has no compiler: that of the wheel ziglang compiles the kernel, in this stage only.
 FROM base AS kernel
 COPY requirements/kernel.txt requirements/
 RUN python -m pip install --require-hashes --only-binary :all: -r requirements/kernel.txt
@@ -18,7 +19,7 @@ COPY shared/core/model/kernel/ shared/core/model/kernel/
 RUN python scripts/build_kernel.py --compiler zig
 
 
-# The code with its kernel, compiled to bytecode: a service's file system is read-only, it cannot do it later.
+# The code with its kernel, compiled to bytecode: a service's file system is read-only later.
 FROM base AS code
 COPY services/ services/
 COPY shared/ shared/
@@ -49,7 +50,11 @@ ENV PATH=/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     HOME=/tmp
 COPY --from=code /app/services/__init__.py services/
-COPY --from=code /app/shared/ shared/
+# Without shared/local_servers: it starts Kafka and Redis on a developer's machine.
+COPY --from=code /app/shared/__init__.py shared/
+COPY --from=code /app/shared/core/ shared/core/
+COPY --from=code /app/shared/adapters/ shared/adapters/
+COPY --from=code /app/shared/log/ shared/log/
 USER 10001:10001
 
 
@@ -70,7 +75,8 @@ CMD ["python", "-m", "services.exchange_simulator"]
 
 FROM service AS trainer
 COPY --from=trainer-environment /venv/ /venv/
+COPY --from=code /app/shared/reporting/ shared/reporting/
 COPY --from=code /app/services/trainer/ services/trainer/
-# A volume that is new takes its owner from here.
+# A new volume takes its owner from here.
 COPY --from=trainer-environment --chown=10001:10001 /var/lib/ulstm/ /var/lib/ulstm/
 CMD ["python", "-m", "services.trainer"]

@@ -1,6 +1,6 @@
-"""Fetch Kafka's jars into the environment of the Python that runs this, once.
+"""Fetch Kafka's jars into this Python's environment, unless they are there.
 
-With --lock, write the lock file anew from what is fetched.
+With --lock, write the lock file anew from the fetched jars.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from shared.local_servers import binaries
 
 
 def main() -> None:
-    """Fetch, or fetch and write the lock file."""
+    """Fetch the jars; with --lock, write the lock file first."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lock", action="store_true", help="write requirements/kafka-jars.sha256")
     if parser.parse_args().lock:
@@ -22,7 +22,7 @@ def main() -> None:
 
 
 def write_lock_file() -> None:
-    """Write the digest of every jar that the coordinates resolve to today."""
+    """Write the digests of the jars that the coordinates resolve to today."""
     with tempfile.TemporaryDirectory() as folder:
         jars = sorted(binaries.resolve(Path(folder)), key=lambda jar: jar.name)
         lines = [f"{hashlib.sha256(jar.read_bytes()).hexdigest()}  {jar.name}\n" for jar in jars]

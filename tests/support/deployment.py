@@ -30,7 +30,7 @@ from shared.adapters.schemas.predictions import decode_prediction
 from shared.core.model.card import Card
 from shared.core.online.prediction import Prediction
 from shared.core.topics import Topics, partition_for
-from shared.local_servers.launcher import bound_to_parent, free_port
+from shared.local_servers.launcher import free_port, kill_with_parent
 from shared.log.model_registry import ModelRegistry
 from tests.support.builders import START_MS, STEP_MS, a_card, bundle_bytes
 from tests.support.waiting import eventually
@@ -134,7 +134,7 @@ class Deployment:
         started_s = monotonic()
         with log.open("wb") as output:
             process = subprocess.Popen(
-                bound_to_parent([sys.executable, "-m", module, *arguments]),
+                kill_with_parent([sys.executable, "-m", module, *arguments]),
                 env={**os.environ, **self.environ, "METRICS_PORT": str(port), **environ},
                 stdout=output,
                 stderr=output,

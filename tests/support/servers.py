@@ -11,7 +11,7 @@ from typing import Self
 
 from shared.core.errors import BadSetting
 from shared.local_servers import programs
-from shared.local_servers.launcher import bound_to_parent
+from shared.local_servers.launcher import kill_with_parent
 from tests.support.waiting import eventually
 
 START_S = 60.0
@@ -25,7 +25,7 @@ def reserve_port() -> int:
     while True:
         port = random.randrange(15_000, 32_000)
         with contextlib.suppress(BadSetting):
-            programs.refuse_taken(port)
+            programs.check_port_is_free(port)
             return port
 
 
@@ -68,7 +68,7 @@ class ServerProcess:
             return
         with (self.folder / f"{self.name}.log").open("ab") as output:
             self._process = subprocess.Popen(
-                bound_to_parent(self._command()),
+                kill_with_parent(self._command()),
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -127,7 +127,7 @@ def kafka_behind_links(folder: Path, port: int, links: Sequence[tuple[int, int]]
         settings.write_text("".join(f"{name}={value}\n" for name, value in given.items()))
         return words
 
-    return ServerProcess("kafka", folder, port, command, programs.kafka_answers)
+    return ServerProcess("kafka", folder, port, command, programs.is_kafka_ready)
 
 
 def redis_server(folder: Path, port: int) -> ServerProcess:
@@ -136,5 +136,5 @@ def redis_server(folder: Path, port: int) -> ServerProcess:
         folder,
         port,
         lambda: programs.redis_command(folder, port),
-        programs.redis_answers,
+        programs.is_redis_ready,
     )

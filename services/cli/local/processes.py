@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from shared.core.errors import UlstmError
-from shared.local_servers.launcher import bound_to_parent
+from shared.local_servers.launcher import kill_with_parent
 
 _STOP_S: Final = 10.0
 _SHOWN_LINES: Final = 15  # of a log, when its process has ended
@@ -29,7 +29,7 @@ class ServiceProcesses:
 
     def start(self, name: str, module: str, *arguments: str, environ: Mapping[str, str]) -> None:
         """Start a service's module; it ends with this process, however that ends."""
-        command = bound_to_parent([sys.executable, "-m", module, *arguments])
+        command = kill_with_parent([sys.executable, "-m", module, *arguments])
         with (self._folder / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
                 command,

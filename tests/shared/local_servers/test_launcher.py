@@ -100,7 +100,7 @@ def test_servers_in_the_background_are_found_and_stopped_by_their_folder(tmp_pat
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
-    with data_folder.locked(tmp_path), pytest.raises(BadSetting, match="servers run on"):
+    with data_folder.lock(tmp_path), pytest.raises(BadSetting, match="servers run on"):
         launcher.start(tmp_path)
 
 
@@ -121,3 +121,10 @@ def test_a_server_that_does_not_start_is_named_with_its_last_words(tmp_path: Pat
         launcher.start(tmp_path, die_with_parent=True)
 
     assert data_folder.is_free(tmp_path)
+
+
+def test_a_damaged_file_of_servers_is_refused_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "servers.json").write_text('{"pids": 7}')
+
+    with pytest.raises(BadSetting, match=r"servers\.json does not name servers: remove it"):
+        launcher.running_servers(tmp_path)
