@@ -1,4 +1,4 @@
-"""`ulstm`: the user's hands."""
+"""`ulstm`: the command line."""
 
 import os
 import sys
@@ -22,7 +22,7 @@ from services.cli.commands import (
     up,
     watch,
 )
-from shared.core.errors import BadInput, BadSetting, UlstmError
+from shared.core.errors import BadSetting, UlstmError
 
 app = typer.Typer(
     help="An LSTM that keeps learning while it is used.",
@@ -50,7 +50,7 @@ app.command("backtest")(backtest.backtest_command)
 
 @app.callback()
 def environment(context: typer.Context) -> None:
-    """Hand the environment down; servers that run in the background here are found without being named."""
+    """Pass the environment to the commands, with the addresses of `ulstm servers` if they run."""
     context.obj = with_running_servers(os.environ)
 
 
@@ -64,21 +64,13 @@ def with_running_servers(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def main() -> None:
-    """Run a command. Exit codes: 0 done, 1 what was asked for failed, 2 wrong use."""
+    """Run a command. Exit codes: 0 done, 1 the command failed, 2 wrong use."""
     try:
         app()
-    except (BadSetting, BadInput) as error:
-        _say(error)
-        sys.exit(2 if isinstance(error, BadSetting) else 1)
     except UlstmError as error:
-        _say(error)
-        sys.exit(1)
-
-
-def _say(error: UlstmError) -> None:
-    Console(stderr=True).print(
-        f"[red]{type(error).__name__}:[/red] {escape(str(error))}", highlight=False, soft_wrap=True
-    )
+        name, message = type(error).__name__, escape(str(error))
+        Console(stderr=True).print(f"[red]{name}:[/red] {message}", highlight=False, soft_wrap=True)
+        sys.exit(2 if isinstance(error, BadSetting) else 1)
 
 
 if __name__ == "__main__":

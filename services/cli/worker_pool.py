@@ -1,4 +1,4 @@
-"""Work in processes of its own, side by side: over as soon as whoever waits for it is."""
+"""Run jobs in worker processes; cancel them when the consumer stops."""
 
 import os
 import signal
@@ -11,43 +11,47 @@ from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
-_LOOK_S: Final = 0.2
-_shared: list[Any] = []  # in such a process: how much all of them have done, and whether to stop
+_POLL_S: Final = 0.2
+# In a worker process: the counter of the work done by all workers, and the event that stops them.
+_shared: list[Any] = []
 
 
 def run_in_workers(
-    processes: int, calls: Iterable[Callable[[], T]], progress: Callable[[int], None]
+    processes: int, jobs: Iterable[Callable[[], T]], on_progress: Callable[[int], None]
 ) -> Generator[T, None, None]:
-    """Yield what calls return, in the calls' order; they begin in that order too. Closed, it ends what still runs.
+    """Yield the results of jobs in the order of the jobs, which is also the order they start in.
+
+    Closing the generator cancels the jobs that still run.
 
     Args:
-        processes: how many calls run at a time, each in a process of its own.
-        calls: pickled on their way there; each tells by `report_progress` how far it is.
-        progress: told several times a second how much all calls have done so far.
+        processes: the number of jobs that run at a time, each in a process.
+        jobs: are pickled; each reports its progress by `report_progress`.
+        on_progress: takes the work done by all jobs so far, several times a second.
 
     Raises:
-        Exception: what the first call to fail has raised.
+        Exception: that of the first job to fail.
     """
+    # Not fork: the parent has threads (Kafka's client), and a lock one of them holds stays locked.
     context = get_context("spawn")
     done, stop = context.Value("q", 0), context.Event()
-    with ProcessPoolExecutor(processes, context, _share, (done, stop)) as pool:
+    with ProcessPoolExecutor(processes, context, _initialise, (done, stop)) as pool:
         try:
-            running = deque(pool.submit(call) for call in calls)
+            running = deque(pool.submit(job) for job in jobs)
             while running:
                 _raise_failure(running)
-                if wait([running[0]], _LOOK_S).done:
+                if wait([running[0]], _POLL_S).done:
                     yield running.popleft().result()
-                progress(done.value)
+                on_progress(done.value)
         finally:
             stop.set()
             pool.shutdown(cancel_futures=True)
 
 
 def report_progress(count: int) -> None:
-    """Say, from within a call, how much it has done since it last said so.
+    """Add to the work done; called in a worker.
 
     Raises:
-        KeyboardInterrupt: nobody waits for it any more.
+        KeyboardInterrupt: the consumer has stopped.
     """
     done, stop = _shared
     if stop.is_set():
@@ -57,22 +61,22 @@ def report_progress(count: int) -> None:
 
 
 def _raise_failure(running: Iterable[Future[T]]) -> None:
-    for one in running:
-        if one.done() and one.exception() is not None:
-            one.result()
+    for future in running:
+        if future.done() and future.exception() is not None:
+            future.result()
 
 
-def _share(done: Any, stop: Any) -> None:
-    """Keep what all processes share, which a process is given when it starts; end when their parent does."""
+def _initialise(done: Any, stop: Any) -> None:
+    """Prepare a worker process."""
     _shared.extend((done, stop))
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # a terminal tells all processes; the parent says when to stop
-    Thread(target=_end_with_parent, name="parent", daemon=True).start()
+    # A terminal sends Ctrl-C to all processes; the parent decides when the workers stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_exit_with_parent, name="parent", daemon=True).start()
 
 
-def _end_with_parent() -> None:
+def _exit_with_parent() -> None:
+    """End the worker when its parent has died: a killed parent cannot stop the pool's own loop."""
     parent = parent_process()
     if parent is not None:
         parent.join()
-        os._exit(1)  # killed, it could not tell; the pool's own loop would wait for ever
+        os._exit(1)

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.commands.import_candles import Summary, candle_bytes, import_recordings
+from services.cli.candle_importer import ImportSummary, candle_bytes
+from services.cli.commands.import_candles import import_recordings
 from shared.adapters.candle_files import CandleRow, find
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.errors import Fenced
@@ -38,7 +39,7 @@ def settings(kafka_bootstrap: str, topic_prefix: str) -> ServiceSettings:
 
 
 def done(settings: ServiceSettings, paths: list[Path]) -> tuple[int, int, int]:
-    summary: Summary = import_recordings(settings, find(paths))
+    summary: ImportSummary = import_recordings(settings, find(paths))
     return summary.candles, summary.gaps, summary.already_there
 
 
