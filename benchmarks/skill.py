@@ -50,7 +50,7 @@ from services.trainer.evaluate import (
     with_past,
 )
 from services.trainer.fitting.fit import fit
-from services.trainer.fitting.options import FitResult
+from services.trainer.fitting.result import FitResult
 from services.trainer.fitting.training_loop import FitCallbacks
 from services.trainer.fitting.validation_scorer import build_epoch_scorer
 from services.trainer.settings import TrainerSettings
@@ -123,12 +123,12 @@ class Fits:
         validation_ms = int((TRAINED_UNTIL_MS - first_ms) * settings.validation_share)
         split = Split(TRAINED_UNTIL_MS - validation_ms, TRAINED_UNTIL_MS)
         prepared = prepare_with_split(settings, self._training, split)
-        guidance, schedule = (
+        callbacks, options = (
             FitCallbacks(build_epoch_scorer(settings, prepared, self._context)),
             fit_options(settings),
         )
         return prepared, fit(
-            settings.architecture, prepared.dataset, schedule, threading.Event(), guidance=guidance
+            settings.architecture, prepared.dataset, options, threading.Event(), callbacks=callbacks
         )
 
 

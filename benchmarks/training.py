@@ -72,14 +72,14 @@ def fitting(recorded: Path | None) -> Calls:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras
 
-    from services.trainer.data import dataset
+    from services.trainer.data import dataset, preparation
     from services.trainer.fitting import fit, keras_backend
     from services.trainer.fitting.options import FitOptions
 
     sequences = _sequences(recorded)
     split = dataset.split_by_time(sequences, dataset.SplitShares(0.1, 0.15, 2016), STEP_MS)
     scalers = {
-        symbol: fit.fit_scaler(
+        symbol: preparation.fit_scaler(
             Levels().compute(dataset.training_candles(sequence, split), STEP_MS)[1]
         )
         for symbol, sequence in sequences.items()

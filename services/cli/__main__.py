@@ -19,6 +19,7 @@ from services.cli.commands import (
     replay,
     search,
     servers,
+    train,
     up,
     watch,
 )
@@ -39,7 +40,7 @@ app.add_typer(
 )
 app.command("up")(up.up_command)
 app.command("import")(import_candles.import_command)
-app.command("train")(models.train_command)
+app.command("train")(train.train_command)
 app.command("search")(search.search_command)
 app.command("predict")(predict.predict_command)
 app.command("watch")(watch.watch_command)

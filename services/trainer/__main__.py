@@ -1,135 +1,85 @@
-"""The trainer as a process: `python -m services.trainer [fit|search|export|import]`."""
+"""The trainer as a process: `python -m services.trainer [serve|fit|search|export|import]`."""
 
 import argparse
 import os
 import sys
+import threading
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
-from services.trainer.quiet import without_chatter
-from services.trainer.settings import TrainerSettings
+from services.trainer.settings import SearchSettings, TrainerSettings
 from shared.adapters.process import exit_code, log_to_stderr, stop_on_signal
-from shared.adapters.retry import StopRequested
 
-# Each subcommand imports what it needs: TensorFlow takes seconds, and `import` runs without it.
-
-_FLAGS = {
-    "preset": "PRESET",
-    "from": "TRAIN_FROM",
-    "to": "TRAIN_TO",
-    "symbols": "SYMBOLS",
-    "epochs": "EPOCHS",
-    "windows": "WINDOWS_PER_EPOCH",
-    "seed": "SEED",
-    "promote": "PROMOTE",
-    "report": "REPORT",
-}
+# Each command imports what it needs: TensorFlow takes seconds, and `import` runs without it.
 
 
 def main() -> None:
-    """Do what the arguments say; without any, train on schedule until told to stop."""
+    """Run a command with the settings of the environment; without one, train on schedule."""
     arguments = _parser().parse_args()
-    settings = TrainerSettings.from_env(_with_flags(os.environ, arguments))
-    # TensorFlow tells at level INFO which processor it found.
+    settings = TrainerSettings.from_env(os.environ)
+    # At level 0 TensorFlow logs the CPU it finds.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     log_to_stderr(settings.log_level, "trainer")
     arguments.run(settings, arguments)
 
 
 def _serve(settings: TrainerSettings, _: argparse.Namespace) -> None:
-    with without_chatter():
-        from services.trainer.fitting.keras_backend import find_devices
-        from services.trainer.pipeline import run
+    from services.trainer.scheduler import train_until_stopped
 
-        find_devices()
-
-    run(settings, stop_on_signal())
+    train_until_stopped(settings, stop_on_signal())
 
 
 def _fit(settings: TrainerSettings, _: argparse.Namespace) -> None:
-    with without_chatter():
-        from services.trainer.fitting.keras_backend import find_devices
-        from services.trainer.pipeline import Trainer
-
-        find_devices()
-
-    trainer = Trainer(settings, stop_on_signal())
-    trainer.prepare()
-    sys.stdout.write(f"{trainer.train().version}\n")
+    _train(settings, stop_on_signal())
 
 
-def _search(settings: TrainerSettings, arguments: argparse.Namespace) -> None:
-    with without_chatter():
-        from services.trainer.fitting.keras_backend import find_devices
-        from services.trainer.pipeline import Trainer
-        from services.trainer.tuning.study import Study, StudyBudget
-        from services.trainer.tuning.trial import with_environment
+def _search(settings: TrainerSettings, _: argparse.Namespace) -> None:
+    from services.trainer.tuning.study import run_study
+    from services.trainer.tuning.trial import with_environment
 
-        find_devices()
-
-    stop, minutes = stop_on_signal(), arguments.minutes
-    each = {
-        "EPOCHS": arguments.trial_epochs,
-        "WINDOWS_PER_EPOCH": arguments.trial_windows,
-        "PATIENCE": "2",
-    }
-    of_trials = with_environment(settings, each)
-    search = Study(of_trials, arguments.folder, stop, with_dropout=arguments.with_dropout)
-    budget = StudyBudget(
-        60 * minutes, arguments.trials, 60 * (arguments.trial_minutes or minutes / 10)
-    )
-    reader = Trainer(of_trials, stop)
-    try:
-        best = search.run(budget, reader.span, reader.read)
-    except StopRequested:
-        return
-    if arguments.train and not stop.is_set():
-        trainer = Trainer(with_environment(settings, best), stop)
-        trainer.prepare()
-        sys.stdout.write(f"{trainer.train().version}\n")
+    search, stop = SearchSettings.from_env(os.environ), stop_on_signal()
+    best = run_study(settings, search, stop)
+    if search.train and not stop.is_set():
+        _train(with_environment(settings, best), stop)
 
 
 def _export(settings: TrainerSettings, arguments: argparse.Namespace) -> None:
-    with without_chatter():
-        from services.trainer.fitting.keras_backend import find_devices
-        from services.trainer.keras_files.exporter import export_version
-
-        find_devices()
+    from services.trainer.keras_files.exporter import export_version
 
     export_version(settings, arguments.version, arguments.file)
 
 
 def _import(settings: TrainerSettings, arguments: argparse.Namespace) -> None:
-    from services.trainer.keras_files.importer import import_like, import_with_scalers
+    from services.trainer.keras_files.importer import import_with_card, import_with_scalers
 
+    now_ms = time.time_ns() // 1_000_000
     version = (
-        import_like(settings, arguments.file, arguments.like)
+        import_with_card(settings, arguments.file, arguments.like)
         if arguments.scalers is None
-        else import_with_scalers(
-            settings, arguments.file, arguments.scalers, time.time_ns() // 1_000_000
-        )
+        else import_with_scalers(settings, arguments.file, arguments.scalers, now_ms)
     )
     sys.stdout.write(f"{version}\n")
 
 
-def _with_flags(environ: Mapping[str, str], arguments: argparse.Namespace) -> dict[str, str]:
-    """Let a flag stand for its variable."""
-    given = {name: getattr(arguments, flag, None) for flag, name in _FLAGS.items()}
-    return {**environ, **{name: value for name, value in given.items() if value is not None}}
+def _train(settings: TrainerSettings, stop: threading.Event) -> None:
+    from services.trainer.pipeline import Trainer
+
+    trainer = Trainer(settings, stop)
+    trainer.prepare()
+    sys.stdout.write(f"{trainer.train().version}\n")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m services.trainer", description=__doc__)
-    parser.set_defaults(run=_serve)
-    commands = parser.add_subparsers(title="instead of the service")
-    fit = commands.add_parser("fit", help="train once, then exit")
-    for flag, name in _FLAGS.items():
-        fit.add_argument(f"--{flag}", metavar=name, help=f"instead of the variable {name}")
-    fit.set_defaults(run=_fit)
-    _add_search(
-        commands.add_parser("search", help="look for better settings, within a budget of time")
+    parser = argparse.ArgumentParser(
+        prog="python -m services.trainer",
+        description="Train models. All settings are environment variables (settings.py).",
     )
+    parser.set_defaults(run=_serve)
+    commands = parser.add_subparsers(title="commands")
+    commands.add_parser("serve", help="train on schedule and on drift (the default)")
+    commands.add_parser("fit", help="train once, then exit").set_defaults(run=_fit)
+    search = commands.add_parser("search", help="search better settings, within a time budget")
+    search.set_defaults(run=_search)
     export = commands.add_parser("export", help="write a model version as a .keras file")
     export.add_argument("version")
     export.add_argument("file", type=Path)
@@ -137,48 +87,12 @@ def _parser() -> argparse.ArgumentParser:
     importing = commands.add_parser("import", help="publish the weights of a .keras file")
     importing.add_argument("file", type=Path)
     card = importing.add_mutually_exclusive_group(required=True)
-    card.add_argument("--like", help="the version whose card they get")
+    card.add_argument("--like", help="the version whose card the weights get")
     card.add_argument(
-        "--scalers",
-        type=Path,
-        help="a .csv or .json table of ranges: a card of it and the settings",
+        "--scalers", type=Path, help="a .csv or .json table of ranges: a card of it and settings"
     )
-    importing.add_argument(
-        "--preset", default="original", help="instead of the variable PRESET (original)"
-    )
-    for flag in ("symbols", "from", "to"):
-        importing.add_argument(
-            f"--{flag}", metavar=_FLAGS[flag], help=f"instead of the variable {_FLAGS[flag]}"
-        )
     importing.set_defaults(run=_import)
     return parser
-
-
-def _add_search(search: argparse.ArgumentParser) -> None:
-    for flag in ("from", "to", "symbols", "seed", "promote", "report"):
-        search.add_argument(
-            f"--{flag}", metavar=_FLAGS[flag], help=f"instead of the variable {_FLAGS[flag]}"
-        )
-    search.add_argument(
-        "--folder",
-        type=Path,
-        default=Path(".ulstm/search"),
-        help="keeps the search; it goes on from there",
-    )
-    search.add_argument("--minutes", type=float, default=60.0, help="the budget, over all starts")
-    search.add_argument("--trials", type=int, help="at most so many")
-    search.add_argument(
-        "--trial-minutes", type=float, help="of one trial at most; default: a tenth of the budget"
-    )
-    search.add_argument("--epochs", dest="trial_epochs", default="8", help="of one trial at most")
-    search.add_argument(
-        "--windows", dest="trial_windows", default="100000", help="drawn for an epoch of a trial"
-    )
-    search.add_argument(
-        "--with-dropout", action="store_true", help="try dropout too: Keras trains it, slowly"
-    )
-    search.add_argument("--train", action="store_true", help="train the best at the end")
-    search.set_defaults(run=_search)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ class DriftMonitor:
         self._next: dict[int, int] = {}  # offsets, by symbol group
         self._recent = Recent("", self._moments)
 
-    def look(self) -> str | None:
+    def check(self) -> str | None:
         """Return why the version in use should be followed by another; None: nothing says so, or Kafka is away."""
         try:
             has_more = self._read_on()

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Final
 
 from rich.console import Console
 
@@ -18,10 +17,9 @@ from services.trainer.data.preparation import (
     fit_options,
     prepare,
 )
-from services.trainer.drift_monitor import DriftMonitor
-from services.trainer.fitting.checkpoints import Checkpoints
+from services.trainer.fitting.checkpoints import TrainingCheckpoints
 from services.trainer.fitting.fit import fit
-from services.trainer.fitting.options import FitResult
+from services.trainer.fitting.result import FitResult
 from services.trainer.fitting.training_loop import FitCallbacks
 from services.trainer.fitting.validation_scorer import build_epoch_scorer
 from services.trainer.promotion_policy import decide_promotion
@@ -44,58 +42,6 @@ from shared.reporting.progress import comparison_table, track_count
 
 log = logging.getLogger("ulstm")
 
-_RETRY_S: Final = 60.0  # until there may be enough candles
-_LOOK_S: Final = 10.0  # between two looks for drift
-
-
-def run(settings: TrainerSettings, stop: threading.Event) -> None:
-    """Train as soon as there are enough candles, then on schedule or on drift, until told to stop.
-
-    Raises:
-        Incompatible: the topics or this machine do not fit.
-    """
-    trainer = Trainer(settings, stop)
-    watch = DriftMonitor(settings) if settings.drift_candles else None
-    try:
-        retry_until_available(stop, trainer.prepare)
-        _train_repeatedly(trainer, settings, watch, stop)
-    except StopRequested as request:
-        log.info("stopped: %s", request)
-
-
-def _train_repeatedly(
-    trainer: "Trainer",
-    settings: TrainerSettings,
-    watch: DriftMonitor | None,
-    stop: threading.Event,
-) -> None:
-    while not stop.is_set():
-        try:
-            retry_until_available(stop, trainer.train)
-        except NotEnoughCandles as error:
-            log.info("%s; looking again in %.0f s", error, _RETRY_S)
-            stop.wait(_RETRY_S)
-            continue
-        if settings.train_every_hours == 0:
-            return
-        _wait(settings, watch, stop)
-
-
-def _wait(settings: TrainerSettings, watch: DriftMonitor | None, stop: threading.Event) -> None:
-    """Wait until the next training is due, or the version in use has drifted, or told to stop."""
-    began_s = time.monotonic()
-    due_s, pause_s = settings.train_every_hours * 3600, settings.drift_pause_hours * 3600
-    while not stop.is_set() and (waited_s := time.monotonic() - began_s) < due_s:
-        stop.wait(min(_LOOK_S, due_s - waited_s))
-        reason = (
-            watch.look()
-            if watch is not None and waited_s >= pause_s and not stop.is_set()
-            else None
-        )
-        if reason is not None:
-            log.info("training before its time: the version in use has drifted, %s", reason)
-            return
-
 
 class Trainer:
     """One deployment's trainer."""
@@ -108,7 +54,7 @@ class Trainer:
         self._registry = ModelRegistry(self._where, settings.topics)
         self._step_ms = interval_ms(settings.interval)
         self._kept = (
-            Checkpoints(Path(settings.checkpoints), settings.for_weights)
+            TrainingCheckpoints(Path(settings.checkpoints), settings.checkpoint_key)
             if settings.checkpoints
             else None
         )
@@ -182,7 +128,7 @@ class Trainer:
     def _prepared(self) -> PreparedData:
         """Return what an interrupted training has begun with, else the newest candles."""
         most_age_s = (self._settings.train_every_hours or 24) * 3600
-        begun = None if self._kept is None else self._kept.span(time.time(), most_age_s)
+        begun = None if self._kept is None else self._kept.load_span(time.time(), most_age_s)
         if begun is not None:
             try:
                 return prepare(self._settings, self.read(begun))
@@ -193,7 +139,7 @@ class Trainer:
         span = self.span()
         prepared = prepare(self._settings, self.read(span))
         if self._kept is not None:
-            self._kept.begin(span, time.time())
+            self._kept.save_span(span, time.time())
         return prepared
 
     def _fit(self, prepared: PreparedData, context: FoldContext) -> FitResult:
@@ -201,12 +147,14 @@ class Trainer:
         kept = (
             None
             if self._kept is None
-            else self._kept.progress(context.numeric_profile, prepared.sequences)
+            else self._kept.for_candles(context.numeric_profile, prepared.sequences)
         )
-        guidance = FitCallbacks(
+        callbacks = FitCallbacks(
             build_epoch_scorer(s, prepared, context, self._stoppable(lambda _: None)), kept
         )
-        return fit(s.architecture, prepared.dataset, fit_options(s), self._stop, guidance=guidance)
+        return fit(
+            s.architecture, prepared.dataset, fit_options(s), self._stop, callbacks=callbacks
+        )
 
     def _contest(
         self,
@@ -275,7 +223,7 @@ class Trainer:
             self._settings.promote,
             contest.skill(CANDIDATE),
             contest.skill(CANDIDATE, INCUMBENT) if INCUMBENT in contest.names else None,
-            has_incumbent=incumbent is not None,
+            has_champion=incumbent is not None,
         )
         card = replace(
             candidate.card, scores={"forecasts": contest.plain(), "decision": asdict(verdict)}
@@ -290,7 +238,7 @@ class Trainer:
             ),
         )
         if self._kept is not None:
-            self._kept.forget()
+            self._kept.delete()
         done = "published and promoted" if verdict.promote else "published, not promoted"
         if self._settings.report:
             report = ModelReport(

@@ -1,4 +1,4 @@
-"""Whether a candidate is promoted."""
+"""Decides whether a candidate is promoted."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,7 +6,8 @@ from typing import Final
 from services.trainer.settings import Policy
 from shared.core.evaluation.skill_score import Skill
 
-MAX_P_VALUE: Final = 0.1  # chance of taking a candidate that is no better than the version in use
+# The chance to promote a candidate that is no better than the champion.
+MAX_P_VALUE: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,33 +19,32 @@ class PromotionDecision:
 
 
 def decide_promotion(
-    policy: Policy, over_zero: Skill | None, over_incumbent: Skill | None, *, has_incumbent: bool
+    policy: Policy, over_zero: Skill | None, over_champion: Skill | None, *, has_champion: bool
 ) -> PromotionDecision:
     """Decide by the policy.
 
     Args:
-        policy: always, never, or better: if nothing is promoted yet; else if the candidate's calibrated forecasts of
-            the held-out candles are better than zero change, and than those of the version in use beyond chance.
+        policy: `always`, `never`, or `better`: if there is no champion; else if the candidate's
+            calibrated forecasts of the held-out candles are better than zero change, and better
+            than the champion's beyond chance.
         over_zero: the candidate's pooled skill against zero change; None if nothing was scored.
-        over_incumbent: the same against the version in use, over the same candles.
-        has_incumbent: whether a version is in use.
+        over_champion: the same against the champion, over the same candles.
+        has_champion: whether a version is promoted.
     """
     if policy != "better":
         return PromotionDecision(policy == "always", f"the policy is {policy}")
-    if not has_incumbent:
-        return PromotionDecision(True, "no version is in use yet")
+    if not has_champion:
+        return PromotionDecision(True, "there is no champion yet")
     if over_zero is None:
         return PromotionDecision(False, "the candidate could not be scored")
     if over_zero.value <= 0.0:
-        return PromotionDecision(
-            False,
-            f"its skill against zero change is {over_zero.value:+.4%}, which is not above zero",
-        )
-    if over_incumbent is None:
-        return PromotionDecision(True, "the version in use could not be scored")
-    better = over_incumbent.value > 0.0 and over_incumbent.p < MAX_P_VALUE
-    return PromotionDecision(
-        better,
-        f"its skill against the version in use is {over_incumbent.value:+.4%} with p = {over_incumbent.p:.3g};"
-        f" above zero with p below {MAX_P_VALUE} is asked for",
+        reason = f"its skill against zero change is {over_zero.value:+.4%}, not above zero"
+        return PromotionDecision(False, reason)
+    if over_champion is None:
+        return PromotionDecision(True, "the champion could not be scored")
+    is_better = over_champion.value > 0.0 and over_champion.p < MAX_P_VALUE
+    reason = (
+        f"its skill against the champion is {over_champion.value:+.4%}"
+        f" with p = {over_champion.p:.3g}; needed: above zero with p below {MAX_P_VALUE}"
     )
+    return PromotionDecision(is_better, reason)

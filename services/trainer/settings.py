@@ -1,13 +1,14 @@
-"""What the trainer is told."""
+"""Settings of the trainer. The environment variable of a field is its name in capitals."""
 
 from collections.abc import Mapping
 from math import inf
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
 
-from shared.adapters.env_settings import ServiceSettings, parse_symbols
+from shared.adapters.env_settings import EnvSettings, ServiceSettings, parse_symbols
 from shared.core.errors import BadInput
 from shared.core.features.registry import feature_set
 from shared.core.model.architecture import Architecture
@@ -18,13 +19,10 @@ from shared.core.sequence import SEQUENCE_LENGTH
 from shared.core.timestamps import parse_timestamp_ms
 from shared.log.archive import TimeSpan
 
-Share = Annotated[float, Field(gt=0, lt=0.5)]
-Count = Annotated[int, Field(ge=1)]
-Policy = Literal["better", "always", "never"]
+Policy: TypeAlias = Literal["better", "always", "never"]
 
-
-# What no weight depends on.
-_BESIDE: Final = {
+# Settings left out of the checkpoint key: they do not affect the weights.
+_NOT_IN_CHECKPOINT_KEY: Final = {
     "checkpoints",
     "drift_candles",
     "drift_pause_hours",
@@ -36,7 +34,8 @@ _BESIDE: Final = {
     "train_every_hours",
 }
 
-_LEAST_DRIFT: Final = 30  # candles
+_MIN_DRIFT_CANDLES: Final = 30  # fewer cannot tell drift from chance
+_HOURS_OF_A_YEAR: Final = 24 * 365
 
 _ORIGINAL: Final[Mapping[str, str]] = {
     "feature_set": "levels",
@@ -59,78 +58,151 @@ _ORIGINAL: Final[Mapping[str, str]] = {
 
 
 class TrainerSettings(ServiceSettings):
-    """How models are made. A field's variable is its name in capitals, such as TRAIN_EVERY_HOURS."""
+    """Settings of a training: what is read, how it is fitted, scored and released."""
 
-    preset: Literal["default", "original"] = (
-        "default"  # what settings that are not given are; original: price levels
+    preset: Literal["default", "original"] = Field(
+        "default",
+        description="Defaults of the settings that are not given; `original`: price levels"
+        " (docs/how-to/import-the-original.md).",
     )
-    symbols: str = ""  # none means every symbol of the archive
-    train_from: str = ""  # ISO 8601 or ms; none means what MAX_CANDLES reaches back
-    train_to: str = ""  # ISO 8601 or ms; none means the newest candle
-    train_every_hours: Annotated[float, Field(ge=0, le=24 * 365)] = 24.0  # 0: train once, then exit
-    drift_candles: Annotated[int, Field(le=105_120)] = (
-        2_016  # whose skill must not fall, or it trains; 0: never
-    )
-    drift_pause_hours: Annotated[float, Field(ge=0, le=24 * 365)] = (
-        6.0  # after a training, before drift starts another
-    )
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    promote: Policy = "better"
-    checkpoints: str = ""  # a folder that keeps an interrupted training; none: it starts anew
-    report: str = ""  # a file that gets the model's report, a page of HTML; none means none
 
-    feature_set: str = "returns"
-    target: Target = (
-        "change"  # level: the next close on the symbol's scaler, as the original has it
+    # What is read.
+    symbols: str = Field(
+        "", description="Symbols to train on, comma-separated; empty: all of the archive."
     )
-    window_length: Annotated[int, Field(ge=16, le=SEQUENCE_LENGTH)] = 16
-    widths: str = "32"
-    common_move: Literal["removed", "kept"] = (
-        "removed"  # of all symbols at a moment, in the labels trained on
+    train_from: str = Field(
+        "",
+        description="First open time, ISO 8601 or ms; empty: as far back as MAX_CANDLES reaches.",
     )
-    mirrored: bool = True  # each window upside down as well, where the feature set can
-    huber_delta: Annotated[float, Field(ge=0)] = (
-        3.0  # deviations beyond which an error counts linearly; 0: never
+    train_to: str = Field(
+        "", description="Last open time, ISO 8601 or ms; empty: the newest candle."
     )
-    online_optimiser: Literal["adam", "sgd"] = "adam"
-    online_rate: Annotated[float, Field(ge=0, le=1)] = 5e-5
-    shrinkage_weight: Annotated[float, Field(gt=0)] = Shrinkage().weight
-    shrinkage_caution: Annotated[float, Field(ge=0)] = Shrinkage().caution
+    max_candles: int = Field(
+        52_560, ge=1, description="Newest candles of a symbol to read; 52,560 of 5m: half a year."
+    )
+    min_candles: int = Field(
+        4_032,
+        ge=32,
+        description="Candles that a symbol needs in the training span; 4,032 of 5m: two weeks.",
+    )
 
-    max_candles: Count = 52_560  # newest candles of a symbol that are read: half a year of 5m
-    min_candles: Annotated[int, Field(ge=32)] = (
-        4_032  # of a symbol, to be trained on: two weeks of 5m
+    # When a training starts, and what becomes of its result.
+    train_every_hours: float = Field(
+        24.0, ge=0, le=_HOURS_OF_A_YEAR, description="Between two trainings; 0: once, then exit."
     )
-    validation_share: Share = 0.1
-    held_out_share: Share = 0.15
-    scored_candles: Annotated[int, Field(ge=2)] = (
-        2_016  # of a symbol, at most, are held out: one week of 5m
+    drift_candles: int = Field(
+        2_016,
+        le=105_120,
+        description="Newest candles whose skill must not fall, or a training starts; 0: never.",
     )
-    scored_symbols: Count = 40  # scoring makes every online step, so it is bounded
+    drift_pause_hours: float = Field(
+        6.0,
+        ge=0,
+        le=_HOURS_OF_A_YEAR,
+        description="Least time between a training and one that drift starts.",
+    )
+    promote: Policy = Field(
+        "better", description="Which candidates are promoted: `better`, `always` or `never`."
+    )
+    checkpoints: str = Field(
+        "",
+        description="Folder for checkpoints of a training; empty: an interrupted one starts again.",
+    )
+    report: str = Field("", description="The .html file for the model's report; empty: no report.")
 
-    choose_by: Literal["online", "loss"] = (
-        "online"  # an epoch's weights: their online skill, or the validation loss
+    # The model.
+    feature_set: str = Field("returns", description="Features of a candle: `returns` or `levels`.")
+    target: Target = Field(
+        "change",
+        description="What the network predicts: the `change` to the next close, or its `level` on"
+        " the symbol's scaler.",
     )
-    epochs: Count = 10
-    patience: Count = 10  # epochs without a better one before it ends
-    windows_per_epoch: Count = 250_000
-    validation_windows: Count = 50_000
-    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 512
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 3e-3
-    learning_rate_falls: bool = True  # along a straight line, to zero after the last of the epochs
-    averaging: Annotated[float, Field(ge=0, lt=1)] = (
-        0.998  # memory, by step, of the mean of the weights; 0: no mean
+    window_length: int = Field(
+        16, ge=16, le=SEQUENCE_LENGTH, description="Candles that the network sees."
     )
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    widths: str = Field(
+        "32", description="Units of each LSTM layer, comma-separated; multiples of 8."
+    )
+    online_optimiser: Literal["adam", "sgd"] = Field(
+        "adam", description="Optimiser of the online step."
+    )
+    online_rate: float = Field(
+        5e-5, ge=0, le=1, description="Learning rate of the online step; 0 freezes the weights."
+    )
+    shrinkage_weight: float = Field(
+        Shrinkage().weight,
+        gt=0,
+        description="Weight of the calibration's prior, as a sum of squared forecasts.",
+    )
+    shrinkage_caution: float = Field(
+        Shrinkage().caution,
+        ge=0,
+        description="Standard errors taken off the calibration's coefficient.",
+    )
+
+    # Labels and loss.
+    common_move: Literal["removed", "kept"] = Field(
+        "removed",
+        description="The median move of all symbols at a moment, in the labels trained on.",
+    )
+    mirrored: bool = Field(
+        True, description="Train on each window upside down too, if the feature set can."
+    )
+    huber_delta: float = Field(
+        3.0,
+        ge=0,
+        description="Error, in standard deviations of the labels, beyond which the loss is"
+        " linear; 0: never.",
+    )
+
+    # The split by time, and scoring.
+    validation_share: float = Field(
+        0.1, gt=0, lt=0.5, description="Part of the time span that validates each epoch."
+    )
+    held_out_share: float = Field(
+        0.15, gt=0, lt=0.5, description="Newest part of the time span, which no fit sees."
+    )
+    scored_candles: int = Field(
+        2_016,
+        ge=2,
+        description="Candles of a symbol that are held out and scored, at most;"
+        " 2,016 of 5m: a week.",
+    )
+    scored_symbols: int = Field(
+        40, ge=1, description="Symbols that are scored, at most: scoring makes each online step."
+    )
+
+    # The fit.
+    seed: int = Field(0, ge=0, lt=2**31, description="Seed of weights, draws and dropout.")
+    choose_by: Literal["online", "loss"] = Field(
+        "online",
+        description="What the best epoch has: the highest `online` skill, or the lowest"
+        " validation `loss`.",
+    )
+    epochs: int = Field(10, ge=1, description="Epochs, at most.")
+    patience: int = Field(10, ge=1, description="Epochs without a better one that end the fit.")
+    windows_per_epoch: int = Field(250_000, ge=1, description="Windows drawn for an epoch.")
+    validation_windows: int = Field(50_000, ge=1, description="Windows that validate an epoch.")
+    batch_size: int = Field(512, ge=1, le=65_536, description="Windows of a batch.")
+    learning_rate: float = Field(3e-3, gt=0, le=1, description="Learning rate of the fit.")
+    learning_rate_falls: bool = Field(
+        True, description="Whether the rate falls along a straight line, to zero at the last step."
+    )
+    averaging: float = Field(
+        0.998, ge=0, lt=1, description="Memory, by step, of the mean of the weights; 0: no mean."
+    )
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="Dropout of the fit; with it Keras fits, not the kernel."
+    )
 
     @model_validator(mode="before")
     @classmethod
-    def _preset_stands_for_what_is_not_given(cls, given: dict[str, Any]) -> dict[str, Any]:
+    def _apply_preset(cls, given: dict[str, Any]) -> dict[str, Any]:
         return {**_ORIGINAL, **given} if given.get("preset") == "original" else given
 
     @field_validator("widths")
     @classmethod
-    def _widths_are_numbers(cls, value: str) -> str:
+    def _check_widths(cls, value: str) -> str:
         if not all(part.strip().isdigit() for part in value.split(",")):
             message = "LSTM widths are whole numbers separated by commas, such as 32,32"
             raise ValueError(message)
@@ -138,29 +210,31 @@ class TrainerSettings(ServiceSettings):
 
     @field_validator("drift_candles")
     @classmethod
-    def _drift_can_be_told_from_chance(cls, value: int) -> int:
-        if value != 0 and value < _LEAST_DRIFT:
-            message = f"at least {_LEAST_DRIFT} candles are needed to tell drift from chance; 0 never looks"
+    def _check_drift_candles(cls, value: int) -> int:
+        if value != 0 and value < _MIN_DRIFT_CANDLES:
+            message = (
+                f"at least {_MIN_DRIFT_CANDLES} are needed to tell drift from chance; 0: never"
+            )
             raise ValueError(message)
         return value
 
     @field_validator("report")
     @classmethod
-    def _report_can_be_written(cls, value: str) -> str:
+    def _check_report(cls, value: str) -> str:
         if value and not (Path(value).parent.is_dir() and value.endswith(".html")):
-            message = "the report is a .html file in a folder that is there"
+            message = "the report must be a .html file in a folder that exists"
             raise ValueError(message)
         return value
 
     @field_validator("train_from", "train_to")
     @classmethod
-    def _times_are_times(cls, value: str) -> str:
+    def _check_time(cls, value: str) -> str:
         if value:
             parse_timestamp_ms(value)
         return value
 
     @model_validator(mode="after")
-    def _architecture_is_possible(self) -> Self:
+    def _check_architecture(self) -> Self:
         try:
             _ = self.architecture
         except BadInput as error:
@@ -168,18 +242,21 @@ class TrainerSettings(ServiceSettings):
         return self
 
     @model_validator(mode="after")
-    def _a_level_is_possible(self) -> Self:
+    def _check_level_target(self) -> Self:
         needed = {"feature_set": "levels", "common_move": "kept", "huber_delta": 0.0}
         other = [name.upper() for name, value in needed.items() if getattr(self, name) != value]
         if self.target == "level" and other:
-            message = f"TARGET=level needs FEATURE_SET=levels COMMON_MOVE=kept HUBER_DELTA=0; other: {', '.join(other)}"
+            message = (
+                "TARGET=level needs FEATURE_SET=levels COMMON_MOVE=kept HUBER_DELTA=0;"
+                f" different: {', '.join(other)}"
+            )
             raise ValueError(message)
         return self
 
     @property
-    def for_weights(self) -> dict[str, Any]:
-        """What a training's result depends on."""
-        return self.model_dump(exclude=_BESIDE)
+    def checkpoint_key(self) -> dict[str, Any]:
+        """The settings that the weights depend on, by name."""
+        return self.model_dump(exclude=_NOT_IN_CHECKPOINT_KEY)
 
     @property
     def architecture(self) -> Architecture:
@@ -188,13 +265,13 @@ class TrainerSettings(ServiceSettings):
         return Architecture(widths, self.window_length, feature_set(self.feature_set).columns)
 
     @property
-    def largest_error(self) -> float:
-        """The error, in standard deviations of the labels, beyond which it counts linearly."""
+    def max_quadratic_error(self) -> float:
+        """Error beyond which the loss is linear, in standard deviations of the labels."""
         return self.huber_delta or inf
 
     @property
     def optimiser(self) -> Optimiser:
-        """The online step's optimiser."""
+        """The optimiser of the online step."""
         return Optimiser(self.online_optimiser, self.online_rate)
 
     @property
@@ -213,5 +290,43 @@ class TrainerSettings(ServiceSettings):
 
     @property
     def wanted_symbols(self) -> tuple[str, ...]:
-        """The symbols to train on; none means all."""
+        """The symbols to train on; empty: all."""
         return parse_symbols(self.symbols)
+
+
+class SearchSettings(EnvSettings):
+    """Settings of a search for better trainer settings."""
+
+    model_config = SettingsConfigDict(env_prefix="SEARCH_")
+
+    folder: Path = Field(
+        Path(".ulstm/search"), description="Folder that keeps the search; it resumes from there."
+    )
+    hours: float | None = Field(None, gt=0, description="Time budget of all starts together.")
+    minutes: float | None = Field(
+        None, gt=0, description="Added to SEARCH_HOURS; 60 if neither is given."
+    )
+    trials: int | None = Field(None, ge=1, description="Trials, at most.")
+    trial_minutes: float | None = Field(
+        None, gt=0, description="Time of a trial, at most; default: a tenth of the budget."
+    )
+    epochs: int = Field(8, ge=1, description="EPOCHS of a trial.")
+    windows: int = Field(100_000, ge=1, description="WINDOWS_PER_EPOCH of a trial.")
+    dropout: bool = Field(
+        False, description="Whether dropout is searched too: Keras fits those trials, slowly."
+    )
+    train: bool = Field(False, description="Whether the best settings are trained at the end.")
+
+    @property
+    def budget_minutes(self) -> float:
+        """Time budget of all starts together."""
+        return 60 * (self.hours or 0.0) + (self.minutes or 0.0) or 60.0
+
+    @property
+    def trial_environment(self) -> dict[str, str]:
+        """Trainer settings that all trials share: shorter fits than those of a training."""
+        return {
+            "EPOCHS": str(self.epochs),
+            "WINDOWS_PER_EPOCH": str(self.windows),
+            "PATIENCE": "2",
+        }

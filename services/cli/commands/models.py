@@ -1,9 +1,6 @@
-"""`ulstm models …` and `ulstm train`: the registry in the log."""
+"""`ulstm models …`: the registry in the log."""
 
 import json
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -15,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from services.cli.commands.servers import DEFAULT_DATA
+from services.cli.trainer import First, Last, Symbols, environment_from_options, run_trainer
 from shared.adapters.env_settings import ServiceSettings
 from shared.core.errors import BadSetting, UlstmError
 from shared.core.evaluation.comparison import CANDIDATE, skill_of
@@ -87,7 +84,7 @@ def export_version(
     file: Annotated[Path, typer.Argument(help="The .keras file to write.")],
 ) -> None:
     """Write a version as a .keras file; it takes scaled windows."""
-    run_trainer(context.obj, ["export", version, str(file)])
+    run_trainer(context.obj, "export", version, str(file))
 
 
 @app.command("import")
@@ -102,91 +99,30 @@ def import_version(
     scalers: Annotated[
         Path | None,
         typer.Option(
-            help="A .csv or .json table of ranges: a card of its own (docs/how-to/import-the-original.md)."
+            help="A .csv or .json table of ranges, for a card of its own"
+            " (docs/how-to/import-the-original.md)."
         ),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(help="Settings of a card of its own; default: original.")
-    ] = None,
-    symbols: Annotated[
-        str | None, typer.Option(help="Comma-separated; default: all of the table.")
-    ] = None,
-    from_: Annotated[
-        str | None, typer.Option("--from", help="First open time it was trained on.")
-    ] = None,
-    to: Annotated[
-        str | None, typer.Option(help="Last open time it was trained on; default: now.")
-    ] = None,
+        str, typer.Option(envvar="PRESET", help="Settings of a card of its own.")
+    ] = "original",
+    symbols: Symbols = None,
+    first: First = None,
+    last: Last = None,
 ) -> None:
-    """Publish the weights of a .keras file as a new version, which is not promoted. Prints the version."""
-    given = {
-        "--like": like,
-        "--scalers": scalers,
-        "--preset": preset,
-        "--symbols": symbols,
-        "--from": from_,
-        "--to": to,
-    }
-    run_trainer(context.obj, ["import", str(file), *flags_of(given)])
+    """Publish the weights of a .keras file as a version, not promoted. Prints the version.
 
-
-def train_command(
-    context: typer.Context,
-    from_: Annotated[
-        str | None, typer.Option("--from", help="First open time: ISO 8601 or ms.")
-    ] = None,
-    to: Annotated[str | None, typer.Option("--to", help="Last open time: ISO 8601 or ms.")] = None,
-    symbols: Annotated[
-        str | None, typer.Option(help="Comma-separated; default: all of the archive.")
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1)] = None,
-    windows: Annotated[int | None, typer.Option(min=1, help="Windows drawn for an epoch.")] = None,
-    promote: Annotated[str | None, typer.Option(help="better, always or never.")] = None,
-    report: Annotated[
-        str | None, typer.Option(help="Write the model's report to this .html file.")
-    ] = None,
-) -> None:
-    """Train a model version on the archived candles, score it, and promote it if it is better.
-
-    Ended in the midst and started again with the same settings, it goes on where it was (CHECKPOINTS).
+    --from and --to are the first and last open time of its training; by default it counts as
+    trained up to now.
     """
-    given = {
-        "--from": from_,
-        "--to": to,
-        "--symbols": symbols,
-        "--epochs": epochs,
-        "--windows": windows,
-        "--promote": promote,
-        "--report": report,
-    }
-    run_trainer(context.obj, ["fit", *flags_of(given)])
-
-
-def flags_of(given: Mapping[str, object]) -> list[str]:
-    """Return the flags that are given, as arguments."""
-    return [
-        text for flag, value in given.items() if value is not None for text in (flag, str(value))
-    ]
+    card = {"--like": like, "--scalers": scalers}
+    flags = [text for flag, v in card.items() if v is not None for text in (flag, str(v))]
+    run_trainer(environment_from_options(context), "import", str(file), *flags)
 
 
 def _registry(environ: Mapping[str, str]) -> ModelRegistry:
     settings = ServiceSettings.from_env(environ)
     return ModelRegistry(settings.kafka_bootstrap_servers, settings.topics)
-
-
-def run_trainer(environ: Mapping[str, str], arguments: list[str]) -> None:
-    """Run the trainer as a process of its own: it alone carries TensorFlow. It is told what signals tell us to stop."""
-    environ = {"CHECKPOINTS": f"{DEFAULT_DATA}/training", **environ}
-    process = subprocess.Popen([sys.executable, "-m", "services.trainer", *arguments], env=environ)
-    stops = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda told, _: process.send_signal(told)) for number in stops]
-    try:
-        code = process.wait()
-    finally:
-        for number, handler in zip(stops, before, strict=True):
-            signal.signal(number, handler)
-    if code:
-        raise typer.Exit(code if code in {1, 2} else 1)
 
 
 @contextmanager

@@ -5,72 +5,82 @@ from typing import Annotated
 
 import typer
 
-from services.cli.commands.models import flags_of, run_trainer
-from services.cli.commands.servers import DEFAULT_DATA
+from services.cli.trainer import (
+    First,
+    Last,
+    Promote,
+    Report,
+    Symbols,
+    environment_from_options,
+    run_trainer,
+)
 
 
 def search_command(
     context: typer.Context,
-    hours: Annotated[float, typer.Option(min=0, help="The budget of time, over all starts.")] = 0.0,
+    hours: Annotated[
+        float | None,
+        typer.Option(envvar="SEARCH_HOURS", help="Time budget of all starts together."),
+    ] = None,
     minutes: Annotated[
-        float, typer.Option(min=0, help="Added to the hours; default: 60 if neither is given.")
-    ] = 0.0,
-    trials: Annotated[int | None, typer.Option(min=1, help="Try at most so many.")] = None,
+        float | None,
+        typer.Option(envvar="SEARCH_MINUTES", help="Added to the hours; 60 if neither is given."),
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(envvar="SEARCH_TRIALS", help="Trials, at most.")
+    ] = None,
     folder: Annotated[
-        Path, typer.Option(help="Keeps the search: the same command goes on.")
-    ] = Path(DEFAULT_DATA, "search"),
+        Path | None,
+        typer.Option(
+            envvar="SEARCH_FOLDER",
+            help="Keeps the search: the same command resumes. Default: .ulstm/search.",
+        ),
+    ] = None,
     train: Annotated[
-        bool, typer.Option("--train", help="Train the best at the end, as `ulstm train` does.")
+        bool,
+        typer.Option(
+            "--train",
+            envvar="SEARCH_TRAIN",
+            help="Train the best settings at the end, as `ulstm train` does.",
+        ),
     ] = False,
-    from_: Annotated[
-        str | None, typer.Option("--from", help="First open time: ISO 8601 or ms.")
-    ] = None,
-    to: Annotated[str | None, typer.Option("--to", help="Last open time: ISO 8601 or ms.")] = None,
-    symbols: Annotated[
-        str | None, typer.Option(help="Comma-separated; default: all of the archive.")
-    ] = None,
+    first: First = None,
+    last: Last = None,
+    symbols: Symbols = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="The same seed, candles and trials: the same search.")
+        int | None,
+        typer.Option(envvar="SEED", help="Same seed and candles: same trials; default: 0."),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Of a trial at most; default: 8.")
+        int | None,
+        typer.Option(envvar="SEARCH_EPOCHS", help="Epochs of a trial, at most; default: 8."),
     ] = None,
     windows: Annotated[
-        int | None, typer.Option(min=1, help="Drawn for an epoch of a trial; default: 100000.")
+        int | None,
+        typer.Option(
+            envvar="SEARCH_WINDOWS", help="Drawn for an epoch of a trial; default: 100000."
+        ),
     ] = None,
     trial_minutes: Annotated[
         float | None,
-        typer.Option(min=0.01, help="Of a trial at most; default: a tenth of the budget."),
+        typer.Option(
+            envvar="SEARCH_TRIAL_MINUTES",
+            help="Time of a trial, at most; default: a tenth of the budget.",
+        ),
     ] = None,
     with_dropout: Annotated[
-        bool, typer.Option("--with-dropout", help="Try dropout too: Keras trains it, slowly.")
-    ] = (False),
-    promote: Annotated[
-        str | None, typer.Option(help="With --train: better, always or never.")
-    ] = None,
-    report: Annotated[
-        str | None, typer.Option(help="With --train: the model's report, a .html file.")
-    ] = None,
+        bool,
+        typer.Option(
+            "--with-dropout",
+            envvar="SEARCH_DROPOUT",
+            help="Search dropout too: Keras fits those trials, slowly.",
+        ),
+    ] = False,
+    promote: Promote = None,
+    report: Report = None,
 ) -> None:
-    """Look for better settings by Bayesian optimisation, judged on the validation span; writes them to a file.
+    """Search better settings by Bayesian optimisation, scored on the validation span.
 
-    Can be broken off at any time: the same command goes on.
+    Writes them to a file. Interrupted at any time, the same command resumes.
     """
-    given = {
-        "--minutes": 60 * hours + minutes or None,
-        "--trials": trials,
-        "--folder": folder,
-        "--from": from_,
-        "--to": to,
-        "--symbols": symbols,
-        "--seed": seed,
-        "--epochs": epochs,
-        "--windows": windows,
-        "--trial-minutes": trial_minutes,
-        "--promote": promote,
-        "--report": report,
-    }
-    switches = [
-        name for name, is_on in {"--train": train, "--with-dropout": with_dropout}.items() if is_on
-    ]
-    run_trainer(context.obj, ["search", *flags_of(given), *switches])
+    run_trainer(environment_from_options(context), "search")

@@ -1,8 +1,8 @@
-"""From sequences to windows and labels: split by time, cut lazily. Values only."""
+"""Windows and labels of candle sequences, split by time and cut when they are needed."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,59 +16,59 @@ from shared.core.sequence import OPEN_TIME
 
 Int64s: TypeAlias = NDArray[np.int64]
 
-_LEAST_LABEL_SCALE = 1e-6  # of a market that does not move
-
+_MIN_LABEL_SCALE: Final = 1e-6  # where no price moves
 
 FeatureFunction: TypeAlias = Callable[[str, str, Float64s], tuple[Float64s, Float64s]]
-"""Gives the unscaled rows (n, features) and the units (n,) of a feature set's name, a symbol and its sequence."""
+"""Takes a feature set's name, a symbol and its sequence (n, columns).
+
+Returns unscaled rows (n, features) and the unit of each next change (n,).
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Three spans of open times, one after the other; the ends of the first two are not part of them."""
+    """Training, validation and held-out spans of open times, one after the other."""
 
-    training_until_ms: int
-    validation_until_ms: int
+    training_until_ms: int  # the first open time after the training span
+    validation_until_ms: int  # the first held-out open time
 
 
 @dataclass(frozen=True, slots=True)
 class SplitShares:
-    """How a span of time is split: validation and held-out shares, the latter at most so many candles."""
+    """Parts of a time span that are for validation and held out."""
 
     validation: float
     held_out: float
-    held_out_candles: int
+    held_out_candles: int  # of a symbol, at most
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetOptions:
-    """What windows and labels are made of.
-
-    Two thirds of the variance of a 5-minute change is common to all symbols at that moment. So many windows of one
-    moment are one sample, not many, and a network learns the season's drift from them: without the common move it
-    learns what is a symbol's own.
-    """
+    """What windows and labels are made of."""
 
     feature_set: str
     window_length: int
+    # Two thirds of the variance of a 5-minute change is common to all symbols at that moment. The
+    # windows of one moment are then one sample, not many, and a network learns the season's drift
+    # from them. Without the common move it learns what is a symbol's own.
     is_common_move_removed: bool
     target: Target = "change"
-    is_mirrored: bool = False  # each training window upside down as well, where the features can: no drift is learnt
+    is_mirrored: bool = False  # each training window upside down too, so that no drift is learnt
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
-    """Rows of all symbols as the network takes them, one after the other, and where windows end in them."""
+    """Rows of all symbols as the network takes them, and the rows where windows end."""
 
-    rows: Float32s  # (candles, features)
-    labels: Float32s  # (candles,): of the window that ends at this row, on the network's scale; NaN for none
-    training_ends: Int64s  # (windows,): rows where a training window ends
-    validation_ends: Int64s
+    rows: Float32s  # (candles, features), one symbol after the other
+    labels: Float32s  # (candles,), of the window that ends there, on the network's scale; or NaN
+    training_ends: Int64s  # (windows,), rows where a training window ends
+    validation_ends: Int64s  # (windows,), likewise
     window_length: int
     label_scale: float
 
     def windows(self, ends: Int64s) -> Float32s:
-        """Return the windows (n, window_length, features) that end at these rows, oldest row first."""
+        """Cut the windows (n, window_length, features) that end at these rows, oldest row first."""
         windows: Float32s = self.rows[ends[:, None] + np.arange(1 - self.window_length, 1)]
         return windows
 
@@ -85,106 +85,135 @@ def split_by_time(sequences: Mapping[str, Float64s], shares: SplitShares, step_m
 
 
 def training_candles(sequence: Float64s, split: Split) -> Float64s:
-    """Return the candles (n, columns) that the scaler may see."""
+    """Return the candles (n, columns) of the training span: those that a scaler may see."""
     return sequence[: count_before(sequence, split.training_until_ms)]
 
 
 def count_before(sequence: Float64s, time_ms: int) -> int:
-    """Return how many candles open before a time."""
+    """Count the candles that open before a time."""
     return int(np.searchsorted(sequence[:, OPEN_TIME], time_ms))
 
 
 def feature_function(step_ms: int) -> FeatureFunction:
-    """Return what computes features, folded from each sequence's oldest candle."""
+    """Return the function that folds features from each sequence's oldest candle."""
     return lambda name, _, sequence: feature_set(name).compute(sequence, step_ms)[1:]
 
 
 def build_dataset(
     sequences: Mapping[str, Float64s],
     scalers: Mapping[str, Scaler],
-    inputs: DatasetOptions,
+    options: DatasetOptions,
     split: Split,
     step_ms: int,
-    over: FeatureFunction | None = None,
+    compute: FeatureFunction | None = None,
 ) -> Dataset:
-    """Return the dataset of sequences by symbol; `scalers` has those of a feature set that needs them.
+    """Build the dataset of sequences by symbol.
 
-    `over` is asked for each symbol's features: none means that they are feature_function here.
+    A training window's label, and so all its candles, lie in the training span. A validation
+    window's label lies in the validation span, while its candles may reach back, as they do live.
+    Held-out candles are in neither.
 
-    A training window's label, and so all its candles, lie in the training span; a validation window's label lies in
-    the validation span, while its candles may reach back, as they do live. Held-out candles are in neither.
+    Args:
+        sequences: candles (n, columns) by symbol, oldest first.
+        scalers: by symbol, for a feature set that needs them.
+        options: what windows and labels are made of.
+        split: the spans.
+        step_ms: the interval.
+        compute: returns a symbol's features; None folds them here.
     """
-    rows, labels, times, training, validation = [], [], [], [], []
-    start = 0
-    chosen, over = feature_set(inputs.feature_set), over or feature_function(step_ms)
-    for symbol, whole in sequences.items():
-        sequence = whole[: count_before(whole, split.validation_until_ms)]
-        unscaled, units = over(inputs.feature_set, symbol, sequence)
-        rows.append(
-            scalers[symbol].apply(unscaled) if chosen.needs_scaler else unscaled.astype(np.float32)
-        )
-        labels.append(next_changes(sequence, step_ms) / units)
-        times.append(sequence[:, OPEN_TIME])
-        ends = _ends(labels[-1], inputs.window_length)
-        in_training = times[-1][ends] + step_ms < split.training_until_ms
-        training.append(start + ends[in_training])
-        validation.append(start + ends[~in_training])
-        start += len(sequence)
-    changes, training_ends = np.concatenate(labels), np.concatenate(training)
-    label_scale = _label_scale(changes[training_ends])
-    if inputs.is_common_move_removed:
-        changes -= common_moves(np.concatenate(times), changes)
-    network_rows = np.concatenate(rows)
-    labels_of_rows = (
-        (changes / label_scale).astype(np.float32)
-        if inputs.target == "change"
-        else _next_levels(network_rows[:, chosen.close_column], changes)
-    )
-    if inputs.is_mirrored and chosen.mirror is not None:
-        network_rows = np.concatenate(
-            [network_rows, network_rows * chosen.mirror.astype(np.float32)]
-        )
-        labels_of_rows = np.concatenate([labels_of_rows, -labels_of_rows])
-        training_ends = np.concatenate([training_ends, training_ends + start])
-    return Dataset(
-        rows=network_rows,
-        labels=labels_of_rows,
-        training_ends=training_ends,
-        validation_ends=np.concatenate(validation),
-        window_length=inputs.window_length,
-        label_scale=label_scale,
-    )
+    compute, parts = compute or feature_function(step_ms), []
+    needs_scaler = feature_set(options.feature_set).needs_scaler
+    for symbol, sequence in sequences.items():
+        seen = sequence[: count_before(sequence, split.validation_until_ms)]
+        unscaled, units = compute(options.feature_set, symbol, seen)
+        rows = scalers[symbol].apply(unscaled) if needs_scaler else unscaled.astype(np.float32)
+        changes = next_changes(seen, step_ms) / units
+        parts.append(_SymbolPart(seen[:, OPEN_TIME], rows, changes))
+    return _join(parts, options, split, step_ms)
 
 
 def common_moves(times_ms: Float64s, labels: Float64s) -> Float64s:
-    """Return for each label (n,) the median over all symbols' labels of its moment; NaN where the label is none."""
+    """Return for each label (n,) the median label of its moment; NaN where the label is NaN."""
     order = np.lexsort((labels, times_ms))
     order = order[np.isfinite(labels[order])]  # by moment, and by label within it
     _, starts, counts = np.unique(times_ms[order], return_index=True, return_counts=True)
     sorted_labels = labels[order]
     lower, upper = starts + (counts - 1) // 2, starts + counts // 2
     medians = (sorted_labels[lower] + sorted_labels[upper]) / 2.0
-    found = np.full(len(labels), np.nan)
-    found[order] = np.repeat(medians, counts)
-    return found
+    moves = np.full(len(labels), np.nan)
+    moves[order] = np.repeat(medians, counts)
+    return moves
 
 
 def draw_epoch(ends: Int64s, most: int, seed: int, epoch: int) -> Int64s:
-    """Return the windows of an epoch in random order: all of them, or so many drawn without repetition."""
+    """Draw an epoch's windows in random order: at most so many, without repetition."""
     return np.random.default_rng([seed, epoch]).permutation(ends)[:most]
 
 
 def spread_evenly(ends: Int64s, most: int) -> Int64s:
-    """Return at most so many windows, evenly spread: the same at every epoch."""
+    """Choose at most so many windows, evenly spread: the same ones for every epoch."""
     if len(ends) <= most:
         return ends
     return ends[np.linspace(0, len(ends) - 1, most).astype(np.int64)]
 
 
-def _ends(labels: Float64s, window_length: int) -> Int64s:
-    """Return the rows with a label and a full window before them."""
-    ends = np.flatnonzero(np.isfinite(labels))
-    return ends[ends >= window_length - 1]
+@dataclass(frozen=True, slots=True, eq=False)
+class _SymbolPart:
+    """One symbol's part of a dataset."""
+
+    times_ms: Float64s  # (candles,)
+    rows: Float32s  # (candles, features), as the network takes them
+    changes: Float64s  # (candles,), the next change in its unit; NaN if the next candle is missing
+
+
+def _join(
+    parts: Sequence[_SymbolPart], options: DatasetOptions, split: Split, step_ms: int
+) -> Dataset:
+    training_ends, validation_ends = _window_ends(parts, options.window_length, split, step_ms)
+    rows = np.concatenate([part.rows for part in parts])
+    changes = np.concatenate([part.changes for part in parts])
+    label_scale = _label_scale(changes[training_ends])
+    if options.is_common_move_removed:
+        changes -= common_moves(np.concatenate([part.times_ms for part in parts]), changes)
+    chosen = feature_set(options.feature_set)
+    labels = (
+        (changes / label_scale).astype(np.float32)
+        if options.target == "change"
+        else _next_levels(rows[:, chosen.close_column], changes)
+    )
+    dataset = Dataset(
+        rows, labels, training_ends, validation_ends, options.window_length, label_scale
+    )
+    if not options.is_mirrored or chosen.mirror is None:
+        return dataset
+    return _with_mirrored_training(dataset, chosen.mirror)
+
+
+def _window_ends(
+    parts: Sequence[_SymbolPart], window_length: int, split: Split, step_ms: int
+) -> tuple[Int64s, Int64s]:
+    """Return the rows where training and validation windows end, with a label and full."""
+    training, validation, start = [], [], 0
+    for part in parts:
+        ends = np.flatnonzero(np.isfinite(part.changes))
+        ends = ends[ends >= window_length - 1]
+        in_training = part.times_ms[ends] + step_ms < split.training_until_ms
+        training.append(start + ends[in_training])
+        validation.append(start + ends[~in_training])
+        start += len(part.rows)
+    return np.concatenate(training), np.concatenate(validation)
+
+
+def _with_mirrored_training(dataset: Dataset, mirror: Float64s) -> Dataset:
+    """Append each training window upside down, with the opposite label."""
+    mirrored_rows = dataset.rows * mirror.astype(np.float32)
+    mirrored_ends = dataset.training_ends + len(dataset.rows)
+    return replace(
+        dataset,
+        rows=np.concatenate([dataset.rows, mirrored_rows]),
+        labels=np.concatenate([dataset.labels, -dataset.labels]),
+        training_ends=np.concatenate([dataset.training_ends, mirrored_ends]),
+    )
 
 
 def _next_levels(levels: Float32s, changes: Float64s) -> Float32s:
@@ -193,4 +222,4 @@ def _next_levels(levels: Float32s, changes: Float64s) -> Float32s:
 
 
 def _label_scale(labels: Float64s) -> float:
-    return max(float(labels.std()), _LEAST_LABEL_SCALE) if len(labels) else 1.0
+    return max(float(labels.std()), _MIN_LABEL_SCALE) if len(labels) else 1.0

@@ -1,8 +1,11 @@
-"""From candles to what the fit is given, and from the fit to a card."""
+"""Prepares a training: splits the candles, fits scalers, builds the dataset and the card."""
 
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from sklearn.preprocessing import MinMaxScaler
 
 from services.trainer.data.dataset import (
     Dataset,
@@ -15,8 +18,8 @@ from services.trainer.data.dataset import (
     split_by_time,
     training_candles,
 )
-from services.trainer.fitting.fit import fit_scaler
-from services.trainer.fitting.options import FitOptions, FitResult
+from services.trainer.fitting.options import FitOptions
+from services.trainer.fitting.result import FitResult
 from services.trainer.settings import TrainerSettings
 from shared.core.arrays import Float64s
 from shared.core.errors import UlstmError
@@ -27,18 +30,18 @@ from shared.core.sequence import OPEN_TIME
 from shared.core.topics import interval_ms
 from shared.reporting.progress import track_count
 
-log = logging.getLogger("ulstm")
+log = logging.getLogger(__name__)
 
 
 class NotEnoughCandles(UlstmError):
-    """Raised when the archive has too few candles yet: try again when it has grown."""
+    """Raised when the archive has too few candles: try again when it has grown."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedData:
-    """What the fit is given, and what is held out from it."""
+    """What a fit takes, and the candles that are held out from it."""
 
-    sequences: Mapping[str, Float64s]
+    sequences: Mapping[str, Float64s]  # all candles (n, columns), by symbol
     symbols: Collection[str]  # trained on
     scalers: Mapping[str, Scaler]
     split: Split
@@ -48,69 +51,64 @@ class PreparedData:
 def prepare(
     settings: TrainerSettings,
     sequences: Mapping[str, Float64s],
-    over: FeatureFunction | None = None,
+    compute: FeatureFunction | None = None,
 ) -> PreparedData:
-    """Split the candles by time, and fit a scaler to the training span of each symbol that has enough of them.
+    """Split the candles by time, and prepare the symbols that have enough of them.
 
-    `over` gives features that are known already.
+    Args:
+        settings: of the training.
+        sequences: candles (n, columns) by symbol, oldest first.
+        compute: returns a symbol's features; None folds them here.
 
     Raises:
-        NotEnough: no symbol has.
+        NotEnoughCandles: no symbol has enough candles.
     """
     s = settings
     if not sequences:
         message = f"topic {s.topics.klines} has no candles of the symbols and times asked for"
         raise NotEnoughCandles(message)
-    step_ms = interval_ms(s.interval)
-    split = split_by_time(
-        sequences, SplitShares(s.validation_share, s.held_out_share, s.scored_candles), step_ms
-    )
-    return prepare_with_split(s, sequences, split, over)
+    shares = SplitShares(s.validation_share, s.held_out_share, s.scored_candles)
+    split = split_by_time(sequences, shares, interval_ms(s.interval))
+    return prepare_with_split(s, sequences, split, compute)
 
 
 def prepare_with_split(
     settings: TrainerSettings,
     sequences: Mapping[str, Float64s],
     split: Split,
-    over: FeatureFunction | None = None,
+    compute: FeatureFunction | None = None,
 ) -> PreparedData:
-    """Prepare what a split by time says.
+    """Prepare the symbols that have enough candles in the training span.
 
     Raises:
-        NotEnough: no symbol has enough candles.
+        NotEnoughCandles: no symbol has.
     """
     s, step_ms = settings, interval_ms(settings.interval)
-    known = over or feature_function(step_ms)
-    parts = {symbol: training_candles(sequence, split) for symbol, sequence in sequences.items()}
-    long_enough = {
-        symbol: sequences[symbol] for symbol, part in parts.items() if len(part) >= s.min_candles
-    }
-    if not long_enough:
-        most = max(map(len, parts.values()))
-        message = (
-            f"the longest training span has {most} candles, MIN_CANDLES asks for {s.min_candles}"
-        )
-        raise NotEnoughCandles(message)
-    chosen = feature_set(s.feature_set)
-    scalers = (
-        {symbol: fit_scaler(chosen.compute(parts[symbol], step_ms)[1]) for symbol in long_enough}
-        if chosen.needs_scaler
-        else {}
-    )
-    inputs = DatasetOptions(
+    chosen = _long_enough(sequences, split, s.min_candles)
+    scalers = _fit_scalers(s.feature_set, chosen, split, step_ms)
+    options = DatasetOptions(
         s.feature_set, s.window_length, s.common_move == "removed", s.target, s.mirrored
     )
-    with track_count("features", sum(map(len, long_enough.values()))) as progress:
+    compute = compute or feature_function(step_ms)
+    with track_count("features", sum(map(len, chosen.values()))) as progress:
 
-        def told(name: str, symbol: str, sequence: Float64s) -> tuple[Float64s, Float64s]:
-            found = known(name, symbol, sequence)
-            progress(len(long_enough[symbol]))
-            return found
+        def compute_and_report(
+            name: str, symbol: str, sequence: Float64s
+        ) -> tuple[Float64s, Float64s]:
+            features = compute(name, symbol, sequence)
+            progress(len(chosen[symbol]))
+            return features
 
-        dataset = build_dataset(long_enough, scalers, inputs, split, step_ms, told)
+        dataset = build_dataset(chosen, scalers, options, split, step_ms, compute_and_report)
     _check_windows(dataset)
-    log.info("training on %d symbols, %d windows", len(long_enough), len(dataset.training_ends))
-    return PreparedData(sequences, long_enough, scalers, split, dataset)
+    log.info("training on %d symbols, %d windows", len(chosen), len(dataset.training_ends))
+    return PreparedData(sequences, chosen, scalers, split, dataset)
+
+
+def fit_scaler(rows: Float64s) -> Scaler:
+    """Fit a symbol's MinMaxScaler on rows (n, features) of the training span."""
+    fitted = MinMaxScaler().fit(rows)
+    return Scaler(tuple(map(float, fitted.scale_)), tuple(map(float, fitted.min_)))
 
 
 def fit_options(settings: TrainerSettings) -> FitOptions:
@@ -125,16 +123,16 @@ def fit_options(settings: TrainerSettings) -> FitOptions:
         learning_rate=s.learning_rate,
         dropout=s.dropout,
         seed=s.seed,
-        huber_delta=s.largest_error,
+        huber_delta=s.max_quadratic_error,
         is_falling=s.learning_rate_falls,
         averaging=s.averaging,
     )
 
 
 def build_card(
-    settings: TrainerSettings, prepared: PreparedData, fitted: FitResult, incumbent: Bundle | None
+    settings: TrainerSettings, prepared: PreparedData, fitted: FitResult, champion: Bundle | None
 ) -> Card:
-    """Return the candidate's card, without scores yet."""
+    """Build the candidate's card, without scores."""
     s, step_ms = settings, interval_ms(settings.interval)
     firsts = [int(prepared.sequences[symbol][0, OPEN_TIME]) for symbol in prepared.symbols]
     return Card(
@@ -142,40 +140,75 @@ def build_card(
         feature_set=s.feature_set,
         label_scale=prepared.dataset.label_scale,
         optimiser=s.optimiser,
-        huber_delta=s.largest_error,
+        huber_delta=s.max_quadratic_error,
         shrinkage=s.shrinkage,
         target=s.target,
         scalers=prepared.scalers,
         trained_from_ms=min(firsts),
-        # Early stopping has seen the validation span.
+        # The choice of the epoch has seen the validation span.
         trained_through_ms=prepared.split.validation_until_ms - step_ms,
-        parent=None if incumbent is None else incumbent.version,
-        training={
-            "symbols": sorted(prepared.symbols),
-            "training_until_ms": prepared.split.training_until_ms,
-            "training_windows": len(prepared.dataset.training_ends),
-            "training_losses": list(fitted.training_losses),
-            "validation_losses": list(fitted.validation_losses),
-            "online_skills": list(fitted.skills),
-            "chosen_by": "online" if fitted.skills else "loss",
-            "chosen_epoch": fitted.best + 1,
-            "windows_per_epoch": s.windows_per_epoch,
-            "batch_size": s.batch_size,
-            "learning_rate": s.learning_rate,
-            "learning_rate_falls": s.learning_rate_falls,
-            "averaging": s.averaging,
-            "common_move": s.common_move,
-            "mirrored": s.mirrored,
-            "dropout": s.dropout,
-            "seed": s.seed,
-        },
+        parent=None if champion is None else champion.version,
+        training=_describe_training(s, prepared, fitted),
     )
 
 
-def _check_windows(dataset: Dataset) -> None:
-    if not len(dataset.training_ends) or not len(dataset.validation_ends):
+def _describe_training(
+    s: TrainerSettings, prepared: PreparedData, fitted: FitResult
+) -> dict[str, Any]:
+    """Return the card's entry on how its weights were made."""
+    return {
+        "symbols": sorted(prepared.symbols),
+        "training_until_ms": prepared.split.training_until_ms,
+        "training_windows": len(prepared.dataset.training_ends),
+        "training_losses": list(fitted.training_losses),
+        "validation_losses": list(fitted.validation_losses),
+        "online_skills": list(fitted.skills),
+        "chosen_by": "online" if fitted.skills else "loss",
+        "chosen_epoch": fitted.best_epoch + 1,
+        "windows_per_epoch": s.windows_per_epoch,
+        "batch_size": s.batch_size,
+        "learning_rate": s.learning_rate,
+        "learning_rate_falls": s.learning_rate_falls,
+        "averaging": s.averaging,
+        "common_move": s.common_move,
+        "mirrored": s.mirrored,
+        "dropout": s.dropout,
+        "seed": s.seed,
+    }
+
+
+def _long_enough(
+    sequences: Mapping[str, Float64s], split: Split, min_candles: int
+) -> dict[str, Float64s]:
+    lengths = {symbol: len(training_candles(s, split)) for symbol, s in sequences.items()}
+    chosen = {s: sequences[s] for s, length in lengths.items() if length >= min_candles}
+    if not chosen:
         message = (
-            f"{len(dataset.training_ends)} training and {len(dataset.validation_ends)} validation windows of"
+            f"the longest training span has {max(lengths.values())} candles,"
+            f" MIN_CANDLES asks for {min_candles}"
+        )
+        raise NotEnoughCandles(message)
+    return chosen
+
+
+def _fit_scalers(
+    name: str, sequences: Mapping[str, Float64s], split: Split, step_ms: int
+) -> dict[str, Scaler]:
+    """Fit a scaler to each symbol's training span, if the feature set needs one."""
+    features = feature_set(name)
+    if not features.needs_scaler:
+        return {}
+    return {
+        symbol: fit_scaler(features.compute(training_candles(sequence, split), step_ms)[1])
+        for symbol, sequence in sequences.items()
+    }
+
+
+def _check_windows(dataset: Dataset) -> None:
+    training, validation = len(dataset.training_ends), len(dataset.validation_ends)
+    if not training or not validation:
+        message = (
+            f"{training} training and {validation} validation windows of"
             f" {dataset.window_length} candles; both are needed"
         )
         raise NotEnoughCandles(message)

@@ -1,4 +1,4 @@
-"""Trainings that outlive their process: what they read and how far they are, in a folder of plain arrays and JSON."""
+"""Checkpoints of a training, in a folder of plain arrays and JSON, so that it can resume."""
 
 import hashlib
 import io
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from services.trainer.data.dataset import Dataset
-from services.trainer.fitting.options import FitOptions, FitResult
+from services.trainer.fitting.options import FitOptions
+from services.trainer.fitting.result import FitResult
 from services.trainer.fitting.training_loop import Arrays, FitCheckpoint
 from shared.adapters.atomic_write import write_atomically
 from shared.core.arrays import Float32s, Float64s
@@ -24,49 +25,48 @@ from shared.core.errors import BadSetting
 from shared.core.model.architecture import Architecture
 from shared.log.archive import TimeSpan
 
-log = logging.getLogger("ulstm")
+log = logging.getLogger(__name__)
 
-_LEFT_OVER_S: Final = (
-    7 * 86_400.0
-)  # nobody goes on with a training that has stood still for so long
+_MAX_AGE_S: Final = 7 * 86_400.0  # of an abandoned training's folder
 _PROGRESS: Final = "progress.json"
 _SPAN: Final = "span.json"
-_FITTED: Final = ("best_weights", "training_losses", "validation_losses", "skills")
+_RESULT_ARRAYS: Final = ("best_weights", "training_losses", "validation_losses", "skills")
 
 
-class _Kept(BaseModel):
+class _StoredRecord(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
     format: Literal[1] = 1
 
 
-class _KeptSpan(_Kept):
-    begun_s: float  # Unix time
+class _StoredSpan(_StoredRecord):
+    started_s: float  # Unix time
     from_ms: int
     through_ms: int
 
 
-class _KeptProgress(_Kept):
-    training: str  # digest of all that its result depends on
+class _StoredProgress(_StoredRecord):
+    digest: str  # of all that the fit's result depends on
     epochs: int
     arrays_file: str
     arrays_sha256: str
 
 
-class Checkpoints:
-    """The folder of one set of settings: the span of candles that is being trained on, and the fit's progress.
+class TrainingCheckpoints:
+    """The folder of one set of settings: the span of candles that is read, and the fit's progress.
 
-    Files are replaced as a whole, so that a kill at any moment leaves the old or the new one. What cannot be written
-    later on costs a warning, not the training; what is damaged is told, and the training starts anew.
+    Files are replaced atomically, so that a kill at any moment leaves the old or the new one. A
+    failed write costs a warning, not the training; a damaged file is logged, and the training
+    starts again.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
-        """Take where checkpoints are kept, and the settings that a training's result depends on."""
+    def __init__(self, root: Path, settings: Mapping[str, Any]) -> None:
+        """Take the folder of all checkpoints, and the settings that the weights depend on."""
         name = hashlib.sha256(repr(sorted(settings.items())).encode()).hexdigest()[:16]
-        self._root, self._folder = folder, folder / name
+        self._root, self._folder = root, root / name
 
     def prepare(self, now_s: float) -> None:
-        """Make the folder, and remove what trainings of long ago have left there.
+        """Create the folder, and delete those of trainings that were abandoned.
 
         Raises:
             BadSetting: the folder cannot be written.
@@ -76,158 +76,159 @@ class Checkpoints:
             write_atomically(self._folder / "probe", b"")
             (self._folder / "probe").unlink(missing_ok=True)
         except OSError as error:
-            text = f"CHECKPOINTS is {self._root}, which cannot be written ({error.strerror}): name another folder"
-            raise BadSetting(text) from error
+            message = (
+                f"CHECKPOINTS is {self._root}, which cannot be written ({error.strerror}):"
+                " name another folder"
+            )
+            raise BadSetting(message) from error
         for other in self._root.iterdir():
-            if (
-                other != self._folder
-                and _is_ours(other)
-                and now_s - other.stat().st_mtime > _LEFT_OVER_S
-            ):
+            is_other = other != self._folder and _is_checkpoint_folder(other)
+            if is_other and now_s - other.stat().st_mtime > _MAX_AGE_S:
                 shutil.rmtree(other, ignore_errors=True)
 
-    def span(self, now_s: float, most_age_s: float) -> TimeSpan | None:
-        """Return the span that an interrupted training reads, unless it began longer ago than `most_age_s`."""
+    def load_span(self, now_s: float, max_age_s: float) -> TimeSpan | None:
+        """Return the span of an interrupted training; None if it started before `max_age_s`."""
         path = self._folder / _SPAN
         if not path.exists():
             return None
         try:
-            kept = _KeptSpan.model_validate_json(path.read_bytes())
+            stored = _StoredSpan.model_validate_json(path.read_bytes())
         except (OSError, ValidationError) as error:
-            _tell_damaged(path, error)
+            _warn_damaged(path, error)
             return None
-        return (
-            TimeSpan(kept.from_ms, kept.through_ms) if now_s - kept.begun_s <= most_age_s else None
-        )
+        if now_s - stored.started_s > max_age_s:
+            return None
+        return TimeSpan(stored.from_ms, stored.through_ms)
 
-    def begin(self, span: TimeSpan, now_s: float) -> None:
-        """Remember what a training reads, until it is done."""
-        _keep(
-            self._folder / _SPAN,
-            _KeptSpan(begun_s=now_s, from_ms=span.from_ms, through_ms=span.through_ms),
-        )
+    def save_span(self, span: TimeSpan, now_s: float) -> None:
+        """Save the span that a training reads, until `delete`."""
+        stored = _StoredSpan(started_s=now_s, from_ms=span.from_ms, through_ms=span.through_ms)
+        _write(self._folder / _SPAN, stored)
 
-    def progress(self, numeric_profile: str, sequences: Mapping[str, Float64s]) -> "CheckpointFile":
-        """Return the place for the progress of a fit on these candles, on this machine."""
-        basis = hashlib.sha256(
-            repr((numeric_profile, version("keras"), version("tensorflow"))).encode()
-        )
+    def for_candles(
+        self, numeric_profile: str, sequences: Mapping[str, Float64s]
+    ) -> "FitCheckpointFile":
+        """Return the store of a fit's checkpoint on these candles and this machine."""
+        basis = (numeric_profile, version("keras"), version("tensorflow"))
+        digest = hashlib.sha256(repr(basis).encode())
         for symbol, sequence in sequences.items():
-            _add(basis, symbol, sequence)
-        return CheckpointFile(self._folder, basis.hexdigest())
+            _update(digest, symbol, sequence)
+        return FitCheckpointFile(self._folder, digest.hexdigest())
 
-    def forget(self) -> None:
-        """Remove all of these settings: the training is done, or is not to go on."""
+    def delete(self) -> None:
+        """Delete the checkpoints of these settings: the training is done."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True)
-class CheckpointFile:
-    """The progress of one fit, in the folder of its settings."""
+class FitCheckpointFile:
+    """The checkpoint of one fit: a JSON file that names a file of arrays."""
 
     folder: Path
-    training: str
+    digest: str  # of all that the fit's result depends on
 
-    def of(self, training: str) -> Self:
-        """Return the place for the fit of this digest."""
-        return replace(self, training=f"{self.training}-{training}")
+    def for_fit(self, digest: str) -> Self:
+        """Return the store of the fit with this further digest."""
+        return replace(self, digest=f"{self.digest}-{digest}")
 
     def load(self) -> FitCheckpoint | None:
-        """Return how far this very fit is; None if it is to start anew."""
+        """Return the checkpoint of this very fit; None if it has to start again."""
         path = self.folder / _PROGRESS
         if not path.exists():
             return None
         try:
-            kept = _KeptProgress.model_validate_json(path.read_bytes())
-            if kept.training != self.training:
-                log.info(
-                    "%s is of a training on other candles or by another program; this one starts anew",
-                    path,
-                )
+            stored = _StoredProgress.model_validate_json(path.read_bytes())
+            if stored.digest != self.digest:
+                log.info("%s has other candles or another program: training starts again", path)
                 return None
-            reached = _reached(self._arrays(kept))
+            checkpoint = _unpack(self._read_arrays(stored))
         except (OSError, ValueError) as error:
-            _tell_damaged(path, error)
+            _warn_damaged(path, error)
             return None
-        log.info("the training goes on after epoch %d, as %s says", kept.epochs, path)
-        return reached
+        log.info("the training resumes after epoch %d of %s", stored.epochs, path)
+        return checkpoint
 
-    def save(self, reached: FitCheckpoint) -> None:
-        """Keep this, in place of what was saved before."""
-        data, epochs = _packed(reached), reached.fitted.epochs
-        name = f"epoch-{epochs}.npz"
-        progress = _KeptProgress(
-            training=self.training,
+    def save(self, checkpoint: FitCheckpoint) -> None:
+        """Replace the checkpoint.
+
+        1. Write the arrays under a new name: a kill leaves the old checkpoint whole.
+        2. Write the JSON that names them: the new checkpoint counts from here on.
+        3. Delete the old arrays.
+        """
+        data, epochs = _pack(checkpoint), checkpoint.fitted.epochs
+        arrays_file = self.folder / f"epoch-{epochs}.npz"
+        progress = _StoredProgress(
+            digest=self.digest,
             epochs=epochs,
-            arrays_file=name,
+            arrays_file=arrays_file.name,
             arrays_sha256=hashlib.sha256(data).hexdigest(),
         )
-        if _keep(self.folder / name, data) and _keep(self.folder / _PROGRESS, progress):
-            for other in set(self.folder.glob("epoch-*.npz")) - {self.folder / name}:
+        if _write(arrays_file, data) and _write(self.folder / _PROGRESS, progress):
+            for other in set(self.folder.glob("epoch-*.npz")) - {arrays_file}:
                 other.unlink(missing_ok=True)
 
-    def _arrays(self, kept: _KeptProgress) -> dict[str, NDArray[Any]]:
-        data = (self.folder / Path(kept.arrays_file).name).read_bytes()
-        if hashlib.sha256(data).hexdigest() != kept.arrays_sha256:
-            raise ValueError(f"{kept.arrays_file} is not as it was written")
+    def _read_arrays(self, stored: _StoredProgress) -> dict[str, NDArray[Any]]:
+        data = (self.folder / Path(stored.arrays_file).name).read_bytes()
+        if hashlib.sha256(data).hexdigest() != stored.arrays_sha256:
+            raise ValueError(f"the SHA-256 of {stored.arrays_file} differs")
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
 
 
-def training_digest(
-    architecture: Architecture, weights: Float32s, dataset: Dataset, schedule: FitOptions
+def fit_digest(
+    architecture: Architecture, weights: Float32s, dataset: Dataset, options: FitOptions
 ) -> str:
-    """Return what stands for all that a fit's result depends on, but who judges its epochs."""
-    told = (
+    """Return a digest of all that a fit's result depends on, the scores of its epochs aside."""
+    basis = (
         np.__version__,
         architecture,
-        asdict(schedule),
+        asdict(options),
         dataset.window_length,
         dataset.label_scale,
     )
-    found = hashlib.sha256(repr(told).encode())
+    digest = hashlib.sha256(repr(basis).encode())
     for name in ("rows", "labels", "training_ends", "validation_ends"):
-        _add(found, name, getattr(dataset, name))
-    _add(found, "weights", weights)
-    return found.hexdigest()
+        _update(digest, name, getattr(dataset, name))
+    _update(digest, "weights", weights)
+    return digest.hexdigest()
 
 
-def _add(digest: "hashlib._Hash", name: str, array: NDArray[Any]) -> None:
+def _update(digest: "hashlib._Hash", name: str, array: NDArray[Any]) -> None:
     digest.update(f"{name} {array.dtype.str}{array.shape}".encode())
     digest.update(np.ascontiguousarray(array).data)
 
 
-def _packed(reached: FitCheckpoint) -> bytes:
-    fitted, file = reached.fitted, io.BytesIO()
-    skills = [nan if one is None else one for one in fitted.skills]
-    lists = {
+def _pack(checkpoint: FitCheckpoint) -> bytes:
+    fitted, file = checkpoint.fitted, io.BytesIO()
+    columns = {
         "training_losses": fitted.training_losses,
         "validation_losses": fitted.validation_losses,
-        "skills": skills,
+        "skills": [nan if skill is None else skill for skill in fitted.skills],
     }
-    columns: Arrays = {name: np.array(values, dtype=np.float64) for name, values in lists.items()}
-    np.savez(
-        file, allow_pickle=False, **{**reached.arrays, **columns, "best_weights": fitted.weights}
-    )
+    arrays: Arrays = {
+        **checkpoint.arrays,
+        **{name: np.array(values, dtype=np.float64) for name, values in columns.items()},
+        "best_weights": fitted.weights,
+    }
+    np.savez(file, allow_pickle=False, **arrays)
     return file.getvalue()
 
 
-def _reached(arrays: dict[str, NDArray[Any]]) -> FitCheckpoint:
-    best, training, validation, skills = (arrays.pop(name) for name in _FITTED)
-    judged = tuple(None if isnan(one) else one for one in skills.tolist())
-    return FitCheckpoint(
-        FitResult(best, tuple(training.tolist()), tuple(validation.tolist()), judged), arrays
-    )
+def _unpack(arrays: dict[str, NDArray[Any]]) -> FitCheckpoint:
+    best, training, validation, skills = (arrays.pop(name) for name in _RESULT_ARRAYS)
+    scores = tuple(None if isnan(skill) else skill for skill in skills.tolist())
+    fitted = FitResult(best, tuple(training.tolist()), tuple(validation.tolist()), scores)
+    return FitCheckpoint(fitted, arrays)
 
 
-def _keep(path: Path, value: bytes | _Kept) -> bool:
+def _write(path: Path, value: bytes | _StoredRecord) -> bool:
     data = value if isinstance(value, bytes) else value.model_dump_json(indent=1).encode()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, data)
     except OSError as error:
         log.warning(
-            "%s cannot be written (%s): the training goes on, but could not be resumed",
+            "cannot write %s (%s): the training continues, but could not resume",
             path,
             error.strerror,
         )
@@ -235,9 +236,9 @@ def _keep(path: Path, value: bytes | _Kept) -> bool:
     return True
 
 
-def _is_ours(folder: Path) -> bool:
+def _is_checkpoint_folder(folder: Path) -> bool:
     return folder.is_dir() and len(folder.name) == 16 and not folder.name.strip("0123456789abcdef")
 
 
-def _tell_damaged(path: Path, error: Exception) -> None:
-    log.warning("%s is damaged (%s): the training starts anew", path, error)
+def _warn_damaged(path: Path, error: Exception) -> None:
+    log.warning("%s is damaged (%s): the training starts again", path, error)

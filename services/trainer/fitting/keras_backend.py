@@ -1,4 +1,4 @@
-"""Fitting with Keras, its networks and its files: the only file that knows it."""
+"""Fits with Keras, and builds its networks and files: the only file that imports it."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -6,24 +6,30 @@ from math import isinf
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from services.trainer.data.dataset import Dataset, Int64s, draw_epoch, spread_evenly
-from services.trainer.fitting.options import FitOptions, FitResult
-from services.trainer.fitting.training_loop import NO_CALLBACKS, Arrays, FitCallbacks, fit_by_epochs
+from services.trainer.fitting.native_output import discard_native_stderr
+from services.trainer.fitting.options import FitOptions
+from services.trainer.fitting.result import FitResult
+from services.trainer.fitting.training_loop import (
+    NO_CALLBACKS,
+    Arrays,
+    FitCallbacks,
+    fit_by_epochs,
+)
 from shared.core.arrays import Float32s
 from shared.core.model.architecture import Architecture
 from shared.reporting.progress import EpochProgress
 
+with discard_native_stderr():
+    import keras
 
-def find_devices() -> list[str]:
-    """Return the devices that Keras computes on; the first call starts TensorFlow, which has much to say then."""
-    return list(keras.distribution.list_devices())
+    keras.distribution.list_devices()  # starts TensorFlow, which reports what it finds only once
 
 
 def build_network(architecture: Architecture, dropout: float = 0.0) -> Any:
-    """Return the Keras model of an architecture, with fresh weights."""
+    """Build the Keras model of an architecture, with initial weights."""
     last = len(architecture.widths) - 1
     layers = [
         keras.layers.LSTM(width, return_sequences=at < last, dropout=dropout)
@@ -34,18 +40,18 @@ def build_network(architecture: Architecture, dropout: float = 0.0) -> Any:
 
 
 def initial_weights(architecture: Architecture, seed: int) -> Float32s:
-    """Return the weights that Keras begins with, flat in its order."""
+    """Draw the weights (weights,) that Keras begins with, flat in its order."""
     keras.utils.set_random_seed(seed)
     return flatten(build_network(architecture).get_weights())
 
 
 def flatten(arrays: Sequence[Any]) -> Float32s:
-    """Return weight arrays as one, in their order."""
+    """Concatenate weight arrays to one (weights,), in their order."""
     return np.concatenate([np.asarray(a, dtype=np.float32).ravel() for a in arrays])
 
 
 def save_keras_file(architecture: Architecture, arrays: Sequence[Float32s], path: Path) -> None:
-    """Write a `.keras` file that stock Keras loads; it takes scaled windows."""
+    """Write a `.keras` file that stock Keras loads; its model takes scaled windows."""
     network = build_network(architecture)
     network.set_weights(list(arrays))
     network.save(path)
@@ -54,55 +60,57 @@ def save_keras_file(architecture: Architecture, arrays: Sequence[Float32s], path
 def fit_with_keras(
     architecture: Architecture,
     dataset: Dataset,
-    schedule: FitOptions,
+    options: FitOptions,
     stop: threading.Event,
-    guidance: FitCallbacks = NO_CALLBACKS,
+    callbacks: FitCallbacks = NO_CALLBACKS,
 ) -> FitResult:
-    """Train a network, and return it as it was at its best epoch: on the validation windows, or as `guidance` judges.
+    """Train a network from Keras' initial weights; return the weights of the best epoch.
 
-    Ends early, without the epoch it is in, once `stop` is set.
+    Once `stop` is set the fit ends without the epoch it is in.
     """
-    keras.utils.set_random_seed(schedule.seed)
-    network = build_network(architecture, schedule.dropout)
-    network.compile(keras.optimizers.Adam(schedule.learning_rate), loss=_loss(schedule.huber_delta))
+    keras.utils.set_random_seed(options.seed)
+    network = build_network(architecture, options.dropout)
+    network.compile(keras.optimizers.Adam(options.learning_rate), loss=_loss(options.huber_delta))
     network.optimizer.build(network.trainable_variables)
-    return fit_by_epochs(_KerasLearning(network, dataset, schedule, stop), schedule, guidance)
+    return fit_by_epochs(_KerasBackend(network, dataset, options, stop), options, callbacks)
 
 
-class _KerasLearning:
-    """A compiled network, epoch by epoch."""
+class _KerasBackend:
+    """A compiled network that is trained by epochs."""
 
     def __init__(
-        self, network: Any, dataset: Dataset, schedule: FitOptions, stop: threading.Event
+        self, network: Any, dataset: Dataset, options: FitOptions, stop: threading.Event
     ) -> None:
-        self._network, self._dataset, self._schedule, self._stop = network, dataset, schedule, stop
-        self._validation = spread_evenly(dataset.validation_ends, schedule.validation_windows)
-        self._mean = _Mean(schedule, len(dataset.training_ends), network)
+        self._network, self._dataset, self._options, self._stop = network, dataset, options, stop
+        self._validation = spread_evenly(dataset.validation_ends, options.validation_windows)
+        self._steps = _StepCallback(options, len(dataset.training_ends), network)
 
     @property
     def weights(self) -> Float32s:
-        return flatten(self._mean.arrays)
+        return flatten(self._steps.mean)
 
     @property
     def arrays(self) -> Arrays:
         variables = {f"variable-{at}": np.asarray(v) for at, v in enumerate(self._variables())}
-        return {**variables, **{f"mean-{at}": array for at, array in enumerate(self._mean.arrays)}}
+        return {**variables, **{f"mean-{at}": array for at, array in enumerate(self._steps.mean)}}
 
-    def go_on_from(self, arrays: Arrays) -> None:
-        self._mean.arrays = [arrays[f"mean-{at}"] for at in range(len(self._mean.arrays))]
+    def restore(self, arrays: Arrays) -> None:
+        self._steps.mean = [arrays[f"mean-{at}"] for at in range(len(self._steps.mean))]
         for at, variable in enumerate(self._variables()):
             variable.assign(arrays[f"variable-{at}"])
 
-    def epoch(self, number: int, progress: EpochProgress) -> tuple[float, float] | None:
-        s = self._schedule
-        ends = draw_epoch(self._dataset.training_ends, s.windows_per_epoch, s.seed, number)
+    def run_epoch(self, number: int, progress: EpochProgress) -> tuple[float, float] | None:
+        options = self._options
+        ends = draw_epoch(
+            self._dataset.training_ends, options.windows_per_epoch, options.seed, number
+        )
         history = self._network.fit(
-            _Batches(self._dataset, ends, s.batch_size),
+            _Batches(self._dataset, ends, options.batch_size),
             epochs=number + 1,
             initial_epoch=number,
             shuffle=False,  # the draw is in random order already
             verbose=0,
-            callbacks=[self._mean, _Report(progress, self._stop)],
+            callbacks=[self._steps, _ProgressCallback(progress, self._stop)],
         ).history
         if self._stop.is_set():
             return None
@@ -111,8 +119,8 @@ class _KerasLearning:
     def _validation_loss(self) -> float:
         """Return the loss of the mean of the weights."""
         newest = self._network.get_weights()
-        self._network.set_weights(self._mean.arrays)
-        batches = _Batches(self._dataset, self._validation, self._schedule.batch_size)
+        self._network.set_weights(self._steps.mean)
+        batches = _Batches(self._dataset, self._validation, self._options.batch_size)
         loss = float(self._network.evaluate(batches, verbose=0))
         self._network.set_weights(newest)
         return loss
@@ -131,7 +139,7 @@ def _loss(huber_delta: float) -> str | Callable[[Any, Any], Any]:
 
 
 class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
-    """Batches of windows and labels, cut when they are asked for."""
+    """Batches of windows and labels, cut when they are needed."""
 
     def __init__(self, dataset: Dataset, ends: Int64s, size: int) -> None:
         super().__init__()
@@ -145,26 +153,26 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
         return self.dataset.windows(ends), self.dataset.labels[ends, None]
 
 
-class _Mean(keras.callbacks.Callback):  # type: ignore[misc]
-    """Sets each step's learning rate before it, and keeps the mean of the weights after it."""
+class _StepCallback(keras.callbacks.Callback):  # type: ignore[misc]
+    """Sets the learning rate before each step, and averages the weights after it."""
 
-    def __init__(self, schedule: FitOptions, windows: int, network: Any) -> None:
+    def __init__(self, options: FitOptions, windows: int, network: Any) -> None:
         super().__init__()
-        self._schedule, self._windows = schedule, windows
-        self.arrays: list[Float32s] = network.get_weights()
+        self._options, self._schedule = options, options.learning_rate_schedule(windows)
+        self.mean: list[Float32s] = network.get_weights()
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         optimizer = self.model.optimizer
-        optimizer.learning_rate = self._schedule.rate(int(optimizer.iterations), self._windows)
+        optimizer.learning_rate = self._schedule.rate(int(optimizer.iterations))
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         step = int(self.model.optimizer.iterations) - 1
-        pairs = zip(self.arrays, self.model.get_weights(), strict=True)
-        self.arrays = [self._schedule.mean_after(step, mean, newest) for mean, newest in pairs]
+        pairs = zip(self.mean, self.model.get_weights(), strict=True)
+        self.mean = [self._options.average_weights(step, mean, newest) for mean, newest in pairs]
 
 
-class _Report(keras.callbacks.Callback):  # type: ignore[misc]
-    """Shows an epoch's progress, and listens for the stop signal."""
+class _ProgressCallback(keras.callbacks.Callback):  # type: ignore[misc]
+    """Reports an epoch's progress, and ends it at the stop signal."""
 
     def __init__(self, progress: EpochProgress, stop: threading.Event) -> None:
         super().__init__()

@@ -1,93 +1,100 @@
-"""A fit, epoch by epoch: which one is taken, when it ends, and how it goes on after an interruption."""
+"""The epochs of a fit: which one is the best, when they end, how an interrupted fit resumes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 from numpy.typing import NDArray
 
-from services.trainer.fitting.options import FitOptions, FitResult
+from services.trainer.fitting.options import FitOptions
+from services.trainer.fitting.result import FitResult
 from shared.core.arrays import Float32s
 from shared.reporting.progress import EpochProgress, track_epochs
 
-Arrays = Mapping[str, NDArray[Any]]
+Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FitCheckpoint:
-    """A fit after a complete epoch: what it has, and all that the next epoch needs."""
+    """A fit after a complete epoch."""
 
     fitted: FitResult
-    arrays: Arrays
+    arrays: Arrays  # all that a later epoch depends on
 
 
 class TrainingBackend(Protocol):
-    """Weights that learn by epochs."""
+    """Trains weights by epochs."""
 
     @property
     def weights(self) -> Float32s:
-        """The weights as they are now, flat in Keras' order."""
+        """The weights as they are now (weights,), flat in Keras' order."""
 
     @property
     def arrays(self) -> Arrays:
         """All that a later epoch depends on."""
 
-    def go_on_from(self, arrays: Arrays) -> None:
-        """Be as when these arrays were read."""
+    def restore(self, arrays: Arrays) -> None:
+        """Take back the state that `arrays` gave."""
 
-    def epoch(self, number: int, progress: EpochProgress) -> tuple[float, float] | None:
-        """Learn for an epoch, counted from 0; return its training and validation loss, None if told to stop."""
+    def run_epoch(self, number: int, progress: EpochProgress) -> tuple[float, float] | None:
+        """Run an epoch, counted from 0.
+
+        Returns:
+            Training and validation loss; None if a stop was requested before its end.
+        """
 
 
-class Checkpoint(Protocol):
-    """Where a fit's progress outlives its process."""
+class CheckpointStore(Protocol):
+    """Keeps the checkpoint of a fit beyond its process."""
 
-    def of(self, training: str) -> "Checkpoint":
-        """Return the place for the fit of this digest, which stands for all that its result depends on."""
+    def for_fit(self, digest: str) -> "CheckpointStore":
+        """Return the store of the fit with this digest of all that its result depends on."""
 
     def load(self) -> FitCheckpoint | None:
-        """Return what was saved of this very fit, or None."""
+        """Return the checkpoint of this very fit, if there is one."""
 
-    def save(self, reached: FitCheckpoint) -> None:
-        """Keep this, in place of what was saved before."""
+    def save(self, checkpoint: FitCheckpoint) -> None:
+        """Replace the checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
 class FitCallbacks:
-    """Who judges a fit, and where its progress is kept.
+    """How a fit's epochs are scored, and where its checkpoint is kept."""
 
-    `judged` returns how good weights are, more being better, or None if that cannot be said: it then chooses the
-    epoch, in place of the validation loss. `checkpoint` is where the fit goes on from, and what it keeps.
-    """
-
-    judged: Callable[[Float32s], float | None] | None = None
-    checkpoint: Checkpoint | None = None
+    # Returns how good weights (weights,) are, more being better; None if they have no score.
+    # It then chooses the epoch, in place of the validation loss.
+    score_epoch: Callable[[Float32s], float | None] | None = None
+    checkpoints: CheckpointStore | None = None
 
 
 NO_CALLBACKS: Final = FitCallbacks()
 
 
 def fit_by_epochs(
-    learning: TrainingBackend, schedule: FitOptions, guidance: FitCallbacks
+    backend: TrainingBackend, options: FitOptions, callbacks: FitCallbacks
 ) -> FitResult:
-    """Learn until the schedule ends it or the learning is told to stop; return the weights of the best epoch.
+    """Run epochs until the options or a stop signal end them; return the best epoch's weights.
 
-    An epoch that is not complete leaves nothing: a fit that goes on begins it anew, and comes to the same.
+    An incomplete epoch leaves nothing: the fit that resumes runs it again, to the same result.
     """
-    reached = guidance.checkpoint.load() if guidance.checkpoint else None
-    fitted = FitResult(learning.weights.copy(), (), ())
-    if reached is not None:
-        fitted = reached.fitted
-        learning.go_on_from(reached.arrays)
-    with track_epochs(schedule.epochs) as progress:
-        while not fitted.is_over(schedule):
-            number = fitted.epochs
-            losses = learning.epoch(number, progress)
+    # 1. Resume after the last complete epoch, if there is a checkpoint.
+    fitted = FitResult(backend.weights.copy(), (), ())
+    checkpoint = callbacks.checkpoints.load() if callbacks.checkpoints else None
+    if checkpoint is not None:
+        fitted = checkpoint.fitted
+        backend.restore(checkpoint.arrays)
+    with track_epochs(options.epochs) as progress:
+        while not fitted.is_complete(options):
+            # 2. Train for an epoch; a stop signal drops it.
+            losses = backend.run_epoch(fitted.epochs, progress)
             if losses is None:
                 break
-            skill = () if guidance.judged is None else (guidance.judged(learning.weights),)
-            progress.end(number, *losses, *skill)
-            fitted = fitted.with_epoch(losses, skill, learning.weights.copy())
-            if guidance.checkpoint:
-                guidance.checkpoint.save(FitCheckpoint(fitted, learning.arrays))
+            # 3. Score it: the score decides whether its weights are kept.
+            score_epoch = callbacks.score_epoch
+            skill = () if score_epoch is None else (score_epoch(backend.weights),)
+            progress.end(fitted.epochs, *losses, *skill)
+            fitted = fitted.with_epoch(losses, skill, backend.weights.copy())
+            # 4. Save the score with the arrays, so that it is not computed again on resume.
+            if callbacks.checkpoints:
+                callbacks.checkpoints.save(FitCheckpoint(fitted, backend.arrays))
     return fitted

@@ -18,7 +18,7 @@ from services.trainer.evaluate import (
     volatilities,
     with_windows,
 )
-from services.trainer.fitting.options import FitResult
+from services.trainer.fitting.result import FitResult
 from services.trainer.settings import TrainerSettings
 from shared.core.arrays import Float32s, Float64s
 from shared.core.evaluation.skill_score import Skill, pool_by_time, skill_score

@@ -1,4 +1,4 @@
-"""The weights of a `.keras` file as a model version. Runs without TensorFlow."""
+"""Publishes the weights of a `.keras` file as a model version. Runs without TensorFlow."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,37 +17,42 @@ from shared.core.model.scaler import Scaler
 from shared.core.topics import interval_ms
 from shared.log.model_registry import ModelRegistry
 
-_USUAL_CHANGE: Final = (
-    2e-3  # of five minutes: with target level it is what the calibration counts in, and no more
-)
+# A usual change of 5 minutes: with TARGET=level it is only the unit of the calibration.
+_USUAL_CHANGE: Final = 2e-3
 
 
-def import_like(settings: TrainerSettings, path: Path, like: str) -> str:
-    """Publish a file's weights under another version's card; return the new version, which is not promoted.
+def import_with_card(settings: TrainerSettings, path: Path, like: str) -> str:
+    """Publish a file's weights with another version's card; return the new version.
+
+    The new version is not promoted.
 
     Raises:
-        Unknown: the log has none of this version.
+        Unknown: the log has no version `like`.
         BadInput: the file does not hold the weights of its architecture.
     """
     card = _registry(settings).bundles.load(like).card
     weights = read_weights(path, card.architecture)
-    return _publish(
-        settings, replace(card, parent=like, scores={}, training=_origin(path, weights)), weights
-    )
+    origin = _describe_origin(path, weights)
+    return _publish(settings, replace(card, parent=like, scores={}, training=origin), weights)
 
 
 def import_with_scalers(settings: TrainerSettings, path: Path, table: Path, now_ms: int) -> str:
-    """Publish a file's weights under a card of the settings and of a table of ranges; return the new version.
+    """Publish a file's weights with a card of the settings and a table of ranges.
 
-    The network says the next close on the symbol's scaler (TARGET=level). Training may have seen every candle up to
-    TRAIN_TO, or, where that is not given, up to `now_ms`.
+    The network predicts the next close on the symbol's scaler (TARGET=level). Its training counts
+    as having seen every candle up to TRAIN_TO or, without that, up to `now_ms`. The new version,
+    which is returned, is not promoted.
 
     Raises:
-        BadSetting: TARGET is not level, or SYMBOLS names one that the table has not.
-        BadInput: the file does not hold the weights of the settings' architecture, or the table is none.
+        BadSetting: TARGET is not level, or the table lacks one of SYMBOLS.
+        BadInput: the file does not hold the weights of the settings' architecture, or the table
+            cannot be read.
     """
     if settings.target != "level":
-        message = f"TARGET is {settings.target}; --scalers is for networks that say the next close: PRESET=original"
+        message = (
+            f"TARGET is {settings.target}; --scalers is for networks that predict the next close:"
+            " PRESET=original"
+        )
         raise BadSetting(message)
     weights = read_weights(path, settings.architecture)
     through_ms = min(settings.span.through_ms, now_ms)
@@ -56,17 +61,17 @@ def import_with_scalers(settings: TrainerSettings, path: Path, table: Path, now_
         feature_set=settings.feature_set,
         label_scale=_USUAL_CHANGE * sqrt(interval_ms(settings.interval) / interval_ms("5m")),
         optimiser=settings.optimiser,
-        scalers=_wanted(read_scalers(table), settings.wanted_symbols, table),
+        scalers=_select(read_scalers(table), settings.wanted_symbols, table),
         trained_from_ms=min(max(settings.span.from_ms, 0), through_ms),
         trained_through_ms=through_ms,
         shrinkage=settings.shrinkage,
         target=settings.target,
-        training={**_origin(path, weights), "scalers_from": table.name},
+        training={**_describe_origin(path, weights), "scalers_from": table.name},
     )
     return _publish(settings, card, weights)
 
 
-def _wanted(
+def _select(
     scalers: Mapping[str, Scaler], symbols: tuple[str, ...], table: Path
 ) -> Mapping[str, Scaler]:
     missing = [symbol for symbol in symbols if symbol not in scalers]
@@ -76,7 +81,7 @@ def _wanted(
     return {symbol: scalers[symbol] for symbol in symbols or scalers}
 
 
-def _origin(path: Path, weights: Float32s) -> dict[str, str]:
+def _describe_origin(path: Path, weights: Float32s) -> dict[str, str]:
     return {"imported_from": path.name, "weights_sha256": sha256_hex(weights.tobytes())}
 
 

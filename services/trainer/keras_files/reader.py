@@ -1,4 +1,4 @@
-"""Weights out of a `.keras` file: arrays only. Its config and code are never looked at."""
+"""Reads the weights of a `.keras` file: arrays only, never its config or code."""
 
 import io
 import zipfile
@@ -15,43 +15,47 @@ from shared.core.model.card import validate_weights
 
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 _WEIGHTS: Final = "model.weights.h5"
+# Layers without weights, which a training may have and the architecture does not name.
+_WEIGHTLESS: Final = ("dropout", "input_layer")
 
 
 def read_weights(path: Path, architecture: Architecture) -> Float32s:
-    """Return the weights of a `.keras` file, flat in Keras' order.
+    """Read the weights (weights,) of a `.keras` file, flat in Keras' order.
 
-    The file holds LSTM layers and a Dense(1), as Keras 3 names them by itself.
+    The file holds LSTM layers and a Dense(1), under the names that Keras 3 gives them.
 
     Raises:
-        BadInput: the file is none, is too large, or holds other arrays than the architecture has.
+        BadInput: the file cannot be read, is too large, or holds other arrays than the
+            architecture's.
     """
     try:
-        file = h5py.File(io.BytesIO(_weights_member(path)), "r")
+        file = h5py.File(io.BytesIO(_read_member(path)), "r")
     except OSError as error:
-        raise _bad(path, f"{_WEIGHTS} is no HDF5 file ({error})") from error
+        raise _bad_file(path, f"{_WEIGHTS} is not an HDF5 file ({error})") from error
     with file:
         _refuse_other_layers(file, architecture, path)
         arrays = [
-            _array(file, name, shape, architecture, path)
+            _read_array(file, name, shape, architecture, path)
             for name, shape in zip(_names(architecture), architecture.shapes(), strict=True)
         ]
     return validate_weights(architecture, np.concatenate([a.ravel() for a in arrays]))
 
 
-def _weights_member(path: Path) -> bytes:
+def _read_member(path: Path) -> bytes:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
-            raise _bad(path, f"it is larger than {MAX_FILE_BYTES} bytes")
+            raise _bad_file(path, f"it is larger than {MAX_FILE_BYTES} bytes")
         with zipfile.ZipFile(path) as archive, archive.open(_WEIGHTS) as member:
             content = member.read(MAX_FILE_BYTES + 1)  # a small file may unpack to a huge one
     except (OSError, zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError) as error:
-        raise _bad(path, f"it cannot be read as a .keras file ({error})") from error
+        raise _bad_file(path, f"it cannot be read as a .keras file ({error})") from error
     if len(content) > MAX_FILE_BYTES:
-        raise _bad(path, f"{_WEIGHTS} unpacks to more than {MAX_FILE_BYTES} bytes")
+        raise _bad_file(path, f"{_WEIGHTS} unpacks to more than {MAX_FILE_BYTES} bytes")
     return content
 
 
 def _names(architecture: Architecture) -> list[str]:
+    """Return the names of the weight arrays, in Keras' order."""
     names = []
     for at in range(len(architecture.widths)):
         layer = "lstm" if at == 0 else f"lstm_{at}"
@@ -60,49 +64,49 @@ def _names(architecture: Architecture) -> list[str]:
 
 
 def _refuse_other_layers(file: h5py.File, architecture: Architecture, path: Path) -> None:
-    """Refuse layers that the architecture has not; those without weights may be there."""
     known = {name.split("/")[1] for name in _names(architecture)}
     layers = file.get("layers", ())
-    other = sorted(
-        n for n in layers if n not in known and not n.startswith(("dropout", "input_layer"))
-    )
+    other = sorted(n for n in layers if n not in known and not n.startswith(_WEIGHTLESS))
     if other:
-        raise _bad(
-            path,
-            f"it has the layers {', '.join(other)} too, the architecture is {_said(architecture)}",
+        fault = (
+            f"it has the layers {', '.join(other)} too, the architecture is"
+            f" {_describe(architecture)}"
         )
+        raise _bad_file(path, fault)
 
 
-def _said(architecture: Architecture) -> str:
+def _describe(architecture: Architecture) -> str:
     return " -> ".join([*(f"LSTM({width})" for width in architecture.widths), "Dense(1)"])
 
 
-def _array(
+def _read_array(
     file: h5py.File, name: str, shape: tuple[int, ...], architecture: Architecture, path: Path
 ) -> Float32s:
-    found = _own(file, name, path)
-    if found.shape != shape or found.dtype not in (np.float32, np.float64):
-        said = f"the architecture has float32 {shape}: {_said(architecture)} over {architecture.features} features"
-        raise _bad(path, f"{name} is {found.dtype} {found.shape}, {said}")
-    if found.external or found.is_virtual:
-        raise _bad(path, f"{name} takes its numbers from another file")
-    return np.asarray(found[()], dtype=np.float32)
+    dataset = _find_dataset(file, name, path)
+    if dataset.shape != shape or dataset.dtype not in (np.float32, np.float64):
+        fault = (
+            f"{name} is {dataset.dtype} {dataset.shape}, the architecture has float32 {shape}:"
+            f" {_describe(architecture)} over {architecture.features} features"
+        )
+        raise _bad_file(path, fault)
+    if dataset.external or dataset.is_virtual:
+        raise _bad_file(path, f"{name} takes its numbers from another file")
+    return np.asarray(dataset[()], dtype=np.float32)
 
 
-def _own(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
+def _find_dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
     """Walk to a dataset by hard links alone: others may lead out of the file."""
     place = file
     for part in name.split("/"):
         link = place.get(part, getlink=True) if isinstance(place, h5py.Group) else None
         if not isinstance(link, h5py.HardLink):
-            raise _bad(
-                path, f"it has no {name}; wanted: LSTM layers and a Dense(1) as Keras 3 saves them"
-            )
+            fault = f"it has no {name}; wanted: LSTM layers and a Dense(1) as Keras 3 saves them"
+            raise _bad_file(path, fault)
         place = place[part]
     if not isinstance(place, h5py.Dataset):
-        raise _bad(path, f"{name} is no array")
+        raise _bad_file(path, f"{name} is not an array")
     return place
 
 
-def _bad(path: Path, fault: str) -> BadInput:
+def _bad_file(path: Path, fault: str) -> BadInput:
     return BadInput("bad_keras_file", f"{path}: {fault}")

@@ -1,4 +1,4 @@
-"""A search for a model's settings: what is varied, what a trial is, which is the best. Values only."""
+"""Values of a search: a trial's settings, its result, and the record of all trials."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,15 +8,14 @@ from services.trainer.settings import TrainerSettings
 
 Value: TypeAlias = bool | int | float | str
 Values: TypeAlias = Mapping[str, Value]
-"""What is tried, by the names of `search_space.py`."""
+"""What a trial tries, by the names of `search_space.py`."""
 
 LAYERS: Final = ("width_1", "width_2", "width_3")
-WINDOW_LENGTHS: Final = (16, 24, 32, 48, 64, 96, 144, 288)
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """What was tried, and what came of it: shares of the squared error of zero change, on the validation span."""
+class TrialResult:
+    """What was tried, and its skill on the validation span: shares of zero change's error."""
 
     values: Values
     skill: float | None  # None: it has no score
@@ -27,30 +26,25 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """A search as far as it is. All that it depends on is here: after a crash it goes on as if there had been none."""
+class StudyRecord:
+    """A search so far: all that its next trials depend on, so that it can resume after a crash."""
 
     fixed: Mapping[str, Value]  # settings that all trials share
     from_ms: int  # the candles of the first start, whatever the archive has got since
     through_ms: int
     used_s: float = 0.0
-    trials: tuple[Trial, ...] = ()
+    trials: tuple[TrialResult, ...] = ()
 
 
-def environment_of(values: Values) -> dict[str, str]:
+def to_environment(values: Values) -> dict[str, str]:
     """Return the trainer's settings that a trial's values stand for, by their variables.
 
-    >>> environment_of({"layers": 2, "width_1": 32, "width_2": 16, "online_rate": 5e-05, "mirrored": True})
-    {'WIDTHS': '32,16', 'ONLINE_RATE': '5e-05', 'MIRRORED': 'true'}
+    >>> to_environment({"layers": 2, "width_1": 32, "width_2": 16, "online_rate": 5e-05})
+    {'WIDTHS': '32,16', 'ONLINE_RATE': '5e-05'}
     """
     widths = {"widths": ",".join(str(values[name]) for name in LAYERS if name in values)}
     others = {name: value for name, value in values.items() if name not in {"layers", *LAYERS}}
-    return {name.upper(): _text(value) for name, value in {**widths, **others}.items()}
-
-
-def cost_of(settings: TrainerSettings) -> int:
-    """Return the multiplications of a window, roughly: what a trial's time goes by."""
-    return settings.architecture.weight_count() * settings.window_length
+    return {name.upper(): _to_text(value) for name, value in {**widths, **others}.items()}
 
 
 def with_environment(settings: TrainerSettings, environ: Mapping[str, str]) -> TrainerSettings:
@@ -59,26 +53,31 @@ def with_environment(settings: TrainerSettings, environ: Mapping[str, str]) -> T
     Raises:
         BadSetting: a value is refused.
     """
-    given = {name.upper(): _text(value) for name, value in settings.model_dump().items()}
+    given = {name.upper(): _to_text(value) for name, value in settings.model_dump().items()}
     return TrainerSettings.from_env({**given, **environ})
 
 
-def fixed_of(settings: TrainerSettings, varied: Values) -> dict[str, Value]:
-    """Return what all trials of a search share: trials with other settings cannot be compared with its own.
+def estimate_cost(settings: TrainerSettings) -> int:
+    """Estimate the multiplications of a window, to which a trial's time is proportional."""
+    return settings.architecture.weight_count() * settings.window_length
+
+
+def fixed_settings(settings: TrainerSettings, varied: Values) -> dict[str, Value]:
+    """Return the settings that all trials of a search share; others cannot be compared with them.
 
     Args:
         settings: of the search.
-        varied: a trial's values; none of what they stand for is shared.
+        varied: a trial's values; the settings that they stand for are left out.
     """
-    names = {name.lower() for name in environment_of(varied)}
-    shared = {name: value for name, value in settings.for_weights.items() if name not in names}
+    names = {name.lower() for name in to_environment(varied)}
+    shared = {name: v for name, v in settings.checkpoint_key.items() if name not in names}
     return {**shared, "varied": " ".join(sorted(names))}
 
 
-def difference(fixed: Mapping[str, Value], other: Mapping[str, Value]) -> str:
-    """Return the first setting that differs, with both values; nothing if none does.
+def describe_difference(fixed: Mapping[str, Value], other: Mapping[str, Value]) -> str:
+    """Return the first setting that differs, with both values; empty if none does.
 
-    >>> difference({"epochs": 6}, {"epochs": 9})
+    >>> describe_difference({"epochs": 6}, {"epochs": 9})
     'EPOCHS is 6 there and 9 here'
     """
     for name in sorted({*fixed, *other}):
@@ -87,16 +86,16 @@ def difference(fixed: Mapping[str, Value], other: Mapping[str, Value]) -> str:
     return ""
 
 
-def ranked(trials: Sequence[Trial]) -> list[int]:
-    """Return the places of the trials that have a score, the best first, of equals the earliest.
+def rank(trials: Sequence[TrialResult]) -> list[int]:
+    """Return the indices of the trials that have a score, the best first, of equals the earliest.
 
-    >>> a, b, c = (Trial({}, skill, None, None, 1.0) for skill in (0.1, None, 0.2))
-    >>> ranked([a, b, c])
+    >>> a, b, c = (TrialResult({}, skill, None, None, 1.0) for skill in (0.1, None, 0.2))
+    >>> rank([a, b, c])
     [2, 0]
     """
     scored = [(-trial.skill, at) for at, trial in enumerate(trials) if trial.skill is not None]
     return [at for _, at in sorted(scored)]
 
 
-def _text(value: Value) -> str:
+def _to_text(value: Value) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

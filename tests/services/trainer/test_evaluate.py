@@ -202,7 +202,7 @@ def test_the_policy_decides(
     has_incumbent: bool,
     promoted: bool,
 ) -> None:
-    verdict = decide_promotion(policy, over_zero, over_incumbent, has_incumbent=has_incumbent)
+    verdict = decide_promotion(policy, over_zero, over_incumbent, has_champion=has_incumbent)
 
     assert verdict.promote is promoted
     assert verdict.reason

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import MinMaxScaler
 
+from services.trainer.data.preparation import fit_scaler
 from services.trainer.evaluate import forecast_with_one_set, held_out_of
-from services.trainer.fitting.fit import fit_scaler
 from services.trainer.fitting.keras_backend import build_network, flatten, save_keras_file
 from services.trainer.keras_files.reader import read_weights
 from shared.adapters.bundle_codec import decode_bundle, encode_bundle

@@ -13,7 +13,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from services.cli.commands.models import app as models_app
-from services.cli.commands.models import train_command
+from services.cli.commands.train import train_command
 from shared.core.model.architecture import Architecture
 from shared.core.model.optimiser import Optimiser
 from tests.support.deployment import Deployment

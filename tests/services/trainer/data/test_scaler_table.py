@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.preprocessing import MinMaxScaler
 
+from services.trainer.data.preparation import fit_scaler
 from services.trainer.data.scaler_table import COLUMNS, MAX_TABLE_BYTES, read_scalers
-from services.trainer.fitting.fit import fit_scaler
 from shared.core.errors import BadInput
 from shared.core.features.levels import Levels
 from shared.core.model.scaler import Scaler, scaler_from_ranges
@@ -76,8 +76,8 @@ def test_ranges_of_sine_and_cosine_are_taken_where_they_are_given(tmp_path: Path
     ("table", "why"),
     [
         ({}, "has no symbols"),
-        ([], "no object of names"),
-        ({"BTCUSDT": []}, "BTCUSDT is no object"),
+        ([], "the table is not a JSON object"),
+        ({"BTCUSDT": []}, "BTCUSDT is not a JSON object"),
         ({"BTCUSDT": {}}, "has no symbols|has no open"),
         (
             {"BTCUSDT": {**PRICES, "volume": [0, 1]}},
@@ -94,7 +94,7 @@ def test_ranges_of_sine_and_cosine_are_taken_where_they_are_given(tmp_path: Path
         ({"BTCUSDT": {**PRICES, "high": [1.0, 10**400]}}, "BTCUSDT, high: max is 10+; allowed"),
         (
             {"BTCUSDT": {**PRICES, "open": [2.0, 1.0]}},
-            "BTCUSDT, open: max is 1.0; allowed: from min, 2.0",
+            "BTCUSDT, open: max is 1.0; allowed: at least min, 2.0",
         ),
         ({"BTCUSDT": {**PRICES, "open": [True, 1.0]}}, "BTCUSDT, open: min is True"),
         ({"BTCUSDT": {**PRICES, "open": [float("nan"), 1.0]}}, "BTCUSDT, open: min is nan"),

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.trainer.data.dataset import Dataset
-from services.trainer.fitting.checkpoints import CheckpointFile, Checkpoints
+from services.trainer.fitting.checkpoints import FitCheckpointFile, TrainingCheckpoints
 from services.trainer.fitting.fit import fit
-from services.trainer.fitting.options import FitOptions, FitResult
+from services.trainer.fitting.options import FitOptions
+from services.trainer.fitting.result import FitResult
 from services.trainer.fitting.training_loop import FitCallbacks, FitCheckpoint
 from shared.core.arrays import Float32s
 from shared.core.errors import BadSetting
@@ -25,7 +26,7 @@ from tests.support.fakes import SetAfter
 
 SMALL = Architecture((8,), 16, 3)
 EPOCHS = 4
-SCHEDULE = FitOptions(
+OPTIONS = FitOptions(
     epochs=EPOCHS,
     patience=EPOCHS,
     windows_per_epoch=60,
@@ -71,16 +72,16 @@ def killing(at: int) -> Callable[[Float32s], float]:
 
 
 def trained(
-    checkpoints: Checkpoints | None,
+    checkpoints: TrainingCheckpoints | None,
     stop: threading.Event | None = None,
     judge: Callable[[Float32s], float] = judged,
-    schedule: FitOptions = SCHEDULE,
+    options: FitOptions = OPTIONS,
     dataset: Dataset | None = None,
     profile: str = "1-test",
 ) -> FitResult:
-    checkpoint = None if checkpoints is None else checkpoints.progress(profile, SEQUENCES)
-    guidance = FitCallbacks(judge, checkpoint)
-    return fit(SMALL, dataset or a_dataset(), schedule, stop or threading.Event(), 2, guidance)
+    checkpoint = None if checkpoints is None else checkpoints.for_candles(profile, SEQUENCES)
+    callbacks = FitCallbacks(judge, checkpoint)
+    return fit(SMALL, dataset or a_dataset(), options, stop or threading.Event(), 2, callbacks)
 
 
 def assert_same(one: FitResult, other: FitResult) -> None:
@@ -91,8 +92,8 @@ def assert_same(one: FitResult, other: FitResult) -> None:
 
 
 @pytest.fixture
-def checkpoints(tmp_path: Path) -> Checkpoints:
-    return Checkpoints(tmp_path, {"seed": 5})
+def checkpoints(tmp_path: Path) -> TrainingCheckpoints:
+    return TrainingCheckpoints(tmp_path, {"seed": 5})
 
 
 @pytest.mark.parametrize(
@@ -107,20 +108,20 @@ def checkpoints(tmp_path: Path) -> Checkpoints:
     ],
 )
 def test_a_training_that_was_stopped_anywhere_comes_to_the_same_bits(
-    checkpoints: Checkpoints, looks: int, dropout: float
+    checkpoints: TrainingCheckpoints, looks: int, dropout: float
 ) -> None:
-    schedule = replace(SCHEDULE, dropout=dropout)
+    options = replace(OPTIONS, dropout=dropout)
 
-    first = trained(checkpoints, SetAfter(looks), schedule=schedule)
-    resumed = trained(checkpoints, schedule=schedule)
+    first = trained(checkpoints, SetAfter(looks), options=options)
+    resumed = trained(checkpoints, options=options)
 
     assert first.epochs <= EPOCHS
-    assert_same(resumed, trained(None, schedule=schedule))
+    assert_same(resumed, trained(None, options=options))
 
 
 @pytest.mark.parametrize("epoch", range(EPOCHS))
 def test_a_training_that_was_killed_in_an_epoch_begins_that_one_anew(
-    checkpoints: Checkpoints, epoch: int
+    checkpoints: TrainingCheckpoints, epoch: int
 ) -> None:
     with pytest.raises(Killed):
         trained(checkpoints, judge=killing(epoch))
@@ -131,19 +132,19 @@ def test_a_training_that_was_killed_in_an_epoch_begins_that_one_anew(
     assert_same(trained(checkpoints), trained(None))
 
 
-def test_a_training_that_is_done_is_not_done_again(checkpoints: Checkpoints) -> None:
+def test_a_training_that_is_done_is_not_done_again(checkpoints: TrainingCheckpoints) -> None:
     done = trained(checkpoints)
 
     assert_same(trained(checkpoints, judge=killing(0)), done)
 
 
-def test_the_checkpoint_of_another_training_is_not_used(checkpoints: Checkpoints) -> None:
+def test_the_checkpoint_of_another_training_is_not_used(checkpoints: TrainingCheckpoints) -> None:
     trained(checkpoints, SetAfter(2 * LOOKS_OF_AN_EPOCH))
 
     for other in (
         {"dataset": a_dataset(2)},
-        {"schedule": replace(SCHEDULE, learning_rate=0.02)},
-        {"schedule": replace(SCHEDULE, seed=6)},
+        {"options": replace(OPTIONS, learning_rate=0.02)},
+        {"options": replace(OPTIONS, seed=6)},
     ):
         assert_same(
             trained(checkpoints, SetAfter(9 * LOOKS_OF_AN_EPOCH), **other), trained(None, **other)
@@ -152,11 +153,13 @@ def test_the_checkpoint_of_another_training_is_not_used(checkpoints: Checkpoints
         trained(checkpoints, judge=killing(EPOCHS - 1), profile="2-other")
 
 
-def test_other_settings_have_another_place(tmp_path: Path, checkpoints: Checkpoints) -> None:
-    checkpoints.begin(TimeSpan(1, 2), 0.0)
+def test_other_settings_have_another_place(
+    tmp_path: Path, checkpoints: TrainingCheckpoints
+) -> None:
+    checkpoints.save_span(TimeSpan(1, 2), 0.0)
 
-    assert Checkpoints(tmp_path, {"seed": 6}).span(0.0, 1.0) is None
-    assert Checkpoints(tmp_path, {"seed": 5}).span(0.0, 1.0) == TimeSpan(1, 2)
+    assert TrainingCheckpoints(tmp_path, {"seed": 6}).load_span(0.0, 1.0) is None
+    assert TrainingCheckpoints(tmp_path, {"seed": 5}).load_span(0.0, 1.0) == TimeSpan(1, 2)
 
 
 @settings(max_examples=200, deadline=None)
@@ -171,7 +174,7 @@ def test_what_was_damaged_is_never_taken_for_progress(name: str, share: float, b
         {"more": np.arange(4)},
     )
     with TemporaryDirectory() as folder:
-        progress = CheckpointFile(Path(folder), "this")
+        progress = FitCheckpointFile(Path(folder), "this")
         progress.save(reached)
         path = Path(folder) / name
         data = path.read_bytes()
@@ -189,20 +192,20 @@ def test_what_was_damaged_is_never_taken_for_progress(name: str, share: float, b
 
 
 def test_files_that_are_gone_or_empty_start_it_anew(
-    tmp_path: Path, checkpoints: Checkpoints
+    tmp_path: Path, checkpoints: TrainingCheckpoints
 ) -> None:
     for name in ("progress.json", "epoch-2.npz"):
         trained(checkpoints, SetAfter(2 * LOOKS_OF_AN_EPOCH))
         (found,) = tmp_path.glob(f"*/{name}")
         found.unlink()
         assert_same(trained(checkpoints), trained(None))
-        checkpoints.forget()
+        checkpoints.delete()
 
 
 def test_only_the_last_epoch_is_kept_and_nothing_once_it_is_forgotten(
-    tmp_path: Path, checkpoints: Checkpoints
+    tmp_path: Path, checkpoints: TrainingCheckpoints
 ) -> None:
-    checkpoints.begin(TimeSpan(1, 2), 0.0)
+    checkpoints.save_span(TimeSpan(1, 2), 0.0)
     trained(checkpoints)
 
     assert {path.name for path in tmp_path.glob("*/*")} == {
@@ -210,13 +213,13 @@ def test_only_the_last_epoch_is_kept_and_nothing_once_it_is_forgotten(
         "progress.json",
         "span.json",
     }
-    checkpoints.forget()
+    checkpoints.delete()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_training_goes_on_where_its_folder_is_taken_away(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    nowhere = Checkpoints(tmp_path / "file" / "below", {})
+    nowhere = TrainingCheckpoints(tmp_path / "file" / "below", {})
 
     assert_same(trained(nowhere), trained(None))
 
@@ -227,37 +230,37 @@ def test_a_folder_that_cannot_be_written_is_refused_by_its_setting(tmp_path: Pat
     with pytest.raises(
         BadSetting, match=f"CHECKPOINTS is {tmp_path}/file, which cannot be written"
     ):
-        Checkpoints(tmp_path / "file", {}).prepare(0.0)
+        TrainingCheckpoints(tmp_path / "file", {}).prepare(0.0)
 
 
-def test_a_span_is_remembered_for_so_long(checkpoints: Checkpoints) -> None:
-    checkpoints.begin(TimeSpan(1, 2), 1000.0)
+def test_a_span_is_remembered_for_so_long(checkpoints: TrainingCheckpoints) -> None:
+    checkpoints.save_span(TimeSpan(1, 2), 1000.0)
 
-    assert checkpoints.span(1060.0, 60.0) == TimeSpan(1, 2)
-    assert checkpoints.span(1061.0, 60.0) is None
+    assert checkpoints.load_span(1060.0, 60.0) == TimeSpan(1, 2)
+    assert checkpoints.load_span(1061.0, 60.0) is None
 
 
-def test_a_damaged_span_is_none(tmp_path: Path, checkpoints: Checkpoints) -> None:
-    checkpoints.begin(TimeSpan(1, 2), 1000.0)
+def test_a_damaged_span_is_none(tmp_path: Path, checkpoints: TrainingCheckpoints) -> None:
+    checkpoints.save_span(TimeSpan(1, 2), 1000.0)
     (found,) = tmp_path.glob("*/span.json")
     found.write_bytes(found.read_bytes()[:-3])
 
-    assert checkpoints.span(1000.0, 60.0) is None
+    assert checkpoints.load_span(1000.0, 60.0) is None
 
 
 def test_what_was_left_over_long_ago_goes_and_what_is_not_ours_stays(
-    tmp_path: Path, checkpoints: Checkpoints
+    tmp_path: Path, checkpoints: TrainingCheckpoints
 ) -> None:
-    old = Checkpoints(tmp_path, {"seed": 7})
-    old.begin(TimeSpan(1, 2), 0.0)
+    old = TrainingCheckpoints(tmp_path, {"seed": 7})
+    old.save_span(TimeSpan(1, 2), 0.0)
     (folder,) = tmp_path.iterdir()
     (tmp_path / "mine").mkdir()
     for path in (folder, tmp_path / "mine"):
         os.utime(path, (0, 0))
 
     checkpoints.prepare(6 * 86_400.0)
-    assert old.span(0.0, 1.0) is not None
+    assert old.load_span(0.0, 1.0) is not None
     checkpoints.prepare(8 * 86_400.0)
 
-    assert old.span(0.0, 1.0) is None
+    assert old.load_span(0.0, 1.0) is None
     assert (tmp_path / "mine").exists()

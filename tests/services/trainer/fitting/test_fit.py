@@ -17,7 +17,8 @@ from services.trainer.fitting.keras_backend import (
     initial_weights,
 )
 from services.trainer.fitting.kernel_backend import InitialWeights, compute_losses, fit_with_kernel
-from services.trainer.fitting.options import FitOptions, FitResult
+from services.trainer.fitting.options import FitOptions
+from services.trainer.fitting.result import FitResult
 from services.trainer.fitting.training_loop import NO_CALLBACKS, FitCallbacks
 from shared.core.arrays import Float32s
 from shared.core.model.architecture import Architecture
@@ -25,7 +26,7 @@ from shared.core.model.network import Network
 from tests.support.fakes import SetAfter
 
 SMALL = Architecture((8, 16), 16, 3)
-SCHEDULE = FitOptions(
+OPTIONS = FitOptions(
     epochs=3,
     patience=3,
     windows_per_epoch=300,
@@ -59,13 +60,13 @@ def noise(count: int = 600) -> Dataset:
 
 def fitted(
     dataset: Dataset,
-    schedule: FitOptions = SCHEDULE,
+    options: FitOptions = OPTIONS,
     stop: threading.Event | None = None,
     threads: int = 2,
-    guidance: FitCallbacks = NO_CALLBACKS,
+    callbacks: FitCallbacks = NO_CALLBACKS,
 ) -> FitResult:
-    start = InitialWeights(SMALL, initial_weights(SMALL, schedule.seed))
-    return fit_with_kernel(start, dataset, schedule, stop or threading.Event(), threads, guidance)
+    start = InitialWeights(SMALL, initial_weights(SMALL, options.seed))
+    return fit_with_kernel(start, dataset, options, stop or threading.Event(), threads, callbacks)
 
 
 def validation_loss(weights: Float32s, dataset: Dataset, ends: Int64s) -> float:
@@ -94,23 +95,23 @@ def test_the_batch_gradient_is_that_of_keras(huber_delta: float) -> None:
 
 def test_three_epochs_agree_with_keras() -> None:
     dataset = learnable()
-    keras.utils.set_random_seed(SCHEDULE.seed)
+    keras.utils.set_random_seed(OPTIONS.seed)
     model = build_network(SMALL)
-    model.compile(keras.optimizers.Adam(SCHEDULE.learning_rate), loss="mean_squared_error")
+    model.compile(keras.optimizers.Adam(OPTIONS.learning_rate), loss="mean_squared_error")
 
     ours = fitted(dataset)
 
     for epoch, loss in enumerate(ours.training_losses):
-        ends = draw_epoch(dataset.training_ends, SCHEDULE.windows_per_epoch, SCHEDULE.seed, epoch)
+        ends = draw_epoch(dataset.training_ends, OPTIONS.windows_per_epoch, OPTIONS.seed, epoch)
         theirs = 0.0
-        for at in range(0, len(ends), SCHEDULE.batch_size):
-            batch = ends[at : at + SCHEDULE.batch_size]
+        for at in range(0, len(ends), OPTIONS.batch_size):
+            batch = ends[at : at + OPTIONS.batch_size]
             theirs += len(batch) * float(
                 model.train_on_batch(dataset.windows(batch), dataset.labels[batch, None])
             )
         assert loss == pytest.approx(theirs / len(ends), rel=1e-4)
     weights = flatten(model.get_weights())
-    shown = spread_evenly(dataset.validation_ends, SCHEDULE.validation_windows)
+    shown = spread_evenly(dataset.validation_ends, OPTIONS.validation_windows)
     assert ours.weights == pytest.approx(weights, abs=1e-3)
     assert ours.validation_losses[-1] == pytest.approx(
         validation_loss(weights, dataset, shown), rel=1e-3
@@ -118,26 +119,26 @@ def test_three_epochs_agree_with_keras() -> None:
 
 
 def test_a_falling_rate_is_that_of_keras_and_a_mean_that_forgets_how_it_began_is_taken() -> None:
-    dataset, all_alike = learnable(), replace(SCHEDULE, is_falling=True, averaging=1.0 - 1e-9)
-    steps = all_alike.epochs * all_alike.steps(len(dataset.training_ends))
-    keras.utils.set_random_seed(SCHEDULE.seed)
+    dataset, all_alike = learnable(), replace(OPTIONS, is_falling=True, averaging=1.0 - 1e-9)
+    steps = all_alike.epochs * all_alike.steps_per_epoch(len(dataset.training_ends))
+    keras.utils.set_random_seed(OPTIONS.seed)
     model = build_network(SMALL)
     rate = keras.optimizers.schedules.PolynomialDecay(
-        SCHEDULE.learning_rate, steps, end_learning_rate=0.0
+        OPTIONS.learning_rate, steps, end_learning_rate=0.0
     )
     model.compile(keras.optimizers.Adam(rate), loss="mean_squared_error")
     passed = []
     for epoch in range(all_alike.epochs):
-        ends = draw_epoch(dataset.training_ends, SCHEDULE.windows_per_epoch, SCHEDULE.seed, epoch)
-        for at in range(0, len(ends), SCHEDULE.batch_size):
-            batch = ends[at : at + SCHEDULE.batch_size]
+        ends = draw_epoch(dataset.training_ends, OPTIONS.windows_per_epoch, OPTIONS.seed, epoch)
+        for at in range(0, len(ends), OPTIONS.batch_size):
+            batch = ends[at : at + OPTIONS.batch_size]
             model.train_on_batch(dataset.windows(batch), dataset.labels[batch, None])
             passed.append(flatten(model.get_weights()))
 
     ours = fitted(dataset, all_alike)
 
     assert len(passed) == steps
-    assert ours.best == all_alike.epochs - 1
+    assert ours.best_epoch == all_alike.epochs - 1
     expected = np.average(passed, axis=0, weights=[comb(at + 8, 8) for at in range(steps)])
     assert ours.weights == pytest.approx(expected, abs=1e-4)
     assert np.abs(ours.weights - passed[-1]).max() > 1e-3  # ten times what may be rounding
@@ -145,11 +146,11 @@ def test_a_falling_rate_is_that_of_keras_and_a_mean_that_forgets_how_it_began_is
 
 @pytest.mark.parametrize("averaging", [0.0, 0.5, 0.99])
 def test_both_ways_of_fitting_average_alike(averaging: float) -> None:
-    schedule = replace(SCHEDULE, is_falling=True, averaging=averaging)
+    options = replace(OPTIONS, is_falling=True, averaging=averaging)
 
-    by_keras = fit_with_keras(SMALL, learnable(), schedule, threading.Event())
+    by_keras = fit_with_keras(SMALL, learnable(), options, threading.Event())
 
-    ours = fitted(learnable(), schedule)
+    ours = fitted(learnable(), options)
     assert by_keras.weights == pytest.approx(ours.weights, abs=1e-3)
     assert by_keras.validation_losses == pytest.approx(ours.validation_losses, rel=1e-2)
 
@@ -157,7 +158,7 @@ def test_both_ways_of_fitting_average_alike(averaging: float) -> None:
 @pytest.mark.parametrize("huber_delta", [inf, 0.3])
 def test_both_ways_of_fitting_mean_the_same_loss(huber_delta: float) -> None:
     still = replace(
-        SCHEDULE, learning_rate=1e-12, windows_per_epoch=1000, epochs=1, huber_delta=huber_delta
+        OPTIONS, learning_rate=1e-12, windows_per_epoch=1000, epochs=1, huber_delta=huber_delta
     )
 
     theirs = fit_with_keras(SMALL, learnable(), still, threading.Event())
@@ -176,18 +177,16 @@ def test_the_number_of_threads_changes_no_bit() -> None:
 
 
 def test_the_loss_falls_on_what_can_be_learnt() -> None:
-    found = fit(SMALL, learnable(), replace(SCHEDULE, epochs=30), threading.Event())
+    found = fit(SMALL, learnable(), replace(OPTIONS, epochs=30), threading.Event())
 
     assert found.validation_losses[-1] < 0.05 * found.validation_losses[0]
     assert found.training_losses[-1] < 0.05 * found.training_losses[0]
 
 
 def test_a_fit_that_gets_worse_ends_and_gives_its_best_epoch() -> None:
-    schedule = replace(
-        SCHEDULE, epochs=100, patience=4, learning_rate=0.03, validation_windows=1000
-    )
+    options = replace(OPTIONS, epochs=100, patience=4, learning_rate=0.03, validation_windows=1000)
 
-    found = fitted(noise(), schedule)
+    found = fitted(noise(), options)
 
     best = int(np.argmin(found.validation_losses))
     assert len(found.validation_losses) == len(found.training_losses) == best + 1 + 4 < 100
@@ -204,23 +203,23 @@ def test_a_stop_signal_ends_a_fit_with_the_epochs_it_has() -> None:
     found = fitted(learnable(), stop=SetAfter(2 * (looks_of_an_epoch + 1) + 3))
 
     assert len(found.validation_losses) == 2
-    whole = fitted(learnable(), replace(SCHEDULE, epochs=2))
+    whole = fitted(learnable(), replace(OPTIONS, epochs=2))
     assert found.weights.tobytes() == whole.weights.tobytes()
 
 
 def test_a_fit_that_is_stopped_at_once_gives_the_weights_it_began_with() -> None:
     found = fitted(learnable(), stop=SetAfter(0))
 
-    assert found.weights.tobytes() == initial_weights(SMALL, SCHEDULE.seed).tobytes()
+    assert found.weights.tobytes() == initial_weights(SMALL, OPTIONS.seed).tobytes()
     assert found.validation_losses == ()
 
 
 def test_dropout_is_trained_by_keras() -> None:
-    schedule = replace(SCHEDULE, epochs=1, dropout=0.4)
+    options = replace(OPTIONS, epochs=1, dropout=0.4)
 
-    found = fit(SMALL, learnable(), schedule, threading.Event())
+    found = fit(SMALL, learnable(), options, threading.Event())
 
-    theirs = fit_with_keras(SMALL, learnable(), schedule, threading.Event())
+    theirs = fit_with_keras(SMALL, learnable(), options, threading.Event())
     assert found.training_losses == pytest.approx(theirs.training_losses, rel=1e-4)
     assert found.training_losses != pytest.approx(fitted(learnable()).training_losses[:1], rel=1e-3)
 
@@ -237,25 +236,24 @@ def scripted(skills: list[float | None]) -> tuple[FitCallbacks, list[Float32s]]:
 
 
 def test_the_epoch_that_is_judged_best_is_taken_and_patience_counts_from_it() -> None:
-    guidance, seen = scripted([0.1, None, 0.3, 0.3, 0.2, 0.9])
-    schedule = replace(SCHEDULE, epochs=100, patience=2)
+    callbacks, seen = scripted([0.1, None, 0.3, 0.3, 0.2, 0.9])
+    options = replace(OPTIONS, epochs=100, patience=2)
 
-    found = fitted(learnable(), schedule, guidance=guidance)
+    found = fitted(learnable(), options, callbacks=callbacks)
 
     assert found.skills == (0.1, None, 0.3, 0.3, 0.2)
-    assert found.best == 2
+    assert found.best_epoch == 2
     assert found.weights.tobytes() == seen[2].tobytes()
     assert (
-        found.validation_losses
-        == fitted(learnable(), replace(schedule, epochs=5)).validation_losses
+        found.validation_losses == fitted(learnable(), replace(options, epochs=5)).validation_losses
     )
 
 
 def test_an_epoch_is_judged_with_keras_as_well() -> None:
-    guidance, seen = scripted([0.3, 0.1, 0.2])
+    callbacks, seen = scripted([0.3, 0.1, 0.2])
 
     found = fit_with_keras(
-        SMALL, learnable(), replace(SCHEDULE, dropout=0.3), threading.Event(), guidance
+        SMALL, learnable(), replace(OPTIONS, dropout=0.3), threading.Event(), callbacks
     )
 
     assert found.skills == (0.3, 0.1, 0.2)
@@ -263,8 +261,8 @@ def test_an_epoch_is_judged_with_keras_as_well() -> None:
 
 
 def test_skills_that_cannot_be_said_leave_the_first_epoch() -> None:
-    guidance, _ = scripted([None] * 3)
+    callbacks, _ = scripted([None] * 3)
 
-    found = fitted(learnable(), replace(SCHEDULE, patience=2, epochs=9), guidance=guidance)
+    found = fitted(learnable(), replace(OPTIONS, patience=2, epochs=9), callbacks=callbacks)
 
-    assert (found.best, found.epochs) == (0, 3)
+    assert (found.best_epoch, found.epochs) == (0, 3)

@@ -7,7 +7,7 @@ import numpy as np
 
 from services.trainer.data.dataset import Split
 from services.trainer.data.preparation import build_card, prepare_with_split
-from services.trainer.fitting.options import FitResult
+from services.trainer.fitting.result import FitResult
 from services.trainer.fitting.validation_scorer import (
     ValidationScorer,
     build_epoch_scorer,

@@ -9,20 +9,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from optuna.trial import BaseTrial
 from rich.console import Console
 
-from services.trainer.settings import TrainerSettings
-from services.trainer.tuning.search_space import propose, space
+from services.trainer.settings import SearchSettings, TrainerSettings
+from services.trainer.tuning.proposals import propose
+from services.trainer.tuning.search_space import default_values, search_space
 from services.trainer.tuning.study import NothingFound, Study, StudyBudget
 from services.trainer.tuning.study_file import BEST, load, save
 from services.trainer.tuning.trial import (
-    Record,
-    Trial,
+    StudyRecord,
+    TrialResult,
     Values,
-    cost_of,
-    environment_of,
-    fixed_of,
-    ranked,
+    estimate_cost,
+    fixed_settings,
+    rank,
+    to_environment,
     with_environment,
 )
 from shared.core.arrays import Float64s
@@ -32,7 +34,8 @@ from shared.core.sequence import CLOSE, HIGH, candle_row
 from shared.log.archive import TimeSpan
 from tests.support.builders import START_MS, STEP_MS, a_walk, candles
 
-SPACE = space("change", with_dropout=False)
+SPACE = search_space("change", with_dropout=False)
+DEFAULTS = default_values(SPACE)
 TINY = {"MIN_CANDLES": "100", "EPOCHS": "1", "WINDOWS_PER_EPOCH": "40", "VALIDATION_WINDOWS": "20"}
 SETTINGS = TrainerSettings.from_env(TINY)
 CANDLES = 500
@@ -55,12 +58,12 @@ def a_score(values: Values) -> float:
 
 def proposed(
     count: int, seed: int, score: Callable[[Values], float | None] = a_score
-) -> list[Trial]:
-    trials: list[Trial] = []
+) -> list[TrialResult]:
+    trials: list[TrialResult] = []
     for _ in range(count):
         values = propose(SPACE, trials, seed)
         assert values is not None
-        trials.append(Trial(values, score(values), None, None, 1.0))
+        trials.append(TrialResult(values, score(values), None, None, 1.0))
     return trials
 
 
@@ -69,18 +72,15 @@ def test_the_first_trial_is_the_trainers_own_settings() -> None:
 
     assert first is not None
     default = TrainerSettings.from_env({})
-    assert with_environment(default, environment_of(first)) == default
+    assert with_environment(default, to_environment(first)) == default
 
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**31 - 1), at=st.integers(1, 9))
 def test_what_is_drawn_are_possible_settings(seed: int, at: int) -> None:
-    tried = [Trial({"layers": 1, "number": number}, None, None, None, 1.0) for number in range(at)]
+    values = proposed(at + 1, seed, lambda _: None)[-1].values
 
-    values = propose(SPACE, tried, seed)
-
-    assert values is not None
-    chosen = with_environment(SETTINGS, environment_of(values))
+    chosen = with_environment(SETTINGS, to_environment(values))
     assert len(chosen.architecture.widths) == values["layers"]
     assert chosen.window_length == values["window_length"]
     assert chosen.online_rate == values["online_rate"]
@@ -88,17 +88,18 @@ def test_what_is_drawn_are_possible_settings(seed: int, at: int) -> None:
 
 def test_a_level_on_the_scaler_is_searched_within_what_it_allows() -> None:
     original = TrainerSettings.from_env({"PRESET": "original"})
-    level = space("level", with_dropout=False)
+    level = search_space("level", with_dropout=False)
+    first = TrialResult(default_values(level), None, None, None, 1.0)
 
-    values = propose(level, [Trial(dict(level.values), None, None, None, 1.0)], seed=1)
+    values = propose(level, [first], seed=1)
 
     assert values is not None
-    assert with_environment(original, environment_of(values)).target == "level"
+    assert with_environment(original, to_environment(values)).target == "level"
 
 
 def test_dropout_is_tried_only_when_asked_for() -> None:
-    assert "dropout" not in SPACE
-    assert "dropout" in space("change", with_dropout=True)
+    assert "dropout" not in DEFAULTS
+    assert "dropout" in default_values(search_space("change", with_dropout=True))
 
 
 def test_the_same_seed_proposes_the_same_and_another_seed_does_not() -> None:
@@ -119,13 +120,12 @@ def test_proposals_come_to_where_the_scores_are_high() -> None:
 
 
 def test_nothing_is_proposed_once_everything_was_tried() -> None:
-    tiny = space("change", with_dropout=False)
-    tiny.space[:] = [
-        hyperparameter for hyperparameter in tiny.space if hyperparameter.name == "batch_size"
-    ]
-    tried: list[Trial] = []
+    def tiny(trial: BaseTrial) -> None:
+        trial.suggest_categorical("batch_size", (128, 256, 512, 1024, 2048))
+
+    tried: list[TrialResult] = []
     while (values := propose(tiny, tried, seed=0)) is not None:
-        tried.append(Trial({"batch_size": values["batch_size"]}, None, None, None, 1.0))
+        tried.append(TrialResult({"batch_size": values["batch_size"]}, None, None, None, 1.0))
 
     assert sorted(int(trial.values["batch_size"]) for trial in tried) == [128, 256, 512, 1024, 2048]
 
@@ -141,7 +141,7 @@ class Clock:
         return self.now_s
 
 
-class Reads:
+class RecordedReads:
     """The archive; how often and what of it was read."""
 
     def __init__(self) -> None:
@@ -149,7 +149,10 @@ class Reads:
         self.sequences = SEQUENCES
         self.span = SPAN
 
-    def __call__(self, span: TimeSpan) -> dict[str, Float64s]:
+    def available_span(self) -> TimeSpan:
+        return self.span
+
+    def read(self, span: TimeSpan) -> dict[str, Float64s]:
         self.spans.append(span)
         return self.sequences
 
@@ -164,11 +167,11 @@ def a_search(folder: Path, stop: threading.Event | None = None, **changed: str) 
     )
 
 
-def run(search: Study, trials: int, reads: Reads | None = None, **limits: float) -> dict[str, str]:
-    reads = reads or Reads()
-    return search.run(
-        StudyBudget(**{"seconds": 1e9, **limits}, trials=trials), lambda: reads.span, reads
-    )
+def run(
+    search: Study, trials: int, reads: RecordedReads | None = None, **limits: float
+) -> dict[str, str]:
+    reads = reads or RecordedReads()
+    return search.run(StudyBudget(**{"seconds": 1e9, **limits}, trials=trials), reads)
 
 
 def scores(search: Study) -> list[tuple[Values, float | None]]:
@@ -181,7 +184,7 @@ def test_a_search_broken_off_goes_on_to_the_same_trials_over_the_same_candles(
     whole, first = a_search(tmp_path / "a"), a_search(tmp_path / "b")
     run(whole, 3)
     run(first, 1)
-    grown = Reads()
+    grown = RecordedReads()
     grown.span = TimeSpan(SPAN.from_ms + STEP_MS, SPAN.through_ms + STEP_MS)
 
     second = a_search(tmp_path / "b")
@@ -194,14 +197,14 @@ def test_a_search_broken_off_goes_on_to_the_same_trials_over_the_same_candles(
 
 def test_a_search_that_has_its_trials_reads_nothing_and_says_the_best_again(tmp_path: Path) -> None:
     best = run(a_search(tmp_path), 2)
-    reads = Reads()
+    reads = RecordedReads()
 
     assert run(a_search(tmp_path), 2, reads) == best
     assert reads.spans == []
 
 
 def test_held_out_candles_decide_nothing(tmp_path: Path) -> None:
-    doubled = Reads()
+    doubled = RecordedReads()
     doubled.sequences = {symbol: sequence.copy() for symbol, sequence in SEQUENCES.items()}
     for sequence in doubled.sequences.values():
         sequence[int(CANDLES * 0.85) :, CLOSE] *= 2.0
@@ -230,8 +233,8 @@ def test_a_trial_that_takes_too_long_has_no_score_and_the_next_comes(tmp_path: P
 def test_the_time_of_all_starts_is_one_budget(tmp_path: Path) -> None:
     with pytest.raises(NothingFound, match="no trial has a score after"):
         run(a_search(tmp_path), 3, seconds=10.0)
-    used_s = (load(tmp_path) or Record({}, 0, 0)).used_s
-    reads = Reads()
+    used_s = (load(tmp_path) or StudyRecord({}, 0, 0)).used_s
+    reads = RecordedReads()
 
     with pytest.raises(NothingFound):
         run(a_search(tmp_path), 3, reads, seconds=10.0)
@@ -244,13 +247,13 @@ def test_told_to_stop_it_keeps_what_is_finished(tmp_path: Path) -> None:
     stop = threading.Event()
     best = run(a_search(tmp_path), 1)
     search = a_search(tmp_path, stop)
-    reads = Reads()
 
-    def stopped(span: TimeSpan) -> dict[str, Float64s]:
-        stop.set()
-        return reads(span)
+    class StoppedReads(RecordedReads):
+        def read(self, span: TimeSpan) -> dict[str, Float64s]:
+            stop.set()
+            return super().read(span)
 
-    assert search.run(StudyBudget(1e9, 5), lambda: SPAN, stopped) == best
+    assert search.run(StudyBudget(1e9, 5), StoppedReads()) == best
     assert len(search.trials) == 1
     assert load(tmp_path) is not None
 
@@ -267,15 +270,15 @@ def test_other_settings_are_refused_in_the_same_folder(tmp_path: Path) -> None:
 
 def test_the_best_ones_settings_are_there_for_the_trainer(tmp_path: Path) -> None:
     good, bad = (
-        Trial({**SPACE.values, "online_rate": rate}, rate, 0.0, 1.0, 2.0) for rate in (3e-4, 1e-4)
+        TrialResult({**DEFAULTS, "online_rate": rate}, rate, 0.0, 1.0, 2.0) for rate in (3e-4, 1e-4)
     )
     failed = replace(good, skill=None, low=None, high=None, note='longer than "9", s')
 
-    save(tmp_path, Record(fixed_of(SETTINGS, SPACE.values), 1, 2, 3.0, (bad, good, failed)))
+    save(tmp_path, StudyRecord(fixed_settings(SETTINGS, DEFAULTS), 1, 2, 3.0, (bad, good, failed)))
 
     environ = dict(line.split("=") for line in (tmp_path / BEST).read_text().splitlines())
     assert TrainerSettings.from_env(environ).online_rate == 3e-4
-    assert environ == environment_of(good.values)
+    assert environ == to_environment(good.values)
     table = (tmp_path / "trials.csv").read_text().splitlines()
     assert table[0].startswith("trial,skill,low,high,seconds,note,BATCH_SIZE")
     assert [line.split(",")[:2] for line in table[1:]] == [
@@ -286,7 +289,7 @@ def test_the_best_ones_settings_are_there_for_the_trainer(tmp_path: Path) -> Non
 
 
 def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
-    record = Record(fixed_of(SETTINGS, SPACE.values), 1, 2, 3.5, tuple(proposed(3, 1)))
+    record = StudyRecord(fixed_settings(SETTINGS, DEFAULTS), 1, 2, 3.5, tuple(proposed(3, 1)))
 
     save(tmp_path, record)
 
@@ -298,7 +301,7 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
 def test_a_file_that_is_no_record_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "search.json").write_text(text)
 
-    with pytest.raises(BadSetting, match="is no record of a search"):
+    with pytest.raises(BadSetting, match="is not the record of a search"):
         load(tmp_path)
 
 
@@ -306,29 +309,37 @@ def test_a_folder_that_cannot_be_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     with pytest.raises(BadSetting, match="name another --folder"):
-        save(tmp_path / "file", Record({}, 1, 2))
+        save(tmp_path / "file", StudyRecord({}, 1, 2))
 
 
 @pytest.mark.parametrize(
-    ("budget", "named"),
+    ("name", "value"),
     [
-        ((0.0, None), "--minutes is 0"),
-        ((1.0, 0), "--trials is 0"),
-        ((1.0, 1, -6.0), "--trial-minutes is -0.1"),
+        ("SEARCH_MINUTES", "0"),
+        ("SEARCH_HOURS", "-1"),
+        ("SEARCH_TRIALS", "0"),
+        ("SEARCH_TRIAL_MINUTES", "-0.1"),
     ],
 )
-def test_a_budget_of_nothing_is_refused(
-    budget: tuple[float, int | None] | tuple[float, int, float], named: str
-) -> None:
-    with pytest.raises(BadSetting, match=named):
-        StudyBudget(*budget)
+def test_a_budget_of_nothing_is_refused(name: str, value: str) -> None:
+    with pytest.raises(BadSetting, match=f"{name} is '{value}'"):
+        SearchSettings.from_env({name: value})
+
+
+def test_hours_and_minutes_are_one_budget_of_an_hour_if_neither_is_given() -> None:
+    both = {"SEARCH_HOURS": "2", "SEARCH_MINUTES": "5"}
+
+    assert SearchSettings.from_env(both).budget_minutes == 125
+    assert SearchSettings.from_env({}).budget_minutes == 60
 
 
 def test_a_long_window_costs_more() -> None:
-    assert cost_of(with_environment(SETTINGS, {"WINDOW_LENGTH": "32"})) == 2 * cost_of(SETTINGS)
+    assert estimate_cost(with_environment(SETTINGS, {"WINDOW_LENGTH": "32"})) == 2 * estimate_cost(
+        SETTINGS
+    )
 
 
 def test_of_equals_the_earliest_is_the_best() -> None:
-    trials = [Trial({}, skill, None, None, 1.0) for skill in (0.1, 0.2, 0.2, None)]
+    trials = [TrialResult({}, skill, None, None, 1.0) for skill in (0.1, 0.2, 0.2, None)]
 
-    assert ranked(trials) == [1, 2, 0]
+    assert rank(trials) == [1, 2, 0]

@@ -5,30 +5,19 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.services.trainer.test_fit_end_to_end import GROUPS, TrainerDeployment
+from tests.services.trainer.trainer_deployment import TrainerDeployment
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-@pytest.fixture
-def deployment(
-    kafka_bootstrap: str, redis_url: str, topic_prefix: str, tmp_path: Path
-) -> Iterator[TrainerDeployment]:
-    with TrainerDeployment(
-        kafka_bootstrap, redis_url, topic_prefix, tmp_path, partitions=GROUPS
-    ) as deployment:
-        yield deployment
-
-
 def search(deployment: TrainerDeployment, folder: Path, *arguments: str) -> "subprocess.Popen[str]":
-    told = {
+    environ = {
         **deployment.environ,
         "MIN_CANDLES": "100",
         "EPOCHS": "1",
@@ -46,7 +35,7 @@ def search(deployment: TrainerDeployment, folder: Path, *arguments: str) -> "sub
     ]
     return subprocess.Popen(
         [*command, "--windows", "40", *arguments],
-        env={**os.environ, **told},
+        env={**os.environ, **environ},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

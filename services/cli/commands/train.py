@@ -1,0 +1,39 @@
+"""`ulstm train`: one training on the archived candles."""
+
+from typing import Annotated
+
+import typer
+
+from services.cli.trainer import (
+    First,
+    Last,
+    Promote,
+    Report,
+    Symbols,
+    environment_from_options,
+    run_trainer,
+)
+
+
+def train_command(
+    context: typer.Context,
+    first: First = None,
+    last: Last = None,
+    symbols: Symbols = None,
+    epochs: Annotated[
+        int | None, typer.Option(envvar="EPOCHS", help="Epochs, at most; default: 10.")
+    ] = None,
+    windows: Annotated[
+        int | None,
+        typer.Option(
+            envvar="WINDOWS_PER_EPOCH", help="Windows drawn for an epoch; default: 250000."
+        ),
+    ] = None,
+    promote: Promote = None,
+    report: Report = None,
+) -> None:
+    """Train a model version, score it, and promote it if it is better. Prints the version.
+
+    Interrupted and started again with the same settings, it resumes (CHECKPOINTS).
+    """
+    run_trainer(environment_from_options(context), "fit")

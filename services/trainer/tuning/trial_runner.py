@@ -1,0 +1,88 @@
+"""Runs a trial: trains its settings, and scores them on the validation span."""
+
+import os
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from services.trainer.data.dataset import feature_function
+from services.trainer.data.preparation import (
+    NotEnoughCandles,
+    PreparedData,
+    build_card,
+    fit_options,
+    prepare,
+)
+from services.trainer.fitting.fit import fit
+from services.trainer.fitting.validation_scorer import ValidationScorer, build_validation_scorer
+from services.trainer.settings import TrainerSettings
+from services.trainer.stopping import Deadline, check_stop, stoppable
+from services.trainer.tuning.search_space import WINDOW_LENGTHS
+from services.trainer.tuning.trial import TrialResult, Values, to_environment, with_environment
+from shared.core.arrays import Float64s
+from shared.core.model.card import Bundle
+from shared.core.model.numeric_profile import self_test
+from shared.core.online.context import FoldContext
+from shared.core.topics import interval_ms
+from shared.reporting.progress import track_count
+
+Sequences: TypeAlias = Mapping[str, Float64s]
+"""Candles (n, columns) by symbol."""
+
+
+class TrialRunner:
+    """Trains and scores trials over the same candles."""
+
+    def __init__(self, settings: TrainerSettings, sequences: Sequences, deadline: Deadline) -> None:
+        """Take the settings that all trials share, and the candles.
+
+        Raises:
+            NotEnoughCandles: there are too few candles to train on, or to score.
+            Incompatible: this machine's kernel does not compute the golden bits.
+            StopRequested: the deadline has passed.
+        """
+        self._settings, self._sequences = settings, sequences
+        self._step_ms = interval_ms(settings.interval)
+        self._compute_features = feature_function(self._step_ms)
+        self._features: dict[tuple[str, str], tuple[Float64s, Float64s]] = {}
+        self._scorer = self._build_scorer(deadline)
+
+    def run(self, values: Values, deadline: Deadline) -> TrialResult:
+        """Return the trial's result, without its time.
+
+        Raises:
+            StopRequested: the deadline has passed.
+        """
+        settings = with_environment(self._settings, to_environment(values))
+        prepared = self._prepare(settings, deadline)
+        fitted = fit(settings.architecture, prepared.dataset, fit_options(settings), deadline)
+        check_stop(deadline)
+        card = build_card(settings, prepared, fitted, None)
+        with track_count("scoring", self._scorer.events) as progress:
+            candidate = Bundle("candidate", card, fitted.weights, "")
+            skill = self._scorer.skill(candidate, stoppable(deadline, progress))
+        if skill is None:
+            return TrialResult(values, None, None, None, 0.0, "its weights predict nothing")
+        return TrialResult(values, skill.value, skill.low, skill.high, 0.0)
+
+    def _prepare(self, settings: TrainerSettings, deadline: Deadline) -> PreparedData:
+        def compute_once(name: str, symbol: str, sequence: Float64s) -> tuple[Float64s, Float64s]:
+            check_stop(deadline)
+            if (name, symbol) not in self._features:
+                self._features[name, symbol] = self._compute_features(name, symbol, sequence)
+            return self._features[name, symbol]
+
+        return prepare(settings, self._sequences, compute_once)
+
+    def _build_scorer(self, deadline: Deadline) -> ValidationScorer:
+        """Build the scorer of all trials: the longest window decides which candles it scores."""
+        longest = with_environment(self._settings, {"WINDOW_LENGTH": str(max(WINDOW_LENGTHS))})
+        context = FoldContext(longest.interval, self._step_ms, self_test())
+        prepared = self._prepare(longest, deadline)
+        scorer = build_validation_scorer(longest, prepared, context, os.cpu_count() or 1)
+        if not scorer.events:
+            message = (
+                f"no symbol has the {longest.window_length} candles before the validation span"
+                " that are needed"
+            )
+            raise NotEnoughCandles(message)
+        return scorer

@@ -1,0 +1,56 @@
+"""When a trainer trains: once there are candles, and early where forecasts fail."""
+
+import signal
+import threading
+
+import pytest
+
+from services.trainer.scheduler import train_until_stopped
+from tests.services.trainer.drift_predictions import failing_predictions
+from tests.services.trainer.trainer_deployment import TrainerDeployment
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+
+def test_the_service_waits_for_candles_and_stops_at_a_signal(
+    deployment: TrainerDeployment,
+) -> None:
+    deployment.write([deployment.candle("AAAUSDT", 0, 100.0)])
+    process = deployment.start_trainer()
+    eventually(lambda: "trying again" in deployment.trainer_log.read_text())
+
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=20)
+
+    assert process.returncode == 0
+    assert out == ""
+
+
+def test_predictions_that_fail_start_a_training_long_before_it_is_due(
+    deployment: TrainerDeployment,
+) -> None:
+    deployment.fill()
+    bundles, stop = deployment.registry.bundles, threading.Event()
+    settings = deployment.trainer_settings(
+        EPOCHS="1",
+        WINDOWS_PER_EPOCH="200",
+        DRIFT_CANDLES="40",
+        DRIFT_PAUSE_HOURS="0",
+        TRAIN_EVERY_HOURS="8000",
+    )
+    service = threading.Thread(target=train_until_stopped, args=(settings, stop, 0.2))
+    service.start()
+    try:
+        eventually(deployment.registry.promotions.current, 60)
+        (first,) = bundles.versions()
+
+        deployment.write(failing_predictions(deployment, first, 100))
+
+        eventually(lambda: len(bundles.versions()) >= 2, 60)
+        second = bundles.versions()[1]
+        assert bundles.load(second).card.parent == first
+    finally:
+        stop.set()
+        service.join(20)
+    assert not service.is_alive()
