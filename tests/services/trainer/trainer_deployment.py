@@ -11,7 +11,7 @@ from services.trainer.settings import TrainerSettings
 from shared.adapters.kafka.producer import ProducerRecord
 from shared.core.model.card import Bundle
 from shared.core.topics import partition_for
-from shared.local_servers.launcher import bound_to_parent
+from  import bound_to_parent
 from shared.log.archive import Archive
 from tests.support.builders import START_MS, STEP_MS, a_walk, candle_bytes
 from tests.support.deployment import Deployment
