@@ -11,7 +11,7 @@ from services.trainer.settings import TrainerSettings
 from shared.adapters.kafka.producer import ProducerRecord
 from shared.core.model.card import Bundle
 from shared.core.topics import partition_for
-from  import bound_to_parent
+from shared.local_servers.launcher import kill_with_parent
 from shared.log.archive import Archive
 from tests.support.builders import START_MS, STEP_MS, a_walk, candle_bytes
 from tests.support.deployment import Deployment
@@ -43,7 +43,7 @@ class TrainerDeployment(Deployment):
     def start_trainer(self, *arguments: str, **environ: str) -> "subprocess.Popen[str]":
         with self.trainer_log.open("w") as log:
             return subprocess.Popen(
-                bound_to_parent([sys.executable, "-m", "services.trainer", *arguments]),
+                kill_with_parent([sys.executable, "-m", "services.trainer", *arguments]),
                 env={**os.environ, **self.environ, **_SMALL, **environ},
                 stdout=subprocess.PIPE,
                 stderr=log,
