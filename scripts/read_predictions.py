@@ -69,7 +69,7 @@ class TopicProgress:
         self.by_symbol.setdefault(symbol, SymbolProgress()).add(open_time_ms)
 
     def has(self, symbols: int, each: int) -> bool:
-        """Say whether so many symbols have so many predictions each."""
+        """Return whether so many symbols have so many predictions each."""
         counts = [one.count for one in self.by_symbol.values()]
         return len(counts) >= symbols and min(counts, default=0) >= each
 

@@ -94,7 +94,7 @@ class CandleImporter:
             raise BadInput(error.reason, message) from error
 
     def _check_repeated(self, row: CandleRow) -> None:
-        """Check that a row says what the log, or an earlier row, says."""
+        """Check that a row agrees with the log, or with an earlier row."""
         if row.open_time_ms < self._log_ends_ms.get(row.symbol, 0):
             self._check_against_log(row)
         elif row != self._last[row.symbol]:
@@ -108,8 +108,8 @@ class CandleImporter:
         if len(sequence) and row.open_time_ms < sequence[0, OPEN_TIME]:
             message = (
                 f"{_describe(row)} is older than the first one in the log"
-                f" ({int(sequence[0, OPEN_TIME])} ms); the log only grows at its end: import history"
-                " into a new deployment (TOPIC_PREFIX) before anything else"
+                f" ({int(sequence[0, OPEN_TIME])} ms); the log only grows at its end: import"
+                " history into a new deployment (TOPIC_PREFIX) before anything else"
             )
             raise BadInput("older_than_the_log", message)
         at = int(np.searchsorted(sequence[:, OPEN_TIME], row.open_time_ms))

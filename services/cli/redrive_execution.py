@@ -24,7 +24,7 @@ from shared.log.archive import Archive
 from shared.log.dead_letters import decode_dead_letters, format_place
 from shared.log.positions import producer_transactional_id, read_positions
 
-MOST_SELECTED: Final = 100_000  # dead letters of one redrive, which are held in memory
+MOST_SELECTED: Final = 100_000  # dead letters of one redrive, all in memory
 _BATCH: Final = 5_000  # records of one transaction: it holds back every reader while it is open
 
 
@@ -37,7 +37,7 @@ class DeadLetterFilter:
     symbol: str | None = None
 
     def __contains__(self, dead_letter: DeadLetter) -> bool:
-        """Say whether a dead letter is selected."""
+        """Return whether a dead letter is selected."""
         return (
             (not self.places or printable(format_place(dead_letter)) in self.places)
             and self.reason in (None, dead_letter.reason)

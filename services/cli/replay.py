@@ -25,13 +25,13 @@ from shared.log.record_processor import BatchResult, RecordProcessor
 
 @dataclass(frozen=True, slots=True)
 class OpenTimes:
-    """The open times, in ms, of the candles whose predictions are compared: from one to before another."""
+    """The open times in ms, from one to before another, whose predictions are compared."""
 
     from_ms: int = 0
     to_ms: int = 2**62
 
     def __contains__(self, prediction: Prediction) -> bool:
-        """Say whether a prediction is to be compared."""
+        """Return whether a prediction is to be compared."""
         return self.from_ms <= prediction.open_time_ms < self.to_ms
 
 
@@ -39,7 +39,7 @@ class OpenTimes:
 class PublishedPredictions:
     """The predictions of a partition as they were published.
 
-    `digest` covers those of this machine's numeric profile: no other version derives the same bytes.
+    `digest` covers those of this numeric profile: other versions derive other bytes.
     """
 
     digest: RunningDigest = field(default_factory=RunningDigest)
@@ -50,7 +50,7 @@ class PublishedPredictions:
 
 @dataclass(slots=True)
 class PartitionReplay:
-    """The predictions that a partition's klines give, beside those that were published."""
+    """The predictions that a partition's klines give, and those that were published."""
 
     partition: int
     published: PublishedPredictions

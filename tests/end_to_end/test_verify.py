@@ -16,7 +16,14 @@ from shared.core.model.numeric_profile import self_test
 from shared.core.topics import partition_for
 from tests.support.builders import candle_bytes, interleaved_candles
 from tests.support.deployment import PARTITIONS, Deployment
-from tests.support.recorded_log import FIRST, RecordedLog, candles, eventful, promotion, recorded
+from tests.support.recorded_log import (
+    FIRST,
+    RecordedLog,
+    candles,
+    eventful_klines,
+    promotion,
+    record_log,
+)
 
 pytestmark = [pytest.mark.integration, pytest.mark.end_to_end]
 
@@ -35,7 +42,7 @@ def one_partition(kafka_bootstrap: str, topic_prefix: str, tmp_path: Path) -> De
 
 def honest(*more: tuple[str, bytes]) -> RecordedLog:
     profile = self_test()
-    return recorded([*eventful(profile), *more], profiles=(profile,))
+    return record_log([*eventful_klines(profile), *more], profiles=(profile,))
 
 
 def write_log(deployment: Deployment, log: RecordedLog) -> ServiceSettings:
@@ -121,7 +128,7 @@ def test_a_wrong_score_ends_with_one_and_is_shown_with_its_place_and_both_values
     ],
     ids=["published twice", "left out", "another digest", "a dead letter lost"],
 )
-def test_what_was_tampered_with_is_named(
+def test_a_tampered_record_is_named(
     one_partition: Deployment,
     tamper: Callable[[RecordedLog], RecordedLog],
     topic: str,
@@ -152,10 +159,10 @@ def test_a_promotion_that_names_another_digest_is_shown_with_both(
     )
 
 
-def test_predictions_of_another_profile_are_spoken_of_and_are_no_mismatch(
+def test_predictions_of_another_profile_are_a_warning_and_no_mismatch(
     one_partition: Deployment,
 ) -> None:
-    write_log(one_partition, recorded(eventful("2-next"), profiles=("2-next",)))
+    write_log(one_partition, record_log(eventful_klines("2-next"), profiles=("2-next",)))
 
     shown = one_partition.ulstm("verify")
 

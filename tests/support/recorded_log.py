@@ -1,4 +1,4 @@
-"""A deployment's topics as lists: what an honest system would have written, for tests to tamper with."""
+"""The topics of an honest deployment as lists, for tests to tamper with."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -40,12 +40,12 @@ SECOND = a_bundle(2, SECOND_CARD)
 BUNDLES: Final = {FIRST.version: bundle_bytes(1), SECOND.version: bundle_bytes(2, SECOND_CARD)}
 
 Values = Sequence[tuple[str, bytes]]
-"""(key, value) of klines, all of one symbol group."""
+"""(key, value) of klines, all of one partition."""
 
 
 @dataclass(frozen=True)
 class RecordedLog:
-    """One symbol group's topics, and the bundles by version."""
+    """The topics of one partition, and the bundles by version."""
 
     klines: list[ConsumerRecord]
     predictions: list[ConsumerRecord]
@@ -68,12 +68,12 @@ class RecordedLog:
     def with_predictions(
         self, change: Callable[[list[ConsumerRecord]], list[ConsumerRecord]]
     ) -> "RecordedLog":
-        return replace(self, predictions=_placed(change(self.predictions)))
+        return replace(self, predictions=_with_offsets(change(self.predictions)))
 
     def with_dead_letters(
         self, change: Callable[[list[ConsumerRecord]], list[ConsumerRecord]]
     ) -> "RecordedLog":
-        return replace(self, dead_letters=_placed(change(self.dead_letters)))
+        return replace(self, dead_letters=_with_offsets(change(self.dead_letters)))
 
     def index_of(self, symbol: str, candle: int) -> int:
         """Return which prediction was made from a symbol's candle of this number."""
@@ -84,7 +84,10 @@ class RecordedLog:
         )
 
     def write(self, bootstrap: str, topics: Topics) -> None:
-        """Write it to empty topics of one symbol group, in one transaction: offsets are those of the lists."""
+        """Write it to empty topics of one partition, in one transaction.
+
+        The offsets are then those of the lists.
+        """
         models = [
             ConsumerRecord(0, 0, START_MS, version.encode(), data)
             for version, data in self.bundles.items()
@@ -112,7 +115,7 @@ class RecordedLog:
         writer.close()
 
 
-def processor_for(profile: str, bundles: Mapping[str, bytes]) -> RecordProcessor:
+def build_test_processor(profile: str, bundles: Mapping[str, bytes]) -> RecordProcessor:
     def load(version: str) -> Bundle:
         if version not in bundles:
             raise BadInput("unknown_model", f"model version {version} is not in the log")
@@ -124,10 +127,10 @@ def processor_for(profile: str, bundles: Mapping[str, bytes]) -> RecordProcessor
     )
 
 
-def recorded(
+def record_log(
     values: Values, *, profiles: Sequence[str] = (OWN,), bundles: Mapping[str, bytes] = BUNDLES
 ) -> RecordedLog:
-    """Fold the records of one symbol group as each of these numeric profiles would, and publish what comes of it."""
+    """Fold the klines of one partition as each of the numeric profiles would; record its output."""
     klines = [
         ConsumerRecord(0, offset, START_MS, key.encode(), value)
         for offset, (key, value) in enumerate(values)
@@ -135,7 +138,7 @@ def recorded(
     predictions: dict[int, ConsumerRecord] = {}
     dead_letters: dict[int, ConsumerRecord] = {}
     for profile in profiles:
-        processor = processor_for(profile, bundles)
+        processor = build_test_processor(profile, bundles)
         folded = BatchResult(PartitionState(numeric_profile=profiles[0]))
         for record in klines:
             processor.process(folded, record)
@@ -150,8 +153,8 @@ def recorded(
             )
     return RecordedLog(
         klines,
-        _placed([predictions[offset] for offset in sorted(predictions)]),
-        _placed([dead_letters[offset] for offset in sorted(dead_letters)]),
+        _with_offsets([predictions[offset] for offset in sorted(predictions)]),
+        _with_offsets([dead_letters[offset] for offset in sorted(dead_letters)]),
         bundles,
     )
 
@@ -181,8 +184,8 @@ def promotion(bundle: Bundle, profile: str = OWN, sha256: str = "") -> tuple[str
     return "promotion", encode_record(message)
 
 
-def eventful(profile: str = OWN) -> list[tuple[str, bytes]]:
-    """A log with all that a log may hold: 36 candles of two symbols, of which 19 and 20 are missing of the first."""
+def eventful_klines(profile: str = OWN) -> list[tuple[str, bytes]]:
+    """Return klines of every kind: 36 candles of two symbols, without 19 and 20 of the first."""
     first, second = SYMBOLS
     return [
         *candles(0, 18),
@@ -207,5 +210,5 @@ def _headers(record: ConsumerRecord, topics: Topics) -> list[tuple[str, bytes]]:
     ]
 
 
-def _placed(records: list[ConsumerRecord]) -> list[ConsumerRecord]:
+def _with_offsets(records: list[ConsumerRecord]) -> list[ConsumerRecord]:
     return [record._replace(offset=offset) for offset, record in enumerate(records)]

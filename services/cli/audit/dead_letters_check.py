@@ -1,4 +1,4 @@
-"""Check that each rejected record has one dead letter, with its bytes, and no other record has."""
+"""Check that each rejected record, and no other, has one dead letter with its bytes."""
 
 from collections.abc import Iterator
 

@@ -43,7 +43,7 @@ class LogEvent:
 
 
 class Lookahead(Generic[_Item]):
-    """An iterator whose next items can be seen before they are taken."""
+    """An iterator whose next items can be seen in advance."""
 
     def __init__(self, items: Iterable[_Item]) -> None:
         """Wrap the items; nothing is read yet."""
@@ -113,7 +113,7 @@ class PartitionLog:
             yield self._predictions.pop()
 
     def _is_astray(self, head: PublishedRecord, offset: int) -> bool:
-        """Say whether a prediction names a far later record than the one after it does.
+        """Return whether a prediction names a far later record than the one after it does.
 
         It must not hold back those after it, which would all seem to be missing.
         """

@@ -53,7 +53,7 @@ class PartitionReport:
     # Predictions by numeric profile whose bytes only another version can derive.
     other_profiles: Counter[str] = field(default_factory=Counter)
     sha256: str = ""  # over keys and values as published
-    derived_sha256: str = ""  # as derived; those of other profiles are taken as published
+    derived_sha256: str = ""  # as derived; those of other profiles as published
     checked: Counter[Check] = field(default_factory=Counter)
     mismatched: Counter[Check] = field(default_factory=Counter)
     first: list[Mismatch] = field(default_factory=list)
@@ -98,7 +98,7 @@ class AuditReport:
 
     @property
     def mismatches(self) -> int:
-        """The number of mismatches; a wrong record may count again in the next one of its symbol."""
+        """The number of mismatches; a wrong record may count in its symbol's next one too."""
         return sum(partition.mismatched.total() for partition in self.partitions)
 
     @property

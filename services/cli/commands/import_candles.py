@@ -109,7 +109,7 @@ def _check_interval(recordings: Sequence[Recording], interval: str) -> None:
 def _by_symbol(recording: Recording) -> Iterator[tuple[str, Iterable[Block]]]:
     """Yield the symbols of a recording with their blocks.
 
-    A file of many symbols is held in memory, as arrays; a file of one symbol is read as it is used.
+    A file of many symbols is kept in memory, as arrays; a file of one is read as it is used.
     """
     if recording.symbol is not None:
         yield recording.symbol, read_blocks(recording)

@@ -29,7 +29,7 @@ def replay_command(
 ) -> None:
     """Fold the archived topic again and compare with what was published, byte for byte.
 
-    Exit code 1 if anything differs, or if the predictions topic holds a record that is no prediction.
+    Exit code 1 if anything differs, or if a record on the predictions topic is no prediction.
     """
     settings = ServiceSettings.from_env(context.obj)
     wanted = OpenTimes(
@@ -50,9 +50,9 @@ def replay_command(
 def _warn(console: Console, replayed: PartitionReplay) -> None:
     for profile, count in replayed.published.by_other_profile.items():
         console.print(
-            f"[bold red]NOT COMPARED:[/bold red] {count} predictions of partition {replayed.partition}"
-            f" have numeric profile {profile}; this version is {self_test()}: replay them with the"
-            " version that has it",
+            f"[bold red]NOT COMPARED:[/bold red] {count} predictions of partition"
+            f" {replayed.partition} have numeric profile {profile}; this version is {self_test()}:"
+            " replay them with the version that has it",
             soft_wrap=True,
         )
     replayed.published.unreadable.print_to(console)

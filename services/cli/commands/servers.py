@@ -1,4 +1,4 @@
-"""`ulstm servers`: Kafka and Redis in the background, kept in a folder."""
+"""`ulstm servers`: Kafka and Redis in the background, with their data in a folder."""
 
 import json
 from dataclasses import asdict
@@ -14,7 +14,7 @@ __all__ = ["DEFAULT_DATA", "app", "running_servers"]
 DEFAULT_DATA = ".ulstm"
 
 app = typer.Typer(no_args_is_help=True)
-Data = Annotated[Path, typer.Option(help="The folder that keeps what the servers store.")]
+Data = Annotated[Path, typer.Option(help="The folder for the servers' data.")]
 
 
 @app.command("start")
@@ -32,16 +32,16 @@ def start_command(
 
 @app.command("stop")
 def stop_command(data: Data = Path(DEFAULT_DATA)) -> None:
-    """Stop both; what they store stays in the folder."""
+    """Stop both; their data stays in the folder."""
     print("stopped" if stop_servers(data) else f"nothing runs on {data}")
 
 
 @app.command("status")
 def status_command(
     data: Data = Path(DEFAULT_DATA),
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
-    """Say where the servers answer. Exit code 1: they do not run."""
+    """Show the addresses of the servers. Exit code 1: they do not run."""
     servers = running_servers(data)
     if as_json:
         print(json.dumps({"running": servers is not None, **(asdict(servers) if servers else {})}))
@@ -51,4 +51,7 @@ def status_command(
 
 
 def _exports(servers: Servers) -> str:
-    return f"export KAFKA_BOOTSTRAP_SERVERS={servers.kafka_bootstrap}\nexport REDIS_URL={servers.redis_url}"
+    return (
+        f"export KAFKA_BOOTSTRAP_SERVERS={servers.kafka_bootstrap}\n"
+        f"export REDIS_URL={servers.redis_url}"
+    )

@@ -85,7 +85,7 @@ class LocalDeployment:
         self._start(_TRAINER, "services.trainer", "fit", **QUICK_TRAINING)
 
     def is_training(self) -> bool:
-        """Say whether the training has not ended yet."""
+        """Return whether the training has not ended yet."""
         return self._processes.is_running(_TRAINER)
 
     def check(self) -> None:

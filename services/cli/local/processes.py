@@ -44,7 +44,7 @@ class ServiceProcesses:
         self._stack.callback(_end, process)
 
     def is_running(self, name: str) -> bool:
-        """Say whether a service that was started has not ended yet."""
+        """Return whether a service that was started has not ended yet."""
         return self._processes[name].poll() is None
 
     def check(self, *, may_finish: str) -> None:

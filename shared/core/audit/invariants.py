@@ -75,7 +75,7 @@ class PartitionInvariants:
             return RecordCheck(is_rejected=True)
         violations = compare_fields(
             Check.CANDLES,
-            f"candle of {candle.symbol} does not open where the last one, or the gap after it, ends",
+            f"candle of {candle.symbol} does not open where its last candle or gap ends",
             candle,
             {"open_time_ms": history.next_open_time_ms},
         )
@@ -127,7 +127,7 @@ class PartitionInvariants:
         return RecordCheck(is_rejected=True)
 
     def lacks_prediction(self) -> bool:
-        """Say whether the newest record is a candle whose prediction has not come yet."""
+        """Return whether the newest record is a candle whose prediction has not come yet."""
         return self._newest is not None and self._newest.is_prediction_due is True
 
     def report_missing_prediction(self) -> Violation:

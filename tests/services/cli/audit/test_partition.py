@@ -1,4 +1,4 @@
-"""What `ulstm verify` finds in a symbol group's topics."""
+"""What `ulstm verify` finds in the topics of a partition."""
 
 import json
 from collections import Counter
@@ -23,14 +23,14 @@ from tests.support.recorded_log import (
     SYMBOLS,
     TOPICS,
     RecordedLog,
+    build_test_processor,
     candles,
-    eventful,
-    processor_for,
+    eventful_klines,
     promotion,
-    recorded,
+    record_log,
 )
 
-HONEST = recorded(eventful())
+HONEST = record_log(eventful_klines())
 BTC, ETH = SYMBOLS
 AT = HONEST.index_of(ETH, 22)
 
@@ -42,25 +42,25 @@ def audit(log: RecordedLog, end: int = 0) -> PartitionReport:
         decode_published([log.predictions]),
         (one for one in dead_letters if (one[1].topic, one[1].partition) == (TOPICS.klines, 0)),
     )
-    processor = processor_for(OWN, log.bundles)
+    processor = build_test_processor(OWN, log.bundles)
     checked = PartitionAudit(TOPICS, processor, lambda version: version in log.bundles, merged, 0)
     return checked.run(lambda: max(end, len(log.klines)))
 
 
-def found(log: RecordedLog) -> list[tuple[Check, str, int, list[str]]]:
-    """Each mismatch: what was checked, topic, offset, and the fields that differ."""
+def find_mismatches(log: RecordedLog) -> list[tuple[Check, str, int, list[str]]]:
+    """Return check, topic, offset and the differing fields of each mismatch."""
     return [
         (m.violation.check, m.topic, m.offset, [d.name for d in m.violation.differences])
         for m in audit(log).first
     ]
 
 
-def only(log: RecordedLog) -> Mismatch:
+def only_mismatch(log: RecordedLog) -> Mismatch:
     (mismatch,) = audit(log).first
     return mismatch
 
 
-def test_an_honest_log_holds_and_everything_in_it_was_checked() -> None:
+def test_an_honest_log_agrees_and_all_of_it_is_checked() -> None:
     report = audit(HONEST)
 
     assert report.first == []
@@ -107,10 +107,10 @@ def test_a_changed_field_is_shown_with_its_place_and_both_values(
     assert not report.agrees
 
 
-def test_a_field_that_plain_arithmetic_finds_is_not_said_again_by_the_fold() -> None:
+def test_a_field_that_the_invariants_report_is_not_reported_again_by_the_fold() -> None:
     names = [
         name
-        for _, _, offset, names in found(HONEST.with_prediction(AT, steps=77))
+        for _, _, offset, names in find_mismatches(HONEST.with_prediction(AT, steps=77))
         for name in names
         if offset == AT
     ]
@@ -118,7 +118,7 @@ def test_a_field_that_plain_arithmetic_finds_is_not_said_again_by_the_fold() -> 
     assert names == ["steps"]
 
 
-def test_a_prediction_that_says_the_same_in_other_bytes_is_found() -> None:
+def test_the_same_fields_in_other_bytes_are_found() -> None:
     spaced = HONEST.with_predictions(
         lambda old: [
             r._replace(value=(r.value or b"").replace(b",", b", ")) if i == AT else r
@@ -126,7 +126,7 @@ def test_a_prediction_that_says_the_same_in_other_bytes_is_found() -> None:
         ]
     )
 
-    assert found(spaced) == [(Check.BYTES, TOPICS.predictions, AT, ["bytes"])]
+    assert find_mismatches(spaced) == [(Check.BYTES, TOPICS.predictions, AT, ["bytes"])]
 
 
 def test_a_prediction_under_another_key_is_found() -> None:
@@ -134,31 +134,31 @@ def test_a_prediction_under_another_key_is_found() -> None:
         lambda old: [r._replace(key=b"ETH") if i == AT else r for i, r in enumerate(old)]
     )
 
-    assert found(moved) == [(Check.PLACE, TOPICS.predictions, AT, ["key"])]
+    assert find_mismatches(moved) == [(Check.PLACE, TOPICS.predictions, AT, ["key"])]
     assert not audit(moved).agrees
 
 
-def test_a_prediction_in_the_partition_of_another_group_is_found() -> None:
+def test_a_prediction_in_another_partition_is_found() -> None:
     moved = HONEST.with_predictions(
         lambda old: [r._replace(partition=1) if i == AT else r for i, r in enumerate(old)]
     )
 
-    assert found(moved) == [(Check.PLACE, TOPICS.predictions, AT, ["partition"])]
+    assert find_mismatches(moved) == [(Check.PLACE, TOPICS.predictions, AT, ["partition"])]
 
 
-def test_a_prediction_that_is_left_out_is_found_at_its_candle() -> None:
+def test_a_missing_prediction_is_found_at_its_candle() -> None:
     source = json.loads(HONEST.predictions[AT].value or b"")["source_offset"]
     without = HONEST.with_predictions(lambda old: [*old[:AT], *old[AT + 1 :]])
 
-    assert found(without) == [(Check.PLACE, TOPICS.klines, source, ["prediction"])]
+    assert find_mismatches(without) == [(Check.PLACE, TOPICS.klines, source, ["prediction"])]
     assert audit(without).derived_sha256 == audit(HONEST).sha256
 
 
 @pytest.mark.parametrize("at", [AT + 1, AT + 3, len(HONEST.predictions)])
-def test_a_prediction_published_twice_is_found_where_it_is_the_second(at: int) -> None:
+def test_a_duplicate_prediction_is_found(at: int) -> None:
     twice = HONEST.with_predictions(lambda old: [*old[:at], old[AT], *old[at:]])
 
-    assert found(twice) == [(Check.PLACE, TOPICS.predictions, at, ["source_offset"])]
+    assert find_mismatches(twice) == [(Check.PLACE, TOPICS.predictions, at, ["source_offset"])]
 
 
 @pytest.mark.parametrize("source", [10**9, 60])
@@ -169,18 +169,18 @@ def test_a_prediction_that_names_a_later_record_does_not_hide_those_after_it(sou
     assert report.mismatched == {Check.PLACE: 2}  # it, and its candle without a prediction
 
 
-def test_a_prediction_that_names_what_lies_past_the_end_is_found() -> None:
+def test_a_prediction_that_names_an_offset_past_the_end_is_found() -> None:
     last = len(HONEST.predictions) - 1
 
-    assert (Check.PLACE, TOPICS.predictions, last, ["source_offset"]) in found(
+    assert (Check.PLACE, TOPICS.predictions, last, ["source_offset"]) in find_mismatches(
         HONEST.with_prediction(last, source_offset=10**9)
     )
 
 
-def test_two_predictions_that_changed_places_are_found() -> None:
+def test_two_swapped_predictions_are_found() -> None:
     swapped = HONEST.with_predictions(lambda old: [*old[:AT], old[AT + 1], old[AT], *old[AT + 2 :]])
 
-    assert {check for check, *_ in found(swapped)} == {Check.PLACE}
+    assert {check for check, *_ in find_mismatches(swapped)} == {Check.PLACE}
 
 
 @pytest.mark.parametrize("value", FOREIGN_VALUES)
@@ -189,7 +189,7 @@ def test_a_record_that_is_no_prediction_is_found(value: bytes | None) -> None:
         lambda old: [r._replace(value=value) if i == AT else r for i, r in enumerate(old)]
     )
 
-    assert found(broken)[0] == (Check.PLACE, TOPICS.predictions, AT, ["value"])
+    assert find_mismatches(broken)[0] == (Check.PLACE, TOPICS.predictions, AT, ["value"])
 
 
 def test_a_number_that_python_cannot_hold_in_an_unknown_field_is_found() -> None:
@@ -201,8 +201,8 @@ def test_a_number_that_python_cannot_hold_in_an_unknown_field_is_found() -> None
         ]
     )
 
-    assert {check for check, *_ in found(broken)} <= {Check.BYTES, Check.PLACE}
-    assert found(broken)[0][2] == AT
+    assert {check for check, *_ in find_mismatches(broken)} <= {Check.BYTES, Check.PLACE}
+    assert find_mismatches(broken)[0][2] == AT
 
 
 def test_candles_past_the_last_prediction_are_not_predicted_yet() -> None:
@@ -212,8 +212,8 @@ def test_candles_past_the_last_prediction_are_not_predicted_yet() -> None:
     assert report.not_predicted_yet == 3
 
 
-def test_a_dead_letter_is_not_awaited_past_the_last_prediction() -> None:
-    log = recorded([*eventful(), (BTC, b"{nonsense")])
+def test_no_dead_letter_is_expected_after_the_last_prediction() -> None:
+    log = record_log([*eventful_klines(), (BTC, b"{nonsense")])
 
     report = audit(log.with_dead_letters(lambda old: old[:-1]))
 
@@ -221,45 +221,45 @@ def test_a_dead_letter_is_not_awaited_past_the_last_prediction() -> None:
     assert report.rejected == 3
 
 
-def test_a_hole_that_no_gap_announces_is_found_at_the_candle_after_it() -> None:
-    log = recorded([value for value in eventful() if b'"gap"' not in value[1]])
+def test_a_hole_without_a_gap_record_is_found_at_the_candle_after_it() -> None:
+    log = record_log([value for value in eventful_klines() if b'"gap"' not in value[1]])
 
-    assert [(check, topic) for check, topic, _, _ in found(log)] == [(Check.CANDLES, TOPICS.klines)]
+    assert [(check, topic) for check, topic, _, _ in find_mismatches(log)] == [
+        (Check.CANDLES, TOPICS.klines)
+    ]
 
 
 ASIDE = next(i for i, record in enumerate(HONEST.klines) if record.value == b"{nonsense")
 
 
-def test_a_dead_letter_that_is_missing_is_found_at_its_record() -> None:
-    assert found(HONEST.with_dead_letters(lambda old: old[1:])) == [
+def test_a_missing_dead_letter_is_found_at_its_record() -> None:
+    assert find_mismatches(HONEST.with_dead_letters(lambda old: old[1:])) == [
         (Check.DEAD_LETTERS, TOPICS.klines, ASIDE, ["dead letter"])
     ]
 
 
-def test_a_dead_letter_is_awaited_where_only_a_later_letter_shows_that_its_batch_is_done() -> None:
-    log = recorded([*eventful(), (BTC, b"{nonsense"), (BTC, b"{more")])
+def test_a_dead_letter_is_expected_if_there_is_a_later_one() -> None:
+    log = record_log([*eventful_klines(), (BTC, b"{nonsense"), (BTC, b"{more")])
 
-    assert found(log.with_dead_letters(lambda old: [*old[:2], old[3]])) == [
-        (Check.DEAD_LETTERS, TOPICS.klines, len(eventful()), ["dead letter"])
+    assert find_mismatches(log.with_dead_letters(lambda old: [*old[:2], old[3]])) == [
+        (Check.DEAD_LETTERS, TOPICS.klines, len(eventful_klines()), ["dead letter"])
     ]
 
 
-def test_a_dead_letter_is_awaited_where_only_a_later_prediction_shows_that_its_batch_is_done() -> (
-    None
-):
-    assert [names for *_, names in found(HONEST.with_dead_letters(lambda old: old[:1]))] == [
-        ["dead letter"]
-    ]
+def test_a_dead_letter_is_expected_if_there_is_a_later_prediction() -> None:
+    assert [
+        names for *_, names in find_mismatches(HONEST.with_dead_letters(lambda old: old[:1]))
+    ] == [["dead letter"]]
 
 
 def test_a_dead_letter_with_other_bytes_is_found() -> None:
     changed = HONEST.with_dead_letters(lambda old: [old[0]._replace(value=b"{other"), *old[1:]])
 
-    assert found(changed) == [(Check.DEAD_LETTERS, TOPICS.dead_letters, 0, ["value"])]
-    assert "{other" in str(only(changed))
+    assert find_mismatches(changed) == [(Check.DEAD_LETTERS, TOPICS.dead_letters, 0, ["value"])]
+    assert "{other" in str(only_mismatch(changed))
 
 
-def test_a_dead_letter_of_what_came_since_is_left_to_the_next_time() -> None:
+def test_a_dead_letter_of_a_record_written_during_the_audit_is_ignored() -> None:
     came = with_offset(HONEST.dead_letters[0], b"%d" % (len(HONEST.klines) + 3))
     log = HONEST.with_dead_letters(lambda old: [*old, came])
 
@@ -274,14 +274,14 @@ def with_offset(dead_letter: ConsumerRecord, offset: bytes) -> ConsumerRecord:
 @pytest.mark.parametrize(
     ("offset", "at"), [(b"3", 0), (b"3", 2), (b"9999", 2), (b"", 0), (b"-1", 1)], ids=str
 )
-def test_a_dead_letter_of_a_record_that_was_not_set_aside_is_found(offset: bytes, at: int) -> None:
+def test_a_dead_letter_of_a_record_that_is_not_rejected_is_found(offset: bytes, at: int) -> None:
     log = HONEST.with_dead_letters(lambda old: [*old[:at], with_offset(old[0], offset), *old[at:]])
 
-    assert found(log) == [(Check.DEAD_LETTERS, TOPICS.dead_letters, at, ["offset"])]
+    assert find_mismatches(log) == [(Check.DEAD_LETTERS, TOPICS.dead_letters, at, ["offset"])]
 
 
 def test_a_second_dead_letter_of_a_record_is_found() -> None:
-    assert found(HONEST.with_dead_letters(lambda old: [old[0], old[0], old[1]])) == [
+    assert find_mismatches(HONEST.with_dead_letters(lambda old: [old[0], old[0], old[1]])) == [
         (Check.DEAD_LETTERS, TOPICS.dead_letters, 1, ["offset"])
     ]
 
@@ -289,7 +289,7 @@ def test_a_second_dead_letter_of_a_record_is_found() -> None:
 @pytest.mark.parametrize(
     "header", [{"topic": b"klines.1m"}, {"topic": b"exchange:rest"}, {"partition": b"7"}]
 )
-def test_dead_letters_of_others_are_left_to_them(header: dict[str, bytes]) -> None:
+def test_dead_letters_of_other_topics_and_partitions_are_ignored(header: dict[str, bytes]) -> None:
     other = HONEST.dead_letters[0]._replace(
         headers={**(HONEST.dead_letters[0].headers or {}), **header}
     )
@@ -297,48 +297,50 @@ def test_dead_letters_of_others_are_left_to_them(header: dict[str, bytes]) -> No
     assert audit(HONEST.with_dead_letters(lambda old: [other, *old])).agrees
 
 
-def test_a_promotion_of_another_digest_is_shown_with_both_and_the_model_before_stays() -> None:
-    log = recorded([*eventful(), promotion(FIRST, sha256="0" * 64), *candles(36, 38)])
+def test_a_promotion_with_a_wrong_digest_is_shown_with_both_and_the_previous_model_stays() -> None:
+    log = record_log([*eventful_klines(), promotion(FIRST, sha256="0" * 64), *candles(36, 38)])
 
-    mismatch = only(log)
+    mismatch = only_mismatch(log)
 
     assert (mismatch.violation.check, mismatch.topic) == (Check.LINEAGE, TOPICS.klines)
-    assert mismatch.offset == len(eventful())
+    assert mismatch.offset == len(eventful_klines())
     assert [(d.name, d.found, d.expected) for d in mismatch.violation.differences] == [
         ("bundle_sha256", "0" * 64, FIRST.sha256)
     ]
 
 
 def test_a_promotion_of_a_model_that_is_not_in_the_log_is_found() -> None:
-    log = recorded([*candles(0, 20), promotion(FIRST)], bundles={})
+    log = record_log([*candles(0, 20), promotion(FIRST)], bundles={})
 
-    mismatch = only(log)
+    mismatch = only_mismatch(log)
 
     assert mismatch.violation.check is Check.LINEAGE
     assert FIRST.version in mismatch.violation.message
 
 
-def test_a_bundle_that_is_none_is_found() -> None:
-    log = recorded([*candles(0, 20), promotion(FIRST)], bundles={FIRST.version: b"none"})
+def test_an_unusable_bundle_is_found() -> None:
+    log = record_log([*candles(0, 20), promotion(FIRST)], bundles={FIRST.version: b"none"})
 
-    assert [(check, names) for check, _, _, names in found(log)] == [(Check.LINEAGE, ["bundle"])]
+    assert [(check, names) for check, _, _, names in find_mismatches(log)] == [
+        (Check.LINEAGE, ["bundle"])
+    ]
 
 
 def test_a_parent_that_is_not_in_the_log_is_found() -> None:
     orphan = {SECOND.version: BUNDLES[SECOND.version]}
-    log = recorded([*candles(0, 20), promotion(SECOND), *candles(20, 22)], bundles=orphan)
+    log = record_log([*candles(0, 20), promotion(SECOND), *candles(20, 22)], bundles=orphan)
 
-    mismatch = only(log)
+    mismatch = only_mismatch(log)
 
     assert [(d.name, d.found) for d in mismatch.violation.differences] == [
         ("parent", FIRST.version)
     ]
 
 
-def test_predictions_of_another_profile_are_counted_and_all_but_their_bytes_is_checked() -> None:
-    log = recorded(
+def test_of_another_profiles_predictions_all_but_the_bytes_is_checked() -> None:
+    log = record_log(
         [
-            *eventful(),
+            *eventful_klines(),
             promotion(SECOND, NEXT),
             *candles(36, 40),
             promotion(FIRST),
@@ -353,7 +355,7 @@ def test_predictions_of_another_profile_are_counted_and_all_but_their_bytes_is_c
     assert report.other_profiles == {NEXT: 8}
     assert report.checked[Check.BYTES] == len(log.predictions) - 8
     at = log.index_of(ETH, 38)
-    assert found(log.with_prediction(at, scores__n=9))[0] == (
+    assert find_mismatches(log.with_prediction(at, scores__n=9))[0] == (
         Check.SCORES,
         TOPICS.predictions,
         at,
@@ -363,12 +365,12 @@ def test_predictions_of_another_profile_are_counted_and_all_but_their_bytes_is_c
 
 
 def test_a_prediction_that_claims_another_profile_is_found() -> None:
-    assert found(HONEST.with_prediction(AT, numeric_profile=NEXT)) == [
+    assert find_mismatches(HONEST.with_prediction(AT, numeric_profile=NEXT)) == [
         (Check.LINEAGE, TOPICS.predictions, AT, ["numeric_profile"])
     ]
-    assert {check for check, *_ in found(HONEST.with_prediction(0, numeric_profile=NEXT))} == {
-        Check.LINEAGE
-    }
+    assert {
+        check for check, *_ in find_mismatches(HONEST.with_prediction(0, numeric_profile=NEXT))
+    } == {Check.LINEAGE}
 
 
 THIRD = a_bundle(3)
@@ -376,14 +378,14 @@ WITH_THIRD = {**BUNDLES, THIRD.version: bundle_bytes(3)}
 
 
 @pytest.mark.parametrize("dead_letter", [False, True])
-def test_a_bundle_that_only_another_profile_can_read_is_not_held_against_it(
+def test_a_bundle_that_only_another_profile_can_read_is_no_mismatch(
     dead_letter: bool,
 ) -> None:
-    values = [*eventful(), promotion(THIRD, NEXT), *candles(36, 38)]
-    log = recorded(values, profiles=(OWN, NEXT), bundles=WITH_THIRD)
+    values = [*eventful_klines(), promotion(THIRD, NEXT), *candles(36, 38)]
+    log = record_log(values, profiles=(OWN, NEXT), bundles=WITH_THIRD)
     later = replace(log, bundles={**BUNDLES, THIRD.version: b"of a later version"})
     if dead_letter:
-        at = len(eventful())
+        at = len(eventful_klines())
         refused = with_offset(log.dead_letters[0], str(at).encode())._replace(
             key=b"promotion", value=log.klines[at].value
         )
@@ -398,9 +400,11 @@ def test_a_bundle_that_only_another_profile_can_read_is_not_held_against_it(
 
 
 def test_another_profiles_promotion_of_a_model_that_is_not_in_the_log_is_found() -> None:
-    log = recorded([*eventful(), promotion(THIRD, NEXT)], bundles=WITH_THIRD)
+    log = record_log([*eventful_klines(), promotion(THIRD, NEXT)], bundles=WITH_THIRD)
 
-    assert [check for check, *_ in found(replace(log, bundles=BUNDLES))] == [Check.LINEAGE]
+    assert [check for check, *_ in find_mismatches(replace(log, bundles=BUNDLES))] == [
+        Check.LINEAGE
+    ]
 
 
 def test_an_unusable_bundle_of_another_profile_ends_the_one_before_it() -> None:
@@ -416,14 +420,14 @@ def test_an_unusable_bundle_of_another_profile_ends_the_one_before_it() -> None:
         *candles(28, 30),
     ]
 
-    report = audit(recorded(values, profiles=(OWN, NEXT)))
+    report = audit(record_log(values, profiles=(OWN, NEXT)))
 
     assert [(m.violation.check, m.offset) for m in report.first] == [(Check.LINEAGE, 49)]
     assert report.predictions == 2 * (6 + 2 + 2)
     assert report.other_profiles == {NEXT: 4}
 
 
-def test_digests_that_differ_are_no_agreement() -> None:
+def test_different_digests_do_not_agree() -> None:
     assert PartitionReport(0, sha256="a", derived_sha256="a").agrees
     assert not PartitionReport(0, sha256="a", derived_sha256="b").agrees
 

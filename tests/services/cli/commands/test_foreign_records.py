@@ -23,7 +23,7 @@ from shared.core.model.numeric_profile import self_test
 from tests.services.cli.foreign_records import FOREIGN_VALUES, foreign_records
 from tests.support.builders import START_MS, STEP_MS
 from tests.support.deployment import Deployment
-from tests.support.recorded_log import FIRST, RecordedLog, eventful, recorded
+from tests.support.recorded_log import FIRST, RecordedLog, eventful_klines, record_log
 
 pytestmark = pytest.mark.integration
 
@@ -32,7 +32,7 @@ SYMBOL = "BTCUSDT"
 
 def honest() -> RecordedLog:
     profile = self_test()
-    return recorded(eventful(profile), profiles=(profile,))
+    return record_log(eventful_klines(profile), profiles=(profile,))
 
 
 @pytest.fixture

@@ -22,7 +22,10 @@ def line(at: int, close: str = "100.5", scale: int = 1) -> str:
     return f"{opens},100.0,101.00,99.5,{close},12.5,{closes},1250.0,42,6.25,625.0,0"
 
 
-HEADER = "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore"
+HEADER = (
+    "open_time,open,high,low,close,volume,close_time,quote_volume,count,"
+    "taker_buy_volume,taker_buy_quote_volume,ignore"
+)
 
 
 def a_file(folder: Path, lines: list[str], name: str = "BTCUSDT-5m-2025-01.csv") -> list[Path]:
@@ -38,7 +41,7 @@ def settings(kafka_bootstrap: str, topic_prefix: str) -> ServiceSettings:
     )
 
 
-def done(settings: ServiceSettings, paths: list[Path]) -> tuple[int, int, int]:
+def run_import(settings: ServiceSettings, paths: list[Path]) -> tuple[int, int, int]:
     summary: ImportSummary = import_recordings(settings, find(paths))
     return summary.candles, summary.gaps, summary.already_there
 
@@ -49,7 +52,7 @@ def closes(settings: ServiceSettings) -> list[float]:
 
 
 @pytest.mark.parametrize("optional", [(None, None, None, None), ("1.5", 7, "0.5", "0.25")])
-def test_a_rows_bytes_are_those_of_its_record(
+def test_the_bytes_of_a_row_are_those_of_encode_record(
     optional: tuple[str | None, int | None, str | None, str | None],
 ) -> None:
     row = CandleRow("BTCUSDT", START_MS, "100.0", "101.00", "99.5", "100.5", "12.5", *optional)
@@ -61,21 +64,21 @@ def test_a_rows_bytes_are_those_of_its_record(
 
 
 @pytest.mark.integration
-def test_an_import_twice_is_an_import_once(settings: ServiceSettings, tmp_path: Path) -> None:
+def test_a_second_import_writes_nothing(settings: ServiceSettings, tmp_path: Path) -> None:
     paths = a_file(tmp_path, [line(at) for at in range(10)])
 
-    assert done(settings, paths) == (10, 0, 0)
-    assert done(settings, paths) == (0, 0, 10)
+    assert run_import(settings, paths) == (10, 0, 0)
+    assert run_import(settings, paths) == (0, 0, 10)
     assert len(closes(settings)) == 10
 
 
 @pytest.mark.integration
-def test_a_broken_off_import_goes_on_where_it_was(
+def test_an_interrupted_import_continues_where_it_was(
     settings: ServiceSettings, tmp_path: Path
 ) -> None:
-    done(settings, a_file(tmp_path, [line(at) for at in range(6)]))
+    run_import(settings, a_file(tmp_path, [line(at) for at in range(6)]))
 
-    assert done(settings, a_file(tmp_path, [line(at) for at in range(10)])) == (4, 0, 6)
+    assert run_import(settings, a_file(tmp_path, [line(at) for at in range(10)])) == (4, 0, 6)
 
 
 @pytest.mark.integration
@@ -84,12 +87,12 @@ def test_a_header_and_microseconds_are_understood(
 ) -> None:
     paths = a_file(tmp_path, [HEADER, *(line(at, scale=1000) for at in range(4))])
 
-    assert done(settings, paths) == (4, 0, 0)
+    assert run_import(settings, paths) == (4, 0, 0)
 
 
 @pytest.mark.integration
 def test_a_hole_becomes_a_gap(settings: ServiceSettings, tmp_path: Path) -> None:
-    assert done(settings, a_file(tmp_path, [line(0), line(1), line(5)])) == (3, 1, 0)
+    assert run_import(settings, a_file(tmp_path, [line(0), line(1), line(5)])) == (3, 1, 0)
 
 
 @pytest.mark.integration
@@ -97,17 +100,17 @@ def test_a_truncated_file_is_refused_with_its_line(
     settings: ServiceSettings, tmp_path: Path
 ) -> None:
     with pytest.raises(BadInput, match="line 3"):
-        done(settings, a_file(tmp_path, [line(0), line(1), line(2)[:40]]))
+        run_import(settings, a_file(tmp_path, [line(0), line(1), line(2)[:40]]))
 
 
 @pytest.mark.integration
-def test_what_contradicts_the_log_is_refused_with_both_values(
+def test_a_row_that_contradicts_the_log_is_refused_with_both_values(
     settings: ServiceSettings, tmp_path: Path
 ) -> None:
-    done(settings, a_file(tmp_path, [line(at) for at in range(4)]))
+    run_import(settings, a_file(tmp_path, [line(at) for at in range(4)]))
 
     with pytest.raises(BadInput, match=r"100\.9.*100\.5"):
-        done(settings, a_file(tmp_path, [line(0), line(1, close="100.9"), line(2)]))
+        run_import(settings, a_file(tmp_path, [line(0), line(1, close="100.9"), line(2)]))
     assert closes(settings) == [100.5] * 4
 
 
@@ -115,27 +118,27 @@ def test_what_contradicts_the_log_is_refused_with_both_values(
 def test_history_before_the_log_begins_is_refused(
     settings: ServiceSettings, tmp_path: Path
 ) -> None:
-    done(settings, a_file(tmp_path, [line(at) for at in range(10, 14)]))
+    run_import(settings, a_file(tmp_path, [line(at) for at in range(10, 14)]))
 
     with pytest.raises(BadInput, match="older than the first one"):
-        done(settings, a_file(tmp_path, [line(at) for at in range(8, 14)]))
+        run_import(settings, a_file(tmp_path, [line(at) for at in range(8, 14)]))
 
 
 @pytest.mark.integration
 def test_a_candle_where_the_log_has_a_gap_is_refused(
     settings: ServiceSettings, tmp_path: Path
 ) -> None:
-    done(settings, a_file(tmp_path, [line(0), line(3)]))
+    run_import(settings, a_file(tmp_path, [line(0), line(3)]))
 
     with pytest.raises(BadInput, match="has a gap there"):
-        done(settings, a_file(tmp_path, [line(0), line(1), line(3)]))
+        run_import(settings, a_file(tmp_path, [line(0), line(1), line(3)]))
 
 
 @pytest.mark.integration
 def test_a_candle_where_the_log_ends_with_a_gap_is_refused(
     settings: ServiceSettings, tmp_path: Path
 ) -> None:
-    done(settings, a_file(tmp_path, [line(0), line(1)]))
+    run_import(settings, a_file(tmp_path, [line(0), line(1)]))
     until = START_MS + 9 * STEP_MS
     gap = GapMessage(
         type="gap",
@@ -147,16 +150,20 @@ def test_a_candle_where_the_log_ends_with_a_gap_is_refused(
     writer = TransactionalProducer(
         settings.kafka_bootstrap_servers, producer_transactional_id(settings.topics)
     )
-    group = partition_for("BTCUSDT", settings.symbol_groups)
+    partition = partition_for("BTCUSDT", settings.symbol_groups)
     writer.write(
-        [ProducerRecord(settings.topics.klines, group, b"BTCUSDT", encode_record(gap), until - 1)]
+        [
+            ProducerRecord(
+                settings.topics.klines, partition, b"BTCUSDT", encode_record(gap), until - 1
+            )
+        ]
     )
     writer.close()
 
     with pytest.raises(BadInput, match="has a gap there"):
-        done(settings, a_file(tmp_path, [line(1), line(2)]))
+        run_import(settings, a_file(tmp_path, [line(1), line(2)]))
     with pytest.raises(BadInput, match="has a gap there"):
-        done(settings, a_file(tmp_path, [line(5), line(6)]))
+        run_import(settings, a_file(tmp_path, [line(5), line(6)]))
 
 
 @pytest.mark.integration
@@ -166,9 +173,9 @@ def test_a_number_that_readers_of_the_log_would_refuse_is_refused(
     huge = line(0).replace("101.00", "2000000000000000")
 
     with pytest.raises(BadInput, match=f"{START_MS}.*2000000000000000"):
-        done(settings, a_file(tmp_path, [huge]))
+        run_import(settings, a_file(tmp_path, [huge]))
     with pytest.raises(BadInput, match=f"{START_MS}.*volume"):
-        done(settings, a_file(tmp_path, [line(0).replace(",12.5,", ",-0.0,")]))
+        run_import(settings, a_file(tmp_path, [line(0).replace(",12.5,", ",-0.0,")]))
 
 
 @pytest.mark.integration
@@ -184,7 +191,7 @@ def test_a_second_writer_stops_the_import_and_says_so(
 
     with pytest.raises(Fenced, match="stop one of them"):
         import_recordings(settings, find(paths), producer_starts)
-    assert done(settings, paths) == (7_000, 0, 5_000)
+    assert run_import(settings, paths) == (7_000, 0, 5_000)
     assert len(closes(settings)) == 12_000
 
 

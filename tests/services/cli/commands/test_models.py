@@ -65,7 +65,7 @@ def test_promote_and_rollback_change_the_current_version(deployment: Deployment)
 
 @pytest.mark.integration
 @pytest.mark.parametrize("arguments", [["show", "v9"], ["promote", "v9"], ["rollback"]])
-def test_what_is_not_there_ends_with_one(arguments: list[str], deployment: Deployment) -> None:
+def test_an_unknown_version_ends_with_one(arguments: list[str], deployment: Deployment) -> None:
     result = models(deployment, *arguments)
 
     assert result.exit_code == 1
@@ -74,7 +74,7 @@ def test_what_is_not_there_ends_with_one(arguments: list[str], deployment: Deplo
 
 
 @pytest.mark.integration
-def test_a_file_that_is_no_model_is_refused_by_the_trainer(
+def test_a_file_without_a_model_is_refused_by_the_trainer(
     deployment: Deployment, tmp_path: Path
 ) -> None:
     version = deployment.release(1)

@@ -7,9 +7,9 @@ from shared.adapters.kafka.tail import TailRecord
 from shared.adapters.schemas.klines import KlineCodec
 from tests.services.cli.foreign_records import FOREIGN_VALUES
 from tests.support.builders import START_MS, STEP_MS
-from tests.support.recorded_log import TOPICS, eventful, recorded
+from tests.support.recorded_log import TOPICS, eventful_klines, record_log
 
-LOG = recorded(eventful())
+LOG = record_log(eventful_klines())
 STREAM = {"source": b"stream", "arrival_ms": b"%d" % START_MS}
 
 

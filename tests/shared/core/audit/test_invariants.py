@@ -52,7 +52,7 @@ def check_record(invariants: PartitionInvariants, offset: int, record: Record) -
 
 
 def violations(records: Sequence[Record], predictions: Sequence[Prediction]) -> list[Violation]:
-    """What does not hold, with each prediction given after the record it names."""
+    """Return the violations, with each prediction checked after the record it names."""
     invariants, found = PartitionInvariants(CONTEXT.interval, STEP_MS), list[Violation]()
     for offset, record in enumerate(records):
         found += check_record(invariants, offset, record).violations
@@ -64,24 +64,24 @@ def violations(records: Sequence[Record], predictions: Sequence[Prediction]) -> 
     return found
 
 
-def honest() -> tuple[list[Record], list[Prediction]]:
+def honest_log() -> tuple[list[Record], list[Prediction]]:
     records: list[Record] = [a_promotion(MODEL), *candles(a_walk(WINDOW + 8))]
     return records, fold_all(records, MODELS)[1]
 
 
 def violations_with(at: int, change: Callable[[Prediction], Prediction]) -> list[Violation]:
-    records, predictions = honest()
+    records, predictions = honest_log()
     assert violations(records, predictions) == []
     return violations(records, [change(p) if p.source_offset == at else p for p in predictions])
 
 
-def named(found: list[Violation]) -> list[tuple[Check, list[str]]]:
+def checks_and_fields(found: list[Violation]) -> list[tuple[Check, list[str]]]:
     return [(violation.check, [d.name for d in violation.differences]) for violation in found]
 
 
 @st.composite
 def logs(draw: st.DrawFn) -> list[Record]:
-    """What a producer, an exchange that corrects itself and a trainer may write for two symbols."""
+    """Draw what a producer, a correcting exchange and a trainer may write for two symbols."""
     next_at, newest = dict.fromkeys(["BTCUSDT", "ETHUSDT"], 0), dict[str, int]()
     records: list[Record] = [a_promotion(MODEL)] if draw(st.booleans()) else []
     kinds = st.sampled_from(
@@ -111,7 +111,7 @@ def gap(start: int, end: int, symbol: str = "BTCUSDT") -> Gap:
 
 @given(logs())
 @settings(max_examples=100, deadline=None)
-def test_what_the_fold_gives_holds(records: list[Record]) -> None:
+def test_the_predictions_of_the_fold_keep_all_invariants(records: list[Record]) -> None:
     assert violations(records, fold_all(records, MODELS)[1]) == []
 
 
@@ -140,12 +140,12 @@ CHANGES: dict[str, tuple[Any, Check]] = {
 ONLY_FOLDED = {"state_digest", "change_scale", "actionable"}  # plain arithmetic does not give them
 
 
-def test_every_field_but_those_that_only_the_fold_gives_is_held_against_something() -> None:
+def test_every_field_that_arithmetic_can_derive_is_checked() -> None:
     assert {f.name for f in fields(Prediction)} - ONLY_FOLDED == set(CHANGES)
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_changed_field_is_a_fault_of_its_prediction(name: str) -> None:
+def test_a_changed_field_is_a_violation_of_its_prediction(name: str) -> None:
     value, check = CHANGES[name]
 
     found = violations_with(AT, lambda p: replace(p, **{name: value}))
@@ -175,17 +175,19 @@ def test_a_wrong_outcome_is_named(name: str) -> None:
         wrong: dict[str, Any] = {name: 0}
         return replace(prediction, previous=replace(prediction.previous, **wrong))
 
-    assert named(violations_with(AT, change)) == [(Check.PREVIOUS, [f"previous.{name}"])]
+    assert checks_and_fields(violations_with(AT, change)) == [
+        (Check.PREVIOUS, [f"previous.{name}"])
+    ]
 
 
-def test_a_loss_one_bit_off_is_a_fault() -> None:
+def test_a_loss_one_bit_off_is_a_violation() -> None:
     found = violations_with(AT, lambda p: replace(p, loss=(p.loss or 0.0) * (1 + 2**-52)))
 
-    assert named(found) == [(Check.STEPS, ["loss"])]
+    assert checks_and_fields(found) == [(Check.STEPS, ["loss"])]
 
 
 def test_a_reset_begins_the_steps_again() -> None:
-    records, predictions = honest()
+    records, predictions = honest_log()
     at = AT - WINDOW
     reset = [
         replace(p, was_reset=i == at, steps=p.steps if i < at else i - at)
@@ -195,17 +197,17 @@ def test_a_reset_begins_the_steps_again() -> None:
     assert violations(records, reset) == []
 
 
-def test_a_candle_without_its_prediction_is_a_fault_and_the_next_one_is_not_blamed_for_it() -> None:
-    records, predictions = honest()
+def test_a_missing_prediction_is_a_violation_of_its_candle_alone() -> None:
+    records, predictions = honest_log()
 
     found = violations(records, [p for p in predictions if p.source_offset != AT])
 
-    assert named(found) == [(Check.PLACE, ["prediction"])]
+    assert checks_and_fields(found) == [(Check.PLACE, ["prediction"])]
     assert f"opens at {START_MS + AT * STEP_MS} ms" in found[0].message
 
 
-def test_after_a_missing_prediction_the_next_but_one_is_held_against_the_next_again() -> None:
-    records, predictions = honest()
+def test_two_predictions_after_a_missing_one_are_compared_with_each_other() -> None:
+    records, predictions = honest_log()
     wrong = [
         replace(p, steps=77) if p.source_offset == AT + 2 else p
         for p in predictions
@@ -219,9 +221,7 @@ def test_after_a_missing_prediction_the_next_but_one_is_held_against_the_next_ag
     ]
 
 
-def test_the_first_prediction_after_a_promotion_is_held_against_none_though_the_one_before_is_missing() -> (
-    None
-):
+def test_after_a_promotion_a_missing_prediction_before_it_does_not_matter() -> None:
     records = [
         a_promotion(MODEL),
         *candles(a_walk(WINDOW + 2)),
@@ -235,8 +235,8 @@ def test_the_first_prediction_after_a_promotion_is_held_against_none_though_the_
     assert [violation.check for violation in found] == [Check.PLACE, Check.STEPS]
 
 
-def test_a_prediction_that_names_another_record_than_the_one_before_it_is_a_fault() -> None:
-    records, predictions = honest()
+def test_a_prediction_that_names_another_record_is_a_violation() -> None:
+    records, predictions = honest_log()
     invariants = PartitionInvariants(CONTEXT.interval, STEP_MS)
     for offset, record in enumerate(records[: WINDOW + 1]):
         check_record(invariants, offset, record)
@@ -247,7 +247,7 @@ def test_a_prediction_that_names_another_record_than_the_one_before_it_is_a_faul
     assert invariants.lacks_prediction()
 
 
-def test_a_close_that_did_not_move_is_no_hit_and_no_move() -> None:
+def test_an_unchanged_close_is_no_hit_and_no_move() -> None:
     records = [a_promotion(MODEL), *candles([*a_walk(WINDOW), 100.0, 100.0, 100.0, 101.0])]
 
     assert violations(records, fold_all(records, MODELS)[1]) == []
@@ -255,7 +255,7 @@ def test_a_close_that_did_not_move_is_no_hit_and_no_move() -> None:
 
 @pytest.mark.parametrize("amended", [0, 1, 2, 5])
 def test_an_amendment_counts_while_its_candle_is_kept(amended: int) -> None:
-    """Of 1,026 candles, the first stands alone before a gap, and the first two are kept no more."""
+    """Of 1,026 candles, the first two are dropped; the first is alone before a gap."""
     walk = a_walk(SEQUENCE_LENGTH + 2)
     records: list[Record] = [
         *candles(walk[:1]),
@@ -270,18 +270,18 @@ def test_an_amendment_counts_while_its_candle_is_kept(amended: int) -> None:
     assert violations(records, fold_all(records, MODELS)[1]) == []
 
 
-def test_a_prediction_that_is_there_twice_is_a_fault() -> None:
-    records, predictions = honest()
+def test_a_duplicate_prediction_is_a_violation() -> None:
+    records, predictions = honest_log()
     twice = [p for p in predictions for _ in range(1 + (p.source_offset == AT))]
 
     found = violations(records, twice)
 
-    assert named(found) == [(Check.PLACE, ["source_offset"])]
+    assert checks_and_fields(found) == [(Check.PLACE, ["source_offset"])]
     assert "duplicate" in found[0].message
 
 
-def test_a_prediction_that_comes_after_a_later_one_is_a_fault() -> None:
-    records, predictions = honest()
+def test_a_prediction_after_a_later_one_is_a_violation() -> None:
+    records, predictions = honest_log()
     invariants = PartitionInvariants(CONTEXT.interval, STEP_MS)
     for offset, record in enumerate(records):
         check_record(invariants, offset, record)
@@ -304,8 +304,8 @@ def test_a_prediction_that_comes_after_a_later_one_is_a_fault() -> None:
     ],
     ids=["without a model", "without a full window", "of a candle that is rejected"],
 )
-def test_a_prediction_that_should_not_be_is_a_fault(records: list[Record]) -> None:
-    _, predictions = honest()
+def test_a_prediction_that_is_not_due_is_a_violation(records: list[Record]) -> None:
+    _, predictions = honest_log()
     owed = fold_all(records, MODELS)[1]
 
     found = violations(records, [*owed, replace(predictions[0], source_offset=len(records) - 1)])
@@ -313,10 +313,10 @@ def test_a_prediction_that_should_not_be_is_a_fault(records: list[Record]) -> No
     assert [violation.check for violation in found] == [Check.PLACE]
 
 
-def test_a_hole_that_no_gap_announces_is_a_fault() -> None:
+def test_a_hole_without_a_gap_record_is_a_violation() -> None:
     found = violations([a_candle(0), a_candle(1), a_candle(4)], [])
 
-    assert named(found) == [(Check.CANDLES, ["open_time_ms"])]
+    assert checks_and_fields(found) == [(Check.CANDLES, ["open_time_ms"])]
     assert found[0].differences[0].found == START_MS + 4 * STEP_MS
     assert found[0].differences[0].expected == START_MS + 2 * STEP_MS
 
@@ -333,7 +333,7 @@ def test_a_hole_that_no_gap_announces_is_a_fault() -> None:
         ([a_candle(0), a_candle(1), gap(1, 2), a_candle(2)], ["from_open_time_ms"]),
     ],
 )
-def test_gaps_and_candles_follow_one_another(records: list[Record], names: list[str]) -> None:
+def test_gaps_and_candles_must_be_contiguous(records: list[Record], names: list[str]) -> None:
     assert [d.name for violation in violations(records, []) for d in violation.differences] == names
 
 
@@ -346,10 +346,8 @@ def test_repeated_candles_are_rejected() -> None:
     assert rejected == [False, False, True, True, False]
 
 
-def test_where_only_another_profile_can_read_the_card_its_predictions_are_taken_at_their_word() -> (
-    None
-):
-    records, predictions = honest()
+def test_another_profiles_card_needs_no_prediction_and_allows_any() -> None:
+    records, predictions = honest_log()
     invariants = PartitionInvariants(CONTEXT.interval, STEP_MS)
     invariants.apply_promotion(ActivePromotion(0, MODEL.version, None, CONTEXT.numeric_profile))
     found: list[Violation] = []
