@@ -72,10 +72,17 @@ class RestClient(Protocol):
         """Return the exchange's time in milliseconds."""
 
     def list_symbols(self) -> Mapping[str, bool]:
-        """Return every symbol listed, and whether it is being traded."""
+        """Return every symbol listed, and whether it is being traded.
+
+        It is called before any other request for klines or a stream.
+        """
 
     def fetch_klines(self, symbol: str, from_ms: int, settled_ms: int) -> KlinePage:
-        """Return the klines that open at `from_ms` or later and closed before `settled_ms`."""
+        """Return the klines that open at `from_ms` or later and closed before `settled_ms`.
+
+        A kline that is missing between two rows, or between `from_ms` and the first, becomes a gap
+        in the log, which is final.
+        """
 
     def close(self) -> None:
         """Close the connection."""
@@ -86,6 +93,8 @@ class StreamConnection(Protocol):
 
     def subscribe(self, symbols: Sequence[str], wait: Callable[[float], object]) -> set[int]:
         """Subscribe to the klines of symbols; return the ids of the acknowledgements to expect.
+
+        An exchange that acknowledges nothing returns no ids.
 
         Args:
             symbols: all symbols followed.
