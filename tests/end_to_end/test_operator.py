@@ -131,4 +131,4 @@ def test_records_deleted_from_the_archive_are_not_missed_where_redis_has_what_ca
 def test_added_partitions_are_refused(deployment: Deployment, admin: AdminClient) -> None:
     done(admin.create_partitions([NewPartitions(deployment.topics.klines, PARTITIONS + 1)]))
 
-    assert "partitions were added, which moves symbols to other groups" in refused(deployment)
+    assert "partitions were added, which moves symbols to other partitions" in refused(deployment)
