@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from shared.adapters.bundle_codec import decode_bundle, encode_bundle, version_of
-from shared.adapters.candle_files import find, read_blocks
+from shared.adapters.candle_files import find_recordings, read_blocks
 from shared.core.arrays import Float64s, read_only64
 from shared.core.model.architecture import Architecture
 from shared.core.model.card import Bundle, Card
@@ -63,7 +63,7 @@ def recorded_sequences(folder: Path, most: float = inf) -> dict[str, Float64s]:
     """Return recorded candles (n, columns) by symbol: all of a folder, or whole recordings until there are so many."""
     found: dict[str, list[Float64s]] = {}
     count = 0
-    for recording in find([folder]):
+    for recording in find_recordings([folder]):
         for block in read_blocks(recording):
             times = block.open_time_ms.astype(np.float64)
             found.setdefault(block.symbol, []).append(np.column_stack([times, block.numbers]))

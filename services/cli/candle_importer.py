@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from shared.adapters.candle_files import CandleRow
 from shared.adapters.kafka.producer import ProducerRecord
+from shared.adapters.recording import CandleRow
 from shared.adapters.schemas.klines import GapMessage, build_candle_message, encode_record
 from shared.core.arrays import Float64s
 from shared.core.errors import BadInput

@@ -5,7 +5,7 @@ Fields that a recording lacks (trades, quote and taker volumes of a Parquet file
 
 from collections.abc import Callable
 
-from shared.adapters.candle_files import CandleRow
+from shared.adapters.recording import CandleRow
 
 
 def partial_candle(row: CandleRow, progress: float) -> CandleRow:

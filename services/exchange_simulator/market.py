@@ -6,7 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
-from shared.adapters.candle_files import Block, CandleRow, Recording, find, read_blocks
+from shared.adapters.candle_files import find_recordings, read_blocks
+from shared.adapters.recording import Block, CandleRow, Recording
 from shared.core.errors import BadInput
 
 
@@ -94,7 +95,7 @@ def read_recordings(
     Raises:
         BadInput: no file has the interval, a symbol is missing, files overlap or are damaged.
     """
-    recordings = [each for each in find([folder]) if each.interval_ms == interval_ms]
+    recordings = [each for each in find_recordings([folder]) if each.interval_ms == interval_ms]
     wanted = _symbols_to_read(recordings, symbols, max_symbols)
     blocks: dict[str, list[Block]] = {}
     for recording in recordings:

@@ -5,7 +5,7 @@ from itertools import count, takewhile
 
 from services.exchange_simulator.kline import partial_candle
 from services.exchange_simulator.market import CandleSource
-from shared.adapters.candle_files import CandleRow
+from shared.adapters.recording import CandleRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from shared.adapters.candle_files import CandleRow
+from shared.adapters.recording import CandleRow
 
 # The first open time, 2025-01-01: a candle depends on seed, symbol and time alone.
 ORIGIN_MS: Final = 1_735_689_600_000

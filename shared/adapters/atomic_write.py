@@ -1,11 +1,13 @@
-"""Files that are there as a whole or not at all, whenever one kills us."""
+"""Atomic, durable file writes."""
 
 import os
 from pathlib import Path
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a file as a whole; once this returns, it survives a loss of power.
+    """Replace a file; readers see the old or the new content, never a part.
+
+    Once this returns, the new content survives a loss of power.
 
     Raises:
         OSError: it cannot be written.
@@ -16,6 +18,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
+    # The rename is durable only once the folder is.
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

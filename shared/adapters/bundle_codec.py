@@ -133,7 +133,7 @@ def decode_bundle(version: str, data: bytes | None) -> Bundle:
 def _split(version: str, data: bytes) -> tuple[bytes, bytes]:
     """Split a bundle into the card's JSON and the raw weights."""
     if not data.startswith(_MAGIC):
-        message = f"bundle {version} does not start with {_MAGIC!r}; publish a bundle made by `ulstm train`"
+        message = f"bundle {version} does not start with {_MAGIC!r}; publish one of `ulstm train`"
         raise BadInput("bad_bundle", message)
     length, separator, _ = data[len(_MAGIC) : len(_MAGIC) + 12].partition(b"\n")
     if not separator or not length.isdigit():

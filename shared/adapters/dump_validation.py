@@ -1,4 +1,4 @@
-"""What every recorded candle must be, checked a block of rows at a time."""
+"""Validate recorded candles, a block of rows at a time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,15 +11,14 @@ from numpy.typing import NDArray
 from shared.core.errors import BadInput
 
 NUMBERS: Final = ("open", "high", "low", "close", "volume")
-MICROSECONDS_FROM: Final = (
-    10**14
-)  # as milliseconds it would be the year 5138; dumps count in µs since 2025
+# As milliseconds it would be the year 5138; dumps have microseconds since 2025.
+MICROSECONDS_FROM: Final = 10**14
 TIMES: Final = (10**11, 10**17)  # 1973 in ms, 5138 in µs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowPosition:
-    """Where in a file the rows of a block stand: what an error names."""
+    """The rows of a block in their file, as an error names them."""
 
     path: Path
     interval_ms: int
@@ -27,77 +26,89 @@ class RowPosition:
     unit: str  # "line" (from 1, as editors count) or "row" (from 0, as parquet readers do)
     numbers: NDArray[np.int64]  # (n,)
 
-    def refuse(self, wrong: NDArray[np.bool_], reason: str, text: Callable[[int], str]) -> None:
+    def check(self, wrong: NDArray[np.bool_], reason: str, describe: Callable[[int], str]) -> None:
         """Raise BadInput for the first row that is wrong, if any is."""
         if wrong.any():
             at = int(np.argmax(wrong))
-            raise BadInput(
-                reason, f"{self.path} {self.unit} {self.numbers[at]} ({self.symbol}): {text(at)}"
-            )
+            place = f"{self.path} {self.unit} {self.numbers[at]} ({self.symbol})"
+            raise BadInput(reason, f"{place}: {describe(at)}")
 
 
-def check_times(place: RowPosition, times: NDArray[np.int64], scale: int, last_ms: int) -> None:
-    step = place.interval_ms
-    previous = np.concatenate(([last_ms * scale], times[:-1]))
+def check_unit(position: RowPosition, times: NDArray[np.int64], scale: int) -> None:
+    """Check that all times have the unit of the file's first: `scale` units are a millisecond."""
+    low, high = (TIMES[0], MICROSECONDS_FROM) if scale == 1 else (MICROSECONDS_FROM, TIMES[1])
+    unit = "ms" if scale == 1 else "µs"
 
-    def off_grid(at: int) -> str:
-        return f"open time {times[at]} is not a multiple of the interval {step} ms: check the name's interval"
-
-    def unsorted(at: int) -> str:
-        return f"open time {times[at]} does not come after {previous[at]}: sort the file, each time once"
-
-    place.refuse(times % (step * scale) != 0, "off_grid", off_grid)
-    place.refuse(times <= previous, "out_of_order", unsorted)
-
-
-def check_close(
-    place: RowPosition, open_ms: NDArray[np.int64], close_ms: NDArray[np.int64]
-) -> None:
-    """Check that the candles are no longer than the interval; after an outage the exchange has shorter ones."""
-    step = place.interval_ms
-
-    def text(at: int) -> str:
+    def describe(at: int) -> str:
         return (
-            f"close time {close_ms[at]} ms is not within {step} ms of open time {open_ms[at]} ms: "
-            "check the name's interval"
+            f"open time {times[at]} is outside {low} to {high} {unit}, the unit of this file:"
+            " one file, one unit"
         )
 
-    place.refuse((close_ms < open_ms) | (close_ms >= open_ms + step), "wrong_interval", text)
+    position.check((times < low) | (times >= high), "bad_time_unit", describe)
 
 
-def check_numbers(place: RowPosition, numbers: NDArray[np.float64]) -> None:
+def check_open_times(
+    position: RowPosition, times: NDArray[np.int64], scale: int, last_ms: int
+) -> None:
+    """Check that open times are multiples of the interval and ascend from `last_ms` on."""
+    step = position.interval_ms
+    previous = np.concatenate(([last_ms * scale], times[:-1]))
+
+    def describe_off_grid(at: int) -> str:
+        return (
+            f"open time {times[at]} is not a multiple of the interval {step} ms:"
+            " check the name's interval"
+        )
+
+    def describe_unsorted(at: int) -> str:
+        return (
+            f"open time {times[at]} does not come after {previous[at]}:"
+            " sort the file, each time once"
+        )
+
+    position.check(times % (step * scale) != 0, "off_grid", describe_off_grid)
+    position.check(times <= previous, "out_of_order", describe_unsorted)
+
+
+def check_close_times(
+    position: RowPosition, open_ms: NDArray[np.int64], close_ms: NDArray[np.int64]
+) -> None:
+    """Check that no candle is longer than the interval; after an outage it may be shorter."""
+    step = position.interval_ms
+
+    def describe(at: int) -> str:
+        return (
+            f"close time {close_ms[at]} ms is not within {step} ms of open time {open_ms[at]} ms:"
+            " check the name's interval"
+        )
+
+    position.check((close_ms < open_ms) | (close_ms >= open_ms + step), "wrong_interval", describe)
+
+
+def check_numbers(position: RowPosition, numbers: NDArray[np.float64]) -> None:
+    """Check that numbers are finite, prices positive, and high and low enclose the others."""
     opened, high, low, close, volume = numbers.T
 
     def values(at: int) -> str:
-        return ", ".join(
-            f"{name} {value}" for name, value in zip(NUMBERS, numbers[at].tolist(), strict=True)
-        )
+        pairs = zip(NUMBERS, numbers[at].tolist(), strict=True)
+        return ", ".join(f"{name} {value}" for name, value in pairs)
 
-    place.refuse(
+    position.check(
         np.asarray(~np.isfinite(numbers).all(axis=1)),
         "not_finite",
         lambda at: f"{values(at)}: every number must be finite",
     )
-    place.refuse(
+    position.check(
         np.asarray((numbers[:, :4] <= 0).any(axis=1)),
         "bad_price",
         lambda at: f"{values(at)}: a price must be above 0",
     )
-    place.refuse(
+    position.check(
         volume < 0, "negative_volume", lambda at: f"{values(at)}: a volume must be at least 0"
     )
-    place.refuse(
+    position.check(
         (high < np.maximum(opened, close)) | (low > np.minimum(opened, close)),
         "inconsistent_prices",
         lambda at: f"{values(at)}: high and low must enclose open and close",
     )
-
-
-def check_unit(place: RowPosition, times: NDArray[np.int64], scale: int) -> None:
-    low, high = (TIMES[0], MICROSECONDS_FROM) if scale == 1 else (MICROSECONDS_FROM, TIMES[1])
-    unit = "ms" if scale == 1 else "µs"
-
-    def text(at: int) -> str:
-        return f"open time {times[at]} is outside {low} to {high} {unit}, the unit of this file: one file, one unit"
-
-    place.refuse((times < low) | (times >= high), "bad_time_unit", text)

@@ -1,4 +1,4 @@
-"""A service as a process: its log, its stop signal, its patience, its exit code."""
+"""A service as a process: its stop signal, its log, its exit code."""
 
 import logging
 import signal
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from shared.core.errors import BadSetting, Incompatible, UlstmError
 
-log = logging.getLogger("ulstm")
+log = logging.getLogger(__name__)
 
 
 def stop_on_signal() -> threading.Event:
@@ -29,14 +29,14 @@ def log_to_stderr(level: str, service: str) -> None:
 
 
 def exit_code(run: Callable[[], None]) -> int:
-    """Run a service; return its exit code: 0 done, 1 it had to stop, 2 wrong settings."""
+    """Run a service; return its exit code: 0 done, 1 failed, 2 invalid settings."""
     try:
         run()
     except BadSetting as error:
         print(f"refusing to start: {error}", file=sys.stderr)  # noqa: T201 - there may be no log yet
         return 2
     except Incompatible as error:
-        log.error("refusing to go on: %s", error)  # noqa: TRY400 - the message says it all
+        log.error("refusing to continue: %s", error)  # noqa: TRY400 - the message is enough
         return 1
     except UlstmError as error:
         log.error("stopping: %s", error)  # noqa: TRY400 - likewise

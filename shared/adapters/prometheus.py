@@ -1,4 +1,4 @@
-"""Counters, histograms and health over HTTP: `/metrics`, `/health/live`, `/health/ready`."""
+"""Metrics and health over HTTP: `/metrics`, `/health/live`, `/health/ready`."""
 
 import threading
 from collections.abc import Callable
@@ -13,13 +13,13 @@ SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.
 
 
 class Telemetry:
-    """One service's metrics and health.
+    """The metrics and the health of a service.
 
-    `not_ready` is why the service is not ready, or None when it is; the service sets it.
+    The service sets `not_ready`: the reason why it is not ready, or None.
     """
 
     def __init__(self, service: str) -> None:
-        """Start with nothing measured and not ready."""
+        """Start without metrics and not ready."""
         self._service = service
         self._registry = CollectorRegistry()
         self.not_ready: str | None = "starting"
@@ -37,7 +37,11 @@ class Telemetry:
         return Histogram(self._name(name), text, labels, registry=self._registry, buckets=SECONDS)
 
     def serve(self, host: str, port: int) -> Callable[[], None]:
-        """Answer on host and port (0: any free one) from a thread of its own; return what stops it.
+        """Serve HTTP from a thread; return a function that stops it.
+
+        Args:
+            host: the interface to listen on.
+            port: 0 takes any free one.
 
         Raises:
             BadSetting: the port is taken.
@@ -80,7 +84,7 @@ class Telemetry:
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         telemetry = self
 
-        class Answer(BaseHTTPRequestHandler):
+        class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 status, kind, body = telemetry.answer(self.path)
                 self.send_response(status)
@@ -90,6 +94,6 @@ class Telemetry:
                 self.wfile.write(body)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name upstream
-                """Say nothing: a health check every few seconds is no news."""
+                """Log nothing: health checks come every few seconds."""
 
-        return Answer
+        return Handler

@@ -32,7 +32,7 @@ class StateSnapshot:
 
 # KEYS: the symbol's hash. ARGV: offset, profile, checksum, state.
 _PUT_SYMBOL: Final = """
--- Only an older state is replaced, so a late write of a replica that lost the partition is harmless.
+-- Only an older state is replaced: a late write of a replica that lost the partition is harmless.
 local stored = tonumber(redis.call('HGET', KEYS[1], 'offset') or '-1')
 if stored > tonumber(ARGV[1]) then return 0 end
 redis.call('HSET', KEYS[1],

@@ -1,4 +1,4 @@
-"""The archive: `klines` read once up to a fixed end, as arrays."""
+"""Read `klines` once, up to a fixed end, as arrays."""
 
 from array import array
 from bisect import bisect_left
@@ -17,12 +17,12 @@ from shared.core.records import Amendment, Candle, Record
 from shared.core.sequence import SEQUENCE_COLUMNS
 from shared.core.topics import Topics, interval_ms, partition_for
 
-_TAIL: Final = 200  # records at a partition's end among which the newest candle is looked for
+_TAIL: Final = 200  # records at a partition's end that are searched for the newest candle
 
 
 @dataclass(frozen=True, slots=True)
 class TimeSpan:
-    """Open times from one up to and including another, in ms."""
+    """A closed interval of open times, in ms."""
 
     from_ms: int = 0
     through_ms: int = 253_402_300_799_999
@@ -34,48 +34,53 @@ class TimeSpan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ArchivedCandles:
-    """What the archive held: sequences (n, columns) by symbol, oldest candle first."""
+    """The candles of the archive, by symbol."""
 
-    sequences: Mapping[str, Float64s]
-    ends: Mapping[int, int]  # by symbol group: the offset up to which it was read
+    sequences: Mapping[str, Float64s]  # (n, columns), oldest candle first
+    ends: Mapping[int, int]  # by partition: the offset up to which it was read
     refused: int  # records that contradict the log or do not decode: the predictor's dead letters
 
 
 class Archive:
-    """A deployment's klines topic, to be read as a whole."""
+    """A deployment's klines topic."""
 
     def __init__(self, bootstrap: str, topics: Topics) -> None:
-        """Take where the log is; connects on first use."""
+        """Take Kafka's address and the deployment's topics; connect on first use."""
         self._bootstrap, self._topics = bootstrap, topics
         self._codec = KlineCodec(topics.interval, interval_ms(topics.interval), topics.partitions)
 
     def ends(self) -> dict[int, int]:
-        """Return each symbol group's end at this moment."""
+        """Return the current end of each partition."""
         with Reader(self._bootstrap, self._topics.klines) as reader:
-            return {group: reader.ends(group)[1] for group in range(reader.partitions())}
+            return {each: reader.ends(each)[1] for each in range(reader.partitions())}
 
     def newest_ms(self) -> int | None:
-        """Return the newest open time at the symbol groups' ends, or None if there is no candle."""
-        newest = None
-        for group, end in self.ends().items():
-            for _, record in self.records(group, end - _TAIL, end):
-                if isinstance(record, Candle):
-                    newest = max(newest or 0, record.open_time_ms)
-        return newest
+        """Return the newest open time at the partitions' ends, or None if there is no candle."""
+        return max(
+            (
+                record.open_time_ms
+                for partition, end in self.ends().items()
+                for _, record in self.records(partition, end - _TAIL, end)
+                if isinstance(record, Candle)
+            ),
+            default=None,
+        )
 
-    def records(self, group: int, start: int, end: int) -> Iterator[tuple[int, Record | BadInput]]:
-        """Yield a symbol group's offsets and records from one offset up to, not including, another.
+    def records(
+        self, partition: int, start: int, end: int
+    ) -> Iterator[tuple[int, Record | BadInput]]:
+        """Yield the offsets and records of a partition from `start` up to, not including, `end`.
 
-        A record that does not decode comes as the error that says why.
+        A record that does not decode is yielded as its error.
         """
-        for block in self._blocks(group, start, end):
-            for received in block:
-                yield received.offset, self._decoded(received.value, group)
+        for block in self._blocks(partition, start, end):
+            for record in block:
+                yield record.offset, self._decode(record.value, partition)
 
-    def offset_at(self, group: int, time_ms: int) -> int:
+    def offset_at(self, partition: int, time_ms: int) -> int:
         """Return an offset before which every record is older than a time."""
         with Reader(self._bootstrap, self._topics.klines) as reader:
-            return reader.offset_at(group, time_ms)
+            return reader.offset_at(partition, time_ms)
 
     def read(
         self,
@@ -84,41 +89,44 @@ class Archive:
         keep: int | None = None,
         progress: Callable[[int], None] = lambda _: None,
     ) -> ArchivedCandles:
-        """Return every symbol's candles up to the end at this moment; about 50 bytes a candle.
+        """Return every symbol's candles up to the current end, at about 50 bytes a candle.
 
         Args:
             span: the open times wanted.
             symbols: the symbols wanted; none means all.
-            keep: at most so many of each symbol's newest candles, which bounds the memory.
-            progress: told after every block of records how many there were; what it raises stops the reading.
+            keep: the largest number of candles of a symbol, the newest ones; bounds the memory.
+            progress: called with the record count after each block; raise from it to abort.
+
+        Raises:
+            Unavailable: Kafka does not answer.
         """
         ends = self.ends()
         wanted = (
             {partition_for(s, self._topics.partitions) for s in symbols} if symbols else set(ends)
         )
-        columns = _Columns(span, frozenset(symbols), keep)
-        for group in sorted(wanted & set(ends)):
-            start = self.offset_at(group, span.from_ms) if span.from_ms > 0 else 0
-            for block in self._blocks(group, start, ends[group]):
-                for received in block:
-                    columns.take(self._decoded(received.value, group))
+        builder = _SequenceBuilder(span, frozenset(symbols), keep)
+        for partition in sorted(wanted & set(ends)):
+            start = self.offset_at(partition, span.from_ms) if span.from_ms > 0 else 0
+            for block in self._blocks(partition, start, ends[partition]):
+                for record in block:
+                    builder.add(self._decode(record.value, partition))
                 progress(len(block))
-        return ArchivedCandles(columns.sequences(), ends, columns.refused)
+        return ArchivedCandles(builder.sequences(), ends, builder.refused)
 
-    def _blocks(self, group: int, start: int, end: int) -> Iterator[list[ConsumerRecord]]:
+    def _blocks(self, partition: int, start: int, end: int) -> Iterator[list[ConsumerRecord]]:
         with Reader(self._bootstrap, self._topics.klines) as reader:
-            yield from reader.read(group, max(start, 0), end)
+            yield from reader.read(partition, max(start, 0), end)
 
-    def _decoded(self, value: bytes | None, group: int) -> Record | BadInput:
+    def _decode(self, value: bytes | None, partition: int) -> Record | BadInput:
         try:
-            return self._codec.decode(value, group)
+            return self._codec.decode(value, partition)
         except BadInput as error:
             return error
 
 
 @dataclass(slots=True)
-class _Columns:
-    """Candles as they come, flat in the order of a sequence's columns."""
+class _SequenceBuilder:
+    """Collects candles of each symbol in one flat array, row after row."""
 
     span: TimeSpan
     symbols: frozenset[str]
@@ -128,8 +136,8 @@ class _Columns:
         default_factory=lambda: defaultdict(lambda: array("d"))
     )
 
-    def take(self, record: Record | BadInput) -> None:
-        """Append a candle, or change the one that an amendment names."""
+    def add(self, record: Record | BadInput) -> None:
+        """Append a candle, or replace the one that an amendment names."""
         if isinstance(record, Candle):
             self._append(record)
         elif isinstance(record, Amendment):
@@ -138,7 +146,7 @@ class _Columns:
             self.refused += 1
 
     def sequences(self) -> dict[str, Float64s]:
-        """Return the sequences by symbol, in the symbols' order."""
+        """Return the sequences by symbol, sorted by symbol."""
         found = {}
         for symbol in sorted(self.flat):
             self._trim(symbol, self.keep)

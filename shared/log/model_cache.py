@@ -1,4 +1,4 @@
-"""Models by version, kept once loaded."""
+"""A cache of the models that were used last."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -8,35 +8,43 @@ from shared.core.errors import BadInput, Unavailable, Unknown
 from shared.core.model.card import Bundle
 from shared.core.online.model import Model
 
-KEPT: Final = 16  # the last used: about 2 MB each, and a replica predicts with one or two
+CAPACITY: Final = 16  # about 2 MB each, and a replica predicts with one or two
 
 LoadBundle = Callable[[str], Bundle]
 """version -> bundle; Unknown if the log has none of this version."""
 
 
 class ModelCache:
-    """The models of the promotions seen last."""
+    """Models by version, the least recently used evicted first."""
 
     def __init__(self, load: LoadBundle) -> None:
-        """Take what reads a bundle from the log."""
+        """Take the function that reads a bundle from the log."""
         self._load = load
         self._models: OrderedDict[str, Model] = OrderedDict()
 
     def __call__(self, version: str, sha256: str) -> Model:
-        """Return the model of a version; an empty digest means that it was checked when it was promoted.
+        """Return the model of a version.
+
+        Args:
+            version: the model version.
+            sha256: the digest in its promotion; empty: it was checked at the promotion.
 
         Raises:
             BadInput: the bundle is unusable or has another digest.
-            Unavailable: the log does not show it yet; it was written with its promotion, so it will.
+            Unavailable: the log does not show the bundle yet; a release writes it in one
+                transaction with its promotion, so it will.
         """
-        model = self._models.get(version) or self._loaded(version)
+        model = self._models.get(version) or self._load_model(version)
         self._models.move_to_end(version)
         if sha256 and model.bundle.sha256 != sha256:
-            message = f"bundle {version} has SHA-256 {model.bundle.sha256}, its promotion says {sha256}; promote it again"
+            message = (
+                f"bundle {version} has SHA-256 {model.bundle.sha256}, its promotion says {sha256};"
+                " promote it again"
+            )
             raise BadInput("wrong_digest", message)
         return model
 
-    def _loaded(self, version: str) -> Model:
+    def _load_model(self, version: str) -> Model:
         try:
             bundle = self._load(version)
         except Unknown as error:
@@ -45,6 +53,6 @@ class ModelCache:
             )
             raise Unavailable(message) from error
         self._models[version] = model = Model(bundle)
-        if len(self._models) > KEPT:
+        if len(self._models) > CAPACITY:
             self._models.popitem(last=False)
         return model

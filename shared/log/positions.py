@@ -1,4 +1,4 @@
-"""Where each symbol stands in the log, and the id of the one process that may write candles there."""
+"""The position of each symbol in the log, and the transactional id of its only writer."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -12,39 +12,40 @@ from shared.core.topics import Topics, partition_for
 
 
 def producer_transactional_id(topics: Topics) -> str:
-    """Return the transactional id that all writers of candles share, so that the last to start fences the others."""
+    """Return the transactional id of every writer of candles: the last to start fences others."""
     return f"{topics.prefix}ulstm-producer-{topics.interval}"
 
 
 def read_positions(
     bootstrap: str, topics: Topics, codec: KlineCodec, symbols: Iterable[str]
 ) -> dict[str, int]:
-    """Return for each symbol in the log the open time in milliseconds of the candle that must come next.
+    """Return the open time (ms) of the candle that must come next, for each symbol in the log.
 
-    Only the end of each partition is read, as far back as needed to find every symbol's last candle or gap; one that
-    has none is missing in the answer. Take the transactional id first: then no other writer can add to it.
+    Reads each partition backwards until every symbol's last candle or gap is found; a symbol
+    without one is missing in the result. Take the transactional id first: then no other writer
+    can add records meanwhile.
 
     Raises:
         Unavailable: Kafka does not answer.
     """
-    by_group: dict[int, list[bytes]] = defaultdict(list)
+    keys_by_partition: dict[int, list[bytes]] = defaultdict(list)
     for symbol in symbols:
-        by_group[partition_for(symbol, topics.partitions)].append(symbol.encode())
-    found: dict[str, int] = {}
+        keys_by_partition[partition_for(symbol, topics.partitions)].append(symbol.encode())
+    positions: dict[str, int] = {}
     with Reader(bootstrap, topics.klines) as reader:
-        await_settled(bootstrap, topics.klines, reader, by_group)
-        for group, keys in by_group.items():
+        await_settled(bootstrap, topics.klines, reader, keys_by_partition)
+        for partition, keys in keys_by_partition.items():
             last = last_record_of_each_key(
-                reader, group, keys, lambda record: _next_ms(record, codec)
+                reader, partition, keys, lambda record: _next_ms(record, codec)
             )
-            found.update({key.decode(): next_ms for key, next_ms in last.items()})
-    return found
+            positions.update({key.decode(): next_ms for key, next_ms in last.items()})
+    return positions
 
 
 def _next_ms(record: ConsumerRecord, codec: KlineCodec) -> int | None:
-    """Return what must follow a record; None for one that leaves its symbol where it was."""
+    """Return the open time that must follow a record; None if it does not move its symbol."""
     try:
         value = codec.decode(record.value, record.partition)
-    except BadInput:  # every reader sets it aside
+    except BadInput:  # no reader uses such a record
         return None
     return covered_span_ms(value, codec.interval_ms)[1] if isinstance(value, Candle | Gap) else None

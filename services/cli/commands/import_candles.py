@@ -14,10 +14,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from services.cli.candle_importer import CandleImporter, ImportSummary
-from shared.adapters.candle_files import Block, CandleRow, Recording, find, read_blocks
+from shared.adapters.candle_files import find_recordings, read_blocks
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.kafka.producer import TransactionalProducer
+from shared.adapters.recording import Block, CandleRow, Recording
 from shared.core.arrays import Float64s
 from shared.core.errors import BadInput, Incompatible
 from shared.core.topics import interval_ms
@@ -37,7 +38,9 @@ def import_command(
     started = time.monotonic()
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("importing", total=None)
-        summary = import_recordings(settings, find(paths), lambda n: progress.advance(task, n))
+        summary = import_recordings(
+            settings, find_recordings(paths), lambda n: progress.advance(task, n)
+        )
     if as_json:
         print(json.dumps({**asdict(summary), "symbols": len(summary.symbols)}))
         return

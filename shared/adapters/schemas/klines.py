@@ -114,7 +114,7 @@ class KlineCodec:
         return self._match_candle(value, partition) or self._validate(value, partition)
 
     def _match_candle(self, value: bytes | None, partition: int) -> Candle | None:
-        """Return the candle of canonical bytes, faster than `_validate`; None if that must decide."""
+        """Return the candle of canonical bytes; None if `_validate` must decide."""
         found = None if value is None else _PLAIN_CANDLE.fullmatch(value.decode("latin-1"))
         if found is None:
             return None

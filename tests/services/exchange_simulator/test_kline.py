@@ -2,7 +2,7 @@ import itertools
 
 from services.exchange_simulator.kline import partial_candle, to_rest_row, to_stream_event
 from services.exchange_simulator.synthetic import ORIGIN_MS
-from shared.adapters.candle_files import CandleRow
+from shared.adapters.recording import CandleRow
 from tests.support.builders import STEP_MS
 
 ROW = CandleRow(

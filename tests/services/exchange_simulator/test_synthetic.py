@@ -1,7 +1,7 @@
 import itertools
 
 from services.exchange_simulator.synthetic import ORIGIN_MS, SyntheticMarket, synthetic_symbols
-from shared.adapters.candle_files import CandleRow
+from shared.adapters.recording import CandleRow
 from tests.support.builders import STEP_MS
 
 

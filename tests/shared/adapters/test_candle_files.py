@@ -6,12 +6,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shared.adapters.candle_files import CandleRow, find, read
+from shared.adapters.candle_files import find_recordings, read_blocks
+from shared.adapters.recording import CandleRow
 from shared.core.errors import BadInput
 
 FIRST_MS = 1_735_689_600_000
 STEP_MS = 300_000
-HEADER = "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore"
+HEADER = (
+    "open_time,open,high,low,close,volume,close_time,quote_volume,count,"
+    "taker_buy_volume,taker_buy_quote_volume,ignore"
+)
 
 
 def line(index: int, scale: int = 1, prices: str = "2.10,2.50,2.00,2.30000000") -> str:
@@ -36,7 +40,12 @@ def parquet(folder: Path, columns: dict[str, list[Any]], name: str = "BTCUSDT-5m
 
 
 def rows(*paths: Path) -> list[CandleRow]:
-    return [row for recording in find(paths) for row in read(recording)]
+    return [
+        row
+        for recording in find_recordings(paths)
+        for block in read_blocks(recording)
+        for row in block.rows()
+    ]
 
 
 def refused(*paths: Path) -> BadInput:

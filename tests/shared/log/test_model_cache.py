@@ -6,10 +6,10 @@ import pytest
 from shared.core.errors import BadInput, Unavailable, Unknown
 from shared.core.model.card import Bundle
 from shared.core.online.model import Model
-from shared.log.model_cache import KEPT, ModelCache
+from shared.log.model_cache import CAPACITY, ModelCache
 from tests.support.builders import a_bundle
 
-BUNDLES = {bundle.version: bundle for bundle in map(a_bundle, range(KEPT + 4))}
+BUNDLES = {bundle.version: bundle for bundle in map(a_bundle, range(CAPACITY + 4))}
 
 
 def load(version: str) -> Bundle:
@@ -30,7 +30,7 @@ def test_a_thousand_promotions_keep_no_more_models_than_the_last_used() -> None:
             made.add(models(current, ""))
 
     gc.collect()
-    assert len(made) == KEPT
+    assert len(made) == CAPACITY
     assert models(current, "").bundle == BUNDLES[current]
 
 

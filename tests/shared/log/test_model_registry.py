@@ -51,7 +51,7 @@ class Log:
             return reader.ends(partition)[1] == offset
 
     def promotions(self, group: int, count: int) -> list[str]:
-        """Wait for so many promotions: a commit shows in one partition a moment later than in another."""
+        """Wait for promotions: a commit shows in one partition a moment later than in another."""
         eventually(lambda: len(self._promotions(group)) >= count)
         return self._promotions(group)
 
@@ -124,7 +124,7 @@ def test_a_release_is_one_transaction(kafka_log: Log) -> None:
     kafka_log.release(1)
     kafka_log.release(2)
 
-    # Each partition grew by one record and one marker of the transaction's end a release: no more transactions.
+    # Each partition grew by one record and one end marker for each release: one transaction each.
     places = [
         (kafka_log.topics.models, 0),
         *((kafka_log.topics.klines, group) for group in range(GROUPS)),

@@ -4,10 +4,11 @@ import pytest
 
 from services.cli.candle_importer import ImportSummary, candle_bytes
 from services.cli.commands.import_candles import import_recordings
-from shared.adapters.candle_files import CandleRow, find
+from shared.adapters.candle_files import find_recordings
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.errors import Fenced
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
+from shared.adapters.recording import CandleRow
 from shared.adapters.schemas.klines import GapMessage, build_candle_message, encode_record
 from shared.core.errors import BadInput, Incompatible
 from shared.core.topics import partition_for
@@ -42,7 +43,7 @@ def settings(kafka_bootstrap: str, topic_prefix: str) -> ServiceSettings:
 
 
 def run_import(settings: ServiceSettings, paths: list[Path]) -> tuple[int, int, int]:
-    summary: ImportSummary = import_recordings(settings, find(paths))
+    summary: ImportSummary = import_recordings(settings, find_recordings(paths))
     return summary.candles, summary.gaps, summary.already_there
 
 
@@ -190,7 +191,7 @@ def test_a_second_writer_stops_the_import_and_says_so(
         ).close()
 
     with pytest.raises(Fenced, match="stop one of them"):
-        import_recordings(settings, find(paths), producer_starts)
+        import_recordings(settings, find_recordings(paths), producer_starts)
     assert run_import(settings, paths) == (7_000, 0, 5_000)
     assert len(closes(settings)) == 12_000
 
@@ -199,4 +200,4 @@ def test_another_interval_is_refused(tmp_path: Path) -> None:
     paths = a_file(tmp_path, [line(0)], "BTCUSDT-1m-2025-01.csv")
 
     with pytest.raises(Incompatible, match="INTERVAL"):
-        import_recordings(ServiceSettings.from_env({}), find(paths))
+        import_recordings(ServiceSettings.from_env({}), find_recordings(paths))

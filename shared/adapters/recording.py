@@ -1,0 +1,83 @@
+"""Recorded candles as values: a file, a block of its candles, one candle."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class CandleRow(NamedTuple):
+    """One recorded candle.
+
+    Decimals are the exchange's strings, or the shortest ones that give the recorded float64.
+    """
+
+    symbol: str
+    open_time_ms: int
+    open: str
+    high: str
+    low: str
+    close: str
+    volume: str
+    quote_volume: str | None
+    trades: int | None
+    taker_buy_volume: str | None
+    taker_buy_quote_volume: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A file of candles. `symbol` is None where only the file's column `symbol` names it."""
+
+    path: Path
+    symbol: str | None
+    interval_ms: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """Valid candles of one symbol, ascending in time."""
+
+    symbol: str
+    open_time_ms: NDArray[np.int64]  # (n,)
+    numbers: NDArray[np.float64]  # (n, 5): open, high, low, close, volume
+    lines: list[str] | None = field(repr=False)  # n lines of a dump; None: there are only floats
+
+    def rows(self, first: int = 0, until: int | None = None) -> Iterator[CandleRow]:
+        """Yield candles `first` up to, not including, `until` (None: all) as exact decimals."""
+        times = self.open_time_ms[first:until].tolist()
+        if self.lines is None:
+            columns = self.numbers[first:until].T.tolist()
+            decimals = [[_decimal(number) for number in column] for column in columns]
+            for time_ms, opened, high, low, close, volume in zip(times, *decimals, strict=True):
+                prices = (opened, high, low, close)
+                yield CandleRow(self.symbol, time_ms, *prices, volume, None, None, None, None)
+        else:
+            for time_ms, line in zip(times, self.lines[first:until], strict=True):
+                yield _parse_line(self.symbol, time_ms, line)
+
+
+def _parse_line(symbol: str, time_ms: int, line: str) -> CandleRow:
+    _, opened, high, low, close, volume, _, quote, trades, taker, taker_quote, _ = line.split(",")
+    return CandleRow(
+        symbol,
+        time_ms,
+        opened,
+        high,
+        low,
+        close,
+        volume,
+        quote,
+        int(trades),
+        taker,
+        taker_quote,
+    )
+
+
+def _decimal(number: float) -> str:
+    text = repr(number)
+    return format(Decimal(text), "f") if "e" in text else text
