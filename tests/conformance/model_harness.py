@@ -9,9 +9,9 @@ from confluent_kafka import Consumer, Producer
 from tests.conformance.harness import CONSUMER, PRODUCER, WAIT_S, ClientHarness, dotted
 from tests.conformance.member import GroupMember
 from tests.simulation.broker import Broker
-from tests.simulation.clients import SimConsumer, SimProducer
+from tests.simulation.clients import SimulatedConsumer, SimulatedProducer
 from tests.simulation.clock import SimulatedClock
-from tests.simulation.network import Befallen, Fate, Process
+from tests.simulation.network import ActiveFault, Process, RequestFault, RequestKind
 
 _POLL_S: Final = 0.05
 
@@ -22,16 +22,16 @@ class _FaultlessWorld:
     def __init__(self, clock: SimulatedClock) -> None:
         self.clock = clock
 
-    def befalls(self, what: str) -> Befallen | None:
+    def fault_for(self, kind: RequestKind) -> ActiveFault | None:
         return None
 
     def latency_s(self) -> float:
         return 0.001
 
-    def undo(self, fate: Fate) -> None:
-        raise AssertionError(fate)
+    def damage_store(self, fault: RequestFault) -> None:
+        raise AssertionError(fault)
 
-    def stand_still(self, process: Process, seconds: float) -> None:
+    def suspend(self, process: Process, seconds: float) -> None:
         raise AssertionError(seconds)
 
 
@@ -51,7 +51,7 @@ class ModelHarness(ClientHarness):
         return f"name-{next(self._names)}"
 
     def new_producer(self, name: str, **config: Any) -> Producer:
-        producer = SimProducer(
+        producer = SimulatedProducer(
             self._broker,
             Process(self._world),
             {**PRODUCER, "transactional.id": name, **dotted(config)},
@@ -108,4 +108,4 @@ class ModelHarness(ClientHarness):
 
     def _consumer(self, process: Process, group: str | None = None, **config: Any) -> Consumer:
         settings = {**CONSUMER, "group.id": group or "conformance", **dotted(config)}
-        return cast(Consumer, SimConsumer(self._broker, process, settings))
+        return cast(Consumer, SimulatedConsumer(self._broker, process, settings))

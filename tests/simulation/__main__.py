@@ -1,4 +1,4 @@
-"""`python -m tests.simulation`: as many schedules as wanted; exit 1 if one of them breaks the promise."""
+"""`python -m tests.simulation`: run schedules of faults; exit 1 if one breaks the promise."""
 
 import argparse
 import sys
@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tests.simulation.mutants import MUTANTS
-from tests.simulation.soak import SoakReport, smallest, soak
+from tests.simulation.soak import SoakReport, shrink_seed, soak
 from tests.simulation.world import run_seed
 
 
@@ -20,12 +20,12 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=None, help="default: one a processor core")
     parser.add_argument("--out", type=Path, default=None, help="write the figures as JSON")
     parser.add_argument(
-        "--mutants", action="store_true", help="say how many schedules each mutant takes instead"
+        "--mutants", action="store_true", help="count the schedules until each mutant is caught"
     )
     given = parser.parse_args()
     console = Console(stderr=True)
     if given.mutants:
-        return _catch(range(given.seed, given.seed + given.schedules), Console())
+        return _count_until_caught(range(given.seed, given.seed + given.schedules), Console())
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -35,14 +35,16 @@ def main() -> int:
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("schedules", total=given.schedules)
 
-        def told(report: SoakReport) -> None:
+        def report_progress(report: SoakReport) -> None:
             progress.update(
                 task,
                 completed=report.schedules,
                 description=f"schedules ({len(report.problems)} failed)",
             )
 
-        report = soak(range(given.seed, given.seed + given.schedules), given.processes, told)
+        report = soak(
+            range(given.seed, given.seed + given.schedules), given.processes, report_progress
+        )
     _show(report, Console())
     if given.out is not None:
         report.write(given.out)
@@ -51,35 +53,40 @@ def main() -> int:
     return 1 if report.problems else 0
 
 
-def _catch(seeds: range, console: Console) -> int:
+def _count_until_caught(seeds: range, console: Console) -> int:
     table = Table("mutant", "caught after schedules", "by", title="mutants")
-    free = 0
+    missed = 0
     for name, parts in MUTANTS.items():
         found = ((n, run_seed(seed, parts).problem) for n, seed in enumerate(seeds, start=1))
-        after, problem = next(((n, problem) for n, problem in found if problem), (None, "nothing"))
-        free += after is None
+        after, problem = next(
+            ((n, problem) for n, problem in found if problem), (None, "not caught")
+        )
+        missed += after is None
         table.add_row(name, str(after), problem[:60])
     console.print(table)
-    return 1 if free else 0
+    return 1 if missed else 0
 
 
 def _show(report: SoakReport, console: Console) -> None:
-    table = Table("what happened", "times", title=f"{report.schedules} schedules")
-    for what, times in sorted(report.happened.items(), key=lambda item: -item[1]):
-        table.add_row(what, f"{times:,}")
+    table = Table("what counts", "offsets_for_times", title=f"{report.schedules} schedules")
+    for name, times in sorted(report.counts.items(), key=lambda item: -item[1]):
+        table.add_row(name, f"{times:,}")
     console.print(table)
     console.print(
-        f"{sum(report.happened.values()):,} faults in {report.schedules:,} schedules, {report.turns:,} turns,"
-        f" {report.simulated_s / 3600:,.0f} simulated hours, {report.wall_s:,.0f} s:"
+        f"{sum(report.counts.values()):,} faults in {report.schedules:,} schedules,"
+        f" {report.steps:,} steps, {report.simulated_s / 3600:,.0f} simulated hours,"
+        f" {report.wall_s:,.0f} s:"
         f" {len(report.problems) - report.stuck} wrong, {report.stuck} stuck"
     )
 
 
 def _explain(seed: int, problem: str, console: Console) -> None:
     console.print(f"seed {seed}: {problem}", markup=False)
-    schedule, smaller = smallest(seed)
-    console.print(f"again: python -m tests.simulation --schedules 1 --seed {seed}", markup=False)
-    console.print(f"shrunk to: {schedule}\n{smaller}", markup=False)
+    schedule, simplify = shrink_seed(seed)
+    console.print(
+        f"run it again: python -m tests.simulation --schedules 1 --seed {seed}", markup=False
+    )
+    console.print(f"shrink to: {schedule}\n{simplify}", markup=False)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""confluent-kafka's Producer and Consumer, speaking to the broker model: the part of their interface that we use."""
+"""Producer and Consumer of the broker model: the part of confluent-kafka's interface in use."""
 
 import contextlib
 import copy
@@ -20,31 +20,31 @@ from confluent_kafka import (
 
 from tests.simulation.broker import (
     Broker,
+    BrokerError,
     BrokerMember,
-    BrokerRefusal,
-    Data,
     Headers,
     Partition,
-    Place,
+    PartitionKey,
     ProducerId,
+    RecordData,
 )
-from tests.simulation.network import Direct, NoAnswer, Process
+from tests.simulation.network import DirectConnection, Process, RequestKind, RequestTimedOut
 
 _FENCES: Final = frozenset({KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED})
-_STEP_S: Final = 0.05  # how long a client waits before it asks again
+_STEP_S: Final = 0.05  # a client's pause before it repeats a request
 
-Callback = Callable[["SimConsumer", list[TopicPartition]], None]
+Callback = Callable[["SimulatedConsumer", list[TopicPartition]], None]
 
 
-def failed(code: int, **flags: bool) -> KafkaException:
+def kafka_error(code: int, **flags: bool) -> KafkaException:
     return KafkaException(KafkaError(code, KafkaError(code).name(), **flags))
 
 
-class SimMessage:
+class SimulatedMessage:
     """A message, or an event such as the end of a partition."""
 
     def __init__(
-        self, place: Place, offset: int, data: Data | None, code: int | None = None
+        self, place: PartitionKey, offset: int, data: RecordData | None, code: int | None = None
     ) -> None:
         self._place, self._offset, self._data, self._code = place, offset, data, code
 
@@ -73,26 +73,26 @@ class SimMessage:
         return list(self._data.headers) or None if self._data is not None else None
 
 
-class SimProducer:
+class SimulatedProducer:
     """A transactional producer."""
 
     def __init__(self, broker: Broker, process: Process, config: dict[str, Any]) -> None:
         self._broker = broker
-        self._process: Process | Direct = process
+        self._process: Process | DirectConnection = process
         self._name = str(config["transactional.id"])
         self._timeout_s = int(config.get("transaction.timeout.ms", 60_000)) / 1000
         self._id: ProducerId | None = None
         self._epoch = 0
         self._is_open = False
-        self._is_known = False  # whether the broker knows, or may know, of the open transaction
-        self._failed: KafkaError | None = None  # fatal, or to be aborted
-        self._buffer: list[tuple[Place, Data]] = []
-        self._sequences: dict[Place, int] = {}
+        self._is_known = False  # whether the broker may have the open transaction
+        self._error: KafkaError | None = None  # fatal, or to be aborted
+        self._buffer: list[tuple[PartitionKey, RecordData]] = []
+        self._sequences: dict[PartitionKey, int] = {}
         self._on_error: Callable[[KafkaError], None] | None = config.get("error_cb")
         self._lost_before = process.connections_lost
 
     def list_topics(self, topic: str | None = None, timeout: float = -1) -> SimpleNamespace:
-        """Connect: what goes wrong then goes wrong with the next call just as well."""
+        """Return the topics; a fault of the connection strikes the next call instead."""
         del timeout
         names = self._broker.topics if topic is None else [topic]
         return SimpleNamespace(topics=dict.fromkeys(names))
@@ -100,22 +100,22 @@ class SimProducer:
     def init_transactions(self, timeout: float = -1) -> None:
         del timeout
         if self._id is not None:
-            raise failed(KafkaError._STATE)
+            raise kafka_error(KafkaError._STATE)
         self._take_id()
 
     def _take_id(self) -> None:
         try:
-            self._id, self._epoch = self._process.ask(
-                "init", lambda: self._broker.init_producer(self._name, self._timeout_s)
+            self._id, self._epoch = self._process.request(
+                "init_producer", lambda: self._broker.init_producer(self._name, self._timeout_s)
             )
-        except NoAnswer:
-            raise failed(KafkaError._TIMED_OUT, retriable=True) from None
+        except RequestTimedOut:
+            raise kafka_error(KafkaError._TIMED_OUT, retriable=True) from None
         self._sequences.clear()
 
     def begin_transaction(self) -> None:
         self._raise_failure()
         if self._id is None or self._is_open:
-            raise failed(KafkaError._STATE)
+            raise kafka_error(KafkaError._STATE)
         self._is_open, self._is_known = True, False
 
     def produce(
@@ -127,14 +127,14 @@ class SimProducer:
         timestamp: int = 0,
         headers: Headers = (),
     ) -> None:
-        if self._failed is not None and self._failed.fatal():
-            raise failed(KafkaError._FATAL)
+        if self._error is not None and self._error.fatal():
+            raise kafka_error(KafkaError._FATAL)
         if not self._is_open:
-            raise failed(KafkaError._STATE)
-        self._buffer.append(((topic, partition), Data(key, value, timestamp, tuple(headers))))
+            raise kafka_error(KafkaError._STATE)
+        self._buffer.append(((topic, partition), RecordData(key, value, timestamp, tuple(headers))))
 
     def poll(self, timeout: float = 0) -> int:
-        """Tell of the connections that were lost since the last time."""
+        """Report connections that were lost since the last call."""
         del timeout
         lost, self._lost_before = (
             self._process.connections_lost - self._lost_before,
@@ -146,66 +146,68 @@ class SimProducer:
         return lost
 
     def flush(self, timeout: float = -1) -> int:
-        """Send what was produced; what goes wrong is told by the next call."""
+        """Send buffered records; the next call raises an error, if there was one."""
         del timeout
-        if self._failed is None:
+        if self._error is None:
             self._send()
         return len(self._buffer)
 
     def send_offsets_to_transaction(
         self, offsets: Sequence[TopicPartition], metadata: bytes
     ) -> None:
-        with self._all_sent(offsets, metadata):
+        with self._after_sending(offsets, metadata):
             self._send_offsets(offsets, metadata)
 
     @contextlib.contextmanager
-    def _all_sent(self, offsets: Sequence[TopicPartition], metadata: bytes) -> Iterator[None]:
-        """What a call in an open transaction does first: send what was produced; it may hang at any request."""
+    def _after_sending(self, offsets: Sequence[TopicPartition], metadata: bytes) -> Iterator[None]:
+        """Send buffered records before a call in an open transaction; any request may hang."""
         self._raise_failure()
         if not self._is_open:
-            raise failed(KafkaError._STATE)
+            raise kafka_error(KafkaError._STATE)
         try:
             self._send()
             self._raise_failure()
             yield
         finally:
-            self._leave_behind(offsets, metadata)
+            self._schedule_hung_call(offsets, metadata)
 
     def _send_offsets(self, offsets: Sequence[TopicPartition], metadata: bytes) -> None:
-        generation, group, member = parsed_membership(metadata)
+        generation, group, member = decode_membership(metadata)
         places = {(o.topic, o.partition): int(o.offset) for o in offsets if o.offset >= 0}
         if not places:
             return
-        producer, epoch = self._owned()
+        producer, epoch = self._producer_id()
         try:
-            self._waited("group", lambda: self._broker.add_group(producer, epoch, group))
-            self._process.ask(
-                "offsets",
+            self._request_when_free(
+                "add_offsets", lambda: self._broker.add_group(producer, epoch, group)
+            )
+            self._process.request(
+                "commit_offsets",
                 lambda: self._broker.commit_offsets(
                     producer, epoch, group, places, generation, member
                 ),
             )
-        except NoAnswer:
-            raise failed(KafkaError._TIMED_OUT, retriable=True) from None
-        except BrokerRefusal as error:
+        except RequestTimedOut:
+            raise kafka_error(KafkaError._TIMED_OUT, retriable=True) from None
+        except BrokerError as error:
             self._fail(error.code, abortable=error.code not in _FENCES)
 
     def commit_transaction(self, timeout: float = -1) -> None:
         del timeout
-        with self._all_sent([], b""):
+        with self._after_sending([], b""):
             self._end(commit=True)
 
     def abort_transaction(self, timeout: float = -1) -> None:
         del timeout
-        if self._failed is not None and self._failed.fatal():
-            raise KafkaException(self._failed)
+        if self._error is not None and self._error.fatal():
+            raise KafkaException(self._error)
         if not self._is_open:
-            raise failed(KafkaError._STATE)
+            raise kafka_error(KafkaError._STATE)
         self._buffer.clear()
-        if self._failed is not None and self._failed.code() == KafkaError._MSG_TIMED_OUT:
-            # What became of the records is not known: a new epoch shuts out those that are still under way.
+        if self._error is not None and self._error.code() == KafkaError._MSG_TIMED_OUT:
+            # Records may still be on their way: a new epoch makes the broker refuse them.
             self._take_id()
-            self._is_open, self._failed = False, None
+            self._is_open, self._error = False, None
             return
         self._end(commit=False)
 
@@ -213,30 +215,33 @@ class SimProducer:
         self._buffer.clear()
 
     def close(self) -> None:
-        """Like the client's: it tries to abort what is open, and does not mind if that fails."""
-        if self._is_open and (self._failed is None or not self._failed.fatal()):
+        """Abort an open transaction, if that is possible; as the real client does."""
+        if self._is_open and (self._error is None or not self._error.fatal()):
             try:
                 self.abort_transaction()
             except KafkaException:
                 return
 
     def _end(self, *, commit: bool) -> None:
-        producer, epoch = self._owned()
+        producer, epoch = self._producer_id()
         try:
             if self._is_known:
-                self._process.ask("end", lambda: self._broker.end(producer, epoch, commit=commit))
-        except NoAnswer:
-            raise failed(KafkaError._TIMED_OUT, retriable=True) from None
-        except BrokerRefusal as error:
+                self._process.request(
+                    "end_transaction",
+                    lambda: self._broker.end_transaction(producer, epoch, commit=commit),
+                )
+        except RequestTimedOut:
+            raise kafka_error(KafkaError._TIMED_OUT, retriable=True) from None
+        except BrokerError as error:
             self._fail(error.code, abortable=False)
-        self._is_open, self._failed = False, None
+        self._is_open, self._error = False, None
 
-    def _leave_behind(self, offsets: Sequence[TopicPartition], metadata: bytes) -> None:
-        """If the call hangs: the thread it was made from wakes up some time, and goes on to commit."""
+    def _schedule_hung_call(self, offsets: Sequence[TopicPartition], metadata: bytes) -> None:
+        """If a request hangs, let its thread wake up later and continue to the commit."""
         if self._process.hung_s is None:
             return
         left = copy.copy(self)
-        left._process, left._failed = Direct(), None
+        left._process, left._error = DirectConnection(), None
 
         def wake() -> None:
             with contextlib.suppress(KafkaException):
@@ -247,42 +252,42 @@ class SimProducer:
         self._broker.clock.at(self._broker.clock.now_s + self._process.hung_s, wake)
 
     def _send(self) -> None:
-        """Send what was produced, a request for each partition."""
-        producer, epoch = self._owned()
+        """Send buffered records, a request for each partition."""
+        producer, epoch = self._producer_id()
         while self._buffer:
             place = self._buffer[0][0]
             records = [data for there, data in self._buffer if there == place]
             sequence = self._sequences.get(place, 0)
             try:
-                self._waited("places", partial(self._broker.add_places, producer, epoch, [place]))
-                self._process.ask(
-                    "produce",
-                    lambda place=place, sequence=sequence, records=records: self._broker.produce(  # type: ignore[misc]
-                        producer, epoch, place, sequence, records
-                    ),
+                self._request_when_free(
+                    "add_partitions", partial(self._broker.add_partitions, producer, epoch, [place])
                 )
-            except NoAnswer:
-                self._failed = KafkaError(
+                self._process.request(
+                    "produce",
+                    partial(self._broker.produce, producer, epoch, place, sequence, records),
+                )
+            except RequestTimedOut:
+                self._error = KafkaError(
                     KafkaError._MSG_TIMED_OUT, "no answer", txn_requires_abort=True
                 )
                 return
-            except BrokerRefusal as error:
+            except BrokerError as error:
                 undelivered = error.code == KafkaError.UNKNOWN_TOPIC_OR_PART
                 code = KafkaError._INCONSISTENT if undelivered else error.code
-                self._note(code, abortable=code not in _FENCES)
+                self._set_error(code, abortable=code not in _FENCES)
                 return
             self._sequences[place] = sequence + len(records)
             self._buffer = [item for item in self._buffer if item[0] != place]
 
-    def _waited(self, what: str, do: Callable[[], None]) -> None:
-        """Ask again while the transaction before is still being ended."""
+    def _request_when_free(self, kind: RequestKind, call: Callable[[], None]) -> None:
+        """Repeat a request while the previous transaction is still being ended."""
         while True:
             try:
-                self._process.ask(what, do)
-            except NoAnswer:
+                self._process.request(kind, call)
+            except RequestTimedOut:
                 self._is_known = True
                 raise
-            except BrokerRefusal as error:
+            except BrokerError as error:
                 if error.code != KafkaError.CONCURRENT_TRANSACTIONS:
                     raise
                 self._broker.clock.advance(_STEP_S)
@@ -290,43 +295,42 @@ class SimProducer:
                 self._is_known = True
                 return
 
-    def _owned(self) -> tuple[ProducerId, int]:
+    def _producer_id(self) -> tuple[ProducerId, int]:
         if self._id is None:
-            raise failed(KafkaError._STATE)
+            raise kafka_error(KafkaError._STATE)
         return self._id, self._epoch
 
-    def _note(self, code: int, *, abortable: bool) -> None:
-        told = KafkaError._FENCED if code in _FENCES else code
-        self._failed = KafkaError(
-            told, KafkaError(told).name(), fatal=not abortable, txn_requires_abort=abortable
-        )
+    def _set_error(self, code: int, *, abortable: bool) -> None:
+        code = KafkaError._FENCED if code in _FENCES else code
+        name = KafkaError(code).name()
+        self._error = KafkaError(code, name, fatal=not abortable, txn_requires_abort=abortable)
 
     def _fail(self, code: int, *, abortable: bool) -> NoReturn:
-        self._note(code, abortable=abortable)
-        assert self._failed is not None
-        raise KafkaException(self._failed)
+        self._set_error(code, abortable=abortable)
+        assert self._error is not None
+        raise KafkaException(self._error)
 
     def _raise_failure(self) -> None:
-        if self._failed is not None:
-            raise KafkaException(self._failed)
+        if self._error is not None:
+            raise KafkaException(self._error)
 
 
 @dataclass
-class _Assigned:
-    """Where a consumer stands in a partition."""
+class _Position:
+    """A consumer's position in a partition."""
 
     offset: int
     is_paused: bool = False
-    end_told_at: int = -1
+    end_reported_at: int = -1
 
 
-class SimConsumer:
+class SimulatedConsumer:
     """A consumer, in a group or without one."""
 
     def __init__(self, broker: Broker, process: Process, config: dict[str, Any]) -> None:
         self._broker, self._process = broker, process
         self._group = str(config["group.id"])
-        self._tells_ends = bool(config.get("enable.partition.eof", False))
+        self._reports_ends = bool(config.get("enable.partition.eof", False))
         self._committed_only = config.get("isolation.level", "read_committed") == "read_committed"
         self._session_s = int(config.get("session.timeout.ms", 45_000)) / 1000
         self._poll_limit_s = int(config.get("max.poll.interval.ms", 300_000)) / 1000
@@ -336,9 +340,9 @@ class SimConsumer:
         self._on_lost: Callback | None = None
         self._member: BrokerMember | None = None
         self._generation = -1
-        self._given: set[int] = set()  # in the group: what the callbacks have told
-        self._places: dict[Place, _Assigned] = {}
-        self._turn = 0
+        self._assigned: set[int] = set()  # partitions that on_assign was called with
+        self._places: dict[PartitionKey, _Position] = {}
+        self._next_partition = 0
 
     # --- groups -----------------------------------------------------------------------------------
 
@@ -350,72 +354,74 @@ class SimConsumer:
         on_lost: Callback | None = None,
     ) -> None:
         (self._topic,) = topics
-        self._process.in_group = self
+        self._process.group_consumer = self
         self._on_assign, self._on_revoke, self._on_lost = on_assign, on_revoke, on_lost
 
     def consumer_group_metadata(self) -> bytes:
-        """The membership as the client has it now: its background thread forgets its name once it hears it is out."""
+        """Return the membership; the client drops its name once it knows that it was removed."""
         member = self._member
         if member is None:
-            return membership(self._generation, self._group, "")
-        if member.is_out and self._process.is_heard:
-            return membership(-1 if member.was_refused else self._generation, self._group, "")
-        return membership(self._generation, self._group, member.name)
+            return encode_membership(self._generation, self._group, "")
+        if member.has_left and self._process.sends_heartbeats:
+            return encode_membership(
+                -1 if member.was_refused else self._generation, self._group, ""
+            )
+        return encode_membership(self._generation, self._group, member.name)
 
     def close(self) -> None:
-        """Give everything up and leave."""
-        if self._given:
-            self._tell(self._on_revoke, self._given)
-        if self._member is not None and self._process.is_heard:
+        """Revoke all partitions and leave the group."""
+        if self._assigned:
+            self._call_back(self._on_revoke, self._assigned)
+        if self._member is not None and self._process.sends_heartbeats:
             self._broker.leave(self._group, self._member)
         self._member = None
         self._places.clear()
 
-    def _meet_group(self) -> None:
-        """Do what the client's background thread and its callbacks do: join, give up, take over."""
-        if not self._topic or not self._process.is_heard:
+    def _sync_group(self) -> None:
+        """Join, revoke and take over, as the client's background thread and callbacks do."""
+        if not self._topic or not self._process.sends_heartbeats:
             return
-        if self._member is not None and self._member.is_out:
+        if self._member is not None and self._member.has_left:
             self._member = None
-            self._tell(self._on_lost or self._on_revoke, self._given)
+            self._call_back(self._on_lost or self._on_revoke, self._assigned)
         if self._member is None:
             self._member = self._broker.join(
                 self._group,
                 self._topic,
                 self._session_s,
                 self._poll_limit_s,
-                lambda: self._process.is_heard,
+                lambda: self._process.sends_heartbeats,
             )
         member = self._member
         member.last_poll_s = self._broker.clock.now_s
         revoked = set(member.to_revoke)
         if revoked:
-            self._tell(self._on_revoke, revoked & self._given)
-            self._broker.revoked(self._group, member, revoked)
+            self._call_back(self._on_revoke, revoked & self._assigned)
+            self._broker.release_partitions(self._group, member, revoked)
         self._generation = self._broker.groups[self._group].generation
-        new = member.owned - self._given
+        new = member.owned - self._assigned
         if new:
-            self._given |= new
+            self._assigned |= new
             places = self._tps(new)
             if self._on_assign is not None:
                 self._on_assign(self, places)
             if not all((self._topic, p) in self._places for p in new):
                 self.incremental_assign(places)
 
-    def _tell(self, callback: Callback | None, partitions: set[int]) -> None:
+    def _call_back(self, callback: Callback | None, partitions: set[int]) -> None:
         gone = set(partitions)
         if not gone:
             return
         if callback is not None:
             callback(self, self._tps(gone))
-        self._given -= gone
+        self._assigned -= gone
         for partition in gone:
             self._places.pop((self._topic, partition), None)
 
     def _tps(self, partitions: set[int]) -> list[TopicPartition]:
         return [TopicPartition(self._topic, p) for p in sorted(partitions)]
 
-    # --- places -----------------------------------------------------------------------------------
+    # --- positions --------------------------------------------------------------------------------
 
     def assign(self, places: Sequence[TopicPartition]) -> None:
         self._places.clear()
@@ -429,7 +435,7 @@ class SimConsumer:
 
     def incremental_assign(self, places: Sequence[TopicPartition]) -> None:
         for place in places:
-            self._places[place.topic, place.partition] = _Assigned(self._start(place))
+            self._places[place.topic, place.partition] = _Position(self._start(place))
 
     def incremental_unassign(self, places: Sequence[TopicPartition]) -> None:
         for place in places:
@@ -451,8 +457,8 @@ class SimConsumer:
     def seek(self, place: TopicPartition) -> None:
         there = self._places.get((place.topic, place.partition))
         if there is None:
-            raise failed(KafkaError._STATE)
-        there.offset, there.end_told_at = int(place.offset), -1
+            raise kafka_error(KafkaError._STATE)
+        there.offset, there.end_reported_at = int(place.offset), -1
 
     def pause(self, places: Sequence[TopicPartition]) -> None:
         self._pause(places, paused=True)
@@ -468,10 +474,12 @@ class SimConsumer:
 
     # --- reading ----------------------------------------------------------------------------------
 
-    def poll(self, timeout: float = -1) -> SimMessage | None:
+    def poll(self, timeout: float = -1) -> SimulatedMessage | None:
         if self._was_slow():
-            return SimMessage((self._topic, 0), OFFSET_INVALID, None, KafkaError._MAX_POLL_EXCEEDED)
-        self._meet_group()
+            return SimulatedMessage(
+                (self._topic, 0), OFFSET_INVALID, None, KafkaError._MAX_POLL_EXCEEDED
+            )
+        self._sync_group()
         waited_s = 0.0
         while (message := self._next()) is None and waited_s < timeout:
             step_s = min(0.5, timeout - waited_s)
@@ -480,41 +488,41 @@ class SimConsumer:
         return message
 
     def _was_slow(self) -> bool:
-        """Whether it has left the group because it did not poll; told once, before the partitions are taken away."""
+        """Tell once whether the member was removed because it did not poll."""
         member = self._member
-        if member is None or not member.was_slow or not self._process.is_heard:
+        if member is None or not member.was_slow or not self._process.sends_heartbeats:
             return False
         member.was_slow = False
         return True
 
-    def consume(self, num_messages: int = 1, timeout: float = -1) -> list[SimMessage]:
+    def consume(self, num_messages: int = 1, timeout: float = -1) -> list[SimulatedMessage]:
         del timeout
-        found: list[SimMessage] = []
+        found: list[SimulatedMessage] = []
         while len(found) < num_messages and (message := self._next()) is not None:
             found.append(message)
         return found
 
-    def _next(self) -> SimMessage | None:
-        """The next message or event of any partition, the partitions taking turns."""
+    def _next(self) -> SimulatedMessage | None:
+        """Return the next message or event; the partitions take turns."""
         if self._process.is_cut:
             return None
         places = list(self._places)
         for at in range(len(places)):
-            place = places[(self._turn + at) % len(places)]
+            place = places[(self._next_partition + at) % len(places)]
             message = self._next_of(place, self._places[place])
             if message is not None:
-                self._turn += at
+                self._next_partition += at
                 return message
         return None
 
-    def _next_of(self, place: Place, there: _Assigned) -> SimMessage | None:
+    def _next_of(self, place: PartitionKey, there: _Position) -> SimulatedMessage | None:
         if there.is_paused:
             return None
         partition = self._broker.partition(place)
         end = self._end(partition)
         if there.offset < partition.first or there.offset > partition.high_watermark:
             there.is_paused = True
-            return SimMessage(place, there.offset, None, KafkaError._AUTO_OFFSET_RESET)
+            return SimulatedMessage(place, there.offset, None, KafkaError._AUTO_OFFSET_RESET)
         while there.offset < end:
             offset = there.offset
             there.offset += 1
@@ -524,36 +532,36 @@ class SimConsumer:
                 else partition.entries[offset].data
             )
             if data is not None:
-                return SimMessage(place, offset, data)
-        if self._tells_ends and there.end_told_at != end:
-            there.end_told_at = end
-            return SimMessage(place, there.offset, None, KafkaError._PARTITION_EOF)
+                return SimulatedMessage(place, offset, data)
+        if self._reports_ends and there.end_reported_at != end:
+            there.end_reported_at = end
+            return SimulatedMessage(place, there.offset, None, KafkaError._PARTITION_EOF)
         return None
 
     def _end(self, partition: Partition) -> int:
         return partition.last_stable if self._committed_only else partition.high_watermark
 
-    # --- questions --------------------------------------------------------------------------------
+    # --- offsets ----------------------------------------------------------------------------------
 
     def committed(
         self, places: Sequence[TopicPartition], timeout: float = -1
     ) -> list[TopicPartition]:
-        """Wait while a transaction is pending, if only committed records are read."""
+        """Return the committed offset; `read_committed` waits for a pending transaction."""
         (place,) = places
         waited_s = 0.0
         while True:
             try:
-                offset = self._process.ask(
-                    "committed",
+                offset = self._process.request(
+                    "fetch_offset",
                     lambda: self._broker.committed(
                         self._group, (place.topic, place.partition), stable=self._committed_only
                     ),
                 )
-            except NoAnswer:
-                raise failed(KafkaError._TIMED_OUT) from None
-            except BrokerRefusal:
+            except RequestTimedOut:
+                raise kafka_error(KafkaError._TIMED_OUT) from None
+            except BrokerError:
                 if waited_s >= timeout >= 0:
-                    raise failed(KafkaError._TIMED_OUT) from None
+                    raise kafka_error(KafkaError._TIMED_OUT) from None
                 self._broker.clock.advance(_STEP_S)
                 waited_s += _STEP_S
             else:
@@ -565,7 +573,7 @@ class SimConsumer:
 
     def get_watermark_offsets(self, place: TopicPartition, timeout: float = -1) -> tuple[int, int]:
         del timeout
-        partition = self._asked("ends", (place.topic, place.partition))
+        partition = self._request_partition("list_offsets", (place.topic, place.partition))
         return partition.first, self._end(partition)
 
     def offsets_for_times(
@@ -573,7 +581,7 @@ class SimConsumer:
     ) -> list[TopicPartition]:
         del timeout
         (place,) = places
-        partition = self._asked("times", (place.topic, place.partition))
+        partition = self._request_partition("offsets_for_times", (place.topic, place.partition))
         found = partition.first_at(int(place.offset), self._end(partition))
         return [
             TopicPartition(place.topic, place.partition, OFFSET_END if found is None else found)
@@ -584,22 +592,22 @@ class SimConsumer:
         partitions = dict.fromkeys(range(len(self._broker.topics.get(topic, []))))
         return SimpleNamespace(topics={topic: SimpleNamespace(partitions=partitions)})
 
-    def _asked(self, what: str, place: Place) -> Partition:
+    def _request_partition(self, kind: RequestKind, place: PartitionKey) -> Partition:
         try:
-            return self._process.ask(what, lambda: self._broker.partition(place))
-        except NoAnswer:
-            raise failed(KafkaError._TIMED_OUT) from None
-        except BrokerRefusal:
-            raise failed(KafkaError._UNKNOWN_PARTITION) from None
+            return self._process.request(kind, lambda: self._broker.partition(place))
+        except RequestTimedOut:
+            raise kafka_error(KafkaError._TIMED_OUT) from None
+        except BrokerError:
+            raise kafka_error(KafkaError._UNKNOWN_PARTITION) from None
 
 
-def membership(generation: int, group: str, member: str) -> bytes:
-    """A group membership in the client's own format."""
+def encode_membership(generation: int, group: str, member: str) -> bytes:
+    """Return a group membership as librdkafka encodes it."""
     number = generation.to_bytes(4, sys.byteorder, signed=True)
     return b"CGMDv2:" + number + group.encode() + bytes(1) + member.encode() + bytes(1)
 
 
-def parsed_membership(data: bytes) -> tuple[int, str, str]:
+def decode_membership(data: bytes) -> tuple[int, str, str]:
     generation = int.from_bytes(data[7:11], sys.byteorder, signed=True)
     group, member = data[11:].split(bytes(1))[:2]
     return generation, group.decode(), member.decode()

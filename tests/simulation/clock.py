@@ -1,4 +1,4 @@
-"""Time in the simulation: it passes only when somebody lets it."""
+"""Simulated time: it passes only when the simulation advances it."""
 
 import heapq
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from itertools import count
 
 
 class SimulatedClock:
-    """Seconds since the simulation began, and what is due at which of them."""
+    """Seconds since the start of the simulation, and the calls that are due."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
@@ -16,15 +16,15 @@ class SimulatedClock:
     def __call__(self) -> float:
         return self.now_s
 
-    def at(self, time_s: float, do: Callable[[], None]) -> None:
-        """Do something once this time has come."""
-        heapq.heappush(self._due, (time_s, next(self._order), do))
+    def at(self, time_s: float, call: Callable[[], None]) -> None:
+        """Schedule a call."""
+        heapq.heappush(self._due, (time_s, next(self._order), call))
 
     def advance(self, seconds: float) -> None:
-        """Let time pass; what comes due is done in its order."""
+        """Let time pass and make the calls that come due, in order."""
         until_s = self.now_s + seconds
         while self._due and self._due[0][0] <= until_s:
-            time_s, _, do = heapq.heappop(self._due)
+            time_s, _, call = heapq.heappop(self._due)
             self.now_s = max(self.now_s, time_s)
-            do()
+            call()
         self.now_s = until_s

@@ -1,4 +1,4 @@
-"""What is fed into the simulation, and what must come out: the fold of the log, whatever happens meanwhile."""
+"""The logs of the simulation, and the output that each must lead to: its fold."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,26 +16,28 @@ from shared.core.online.partition import PartitionState
 from shared.core.online.state_codec import state_digest
 from shared.core.topics import Topics, partition_for
 from shared.log.record_processor import BatchResult, RecordProcessor
-from tests.simulation.broker import Broker, Data
+from tests.simulation.broker import Broker, RecordData
 from tests.simulation.clock import SimulatedClock
 from tests.support.builders import START_MS, STEP_MS, a_card, a_model, candle_bytes
 
-GROUPS: Final = 2
+PARTITIONS: Final = 2
 WINDOW: Final = 16
 PROFILE: Final = "1-simulated"
-TOPICS: Final = Topics("5m", GROUPS)
-CODEC: Final = KlineCodec("5m", STEP_MS, GROUPS)
+TOPICS: Final = Topics("5m", PARTITIONS)
+CODEC: Final = KlineCodec("5m", STEP_MS, PARTITIONS)
 CONTEXT: Final = FoldContext("5m", STEP_MS, PROFILE)
 SCRIPTS: Final = 16
 
-Chunk = list[tuple[int, Data]]  # (symbol group, record)
+Chunk = list[tuple[int, RecordData]]  # (partition, record)
 
 
 def _symbols() -> list[str]:
-    """Two symbols for each group."""
+    """Return two symbols for each partition."""
     names = [f"S{n}USDT" for n in range(20)]
     return [
-        n for g in range(GROUPS) for n in [m for m in names if partition_for(m, GROUPS) == g][:2]
+        n
+        for g in range(PARTITIONS)
+        for n in [m for m in names if partition_for(m, PARTITIONS) == g][:2]
     ]
 
 
@@ -49,7 +51,7 @@ def models() -> Mapping[str, Model]:
 
 
 def model_of(version: str, sha256: str) -> Model:
-    """Like KnownModels, with every bundle in the log.
+    """Return a model, as `ModelCache` does; every bundle is in the log.
 
     Raises:
         Unavailable: there is no such version.
@@ -62,19 +64,19 @@ def model_of(version: str, sha256: str) -> Model:
 
 
 @dataclass(frozen=True)
-class Script:
-    """The chunks of the log, each a transaction, and whether it is committed."""
+class LogScript:
+    """The transactions of a log, and whether each is committed."""
 
     chunks: Sequence[tuple[Chunk, bool]]
 
 
 @lru_cache(maxsize=SCRIPTS)
-def script(number: int) -> Script:
-    """A log with promotions, gaps, amendments, duplicates, bad records and transactions that were taken back."""
+def log_script(number: int) -> LogScript:
+    """Build a log with promotions, gaps, amendments, duplicates, bad records and aborts."""
     rng = Random(number)
     prices = dict.fromkeys(SYMBOLS, 100.0)
 
-    def candle(symbol: str, at: int) -> tuple[int, Data]:
+    def candle(symbol: str, at: int) -> tuple[int, RecordData]:
         prices[symbol] *= 1 + rng.gauss(0, 0.003)
         return _record(symbol, candle_bytes(at, symbol, f"{prices[symbol]:.4f}"), at)
 
@@ -86,30 +88,32 @@ def script(number: int) -> Script:
     rounds = rng.randint(6, 10)
     promotions = {rng.randrange(rounds): versions[n % 2] for n in (1, 2)}
     skip = dict.fromkeys(SYMBOLS, 0)
-    for turn in range(rounds):
+    for step in range(rounds):
         chunk: Chunk = []
         for symbol in SYMBOLS:
-            at = WINDOW + turn + skip[symbol]
+            at = WINDOW + step + skip[symbol]
             if rng.random() < 0.05:
                 chunk.append(_gap(symbol, at))
                 skip[symbol] += 1
                 at += 1
             chunk.append(candle(symbol, at))
-            chunk += _strange(rng, symbol, at)
+            chunk += _unusual_records(rng, symbol, at)
         cut = rng.randrange(len(chunk))
         chunks += [(part, True) for part in (chunk[:cut], chunk[cut:]) if part]
         if rng.random() < 0.2:
             chunks.append(([candle(s, WINDOW + 100) for s in SYMBOLS], False))
-        if turn in promotions:
-            chunks.append((_promotion(promotions[turn]), True))
-    return Script(chunks)
+        if step in promotions:
+            chunks.append((_promotion(promotions[step]), True))
+    return LogScript(chunks)
 
 
-def _record(symbol: str, value: bytes, at: int) -> tuple[int, Data]:
-    return partition_for(symbol, GROUPS), Data(symbol.encode(), value, START_MS + at * STEP_MS)
+def _record(symbol: str, value: bytes, at: int) -> tuple[int, RecordData]:
+    return partition_for(symbol, PARTITIONS), RecordData(
+        symbol.encode(), value, START_MS + at * STEP_MS
+    )
 
 
-def _gap(symbol: str, at: int) -> tuple[int, Data]:
+def _gap(symbol: str, at: int) -> tuple[int, RecordData]:
     start = START_MS + at * STEP_MS
     message = GapMessage(
         type="gap",
@@ -128,11 +132,13 @@ def _promotion(version: str) -> Chunk:
         bundle_sha256=models()[version].bundle.sha256,
         numeric_profile=CONTEXT.numeric_profile,
     )
-    return [(g, Data(b"promotion", encode_record(message), START_MS)) for g in range(GROUPS)]
+    return [
+        (g, RecordData(b"promotion", encode_record(message), START_MS)) for g in range(PARTITIONS)
+    ]
 
 
-def _strange(rng: Random, symbol: str, at: int) -> Chunk:
-    """Now and then: what is no candle, a candle once more, or one that the exchange has changed."""
+def _unusual_records(rng: Random, symbol: str, at: int) -> Chunk:
+    """Return now and then a bad record, a duplicate or an amendment."""
     chance = rng.random()
     if chance < 0.30:
         return [_record(symbol, b"{no json", at)]
@@ -143,85 +149,81 @@ def _strange(rng: Random, symbol: str, at: int) -> Chunk:
     return []
 
 
-def processor() -> RecordProcessor:
+def build_processor() -> RecordProcessor:
     return RecordProcessor(TOPICS.klines, CODEC, CONTEXT, model_of)
 
 
 @dataclass(frozen=True)
-class Expected:
-    """By symbol group: the predictions (key, value), the offsets of dead letters, where the log ends, and by applied_offset
-    the digest of each symbol's state."""
+class ExpectedOutput:
+    """The output that a log leads to; each field is indexed by partition."""
 
-    predictions: Sequence[Sequence[tuple[bytes, bytes]]]
-    letters: Sequence[Sequence[int]]
-    ends: Sequence[int]
-    digests: Sequence[Mapping[int, Mapping[str, str]]]
+    predictions: Sequence[Sequence[tuple[bytes, bytes]]]  # (key, value)
+    dead_letters: Sequence[Sequence[int]]  # offsets
+    digests: Sequence[Mapping[int, Mapping[str, str]]]  # by applied offset, then symbol
 
 
 @lru_cache(maxsize=SCRIPTS)
-def expected(number: int) -> Expected:
-    """Fold the log of a script in one piece, without a fault."""
-    clock = SimulatedClock()
-    broker = Broker(clock)
-    broker.create(TOPICS.klines, GROUPS)
-    feed = LogFeeder(broker, script(number))
-    while feed.go_on():
+def expected_output(number: int) -> ExpectedOutput:
+    """Fold a log in one piece, without faults."""
+    broker = Broker(SimulatedClock())
+    broker.create(TOPICS.klines, PARTITIONS)
+    feeder = LogFeeder(broker, log_script(number))
+    while feeder.write_next():
         pass
-    found: tuple[
-        list[list[tuple[bytes, bytes]]], list[list[int]], list[int], list[dict[int, dict[str, str]]]
-    ]
-    found = ([], [], [], [])
-    for group in range(GROUPS):
-        partition = broker.partition((TOPICS.klines, group))
-        folded = BatchResult(PartitionState())
-        digests = {}
-        for offset in range(partition.high_watermark):
-            data = partition.visible(offset)
-            if data is None:
-                continue
-            processor().process(
-                folded, ConsumerRecord(group, offset, data.timestamp_ms, data.key, data.value)
-            )
-            digests[offset + 1] = {
-                s: state_digest(state) for s, state in folded.state.symbols.items()
-            }
-        found[0].append([(p.symbol.encode(), encode_prediction(p)) for p in folded.predictions])
-        found[1].append([letter.offset for letter in folded.dead_letters])
-        found[2].append(folded.state.next_offset)
-        found[3].append(digests)
-    return Expected(*found)
+    folded = [_fold_partition(broker, partition) for partition in range(PARTITIONS)]
+    return ExpectedOutput(
+        [
+            [(p.symbol.encode(), encode_prediction(p)) for p in result.predictions]
+            for result, _ in folded
+        ],
+        [[dead_letter.offset for dead_letter in result.dead_letters] for result, _ in folded],
+        [digests for _, digests in folded],
+    )
+
+
+def _fold_partition(broker: Broker, number: int) -> tuple[BatchResult, dict[int, dict[str, str]]]:
+    """Return the result of all records, and the digests of the states after each offset."""
+    partition, processor = broker.partition((TOPICS.klines, number)), build_processor()
+    result, digests = BatchResult(PartitionState()), {}
+    for offset in range(partition.high_watermark):
+        data = partition.visible(offset)
+        if data is None:
+            continue
+        record = ConsumerRecord(number, offset, data.timestamp_ms, data.key, data.value)
+        processor.process(result, record)
+        digests[offset + 1] = {s: state_digest(state) for s, state in result.state.symbols.items()}
+    return result, digests
 
 
 class LogFeeder:
-    """Whoever writes the log: producer and trainer. Each chunk is a transaction."""
+    """Writes the log as producer and trainer do: a transaction for each chunk."""
 
-    def __init__(self, broker: Broker, what: Script) -> None:
-        self._broker, self._left = broker, list(what.chunks)
-        self._producer, self._epoch = broker.init_producer("feed", 3600.0)
-        self._sequences = dict.fromkeys(range(GROUPS), 0)
+    def __init__(self, broker: Broker, log: LogScript) -> None:
+        self._broker, self._left = broker, list(log.chunks)
+        self._producer, self._epoch = broker.init_producer("feeder", 3600.0)
+        self._sequences = dict.fromkeys(range(PARTITIONS), 0)
         self._to_end: bool | None = None
 
     @property
     def is_done(self) -> bool:
         return not self._left and self._to_end is None
 
-    def go_on(self, *, stay_open: bool = False) -> bool:
-        """Write the next chunk, or end one that was left open; return whether there was anything to do."""
+    def write_next(self, *, stay_open: bool = False) -> bool:
+        """Write the next chunk or end an open transaction; return False at the end of the log."""
         if self._to_end is not None:
-            self._broker.end(self._producer, self._epoch, commit=self._to_end)
+            self._broker.end_transaction(self._producer, self._epoch, commit=self._to_end)
             self._to_end = None
             return True
         if not self._left or self._producer.open is not None:
             return bool(self._left)
         chunk, commit = self._left.pop(0)
-        groups = sorted({group for group, _ in chunk})
-        self._broker.add_places(self._producer, self._epoch, [(TOPICS.klines, g) for g in groups])
-        for group in groups:
-            records = [data for there, data in chunk if there == group]
-            place = (TOPICS.klines, group)
-            self._broker.produce(
-                self._producer, self._epoch, place, self._sequences[group], records
-            )
-            self._sequences[group] += len(records)
+        partitions = sorted({partition for partition, _ in chunk})
+        keys = [(TOPICS.klines, partition) for partition in partitions]
+        self._broker.add_partitions(self._producer, self._epoch, keys)
+        for key, partition in zip(keys, partitions, strict=True):
+            records = [data for number, data in chunk if number == partition]
+            sequence = self._sequences[partition]
+            self._broker.produce(self._producer, self._epoch, key, sequence, records)
+            self._sequences[partition] += len(records)
         self._to_end = commit
-        return True if stay_open else self.go_on()
+        return True if stay_open else self.write_next()

@@ -1,4 +1,4 @@
-"""Shortcuts that look right. Each is the production code with one thing left out; the simulation must catch it."""
+"""Mutants: the production code with one safeguard left out. The simulation must catch each."""
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,10 +18,10 @@ from shared.core.errors import BadInput
 from shared.core.online.partition import PartitionState, fold
 from shared.core.records import Promotion
 from shared.log.record_processor import BatchResult, RecordProcessor
-from tests.simulation.broker import Broker, Place
-from tests.simulation.clients import SimConsumer, SimProducer, membership
-from tests.simulation.log import CODEC, CONTEXT, PROFILE, TOPICS, model_of, processor
-from tests.simulation.world import GROUP, Parts
+from tests.simulation.broker import Broker, PartitionKey
+from tests.simulation.clients import SimulatedConsumer, SimulatedProducer, encode_membership
+from tests.simulation.log import CODEC, CONTEXT, PROFILE, TOPICS, build_processor, model_of
+from tests.simulation.replica import CONSUMER_GROUP, ReplicaParts
 from tests.support.fakes import FakeStateStore
 
 
@@ -118,17 +118,21 @@ class WithoutMembership(ConsumerGroupMember):
 
     def poll(self, most: int, timeout_s: float) -> Batch | None:
         batch = super().poll(most, timeout_s)
-        return None if batch is None else Batch(batch.records, membership(-1, GROUP, ""))
+        return (
+            None
+            if batch is None
+            else Batch(batch.records, encode_membership(-1, CONSUMER_GROUP, ""))
+        )
 
 
-class MembershipAtCommit(SimProducer):
+class MembershipAtCommit(SimulatedProducer):
     """The membership is asked for when the offsets are sent, not when the batch is read."""
 
     def send_offsets_to_transaction(
         self, offsets: Sequence[TopicPartition], metadata: bytes
     ) -> None:
         self._send()
-        now = self._process.in_group
+        now = self._process.group_consumer
         super().send_offsets_to_transaction(
             offsets, metadata if now is None else now.consumer_group_metadata()
         )
@@ -187,21 +191,21 @@ class OffsetsAfterwards(TransactionalProducer):
         super().write([], offsets)
 
 
-class UnstableOffsets(SimConsumer):
+class UnstableOffsets(SimulatedConsumer):
     """The committed offset is taken without waiting for the transaction that is pending on it."""
 
     def committed(
         self, places: Sequence[TopicPartition], timeout: float = -1
     ) -> list[TopicPartition]:
         del timeout
-        committed: Mapping[Place, int] = self._broker.groups[self._group].committed
+        committed: Mapping[PartitionKey, int] = self._broker.groups[self._group].committed
         return [
             TopicPartition(p.topic, p.partition, committed.get((p.topic, p.partition), -1001))
             for p in places
         ]
 
 
-class ReadUncommitted(SimConsumer):
+class ReadUncommitted(SimulatedConsumer):
     """Everything in the log is taken for true."""
 
     def __init__(self, broker: Broker, process: Any, config: dict[str, Any]) -> None:
@@ -231,7 +235,7 @@ class StoredOnAnything(FakeStateStore):
 
 @dataclass(frozen=True, slots=True)
 class SwapWhenNoticed(RecordProcessor):
-    """The newest model is taken as soon as it is seen, not at its promotion's place among the candles."""
+    """The newest model is used at once, not from its promotion's place among the candles on."""
 
     broker: Broker | None = None
 
@@ -258,28 +262,30 @@ class SwapWhenNoticed(RecordProcessor):
 
 
 def _swapping(broker: Broker) -> RecordProcessor:
-    right = processor()
+    right = build_processor()
     return SwapWhenNoticed(right.topic, right.codec, right.context, right.models, broker=broker)
 
 
-MUTANTS: Final[Mapping[str, Parts]] = {
-    "memory kept after an abort": Parts(worker=MemoryKeptAfterAbort, task=StateChangedInPlace),
-    "memory kept across a reassignment": Parts(worker=MemoryKeptAcrossReassignment),
-    "redis trusted over the committed offset": Parts(recovery=RedisOverOffset),
-    "redis written before the commit and trusted": Parts(
+MUTANTS: Final[Mapping[str, ReplicaParts]] = {
+    "memory kept after an abort": ReplicaParts(
+        worker=MemoryKeptAfterAbort, task=StateChangedInPlace
+    ),
+    "memory kept across a reassignment": ReplicaParts(worker=MemoryKeptAcrossReassignment),
+    "redis trusted over the committed offset": ReplicaParts(recovery=RedisOverOffset),
+    "redis written before the commit and trusted": ReplicaParts(
         worker=RedisBeforeCommit, recovery=RedisOverOffset
     ),
-    "redis changed on top of anything": Parts(states=StoredOnAnything),
-    "offsets sent without the membership": Parts(member=WithoutMembership),
-    "membership asked for at the commit": Parts(producer=MembershipAtCommit),
-    "batch written again after an unknown outcome": Parts(writer=RetriedWhenUnknown),
-    "producer kept after an unknown outcome": Parts(writer=ProducerKept),
-    "producer kept after a lost connection": Parts(writer=ConnectionLostIgnored),
-    "another transactional id for a new producer": Parts(writer=NewIdEachTime),
-    "offsets committed after the records": Parts(writer=OffsetsAfterwards),
-    "dead letters outside the transaction": Parts(worker=DeadLettersOutside),
-    "committed offset read while a transaction is pending": Parts(consumer=UnstableOffsets),
-    "uncommitted records read": Parts(consumer=ReadUncommitted),
-    "nothing but the committed offset says where to go on": Parts(recovery=OffsetsAlone),
-    "model swapped when noticed": Parts(processor=_swapping),
+    "redis changed on top of anything": ReplicaParts(states=StoredOnAnything),
+    "offsets sent without the membership": ReplicaParts(member=WithoutMembership),
+    "membership asked for at the commit": ReplicaParts(producer=MembershipAtCommit),
+    "batch written again after an unknown outcome": ReplicaParts(writer=RetriedWhenUnknown),
+    "producer kept after an unknown outcome": ReplicaParts(writer=ProducerKept),
+    "producer kept after a lost connection": ReplicaParts(writer=ConnectionLostIgnored),
+    "another transactional id for a new producer": ReplicaParts(writer=NewIdEachTime),
+    "offsets committed after the records": ReplicaParts(writer=OffsetsAfterwards),
+    "dead letters outside the transaction": ReplicaParts(worker=DeadLettersOutside),
+    "committed offset read while a transaction is pending": ReplicaParts(consumer=UnstableOffsets),
+    "uncommitted records read": ReplicaParts(consumer=ReadUncommitted),
+    "nothing but the committed offset says where to go on": ReplicaParts(recovery=OffsetsAlone),
+    "model swapped when noticed": ReplicaParts(processor=_swapping),
 }

@@ -1,27 +1,43 @@
-"""What lies between a process and its servers: requests are lost, late, doubled; processes die and stand still."""
+"""Requests between a process and its servers, and the faults that can strike one of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Protocol, TypeVar
+from typing import Final, Literal, Protocol, TypeVar
 
 from tests.simulation.clock import SimulatedClock
 
 T = TypeVar("T")
 
-PATIENCE_S: Final = 1.0  # after so long without an answer the client gives up
+RequestKind = Literal[
+    "init_producer",
+    "add_partitions",
+    "produce",
+    "add_offsets",
+    "commit_offsets",
+    "end_transaction",
+    "fetch_offset",
+    "list_offsets",
+    "offsets_for_times",
+    "save_state",
+    "save_head",
+    "load_states",
+]
+"""Requests by the names of Kafka's protocol, and those to Redis."""
+
+REQUEST_TIMEOUT_S: Final = 1.0  # a client waits this long for an answer
 
 
 class Crashed(BaseException):
-    """Raised in a process that dies; nothing in production code catches it."""
+    """Raised in a process that dies. No production code catches it: it is no Exception."""
 
 
-class NoAnswer(Exception):
-    """Raised when a request was not answered: it may have been done, may be done later, or never."""
+class RequestTimedOut(Exception):
+    """Raised when no answer came: the request may have been done, may be done later, or never."""
 
 
-class Fate(Enum):
-    """What befalls one request."""
+class RequestFault(Enum):
+    """A fault of one request."""
 
     LOST = "request lost"
     REPLY_LOST = "reply lost"
@@ -38,48 +54,48 @@ class Fate(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Befallen:
-    """A fate and how long it lasts."""
+class ActiveFault:
+    """A fault and how long it lasts."""
 
-    fate: Fate
+    fault: RequestFault
     length_s: float
 
 
 class Environment(Protocol):
-    """Who decides what befalls a request."""
+    """Decides which requests are struck by a fault."""
 
     clock: SimulatedClock
 
-    def befalls(self, what: str) -> Befallen | None:
-        """Return the fate of the next request of this kind."""
+    def fault_for(self, kind: RequestKind) -> ActiveFault | None:
+        """Return the fault of the next request of this kind."""
 
     def latency_s(self) -> float:
-        """Return how long a request is under way."""
+        """Return how long a request takes to arrive."""
 
-    def undo(self, fate: Fate) -> None:
-        """Take away what the store holds."""
+    def damage_store(self, fault: RequestFault) -> None:
+        """Empty the store or set it back."""
 
-    def stand_still(self, process: "Process", seconds: float) -> None:
-        """Let the others go on while this process does not."""
-
-
-class Direct:
-    """A way to the servers on which nothing goes wrong."""
-
-    hung_s: float | None = None
-    connections_lost = 0
-    in_group: "InGroup | None" = None
-
-    def ask(self, what: str, do: Callable[[], T]) -> T:
-        del what
-        return do()
+    def suspend(self, process: "Process", seconds: float) -> None:
+        """Suspend a process while the others run."""
 
 
-class InGroup(Protocol):
-    """The process's consumer that is in a group."""
+class HasMembership(Protocol):
+    """A consumer that is a member of a group."""
 
     def consumer_group_metadata(self) -> bytes:
         """Return its membership."""
+
+
+class DirectConnection:
+    """A connection without faults."""
+
+    hung_s: float | None = None
+    connections_lost = 0
+    group_consumer: HasMembership | None = None
+
+    def request(self, kind: RequestKind, call: Callable[[], T]) -> T:
+        del kind
+        return call()
 
 
 class Process:
@@ -89,14 +105,14 @@ class Process:
         self.world = world
         self.is_dead = False
         self.is_paused = False
-        self.hung_s: float | None = None  # a call of the client hangs, and goes on after so long
+        self.hung_s: float | None = None  # a client's call hangs and continues after this time
         self.cut_until_s = 0.0
         self.connections_lost = 0
-        self.in_group: InGroup | None = None
+        self.group_consumer: HasMembership | None = None
 
     @property
-    def is_heard(self) -> bool:
-        """Whether its heartbeats arrive: the client sends them from a thread of its own."""
+    def sends_heartbeats(self) -> bool:
+        """Whether heartbeats arrive; the client sends them from a thread of its own."""
         return not (self.is_dead or self.is_paused or self.is_cut)
 
     @property
@@ -113,77 +129,77 @@ class Process:
     def pause(self, seconds: float) -> None:
         self.is_paused = True
         try:
-            self.world.stand_still(self, seconds)
+            self.world.suspend(self, seconds)
         finally:
             self.is_paused = False
 
-    def ask(self, what: str, do: Callable[[], T]) -> T:
-        """Make a request and return its answer.
+    def request(self, kind: RequestKind, call: Callable[[], T]) -> T:
+        """Send a request and return its answer.
 
         Raises:
-            NoAnswer: there was none.
-            Refused: the server said no.
-            Crashed: the process died before or after.
+            RequestTimedOut: there was no answer.
+            BrokerError: the broker refused it.
+            Crashed: the process died before or after it.
         """
         if self.is_dead:
             raise Crashed
         if self.is_cut:
-            raise self._no_answer()
-        befallen = self.world.befalls(what)
+            raise self._timed_out()
+        active = self.world.fault_for(kind)
         self.world.clock.advance(self.world.latency_s())
-        if befallen is None:
-            return do()
-        self._before(befallen, do)
-        answer = do()
-        self._after(befallen, do)
+        if active is None:
+            return call()
+        self._apply_before(active, call)
+        answer = call()
+        self._apply_after(active, call)
         return answer
 
-    def _before(self, befallen: Befallen, do: Callable[[], object]) -> None:
-        match befallen.fate:
-            case Fate.CRASH_BEFORE:
+    def _apply_before(self, active: ActiveFault, call: Callable[[], object]) -> None:
+        match active.fault:
+            case RequestFault.CRASH_BEFORE:
                 self.die()
-            case Fate.PAUSE_BEFORE:
-                self.pause(befallen.length_s)
-            case Fate.SLOW:
-                self.world.stand_still(self, befallen.length_s)
-            case Fate.EMPTIED | Fate.SET_BACK:
-                self.world.undo(befallen.fate)
-            case Fate.LOST:
-                raise self._no_answer()
-            case Fate.LATE:
-                self._later(PATIENCE_S + befallen.length_s, do)
-                raise self._no_answer()
-            case Fate.HANG:
-                self.hung_s = befallen.length_s
-                raise self._no_answer()
+            case RequestFault.PAUSE_BEFORE:
+                self.pause(active.length_s)
+            case RequestFault.SLOW:
+                self.world.suspend(self, active.length_s)
+            case RequestFault.EMPTIED | RequestFault.SET_BACK:
+                self.world.damage_store(active.fault)
+            case RequestFault.LOST:
+                raise self._timed_out()
+            case RequestFault.LATE:
+                self._deliver_later(REQUEST_TIMEOUT_S + active.length_s, call)
+                raise self._timed_out()
+            case RequestFault.HANG:
+                self.hung_s = active.length_s
+                raise self._timed_out()
             case _:
                 return
 
-    def _after(self, befallen: Befallen, do: Callable[[], object]) -> None:
-        match befallen.fate:
-            case Fate.CRASH_AFTER:
+    def _apply_after(self, active: ActiveFault, call: Callable[[], object]) -> None:
+        match active.fault:
+            case RequestFault.CRASH_AFTER:
                 self.die()
-            case Fate.PAUSE_AFTER:
-                self.pause(befallen.length_s)
-            case Fate.DOUBLED:
+            case RequestFault.PAUSE_AFTER:
+                self.pause(active.length_s)
+            case RequestFault.DOUBLED:
                 self.connections_lost += 1
-                self._later(befallen.length_s, do)
-            case Fate.REPLY_LOST:
-                raise self._no_answer()
+                self._deliver_later(active.length_s, call)
+            case RequestFault.REPLY_LOST:
+                raise self._timed_out()
             case _:
                 return
 
-    def _no_answer(self) -> NoAnswer:
-        self.world.clock.advance(PATIENCE_S)
-        return NoAnswer()
+    def _timed_out(self) -> RequestTimedOut:
+        self.world.clock.advance(REQUEST_TIMEOUT_S)
+        return RequestTimedOut()
 
-    def _later(self, delay_s: float, do: Callable[[], object]) -> None:
-        """The request arrives when nobody waits for its answer any more."""
+    def _deliver_later(self, delay_s: float, call: Callable[[], object]) -> None:
+        """Deliver the request when its sender no longer waits for the answer."""
 
-        def arrive() -> None:
+        def deliver() -> None:
             try:
-                do()
+                call()
             except Exception:
                 return
 
-        self.world.clock.at(self.world.clock.now_s + delay_s, arrive)
+        self.world.clock.at(self.world.clock.now_s + delay_s, deliver)

@@ -1,4 +1,4 @@
-"""Many schedules in several processes, and what came of them."""
+"""Run many schedules in several processes."""
 
 import json
 import multiprocessing
@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from tests.simulation.log import SCRIPTS
-from tests.simulation.schedules import FaultSchedule, drawn, shrunk
-from tests.simulation.world import RunVerdict, run, run_seed
+from tests.simulation.schedules import FaultSchedule, draw_schedule, shrink
+from tests.simulation.world import RunResult, run, run_seed
 
 ROOT: Final = Path(__file__).parent.parent.parent
 BLOCK: Final = 50  # schedules handed to a process at a time
@@ -21,26 +21,26 @@ BLOCK: Final = 50  # schedules handed to a process at a time
 
 @dataclass
 class SoakReport:
-    """What many schedules came to."""
+    """The results of many schedules, added up."""
 
     schedules: int = 0
-    turns: int = 0
+    steps: int = 0
     simulated_s: float = 0.0
     wall_s: float = 0.0
-    happened: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
     problems: dict[int, str] = field(default_factory=dict)  # by seed
 
     @property
     def stuck(self) -> int:
         return sum(text.startswith("stuck") for text in self.problems.values())
 
-    def add(self, seed: int, verdict: RunVerdict) -> None:
+    def add(self, seed: int, result: RunResult) -> None:
         self.schedules += 1
-        self.turns += verdict.turns
-        self.simulated_s += verdict.simulated_s
-        self.happened += verdict.happened
-        if verdict.problem is not None:
-            self.problems[seed] = verdict.problem
+        self.steps += result.steps
+        self.simulated_s += result.simulated_s
+        self.counts += result.counts
+        if result.problem is not None:
+            self.problems[seed] = result.problem
 
     def write(self, path: Path) -> None:
         fields = {**vars(self), "stuck": self.stuck, "wrong": len(self.problems) - self.stuck}
@@ -48,12 +48,12 @@ class SoakReport:
 
 
 def soak(
-    seeds: Sequence[int], processes: int | None, told: Callable[[SoakReport], None]
+    seeds: Sequence[int], processes: int | None, report_progress: Callable[[SoakReport], None]
 ) -> SoakReport:
-    """Run the schedules of the seeds; tell of each block that is done."""
+    """Run the schedules of the seeds; report progress after each block."""
     report, started = SoakReport(), time.monotonic()
     context = multiprocessing.get_context("spawn")
-    # pytest imports tests by their files: a process of its own must be told where the package lies.
+    # pytest imports tests by path, so a new process has to be told where the package is.
     with ProcessPoolExecutor(processes, context, site.addsitedir, (str(ROOT),)) as pool:
         blocks = [
             pool.submit(_run_block, list(seeds[at : at + BLOCK]))
@@ -61,24 +61,24 @@ def soak(
         ]
         try:
             for block in as_completed(blocks):
-                for seed, verdict in block.result():
-                    report.add(seed, verdict)
+                for seed, result in block.result():
+                    report.add(seed, result)
                 report.wall_s = time.monotonic() - started
-                told(report)
+                report_progress(report)
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # the rest, if this ends early
+            pool.shutdown(wait=False, cancel_futures=True)  # if report_progress raised
     return report
 
 
-def _run_block(seeds: list[int]) -> list[tuple[int, RunVerdict]]:
+def _run_block(seeds: list[int]) -> list[tuple[int, RunResult]]:
     return [(seed, run_seed(seed)) for seed in seeds]
 
 
-def smallest(seed: int) -> tuple[FaultSchedule, str]:
-    """Return the smallest schedule found that fails like a seed's, and what it comes to."""
+def shrink_seed(seed: int) -> tuple[FaultSchedule, str]:
+    """Shrink the failing schedule of a seed; return it and its problem."""
 
     def fails(schedule: FaultSchedule) -> bool:
         return run(schedule).problem is not None
 
-    found = shrunk(drawn(seed, SCRIPTS), fails)
+    found = shrink(draw_schedule(seed, SCRIPTS), fails)
     return found, run(found).problem or "nothing"

@@ -1,18 +1,19 @@
-"""Redis as the simulation has it: it answers, or not, and can be emptied or set back."""
+"""A simulated Redis: it can be down, emptied, or set back to a snapshot."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TypeVar
 
 from shared.adapters.redis_state_store import StateSnapshot
 from shared.core.errors import Unavailable
 from shared.core.online.partition import PartitionState
-from tests.simulation.network import NoAnswer, Process
+from tests.simulation.network import Process, RequestKind, RequestTimedOut
 from tests.support.fakes import FakeStateStore
 
 T = TypeVar("T")
 
 
-class Store:
+class SimulatedRedis:
     """The server, shared by all replicas."""
 
     def __init__(self, kind: type[FakeStateStore]) -> None:
@@ -31,11 +32,11 @@ class Store:
         self.states = self._kind()
 
 
-class WiredStates:
-    """A replica's way to the store: a request for each state, one for the applied_offset."""
+class SimulatedStateStore:
+    """A replica's connection to Redis: a request for each state, one for the partition's head."""
 
-    def __init__(self, store: Store, process: Process) -> None:
-        self._store, self._process = store, process
+    def __init__(self, redis: SimulatedRedis, process: Process) -> None:
+        self._redis, self._process = redis, process
 
     def save(
         self,
@@ -47,18 +48,22 @@ class WiredStates:
     ) -> bool:
         names = sorted(changed)
         for name in names:
-            self._ask("state", lambda name=name: self._store.states.put(profile, after, name))  # type: ignore[misc]
-        return self._ask(
-            "applied_offset", lambda: self._store.states.mark(group, profile, after, names, since)
+            self._request("save_state", partial(self._put, profile, after, name))
+        return self._request(
+            "save_head", lambda: self._redis.states.mark(group, profile, after, names, since)
         )
 
-    def load(self, group: int, profile: str) -> StateSnapshot | None:
-        return self._ask("load", lambda: self._store.states.load(group, profile))
+    def _put(self, profile: str, after: PartitionState, name: str) -> None:
+        # Look the store up now, not when the request is made: a fault may replace it in between.
+        self._redis.states.put(profile, after, name)
 
-    def _ask(self, what: str, do: Callable[[], T]) -> T:
-        if self._store.is_down:
+    def load(self, group: int, profile: str) -> StateSnapshot | None:
+        return self._request("load_states", lambda: self._redis.states.load(group, profile))
+
+    def _request(self, kind: RequestKind, call: Callable[[], T]) -> T:
+        if self._redis.is_down:
             raise Unavailable("Redis is down")
         try:
-            return self._process.ask(what, do)
-        except NoAnswer:
+            return self._process.request(kind, call)
+        except RequestTimedOut:
             raise Unavailable("Redis does not answer") from None

@@ -2,54 +2,54 @@
 
 import pytest
 
-from tests.simulation.log import SCRIPTS, expected, script
+from tests.simulation.log import SCRIPTS, expected_output, log_script
 from tests.simulation.mutants import MUTANTS
-from tests.simulation.network import Fate
-from tests.simulation.schedules import HAPPENINGS, FaultSchedule, drawn, shrunk
+from tests.simulation.network import RequestFault
+from tests.simulation.schedules import EVENTS, FaultSchedule, draw_schedule, shrink
 from tests.simulation.soak import SoakReport, soak
 from tests.simulation.world import run, run_seed
 
 SCHEDULES = 1000
-MUTANT_SCHEDULES = 1500  # docs/evidence/simulation.md says within how many each is caught
+MUTANT_SCHEDULES = 1500  # docs/evidence/simulation.md: after how many each is caught
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.mark.timeout(600)
 def test_no_schedule_of_faults_changes_a_byte_or_stops_the_publishing() -> None:
-    def told(report: SoakReport) -> None:
+    def report_progress(report: SoakReport) -> None:
         assert not report.problems, (
             f"python -m tests.simulation --schedules 1 --seed {min(report.problems)}"
         )
 
-    report = soak(range(SCHEDULES), None, told)
+    report = soak(range(SCHEDULES), None, report_progress)
 
     assert report.schedules == SCHEDULES
-    assert set(report.happened) == {fate.value for fate in Fate} | set(HAPPENINGS)
-    assert min(report.happened.values()) > SCHEDULES / 100
+    assert set(report.counts) == {fault.value for fault in RequestFault} | set(EVENTS)
+    assert min(report.counts.values()) > SCHEDULES / 100
 
 
 @pytest.mark.parametrize("number", range(SCRIPTS))
 def test_without_a_fault_every_log_is_predicted(number: int) -> None:
-    verdict = run(
-        FaultSchedule(number, number, 1 + number % 3, slow_markers=False, fates=(), happenings=())
+    result = run(
+        FaultSchedule(number, number, 1 + number % 3, slow_markers=False, faults=(), events=())
     )
 
-    assert verdict.problem is None
-    assert all(len(predictions) > 5 for predictions in expected(number).predictions)
+    assert result.problem is None
+    assert all(len(predictions) > 5 for predictions in expected_output(number).predictions)
 
 
 def test_the_logs_hold_what_a_log_can_hold() -> None:
     values = [
         data.value or b""
         for n in range(SCRIPTS)
-        for chunk, _ in script(n).chunks
+        for chunk, _ in log_script(n).chunks
         for _, data in chunk
     ]
 
     for kind in (b'"candle"', b'"gap"', b'"amendment"', b'"promotion"', b"{no json"):
         assert sum(kind in value for value in values) > 5, kind
-    assert any(not committed for n in range(SCRIPTS) for _, committed in script(n).chunks)
+    assert any(not committed for n in range(SCRIPTS) for _, committed in log_script(n).chunks)
 
 
 @pytest.mark.parametrize("seed", [3, 96, 241])
@@ -66,10 +66,10 @@ def test_a_shortcut_is_caught(name: str) -> None:
 def test_a_schedule_that_fails_is_shrunk_to_what_makes_it_fail() -> None:
     parts = MUTANTS["batch written again after an unknown outcome"]
     failing = next(
-        s for s in (drawn(seed, SCRIPTS) for seed in range(1000)) if run(s, parts).problem
+        s for s in (draw_schedule(seed, SCRIPTS) for seed in range(1000)) if run(s, parts).problem
     )
 
-    smallest = shrunk(failing, lambda schedule: run(schedule, parts).problem is not None)
+    smallest = shrink(failing, lambda schedule: run(schedule, parts).problem is not None)
 
     assert run(smallest, parts).problem
     assert smallest.size < failing.size
