@@ -1,4 +1,4 @@
-"""Array types by what they hold."""
+"""Array types by their numbers."""
 
 from typing import TypeAlias
 
@@ -10,12 +10,12 @@ Float64s: TypeAlias = NDArray[np.float64]
 
 
 def read_only32(values: Float32s) -> Float32s:
-    """Make an array read-only: a state that others hold must not change."""
+    """Make an array read-only and return it: states share arrays, so none may change."""
     values.flags.writeable = False
     return values
 
 
 def read_only64(values: Float64s) -> Float64s:
-    """Make an array read-only: a state that others hold must not change."""
+    """Make an array read-only and return it: states share arrays, so none may change."""
     values.flags.writeable = False
     return values

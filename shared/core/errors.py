@@ -1,12 +1,12 @@
-"""What can go wrong, named by what to do about it."""
+"""Errors, named after what the caller should do."""
 
 
 class UlstmError(Exception):
-    """Root of everything this system raises on purpose."""
+    """Base class of every error that this system raises on purpose."""
 
 
 class BadInput(UlstmError):
-    """Raised when bytes, a record or a file will never be right: set it aside and go on.
+    """Raised for bytes, a record or a file that will never be right: skip it and continue.
 
     Args:
         reason: one word for machines, such as `not_json` or `out_of_order`.
@@ -14,26 +14,26 @@ class BadInput(UlstmError):
     """
 
     def __init__(self, reason: str, message: str) -> None:
-        """Keep the reason beside the message."""
+        """Keep the reason and the message."""
         super().__init__(message)
         self.reason = reason
 
     def __reduce__(self) -> tuple[type["BadInput"], tuple[str, str]]:
-        """Let it travel between processes, which an exception of two arguments does not by itself."""
+        """Make it picklable: ProcessPoolExecutor sends it between processes."""
         return type(self), (self.reason, str(self))
 
 
 class BadSetting(UlstmError):
-    """Raised when a setting is wrong: refuse to start and name it."""
+    """Raised for a wrong setting: refuse to start and name the setting."""
 
 
 class Unavailable(UlstmError):
-    """Raised when a server does not answer: trying again later may succeed."""
+    """Raised when a server does not answer: try again later."""
 
 
 class Incompatible(UlstmError):
-    """Raised when what is stored and what runs here do not fit: refuse to go on and say what to do."""
+    """Raised when stored data and this version do not fit: stop and name the remedy."""
 
 
 class Unknown(UlstmError):
-    """Raised when the thing asked for is not there: a symbol, a model version."""
+    """Raised for a symbol or a model version that does not exist."""

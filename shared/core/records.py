@@ -1,4 +1,4 @@
-"""The kline log's records as values."""
+"""The records of the klines topic as values."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from shared.core.errors import BadInput
 
 @dataclass(frozen=True, slots=True)
 class Candle:
-    """A closed kline, checked: whoever holds one may trust it. Prices in the quote currency."""
+    """A closed kline that was checked: it is final. Prices are in the quote currency."""
 
     symbol: str
     open_time_ms: int
@@ -20,7 +20,7 @@ class Candle:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """The exchange has no candles of this symbol from one open time up to, not including, another."""
+    """The exchange has no candles of a symbol between two open times; the second is excluded."""
 
     symbol: str
     from_open_time_ms: int
@@ -50,17 +50,18 @@ Record = Candle | Gap | Amendment | Promotion
 
 
 def covered_span_ms(value: Candle | Gap, step_ms: int) -> tuple[int, int]:
-    """Return the open times from one up to, not including, another that a record stands for: what must come next."""
+    """Return the open times [from, until) of a record: its symbol's next one opens at `until`."""
     if isinstance(value, Gap):
         return value.from_open_time_ms, value.until_open_time_ms
     return value.open_time_ms, value.open_time_ms + step_ms
 
 
 def check_candle(candle: Candle, step_ms: int) -> None:
-    """Refuse a candle that cannot be: prices are finite and positive numbers already.
+    """Check a candle whose numbers are finite and positive already.
 
     Raises:
-        BadInput: high and low contradict open and close, or the open time is off the grid.
+        BadInput: the open time is not on the interval's grid, or high and low contradict open and
+            close.
     """
     if candle.open_time_ms % step_ms:
         message = (
@@ -69,5 +70,8 @@ def check_candle(candle: Candle, step_ms: int) -> None:
         raise BadInput("off_grid", message)
     top, bottom = max(candle.open, candle.close), min(candle.open, candle.close)
     if candle.high < top or candle.low > bottom:
-        message = f"high {candle.high} and low {candle.low} do not enclose open {candle.open} and close {candle.close}"
+        message = (
+            f"high {candle.high} and low {candle.low} do not enclose open {candle.open} and close"
+            f" {candle.close}"
+        )
         raise BadInput("inconsistent_prices", message)

@@ -1,4 +1,4 @@
-"""Candles as arrays: a symbol's sequence, its columns and its length."""
+"""A symbol's candles as an array: columns, length, append."""
 
 from typing import Final
 
@@ -9,12 +9,8 @@ from shared.core.records import Candle
 
 # Columns of a sequence, float64 (n, 6), oldest candle first. A time in ms is exact in a float64.
 OPEN_TIME, OPEN, HIGH, LOW, CLOSE, VOLUME = range(6)
-
-
 SEQUENCE_COLUMNS: Final = 6
-
-
-SEQUENCE_LENGTH: Final = 1024  # candles kept: the longest window a card may ask for
+SEQUENCE_LENGTH: Final = 1024  # candles kept: the longest window that a card may have
 
 
 def empty_sequence() -> Float64s:
@@ -29,6 +25,6 @@ def candle_row(candle: Candle) -> Float64s:
 
 
 def append_candle(sequence: Float64s, candle: Candle) -> Float64s:
-    """Return the sequence with one more candle, the oldest dropped beyond SEQUENCE_LENGTH."""
+    """Return the sequence with one more candle; beyond SEQUENCE_LENGTH the oldest is dropped."""
     keep = sequence[-(SEQUENCE_LENGTH - 1) :] if len(sequence) >= SEQUENCE_LENGTH else sequence
     return read_only64(np.concatenate([keep, candle_row(candle)]))

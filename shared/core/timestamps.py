@@ -1,31 +1,36 @@
-"""Moments as people type and read them."""
+"""Timestamps as people type and read them."""
 
 from datetime import UTC, datetime
 
 
 def parse_timestamp_ms(text: str) -> int:
-    """Return milliseconds since 1970 of an ISO 8601 date or time (UTC if it names no zone), or of the number itself.
+    """Parse an ISO 8601 date or time, or milliseconds, into milliseconds since 1970.
+
+    A time without a zone is UTC.
 
     >>> parse_timestamp_ms("2025-01-01"), parse_timestamp_ms("1735689600000")
     (1735689600000, 1735689600000)
 
     Raises:
-        ValueError: it is neither.
+        ValueError: the text is none of these.
     """
     if text.isdigit() and len(text) >= 10:
         return int(text)
     try:
-        moment = datetime.fromisoformat(text)
+        timestamp = datetime.fromisoformat(text)
     except ValueError as error:
-        message = f"{text!r} is no moment; give a date such as 2025-04-01 or 2025-04-01T12:00, or milliseconds"
+        message = (
+            f"{text!r} is not a time; give a date such as 2025-04-01 or 2025-04-01T12:00, or"
+            " milliseconds since 1970"
+        )
         raise ValueError(message) from error
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1000)
+    if timestamp.tzinfo is None:
+        timestamp = timestamp.replace(tzinfo=UTC)
+    return int(timestamp.timestamp() * 1000)
 
 
 def format_timestamp(time_ms: float) -> str:
-    """Return milliseconds since 1970 as a date and minute, UTC.
+    """Format milliseconds since 1970 as a date and minute, UTC.
 
     >>> format_timestamp(1735689600000)
     '2025-01-01 00:00'

@@ -1,4 +1,4 @@
-"""Topic names, intervals, and the partition of a symbol: the contract of every topic."""
+"""Topic names and settings, intervals, and the partition of a symbol."""
 
 import zlib
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ def interval_ms(interval: str) -> int:
     300000
 
     Raises:
-        BadSetting: the interval is not one that this system follows.
+        BadSetting: the interval is not supported.
     """
     try:
         return _INTERVALS_MS[interval]
@@ -34,28 +34,25 @@ def interval_ms(interval: str) -> int:
         raise BadSetting(message) from None
 
 
-def partition_for(symbol: str, groups: int) -> int:
-    """Return the symbol group (partition) of a symbol: part of the contract of every topic.
+def partition_for(symbol: str, partitions: int) -> int:
+    """Return the partition of a symbol, on every topic that is keyed by symbol.
 
-    It is what librdkafka calls the `consistent` partitioner, so its clients agree.
+    It is librdkafka's `consistent` partitioner (CRC-32 of the key), so its clients agree.
 
     >>> partition_for("BTCUSDT", 6)
     3
     """
-    return zlib.crc32(symbol.encode()) % groups
+    return zlib.crc32(symbol.encode()) % partitions
 
 
-MODELS_MAX_BYTES: Final = (
-    64 * 1024 * 1024
-)  # a bundle for 2,000 symbols passes Kafka's default of 1 MB
-
-
+# A bundle for 2,000 symbols is larger than Kafka's default of 1 MB.
+MODELS_MAX_BYTES: Final = 64 * 1024 * 1024
 _KEPT_FOR_EVER: Final = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
 
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """The topics of one deployment: one interval, a fixed number of symbol groups."""
+    """The topics of one deployment: one interval, a fixed number of partitions."""
 
     interval: str
     partitions: int
@@ -64,26 +61,26 @@ class Topics:
 
     @property
     def klines(self) -> str:
-        """The archive: candles, gaps, amendments and promotions, by symbol group."""
+        """Candles, gaps, amendments and promotions, for ever; a partition for each symbol group."""
         return f"{self.prefix}klines.{self.interval}"
 
     @property
     def predictions(self) -> str:
-        """What downstream reads; partitions as in `klines`."""
+        """The predictions, in the same partitions as their candles."""
         return f"{self.prefix}predictions.{self.interval}"
 
     @property
     def models(self) -> str:
-        """Bundles by version, kept for ever."""
+        """Bundles by version, for ever."""
         return f"{self.prefix}models"
 
     @property
     def dead_letters(self) -> str:
-        """What could not be read."""
+        """Records that could not be processed."""
         return f"{self.prefix}dead-letters"
 
-    def wanted(self) -> dict[str, tuple[int, Mapping[str, str]]]:
-        """Partitions and settings by topic name."""
+    def specifications(self) -> dict[str, tuple[int, Mapping[str, str]]]:
+        """Return the number of partitions and the settings of each topic, by name."""
         log = {**_KEPT_FOR_EVER, "message.timestamp.type": "CreateTime"}
         models = {**log, "max.message.bytes": str(MODELS_MAX_BYTES)}
         return {

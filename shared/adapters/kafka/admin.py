@@ -29,7 +29,7 @@ def ensure_topics(bootstrap: str, topics: Topics) -> None:
         Incompatible: a topic has other partitions or settings; the message says what to do.
     """
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-    wanted = topics.wanted()
+    wanted = topics.specifications()
     created = []
     for name, future in admin.create_topics(
         [

@@ -1,10 +1,10 @@
-"""What must travel with a model's weights."""
+"""A model version: its card (all that must travel with the weights) and its weights."""
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -16,73 +16,69 @@ from shared.core.model.optimiser import Optimiser
 from shared.core.model.scaler import Scaler
 from shared.core.model.shrinkage import Shrinkage
 
-MAX_WEIGHT = 1e6  # beyond this, the products of a window overflow float32
+MAX_WEIGHT: Final = 1e6  # larger ones overflow float32 in the products of a window
 Target = Literal["change", "level"]
-"""What the network's output is: the next change, or the next close on the symbol's scaler."""
+"""The network's output: the next change, or the next close on the symbol's scaler."""
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A model version's settings and history; the fold reads all but the times, the parent and the last two."""
+    """The settings and the history of a model version.
+
+    The fold reads all but `trained_from_ms`, `trained_through_ms`, `parent`, `scores` and
+    `training`.
+    """
 
     architecture: Architecture
     feature_set: str
-    label_scale: float  # times the feature set's unit: what changes are measured in
+    label_scale: float  # changes are measured in this times the feature set's unit
     optimiser: Optimiser
-    scalers: Mapping[
-        str, Scaler
-    ]  # by symbol; one that is missing is fitted on the first full window
+    scalers: Mapping[str, Scaler]  # by symbol; a missing one is fitted on the first full window
     trained_from_ms: int
     trained_through_ms: int  # open time of the last candle that training has seen
-    huber_delta: float = inf  # an error beyond it, on the network's scale, counts linearly
+    huber_delta: float = inf  # larger errors, in units of the change scale, are clipped to it
     shrinkage: Shrinkage = field(default_factory=Shrinkage)
     target: Target = "change"
-    parent: str | None = None  # the model version that was in use when this one was made
-    scores: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # what the trainer measured, as plain values
-    training: Mapping[str, Any] = field(default_factory=dict)  # how it was trained, as plain values
+    parent: str | None = None  # the champion when this version was made
+    scores: Mapping[str, Any] = field(default_factory=dict)  # as the trainer measured them
+    training: Mapping[str, Any] = field(default_factory=dict)  # the trainer's settings
 
     def __post_init__(self) -> None:
-        """Refuse a card that contradicts itself."""
+        """Reject a card that contradicts itself."""
         columns = feature_set(self.feature_set).columns
         if columns != self.architecture.features:
-            reject_bundle(
-                "features", self.architecture.features, f"{columns} of {self.feature_set}"
-            )
+            allowed = f"{columns}, the columns of {self.feature_set}"
+            reject_bundle("features", self.architecture.features, allowed)
         if not self.huber_delta > 0:
             reject_bundle("huber delta", self.huber_delta, "above 0")
         if not 1e-9 <= self.label_scale <= 1e3:
             reject_bundle("label scale", self.label_scale, "1e-9 to 1e3")
         for symbol, scaler in self.scalers.items():
-            sizes = {len(scaler.scale), len(scaler.offset)}
-            if sizes != {self.architecture.features}:
-                reject_bundle(
-                    f"scaler columns of {symbol}", sorted(sizes), f"{self.architecture.features}"
-                )
-            if not np.isfinite([*scaler.scale, *scaler.offset]).all():
-                reject_bundle(f"scaler of {symbol}", "not finite", "finite numbers")
+            self._check_scaler(symbol, scaler)
         if self.target == "level":
             self._check_level()
 
+    def _check_scaler(self, symbol: str, scaler: Scaler) -> None:
+        sizes = {len(scaler.scale), len(scaler.offset)}
+        if sizes != {self.architecture.features}:
+            allowed = f"{self.architecture.features}"
+            reject_bundle(f"scaler columns of {symbol}", sorted(sizes), allowed)
+        if not np.isfinite([*scaler.scale, *scaler.offset]).all():
+            reject_bundle(f"scaler of {symbol}", "not finite", "finite numbers")
+
     def _check_level(self) -> None:
-        """Refuse a level that no close can be read from."""
+        """Reject the target level where no close can be computed from it."""
         close = feature_set(self.feature_set).close_column
         if close is None:
             reject_bundle("target", "level", f"change, as {self.feature_set} has no close")
         if self.huber_delta != inf:
-            reject_bundle(
-                "huber delta",
-                self.huber_delta,
-                "none with target level, whose loss is the squared error",
-            )
+            allowed = "none with target level, whose loss is the squared error"
+            reject_bundle("huber delta", self.huber_delta, allowed)
         for symbol, scaler in self.scalers.items():
-            if not 1e-12 <= scaler.scale[close] <= 1e12:
-                reject_bundle(
-                    f"close's scale of {symbol}",
-                    scaler.scale[close],
-                    "1e-12 to 1e12 with target level",
-                )
+            scale = scaler.scale[close]
+            if not 1e-12 <= scale <= 1e12:
+                allowed = "1e-12 to 1e12 with target level"
+                reject_bundle(f"close's scale of {symbol}", scale, allowed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,20 +91,20 @@ class Bundle:
     sha256: str  # of the bundle's bytes in the log
 
     def arrays(self) -> list[Float32s]:
-        """Return the weights as Keras' get_weights would."""
-        arrays, at = [], 0
+        """Return the weights in the shapes of Keras' get_weights()."""
+        arrays, start = [], 0
         for shape in self.card.architecture.shapes():
             size = int(np.prod(shape))
-            arrays.append(self.weights[at : at + size].reshape(shape))
-            at += size
+            arrays.append(self.weights[start : start + size].reshape(shape))
+            start += size
         return arrays
 
 
 def validate_weights(architecture: Architecture, weights: Float32s) -> Float32s:
-    """Return the weights read-only.
+    """Check weights (weights,); return them contiguous, as float32, read-only.
 
     Raises:
-        BadInput: their number is wrong, or one is not finite or too large.
+        BadInput: their number does not fit the architecture, or one is not finite or too large.
     """
     if weights.shape != (architecture.weight_count(),):
         reject_bundle(

@@ -44,7 +44,7 @@ def self_test() -> str:
 
 
 def golden_digest(library: ctypes.CDLL | None = None) -> str:
-    """Return the digest of a fixed computation: predictions, Jacobians and steps of two networks."""
+    """Return the SHA-256 of a fixed computation: outputs, Jacobians and steps of two networks."""
     bits = hashlib.sha256()
     for architecture in (Architecture((32, 32), 288, 6), Architecture((8, 24, 16), 33, 5)):
         network = Network(architecture, library)

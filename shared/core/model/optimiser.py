@@ -14,7 +14,7 @@ from shared.core.model.limits import reject_bundle
 
 @dataclass(frozen=True, slots=True)
 class Optimiser:
-    """The settings of Adam as Keras has it, or of plain gradient descent, which uses `rate` alone."""
+    """The settings of Keras' Adam, or of plain gradient descent, which uses `rate` alone."""
 
     name: Literal["adam", "sgd"] = "adam"
     rate: float = 1e-5

@@ -61,7 +61,7 @@ def _optimise(
     """Make one step on the pending prediction's error.
 
     Returns:
-        The learner, None if a number of it is not finite; the loss, None if the error is not finite.
+        The learner, None if it is not finite; the loss, None if the error is not finite.
     """
     # 1. The error in float32, as the kernel computes it in a batch.
     with np.errstate(over="ignore"):  # a change beyond what a float32 holds

@@ -27,7 +27,7 @@ _LARGEST_OUTPUT: Final = 1e9
 
 
 def network_input(state: SymbolState, model: Model) -> Float32s:
-    """Return the scaled window (window_length, features), float32, that ends with the last candle."""
+    """Return the scaled window (window_length, features), float32, up to the newest candle."""
     rows = symbol_features(state).rows
     if not model.feature_set.needs_scaler:
         return rows.astype(np.float32)

@@ -48,7 +48,7 @@ class PartitionState:
         self.symbols.update(change.symbols)
 
     def copy(self) -> "PartitionState":
-        """Return a state with a map of its own; the symbol states, which never change, are shared."""
+        """Return a state with its own map; the symbol states, which never change, are shared."""
         return replace(self, symbols=dict(self.symbols))
 
 
@@ -79,12 +79,17 @@ def fold(
     Raises:
         BadInput: the record contradicts the log before it; the caller skips it with `skip_record`.
     """
+    # 1. A promotion restarts every symbol, at one offset, so that a switch of models has one place
+    #    in the log. A gap needs no state: the next candle's open time shows it.
     if isinstance(record, Promotion):
         return _promote(state, record, offset, model, context)
     if isinstance(record, Gap):
         return skip_record(state, offset)
+    # 2. Where another numeric profile predicts, this one only remembers candles: it takes over at
+    #    a promotion, where a state follows from its candles alone.
     if not context.predicts(state.numeric_profile):
         model = None
+    # 3. A candle or an amendment changes the state of its own symbol and of no other.
     candle = record.candle if isinstance(record, Amendment) else record
     before = state.symbols.get(candle.symbol) or _first_state(candle.symbol, state, model, context)
     prediction = None
@@ -148,6 +153,7 @@ def _promote(
 def _first_state(
     symbol: str, state: PartitionState, model: Model | None, context: FoldContext
 ) -> SymbolState:
+    """Return the state of a symbol before its first candle."""
     empty = SymbolState(symbol)
     if model is None or state.promotion_offset is None:
         return empty

@@ -1,4 +1,4 @@
-"""A prediction as a value: what `predictions` carries."""
+"""A prediction as a value, as published on the predictions topic."""
 
 from dataclasses import dataclass
 
@@ -7,39 +7,37 @@ from shared.core.online.scores import Scores
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The symbol's previous prediction and what came of it; outcome_change is None across a gap."""
+    """A symbol's previous prediction with its outcome."""
 
     open_time_ms: int
     model_version: str
     predicted_change: float
     calibrated_change: float
-    outcome_change: float | None
+    outcome_change: float | None  # None across a gap
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The close expected of the candle that opens at `open_time_ms`. Changes are fractions."""
+    """The expected close of the candle that opens at `open_time_ms`. Changes are fractions."""
 
     symbol: str
     interval: str
     open_time_ms: int
-    close: float
+    close: float  # of the candle before, which the prediction is made from
     predicted_change: float
     predicted_close: float
-    change_scale: float  # what the network measures changes in: the symbol's recent volatility
-    calibration: float  # in [0, 1]: how much of the predicted change has been borne out so far
-    calibrated_change: float  # predicted_change x calibration: never much worse than zero change
+    change_scale: float  # the unit of the network's output: the symbol's recent volatility
+    calibration: float  # in [0, 1]: the share of predicted changes realised so far
+    calibrated_change: float  # predicted_change x calibration
     calibrated_close: float
-    actionable: bool  # calibrated changes have been better than zero change, beyond chance
+    actionable: bool  # calibrated changes have been better than zero change beyond chance
     model_version: str
-    steps: int
-    loss: (
-        float | None
-    )  # squared error that the step just before was made on, in units of change_scale
-    was_reset: bool  # the step gave a number that is not finite: back to the model's weights
+    steps: int  # since the promotion
+    loss: float | None  # of the step just made: squared error in units of change_scale
+    was_reset: bool  # that step was not finite: the symbol is back at the model's weights
     previous: Outcome | None
     scores: Scores
-    source_offset: int
+    source_offset: int  # of the candle that the prediction is made from
     promotion_offset: int
-    state_digest: str | None  # of the state it was made from; None where nobody asked for it
+    state_digest: str | None  # of the state before the candle; None if it was not asked for
     numeric_profile: str

@@ -1,24 +1,24 @@
-"""Running scores of a symbol's predictions, each made before its outcome was known."""
+"""Running sums of the errors of a symbol's predictions, each made before its outcome was known."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Sums since the promotion; changes are fractions, zero change is the forecast to beat."""
+    """Sums since the promotion. Changes are fractions; zero change is the baseline."""
 
     n: int = 0
     squared_error: float = 0.0
-    squared_error_zero: float = 0.0
+    squared_error_zero: float = 0.0  # of the baseline
     absolute_error: float = 0.0
     absolute_error_zero: float = 0.0
-    sign_hits: int = 0  # predictions with the sign of an outcome that was not zero
+    sign_hits: int = 0  # predictions with the outcome's sign, zero outcomes aside
     moves: int = 0  # outcomes that were not zero
     squared_error_calibrated: float = 0.0
 
     def with_outcome(self, predicted: float, calibrated: float, outcome: float) -> "Scores":
         """Return the scores with one more prediction, raw and calibrated, and its outcome."""
-        error, remaining = predicted - outcome, calibrated - outcome
+        error, calibrated_error = predicted - outcome, calibrated - outcome
         return Scores(
             self.n + 1,
             self.squared_error + error * error,
@@ -27,7 +27,7 @@ class Scores:
             self.absolute_error_zero + abs(outcome),
             self.sign_hits + (predicted * outcome > 0),
             self.moves + (outcome != 0),
-            self.squared_error_calibrated + remaining * remaining,
+            self.squared_error_calibrated + calibrated_error * calibrated_error,
         )
 
     def plus(self, other: "Scores") -> "Scores":
@@ -44,16 +44,13 @@ class Scores:
         )
 
     def skill(self) -> float | None:
-        """Return 1 - squared error / that of zero change; None while there is nothing to compare.
+        """Return 1 - squared error / squared error of zero change; None while the latter is 0.
 
         >>> Scores().with_outcome(0.5, 0.5, 1.0).skill()
         0.75
         """
-        return (
-            1.0 - self.squared_error / self.squared_error_zero
-            if self.squared_error_zero > 0
-            else None
-        )
+        zero = self.squared_error_zero
+        return 1.0 - self.squared_error / zero if zero > 0 else None
 
     def calibrated_skill(self) -> float | None:
         """Return the skill of the calibrated predictions."""

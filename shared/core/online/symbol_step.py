@@ -134,7 +134,7 @@ def _prediction(
     model: Model,
     context: FoldContext,
 ) -> Prediction:
-    """Return what to publish of a state whose prediction is pending; `digest` is of the one before."""
+    """Return the pending prediction of a state to publish; `digest` is of the state before."""
     pending = state.pending
     if pending is None or state.promotion_offset is None:
         message = f"{state.symbol} predicts without a promotion"

@@ -23,7 +23,7 @@ def test_missing_topics_are_made_once_whoever_comes_first(
 
     admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
     found = admin.list_topics(timeout=10).topics
-    assert {name: len(found[name].partitions) for name in topics.wanted()} == {
+    assert {name: len(found[name].partitions) for name in topics.specifications()} == {
         topics.klines: 3,
         topics.predictions: 3,
         topics.models: 1,
