@@ -1,4 +1,5 @@
-/* The functions the Python side calls: those of the widest variant that was built and that this processor has. */
+/* The functions that Python calls. When the library is loaded it chooses the variant with the
+ * widest vectors that was built and that this processor has. All compute the same bits. */
 #include "kernel.h"
 
 #if defined(__x86_64__)
@@ -10,26 +11,38 @@ typedef struct {
   float (*forward)(const kernel_shape *, const float *, const float *, float *);
   void (*jacobian)(const kernel_shape *, const float *, const float *, float *, float *);
   int (*adam)(long, const kernel_adam_rates *, const float *, const float *, float *);
-  void (*batch_forward)(const kernel_shape *, const float *, const kernel_batch *, float *, float *);
-  void (*batch_gradient)(const kernel_shape *, const float *, const kernel_batch *, float *, float *, float *);
+  void (*batch_forward)(const kernel_shape *, const float *, const kernel_batch *, float *,
+                        float *);
+  void (*batch_gradient)(const kernel_shape *, const float *, const kernel_batch *, float *,
+                         float *, float *);
 } kernel_variant;
 
-#define VARIANT_OF_(v) \
-  {#v, kernel_forward_##v, kernel_jacobian_##v, kernel_adam_##v, kernel_batch_forward_##v, kernel_batch_gradient_##v}
+#define VARIANT_OF_(v)       \
+  {#v,                       \
+   kernel_forward_##v,       \
+   kernel_jacobian_##v,      \
+   kernel_adam_##v,          \
+   kernel_batch_forward_##v, \
+   kernel_batch_gradient_##v}
 #define VARIANT_OF(v) VARIANT_OF_(v)
 
 #if !defined(ONLY)
-/* What the processor has and the system saves: 0 neither, 3 the x86-64-v3 level's vectors, 4 the x86-64-v4 level's.
- * Asked of the processor itself: __builtin_cpu_supports answers no to everything under some clangs. */
+/* Return the widest x86-64 level, 4 or 3, whose vectors the processor has and whose registers the
+ * operating system saves; 0 if neither.
+ *
+ * It reads cpuid itself because __builtin_cpu_supports returns 0 for everything under some clangs.
+ */
 static int vector_level(void) {
 #if defined(__x86_64__)
-  const unsigned fma = 1u << 12, osxsave = 1u << 27;                  /* leaf 1, ecx */
-  const unsigned v3 = 1u << 5 | 1u << 8;                              /* leaf 7, ebx: AVX2 BMI2 */
-  const unsigned v4 = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31; /* AVX-512 F DQ CD BW VL */
+  const unsigned fma = 1u << 12, osxsave = 1u << 27; /* leaf 1, ecx */
+  const unsigned v3 = 1u << 5 | 1u << 8;             /* leaf 7, ebx: AVX2 BMI2 */
+  const unsigned v4 =
+      1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31; /* AVX-512 F DQ CD BW VL */
   unsigned a, b, c, d, saved;
   if (!__get_cpuid(1, &a, &b, &c, &d) || (c & (fma | osxsave)) != (fma | osxsave)) return 0;
   __asm__("xgetbv" : "=a"(saved), "=d"(d) : "c"(0));
-  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (b & v3) != v3 || (saved & 0x06) != 0x06) return 0;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (b & v3) != v3 || (saved & 0x06) != 0x06)
+    return 0;
   return (b & v4) == v4 && (saved & 0xe6) == 0xe6 ? 4 : 3;
 #else
   return 0;
@@ -37,8 +50,8 @@ static int vector_level(void) {
 }
 #endif
 
-static kernel_variant chosen(void) {
-#if defined(ONLY) /* for tests: this one and no other */
+static kernel_variant choose(void) {
+#if defined(ONLY) /* for tests: the only variant built */
   return (kernel_variant)VARIANT_OF(ONLY);
 #else
   const int level = vector_level();
@@ -55,14 +68,16 @@ static kernel_variant chosen(void) {
 
 static kernel_variant variant;
 
-__attribute__((constructor)) static void choose_variant(void) { variant = chosen(); }
+__attribute__((constructor)) static void choose_variant(void) { variant = choose(); }
 
 const char *kernel_variant_name(void) { return variant.name; }
 
-/* What kernel.c takes: every layer's weights and activations, what the way back needs, one Jacobian; each array at a cache line. */
+/* Return the size of the scratch memory that kernel.c takes: weights and activations of each layer,
+ * the arrays of the backward pass and one Jacobian, each array at a cache line. */
 long kernel_scratch_floats(const kernel_shape *shape) {
   const long T = shape->window, W = KERNEL_MAX_WIDTH, line = 16;
-  long n = T * 4 * W + T * W + 4 * W * W + kernel_weight_count(shape) + 4 * line, inputs = shape->features;
+  long n = T * 4 * W + T * W + 4 * W * W + kernel_weight_count(shape) + 4 * line,
+       inputs = shape->features;
   for (int l = 0; l < shape->layers; l++) {
     const long H = shape->width[l];
     n += (inputs + H + 1) * 4 * H + T * 4 * H + (3 * T + 2) * H + 7 * line;
@@ -71,24 +86,28 @@ long kernel_scratch_floats(const kernel_shape *shape) {
   return n;
 }
 
-float kernel_forward(const kernel_shape *shape, const float *weights, const float *window, float *scratch) {
+float kernel_forward(const kernel_shape *shape, const float *weights, const float *window,
+                     float *scratch) {
   return variant.forward(shape, weights, window, scratch);
 }
 
-void kernel_jacobian(const kernel_shape *shape, const float *weights, const float *window, float *scratch, float *jacobian) {
+void kernel_jacobian(const kernel_shape *shape, const float *weights, const float *window,
+                     float *scratch, float *jacobian) {
   variant.jacobian(shape, weights, window, scratch, jacobian);
 }
 
-void kernel_batch_forward(const kernel_shape *shape, const float *weights, const kernel_batch *batch, float *scratch,
-                          float *outputs) {
+void kernel_batch_forward(const kernel_shape *shape, const float *weights,
+                          const kernel_batch *batch, float *scratch, float *outputs) {
   variant.batch_forward(shape, weights, batch, scratch, outputs);
 }
 
-void kernel_batch_gradient(const kernel_shape *shape, const float *weights, const kernel_batch *batch, float *scratch,
-                           float *outputs, float *gradient) {
+void kernel_batch_gradient(const kernel_shape *shape, const float *weights,
+                           const kernel_batch *batch, float *scratch, float *outputs,
+                           float *gradient) {
   variant.batch_gradient(shape, weights, batch, scratch, outputs, gradient);
 }
 
-int kernel_adam(long n, const kernel_adam_rates *rates, const float *jacobian, const float *in, float *out) {
+int kernel_adam(long n, const kernel_adam_rates *rates, const float *jacobian, const float *in,
+                float *out) {
   return variant.adam(n, rates, jacobian, in, out);
 }

@@ -1,19 +1,26 @@
 /* The online step's arithmetic: one symbol, one call.
  *
- *   forward   output = Dense(1)(LSTM(..)(..LSTM(window)))
- *   jacobian  d(output)/d(weights), after a forward pass over the same weights and window
- *   adam      one step of the optimiser for the gradient  factor * jacobian; says whether all it gives is finite
+ *   forward   output = Dense(1)(LSTM(..)(..LSTM(window)))   (Hochreiter and Schmidhuber 1997)
+ *   jacobian  d(output)/d(weights) by back-propagation through time, after a forward pass with the
+ *             same weights and window
+ *   adam      one step of the optimiser for the gradient factor * jacobian
  *
- * and, for training, the first two over a batch of windows, one after the other.
+ * For training the first two also run over a batch of windows, one after the other.
  *
  * The bits are the same on every processor and under every compiler, because
- *   - vector lanes run over outputs, so each output is summed in one fixed order;
- *   - every fused multiply-add is written as one (compile with -ffp-contract=off, never -ffast-math);
- *   - exp, sigmoid and tanh are made here of + - * / alone.
- * This file is compiled once per vector width; dispatch.c chooses at run time.
  *
- * Weights lie as Keras has them: per layer kernel [inputs][4 width], recurrent kernel [width][4 width], bias [4 width],
- * gates in the order i f g o; then the dense kernel [width] and its bias. Widths are multiples of 8.
+ *   1. vector lanes run over outputs, so each output is summed in one fixed order whatever the
+ *      vector width;
+ *   2. every fused multiply-add is written as one, and the compiler may form no others
+ *      (-ffp-contract=off, never -ffast-math);
+ *   3. exp, sigmoid and tanh are computed here from + - * / alone: those of a library differ in
+ *      their last bits from one library and processor to another.
+ *
+ * This file is compiled once for each vector width; dispatch.c chooses when it is loaded.
+ *
+ * Weights are laid out as in Keras: for each layer the kernel [inputs][4 width], the recurrent
+ * kernel [width][4 width] and the bias [4 width], gates in the order i f g o; then the dense kernel
+ * [width] and its bias. Widths are multiples of 8.
  */
 #include <math.h>
 #include <stdint.h>
@@ -33,7 +40,14 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* Blocks kept in registers, as rows x vectors: of products over many rows and over one, and of those back (times four sums). */
+/* How many outputs a block keeps in registers, as rows x vectors, by the registers there are.
+ *
+ *   LANES      floats in a vector
+ *   ROWS       rows of a block of `product`
+ *   VECTORS    vectors of a block of `product`
+ *   GROUPS     vectors of units in a block of `recurrence`, for each of the four gates
+ *   BACK_ROWS  rows of a block of `product_back`, which keeps four partial sums of each output
+ */
 #if defined(__AVX512F__)
 enum { LANES = 16, ROWS = 4, VECTORS = 4, GROUPS = 2, BACK_ROWS = 3 };
 #elif defined(__AVX2__)
@@ -44,7 +58,7 @@ enum { LANES = 4, ROWS = 4, VECTORS = 2, GROUPS = 2, BACK_ROWS = 1 };
 enum { BLOCK_MAX = 16, GROUPS_MAX = 2 };
 
 #if defined(__AVX512F__)
-#define N 8 /* widths are multiples of 8: what 16 lanes leave over */
+#define N 8 /* for the last 8 units of a width that is no multiple of 16 */
 #include "vector.h"
 #define N 16
 #include "vector.h"
@@ -62,16 +76,17 @@ enum { BLOCK_MAX = 16, GROUPS_MAX = 2 };
 #define NARROW(f) f##_4
 #endif
 
-/* out[r] = start[r] + x[r] m for every row; columns is a multiple of 32. Each output's sum has the same order in every block. */
-static void product(int rows, float *out, long out_row, const float *start, long start_row, const float *x, long x_row,
-                    long x_next, int n, const float *m, int columns) {
+/* out[r] = start[r] + x[r] m for every row; columns is a multiple of 32.
+ * Each output is summed in the same order, whatever block it is in. */
+static void product(int rows, float *out, long out_row, const float *start, long start_row,
+                    const float *x, long x_row, long x_next, int n, const float *m, int columns) {
   for (int j = 0; j < columns;) {
     const int whole = j + VECTORS * LANES <= columns;
     int r = 0;
     const float *s = start + j, *mj = m + j;
-#define BLOCK(rows, vectors)                                                                                           \
-  WIDE(product_block)(rows, vectors, out + r * out_row + j, out_row, s + r * start_row, start_row, x + r * x_row, x_row, \
-                      x_next, n, mj, columns)
+#define BLOCK(rows, vectors)                                                                       \
+  WIDE(product_block)(rows, vectors, out + r * out_row + j, out_row, s + r * start_row, start_row, \
+                      x + r * x_row, x_row, x_next, n, mj, columns)
     if (whole) {
       for (; r + ROWS <= rows; r += ROWS) BLOCK(ROWS, VECTORS);
       for (; r < rows; r++) BLOCK(1, VECTORS);
@@ -84,10 +99,12 @@ static void product(int rows, float *out, long out_row, const float *start, long
   }
 }
 
-/* out[r] = d[r] m for every row, m [n][columns], n a multiple of 4, columns of 8 */
+/* out[r] = d[r] m for every row; m is [n][columns], n a multiple of 4, columns of 8. */
 INLINE void product_back(int rows, float *out, const float *d, int n, const float *m, int columns) {
   int j = 0;
-#define BACK(f, rows, vectors) f(back_block)(rows, vectors, out + (long)r * columns + j, columns, d + (long)r * n, n, n, m + j, columns)
+#define BACK(f, rows, vectors)                                                                     \
+  f(back_block)(rows, vectors, out + (long)r * columns + j, columns, d + (long)r * n, n, n, m + j, \
+                columns)
   for (; j + 2 * LANES <= columns; j += 2 * LANES) {
     int r = 0;
     if (BACK_ROWS > 1)
@@ -101,31 +118,32 @@ INLINE void product_back(int rows, float *out, const float *d, int n, const floa
 #undef BACK
 }
 
+/* out[columns][rows] = m[rows][columns], transposed. */
 static void transpose(float *out, const float *m, int rows, int columns) {
   for (int i = 0; i < rows; i++)
     for (int j = 0; j < columns; j++) out[(long)j * rows + i] = m[(long)i * columns + j];
 }
 
-/* One layer: where its inputs, weights and activations lie. T = window length, H = width, G = 4 H. */
+/* Where a layer's inputs, weights and activations are. T: window length, H: width, G = 4 H. */
 typedef struct {
   int T, H, G, inputs;
   const float *x;   /* [T][inputs] */
-  float *W, *U, *b; /* [inputs][G] [H][G] [G], copies that start at a cache line, as everything in the scratch memory does */
-  float *gates;     /* [T][G]   activations i f g o */
+  float *W, *U, *b; /* [inputs][G] [H][G] [G], copied so that they start at a cache line */
+  float *gates;     /* [T][G] activations i f g o */
   float *h, *c;     /* [T+1][H] row 0 is the zero state */
   float *tanh_c;    /* [T][H] */
-  long at;          /* where W starts in the weights */
+  long at;          /* offset of W in the weights */
 } layer;
 
-/* Takes n floats of the scratch memory. */
-static float *taken(float **scratch, long n) {
+/* Take n floats of the scratch memory, from the next cache line on. */
+static float *take(float **scratch, long n) {
   float *at = (float *)(((uintptr_t)*scratch + 63) & ~(uintptr_t)63);
   *scratch = at + n;
   return at;
 }
 
-/* Returns where the dense kernel starts in the weights. */
-static long layers_of(const kernel_shape *shape, const float *window, float **scratch, layer *out) {
+/* Lay out the layers in the scratch memory; return the dense kernel's offset in the weights. */
+static long lay_out(const kernel_shape *shape, const float *window, float **scratch, layer *out) {
   long at = 0;
   int inputs = shape->features;
   const float *x = window;
@@ -133,13 +151,13 @@ static long layers_of(const kernel_shape *shape, const float *window, float **sc
     const int T = shape->window, H = shape->width[l], G = 4 * H;
     layer *y = out + l;
     *y = (layer){.T = T, .H = H, .G = G, .inputs = inputs, .x = x, .at = at};
-    y->W = taken(scratch, (long)inputs * G);
-    y->U = taken(scratch, (long)H * G);
-    y->b = taken(scratch, G);
-    y->gates = taken(scratch, (long)T * G);
-    y->h = taken(scratch, (long)(T + 1) * H);
-    y->c = taken(scratch, (long)(T + 1) * H);
-    y->tanh_c = taken(scratch, (long)T * H);
+    y->W = take(scratch, (long)inputs * G);
+    y->U = take(scratch, (long)H * G);
+    y->b = take(scratch, G);
+    y->gates = take(scratch, (long)T * G);
+    y->h = take(scratch, (long)(T + 1) * H);
+    y->c = take(scratch, (long)(T + 1) * H);
+    y->tanh_c = take(scratch, (long)T * H);
     at += (long)(inputs + H + 1) * G;
     inputs = H;
     x = y->h + H;
@@ -147,6 +165,10 @@ static long layers_of(const kernel_shape *shape, const float *window, float **sc
   return at;
 }
 
+/* Run a layer over time. gates[t] holds x[t] W + b and becomes the activations:
+ *
+ *   i f o = sigmoid(.), g = tanh(.), c[t] = f c[t-1] + i g, h[t] = o tanh(c[t])
+ */
 INLINE void recurrence(const layer *y, int H) {
   const int G = 4 * H;
   for (int t = 0; t < y->T; t++) {
@@ -162,6 +184,7 @@ INLINE void recurrence(const layer *y, int H) {
   }
 }
 
+/* The inputs' part of all steps is one product; only the recurrent part goes step by step. */
 static void layer_forward(const layer *y, const float *weights) {
   const long W = (long)y->inputs * y->G, U = (long)y->H * y->G;
   memcpy(y->W, weights + y->at, sizeof(float) * W);
@@ -170,7 +193,7 @@ static void layer_forward(const layer *y, const float *weights) {
   memset(y->h, 0, sizeof(float) * y->H);
   memset(y->c, 0, sizeof(float) * y->H);
   product(y->T, y->gates, y->G, y->b, 0, y->x, y->inputs, 1, y->inputs, y->W, y->G);
-  switch (y->H) { /* common widths have code of their own */
+  switch (y->H) { /* common widths are constants to the compiler */
     case 16: recurrence(y, 16); break;
     case 32: recurrence(y, 32); break;
     case 64: recurrence(y, 64); break;
@@ -178,9 +201,10 @@ static void layer_forward(const layer *y, const float *weights) {
   }
 }
 
-float NAME(kernel_forward)(const kernel_shape *shape, const float *weights, const float *window, float *scratch) {
+float NAME(kernel_forward)(const kernel_shape *shape, const float *weights, const float *window,
+                           float *scratch) {
   layer y[KERNEL_MAX_LAYERS];
-  const long dense = layers_of(shape, window, &scratch, y);
+  const long dense = lay_out(shape, window, &scratch, y);
   for (int l = 0; l < shape->layers; l++) layer_forward(y + l, weights);
   const layer *top = y + shape->layers - 1;
   const float *h = top->h + (long)top->T * top->H, *w = weights + dense;
@@ -189,17 +213,23 @@ float NAME(kernel_forward)(const kernel_shape *shape, const float *weights, cons
   return output;
 }
 
-/* Back through time. Ut: the recurrent kernel transposed. dX[t]: what the layer above or the output asks of h at t.
- * Out: D[t], the gradients before the activations. */
+/* Back-propagation through time.
+ *
+ *   Ut  in: the recurrent kernel, transposed
+ *   dX  in: [T][H], d(output)/d(h[t]) by way of the layer above, or of the dense layer
+ *   D   out: [T][G], d(output)/d(what each gate's activation is applied to)
+ */
 INLINE void recurrence_back(const layer *y, int H, const float *Ut, const float *dX, float *D) {
   const int G = 4 * H;
   float dh[KERNEL_MAX_WIDTH] = {0}, dc[KERNEL_MAX_WIDTH] = {0};
   for (int t = y->T - 1; t >= 0; t--) {
-    const float *a = y->gates + (long)t * G, *c0 = y->c + (long)t * H, *tanh_c = y->tanh_c + (long)t * H;
+    const float *a = y->gates + (long)t * G, *c0 = y->c + (long)t * H,
+                *tanh_c = y->tanh_c + (long)t * H;
     const float *dx = dX + (long)t * H;
     float *d = D + (long)t * G;
     int j = 0;
-    for (; j + LANES <= H; j += LANES) WIDE(cell_back)(H, a + j, c0 + j, tanh_c + j, dh + j, dx + j, dc + j, d + j);
+    for (; j + LANES <= H; j += LANES)
+      WIDE(cell_back)(H, a + j, c0 + j, tanh_c + j, dh + j, dx + j, dc + j, d + j);
     if (j < H) NARROW(cell_back)(H, a + j, c0 + j, tanh_c + j, dh + j, dx + j, dc + j, d + j);
     product_back(1, dh, d, G, Ut, H);
   }
@@ -214,7 +244,7 @@ static void layer_back(const layer *y, const float *Ut, const float *dX, float *
   }
 }
 
-/* dW = x^T D, dU = h^T D, db = sum D: each sum runs over time ascending */
+/* dW = x^T D, dU = h^T D, db = sum D. Each sum runs over time, oldest first. */
 static void weight_gradients(const layer *y, const float *D, float *gradient) {
   const float zeros[4 * KERNEL_MAX_WIDTH] = {0}, one = 1.f;
   float *dW = gradient + y->at, *dU = dW + (long)y->inputs * y->G, *db = dU + (long)y->H * y->G;
@@ -223,23 +253,27 @@ static void weight_gradients(const layer *y, const float *D, float *gradient) {
   product(1, db, y->G, zeros, 0, &one, 0, 0, y->T, D, y->G);
 }
 
-void NAME(kernel_jacobian)(const kernel_shape *shape, const float *weights, const float *window, float *scratch, float *jacobian) {
+void NAME(kernel_jacobian)(const kernel_shape *shape, const float *weights, const float *window,
+                           float *scratch, float *jacobian) {
   layer y[KERNEL_MAX_LAYERS];
-  const long dense = layers_of(shape, window, &scratch, y);
+  const long dense = lay_out(shape, window, &scratch, y);
   const layer *top = y + shape->layers - 1;
   const int T = shape->window, W = KERNEL_MAX_WIDTH;
-  float *D = taken(&scratch, (long)T * 4 * W), *dX = taken(&scratch, (long)T * W), *Ut = taken(&scratch, 4 * W * W);
+  float *D = take(&scratch, (long)T * 4 * W), *dX = take(&scratch, (long)T * W),
+        *Ut = take(&scratch, 4 * W * W);
 
+  /* 1. The dense layer: output = h w + b, of the last step's h alone. */
   memcpy(jacobian + dense, top->h + (long)T * top->H, sizeof(float) * top->H);
   jacobian[dense + top->H] = 1.f;
   memset(dX, 0, sizeof(float) * T * top->H);
-  memcpy(dX + (long)(T - 1) * top->H, weights + dense, sizeof(float) * top->H); /* the output sees the last step alone */
+  memcpy(dX + (long)(T - 1) * top->H, weights + dense, sizeof(float) * top->H);
+  /* 2. Each layer from the top: through time, then on to the inputs, which are the h below. */
   for (int l = shape->layers - 1; l >= 0; l--) {
     const layer *z = y + l;
     transpose(Ut, z->U, z->H, z->G);
     layer_back(z, Ut, dX, D);
     if (l > 0) {
-      float *Wt = Ut; /* [G][inputs] */
+      float *Wt = Ut; /* [G][inputs]; Ut is not needed any more */
       transpose(Wt, z->W, z->inputs, z->G);
       product_back(T, dX, D, z->G, Wt, z->inputs);
     }
@@ -247,22 +281,24 @@ void NAME(kernel_jacobian)(const kernel_shape *shape, const float *weights, cons
   }
 }
 
-void NAME(kernel_batch_forward)(const kernel_shape *shape, const float *weights, const kernel_batch *batch, float *scratch,
-                                float *outputs) {
+void NAME(kernel_batch_forward)(const kernel_shape *shape, const float *weights,
+                                const kernel_batch *batch, float *scratch, float *outputs) {
   const long size = (long)shape->window * shape->features;
-  for (long k = 0; k < batch->n; k++) outputs[k] = NAME(kernel_forward)(shape, weights, batch->windows + k * size, scratch);
+  for (long k = 0; k < batch->n; k++)
+    outputs[k] = NAME(kernel_forward)(shape, weights, batch->windows + k * size, scratch);
 }
 
-/* d(loss)/d(output); what is not a number stays so */
+/* d(loss)/d(output) of the clipped squared error. NaN stays NaN. */
 INLINE float slope(float error, float huber_delta) {
   return 2.f * (error > huber_delta ? huber_delta : error < -huber_delta ? -huber_delta : error);
 }
 
-/* gradient = sum over the windows, in their order, of slope * jacobian */
-void NAME(kernel_batch_gradient)(const kernel_shape *shape, const float *weights, const kernel_batch *batch, float *scratch,
-                                 float *outputs, float *restrict gradient) {
+/* gradient = sum over the windows, in their order, of slope * jacobian. */
+void NAME(kernel_batch_gradient)(const kernel_shape *shape, const float *weights,
+                                 const kernel_batch *batch, float *scratch, float *outputs,
+                                 float *restrict gradient) {
   const long size = (long)shape->window * shape->features, count = kernel_weight_count(shape);
-  float *restrict jacobian = taken(&scratch, count);
+  float *restrict jacobian = take(&scratch, count);
   memset(gradient, 0, sizeof(float) * count);
   for (long k = 0; k < batch->n; k++) {
     const float *window = batch->windows + k * size;
@@ -273,22 +309,26 @@ void NAME(kernel_batch_gradient)(const kernel_shape *shape, const float *weights
   }
 }
 
-/* the top bit is set for infinity and for what is not a number: there one more in the exponent carries into the sign */
+/* Set the top bit for infinity and NaN: their exponent is all ones, so that adding one to it
+ * carries into the sign. */
 INLINE unsigned beyond_float(float x) {
   unsigned bits;
   memcpy(&bits, &x, sizeof bits);
   return (bits & 0x7fffffff) + 0x00800000;
 }
 
-int NAME(kernel_adam)(long n, const kernel_adam_rates *rates, const float *restrict jacobian, const float *restrict in,
-                      float *restrict out) {
+/* m += (g - m)(1 - beta_1), v += (g**2 - v)(1 - beta_2), w -= m alpha / (sqrt(v) + epsilon):
+ * Keras' form of the formulas of Kingma and Ba. IEEE 754 rounds sqrtf correctly everywhere. */
+int NAME(kernel_adam)(long n, const kernel_adam_rates *rates, const float *restrict jacobian,
+                      const float *restrict in, float *restrict out) {
   const kernel_adam_rates r = *rates;
   const float *w = in, *m = in + n, *v = in + 2 * n;
   float *restrict w1 = out, *restrict m1 = out + n, *restrict v1 = out + 2 * n;
   unsigned beyond = 0;
   for (long i = 0; i < n; i++) {
     const float g = r.factor * jacobian[i];
-    const float mi = m[i] + (g - m[i]) * r.one_minus_beta_1, vi = v[i] + (g * g - v[i]) * r.one_minus_beta_2;
+    const float mi = m[i] + (g - m[i]) * r.one_minus_beta_1,
+                vi = v[i] + (g * g - v[i]) * r.one_minus_beta_2;
     const float wi = w[i] - mi * r.alpha / (sqrtf(vi) + r.epsilon);
     m1[i] = mi;
     v1[i] = vi;
