@@ -22,10 +22,11 @@ from benchmarks.result import Peer, Result
 from benchmarks.stepping import DEFAULT
 from shared.core.arrays import Float64s
 from shared.core.evaluation.backtest import backtest
+from shared.core.evaluation.held_out import HeldOutSpan
 from shared.core.model.numeric_profile import self_test
 from shared.core.online.context import FoldContext
 from shared.core.online.model import Model
-from shared.core.sequence import OPEN_TIME, SEQUENCE_LENGTH
+from shared.core.sequence import SEQUENCE_LENGTH
 from shared.local_servers.launcher import Servers
 from shared.log.archive import Archive, TimeSpan
 
@@ -192,10 +193,8 @@ def _all(futures: Iterable[Any]) -> None:
 def _folded(sequence: Float64s) -> int:
     """Backtest one symbol; runs in a process of its own."""
     context = FoldContext("5m", STEP_MS, self_test())
-    from_ms = int(sequence[SEQUENCE_LENGTH, OPEN_TIME])
-    return sum(
-        1 for _ in backtest(Model(a_bundle(DEFAULT)), "SYN0000USDT", sequence, from_ms, context)
-    )
+    span = HeldOutSpan("SYN0000USDT", sequence, SEQUENCE_LENGTH)
+    return sum(1 for _ in backtest(Model(a_bundle(DEFAULT)), span, context))
 
 
 def _recordings(folder: Path, size: Size) -> Path:

@@ -1,10 +1,10 @@
-"""Does it beat doing nothing? Trained on one span of recorded klines, scored candle by candle on a later one.
+"""Measure skill: train on one span of recorded klines, score candle by candle on a later one.
 
-python -m benchmarks.skill --klines FOLDER                     # chosen on: train January and February, score March
-python -m benchmarks.skill --klines FOLDER --month 2025-04     # the test
-python -m benchmarks.skill --klines FOLDER --unseen            # trained on every second symbol, scored on the others
-python -m benchmarks.skill --klines FOLDER --week FILE         # the same, on the symbols of another recording
-python -m benchmarks.skill --klines FOLDER --ablation --json F # one setting changed at a time; goes on where F ends
+python -m benchmarks.skill --klines FOLDER                     # train Jan and Feb, score March
+python -m benchmarks.skill --klines FOLDER --month 2025-04     # the month that nothing was tuned on
+python -m benchmarks.skill --klines FOLDER --unseen            # train every second symbol
+python -m benchmarks.skill --klines FOLDER --week FILE         # symbols of another recording
+python -m benchmarks.skill --klines FOLDER --ablation --json F # one setting changed at a time
 """
 
 import argparse
@@ -20,18 +20,19 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks.market import STEP_MS, recorded_sequences
+from benchmarks.shared_weights import forecast_with_shared_weights
 from benchmarks.variants import (
     ALSO_WITH_ONE_SET,
     DEFAULT,
     ONE_SET,
     VARIANTS,
     VariantScore,
-    add_row,
-    raw_of,
+    append_row,
+    raw_name,
     read_rows,
-    rows_of,
-    table_of,
     variant_names,
+    variant_rows,
+    variants_table,
 )
 from services.trainer.data.dataset import Split
 from services.trainer.data.preparation import (
@@ -40,15 +41,7 @@ from services.trainer.data.preparation import (
     fit_options,
     prepare_with_split,
 )
-from services.trainer.evaluate import (
-    HeldOut,
-    contest_of,
-    forecast_with_one_set,
-    forecasts,
-    held_out_of,
-    linear,
-    with_past,
-)
+from services.trainer.evaluate import forecast_with_progress
 from services.trainer.fitting.fit import fit
 from services.trainer.fitting.result import FitResult
 from services.trainer.fitting.training_loop import FitCallbacks
@@ -57,7 +50,9 @@ from services.trainer.settings import TrainerSettings
 from shared.core.arrays import Float64s
 from shared.core.errors import BadSetting
 from shared.core.evaluation.backtest import without_online_learning
-from shared.core.evaluation.comparison import CANDIDATE, FROZEN, LINEAR, Comparison
+from shared.core.evaluation.comparison import CHALLENGER, CHALLENGER_FROZEN, Comparison
+from shared.core.evaluation.contenders import Contenders
+from shared.core.evaluation.held_out import HeldOutSpan, hold_out
 from shared.core.model.card import Bundle
 from shared.core.model.numeric_profile import self_test
 from shared.core.online.context import FoldContext
@@ -66,50 +61,48 @@ from shared.core.timestamps import parse_timestamp_ms
 from shared.reporting.progress import comparison_table, track_count
 
 TRAINED_UNTIL_MS: Final = parse_timestamp_ms("2025-03-01")
-_WARM_UP_MS: Final = (
-    4 * 86_400_000
-)  # of another recording, for slow features: more than the longest window
+_WARM_UP_MS: Final = 4 * 86_400_000  # of another recording: more than the longest window
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Task:
-    """What is trained on, and which candles are scored."""
+    """What to train on, and which candles to score."""
 
     title: str
     training: Mapping[str, Float64s]
-    scored: Mapping[str, Float64s]  # with all the candles before those that are scored
-    parts: list[HeldOut]
+    spans: list[HeldOutSpan]
 
 
 def main() -> None:
-    """Train and score what the arguments say; print a table."""
+    """Train, score and print a table."""
     arguments = _parser().parse_args()
     for path in (arguments.klines, arguments.week):
         if path is not None and not path.exists():
-            sys.exit(f"{path} is not there: name recorded klines")
+            sys.exit(f"{path} does not exist: name a folder or file of recorded klines")
     console = Console(width=None if sys.stdout.isatty() else 190)
     try:
         task = _task(arguments)
-        said = f"{task.title}: {len(task.training)} symbols trained on, {len(task.parts)} scored"
-        console.print(said, highlight=False)
+        counts = f"{len(task.training)} symbols to train on, {len(task.spans)} to score"
+        console.print(f"{task.title}: {counts}", highlight=False)
         if arguments.ablation:
-            console.print(table_of(_compared(arguments, task, console), task.title))
+            rows = _score_variants(arguments, task, console)
+            console.print(variants_table(rows, task.title))
         else:
-            _alone(arguments, task, console)
+            _score_in_detail(arguments, task, console)
     except (BadSetting, ValueError) as error:
         sys.exit(str(error))
 
 
-class Fits:
-    """Bundles fitted on a task; of variants that differ in their online step alone, the fit is made once."""
+class FitCache:
+    """Fits bundles on a task, once for variants that differ in their online step alone."""
 
     def __init__(self, task: Task, context: FoldContext) -> None:
-        """Take what to train on."""
+        """Take the candles to train on."""
         self._training, self._context = task.training, context
         self._last: tuple[dict[str, object], PreparedData, FitResult] | None = None
 
     def bundle(self, name: str, given: Mapping[str, str]) -> Bundle:
-        """Return the bundle of these settings."""
+        """Fit the bundle of these settings, or return it if only the online step differs."""
         settings = TrainerSettings.from_env(given)
         online = {"online_rate", "online_optimiser"} if settings.choose_by == "loss" else set[str]()
         key = settings.model_dump(exclude=online)
@@ -132,87 +125,87 @@ class Fits:
         )
 
 
-def _compared(arguments: argparse.Namespace, task: Task, console: Console) -> list[VariantScore]:
-    """Score one variant after the other; those that the file has are taken from there."""
+def _score_variants(
+    arguments: argparse.Namespace, task: Task, console: Console
+) -> list[VariantScore]:
+    """Score one variant after the other; take those that the file has from there."""
     known, rows = read_rows(arguments.json), list[VariantScore]()
     context = FoldContext("5m", STEP_MS, self_test())
-    fits = Fits(task, context)
+    fits = FitCache(task, context)
     for name in arguments.only or VARIANTS:
-        settings, names, begun = (
-            {**VARIANTS[name], **dict(arguments.set)},
-            variant_names(name),
-            monotonic(),
-        )
-        wanted = (task.title, settings, len(task.parts))
-        found = [
-            row
-            for row in known
-            if row.name in names and (row.scored, row.settings, row.symbols) == wanted
-        ]
-        is_known = len(found) == len(names)
+        settings = {**VARIANTS[name], **dict(arguments.set)}
+        found = _known_rows(known, name, settings, task)
+        is_known = bool(found)
         if not is_known:
-            contest = _contest(
-                fits.bundle(name, settings), task, context, one_set=name in ALSO_WITH_ONE_SET
-            )
-            default: list[float] = next(
-                (list(row.errors) for row in rows if row.name == DEFAULT), []
-            )
-            found = list(rows_of(name, contest, default, task.title, settings, monotonic() - begun))
+            started_s = monotonic()
+            is_shared = name in ALSO_WITH_ONE_SET
+            comparison = _compare(fits.bundle(name, settings), task, context, is_shared)
+            default = next((list(row.errors) for row in rows if row.name == DEFAULT), [])
+            seconds = monotonic() - started_s
+            found = list(variant_rows(name, comparison, default, task.title, settings, seconds))
         for row in found:
             rows.append(row)
-            console.print(
-                f"{row.line()}{' known' if is_known else ''}", highlight=False, soft_wrap=True
-            )
+            text = f"{row.line()}{' known' if is_known else ''}"
+            console.print(text, highlight=False, soft_wrap=True)
             if not is_known:
-                add_row(arguments.json, row)
+                append_row(arguments.json, row)
     return rows
 
 
-def _alone(arguments: argparse.Namespace, task: Task, console: Console) -> None:
-    """Score the variants asked for, each in a table with all its forecasts."""
+def _known_rows(
+    known: list[VariantScore], name: str, settings: Mapping[str, str], task: Task
+) -> list[VariantScore]:
+    """Select a variant's rows of the same task and settings; none if they are incomplete."""
+    names, wanted = variant_names(name), (task.title, settings, len(task.spans))
+    found = [r for r in known if r.name in names and (r.scored, r.settings, r.symbols) == wanted]
+    return found if len(found) == len(names) else []
+
+
+def _score_in_detail(arguments: argparse.Namespace, task: Task, console: Console) -> None:
+    """Score each variant asked for, with a table of all its forecasts."""
     context = FoldContext("5m", STEP_MS, self_test())
-    fits = Fits(task, context)
+    fits = FitCache(task, context)
     for name in arguments.only or (DEFAULT,):
         bundle = fits.bundle(name, {**VARIANTS[name], **dict(arguments.set)})
-        contest = _contest(bundle, task, context, one_set=arguments.one_set)
-        whole = with_past(task.parts, task.scored)
-        with track_count(
-            LINEAR, sum(len(part.before) + len(part.candles) for part in whole)
-        ) as progress:
-            contest.add(LINEAR, linear(whole, context, bundle.card.shrinkage, progress))
-        table = comparison_table(contest)
+        comparison = _compare(bundle, task, context, arguments.one_set, with_linear=True)
+        table = comparison_table(comparison)
         table.title = f"{name}: {task.title}"
         console.print(table)
-        for line in _comparisons(contest, by_symbol=arguments.by_symbol):
+        for line in _comparison_lines(comparison, by_symbol=arguments.by_symbol):
             console.print(line, highlight=False)
 
 
-def _comparisons(contest: Comparison, *, by_symbol: bool) -> Iterator[str]:
-    for other in contest.names[1:]:
-        found = contest.skill(CANDIDATE, other)
-        if found is not None and other != CANDIDATE:
-            yield f"  candidate against {other}: {found.value:+.4%} (p = {found.p:.2g})"
-    for symbol in contest.symbols if by_symbol else []:
-        one = contest.symbol_skill(CANDIDATE, symbol)
-        yield (
-            f"  {symbol}: {one.value:+.4%} ({one.low:+.4%} to {one.high:+.4%})"
-            if one
-            else f"  {symbol}"
-        )
+def _comparison_lines(comparison: Comparison, *, by_symbol: bool) -> Iterator[str]:
+    for other in comparison.names[1:]:
+        skill = comparison.skill(CHALLENGER, other)
+        if skill is not None and other != CHALLENGER:
+            yield f"  challenger against {other}: {skill.value:+.4%} (p = {skill.p:.2g})"
+    for symbol in comparison.symbols if by_symbol else []:
+        skill = comparison.symbol_skill(CHALLENGER, symbol)
+        interval = f"{skill.value:+.4%} ({skill.low:+.4%} to {skill.high:+.4%})" if skill else ""
+        yield f"  {symbol}: {interval}"
 
 
-def _contest(bundle: Bundle, task: Task, context: FoldContext, *, one_set: bool) -> Comparison:
-    """Score a bundle learning and frozen, calibrated and raw; and, if wanted, with one set of weights for all."""
-    tracks = forecasts(
-        {CANDIDATE: bundle, FROZEN: without_online_learning(bundle)}, task.parts, context
-    )
-    if one_set:
-        with track_count(ONE_SET, sum(len(part.candles) for part in task.parts)) as progress:
-            tracks[ONE_SET] = forecast_with_one_set(bundle, task.parts, context, progress)
-    contest = contest_of(tracks, task.parts, context.interval_ms)
-    for name in list(tracks)[1:]:
-        contest.add(raw_of(name), tracks[name], raw=True)
-    return contest
+def _compare(
+    bundle: Bundle, task: Task, context: FoldContext, is_shared: bool, *, with_linear: bool = False
+) -> Comparison:
+    """Score a bundle learning and frozen, each calibrated and raw.
+
+    With `is_shared` it is scored with one set of weights for all symbols as well.
+    """
+    bundles = {CHALLENGER: bundle, CHALLENGER_FROZEN: without_online_learning(bundle)}
+    shrinkage = bundle.card.shrinkage if with_linear else None
+    contenders = Contenders(bundles, context, shrinkage)
+    forecasts = forecast_with_progress(contenders, task.spans)
+    comparison = contenders.compare(forecasts)
+    frozen = {one.symbol: one.series[CHALLENGER_FROZEN] for one in forecasts}
+    comparison.add(raw_name(CHALLENGER_FROZEN), frozen, raw=True)
+    if is_shared:
+        with track_count(ONE_SET, sum(len(span.candles) for span in task.spans)) as advance:
+            shared = forecast_with_shared_weights(bundle, task.spans, context, advance)
+        comparison.add(ONE_SET, shared)
+        comparison.add(raw_name(ONE_SET), shared, raw=True)
+    return comparison
 
 
 def _task(arguments: argparse.Namespace) -> Task:
@@ -236,18 +229,14 @@ def _task(arguments: argparse.Namespace) -> Task:
         title += ", symbols never seen"
     if arguments.candles is not None:
         title += f", first {arguments.candles:,} candles"
-    return Task(
-        title,
-        training,
-        scored,
-        held_out_of(scored, from_ms, arguments.candles or sys.maxsize, len(scored)),
-    )
+    spans = hold_out(scored, from_ms, arguments.candles or sys.maxsize, len(scored))
+    return Task(title, training, spans)
 
 
 def _setting(text: str) -> tuple[str, str]:
     name, separator, value = text.partition("=")
     if not separator or name.lower() not in TrainerSettings.model_fields:
-        message = f"{text!r} is no NAME=value of a trainer's setting, such as EPOCHS=1"
+        message = f"{text!r} is not NAME=value of a trainer setting, such as EPOCHS=1"
         raise argparse.ArgumentTypeError(message)
     return name, value
 
@@ -259,29 +248,31 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--klines", type=Path, required=True, help="a folder of recorded 5m klines")
-    parser.add_argument("--month", default="2025-03", help="the month that is scored (2025-03)")
+    parser.add_argument("--month", default="2025-03", help="the month to score (2025-03)")
     others = parser.add_mutually_exclusive_group()
     others.add_argument(
         "--unseen", action="store_true", help="train on every second symbol, score the others"
     )
-    others.add_argument(
-        "--week", type=Path, metavar="FILE", help="score the other symbols of this recording"
-    )
-    parser.add_argument("--candles", type=int, help="at most so many of a symbol are scored")
+    others.add_argument("--week", type=Path, metavar="FILE", help="score symbols of this recording")
+    parser.add_argument("--candles", type=int, help="score at most so many of a symbol")
     parser.add_argument("--ablation", action="store_true", help="all variants, one row each")
     parser.add_argument(
         "--json",
         type=Path,
         metavar="FILE",
-        help="rows of the ablation: known ones are not made again",
+        help="keep the rows of the ablation here; do not measure known ones again",
     )
     parser.add_argument(
-        "--only", action="append", choices=VARIANTS, help="this variant alone; may be said again"
+        "--only", action="append", choices=VARIANTS, help="this variant alone; may be repeated"
     )
     parser.add_argument(
-        "--one-set", action="store_true", help="with one set of weights for all symbols as well"
+        "--one-set",
+        action="store_true",
+        help="score with one set of weights for all symbols as well",
     )
-    parser.add_argument("--by-symbol", action="store_true", help="each symbol's skill as well")
+    parser.add_argument(
+        "--by-symbol", action="store_true", help="print the skill of each symbol as well"
+    )
     parser.add_argument(
         "--set",
         type=_setting,

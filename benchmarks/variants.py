@@ -1,4 +1,4 @@
-"""What is compared with what, one row each, and rows as JSON lines so that an interrupted comparison goes on."""
+"""Variants of the trainer's settings, one row each, kept as JSON lines to resume from."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +9,12 @@ from typing import Any, Final
 import numpy as np
 from rich.table import Table
 
-from shared.core.evaluation.comparison import CANDIDATE, FROZEN, RAW, Comparison
+from shared.core.evaluation.comparison import (
+    CHALLENGER,
+    CHALLENGER_FROZEN,
+    CHALLENGER_RAW,
+    Comparison,
+)
 from shared.core.evaluation.skill_score import Skill, skill_score
 
 DEFAULT: Final = "default"
@@ -17,8 +22,9 @@ ONE_SET: Final = "one set of weights"
 
 Settings = Mapping[str, str]
 
-# The longer the window, the fewer windows an epoch draws, so that a variant takes some minutes on two processors. The
-# original trains with dropout, which the kernel has not and Keras does slowly: here it goes without.
+# The longer the window, the fewer windows an epoch draws, so that a variant takes some minutes on
+# two processors. The original trains with dropout, which the kernel lacks and which is slow in
+# Keras: here it trains without.
 _LONG: Final = {"WINDOW_LENGTH": "288", "WINDOWS_PER_EPOCH": "50000"}
 _ORIGINAL: Final = {"PRESET": "original", "DROPOUT": "0"}
 
@@ -45,10 +51,10 @@ ALSO_WITH_ONE_SET: Final = (DEFAULT, "original", "original, online rate 1e-5")
 
 @dataclass(frozen=True, slots=True)
 class VariantScore:
-    """One way to train and to learn on, and what came of it."""
+    """The scores of one variant."""
 
     name: str
-    scored: str  # which candles
+    scored: str  # the candles
     settings: Settings
     symbols: int
     updating: Skill | None
@@ -58,12 +64,11 @@ class VariantScore:
     worst: float
     against_default: Skill | None = None  # of the updating, calibrated forecast
     seconds: float = 0.0
-    errors: Sequence[
-        float
-    ] = ()  # the default's squared errors at each moment: what later rows are held against
+    # The default's squared errors at each moment, which later rows are compared with.
+    errors: Sequence[float] = ()
 
     def cells(self) -> tuple[str, ...]:
-        """Return the row as text."""
+        """Return the row's cells as text."""
         against = self.against_default
         return (
             self.name,
@@ -74,17 +79,16 @@ class VariantScore:
         )
 
     def line(self) -> str:
-        """Return the row as one line for people."""
+        """Return the row as one line of text."""
         head, *cells = self.cells()
         titles = ("updating", "raw", "frozen", "worst", "against the default", "p")
-        said = ", ".join(
-            f"{title} {cell}" for title, cell in zip(titles, cells, strict=True) if cell
-        )
-        return f"{head}: {said} ({self.seconds:.0f} s)"
+        named = zip(titles, cells, strict=True)
+        text = ", ".join(f"{title} {cell}" for title, cell in named if cell)
+        return f"{head}: {text} ({self.seconds:.0f} s)"
 
 
 def variant_names(name: str) -> list[str]:
-    """Return the rows that a variant gives.
+    """Return the names of a variant's rows.
 
     >>> variant_names("default")
     ['default', 'default, one set of weights']
@@ -92,48 +96,56 @@ def variant_names(name: str) -> list[str]:
     return [name, f"{name}, {ONE_SET}"] if name in ALSO_WITH_ONE_SET else [name]
 
 
-def rows_of(
+def variant_rows(
     name: str,
-    contest: Comparison,
+    comparison: Comparison,
     default: Sequence[float],
     scored: str,
     settings: Settings,
     seconds: float,
 ) -> Iterator[VariantScore]:
-    """Yield the rows of a variant's contest; `default` has the default's errors, nothing if they are not known."""
-    held_against = contest.errors(CANDIDATE) if name == DEFAULT else np.array(default)
-    for row, way, raw in zip(
-        variant_names(name), (CANDIDATE, ONE_SET), (RAW, raw_of(ONE_SET)), strict=False
-    ):
-        errors = contest.errors(way)
-        is_held = row != DEFAULT and len(held_against) == len(errors)
-        worst, symbol = contest.worst(way) or (0.0, "")
+    """Yield the rows of a variant.
+
+    Args:
+        name: the variant.
+        comparison: its forecasts.
+        default: the default's squared errors at each moment; empty if they are unknown.
+        scored: names the candles.
+        settings: the variant's settings.
+        seconds: how long it took.
+    """
+    reference = comparison.errors(CHALLENGER) if name == DEFAULT else np.array(default)
+    contenders = ((CHALLENGER, CHALLENGER_RAW), (ONE_SET, raw_name(ONE_SET)))
+    for row, (contender, raw) in zip(variant_names(name), contenders, strict=False):
+        errors = comparison.errors(contender)
+        is_comparable = row != DEFAULT and len(reference) == len(errors)
+        worst, symbol = comparison.worst_symbol(contender) or (0.0, "")
         yield VariantScore(
             row,
             scored,
             settings,
-            len(contest.symbols),
-            contest.skill(way),
-            contest.skill(raw),
-            contest.skill(FROZEN),
+            len(comparison.symbols),
+            comparison.skill(contender),
+            comparison.skill(raw),
+            comparison.skill(CHALLENGER_FROZEN),
             symbol,
             worst,
-            skill_score(errors, held_against) if is_held else None,
+            skill_score(errors, reference) if is_comparable else None,
             seconds,
             errors.tolist() if row == DEFAULT else (),
         )
 
 
-def raw_of(name: str) -> str:
-    """Return the name of a forecast without its calibration."""
-    return f"{name}, raw"
+def raw_name(contender: str) -> str:
+    """Return the name of a contender's forecasts without calibration."""
+    return f"{contender}, raw"
 
 
-def table_of(rows: Sequence[VariantScore], title: str) -> Table:
-    """Return the rows side by side."""
+def variants_table(rows: Sequence[VariantScore], title: str) -> Table:
+    """Return a table of the rows."""
     table = Table(
         title=title,
-        caption="skill against zero change; p: chance of being so much better than the default",
+        caption="skill against zero change; p: probability of such a gain over the default by chance",
     )
     table.add_column("variant")
     columns = (
@@ -152,10 +164,10 @@ def table_of(rows: Sequence[VariantScore], title: str) -> Table:
 
 
 def read_rows(file: Path | None) -> list[VariantScore]:
-    """Return the rows that a file has.
+    """Read the rows of a file; none if it does not exist.
 
     Raises:
-        ValueError: a line is no row.
+        ValueError: a line is not a row.
     """
     if file is None or not file.exists():
         return []
@@ -165,14 +177,14 @@ def read_rows(file: Path | None) -> list[VariantScore]:
             rows.append(_row(json.loads(line)))
         except (ValueError, TypeError, KeyError) as error:
             message = (
-                f"line {number} of {file} is no row ({error}): delete it, and it is measured again"
+                f"line {number} of {file} is not a row ({error}): delete it to measure it again"
             )
             raise ValueError(message) from error
     return rows
 
 
-def add_row(file: Path | None, row: VariantScore) -> None:
-    """Append a row to a file."""
+def append_row(file: Path | None, row: VariantScore) -> None:
+    """Append a row to a file, if there is one."""
     if file is not None:
         with file.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(asdict(row)) + "\n")

@@ -7,7 +7,7 @@ from services.trainer.settings import TrainerSettings
 from shared.adapters.kafka.reader import Reader
 from shared.adapters.schemas.predictions import decode_prediction
 from shared.core.errors import BadInput, Unavailable, Unknown
-from shared.core.evaluation.drift import Recent, promised_by
+from shared.core.evaluation.drift import RecentErrors, held_out_skill
 from shared.core.topics import interval_ms
 from shared.log.archive import Archive
 from shared.log.model_registry import ModelRegistry
@@ -25,7 +25,7 @@ class DriftMonitor:
         self._archive = Archive(self._where, self._topics)
         self._moments, self._step_ms = settings.drift_candles, interval_ms(settings.interval)
         self._next: dict[int, int] = {}  # offsets, by symbol group
-        self._recent = Recent("", self._moments)
+        self._recent = RecentErrors("", self._moments)
 
     def check(self) -> str | None:
         """Return why the version in use should be followed by another; None: nothing says so, or Kafka is away."""
@@ -59,7 +59,7 @@ class DriftMonitor:
 
     def _take(self, value: bytes | None) -> None:
         try:
-            self._recent.take(decode_prediction(value))
+            self._recent.add(decode_prediction(value))
         except BadInput as error:
             log.warning("a prediction is not read for drift: %s", error)
 
@@ -69,5 +69,5 @@ class DriftMonitor:
             return
         version, promised = placed.promotion.model_version, None
         with suppress(BadInput, Unknown):  # it can fall below zero all the same
-            promised = promised_by(self._registry.bundles.load(version).card)
-        self._recent = Recent(version, self._moments, promised)
+            promised = held_out_skill(self._registry.bundles.load(version).card)
+        self._recent = RecentErrors(version, self._moments, promised)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from services.trainer import evaluate
 from services.trainer.data.preparation import (
     NotEnoughCandles,
     PreparedData,
@@ -17,6 +16,7 @@ from services.trainer.data.preparation import (
     fit_options,
     prepare,
 )
+from services.trainer.evaluate import HeldOutEvaluation
 from services.trainer.fitting.checkpoints import TrainingCheckpoints
 from services.trainer.fitting.fit import fit
 from services.trainer.fitting.result import FitResult
@@ -29,15 +29,15 @@ from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.retry import StopRequested, retry_until_available
 from shared.core.arrays import Float64s
 from shared.core.errors import BadInput
-from shared.core.evaluation.backtest import without_online_learning
-from shared.core.evaluation.comparison import CANDIDATE, FROZEN, INCUMBENT, LINEAR, Comparison
+from shared.core.evaluation.comparison import CHALLENGER, CHAMPION, Comparison
+from shared.core.evaluation.report import ModelReport, overlap_notes
 from shared.core.model.card import Bundle
 from shared.core.model.numeric_profile import self_test
 from shared.core.online.context import FoldContext
 from shared.core.topics import interval_ms
 from shared.log.archive import Archive, TimeSpan
 from shared.log.model_registry import ModelRegistry
-from shared.reporting.html_report import ModelReport, page, seen
+from shared.reporting.html_report import render_report
 from shared.reporting.progress import comparison_table, track_count
 
 log = logging.getLogger("ulstm")
@@ -84,13 +84,23 @@ class Trainer:
         prepared = self._prepared()
         fitted = self._fit(prepared, context)
         self._check_stop()
-        incumbent = self._incumbent()
-        candidate = Bundle(
-            "candidate", build_card(self._settings, prepared, fitted, incumbent), fitted.weights, ""
+        champion = self._champion()
+        challenger = Bundle(
+            "challenger", build_card(self._settings, prepared, fitted, champion), fitted.weights, ""
         )
-        contest = self._contest(candidate, incumbent, prepared, context)
-        before = self._before(incumbent, contest, prepared, context)
-        return self._release(candidate, incumbent, contest, before, fitted)
+        evaluation = HeldOutEvaluation(
+            prepared.sequences,
+            prepared.split.validation_until_ms,
+            self._settings.scored_candles,
+            self._settings.scored_symbols,
+            context,
+            self._stoppable,
+        )
+        comparison = evaluation.compare(challenger, champion)
+        before = None
+        if champion is not None and self._settings.report:
+            before = evaluation.score_before(champion, comparison.symbols)
+        return self._release(challenger, champion, comparison, before, fitted)
 
     def span(self) -> TimeSpan:
         """Return the open times that the settings ask for and the archive has.
@@ -156,79 +166,26 @@ class Trainer:
             s.architecture, prepared.dataset, fit_options(s), self._stop, callbacks=callbacks
         )
 
-    def _contest(
-        self,
-        candidate: Bundle,
-        incumbent: Bundle | None,
-        prepared: PreparedData,
-        context: FoldContext,
-    ) -> Comparison:
-        s = self._settings
-        parts = evaluate.held_out_of(
-            prepared.sequences,
-            prepared.split.validation_until_ms,
-            s.scored_candles,
-            s.scored_symbols,
-        )
-        bundles = {CANDIDATE: candidate, FROZEN: without_online_learning(candidate)}
-        if incumbent is not None:
-            bundles[INCUMBENT] = incumbent
-            if incumbent.card.trained_through_ms >= prepared.split.validation_until_ms:
-                log.warning("the version in use was trained on some of the held-out candles")
-        for bundle in bundles.values():
-            parts = evaluate.with_windows(parts, bundle.card.architecture.window_length)
-        tracks = evaluate.forecasts(bundles, parts, context, self._stoppable)
-        contest = evaluate.contest_of(tracks, parts, self._step_ms)
-        whole = evaluate.with_past(parts, prepared.sequences)
-        with track_count(
-            "online linear", sum(len(part.before) + len(part.candles) for part in whole)
-        ) as progress:
-            tracked = evaluate.linear(
-                whole, context, candidate.card.shrinkage, self._stoppable(progress)
-            )
-        contest.add(LINEAR, tracked)
-        return contest
-
-    def _before(
-        self,
-        incumbent: Bundle | None,
-        contest: Comparison,
-        prepared: PreparedData,
-        context: FoldContext,
-    ) -> Comparison | None:
-        """Score the version in use over as many candles before the held-out ones, for the report."""
-        s = self._settings
-        if incumbent is None or not s.report:
-            return None
-        sequences = {symbol: prepared.sequences[symbol] for symbol in contest.symbols}
-        parts = evaluate.preceding(sequences, prepared.split.validation_until_ms, s.scored_candles)
-        parts = evaluate.with_windows(parts, incumbent.card.architecture.window_length)
-        tracks = evaluate.forecasts({INCUMBENT: incumbent}, parts, context, self._stoppable)[
-            INCUMBENT
-        ]
-        before = Comparison(tracks, evaluate.volatilities(parts, self._step_ms))
-        before.add(INCUMBENT, tracks)
-        return before
-
     def _release(
         self,
-        candidate: Bundle,
-        incumbent: Bundle | None,
-        contest: Comparison,
+        challenger: Bundle,
+        champion: Bundle | None,
+        comparison: Comparison,
         before: Comparison | None,
         fitted: FitResult,
     ) -> Bundle:
-        Console(width=110).print(comparison_table(contest))
+        Console(width=110).print(comparison_table(comparison))
         verdict = decide_promotion(
             self._settings.promote,
-            contest.skill(CANDIDATE),
-            contest.skill(CANDIDATE, INCUMBENT) if INCUMBENT in contest.names else None,
-            has_champion=incumbent is not None,
+            comparison.skill(CHALLENGER),
+            comparison.skill(CHALLENGER, CHAMPION) if CHAMPION in comparison.names else None,
+            has_champion=champion is not None,
         )
         card = replace(
-            candidate.card, scores={"forecasts": contest.plain(), "decision": asdict(verdict)}
+            challenger.card,
+            scores={"forecasts": comparison.to_fields(), "decision": asdict(verdict)},
         )
-        encoded = encode_bundle(card, candidate.weights)
+        encoded = encode_bundle(card, challenger.weights)
         version = version_of(card, encoded)
         # Hours of work: if Kafka is away just now, they wait for it.
         retry_until_available(
@@ -243,28 +200,30 @@ class Trainer:
         if self._settings.report:
             report = ModelReport(
                 f"Model version {version}",
-                contest,
+                comparison,
                 f"It was {done}: {verdict.reason}.",
                 fitted.training_losses,
                 fitted.validation_losses,
                 fitted.skills,
                 before=before,
-                notes=seen(f"The {INCUMBENT}", incumbent.card.trained_through_ms, contest, before)
-                if incumbent
+                notes=overlap_notes(
+                    f"The {CHAMPION}", champion.card.trained_through_ms, comparison, before
+                )
+                if champion
                 else (),
             )
-            Path(self._settings.report).write_text(page(report), encoding="utf-8")
+            Path(self._settings.report).write_text(render_report(report), encoding="utf-8")
         log.info("model version %s %s: %s", version, done, verdict.reason)
         return self._registry.bundles.load(version)
 
-    def _incumbent(self) -> Bundle | None:
+    def _champion(self) -> Bundle | None:
         placed = self._registry.promotions.current()
         if placed is None:
             return None
         try:
             return self._registry.bundles.load(placed.promotion.model_version)
         except BadInput as error:
-            log.warning("the version in use cannot be compared: %s", error)
+            log.warning("the champion cannot be compared: %s", error)
             return None
 
     def _stoppable(self, progress: Callable[[int], None]) -> Callable[[int], None]:

@@ -28,3 +28,8 @@ def append_candle(sequence: Float64s, candle: Candle) -> Float64s:
     """Return the sequence with one more candle; beyond SEQUENCE_LENGTH the oldest is dropped."""
     keep = sequence[-(SEQUENCE_LENGTH - 1) :] if len(sequence) >= SEQUENCE_LENGTH else sequence
     return read_only64(np.concatenate([keep, candle_row(candle)]))
+
+
+def count_before(sequence: Float64s, time_ms: int) -> int:
+    """Count the candles of a sequence (n, columns) that open before a time."""
+    return int(np.searchsorted(sequence[:, OPEN_TIME], time_ms))

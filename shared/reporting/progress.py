@@ -8,7 +8,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.table import Table
 from rich.text import Text
 
-from shared.core.evaluation.comparison import ZERO, Comparison
+from shared.core.evaluation.comparison import ZERO_CHANGE, Comparison
 
 _FIGURES = ("outcomes", "skill", "interval of 95 %", "p", "worst symbol", "sign right")
 
@@ -90,25 +90,25 @@ def track_epochs(epochs: int) -> Iterator[EpochProgress]:
         yield EpochProgress(progress, epochs)
 
 
-def comparison_table(contest: Comparison) -> Table:
-    """Return the table of a contest: forecasts by name, each over the same held-out candles."""
+def comparison_table(comparison: Comparison) -> Table:
+    """Return the table of a comparison, one row a contender."""
     table = Table(
         title="Held-out candles, each forecast before it was learnt from; skill is against zero change"
     )
     table.add_column("forecast")
     for column in _FIGURES:
         table.add_column(column, justify="right")
-    for name in contest.names:
-        table.add_row(name, *_figures(contest, name))
+    for name in comparison.names:
+        table.add_row(name, *_figures(comparison, name))
     return table
 
 
-def _figures(contest: Comparison, name: str) -> list[str]:
-    outcomes = f"{contest.outcomes:,}"
-    found, hits = contest.skill(name), contest.hits(name)
-    if found is None or name == ZERO:
+def _figures(comparison: Comparison, name: str) -> list[str]:
+    outcomes = f"{comparison.outcomes:,}"
+    found, hits = comparison.skill(name), comparison.hit_rate(name)
+    if found is None or name == ZERO_CHANGE:
         return [outcomes, "", "", "", "", ""]
-    worst = contest.worst(name)
+    worst = comparison.worst_symbol(name)
     return [
         outcomes,
         f"{100 * found.value:+.3f} %",

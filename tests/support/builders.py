@@ -7,14 +7,10 @@ import numpy as np
 
 from shared.adapters.bundle_codec import decode_bundle, encode_bundle, version_of
 from shared.adapters.schemas.klines import CandleMessage, encode_record
+from shared.core.arrays import Float64s
 from shared.core.errors import BadInput
-from shared.core.evaluation.comparison import (
-    CANDIDATE,
-    RAW,
-    Comparison,
-    ForecastSeries,
-    SeriesBySymbol,
-)
+from shared.core.evaluation.comparison import CHALLENGER, CHALLENGER_RAW, Comparison
+from shared.core.evaluation.forecasts import ForecastSeries, SeriesBySymbol
 from shared.core.features.registry import feature_set
 from shared.core.model.architecture import Architecture
 from shared.core.model.card import Bundle, Card, Target
@@ -25,6 +21,7 @@ from shared.core.online.model import Model
 from shared.core.online.partition import PartitionChange, PartitionState, fold, skip_record
 from shared.core.online.prediction import Prediction
 from shared.core.records import Candle, Promotion, Record
+from shared.core.sequence import candle_row
 
 STEP_MS = 300_000
 START_MS = 1_735_689_600_000  # 2025-01-01 00:00 UTC
@@ -41,6 +38,12 @@ def a_candle(
 
 def candles(closes: Sequence[float], symbol: str = "BTCUSDT", start: int = 0) -> list[Record]:
     return [a_candle(start + i, close, symbol) for i, close in enumerate(closes)]
+
+
+def a_sequence(seed: int, count: int = 120) -> Float64s:
+    """Return a symbol's candles (count, columns), which follow a random walk."""
+    rows = [candle_row(a_candle(at, close)) for at, close in enumerate(a_walk(count, seed))]
+    return np.concatenate(rows)
 
 
 def a_walk(n: int, seed: int = 1, price: float = 100.0) -> list[float]:
@@ -157,26 +160,28 @@ def interleaved_candles(symbols: Sequence[str], start: int, stop: int) -> list[t
     ]
 
 
-def some_tracks(
-    symbols: int = 3, count: int = 400, seed: int = 7, borne_out: float = 0.5
+def some_forecasts(
+    symbols: int = 3, count: int = 400, seed: int = 7, realised: float = 0.5
 ) -> SeriesBySymbol:
-    """Forecasts twice as large as what comes of them, at random, of changes of about 0.002; halved, calibrated."""
-    drawn = np.random.default_rng(seed)
-    tracks = {}
+    """Random forecasts of changes of about 0.002, of which the share `realised` comes true.
+
+    Calibrated, they are multiplied by that share.
+    """
+    random = np.random.default_rng(seed)
+    series = {}
     for symbol in range(symbols):
-        change = drawn.normal(scale=5e-4, size=count)
-        outcome = borne_out * change + drawn.normal(scale=2e-3, size=count)
+        change = random.normal(scale=5e-4, size=count)
+        outcome = realised * change + random.normal(scale=2e-3, size=count)
         times = START_MS + STEP_MS * np.arange(count, dtype=np.float64)
-        tracks[f"S{symbol}USDT"] = ForecastSeries(times, change, borne_out * change, outcome)
-    return tracks
+        series[f"S{symbol}USDT"] = ForecastSeries(times, change, realised * change, outcome)
+    return series
 
 
-def a_contest(tracks: SeriesBySymbol | None = None) -> Comparison:
-    """A candidate, calibrated and raw."""
-    entered = some_tracks() if tracks is None else tracks
-    contest = Comparison(
-        entered, {symbol: np.full(len(track.outcome), 2e-3) for symbol, track in entered.items()}
-    )
-    contest.add(CANDIDATE, entered)
-    contest.add(RAW, entered, raw=True)
-    return contest
+def a_comparison(series: SeriesBySymbol | None = None) -> Comparison:
+    """A challenger, calibrated and raw."""
+    series = some_forecasts() if series is None else series
+    volatility = {symbol: np.full(len(one.outcome), 2e-3) for symbol, one in series.items()}
+    comparison = Comparison(series, volatility)
+    comparison.add(CHALLENGER, series)
+    comparison.add(CHALLENGER_RAW, series, raw=True)
+    return comparison

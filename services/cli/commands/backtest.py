@@ -1,52 +1,36 @@
-"""`ulstm backtest`: the log as it would have gone, had a model version been promoted at a moment."""
+"""`ulstm backtest`: score a model version as if it had been promoted at a moment."""
 
-import json
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import ExitStack, closing
-from dataclasses import asdict
-from functools import reduce
-from math import isnan
+from collections.abc import Generator
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import typer
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
-from services.cli.backtest_report import PAST, check_report, each, report_of
-from services.cli.backtest_worker import ROW, Scoring, SymbolScore
+from services.cli.backtest_output import (
+    check_out,
+    scores_as_json,
+    scores_table,
+    write_predictions,
+)
+from services.cli.backtest_report import MAX_HISTORY, BacktestReport, check_report, map_spans
 from services.cli.cli_options import parse_time_option_ms
 from shared.adapters.env_settings import ServiceSettings, parse_symbols
-from shared.core.errors import BadSetting, Unknown
-from shared.core.evaluation.comparison import ForecastSeries
+from shared.core.errors import Unknown
+from shared.core.evaluation.backtest import SymbolBacktest, run_backtest
+from shared.core.evaluation.comparison import CHALLENGER
+from shared.core.evaluation.contenders import SymbolForecasts
+from shared.core.evaluation.held_out import HeldOutSpan, split_at
+from shared.core.model.card import Bundle
 from shared.core.model.numeric_profile import self_test
 from shared.core.online.context import FoldContext
-from shared.core.online.scores import Scores
 from shared.core.sequence import SEQUENCE_LENGTH
 from shared.core.timestamps import format_timestamp
 from shared.core.topics import interval_ms
 from shared.log.archive import Archive, TimeSpan
 from shared.log.model_registry import ModelRegistry
-from shared.reporting.html_report import page
-
-_SCHEMA: Final = pa.schema(
-    [
-        ("symbol", pa.string()),
-        ("open_time_ms", pa.int64()),
-        ("close", pa.float64()),
-        ("predicted_change", pa.float64()),
-        ("predicted_close", pa.float64()),
-        ("calibrated_change", pa.float64()),
-        ("calibrated_close", pa.float64()),
-        ("actionable", pa.bool_()),
-        ("model_version", pa.string()),
-        ("steps", pa.int64()),
-        ("loss", pa.float64()),
-    ]
-)
 
 
 def backtest_command(
@@ -54,21 +38,24 @@ def backtest_command(
     model: Annotated[str, typer.Option(help="The model version.")],
     symbols: Annotated[str, typer.Option(help="Comma-separated; default: all in the log.")] = "",
     start: Annotated[
-        str, typer.Option("--from", help="When it is promoted; default: where its training ends.")
+        str,
+        typer.Option("--from", help="When to promote it; default: the end of its training span."),
     ] = "",
     end: Annotated[str, typer.Option("--to", help="Default: the end of the log.")] = "",
-    out: Annotated[Path | None, typer.Option(help="Predictions, as .parquet or .jsonl.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the predictions to this .parquet or .jsonl file.")
+    ] = None,
     report: Annotated[
-        Path | None, typer.Option(help="Write what it is compared with to this .html file.")
+        Path | None, typer.Option(help="Write a comparison with other forecasts, as .html.")
     ] = None,
     against: Annotated[
-        str, typer.Option(help="A model version that the report compares it with.")
+        str, typer.Option(help="A model version to compare it with in the report.")
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
 ) -> None:
     """Score a model version as if it had been promoted at a moment: the same fold as live."""
     settings = ServiceSettings.from_env(context.obj)
-    _check_out(out)
+    check_out(out)
     check_report(report, against)
     console = Console(stderr=True)
     registry = ModelRegistry(settings.kafka_bootstrap_servers, settings.topics)
@@ -79,124 +66,68 @@ def backtest_command(
     step_ms = interval_ms(settings.interval)
     from_ms = parse_time_option_ms(start, "--from", bundle.card.trained_through_ms + step_ms)
     through_ms = parse_time_option_ms(end, "--to", TimeSpan().through_ms) - 1
-    if from_ms <= bundle.card.trained_through_ms:
-        console.print(
-            f"[bold red]WARNING:[/bold red] {model} was trained up to {format_timestamp(bundle.card.trained_through_ms)};"
-            f" this backtest starts at {format_timestamp(from_ms)}, so its scores are flattered by what the model has seen",
-            soft_wrap=True,
-        )
-    past = SEQUENCE_LENGTH if report is None else PAST + SEQUENCE_LENGTH
-    span = TimeSpan(from_ms - past * step_ms, through_ms)
+    _warn_of_overlap(bundle, from_ms, console)
+    history = SEQUENCE_LENGTH + (0 if report is None else MAX_HISTORY)
+    fold_context = FoldContext(settings.interval, step_ms, self_test())
     with Progress(console=console) as progress:
         task = progress.add_task("reading the log", total=None)
-        archive = Archive(settings.kafka_bootstrap_servers, settings.topics)
-        archived = archive.read(
-            span, parse_symbols(symbols), progress=lambda n: progress.advance(task, n)
+        archived = Archive(settings.kafka_bootstrap_servers, settings.topics).read(
+            TimeSpan(from_ms - history * step_ms, through_ms),
+            parse_symbols(symbols),
+            progress=lambda n: progress.advance(task, n),
         )
-        scoring = Scoring(bundle, from_ms, FoldContext(settings.interval, step_ms, self_test()))
-        tracks: dict[str, ForecastSeries] = {}
-        results = each(scoring, archived.sequences, "predicting", progress)
-        kept = results if report is None else _kept(results, tracks, step_ms)
-        scores = _collected(kept, bundle.version, out)
+        spans = split_at(archived.sequences, from_ms)
+        comparing = BacktestReport(bundle, champion, from_ms, fold_context)
+        forecasts: list[SymbolForecasts] = []
+        backtests = (
+            _run_backtests(bundle, fold_context, spans, progress)
+            if report is None
+            else _backtests_of(comparing.forecast(spans, progress), forecasts)
+        )
+        scores = write_predictions(backtests, bundle.version, out)
     if not scores:
-        message = f"no symbol has a full window of {bundle.card.architecture.window_length} candles before the span's end"
+        length = bundle.card.architecture.window_length
+        message = f"no symbol has a full window of {length} candles before the end of the span"
         raise Unknown(message)
-    _tell(scores, as_json=as_json)
+    if as_json:
+        print(scores_as_json(scores))
+    else:
+        Console().print(scores_table(scores))
     if report is not None:
         with Progress(console=console) as progress:
-            told = report_of(scoring, tracks, champion, archived.sequences, progress)
-        report.write_text(page(told), encoding="utf-8")
+            built = comparing.build(forecasts, archived.sequences, progress)
+        # Imported here: no other command needs the charting library, which takes long to load.
+        from shared.reporting.html_report import render_report
+
+        report.write_text(render_report(built), encoding="utf-8")
 
 
-def _kept(
-    results: Generator[SymbolScore, None, None], tracks: dict[str, ForecastSeries], step_ms: int
-) -> Generator[SymbolScore, None, None]:
-    """Pass the results on, keeping their tracks."""
-    with closing(results):
-        for result in results:
-            tracks[result.symbol] = result.track(step_ms)
-            yield result
-
-
-def _collected(
-    results: Generator[SymbolScore, None, None], version: str, out: Path | None
-) -> dict[str, Scores]:
-    """Return the scores by symbol, writing the predictions as they come."""
-    scores: dict[str, Scores] = {}
-    with ExitStack() as stack:
-        write = _writing(out, version, stack)
-        for result in stack.enter_context(closing(results)):
-            if len(result.rows):
-                scores[result.symbol] = result.scores
-                write(result)
-    return scores
-
-
-def _writing(out: Path | None, version: str, stack: ExitStack) -> Callable[[SymbolScore], None]:
-    """Return what writes a symbol's predictions; the stack closes the file."""
-    if out is None:
-        return lambda _: None
-    if out.suffix == ".jsonl":
-        lines = stack.enter_context(out.open("w"))
-        return lambda result: lines.writelines(_lines(result, version))
-    table = stack.enter_context(pq.ParquetWriter(out, _SCHEMA))
-    return lambda result: table.write_table(_table(result, version))
-
-
-def _lines(result: SymbolScore, version: str) -> Iterator[str]:
-    for values in result.rows.tolist():
-        row = dict(zip(ROW.names or (), values, strict=True))
-        row |= {"symbol": result.symbol, "model_version": version}
-        row["loss"] = None if isnan(row["loss"]) else row["loss"]
-        yield json.dumps({name: row[name] for name in _SCHEMA.names}) + "\n"
-
-
-def _table(result: SymbolScore, version: str) -> pa.Table:
-    names = {
-        "symbol": [result.symbol] * len(result.rows),
-        "model_version": [version] * len(result.rows),
-    }
-    columns = {name: pa.array(result.rows[name], from_pandas=True) for name in ROW.names or ()}
-    return pa.table({**names, **columns}, schema=_SCHEMA)
-
-
-def _check_out(out: Path | None) -> None:
-    if out is not None and out.suffix not in {".parquet", ".jsonl"}:
-        message = f"--out is {out}; its name must end with .parquet or .jsonl"
-        raise BadSetting(message)
-
-
-def _tell(scores: Mapping[str, Scores], *, as_json: bool) -> None:
-    if as_json:
-        rows = {
-            symbol: asdict(s) | {"skill": s.skill(), "calibrated_skill": s.calibrated_skill()}
-            for symbol, s in scores.items()
-        }
-        print(json.dumps(rows, sort_keys=True))
-        return
-    table = Table(title="backtest: squared error against zero change")
-    for column in (
-        "symbol",
-        "outcomes",
-        "skill",
-        "calibrated",
-        "absolute error / zero change",
-        "sign hits",
-    ):
-        table.add_column(column, justify="left" if column == "symbol" else "right")
-    for symbol, one in [
-        *sorted(scores.items()),
-        ("all, pooled", reduce(Scores.plus, scores.values())),
-    ]:
-        skill, calibrated = one.skill(), one.calibrated_skill()
-        table.add_row(
-            symbol,
-            str(one.n),
-            "" if skill is None else f"{skill:+.3%}",
-            "" if calibrated is None else f"{calibrated:+.3%}",
-            f"{one.absolute_error / one.absolute_error_zero:.4f}"
-            if one.absolute_error_zero
-            else "",
-            f"{one.sign_hits / one.moves:.2%}" if one.moves else "",
+def _warn_of_overlap(bundle: Bundle, from_ms: int, console: Console) -> None:
+    trained_through_ms = bundle.card.trained_through_ms
+    if from_ms <= trained_through_ms:
+        console.print(
+            f"[bold red]WARNING:[/bold red] {bundle.version} was trained through"
+            f" {format_timestamp(trained_through_ms)}, but this backtest starts at"
+            f" {format_timestamp(from_ms)}: the model has seen these candles, which flatters its"
+            " scores",
+            soft_wrap=True,
         )
-    Console().print(table)
+
+
+def _run_backtests(
+    bundle: Bundle, context: FoldContext, spans: list[HeldOutSpan], progress: Progress
+) -> Generator[SymbolBacktest, None, None]:
+    total = sum(len(span.candles) for span in spans)
+    return map_spans(partial(run_backtest, bundle, context), spans, total, "predicting", progress)
+
+
+def _backtests_of(
+    results: Generator[SymbolForecasts, None, None], kept: list[SymbolForecasts]
+) -> Generator[SymbolBacktest, None, None]:
+    """Yield the challenger's backtests, and keep all forecasts for the report."""
+    try:
+        for one in results:
+            kept.append(one)
+            yield one.backtests[CHALLENGER]
+    finally:
+        results.close()

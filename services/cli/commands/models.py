@@ -15,7 +15,8 @@ from rich.table import Table
 from services.cli.trainer import First, Last, Symbols, environment_from_options, run_trainer
 from shared.adapters.env_settings import ServiceSettings
 from shared.core.errors import BadSetting, UlstmError
-from shared.core.evaluation.comparison import CANDIDATE, skill_of
+from shared.core.evaluation.comparison import CHALLENGER
+from shared.core.evaluation.skill_score import skill_from_scores
 from shared.core.model.card import Bundle
 from shared.core.timestamps import format_timestamp
 from shared.log.model_registry import ModelRegistry
@@ -139,7 +140,7 @@ def _refusals() -> Iterator[None]:
 
 
 def _summary(bundle: Bundle, current: str | None) -> dict[str, Any]:
-    card, found = bundle.card, skill_of(bundle.card.scores, CANDIDATE)
+    card, found = bundle.card, skill_from_scores(bundle.card.scores, CHALLENGER)
     return {
         "version": bundle.version,
         "current": bundle.version == current,
@@ -173,7 +174,7 @@ def _readable(card: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             continue
         elif name == "scores":
             for forecast in value.get("forecasts", {}):
-                found = skill_of(value, forecast)
+                found = skill_from_scores(value, forecast)
                 yield f"skill, {forecast}", "" if found is None else _percent(found.value)
             decision = value.get("decision")
             if decision:

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.core.arrays import Float32s, Float64s
-from shared.core.evaluation.backtest import next_changes
+from shared.core.evaluation.forecasts import next_changes
 from shared.core.features.registry import feature_set
 from shared.core.model.card import Target
 from shared.core.model.scaler import Scaler
-from shared.core.sequence import OPEN_TIME
+from shared.core.sequence import OPEN_TIME, count_before
 
 Int64s: TypeAlias = NDArray[np.int64]
 
@@ -87,11 +87,6 @@ def split_by_time(sequences: Mapping[str, Float64s], shares: SplitShares, step_m
 def training_candles(sequence: Float64s, split: Split) -> Float64s:
     """Return the candles (n, columns) of the training span: those that a scaler may see."""
     return sequence[: count_before(sequence, split.training_until_ms)]
-
-
-def count_before(sequence: Float64s, time_ms: int) -> int:
-    """Count the candles that open before a time."""
-    return int(np.searchsorted(sequence[:, OPEN_TIME], time_ms))
 
 
 def feature_function(step_ms: int) -> FeatureFunction:

@@ -1,46 +1,81 @@
-"""The log as it would have gone, had a model been promoted at a moment: the same fold, over one symbol's sequence."""
+"""Backtest a model: fold a symbol's candles as if the model had been promoted at a moment."""
 
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from operator import attrgetter
+from typing import Any, Final, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from shared.core.arrays import Float64s, read_only64
-from shared.core.features.registry import feature_set
+from shared.core.arrays import read_only64
+from shared.core.evaluation.forecasts import ForecastSeries, changes_to_next
+from shared.core.evaluation.held_out import HeldOutSpan
 from shared.core.model.card import Bundle
 from shared.core.online.context import FoldContext, FoldOptions
 from shared.core.online.model import Model
 from shared.core.online.partition import PartitionState, fold
 from shared.core.online.prediction import Prediction
+from shared.core.online.scores import Scores
 from shared.core.online.state import SymbolState
 from shared.core.records import Candle, Promotion
-from shared.core.sequence import CLOSE, OPEN_TIME, SEQUENCE_LENGTH
 
-VOLATILITY: Final = "returns"  # the features whose unit is a symbol's volatility
+# The digest of the state belongs to predictions that are published; a backtest needs none.
 SCORING: Final = FoldOptions(jacobian=True, digest=False)
 
+PREDICTION_ROW: Final = np.dtype(
+    [
+        ("open_time_ms", np.int64),
+        ("close", np.float64),
+        ("predicted_change", np.float64),
+        ("predicted_close", np.float64),
+        ("calibrated_change", np.float64),
+        ("calibrated_close", np.float64),
+        ("actionable", np.bool_),
+        ("steps", np.int64),
+        ("loss", np.float64),  # NaN where there was no step
+    ]
+)
+PROGRESS_EVERY: Final = 100  # candles between two reports of progress: some 50 ms
 
-def backtest(
-    model: Model, symbol: str, sequence: Float64s, from_ms: int, context: FoldContext
-) -> Iterator[Prediction]:
-    """Yield the predictions of a symbol, had the model been promoted before the candle at `from_ms`.
+_fields = attrgetter(*PREDICTION_ROW.names or ())
+
+ReportProgress: TypeAlias = Callable[[int], None]
+"""Takes the number of candles that were processed since its last call; may raise to abort."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SymbolBacktest:
+    """A symbol's predictions, an array (n,) of PREDICTION_ROW, and its running scores."""
+
+    symbol: str
+    rows: NDArray[Any]
+    scores: Scores
+
+    def series(self, step_ms: int) -> ForecastSeries:
+        """Return the forecasts without the last one, whose outcome is unknown."""
+        rows = self.rows
+        times_ms = rows["open_time_ms"].astype(np.float64)
+        outcomes = changes_to_next(times_ms, rows["close"], step_ms)
+        columns = (times_ms, rows["predicted_change"], rows["calibrated_change"], outcomes)
+        return ForecastSeries(*(column[:-1] for column in columns))
+
+
+def backtest(model: Model, span: HeldOutSpan, context: FoldContext) -> Iterator[Prediction]:
+    """Yield a symbol's predictions as if the model had been promoted before the held-out span.
 
     Args:
         model: the model.
-        symbol: the symbol.
-        sequence: its candles (n, columns), oldest first, those before `from_ms` included.
-        from_ms: the open time of the first candle after the promotion.
+        span: the held-out candles; those before them fill the model's first window.
         context: the interval and the numeric profile.
     """
-    start = int(np.searchsorted(sequence[:, OPEN_TIME], from_ms))
-    before = sequence[max(0, start - SEQUENCE_LENGTH) : start]
+    symbol = span.symbol
     state = PartitionState(
-        symbols={symbol: SymbolState(symbol, sequence=read_only64(before.copy()))}
+        symbols={symbol: SymbolState(symbol, sequence=read_only64(span.recent.copy()))}
     )
     promotion = Promotion(model.version, model.bundle.sha256, context.numeric_profile)
     state.apply(fold(state, promotion, 0, model, context))
-    for offset, row in enumerate(sequence[start:].tolist(), 1):
+    for offset, row in enumerate(span.candles.tolist(), 1):
         candle = Candle(symbol, int(row[0]), *row[1:])
         change = fold(state, candle, offset, model, context, SCORING)
         state.apply(change)
@@ -48,35 +83,49 @@ def backtest(
             yield change.prediction
 
 
+def run_backtest(
+    bundle: Bundle,
+    context: FoldContext,
+    span: HeldOutSpan,
+    report_progress: ReportProgress = lambda _: None,
+) -> SymbolBacktest:
+    """Backtest one symbol and collect its predictions.
+
+    Args:
+        bundle: the model.
+        context: the interval and the numeric profile.
+        span: the held-out candles.
+        report_progress: called for every PROGRESS_EVERY candles and at the end; raise from it to
+            abort.
+    """
+    predictions = backtest(Model(bundle), span, context)
+    return collect_predictions(
+        span.symbol, _with_progress(predictions, len(span.candles), report_progress)
+    )
+
+
+def collect_predictions(symbol: str, predictions: Iterable[Prediction]) -> SymbolBacktest:
+    """Collect a symbol's predictions as an array, with the scores of the last one."""
+    rows, scores = [], Scores()
+    for prediction in predictions:
+        rows.append(_fields(prediction))
+        scores = prediction.scores
+    return SymbolBacktest(symbol, np.array(rows, PREDICTION_ROW), scores)
+
+
 def without_online_learning(bundle: Bundle) -> Bundle:
-    """Return the same model without online learning."""
+    """Return the same model with an online learning rate of zero."""
     optimiser = replace(bundle.card.optimiser, rate=0.0)
     return replace(bundle, card=replace(bundle.card, optimiser=optimiser))
 
 
-def next_changes(sequence: Float64s, step_ms: int) -> Float64s:
-    """Return the label of the window that ends at each candle (n,): next close / close - 1.
-
-    NaN where the next candle is not the next open time: a gap gives no label.
-    """
-    return changes(sequence[:, OPEN_TIME], sequence[:, CLOSE], step_ms)
-
-
-def changes(times_ms: Float64s, closes: Float64s, step_ms: int) -> Float64s:
-    """Return the change (n,) from each close to the next, as a fraction; NaN across a gap, and at last."""
-    labels = np.full(len(closes), np.nan)
-    follows = np.diff(times_ms) == step_ms
-    labels[:-1][follows] = (closes[1:] / closes[:-1] - 1.0)[follows]
-    return labels
-
-
-def volatility(before: Float64s, candles: Float64s, step_ms: int) -> Float64s:
-    """Return what changes are measured in when the candles after the first are forecast (n - 1,).
-
-    Args:
-        before: the candles (n, columns) before, from which it is known.
-        candles: the candles forecast, and first the one that the first forecast is made at.
-        step_ms: the interval.
-    """
-    _, _, units = feature_set(VOLATILITY).compute(np.concatenate([before, candles]), step_ms)
-    return units[len(before) : -1]
+def _with_progress(
+    predictions: Iterable[Prediction], candles: int, report_progress: ReportProgress
+) -> Iterator[Prediction]:
+    count = 0
+    for count, prediction in enumerate(predictions, 1):
+        yield prediction
+        if count % PROGRESS_EVERY == 0:
+            report_progress(PROGRESS_EVERY)
+    # The first candles give no prediction where the window is not full yet: they count as done.
+    report_progress(candles - count + count % PROGRESS_EVERY)

@@ -1,55 +1,28 @@
-"""Forecasts of the same held-out candles, side by side."""
+"""Compare forecasts of the same held-out candles."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import reduce
 from math import sqrt
 from typing import Any, Final
 
 import numpy as np
 
 from shared.core.arrays import Float64s
-from shared.core.evaluation.skill_score import Skill, pool_by_time, skill_score
+from shared.core.evaluation.forecast_errors import (
+    TimePool,
+    clipped_squared_errors,
+    squared_errors,
+)
+from shared.core.evaluation.forecasts import SeriesBySymbol
+from shared.core.evaluation.skill_score import Skill, skill_score, skill_to_fields
 
-ZERO: Final = "zero change"
-CANDIDATE: Final = "candidate"
-INCUMBENT: Final = "version in use"
-RAW: Final = "candidate, raw"
-FROZEN: Final = "candidate, frozen"
-LINEAR: Final = "online linear"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ForecastSeries:
-    """A symbol's forecasts (n,), oldest first; changes are fractions, an outcome across a gap is NaN."""
-
-    open_time_ms: Float64s  # of the candle forecast
-    change: Float64s
-    calibrated: Float64s
-    outcome: Float64s
-
-    def at(self, times_ms: Float64s) -> "ForecastSeries":
-        """Return the forecasts of the candles that open at some of these times."""
-        chosen = np.isin(self.open_time_ms, times_ms)
-        return ForecastSeries(
-            self.open_time_ms[chosen],
-            self.change[chosen],
-            self.calibrated[chosen],
-            self.outcome[chosen],
-        )
-
-
-SeriesBySymbol = Mapping[str, ForecastSeries]
-"""By symbol."""
-
-
-def shared_times(entered: Iterable[SeriesBySymbol]) -> dict[str, Float64s]:
-    """Return by symbol the open times (n,) of the candles that all of these forecast."""
-    every = list(entered)
-    symbols = sorted(set.intersection(*(set(tracks) for tracks in every)))
-    return {
-        s: reduce(np.intersect1d, [tracks[s].open_time_ms for tracks in every]) for s in symbols
-    }
+# The contenders, as reports and cards name them.
+ZERO_CHANGE: Final = "zero change"
+CHALLENGER: Final = "challenger"
+CHALLENGER_RAW: Final = "challenger, raw"
+CHALLENGER_FROZEN: Final = "challenger, frozen"
+CHAMPION: Final = "champion"
+ONLINE_LINEAR: Final = "online linear"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,100 +35,115 @@ class HitRate:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationBin:
-    """Raw forecasts of about one size, and what came of them: means in units of volatility."""
+    """Raw forecasts of similar size and their outcomes, as means in units of volatility."""
 
     raw: float
     calibrated: float
     outcome: float
-    error: float  # of the mean outcome, one standard error; all symbols of a moment are one sample
+    error: float  # the standard error of the mean outcome
     n: int
 
 
 class Comparison:
-    """Changes forecast by several ways for the same candles; errors are in units of the symbol's volatility.
+    """Errors and skills of several forecasts of the same candles.
 
-    So a quiet symbol counts as much as a wild one.
+    Errors are in units of the symbol's volatility, so that a quiet symbol counts as much as a
+    volatile one. Candles across a gap, whose outcome is unknown, are left out.
     """
 
-    def __init__(self, tracks: SeriesBySymbol, volatility: Mapping[str, Float64s]) -> None:
-        """Take the candles of these tracks, and each symbol's volatility (n,) when a forecast was made."""
-        self._known = {symbol: np.isfinite(track.outcome) for symbol, track in tracks.items()}
-        self._all_times = {symbol: track.open_time_ms for symbol, track in tracks.items()}
-        self._times = {
-            symbol: track.open_time_ms[self._known[symbol]] for symbol, track in tracks.items()
-        }
-        self._outcomes = {
-            symbol: track.outcome[self._known[symbol]] for symbol, track in tracks.items()
-        }
-        self._units = {symbol: volatility[symbol][self._known[symbol]] for symbol in tracks}
-        self._moments, self._place = np.unique(self._flat(self._times), return_inverse=True)
+    def __init__(self, candles: SeriesBySymbol, volatility: Mapping[str, Float64s]) -> None:
+        """Take the candles to compare over.
+
+        Args:
+            candles: any contender's forecasts; their open times and outcomes are what counts.
+            volatility: each symbol's volatility (n,) at the moment of each forecast.
+        """
+        self._is_known = {symbol: np.isfinite(one.outcome) for symbol, one in candles.items()}
+        self._all_times = {symbol: one.open_time_ms for symbol, one in candles.items()}
+        self._outcomes = {s: one.outcome[self._is_known[s]] for s, one in candles.items()}
+        self._volatility = {s: volatility[s][self._is_known[s]] for s in candles}
+        self._times = {s: one.open_time_ms[self._is_known[s]] for s, one in candles.items()}
+        self._pool = TimePool(list(self._times.values()))
         self._changes: dict[str, dict[str, Float64s]] = {
-            ZERO: {symbol: np.zeros(len(outcome)) for symbol, outcome in self._outcomes.items()}
+            ZERO_CHANGE: {s: np.zeros(len(outcomes)) for s, outcomes in self._outcomes.items()}
         }
 
     @property
     def symbols(self) -> list[str]:
-        """The symbols that all forecasts have."""
+        """The symbols, sorted."""
         return sorted(self._times)
 
     @property
     def names(self) -> list[str]:
-        """The forecasts, zero change first."""
+        """The contenders, zero change first."""
         return list(self._changes)
 
     @property
     def outcomes(self) -> int:
-        """How many forecasts each way made whose outcome is known."""
+        """The number of known outcomes, the same for each contender."""
         return sum(map(len, self._times.values()))
 
-    def add(self, name: str, tracks: SeriesBySymbol, *, raw: bool = False) -> None:
-        """Add a forecast: the calibrated changes of its tracks, or the raw ones.
+    @property
+    def moments(self) -> Float64s:
+        """The open times (n,) of the candles in ms, each once, oldest first."""
+        return self._pool.moments
+
+    def add(self, name: str, series: SeriesBySymbol, *, raw: bool = False) -> None:
+        """Add a contender.
+
+        Args:
+            name: its name.
+            series: its forecasts by symbol.
+            raw: whether to take its raw changes, not the calibrated ones.
 
         Raises:
-            ValueError: it is not of the same candles.
+            ValueError: it forecasts other candles.
         """
-        entered = {}
-        for symbol, known in self._known.items():
-            track = tracks[symbol]
-            if not np.array_equal(track.open_time_ms, self._all_times[symbol]):
+        changes = {}
+        for symbol, is_known in self._is_known.items():
+            one = series[symbol]
+            if not np.array_equal(one.open_time_ms, self._all_times[symbol]):
                 message = f"{name} forecasts other candles of {symbol}"
                 raise ValueError(message)
-            entered[symbol] = (track.change if raw else track.calibrated)[known]
-        self._changes[name] = entered
+            changes[symbol] = (one.change if raw else one.calibrated)[is_known]
+        self._changes[name] = changes
 
-    def skill(self, name: str, against: str = ZERO) -> Skill | None:
-        """Return the pooled skill of one forecast against another; all symbols of a moment are one sample."""
+    def skill(self, name: str, against: str = ZERO_CHANGE) -> Skill | None:
+        """Score one contender against another over all symbols."""
         return skill_score(self.errors(name), self.errors(against))
 
-    def symbol_skill(self, name: str, symbol: str, against: str = ZERO) -> Skill | None:
-        """Return one symbol's skill of a forecast against another."""
-        return skill_score(self._errors(name, symbol), self._errors(against, symbol))
+    def symbol_skill(self, name: str, symbol: str, against: str = ZERO_CHANGE) -> Skill | None:
+        """Score one contender against another over one symbol."""
+        return skill_score(self._symbol_errors(name, symbol), self._symbol_errors(against, symbol))
 
-    def worst(self, name: str) -> tuple[float, str] | None:
-        """Return a forecast's lowest skill against zero change for a symbol, and which; None if there is none."""
-        found = ((self.symbol_skill(name, symbol), symbol) for symbol in self.symbols)
-        return min(((one.value, symbol) for one, symbol in found if one is not None), default=None)
+    def worst_symbol(self, name: str) -> tuple[float, str] | None:
+        """Find the symbol of a contender's lowest skill against zero change.
 
-    def moments(self) -> Float64s:
-        """Return the open times (n,) of the candles forecast, in ms, each once, oldest first."""
-        return self._moments
+        Returns:
+            The skill and the symbol; None if no symbol has a skill.
+        """
+        skills = ((self.symbol_skill(name, symbol), symbol) for symbol in self.symbols)
+        return min(((one.value, symbol) for one, symbol in skills if one is not None), default=None)
 
     def errors(self, name: str) -> Float64s:
-        """Return the squared errors (n,) of a forecast, summed over the symbols at each of the moments."""
-        errors = self._flat({symbol: self._errors(name, symbol) for symbol in self._times})
-        sums: Float64s = np.bincount(self._place, errors, len(self._moments)).astype(np.float64)
-        return sums
+        """Sum a contender's squared errors over the symbols at each of the moments (n,)."""
+        return self._pool.sum([self._symbol_errors(name, symbol) for symbol in self._times])
 
-    def saved(self, name: str, against: str = ZERO) -> Float64s:
-        """Return the share of the other's squared error that is saved by each moment (n,): last, the skill."""
-        theirs = self.errors(against)
-        saved: Float64s = np.cumsum(theirs - self.errors(name)) / theirs.sum()
+    def cumulative_skill(self, name: str, against: str = ZERO_CHANGE) -> Float64s:
+        """Accumulate the share of the other's squared error that is saved, by moment (n,).
+
+        The last value is the skill.
+        """
+        reference = self.errors(against)
+        saved: Float64s = np.cumsum(reference - self.errors(name)) / reference.sum()
         return saved
 
-    def bins(self, count: int = 10) -> list[CalibrationBin]:
-        """Return the candidate's forecasts by the size of the raw one, in bins of as many each, the least first."""
-        units = self._flat(self._units)
-        raw, calibrated = (self._flat(self._changes[name]) / units for name in (RAW, CANDIDATE))
+    def calibration_bins(self, count: int = 10) -> list[CalibrationBin]:
+        """Group the challenger's forecasts by raw size into bins of equal number, least first."""
+        units = self._flat(self._volatility)
+        raw, calibrated = (
+            self._flat(self._changes[name]) / units for name in (CHALLENGER_RAW, CHALLENGER)
+        )
         outcomes, times = self._flat(self._outcomes) / units, self._flat(self._times)
         parts = np.array_split(np.argsort(raw, kind="stable"), count)
         return [
@@ -163,61 +151,64 @@ class Comparison:
                 raw=float(raw[at].mean()),
                 calibrated=float(calibrated[at].mean()),
                 outcome=float(outcomes[at].mean()),
-                error=_error(times[at], outcomes[at]),
+                error=_standard_error(times[at], outcomes[at]),
                 n=len(at),
             )
             for at in parts
             if len(at)
         ]
 
-    def hits(self, name: str) -> HitRate:
-        """Return how often a forecast had the right sign."""
+    def hit_rate(self, name: str) -> HitRate:
+        """Count how often a contender had the right sign."""
         products = [self._changes[name][s] * self._outcomes[s] for s in self.symbols]
         return HitRate(
             sum(int((p > 0).sum()) for p in products), sum(int((p != 0).sum()) for p in products)
         )
 
-    def plain(self) -> dict[str, Any]:
-        """Return every forecast's skill against zero change, pooled and by symbol, as plain values for a card."""
+    def to_fields(self) -> dict[str, Any]:
+        """Return every contender's skill against zero change as plain values for a card."""
+        has_challenger = CHALLENGER in self._changes
         return {
             name: {
-                "skill": _plain(self.skill(name)),
-                "candidate_against": _plain(self.skill(CANDIDATE, name))
-                if CANDIDATE in self._changes
-                else None,
-                "hits": asdict(self.hits(name)),
-                "symbols": {
-                    symbol: _plain(self.symbol_skill(name, symbol)) for symbol in self.symbols
-                },
+                "skill": skill_to_fields(self.skill(name)),
+                "challenger_against": skill_to_fields(
+                    self.skill(CHALLENGER, name) if has_challenger else None
+                ),
+                "hits": asdict(self.hit_rate(name)),
+                "symbols": {s: skill_to_fields(self.symbol_skill(name, s)) for s in self.symbols},
             }
             for name in self.names
-            if name != ZERO
+            if name != ZERO_CHANGE
         }
 
     def _flat(self, by_symbol: Mapping[str, Float64s]) -> Float64s:
         return np.concatenate([np.empty(0), *(by_symbol[symbol] for symbol in self._times)])
 
-    def _errors(self, name: str, symbol: str) -> Float64s:
-        missed: Float64s = (self._changes[name][symbol] - self._outcomes[symbol]) / self._units[
-            symbol
-        ]
-        return missed * missed
+    def _symbol_errors(self, name: str, symbol: str) -> Float64s:
+        return squared_errors(
+            self._changes[name][symbol], self._outcomes[symbol], self._volatility[symbol]
+        )
 
 
-def _error(times_ms: Float64s, outcomes: Float64s) -> float:
-    """Return the standard error of a mean whose samples of one moment go together."""
-    sums = pool_by_time([times_ms], [outcomes - outcomes.mean()])
-    return sqrt(float(sums @ sums)) / len(outcomes)
+def clipped_skill(series: SeriesBySymbol, volatility: Mapping[str, Float64s]) -> Skill | None:
+    """Score calibrated forecasts against zero change over all symbols, with clipped outcomes.
 
-
-def skill_of(scores: Mapping[str, Any], name: str) -> Skill | None:
-    """Return a forecast's pooled skill against zero change out of a card's scores, which have `plain` as `forecasts`.
-
-    None where a card has none, or one of an older form.
+    Args:
+        series: forecasts by symbol.
+        volatility: each symbol's volatility (n,) at the moment of each forecast.
     """
-    found = scores.get("forecasts", {}).get(name, {}).get("skill")
-    return None if found is None else Skill(**found)
+    times, errors, zero_errors = [], [], []
+    for symbol, one in sorted(series.items()):
+        known = np.isfinite(one.outcome)
+        outcomes, units = one.outcome[known], volatility[symbol][known]
+        times.append(one.open_time_ms[known])
+        errors.append(clipped_squared_errors(one.calibrated[known], outcomes, units))
+        zero_errors.append(clipped_squared_errors(np.zeros(len(units)), outcomes, units))
+    pool = TimePool(times)
+    return skill_score(pool.sum(errors), pool.sum(zero_errors))
 
 
-def _plain(found: Skill | None) -> dict[str, Any] | None:
-    return None if found is None else asdict(found)
+def _standard_error(times_ms: Float64s, outcomes: Float64s) -> float:
+    """Estimate the standard error of the mean of outcomes, those of a moment being one sample."""
+    sums = TimePool([times_ms]).sum([outcomes - outcomes.mean()])
+    return sqrt(float(sums @ sums)) / len(outcomes)

@@ -1,22 +1,21 @@
-"""How much better one forecast is than another, and how sure that is."""
+"""How much better one forecast is than another, and how certain that is."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from math import erfc, sqrt
-from typing import Final
-
-import numpy as np
+from typing import Any, Final
 
 from shared.core.arrays import Float64s
 
-_CONFIDENT: Final = 1.959964  # standard errors that make a two-sided interval of 95 %
+STANDARD_ERRORS_OF_95_PERCENT: Final = 1.959964  # from the mean to each end of an interval
 
 
 @dataclass(frozen=True, slots=True)
 class Skill:
-    """1 - squared error / that of the other forecast, with its interval of 95 %.
+    """1 - squared error / that of the reference forecast, with its 95 % interval.
 
-    `p` is the chance of at least this much if the forecast were no better than the other (one-sided).
+    `p` is the probability of at least this much skill if the forecast were no better than the
+    reference (one-sided).
     """
 
     value: float
@@ -25,53 +24,65 @@ class Skill:
     p: float
     n: int  # moments compared
 
+    @property
+    def standard_error(self) -> float:
+        """The standard error of the value."""
+        return (self.high - self.low) / (2 * STANDARD_ERRORS_OF_95_PERCENT)
 
-def skill_score(ours: Float64s, theirs: Float64s) -> Skill | None:
-    """Return the skill of one forecast against another over the same moments, oldest first.
 
-    Diebold and Mariano's test: the difference of the two errors is a series whose variance allows for correlation in
-    time (Newey and West, with Bartlett weights up to the cube root of the length); what it is divided by, the other's
-    error, is taken as it is. Pooled over symbols, each moment is the sum over the symbols at that moment, since they
-    move together: see `pool_by_time`.
+def skill_score(errors: Float64s, reference: Float64s) -> Skill | None:
+    """Test whether a forecast is better than a reference over the same moments.
+
+    Diebold and Mariano (1995): the difference of the two errors is a series whose variance allows
+    for correlation in time, estimated as by Newey and West (1987) with Bartlett weights up to the
+    cube root of the length. The reference's total error, which the difference is divided by, is
+    taken as known.
 
     Args:
-        ours: squared errors of the forecast (n,).
-        theirs: squared errors of the other (n,).
+        errors: squared errors of the forecast (n,), oldest moment first. Errors of several symbols
+            are summed at each moment: see `TimePool`.
+        reference: squared errors of the reference (n,).
 
     Returns:
         None if there is nothing to compare.
     """
-    n, total = len(theirs), float(theirs.sum())
+    n, total = len(reference), float(reference.sum())
     if n < 2 or total <= 0.0:
         return None
-    value = 1.0 - float(ours.sum()) / total
-    error = sqrt(_long_run_variance(theirs - ours) * n) / total
+    value = 1.0 - float(errors.sum()) / total
+    error = sqrt(_long_run_variance(reference - errors) * n) / total
     if error == 0.0:
         return Skill(value, value, value, 0.0 if value > 0.0 else 1.0, n)
-    reach = _CONFIDENT * error
-    return Skill(value, value - reach, value + reach, 0.5 * erfc(value / error / sqrt(2.0)), n)
+    reach = STANDARD_ERRORS_OF_95_PERCENT * error
+    return Skill(value, value - reach, value + reach, probability_above(value, error), n)
 
 
-def pool_by_time(times_ms: Sequence[Float64s], errors: Sequence[Float64s]) -> Float64s:
-    """Return the sums over symbols of squared errors at each moment, oldest moment first.
+def probability_above(value: float, standard_error: float) -> float:
+    """Compute the probability that a normal variable of mean zero exceeds a value."""
+    return 0.5 * erfc(value / standard_error / sqrt(2.0))
 
-    Args:
-        times_ms: the moments (n,) of each symbol.
-        errors: its squared errors (n,).
+
+def skill_to_fields(skill: Skill | None) -> dict[str, Any] | None:
+    """Turn a skill into plain values for a card."""
+    return None if skill is None else asdict(skill)
+
+
+def skill_from_scores(scores: Mapping[str, Any], contender: str) -> Skill | None:
+    """Read a contender's pooled skill against zero change from a card's scores.
+
+    Returns:
+        None if the card has none.
     """
-    if not times_ms:
-        return np.empty(0)
-    moments, place = np.unique(np.concatenate(times_ms), return_inverse=True)
-    sums: Float64s = np.bincount(place, np.concatenate(errors), len(moments)).astype(np.float64)
-    return sums
+    found = scores.get("forecasts", {}).get(contender, {}).get("skill")
+    return None if found is None else Skill(**found)
 
 
 def _long_run_variance(series: Float64s) -> float:
     n = len(series)
     centred = series - series.mean()
-    found = float(centred @ centred) / n
+    variance = float(centred @ centred) / n
     lags = int(n ** (1 / 3))
     for lag in range(1, lags + 1):
         weight = 1.0 - lag / (lags + 1)
-        found += 2.0 * weight * float(centred[lag:] @ centred[:-lag]) / n
-    return max(found, 0.0)
+        variance += 2.0 * weight * float(centred[lag:] @ centred[:-lag]) / n
+    return max(variance, 0.0)

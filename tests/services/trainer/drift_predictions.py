@@ -7,13 +7,13 @@ import numpy as np
 from shared.adapters.kafka.producer import ProducerRecord
 from shared.adapters.schemas.predictions import encode_prediction
 from shared.core.topics import partition_for
-from tests.services.trainer.test_drift import SCALE, a_prediction
 from tests.services.trainer.trainer_deployment import (
     CANDLES,
     PARTITIONS,
     SYMBOLS,
     TrainerDeployment,
 )
+from tests.shared.core.evaluation.test_drift import SCALE, a_prediction
 
 
 def failing_predictions(

@@ -36,7 +36,7 @@ def test_a_fit_publishes_and_promotes_a_version_that_exports_and_imports(
 
     assert code == 0, err
     version = out.splitlines()[-1]
-    assert "candidate" in out
+    assert "challenger" in out
     current = deployment.registry.promotions.current()
     assert current is not None
     assert current.promotion.model_version == version
@@ -45,9 +45,14 @@ def test_a_fit_publishes_and_promotes_a_version_that_exports_and_imports(
     assert set(card.training["symbols"]) == set(SYMBOLS)
     assert card.trained_through_ms == START_MS + (CANDLES - HELD_OUT - 1) * STEP_MS
     forecasts = card.scores["forecasts"]
-    assert set(forecasts) == {"candidate", "candidate, raw", "candidate, frozen", "online linear"}
-    assert forecasts["candidate"]["skill"]["n"] == HELD_OUT - 1
-    assert set(forecasts["candidate"]["symbols"]) == set(SYMBOLS)
+    assert set(forecasts) == {
+        "challenger",
+        "challenger, raw",
+        "challenger, frozen",
+        "online linear",
+    }
+    assert forecasts["challenger"]["skill"]["n"] == HELD_OUT - 1
+    assert set(forecasts["challenger"]["symbols"]) == set(SYMBOLS)
     assert card.scores["decision"] == {"promote": True, "reason": "there is no champion yet"}
 
     export_version(settings, version, tmp_path / "m.keras")

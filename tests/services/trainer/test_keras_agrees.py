@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import MinMaxScaler
 
+from benchmarks.shared_weights import forecast_with_shared_weights
 from services.trainer.data.preparation import fit_scaler
-from services.trainer.evaluate import forecast_with_one_set, held_out_of
 from services.trainer.fitting.keras_backend import build_network, flatten, save_keras_file
 from services.trainer.keras_files.reader import read_weights
 from shared.adapters.bundle_codec import decode_bundle, encode_bundle
 from shared.core.arrays import Float32s
+from shared.core.evaluation.held_out import hold_out
 from shared.core.features.levels import Levels
 from shared.core.model.architecture import Architecture
 from shared.core.model.network import Network
@@ -92,11 +93,11 @@ def test_the_original_loop_in_keras_and_the_fold_say_the_same_closes(symbols: li
                 network.train_on_batch(scaled[None, :-1], scaled[None, -1:, 3])
             said = float(network.predict_on_batch(scaled[None, 1:])[0, 0])
             closes[symbol].append((said - scalers[symbol].min_[3]) / scalers[symbol].scale_[3])
-    parts = held_out_of(sequences, START_MS + first * STEP_MS, last, len(symbols))
-    tracks = forecast_with_one_set(bundle, parts, CONTEXT)
+    spans = hold_out(sequences, START_MS + first * STEP_MS, last, len(symbols))
+    series = forecast_with_shared_weights(bundle, spans, CONTEXT)
 
     for symbol in symbols:
-        ours = sequences[symbol][first:-1, CLOSE] * (1.0 + tracks[symbol].change)
+        ours = sequences[symbol][first:-1, CLOSE] * (1.0 + series[symbol].change)
         np.testing.assert_allclose(ours, closes[symbol][:-1], rtol=1e-6)
 
 

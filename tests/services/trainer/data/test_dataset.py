@@ -21,7 +21,7 @@ from services.trainer.data.dataset import (
     training_candles,
 )
 from shared.core.arrays import Float64s
-from shared.core.evaluation.backtest import next_changes
+from shared.core.evaluation.forecasts import next_changes
 from shared.core.features.levels import Levels
 from shared.core.features.returns import Returns
 from shared.core.model.scaler import fit_min_max_scaler

@@ -80,7 +80,7 @@ def test_at_most_so_many_symbols_and_candles_are_scored() -> None:
 
     by = build_validation_scorer(few, prepare_with_split(few, SEQUENCES, SPLIT), CONTEXT)
 
-    assert [len(part.candles) for part in by.parts] == [10, 10]
+    assert [len(span.candles) for span in by.spans] == [10, 10]
 
 
 def test_weights_that_are_no_numbers_have_no_skill() -> None:
@@ -91,7 +91,7 @@ def test_weights_that_are_no_numbers_have_no_skill() -> None:
 
 
 def test_without_a_validation_span_there_is_no_skill() -> None:
-    by = replace(online(), parts=[])
+    by = replace(online(), spans=[])
 
     assert by.skill(a_candidate()) is None
 

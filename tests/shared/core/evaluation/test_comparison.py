@@ -1,79 +1,82 @@
-"""Forecasts of the same candles, side by side."""
+"""Contenders are compared over the same candles."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from shared.core.evaluation.comparison import CANDIDATE, RAW, ZERO, Comparison
-from tests.support.builders import a_contest, some_tracks
+from shared.core.evaluation.comparison import (
+    CHALLENGER,
+    CHALLENGER_RAW,
+    ZERO_CHANGE,
+    Comparison,
+)
+from tests.support.builders import a_comparison, some_forecasts
 
 
-def test_a_contest_tells_every_forecast_and_every_symbol_in_plain_values() -> None:
-    contest = a_contest()
+def test_a_comparison_gives_every_contender_and_every_symbol_as_plain_values() -> None:
+    comparison = a_comparison()
 
-    plain = contest.plain()
+    fields = comparison.to_fields()
 
-    assert contest.names == [ZERO, CANDIDATE, RAW]
-    assert contest.outcomes == 3 * 400
-    assert set(plain) == {CANDIDATE, RAW}
-    assert set(plain[CANDIDATE]["symbols"]) == set(some_tracks())
+    assert comparison.names == [ZERO_CHANGE, CHALLENGER, CHALLENGER_RAW]
+    assert comparison.outcomes == 3 * 400
+    assert set(fields) == {CHALLENGER, CHALLENGER_RAW}
+    assert set(fields[CHALLENGER]["symbols"]) == set(some_forecasts())
 
 
-def test_a_forecast_of_other_candles_is_refused() -> None:
+def test_a_forecast_of_other_candles_is_rejected() -> None:
     with pytest.raises(ValueError, match="other candles"):
-        a_contest().add("another", some_tracks(count=300))
+        a_comparison().add("another", some_forecasts(count=300))
 
 
-def test_a_forecast_that_knows_the_outcome_has_all_skill_and_one_that_knows_nothing_has_none() -> (
-    None
-):
-    contest = a_contest()
-    contest.add("oracle", {s: replace(t, calibrated=t.outcome) for s, t in some_tracks().items()})
+def test_a_forecast_of_the_outcome_itself_has_full_skill_and_none_against_itself() -> None:
+    comparison = a_comparison()
+    comparison.add(
+        "oracle", {s: replace(t, calibrated=t.outcome) for s, t in some_forecasts().items()}
+    )
 
-    known, itself = contest.skill("oracle"), contest.skill(CANDIDATE, CANDIDATE)
+    known, itself = comparison.skill("oracle"), comparison.skill(CHALLENGER, CHALLENGER)
 
     assert known is not None
     assert known.value == 1.0
     assert known.p < 1e-6
-    assert contest.hits("oracle").right == contest.hits("oracle").moves
+    assert comparison.hit_rate("oracle").right == comparison.hit_rate("oracle").moves
     assert itself is not None
     assert itself.value == 0.0
 
 
-def test_candles_whose_outcome_is_not_known_count_in_nothing() -> None:
-    tracks = some_tracks(symbols=1)
-    known = tracks["S0USDT"]
+def test_candles_without_a_known_outcome_are_left_out() -> None:
+    series = some_forecasts(symbols=1)
+    known = series["S0USDT"]
     unknown = replace(known, outcome=np.where(np.arange(400) < 100, np.nan, known.outcome))
 
-    contest = a_contest({"S0USDT": unknown})
+    comparison = a_comparison({"S0USDT": unknown})
 
-    assert contest.outcomes == 300
-    assert contest.hits(CANDIDATE).moves == 300
+    assert comparison.outcomes == 300
+    assert comparison.hit_rate(CHALLENGER).moves == 300
 
 
 def test_nothing_held_out_gives_no_skill() -> None:
-    contest = Comparison({}, {})
-    contest.add(CANDIDATE, {})
+    comparison = Comparison({}, {})
+    comparison.add(CHALLENGER, {})
 
-    assert contest.skill(CANDIDATE) is None
+    assert comparison.skill(CHALLENGER) is None
 
 
-def test_what_is_saved_over_time_ends_at_the_skill_and_a_steady_skill_is_a_steady_slope() -> None:
-    contest = a_contest(some_tracks(count=20_000))
+def test_cumulative_skill_ends_at_the_skill_and_rises_steadily() -> None:
+    comparison = a_comparison(some_forecasts(count=20_000))
 
-    saved, found = contest.saved(CANDIDATE), contest.skill(CANDIDATE)
+    saved, found = comparison.cumulative_skill(CHALLENGER), comparison.skill(CHALLENGER)
 
     assert found is not None
-    assert len(saved) == len(contest.moments()) == 20_000
+    assert len(saved) == len(comparison.moments) == 20_000
     assert saved[-1] == pytest.approx(found.value)
     assert saved[10_000] == pytest.approx(found.value / 2, rel=0.15)
 
 
-def test_bins_hold_every_forecast_once_the_least_first_and_show_that_raw_ones_are_twice_too_large() -> (
-    None
-):
-    bins = a_contest(some_tracks(count=4000)).bins()
+def test_bins_hold_each_forecast_once_and_show_that_raw_ones_are_twice_too_large() -> None:
+    bins = a_comparison(some_forecasts(count=4000)).calibration_bins()
 
     assert [one.n for one in bins] == [1200] * 10
     assert [one.raw for one in bins] == sorted(one.raw for one in bins)
@@ -81,17 +84,21 @@ def test_bins_hold_every_forecast_once_the_least_first_and_show_that_raw_ones_ar
     assert abs(bins[0].outcome - bins[0].raw) > 4 * bins[0].error
 
 
-def test_symbols_that_move_as_one_make_no_bin_surer() -> None:
-    track = some_tracks(symbols=1)["S0USDT"]
+def test_symbols_that_move_together_do_not_lower_the_error_of_a_bin() -> None:
+    series = some_forecasts(symbols=1)["S0USDT"]
 
-    alone, together = a_contest({"A": track}), a_contest(dict.fromkeys("ABCD", track))
+    alone, together = a_comparison({"A": series}), a_comparison(dict.fromkeys("ABCD", series))
 
-    errors = [[one.error for one in contest.bins()] for contest in (alone, together)]
+    errors = [
+        [one.error for one in comparison.calibration_bins()] for comparison in (alone, together)
+    ]
     assert errors[1] == pytest.approx(errors[0])
 
 
-def test_a_symbol_s_skill_against_another_forecast_is_that_over_its_candles_alone() -> None:
-    tracks = some_tracks()
-    alone = a_contest({"S1USDT": tracks["S1USDT"]})
+def test_the_skill_of_a_symbol_is_that_of_its_own_candles() -> None:
+    series = some_forecasts()
+    alone = a_comparison({"S1USDT": series["S1USDT"]})
 
-    assert a_contest(tracks).symbol_skill(CANDIDATE, "S1USDT", RAW) == alone.skill(CANDIDATE, RAW)
+    assert a_comparison(series).symbol_skill(CHALLENGER, "S1USDT", CHALLENGER_RAW) == alone.skill(
+        CHALLENGER, CHALLENGER_RAW
+    )

@@ -1,11 +1,12 @@
-"""Skill, its interval and its chance."""
+"""Skill, its interval and its p-value."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.core.evaluation.skill_score import pool_by_time, skill_score
+from shared.core.evaluation.forecast_errors import TimePool
+from shared.core.evaluation.skill_score import skill_score
 
 N = 4000
 
@@ -15,9 +16,9 @@ def normal(seed: int, size: int = N) -> np.ndarray[tuple[int], np.dtype[np.float
 
 
 def test_half_the_error_is_a_skill_of_one_half() -> None:
-    theirs = 1.0 + 0.1 * normal(1) ** 2
+    reference = 1.0 + 0.1 * normal(1) ** 2
 
-    found = skill_score(theirs / 2, theirs)
+    found = skill_score(reference / 2, reference)
 
     assert found is not None
     assert found.value == pytest.approx(0.5)
@@ -25,7 +26,7 @@ def test_half_the_error_is_a_skill_of_one_half() -> None:
     assert found.n == N
 
 
-def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
+def test_the_interval_covers_the_truth_with_its_nominal_frequency() -> None:
     """Forecasts without any skill: 95 of 100 intervals hold zero, and p is below 0.05 as often as that."""
     found = [
         skill_score((normal(seed) - 0.1 * normal(seed + 1000)) ** 2, normal(seed + 2000) ** 2)
@@ -37,12 +38,12 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
     assert 0.91 <= covered <= 0.99
 
 
-def test_gains_that_follow_one_another_make_the_interval_wider() -> None:
-    theirs = normal(1) ** 2
+def test_correlation_in_time_widens_the_interval() -> None:
+    reference = normal(1) ** 2
     alone = normal(2)
     slow = np.convolve(alone, np.ones(10) / np.sqrt(10), mode="same")
 
-    wide, narrow = (skill_score(theirs - 0.1 * gains, theirs) for gains in (slow, alone))
+    wide, narrow = (skill_score(reference - 0.1 * gains, reference) for gains in (slow, alone))
 
     assert wide is not None
     assert narrow is not None
@@ -50,12 +51,12 @@ def test_gains_that_follow_one_another_make_the_interval_wider() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_too_little_to_compare_gives_nothing(count: int) -> None:
+def test_too_few_moments_give_no_skill(count: int) -> None:
     assert skill_score(np.ones(count), np.ones(count)) is None
     assert skill_score(np.zeros(9), np.zeros(9)) is None
 
 
-def test_a_forecast_against_itself_has_no_skill_and_no_doubt() -> None:
+def test_a_forecast_against_itself_has_a_skill_of_exactly_zero() -> None:
     found = skill_score(np.ones(9), np.ones(9))
 
     assert found is not None
@@ -63,10 +64,11 @@ def test_a_forecast_against_itself_has_no_skill_and_no_doubt() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.floats(0, 1e6)), max_size=40))
-def test_pooling_sums_what_happened_at_one_moment(errors: list[tuple[int, float]]) -> None:
+def test_errors_of_one_moment_are_summed(errors: list[tuple[int, float]]) -> None:
     times = [np.array([float(time)]) for time, _ in errors]
 
-    sums = pool_by_time(times, [np.array([error]) for _, error in errors])
+    pool = TimePool(times)
+    sums = pool.sum([np.array([error]) for _, error in errors])
 
-    assert len(sums) == len({time for time, _ in errors})
+    assert len(pool.moments) == len(sums) == len({time for time, _ in errors})
     assert sums.sum() == pytest.approx(sum(error for _, error in errors))

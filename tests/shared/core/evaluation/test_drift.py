@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.core.evaluation.drift import Recent, drifted, promised_by
+from shared.core.evaluation.drift import RecentErrors, drift_reason, held_out_skill
 from shared.core.evaluation.skill_score import Skill, skill_score
 from shared.core.online.prediction import Outcome, Prediction
 from shared.core.online.scores import Scores
@@ -71,14 +71,14 @@ def series(
 
 def recent(
     predictions: list[Prediction], moments: int = 50, promised: Skill | None = None
-) -> Recent:
-    found = Recent(VERSION, moments, promised)
+) -> RecentErrors:
+    found = RecentErrors(VERSION, moments, promised)
     for prediction in predictions:
-        found.take(prediction)
+        found.add(prediction)
     return found
 
 
-def value_of(found: Recent) -> float:
+def value_of(found: RecentErrors) -> float:
     known = found.skill()
     assert known is not None
     return known.value
@@ -187,17 +187,17 @@ def test_a_worse_skill_is_drift_wherever_a_better_one_is(
     promised = Skill(other, other - reach, other + reach, 0.5, 100)
     better, worse = (Skill(at, at - width, at + width, 0.5, 100) for at in (value, value - 0.1))
 
-    assert drifted(better, promised) is None or drifted(worse, promised) is not None
-    assert drifted(promised, promised) is None or other < 0
+    assert drift_reason(better, promised) is None or drift_reason(worse, promised) is not None
+    assert drift_reason(promised, promised) is None or other < 0
 
 
 def test_what_a_card_promises_is_its_held_out_skill() -> None:
     known = Skill(0.1, 0.0, 0.2, 0.01, 99)
     scores = {
         "forecasts": {
-            "candidate": {"skill": {"value": 0.1, "low": 0.0, "high": 0.2, "p": 0.01, "n": 99}}
+            "challenger": {"skill": {"value": 0.1, "low": 0.0, "high": 0.2, "p": 0.01, "n": 99}}
         }
     }
 
-    assert promised_by(replace(a_card(), scores=scores)) == known
-    assert promised_by(a_card()) is None
+    assert held_out_skill(replace(a_card(), scores=scores)) == known
+    assert held_out_skill(a_card()) is None
