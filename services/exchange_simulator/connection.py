@@ -83,6 +83,7 @@ class ClientConnection:
 
     async def _read(self) -> None:
         async for message in self._socket:
+            # Pings and pongs count too: the connector answers each ping with two frames.
             if not self._rate.accept(time.monotonic()):
                 await self._socket.close(code=1008, message=b"Too many requests")
             elif message.type is WSMsgType.PING:
@@ -97,6 +98,7 @@ class ClientConnection:
             await self._socket.send_str(await self._send_queue.get())
 
     async def _ping(self) -> None:
+        # A client whose network is gone sends no pong; nothing else would end its connection.
         while time.monotonic() - self._last_pong_s < PONG_TIMEOUT_S:
             await asyncio.sleep(PING_INTERVAL_S)
             await self._socket.ping(str(time.time_ns() // 1_000_000).encode())
@@ -106,6 +108,7 @@ class ClientConnection:
         return f'{{"stream":{json.dumps(stream)},"data":{payload}}}' if self._combined else payload
 
     def _enqueue(self, text: str) -> None:
+        # Waiting for a slow client would delay the candles of all others.
         try:
             self._send_queue.put_nowait(text)
         except asyncio.QueueFull:
@@ -186,7 +189,7 @@ def _decode_object(text: str) -> tuple[dict[str, object], object]:
 
 
 def _is_id(value: object) -> bool:
-    if isinstance(value, bool):
+    if isinstance(value, bool):  # an int to Python, but not in JSON
         return False
     if isinstance(value, int):
         return -(2**63) <= value < 2**63

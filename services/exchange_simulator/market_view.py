@@ -28,6 +28,7 @@ class MarketView:
         span = self.market.candles(symbol, max(self.first_open_ms, start_ms or 0), until_ms)
         first = max(0, len(span) - limit) if start_ms is None else 0
         rows = list(span.rows(first, min(first + limit, len(span))))
+        # Binance sends the open candle as the last row and does not mark it.
         if rows and rows[-1].open_time_ms + self.interval_ms > now_ms:
             rows[-1] = partial_candle(rows[-1], (now_ms - rows[-1].open_time_ms) / self.interval_ms)
         return rows

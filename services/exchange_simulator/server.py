@@ -87,6 +87,7 @@ async def _push_until_stopped(streams: StreamService, stop: asyncio.Event) -> No
         pushing.result()
         log.info("the recording has ended; requests are still answered")
     await stopping
+    # Without the push task, the announcement is the last message that a client gets.
     pushing.cancel()
     await streams.close()
 

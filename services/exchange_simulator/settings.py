@@ -21,15 +21,31 @@ class SimulatorSettings(EnvSettings):
 
     model_config = SettingsConfigDict(env_prefix="EXCHANGE_", populate_by_name=True)
 
-    host: str = "127.0.0.1"
-    port: Port = 0
-    port_file: Path | None = None
-    speed: Annotated[float, Field(gt=0, le=100_000)] = 1.0
-    candles: Path | None = None
-    symbols: str = ""
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
-    history: Annotated[int, Field(ge=0, le=10_000_000)] | None = None
-    start_ms: Annotated[int, Field(ge=0, le=253_402_300_799_999)] | None = None
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: Port = Field(0, description="Port to listen on; 0: any free one.")
+    port_file: Path | None = Field(None, description="File to write the port to, once listening.")
+    speed: float = Field(
+        1.0, gt=0, le=100_000, description="Speed of the exchange's clock; 1: real time."
+    )
+    candles: Path | None = Field(
+        None, description="Folder of recorded candles; empty: synthetic candles."
+    )
+    symbols: str = Field(
+        "", description="Number of symbols, or their names, comma-separated; empty: all, or 20."
+    )
+    seed: int = Field(1, ge=0, lt=2**63, description="Seed of the synthetic candles.")
+    history: int | None = Field(
+        None,
+        ge=0,
+        le=10_000_000,
+        description="Candles before the start; empty: half of a recording, 2,016 synthetic ones.",
+    )
+    start_ms: int | None = Field(
+        None,
+        ge=0,
+        le=253_402_300_799_999,
+        description="Exchange's time at the start; empty: after HISTORY candles.",
+    )
     interval: Annotated[Interval, Field(validation_alias="interval")] = "5m"
     log_level: Annotated[LogLevel, Field(validation_alias="log_level")] = "INFO"
 

@@ -77,6 +77,7 @@ class StreamService:
 
     def _push_all(self, open_ms: int, at_ms: int) -> None:
         subscribed = {stream for connection in self._connections for stream in connection.streams}
+        # A stream in capitals is accepted and stays silent, as at Binance.
         for stream in sorted(subscribed & self._stream_symbols.keys()):
             if (payload := self._payload(stream, open_ms, at_ms)) is not None:
                 self._push(stream, payload)
@@ -87,6 +88,7 @@ class StreamService:
             return None
         progress = (at_ms - open_ms) / self._view.interval_ms
         candle = row if progress >= 1 else partial_candle(row, progress)
+        # A push may be late, but the close must never be announced before its time.
         event_ms = max(at_ms, self._now_ms())
         event = to_stream_event(
             candle, self._view.interval, self._view.interval_ms, event_ms, closed=progress >= 1

@@ -12,7 +12,10 @@ from shared.log.positions import producer_transactional_id, read_positions
 
 
 class KafkaCandleLog:
-    """Appends to the topics `klines` and `dead-letters` with one transactional producer."""
+    """The topics `klines` and `dead-letters`, written with one transactional producer.
+
+    See `CandleLog` in ports.py for the errors that the methods raise.
+    """
 
     def __init__(self, settings: ProducerSettings, symbols: Sequence[str], start_ms: int) -> None:
         """Store the settings; `open` connects.
@@ -26,11 +29,7 @@ class KafkaCandleLog:
         self._producer: TransactionalProducer | None = None
 
     def open(self) -> dict[str, SymbolCursor]:
-        """Fence other writers, then read where each symbol is.
-
-        Raises:
-            Unavailable: Kafka does not answer; open again.
-        """
+        """Fence other writers, then read where each symbol is."""
         self.close()
         # In this order: once other writers are fenced, nothing can be added behind the positions
         # read here.
@@ -41,11 +40,7 @@ class KafkaCandleLog:
         return self.read_cursors()
 
     def read_cursors(self) -> dict[str, SymbolCursor]:
-        """Read where each symbol is.
-
-        Raises:
-            Unavailable: Kafka does not answer.
-        """
+        """Read where each symbol is."""
         settings = self._settings
         positions = read_positions(
             settings.kafka_bootstrap_servers, settings.topics, settings.codec, self._symbols
@@ -53,14 +48,7 @@ class KafkaCandleLog:
         return initial_cursors(self._symbols, positions, self._start_ms)
 
     def append(self, entries: Sequence[LogEntry]) -> None:
-        """Append entries in one transaction.
-
-        Raises:
-            Aborted: none of them is in the log.
-            OutcomeUnknown: they may be; read the cursors.
-            Fenced: another process has become the writer.
-            Unavailable: Kafka does not answer, or the log is not open.
-        """
+        """Append entries in one transaction."""
         if self._producer is None:
             raise Unavailable("the log of candles is not open yet")
         now_ms = time.time_ns() // 1_000_000
@@ -68,7 +56,7 @@ class KafkaCandleLog:
         self._producer.write([to_producer_record(entry, topics, now_ms) for entry in entries])
 
     def close(self) -> None:
-        """Close the connection; nothing is open between two calls of `append`."""
+        """Close the connection."""
         if self._producer is not None:
             self._producer.close()
             self._producer = None

@@ -24,18 +24,39 @@ def _check_exchange(name: str) -> str:
 
 
 class ProducerSettings(ServiceSettings):
-    """Settings of the producer. An address that is None is the exchange's own public one."""
+    """Settings of the producer."""
 
-    symbols: Annotated[str, AfterValidator(_check_symbols)]
-    exchange: Annotated[str, AfterValidator(_check_exchange)] = DEFAULT_EXCHANGE
-    exchange_rest_url: Annotated[str, Field(pattern=r"^https?://[^/]+$")] | None = None
-    exchange_stream_url: Annotated[str, Field(pattern=r"^wss?://[^/]+$")] | None = None
-    backfill_candles: Annotated[int, Field(ge=1, le=1_000_000)] = 2000
-    metrics_host: str = "127.0.0.1"
-    metrics_port: Port = 0
-    stream_silence_s: Annotated[float, Field(gt=0, le=3600)] = 60.0
-    close_grace_s: Annotated[float, Field(ge=0, le=300)] = 3.0
-    rest_threads: Annotated[int, Field(ge=1, le=16)] = 4
+    symbols: Annotated[str, AfterValidator(_check_symbols)] = Field(
+        description="Symbols to follow, comma-separated, or `all` that are traded."
+    )
+    exchange: Annotated[str, AfterValidator(_check_exchange)] = Field(
+        DEFAULT_EXCHANGE, description="The exchange: a folder of `services/producer/exchanges/`."
+    )
+    exchange_rest_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^/]+$",
+        description="REST service of the exchange; empty: its public address.",
+    )
+    exchange_stream_url: str | None = Field(
+        None,
+        pattern=r"^wss?://[^/]+$",
+        description="Streams of the exchange; empty: its public address.",
+    )
+    backfill_candles: int = Field(
+        2000, ge=1, le=1_000_000, description="Candles to fetch of a symbol that is new to the log."
+    )
+    metrics_host: str = Field("127.0.0.1", description="Address for metrics and health.")
+    metrics_port: Port = Field(0, description="Port for metrics and health; 0: any free one.")
+    stream_silence_s: float = Field(
+        60.0, gt=0, le=3600, description="Seconds without a message before reconnecting the stream."
+    )
+    close_grace_s: float = Field(
+        3.0,
+        ge=0,
+        le=300,
+        description="Seconds to wait for a close on the stream before requesting it from REST.",
+    )
+    rest_threads: int = Field(4, ge=1, le=16, description="Concurrent requests to REST.")
 
     @property
     def named_symbols(self) -> tuple[str, ...] | None:

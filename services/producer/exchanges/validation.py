@@ -26,8 +26,8 @@ def validate_kline(
     """Check a closed kline; return it as a candle, or as unreadable with the reason.
 
     Args:
-        fields: the fields of a candle message (`shared/adapters/schemas/klines.py`), not yet trusted.
-        close_time_ms: the kline's last millisecond, not yet trusted.
+        fields: the fields of a candle message in `shared/adapters/schemas/klines.py`, not checked.
+        close_time_ms: the last millisecond of the kline, not checked.
         interval: the interval that was requested.
         origin: where the kline came from.
     """

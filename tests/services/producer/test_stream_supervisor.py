@@ -7,7 +7,15 @@ import pytest
 
 from services.producer import stream_supervisor
 from services.producer.event_queue import EventQueue, StreamConnected
-from services.producer.ports import OnError, OnEvent, RestClient, ServerShutdown, SubscriptionAck
+from services.producer.ports import (
+    ClosedKline,
+    OnError,
+    OnEvent,
+    RestClient,
+    ServerShutdown,
+    SubscriptionAck,
+)
+from services.producer.sequencer import ReceivedCandle
 from services.producer.server_time import ServerTime
 from services.producer.stream_supervisor import StreamSupervisor
 from shared.core.errors import Unavailable
@@ -63,7 +71,7 @@ def exchange() -> ScriptedExchange:
 
 @pytest.fixture
 def events() -> EventQueue:
-    return EventQueue()
+    return EventQueue(max_events=2)
 
 
 @pytest.fixture
@@ -96,6 +104,18 @@ def test_a_connection_is_replaced_before_the_exchange_would_end_it(
 ) -> None:
     exchange.max_connection_age_s = 0.5
     connect(60.0)
+
+    eventually(exchange.has_reconnected)
+
+
+def test_a_full_queue_ends_the_connection_so_that_rest_gives_what_was_dropped(
+    exchange: ScriptedExchange, connect: Callable[[float], None]
+) -> None:
+    connect(60.0)
+    candle = ReceivedCandle("BTCUSDT", 0, b"{}", "stream", 0)
+
+    for _ in range(2):
+        exchange.connections[0].on_event(ClosedKline(candle, None))
 
     eventually(exchange.has_reconnected)
 

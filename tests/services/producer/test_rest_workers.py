@@ -1,0 +1,59 @@
+from collections.abc import Mapping
+
+import pytest
+
+from services.producer.event_queue import EventQueue, RestFailure, RestResponse, ThreadFailure
+from services.producer.ports import KlinePage
+from services.producer.rest_workers import SETTLING_MS, RestWorkerPool
+from services.producer.sequencer import SymbolCursor
+from services.producer.server_time import ServerTime
+from shared.core.errors import Incompatible, UlstmError, Unavailable
+
+NOW_MS = 1_735_689_600_000
+CURSOR = SymbolCursor("BTCUSDT", NOW_MS - 600_000)
+
+
+class ScriptedRest:
+    """Answers every request with the same empty page, or raises the same error."""
+
+    def __init__(self, error: UlstmError | None = None) -> None:
+        self.error = error
+        self.settled_ms: list[int] = []
+
+    def server_time_ms(self) -> int:
+        return NOW_MS
+
+    def list_symbols(self) -> Mapping[str, bool]:
+        return {}
+
+    def fetch_klines(self, symbol: str, from_ms: int, settled_ms: int) -> KlinePage:
+        if self.error is not None:
+            raise self.error
+        self.settled_ms.append(settled_ms)
+        return KlinePage([], has_more=False)
+
+    def close(self) -> None: ...
+
+
+def test_a_response_holds_what_had_settled_when_it_was_requested() -> None:
+    rest, events, server_time = ScriptedRest(), EventQueue(), ServerTime()
+
+    RestWorkerPool(1, lambda: rest, server_time, events).request_klines(CURSOR)
+
+    [response] = events.drain(10.0)
+    assert response == RestResponse("BTCUSDT", CURSOR.next_open_time_ms, [], has_more=False)
+    assert rest.settled_ms == [NOW_MS - SETTLING_MS]
+    assert server_time.ms == NOW_MS
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [(Unavailable("down"), RestFailure), (Incompatible("not served here"), ThreadFailure)],
+)
+def test_an_error_is_an_event(error: UlstmError, expected: type) -> None:
+    events = EventQueue()
+
+    RestWorkerPool(1, lambda: ScriptedRest(error), ServerTime(), events).request_klines(CURSOR)
+
+    [event] = events.drain(10.0)
+    assert isinstance(event, expected)
