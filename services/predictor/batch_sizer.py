@@ -23,7 +23,7 @@ class BatchSizer:
         self._full_batches = 0  # in a row
         self.max_records = min(FIRST_RECORDS, largest)
 
-    def record_batch(self, records: int) -> None:
+    def update(self, records: int) -> None:
         """Choose the next size after a poll that returned so many records."""
         if records < self.max_records:
             self._full_batches = 0

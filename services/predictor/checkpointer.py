@@ -68,10 +68,10 @@ class StateCheckpointer:
         except Unavailable as error:
             log.warning("%s; predictions continue from memory", error)
             self._paused_until_s = self._clock() + PAUSE_S
-            self._metrics.record_save(succeeded=False)
+            self._metrics.set_redis_up(False)
         else:
             if savable:
-                self._metrics.record_save(succeeded=True)
+                self._metrics.set_redis_up(True)
         self._due_s = self._clock() + MAX_LAG_S
 
     def _is_savable(self, task: PartitionTask) -> bool:

@@ -30,7 +30,7 @@ class PredictorMetrics:
         )
         self._redis_up = telemetry.gauge("redis_up", "1 if the last save to Redis succeeded.")
 
-    def record_commit(self, results: Iterable[BatchResult], seconds: float) -> None:
+    def count_commit(self, results: Iterable[BatchResult], seconds: float) -> None:
         """Count what a committed batch led to."""
         self._batch_s.observe(seconds)
         for result in results:
@@ -39,13 +39,13 @@ class PredictorMetrics:
             for dead_letter in result.dead_letters:
                 self._dead_letters.labels(dead_letter.reason).inc()
 
-    def record_abort(self) -> None:
+    def count_abort(self) -> None:
         """Count a transaction that was aborted or whose outcome is unknown."""
         self._aborts.inc()
 
-    def record_save(self, *, succeeded: bool) -> None:
-        """Show whether Redis takes the states."""
-        self._redis_up.set(int(succeeded))
+    def set_redis_up(self, is_up: bool) -> None:
+        """Show whether the last save succeeded."""
+        self._redis_up.set(int(is_up))
 
     def report_tasks(self, tasks: Collection[PartitionTask]) -> None:
         """Show how many partitions run here, and why the replica is not ready."""

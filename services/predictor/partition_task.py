@@ -59,7 +59,7 @@ class PartitionTask:
         """
         self.partition = partition
         self.status = TaskStatus.RESTORING
-        self.reason = ""  # why it is waiting or refused
+        self.reason = ""  # why it waits or is refused
         self.unsaved: set[str] = set()  # symbols that changed since the last save
         self.saved_offset: int | None = None  # the applied offset of that save
         self._consumer_group, self._processor, self._clock = consumer_group, processor, clock
@@ -119,6 +119,8 @@ class PartitionTask:
         except Unavailable as error:
             self._consumer_group.pause(self.partition)
             self._wait(str(error))
+        else:
+            self.reason = ""
         return result
 
     def apply(self, result: BatchResult) -> None:
@@ -179,13 +181,13 @@ class PartitionTask:
             state.next_offset,
             len(state.symbols),
         )
-        self.status, self._state = TaskStatus.RUNNING, state
+        self.status, self.reason, self._state = TaskStatus.RUNNING, "", state
         self.unsaved = set(state.symbols)
         self._idle_symbols = dict.fromkeys(sorted(state.symbols))
         self._consumer_group.resume(self.partition, state.next_offset)
 
     def _wait(self, reason: str) -> None:
         if reason != self.reason:
-            log.warning("symbol group %d waits: %s", self.partition, reason)
+            log.warning("symbol group %d waits: %s", self.partition, reason)  # once, not each try
         self.status, self.reason = TaskStatus.WAITING, reason
         self._retry_at_s = self._clock() + RETRY_S

@@ -3,21 +3,20 @@
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 from services.predictor.batch_sizer import BatchSizer
 from services.predictor.checkpointer import StateCheckpointer
 from services.predictor.metrics import PredictorMetrics
+from services.predictor.output_records import producer_records
 from services.predictor.partition_task import PartitionTask, TaskStatus
 from services.predictor.ports import ConsumerGroup, PredictionWriter
 from shared.adapters.kafka.errors import Aborted, OutcomeUnknown
-from shared.adapters.kafka.producer import OffsetsToCommit, ProducerRecord
+from shared.adapters.kafka.producer import OffsetsToCommit
 from shared.adapters.kafka.reader import ConsumerRecord
-from shared.adapters.schemas.dead_letters import dead_letter_headers
-from shared.adapters.schemas.predictions import encode_prediction
 from shared.core.errors import Unavailable
-from shared.core.topics import Topics, partition_for
+from shared.core.topics import Topics
 from shared.log.record_processor import BatchResult, UnknownSymbol
 
 log = logging.getLogger(__name__)
@@ -92,21 +91,21 @@ class Worker:
         # 1. Poll. Partitions are assigned and revoked in here and nowhere else, and no transaction
         #    is open meanwhile: a rebalance never meets a batch that is half done.
         batch = self._consumer_group.poll(self._batch_sizer.max_records, self._poll_timeout_s())
-        self._batch_sizer.record_batch(0 if batch is None else len(batch.records))
-        if batch is None:
-            # 4. Idle work, only when no record is there: a close must not wait for it.
-            self._do_idle_work()
-        elif batch.membership is None:
-            # Offsets that are sent without a membership are not fenced, and another replica may
-            # have these partitions by now.
-            self._restart_tasks({record.partition for record in batch.records})
-        else:
+        self._batch_sizer.update(0 if batch is None else len(batch.records))
+        if batch is not None and batch.membership is not None:
             started_s = self._clock()
             # 2. Process, on copies of the states: until the commit nothing has happened.
             results = self._process(batch.records)
             # 3. Commit predictions, dead letters and offsets in one transaction, then take over
             #    the states. Redis comes later: it may lag the log but must never lead it.
             self._commit(results, batch.membership, started_s)
+        elif batch is not None:
+            # Offsets sent without a membership are not fenced, and another replica may have these
+            # partitions by now: nothing of the batch can be used.
+            self._restart_tasks({record.partition for record in batch.records})
+        else:
+            # 4. Idle work, only when no record is there: a close must not wait for it.
+            self._do_idle_work()
         self._checkpointer.save_if_due(self._tasks.values())
         # One block of one restoration: polling between blocks keeps this member in the group.
         self._restore_next_block()
@@ -157,10 +156,10 @@ class Worker:
             # The batch is never written again: it may be visible after all. The committed offset
             # tells, so the partitions are restored to it.
             log.warning("%s; restoring symbol groups %s", error, sorted(results))
-            self._metrics.record_abort()
+            self._metrics.count_abort()
             self._restart_tasks(results)
             return
-        self._metrics.record_commit(results.values(), self._clock() - started_s)
+        self._metrics.count_commit(results.values(), self._clock() - started_s)
         for partition, result in results.items():
             self._tasks[partition].apply(result)
             for letter in result.dead_letters:
@@ -169,7 +168,7 @@ class Worker:
                 )
 
     def _do_idle_work(self) -> None:
-        """Compute Jacobians and digests, so that the next close finds them done; then save."""
+        """Compute Jacobians and digests, so that the next close finds them done; then save states."""
         tasks = self._tasks.values()
         if not any(task.has_idle_work for task in tasks):
             self._checkpointer.save(tasks)
@@ -208,21 +207,6 @@ class Worker:
         task = self._tasks.pop(partition, None)
         if task is not None:
             task.close()
-
-
-def producer_records(result: BatchResult, topics: Topics) -> Iterator[ProducerRecord]:
-    """Yield the records that a batch writes."""
-    for prediction in result.predictions:
-        yield ProducerRecord(
-            topics.predictions,
-            partition_for(prediction.symbol, topics.partitions),
-            prediction.symbol.encode(),
-            encode_prediction(prediction),
-            prediction.open_time_ms,
-        )
-    for letter in result.dead_letters:
-        headers = dead_letter_headers(letter)
-        yield ProducerRecord(topics.dead_letters, 0, letter.key, letter.value, 0, headers)
 
 
 def unexpected_partition(partition: int, topics: Topics) -> str:

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
+from services.predictor.output_records import producer_records
 from services.predictor.partition_task import PartitionTask
 from services.predictor.recovery.partition_recovery import PartitionRecovery, Restoration
-from services.predictor.worker import Worker, producer_records
+from services.predictor.worker import Worker
 from shared.adapters.kafka.consumer_group import Batch, ConsumerGroupMember
 from shared.adapters.kafka.errors import OutcomeUnknown
 from shared.adapters.kafka.producer import OffsetsToCommit, ProducerRecord, TransactionalProducer

@@ -15,7 +15,7 @@ def sizes_after_full_batches(count: int, largest: int = LARGEST) -> list[int]:
     sizer = BatchSizer(largest)
     sizes = [sizer.max_records]
     for _ in range(count):
-        sizer.record_batch(sizer.max_records)
+        sizer.update(sizer.max_records)
         sizes.append(sizer.max_records)
     return sizes
 
@@ -42,13 +42,13 @@ def test_full_batches_in_a_row_are_a_backlog_and_grow_to_the_largest() -> None:
 def test_a_batch_that_is_not_full_ends_a_backlog(records: int) -> None:
     sizer = BatchSizer(LARGEST)
     for _ in range(BACKLOG_BATCHES + 5):
-        sizer.record_batch(sizer.max_records)
+        sizer.update(sizer.max_records)
 
-    sizer.record_batch(records)
+    sizer.update(records)
 
     assert sizer.max_records == FIRST_RECORDS
     for _ in range(BACKLOG_BATCHES - 1):
-        sizer.record_batch(sizer.max_records)
+        sizer.update(sizer.max_records)
     assert sizer.max_records == CLOSE_RECORDS
 
 
