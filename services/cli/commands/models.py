@@ -1,85 +1,68 @@
-"""`ulstm models …`: the registry in the log."""
+"""`ulstm models`: the model versions in the log."""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict
-from math import isinf
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from services.cli.model_display import (
+    build_card_table,
+    build_versions_table,
+    card_to_json,
+    summary_to_json,
+)
 from services.cli.trainer import First, Last, Symbols, environment_from_options, run_trainer
 from shared.adapters.env_settings import ServiceSettings
-from shared.core.errors import BadSetting, UlstmError
-from shared.core.evaluation.comparison import CHALLENGER
-from shared.core.evaluation.skill_score import skill_from_scores
-from shared.core.model.card import Bundle
-from shared.core.timestamps import format_timestamp
 from shared.log.model_registry import ModelRegistry
 
-app = typer.Typer(
-    help="Model versions: list, show, promote, roll back, export, import.", no_args_is_help=True
-)
+app = typer.Typer(no_args_is_help=True)
 
 Version = Annotated[str, typer.Argument(help="A version of `ulstm models list`.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 @app.command("list")
-def list_versions(context: typer.Context, as_json: AsJson = False) -> None:
+def list_command(context: typer.Context, as_json: AsJson = False) -> None:
     """List the model versions in the order of their publication."""
-    with _refusals():
-        registry = _registry(context.obj)
-        placed = registry.promotions.current()
-        current = None if placed is None else placed.promotion.model_version
-        rows = [_summary(bundle, current) for bundle in registry.bundles.load_all()]
+    registry = _registry(context.obj)
+    current = registry.promotions.current()
+    current_version = None if current is None else current.promotion.model_version
+    rows = [summary_to_json(bundle, current_version) for bundle in registry.bundles.load_all()]
     if as_json:
-        typer.echo(json.dumps(rows, indent=2))
+        print(json.dumps(rows, indent=2))
     else:
-        _print_versions(rows)
+        Console().print(build_versions_table(rows))
 
 
-@app.command()
-def show(context: typer.Context, version: Version, as_json: AsJson = False) -> None:
-    """Show a version's card: settings, history, scores."""
-    with _refusals():
-        bundle = _registry(context.obj).bundles.load(version)
-    card = {"version": bundle.version, "bundle_sha256": bundle.sha256, **asdict(bundle.card)}
-    if isinf(bundle.card.huber_delta):
-        card["huber_delta"] = None  # JSON has no infinity
+@app.command("show")
+def show_command(context: typer.Context, version: Version, as_json: AsJson = False) -> None:
+    """Show the card of a version: settings, history, scores."""
+    bundle = _registry(context.obj).bundles.load(version)
     if as_json:
-        typer.echo(json.dumps(card, indent=2))
-        return
-    table = Table(show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in _readable(card):
-        table.add_row(name, value)
-    Console().print(table)
+        print(json.dumps(card_to_json(bundle), indent=2))
+    else:
+        Console().print(build_card_table(bundle))
 
 
-@app.command()
-def promote(context: typer.Context, version: Version) -> None:
-    """Predict with this version from the next candle on, in every symbol group."""
-    with _refusals():
-        _registry(context.obj).promote(version)
-    typer.echo(f"promoted {version}")
+@app.command("promote")
+def promote_command(context: typer.Context, version: Version) -> None:
+    """Predict with this version from the next candle on, in every partition."""
+    _registry(context.obj).promote(version)
+    print(f"promoted {version}")
 
 
-@app.command()
-def rollback(context: typer.Context) -> None:
+@app.command("rollback")
+def rollback_command(context: typer.Context) -> None:
     """Promote the version that was promoted before the current one."""
-    with _refusals():
-        version = _registry(context.obj).rollback()
-    typer.echo(f"promoted {version}")
+    version = _registry(context.obj).rollback()
+    print(f"promoted {version}")
 
 
 @app.command("export")
-def export_version(
+def export_command(
     context: typer.Context,
     version: Version,
     file: Annotated[Path, typer.Argument(help="The .keras file to write.")],
@@ -89,7 +72,7 @@ def export_version(
 
 
 @app.command("import")
-def import_version(
+def import_command(
     context: typer.Context,
     file: Annotated[
         Path, typer.Argument(help="A .keras file of the card's architecture.", exists=True)
@@ -124,68 +107,3 @@ def import_version(
 def _registry(environ: Mapping[str, str]) -> ModelRegistry:
     settings = ServiceSettings.from_env(environ)
     return ModelRegistry(settings.kafka_bootstrap_servers, settings.topics)
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """Turn our errors into a message and an exit code: 2 for wrong use, 1 for what failed."""
-    try:
-        yield
-    except BadSetting as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
-    except UlstmError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
-
-
-def _summary(bundle: Bundle, current: str | None) -> dict[str, Any]:
-    card, found = bundle.card, skill_from_scores(bundle.card.scores, CHALLENGER)
-    return {
-        "version": bundle.version,
-        "current": bundle.version == current,
-        "trained_from_ms": card.trained_from_ms,
-        "trained_through_ms": card.trained_through_ms,
-        "parent": card.parent,
-        "symbols": len(card.training.get("symbols", card.scalers)),
-        "skill": None if found is None else found.value,
-        "bundle_sha256": bundle.sha256,
-    }
-
-
-def _print_versions(rows: list[dict[str, Any]]) -> None:
-    table = Table()
-    for name in ("version", "", "symbols", "skill", "made while in use"):
-        table.add_column(name, no_wrap=name != "skill")  # versions are there to be copied
-    for row in rows:
-        table.add_row(
-            row["version"],
-            "current" if row["current"] else "",
-            str(row["symbols"]),
-            _percent(row["skill"]),
-            row["parent"] or "",
-        )
-    Console().print(table)
-
-
-def _readable(card: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name, value in card.items():
-        if name == "scalers":
-            continue
-        elif name == "scores":
-            for forecast in value.get("forecasts", {}):
-                found = skill_from_scores(value, forecast)
-                yield f"skill, {forecast}", "" if found is None else _percent(found.value)
-            decision = value.get("decision")
-            if decision:
-                yield "promoted" if decision["promote"] else "not promoted", decision["reason"]
-        elif name.endswith("_ms"):
-            yield name.removesuffix("_ms").replace("_", " "), format_timestamp(value)
-        elif isinstance(value, Mapping):
-            yield name, ", ".join(f"{key} {part}" for key, part in value.items())
-        else:
-            yield name.replace("_", " "), str(value)
-
-
-def _percent(skill: float | None) -> str:
-    return "" if skill is None else f"{100 * skill:+.3f} %"

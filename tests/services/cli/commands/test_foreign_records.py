@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,10 @@ from services.cli.commands.replay import replay_command
 from services.cli.commands.watch import watch_command
 from shared.adapters.kafka.producer import ProducerRecord
 from shared.core.audit.violation import Check
-from shared.core.errors import Incompatible, Unknown
+from shared.core.errors import BadInput, Incompatible, Unknown
 from shared.core.model.numeric_profile import self_test
 from tests.services.cli.foreign_records import FOREIGN_VALUES, foreign_records
-from tests.support.builders import START_MS, STEP_MS
+from tests.support.builders import START_MS, STEP_MS, a_card
 from tests.support.deployment import Deployment
 from tests.support.recorded_log import FIRST, RecordedLog, eventful_klines, record_log
 
@@ -173,8 +174,7 @@ def test_models_shows_no_foreign_record_as_a_version(deployment: Deployment) -> 
 
     result = run(deployment, models, "show", SYMBOL)
 
-    assert result.exit_code == 1
-    assert isinstance(result.exception, SystemExit)
+    assert isinstance(result.exception, BadInput)
     assert run(deployment, models, "show", FIRST.version).exit_code == 0
 
 
@@ -188,3 +188,23 @@ def test_import_goes_on_after_them(deployment: Deployment, tmp_path: Path) -> No
 
     assert result.exit_code == 0, result.exception
     assert json.loads(result.stdout)["candles"] == 1
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        {"forecasts": [1], "decision": "yes"},
+        {"forecasts": {"challenger": "good"}, "decision": {}},
+        {"forecasts": {"challenger": {"skill": {"value": "0.5"}}}},
+    ],
+)
+def test_models_shows_a_card_with_foreign_scores(
+    deployment: Deployment, scores: dict[str, object]
+) -> None:
+    version = deployment.release(7, replace(a_card(), scores=scores, training={"symbols": 3}))
+
+    listed = run(deployment, models, "list", "--json")
+    shown = run(deployment, models, "show", version)
+
+    assert listed.exit_code == shown.exit_code == 0
+    assert json.loads(listed.stdout)[-1]["skill"] is None

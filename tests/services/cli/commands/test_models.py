@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from services.cli.commands.models import app as models_app
 from services.cli.commands.train import train_command
+from shared.core.errors import BadSetting, Unknown
 from shared.core.model.architecture import Architecture
 from shared.core.model.optimiser import Optimiser
 from tests.support.deployment import Deployment
@@ -65,12 +66,8 @@ def test_promote_and_rollback_change_the_current_version(deployment: Deployment)
 
 @pytest.mark.integration
 @pytest.mark.parametrize("arguments", [["show", "v9"], ["promote", "v9"], ["rollback"]])
-def test_an_unknown_version_ends_with_one(arguments: list[str], deployment: Deployment) -> None:
-    result = models(deployment, *arguments)
-
-    assert result.exit_code == 1
-    assert result.stderr
-    assert isinstance(result.exception, SystemExit)
+def test_an_unknown_version_is_an_error(arguments: list[str], deployment: Deployment) -> None:
+    assert isinstance(models(deployment, *arguments).exception, Unknown)
 
 
 @pytest.mark.integration
@@ -166,7 +163,7 @@ def an_original_file(path: Path) -> Path:
 def test_wrong_use_ends_with_two() -> None:
     assert invoke(models_app, NOWHERE, "show").exit_code == 2
     assert invoke(models_app, NOWHERE, "import", "missing.keras", "--like", "v1").exit_code == 2
-    assert invoke(models_app, {"INTERVAL": "7m"}, "list").exit_code == 2
+    assert isinstance(invoke(models_app, {"INTERVAL": "7m"}, "list").exception, BadSetting)
 
 
 def test_train_hands_its_flags_to_the_trainer_and_its_exit_code_back() -> None:
