@@ -98,23 +98,23 @@ def a_promotion(model: Model, numeric_profile: str = CONTEXT.numeric_profile) ->
 def fold_all(
     records: Sequence[Record],
     models: Mapping[str, Model],
-    group: PartitionState | None = None,
+    state: PartitionState | None = None,
     first_offset: int = 0,
 ) -> tuple[PartitionState, list[Prediction]]:
-    """Fold records in order into a copy of the state; skip one that is refused, as the predictor does."""
-    group = group.copy() if group else PartitionState()
+    """Fold records into a copy of the state; rejected ones are skipped, as by the predictor."""
+    state = state.copy() if state else PartitionState()
     predictions = []
     for offset, record in enumerate(records, start=first_offset):
-        version = record.model_version if isinstance(record, Promotion) else group.model_version
+        version = record.model_version if isinstance(record, Promotion) else state.model_version
         model = models[version] if version is not None else None
         try:
-            change = fold(group, record, offset, model, CONTEXT)
+            change = fold(state, record, offset, model, CONTEXT)
         except BadInput:
-            change = skip_record(group, offset)
-        group.apply(change)
+            change = skip_record(state, offset)
+        state.apply(change)
         if change.prediction is not None:
             predictions.append(change.prediction)
-    return group, predictions
+    return state, predictions
 
 
 def applied(state: PartitionState, change: PartitionChange) -> PartitionState:

@@ -41,7 +41,9 @@ def sequences(draw: st.DrawFn) -> Float64s:
     return np.array(rows, dtype=np.float64)
 
 
-def folded(chosen: FeatureSet, sequence: Float64s) -> tuple[Carry, list[Float64s], list[float]]:
+def update_one_by_one(
+    chosen: FeatureSet, sequence: Float64s
+) -> tuple[Carry, list[Float64s], list[float]]:
     carry, rows, units = chosen.initial_carry, [], []
     for candle in sequence:
         carry, row = chosen.update(carry, candle, STEP_MS)
@@ -52,12 +54,12 @@ def folded(chosen: FeatureSet, sequence: Float64s) -> tuple[Carry, list[Float64s
 
 @pytest.mark.parametrize("name", NAMES)
 @given(sequences())
-def test_folding_candle_by_candle_gives_the_bits_of_the_whole(
+def test_updating_candle_by_candle_gives_the_bits_of_the_whole_sequence(
     name: str, sequence: Float64s
 ) -> None:
     chosen = feature_set(name)
 
-    carry, rows, units = folded(chosen, sequence)
+    carry, rows, units = update_one_by_one(chosen, sequence)
 
     whole_carry, whole_rows, whole_units = chosen.compute(sequence, STEP_MS)
     assert carry == whole_carry
@@ -105,7 +107,7 @@ def knows_later_candles(chosen: FeatureSet, sequence: Float64s, known: int, fact
 
 
 @given(sequences())
-def test_returns_are_bounded_whatever_comes(sequence: Float64s) -> None:
+def test_returns_are_finite_and_bounded(sequence: Float64s) -> None:
     _, rows, units = feature_set("returns").compute(sequence, STEP_MS)
 
     assert np.isfinite(rows).all()
@@ -127,7 +129,7 @@ def test_returns_do_not_depend_on_the_currency(sequence: Float64s, power: int) -
     assert units.tobytes() == other_units.tobytes()
 
 
-def test_a_market_that_stands_still_gives_finite_rows() -> None:
+def test_a_market_without_movement_gives_finite_rows() -> None:
     sequence = np.array([(START_MS + at * STEP_MS, 5.0, 5.0, 5.0, 5.0, 0.0) for at in range(50)])
 
     _, rows, units = feature_set("returns").compute(sequence, STEP_MS)
@@ -151,7 +153,7 @@ def test_only_a_window_of_rows_is_kept(name: str, sequence: Float64s, window_len
     assert len(features.rows) == min(len(sequence), window_length)
 
 
-def test_the_range_of_a_candle_is_told() -> None:
+def test_the_range_of_a_candle_is_a_feature() -> None:
     calm = np.array([(START_MS + at * STEP_MS, 100.0, 100.1, 99.9, 100.0, 1.0) for at in range(9)])
     wild = calm.copy()
     wild[-1, HIGH], wild[-1, LOW] = nextafter(101.0, 102.0), 99.0

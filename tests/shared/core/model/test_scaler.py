@@ -8,7 +8,7 @@ from shared.core.model.scaler import fit_min_max_scaler
 
 
 @given(arrays(np.float64, st.tuples(st.integers(2, 30), st.just(4)), elements=st.floats(-1e6, 1e6)))
-def test_the_fit_is_scikit_learns(
+def test_the_fit_is_that_of_scikit_learn(
     rows: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]",
 ) -> None:
     theirs = MinMaxScaler().fit(rows)

@@ -1,4 +1,4 @@
-"""Shrinkage: what has not been borne out is not said."""
+"""Calibration: a forecast counts as far as forecasts have been realised."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -18,14 +18,16 @@ finite = st.floats(-1e6, 1e6)
 SHRINKAGE = Shrinkage()
 
 
-def after(pairs: Iterable[tuple[float, float]], shrinkage: Shrinkage = SHRINKAGE) -> Calibration:
+def calibrate(
+    pairs: Iterable[tuple[float, float]], shrinkage: Shrinkage = SHRINKAGE
+) -> Calibration:
     calibration = Calibration()
     for forecast, outcome in pairs:
         calibration = calibration.with_outcome(forecast, outcome, shrinkage)
     return calibration
 
 
-def drawn(slope: float, count: int = 5000, seed: int = 1) -> list[tuple[float, float]]:
+def draw_pairs(slope: float, count: int = 5000, seed: int = 1) -> list[tuple[float, float]]:
     """Forecasts of a tenth of the outcomes' size, of which a share comes true."""
     random = np.random.default_rng(seed)
     forecasts = 0.1 * random.normal(size=count)
@@ -35,36 +37,36 @@ def drawn(slope: float, count: int = 5000, seed: int = 1) -> list[tuple[float, f
 
 @given(st.lists(st.tuples(finite, finite), max_size=30))
 def test_the_coefficient_is_never_below_zero_or_above_one(pairs: list[tuple[float, float]]) -> None:
-    assert 0.0 <= after(pairs).coefficient(SHRINKAGE) <= 1.0
+    assert 0.0 <= calibrate(pairs).coefficient(SHRINKAGE) <= 1.0
 
 
-def test_it_begins_at_its_prior() -> None:
+def test_the_coefficient_starts_at_its_prior() -> None:
     assert Calibration().coefficient(Shrinkage(prior=0.0)) == 0.0
     assert Calibration().coefficient(Shrinkage(prior=0.4)) == pytest.approx(0.4)
 
 
-def test_a_forecast_that_comes_true_is_believed_more_and_more() -> None:
-    pairs = drawn(slope=1.0, count=20_000)
+def test_the_coefficient_grows_while_forecasts_are_realised() -> None:
+    pairs = draw_pairs(slope=1.0, count=20_000)
 
-    coefficients = [after(pairs[:count]).coefficient(SHRINKAGE) for count in (0, 2_000, 20_000)]
+    coefficients = [calibrate(pairs[:count]).coefficient(SHRINKAGE) for count in (0, 2_000, 20_000)]
 
     assert all(early < late for early, late in pairwise(coefficients))
-    assert after(pairs).is_actionable(SHRINKAGE)
-    assert not after(pairs[:287]).is_actionable(SHRINKAGE)
+    assert calibrate(pairs).is_actionable(SHRINKAGE)
+    assert not calibrate(pairs[:287]).is_actionable(SHRINKAGE)
 
 
-def test_a_forecast_that_says_the_opposite_is_silenced() -> None:
-    pairs = drawn(slope=-1.0)
+def test_the_coefficient_of_opposite_forecasts_is_zero() -> None:
+    pairs = draw_pairs(slope=-1.0)
 
-    assert after(pairs).coefficient(SHRINKAGE) == 0.0
-    assert not after(pairs).is_actionable(SHRINKAGE)
+    assert calibrate(pairs).coefficient(SHRINKAGE) == 0.0
+    assert not calibrate(pairs).is_actionable(SHRINKAGE)
 
 
 def test_noise_does_little_harm() -> None:
     harm = []
     for seed in range(20):
         calibration, error, zero = Calibration(), 0.0, 0.0
-        for forecast, outcome in drawn(slope=0.0, seed=seed):
+        for forecast, outcome in draw_pairs(slope=0.0, seed=seed):
             calibrated = forecast * calibration.coefficient(SHRINKAGE)
             error += (outcome - calibrated) ** 2
             zero += outcome**2
@@ -75,8 +77,8 @@ def test_noise_does_little_harm() -> None:
     assert np.mean(harm) < 0.0003
 
 
-def test_one_wild_outcome_counts_as_much_as_the_largest_allowed() -> None:
-    assert after([(0.1, 1e9)]) == after([(0.1, SHRINKAGE.largest)])
+def test_an_outcome_beyond_the_largest_counts_as_the_largest() -> None:
+    assert calibrate([(0.1, 1e9)]) == calibrate([(0.1, SHRINKAGE.largest)])
 
 
 @pytest.mark.parametrize(
@@ -90,6 +92,6 @@ def test_one_wild_outcome_counts_as_much_as_the_largest_allowed() -> None:
         ("confidence", float("nan")),
     ],
 )
-def test_a_setting_out_of_bounds_is_refused_by_name(name: str, value: Any) -> None:
+def test_a_setting_out_of_bounds_is_rejected_by_name(name: str, value: Any) -> None:
     with pytest.raises(BadInput, match=f"shrinkage {name} is {value}; allowed"):
         replace(Shrinkage(), **{name: value})
