@@ -1,4 +1,4 @@
-"""Decides whether a candidate is promoted."""
+"""Decides whether a challenger is promoted."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 from services.trainer.settings import Policy
 from shared.core.evaluation.skill_score import Skill
 
-# The chance to promote a candidate that is no better than the champion.
+# The chance to promote a challenger that is no better than the champion.
 MAX_P_VALUE: Final = 0.1
 
 
@@ -17,6 +17,11 @@ class PromotionDecision:
     promote: bool
     reason: str
 
+    @property
+    def outcome(self) -> str:
+        """What happens to the version, in words."""
+        return "published and promoted" if self.promote else "published, not promoted"
+
 
 def decide_promotion(
     policy: Policy, over_zero: Skill | None, over_champion: Skill | None, *, has_champion: bool
@@ -24,10 +29,10 @@ def decide_promotion(
     """Decide by the policy.
 
     Args:
-        policy: `always`, `never`, or `better`: if there is no champion; else if the candidate's
+        policy: `always`, `never`, or `better`: if there is no champion; else if the challenger's
             calibrated forecasts of the held-out candles are better than zero change, and better
             than the champion's beyond chance.
-        over_zero: the candidate's pooled skill against zero change; None if nothing was scored.
+        over_zero: the challenger's pooled skill against zero change; None if nothing was scored.
         over_champion: the same against the champion, over the same candles.
         has_champion: whether a version is promoted.
     """
@@ -36,7 +41,7 @@ def decide_promotion(
     if not has_champion:
         return PromotionDecision(True, "there is no champion yet")
     if over_zero is None:
-        return PromotionDecision(False, "the candidate could not be scored")
+        return PromotionDecision(False, "the challenger could not be scored")
     if over_zero.value <= 0.0:
         reason = f"its skill against zero change is {over_zero.value:+.4%}, not above zero"
         return PromotionDecision(False, reason)

@@ -86,7 +86,7 @@ class TrainerSettings(ServiceSettings):
         description="Candles that a symbol needs in the training span; 4,032 of 5m: two weeks.",
     )
 
-    # When a training starts, and what becomes of its result.
+    # When a training starts, and what becomes of its model.
     train_every_hours: float = Field(
         24.0, ge=0, le=_HOURS_OF_A_YEAR, description="Between two trainings; 0: once, then exit."
     )
@@ -102,7 +102,7 @@ class TrainerSettings(ServiceSettings):
         description="Least time between a training and one that drift starts.",
     )
     promote: Policy = Field(
-        "better", description="Which candidates are promoted: `better`, `always` or `never`."
+        "better", description="Which challengers are promoted: `better`, `always` or `never`."
     )
     checkpoints: str = Field(
         "",

@@ -132,7 +132,7 @@ def fit_options(settings: TrainerSettings) -> FitOptions:
 def build_card(
     settings: TrainerSettings, prepared: PreparedData, fitted: FitResult, champion: Bundle | None
 ) -> Card:
-    """Build the candidate's card, without scores."""
+    """Build the challenger's card, without scores."""
     s, step_ms = settings, interval_ms(settings.interval)
     firsts = [int(prepared.sequences[symbol][0, OPEN_TIME]) for symbol in prepared.symbols]
     return Card(

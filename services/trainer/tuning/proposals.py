@@ -26,7 +26,7 @@ def propose(space: SearchSpace, finished: Sequence[TrialResult], seed: int) -> V
     tried = [trial.values for trial in finished]
     for draw in range(_DRAWS):
         # A sampler has random state of its own. A new one for each proposal, seeded with the number
-        # of the trial, makes a resumed search go on to the same trials.
+        # of the trial, makes a resumed search reach the same trials.
         sampler_seed = int(np.random.default_rng([seed, len(finished), draw]).integers(2**32))
         values = _ask(space, finished, _create_sampler(finished, draw, sampler_seed))
         if values not in tried:

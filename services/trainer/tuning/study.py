@@ -52,7 +52,7 @@ class NothingFound(UlstmError):
     """Raised when no trial has a score."""
 
 
-class CandleSource(Protocol):
+class SpanReader(Protocol):
     """Where a search reads its candles."""
 
     def available_span(self) -> TimeSpan:
@@ -117,7 +117,7 @@ class Study:
         """The finished trials."""
         return () if self._record is None else self._record.trials
 
-    def run(self, budget: StudyBudget, source: CandleSource) -> dict[str, str]:
+    def run(self, budget: StudyBudget, source: SpanReader) -> dict[str, str]:
         """Run trials until the budget or the space is used up, or a stop is requested.
 
         Args:
@@ -154,7 +154,7 @@ class Study:
         return self._stop.is_set() or has_all or record.used_s >= budget.seconds
 
     def _run_next(
-        self, record: StudyRecord, budget: StudyBudget, began_s: float, source: CandleSource
+        self, record: StudyRecord, budget: StudyBudget, began_s: float, source: SpanReader
     ) -> StudyRecord:
         """Return the record with one more trial.
 

@@ -8,7 +8,7 @@ from services.trainer.settings import TrainerSettings
 
 Value: TypeAlias = bool | int | float | str
 Values: TypeAlias = Mapping[str, Value]
-"""What a trial tries, by the names of `search_space.py`."""
+"""What a trial tries, by the names of the search space."""
 
 LAYERS: Final = ("width_1", "width_2", "width_3")
 

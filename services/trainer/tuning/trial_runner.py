@@ -58,8 +58,8 @@ class TrialRunner:
         check_stop(deadline)
         card = build_card(settings, prepared, fitted, None)
         with track_count("scoring", self._scorer.events) as progress:
-            candidate = Bundle("candidate", card, fitted.weights, "")
-            skill = self._scorer.skill(candidate, stoppable(deadline, progress))
+            challenger = Bundle("challenger", card, fitted.weights, "")
+            skill = self._scorer.skill(challenger, stoppable(deadline, progress))
         if skill is None:
             return TrialResult(values, None, None, None, 0.0, "its weights predict nothing")
         return TrialResult(values, skill.value, skill.low, skill.high, 0.0)
