@@ -1,4 +1,4 @@
-"""Watching the predictions of the version in use, for its drift."""
+"""Watches the champion's predictions for drift."""
 
 import logging
 from contextlib import suppress
@@ -12,62 +12,64 @@ from shared.core.topics import interval_ms
 from shared.log.archive import Archive
 from shared.log.model_registry import ModelRegistry
 
-log = logging.getLogger("ulstm")
+log = logging.getLogger(__name__)
 
 
 class DriftMonitor:
-    """Reads the predictions topic on from look to look; the first look goes DRIFT_CANDLES candles back."""
+    """Reads predictions from check to check; the first one goes DRIFT_CANDLES candles back."""
 
     def __init__(self, settings: TrainerSettings) -> None:
-        """Take the settings; connects at the first look."""
-        self._where, self._topics = settings.kafka_bootstrap_servers, settings.topics
-        self._registry = ModelRegistry(self._where, self._topics)
-        self._archive = Archive(self._where, self._topics)
+        """Take the settings; connect at the first check."""
+        self._bootstrap, self._topics = settings.kafka_bootstrap_servers, settings.topics
+        self._registry = ModelRegistry(self._bootstrap, self._topics)
+        self._archive = Archive(self._bootstrap, self._topics)
         self._moments, self._step_ms = settings.drift_candles, interval_ms(settings.interval)
-        self._next: dict[int, int] = {}  # offsets, by symbol group
+        self._next_offsets: dict[int, int] = {}  # by partition
         self._recent = RecentErrors("", self._moments)
 
     def check(self) -> str | None:
-        """Return why the version in use should be followed by another; None: nothing says so, or Kafka is away."""
+        """Return why the champion has drifted; None if it has not, or Kafka does not answer."""
         try:
-            has_more = self._read_on()
+            has_new = self._read_new()
         except Unavailable as error:
-            log.warning("%s; looking for drift again", error)
+            log.warning("%s; the next check for drift tries again", error)
             return None
-        return self._recent.drift() if has_more else None
+        return self._recent.drift() if has_new else None
 
-    def _read_on(self) -> bool:
-        with Reader(self._where, self._topics.predictions) as reader:
-            ends = {group: reader.ends(group)[1] for group in range(reader.partitions())}
-            grown = {group: end for group, end in ends.items() if end > self._next.get(group, 0)}
-            if grown:
-                # After the ends: whatever is read is of this version or of one before.
-                self._follow_the_version_in_use()
-            for group, end in grown.items():
-                self._read(reader, group, end)
-        return bool(grown)
+    def _read_new(self) -> bool:
+        with Reader(self._bootstrap, self._topics.predictions) as reader:
+            ends = {p: reader.ends(p)[1] for p in range(reader.partitions())}
+            new = {p: end for p, end in ends.items() if end > self._next_offsets.get(p, 0)}
+            if new:
+                # After the ends: up to there, no prediction is of a champion that follows this one.
+                self._follow_champion()
+            for partition, end in new.items():
+                self._read(reader, partition, end)
+        return bool(new)
 
-    def _read(self, reader: Reader, group: int, end: int) -> None:
-        if group not in self._next:
+    def _read(self, reader: Reader, partition: int, end: int) -> None:
+        if partition not in self._next_offsets:
             since_ms = (self._archive.newest_ms() or 0) - (self._moments + 2) * self._step_ms
-            self._next[group] = reader.offset_at(group, since_ms)
-        for block in reader.read(group, self._next[group], end):
+            self._next_offsets[partition] = reader.offset_at(partition, since_ms)
+        for block in reader.read(partition, self._next_offsets[partition], end):
             for record in block:
-                self._take(record.value)
-            self._next[group] = block[-1].offset + 1
-        self._next[group] = end
+                self._add(record.value)
+            self._next_offsets[partition] = block[-1].offset + 1
+        self._next_offsets[partition] = end
 
-    def _take(self, value: bytes | None) -> None:
+    def _add(self, value: bytes | None) -> None:
         try:
             self._recent.add(decode_prediction(value))
         except BadInput as error:
-            log.warning("a prediction is not read for drift: %s", error)
+            log.warning("a prediction is left out of the check for drift: %s", error)
 
-    def _follow_the_version_in_use(self) -> None:
-        placed = self._registry.promotions.current()
-        if placed is None or placed.promotion.model_version == self._recent.version:
+    def _follow_champion(self) -> None:
+        """Start with empty errors once another version is promoted."""
+        current = self._registry.promotions.current()
+        if current is None or current.promotion.model_version == self._recent.version:
             return
-        version, promised = placed.promotion.model_version, None
-        with suppress(BadInput, Unknown):  # it can fall below zero all the same
+        version, promised = current.promotion.model_version, None
+        # Without a card there is no promised skill; it can still fall below zero.
+        with suppress(BadInput, Unknown):
             promised = held_out_skill(self._registry.bundles.load(version).card)
         self._recent = RecentErrors(version, self._moments, promised)

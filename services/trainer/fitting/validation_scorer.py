@@ -1,4 +1,4 @@
-"""A candidate as it will live: its calibrated online forecasts of the validation span, against zero change."""
+"""Scores weights on the validation span as they would live: by their online forecasts."""
 
 import logging
 import os
@@ -22,7 +22,7 @@ from shared.core.model.card import MAX_WEIGHT, Bundle
 from shared.core.online.context import FoldContext
 from shared.core.sequence import count_before
 
-log = logging.getLogger("ulstm")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,14 +36,16 @@ class ValidationScorer:
 
     @property
     def events(self) -> int:
-        """How many candles one scoring goes over."""
+        """The number of candles of one scoring."""
         return sum(len(span.candles) for span in self.spans)
 
     def skill(self, bundle: Bundle, progress: ReportProgress = lambda _: None) -> Skill | None:
-        """Return the pooled skill of a bundle's calibrated forecasts against zero change, in volatilities.
+        """Return the pooled skill of a bundle's calibrated forecasts against zero change.
 
-        The same bits on any number of threads. None if there is nothing to compare, or the weights are no numbers
-        that can predict.
+        Errors are in volatilities. The same bits on any number of threads.
+
+        Returns:
+            None if there is nothing to compare, or the weights are not finite or too large.
         """
         if not self.spans or not np.abs(bundle.weights).max() <= MAX_WEIGHT:
             return None
@@ -61,11 +63,11 @@ def build_validation_scorer(
     context: FoldContext,
     threads: int | None = None,
 ) -> ValidationScorer:
-    """Return what scores candidates on the validation span, and on no candle after it.
+    """Build the scorer of the validation span; it sees no candle after it.
 
-    At most SCORED_SYMBOLS symbols and SCORED_CANDLES candles of each are scored, so one scoring costs at most as much
-    as the last one on the held-out candles. Candidates of other window lengths are compared over the same candles if
-    these settings have the longest.
+    At most SCORED_SYMBOLS symbols and SCORED_CANDLES candles of each are scored, so that one
+    scoring costs at most as much as the last one on the held-out candles. Bundles of other window
+    lengths are compared over the same candles if these settings have the longest one.
     """
     until_ms = prepared.split.validation_until_ms
     sequences = {symbol: s[: count_before(s, until_ms)] for symbol, s in prepared.sequences.items()}
@@ -83,17 +85,21 @@ def build_epoch_scorer(
     context: FoldContext,
     progress: ReportProgress = lambda _: None,
 ) -> Callable[[Float32s], float | None] | None:
-    """Return what says how good an epoch's weights are: their online skill. None: CHOOSE_BY leaves it to the loss."""
+    """Return the function that scores an epoch's weights (weights,) by their online skill.
+
+    Returns:
+        None if the validation loss chooses the epoch: CHOOSE_BY=loss, or no symbol can be scored.
+    """
     if settings.choose_by == "loss":
         return None
-    online = build_validation_scorer(settings, prepared, context)
-    if not online.spans:
+    scorer = build_validation_scorer(settings, prepared, context)
+    if not scorer.spans:
         log.info("no symbol can be scored on the validation span: the loss chooses the epoch")
         return None
 
-    def judged(weights: Float32s) -> float | None:
+    def score_epoch(weights: Float32s) -> float | None:
         card = build_card(settings, prepared, FitResult(weights, (), ()), None)
-        found = online.skill(Bundle("challenger", card, weights, ""), progress)
-        return None if found is None else found.value
+        skill = scorer.skill(Bundle("challenger", card, weights, ""), progress)
+        return None if skill is None else skill.value
 
-    return judged
+    return score_epoch
