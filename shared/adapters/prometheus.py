@@ -84,7 +84,7 @@ class Telemetry:
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         telemetry = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class HealthHandler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 status, kind, body = telemetry.answer(self.path)
                 self.send_response(status)
@@ -96,4 +96,4 @@ class Telemetry:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name upstream
                 """Log nothing: health checks come every few seconds."""
 
-        return Handler
+        return HealthHandler

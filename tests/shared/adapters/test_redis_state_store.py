@@ -24,7 +24,7 @@ def namespace() -> str:
 
 @pytest.fixture(params=["fake", pytest.param("redis", marks=pytest.mark.integration)])
 def states(request: pytest.FixtureRequest, namespace: str) -> Iterator[StateStore]:
-    """Every test here runs on our fake and on Redis: the fake may not drift."""
+    """Run every test on the fake and on Redis: the fake must not drift."""
     if request.param == "fake":
         yield FakeStateStore()
         return
@@ -33,25 +33,25 @@ def states(request: pytest.FixtureRequest, namespace: str) -> Iterator[StateStor
     store.close()
 
 
-def a_group(n: int = 20) -> PartitionState:
+def a_partition_state(n: int = 20) -> PartitionState:
     records = [a_promotion(MODEL), *candles(a_walk(n)), *candles(a_walk(n, seed=2), "ETHUSDT")]
     return fold_all(records, {MODEL.version: MODEL})[0]
 
 
 def test_what_was_saved_is_loaded(states: StateStore) -> None:
-    group = a_group()
+    state = a_partition_state()
 
-    states.save(3, PROFILE, group, group.symbols, None)
+    states.save(3, PROFILE, state, state.symbols, None)
     saved = states.load(3, PROFILE)
 
     assert saved is not None
     assert (saved.applied_offset, saved.promotion_offset, saved.model_version) == (
-        group.next_offset,
-        group.promotion_offset,
-        group.model_version,
+        state.next_offset,
+        state.promotion_offset,
+        state.model_version,
     )
     assert {s: state_digest(v) for s, v in saved.symbols.items()} == {
-        s: state_digest(v) for s, v in group.symbols.items()
+        s: state_digest(v) for s, v in state.symbols.items()
     }
 
 
@@ -60,21 +60,21 @@ def test_nothing_saved_is_nothing_loaded(states: StateStore) -> None:
 
 
 def test_states_of_another_profile_are_not_used(states: StateStore) -> None:
-    group = a_group()
-    states.save(0, PROFILE, group, group.symbols, None)
+    state = a_partition_state()
+    states.save(0, PROFILE, state, state.symbols, None)
 
     assert states.load(0, "2-def") is None
 
 
-def test_groups_are_kept_apart(states: StateStore) -> None:
-    group = a_group()
-    states.save(0, PROFILE, group, group.symbols, None)
+def test_partitions_are_kept_apart(states: StateStore) -> None:
+    state = a_partition_state()
+    states.save(0, PROFILE, state, state.symbols, None)
 
     assert states.load(1, PROFILE) is None
 
 
 def test_an_older_state_never_replaces_a_newer_one(states: StateStore) -> None:
-    older, newer = a_group(18), a_group(20)
+    older, newer = a_partition_state(18), a_partition_state(20)
     states.save(0, PROFILE, newer, newer.symbols, None)
 
     states.save(0, PROFILE, older, older.symbols, None)
@@ -86,18 +86,18 @@ def test_an_older_state_never_replaces_a_newer_one(states: StateStore) -> None:
 
 
 def test_saving_twice_is_saving_once(states: StateStore) -> None:
-    group = a_group()
+    state = a_partition_state()
 
-    states.save(0, PROFILE, group, group.symbols, None)
-    states.save(0, PROFILE, group, group.symbols, None)
+    states.save(0, PROFILE, state, state.symbols, None)
+    states.save(0, PROFILE, state, state.symbols, None)
 
     saved = states.load(0, PROFILE)
     assert saved is not None
-    assert saved.applied_offset == group.next_offset
+    assert saved.applied_offset == state.next_offset
 
 
-def test_a_change_is_stored_on_top_of_the_watermark_before_it(states: StateStore) -> None:
-    older, newer = a_group(18), a_group(20)
+def test_a_change_is_stored_on_top_of_its_base_offset(states: StateStore) -> None:
+    older, newer = a_partition_state(18), a_partition_state(20)
     states.save(0, PROFILE, older, older.symbols, None)
 
     assert states.save(0, PROFILE, newer, newer.symbols, older.next_offset)
@@ -111,12 +111,12 @@ def test_a_change_is_stored_on_top_of_the_watermark_before_it(states: StateStore
 
 
 @pytest.mark.parametrize("there", [None, 17])
-def test_a_change_on_top_of_what_is_not_there_is_refused_and_the_group_not_usable(
+def test_a_change_on_top_of_another_offset_is_refused_and_the_partition_unusable(
     states: StateStore, there: int | None
 ) -> None:
-    older, newer = a_group(18), a_group(20)
+    older, newer = a_partition_state(18), a_partition_state(20)
     if there is not None:
-        first = a_group(there)
+        first = a_partition_state(there)
         states.save(0, PROFILE, first, first.symbols, None)
 
     assert not states.save(0, PROFILE, newer, ["BTCUSDT"], older.next_offset)
@@ -126,10 +126,10 @@ def test_a_change_on_top_of_what_is_not_there_is_refused_and_the_group_not_usabl
     assert states.load(0, PROFILE) is not None
 
 
-def test_a_state_that_came_back_from_a_backup_is_not_taken_for_one_of_now(
+def test_a_state_restored_from_a_backup_is_not_used(
     states: StateStore,
 ) -> None:
-    older, newer = a_group(18), a_group(20)
+    older, newer = a_partition_state(18), a_partition_state(20)
     states.save(0, PROFILE, older, older.symbols, None)
 
     states.save(0, PROFILE, newer, ["BTCUSDT"], None)
@@ -137,11 +137,13 @@ def test_a_state_that_came_back_from_a_backup_is_not_taken_for_one_of_now(
     assert states.load(0, PROFILE) is None  # ETHUSDT is missing from the index
 
 
-def test_a_state_ahead_of_its_watermark_makes_the_group_unusable(states: StateStore) -> None:
-    group = a_group()
-    states.save(0, PROFILE, group, group.symbols, None)
+def test_a_state_ahead_of_its_applied_offset_makes_the_partition_unusable(
+    states: StateStore,
+) -> None:
+    state = a_partition_state()
+    states.save(0, PROFILE, state, state.symbols, None)
 
-    states.save(1, PROFILE, replace(group, next_offset=group.next_offset + 5), ["BTCUSDT"], None)
+    states.save(1, PROFILE, replace(state, next_offset=state.next_offset + 5), ["BTCUSDT"], None)
 
     saved = states.load(0, PROFILE)
     assert saved is None or "BTCUSDT" not in saved.symbols
@@ -149,11 +151,11 @@ def test_a_state_ahead_of_its_watermark_makes_the_group_unusable(states: StateSt
 
 @pytest.mark.integration
 @pytest.mark.parametrize("damage", [b"", b"{}\n", b"x" * 100])
-def test_a_damaged_state_makes_the_group_unusable(
+def test_a_damaged_state_makes_the_partition_unusable(
     redis_url: str, namespace: str, damage: bytes
 ) -> None:
-    store, group = RedisStateStore(redis_url, namespace), a_group()
-    store.save(0, PROFILE, group, group.symbols, None)
+    store, state = RedisStateStore(redis_url, namespace), a_partition_state()
+    store.save(0, PROFILE, state, state.symbols, None)
     client = redis.Redis.from_url(redis_url)
     [key] = client.scan_iter(f"*{namespace}*symbol:BTCUSDT")
     client.hset(key, "state", damage)
@@ -164,15 +166,15 @@ def test_a_damaged_state_makes_the_group_unusable(
 
 
 @pytest.mark.integration
-def test_states_newer_than_the_watermark_that_was_read_are_not_used(
+def test_states_newer_than_the_applied_offset_that_was_read_are_not_used(
     redis_url: str, namespace: str
 ) -> None:
-    store, group = RedisStateStore(redis_url, namespace), a_group()
-    store.save(0, PROFILE, group, group.symbols, None)
+    store, state = RedisStateStore(redis_url, namespace), a_partition_state()
+    store.save(0, PROFILE, state, state.symbols, None)
     client = redis.Redis.from_url(redis_url)
     [key] = client.scan_iter(f"*{namespace}*partition:0")
     client.hset(
-        key, "applied_offset", group.next_offset - 1
+        key, "applied_offset", state.next_offset - 1
     )  # as if a save came between reading this and the states
     client.close()
 
@@ -181,14 +183,14 @@ def test_states_newer_than_the_watermark_that_was_read_are_not_used(
 
 
 @pytest.mark.integration
-def test_states_of_another_log_under_the_same_names_are_not_used(
+def test_states_of_another_topic_of_the_same_name_are_not_used(
     redis_url: str, namespace: str
 ) -> None:
-    group, stores = a_group(), [RedisStateStore(redis_url, namespace) for _ in range(2)]
+    state, stores = a_partition_state(), [RedisStateStore(redis_url, namespace) for _ in range(2)]
     for store, log in zip(stores, ("one", "another"), strict=True):
         store.use_topic_id(log)
 
-    stores[0].save(0, PROFILE, group, group.symbols, None)
+    stores[0].save(0, PROFILE, state, state.symbols, None)
 
     assert stores[0].load(0, PROFILE) is not None
     assert stores[1].load(0, PROFILE) is None

@@ -31,7 +31,7 @@ from tests.support.builders import (
 )
 
 CODEC = KlineCodec("5m", STEP_MS, 6)
-GROUP = partition_for("BTCUSDT", 6)
+PARTITION = partition_for("BTCUSDT", 6)
 
 
 def changed(**fields: object) -> bytes:
@@ -39,7 +39,7 @@ def changed(**fields: object) -> bytes:
 
 
 def test_a_candle_survives_its_bytes() -> None:
-    assert CODEC.decode(candle_bytes(3), GROUP) == Candle(
+    assert CODEC.decode(candle_bytes(3), PARTITION) == Candle(
         "BTCUSDT", START_MS + 3 * STEP_MS, 100.0, 1000.0, 1.0, 100.5, 12.5
     )
 
@@ -51,7 +51,7 @@ def test_the_bytes_of_a_record_are_canonical() -> None:
 
 
 def test_a_field_of_a_later_version_is_read_over() -> None:
-    assert isinstance(CODEC.decode(changed(mood="good"), GROUP), Candle)
+    assert isinstance(CODEC.decode(changed(mood="good"), PARTITION), Candle)
 
 
 def test_gaps_amendments_and_promotions_survive_their_bytes() -> None:
@@ -66,9 +66,11 @@ def test_gaps_amendments_and_promotions_survive_their_bytes() -> None:
         type="promotion", model_version="v1", bundle_sha256="0" * 64, numeric_profile="1-f00"
     )
 
-    assert CODEC.decode(encode_record(gap), GROUP) == Gap("BTCUSDT", START_MS, START_MS + STEP_MS)
+    assert CODEC.decode(encode_record(gap), PARTITION) == Gap(
+        "BTCUSDT", START_MS, START_MS + STEP_MS
+    )
     assert CODEC.decode(encode_record(promotion), 5) == Promotion("v1", "0" * 64, "1-f00")
-    assert isinstance(CODEC.decode(candle_bytes(type="amendment"), GROUP), Amendment)
+    assert isinstance(CODEC.decode(candle_bytes(type="amendment"), PARTITION), Amendment)
 
 
 BAD = {
@@ -115,7 +117,7 @@ BAD = {
 @pytest.mark.parametrize(("value", "reason"), BAD.values(), ids=BAD.keys())
 def test_bad_input_is_refused_with_its_reason(value: bytes | None, reason: str) -> None:
     with pytest.raises(BadInput) as refused:
-        CODEC.decode(value, GROUP)
+        CODEC.decode(value, PARTITION)
 
     assert refused.value.reason == reason
     assert str(refused.value)
@@ -140,9 +142,9 @@ def test_what_is_no_prediction_is_refused() -> None:
         decode_prediction(b"{}")
 
 
-def outcome(decode: Callable[[bytes, int], Record], value: bytes, group: int) -> object:
+def outcome(decode: Callable[[bytes, int], Record], value: bytes, partition: int) -> object:
     try:
-        return decode(value, group)
+        return decode(value, partition)
     except BadInput as error:
         return error.reason, str(error)
 
@@ -212,7 +214,7 @@ def test_a_candle_is_read_alike_by_its_usual_bytes_and_field_by_field(
 ) -> None:
     value = encode_record(CandleMessage.model_validate(fields))
 
-    assert outcome(CODEC.decode, value, GROUP) == outcome(CODEC._validate, value, GROUP)
+    assert outcome(CODEC.decode, value, PARTITION) == outcome(CODEC._validate, value, PARTITION)
 
 
 @given(st.data())
@@ -224,7 +226,7 @@ def test_changed_bytes_are_read_alike_too(data: st.DataObject) -> None:
         put = data.draw(st.sampled_from(ODDITIES) | st.binary(max_size=2))
         value = value[:start] + put + value[until:]
 
-    assert outcome(CODEC.decode, value, GROUP) == outcome(CODEC._validate, value, GROUP)
+    assert outcome(CODEC.decode, value, PARTITION) == outcome(CODEC._validate, value, PARTITION)
 
 
 @pytest.mark.parametrize("put", ODD_FIELDS)
@@ -232,16 +234,18 @@ def test_an_odd_field_is_read_alike_wherever_it_stands(put: bytes) -> None:
     for at in [at + 1 for at, byte in enumerate(FULL) if byte in b"{,"]:
         value = FULL[:at] + put + FULL[at:]
 
-        assert outcome(CODEC.decode, value, GROUP) == outcome(CODEC._validate, value, GROUP)
+        assert outcome(CODEC.decode, value, PARTITION) == outcome(CODEC._validate, value, PARTITION)
 
 
 @pytest.mark.parametrize("put", [b"", *ODDITIES])
 def test_one_odd_place_is_read_alike_wherever_it_is(put: bytes) -> None:
     for at in range(len(FULL) + 1):
         for value in (FULL[:at] + put + FULL[at:], FULL[:at] + put + FULL[at + 1 :]):
-            assert outcome(CODEC.decode, value, GROUP) == outcome(CODEC._validate, value, GROUP)
+            assert outcome(CODEC.decode, value, PARTITION) == outcome(
+                CODEC._validate, value, PARTITION
+            )
 
 
 def test_what_the_producer_writes_goes_the_short_way() -> None:
     for value in (FULL, candle_bytes()):
-        assert CODEC._match_candle(value, GROUP) == CODEC._validate(value, GROUP)
+        assert CODEC._match_candle(value, PARTITION) == CODEC._validate(value, PARTITION)

@@ -31,14 +31,14 @@ from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 
-GROUPS = 3
+PARTITIONS = 3
 
 
 class Log:
     """A deployment's topics, and what lies on them."""
 
     def __init__(self, bootstrap: str, prefix: str) -> None:
-        self.bootstrap, self.topics = bootstrap, Topics("5m", GROUPS, prefix)
+        self.bootstrap, self.topics = bootstrap, Topics("5m", PARTITIONS, prefix)
         ensure_topics(bootstrap, self.topics)
         self.registry = ModelRegistry(bootstrap, self.topics)
 
@@ -50,15 +50,16 @@ class Log:
         with Reader(self.bootstrap, topic) as reader:
             return reader.ends(partition)[1] == offset
 
-    def promotions(self, group: int, count: int) -> list[str]:
+    def promotions(self, partition: int, count: int) -> list[str]:
         """Wait for promotions: a commit shows in one partition a moment later than in another."""
-        eventually(lambda: len(self._promotions(group)) >= count)
-        return self._promotions(group)
+        eventually(lambda: len(self._promotions(partition)) >= count)
+        return self._promotions(partition)
 
-    def _promotions(self, group: int) -> list[str]:
-        codec = KlineCodec("5m", STEP_MS, GROUPS)
+    def _promotions(self, partition: int) -> list[str]:
+        codec = KlineCodec("5m", STEP_MS, PARTITIONS)
         decoded = [
-            codec.decode(record.value, group) for record in self.records(self.topics.klines, group)
+            codec.decode(record.value, partition)
+            for record in self.records(self.topics.klines, partition)
         ]
         return [record.model_version for record in decoded if isinstance(record, Promotion)]
 
@@ -73,10 +74,10 @@ class Log:
         self.registry.release(encoded, version, START_MS, promote=promote)
         return version
 
-    def candles(self, group: int, count: int) -> list[ProducerRecord]:
+    def candles(self, partition: int, count: int) -> list[ProducerRecord]:
         topic = self.topics.klines
         return [
-            ProducerRecord(topic, group, b"BTCUSDT", candle_bytes(at), START_MS)
+            ProducerRecord(topic, partition, b"BTCUSDT", candle_bytes(at), START_MS)
             for at in range(count)
         ]
 
@@ -86,14 +87,16 @@ def kafka_log(kafka_bootstrap: str, topic_prefix: str) -> Log:
     return Log(kafka_bootstrap, topic_prefix)
 
 
-def test_a_release_is_a_bundle_and_a_promotion_in_every_symbol_group(kafka_log: Log) -> None:
+def test_a_release_is_a_bundle_and_a_promotion_in_every_partition(kafka_log: Log) -> None:
     version = kafka_log.release(1)
 
     bundles = kafka_log.records(kafka_log.topics.models)
     assert [(record.key, record.value) for record in bundles] == [
         (version.encode(), bundle_bytes(1))
     ]
-    assert [kafka_log.promotions(group, 1) for group in range(GROUPS)] == [[version]] * GROUPS
+    assert [kafka_log.promotions(partition, 1) for partition in range(PARTITIONS)] == [
+        [version]
+    ] * PARTITIONS
     assert kafka_log.registry.bundles.load(version).sha256 == sha256_hex(bundle_bytes(1))
 
 
@@ -103,7 +106,7 @@ def test_a_promotion_names_the_numeric_profile_of_who_promotes(kafka_log: Log) -
 
     kafka_log.promotions(0, 2)
     profiles = [
-        placed.promotion.numeric_profile for placed in kafka_log.registry.promotions.history(0)
+        record.promotion.numeric_profile for record in kafka_log.registry.promotions.history(0)
     ]
     assert profiles == ["2-next", self_test()]
 
@@ -127,7 +130,7 @@ def test_a_release_is_one_transaction(kafka_log: Log) -> None:
     # Each partition grew by one record and one end marker for each release: one transaction each.
     places = [
         (kafka_log.topics.models, 0),
-        *((kafka_log.topics.klines, group) for group in range(GROUPS)),
+        *((kafka_log.topics.klines, partition) for partition in range(PARTITIONS)),
     ]
     for topic, partition in places:
         eventually(partial(kafka_log.ends_at, topic, partition, 4))
@@ -217,10 +220,10 @@ def test_the_current_version_is_found_behind_many_candles(candles: int, kafka_lo
         kafka_log.write(kafka_log.candles(1, candles))
     eventually(partial(kafka_log.ends_at, kafka_log.topics.klines, 1, 4 + candles + (candles > 0)))
 
-    placed = kafka_log.registry.promotions.current(1)
+    record = kafka_log.registry.promotions.current(1)
 
-    assert placed is not None
-    assert (placed.partition, placed.offset, placed.promotion.model_version) == (1, 2, version)
+    assert record is not None
+    assert (record.partition, record.offset, record.promotion.model_version) == (1, 2, version)
     assert [p.offset for p in kafka_log.registry.promotions.history(1)] == [2, 0]
 
 
@@ -238,10 +241,10 @@ def test_a_prediction_tells_where_the_current_promotion_lies(
     current = kafka_log.release(2) if promoted_later else version
     eventually(partial(kafka_log.ends_at, kafka_log.topics.klines, 1, 15 if promoted_later else 13))
 
-    placed = kafka_log.registry.promotions.current(1)
+    record = kafka_log.registry.promotions.current(1)
 
-    assert placed is not None
-    assert placed.promotion.model_version == current
+    assert record is not None
+    assert record.promotion.model_version == current
 
 
 def test_what_cannot_be_written_whole_leaves_no_trace(kafka_log: Log) -> None:
@@ -267,10 +270,12 @@ def test_a_bundle_that_kafka_does_not_take_is_not_promoted_either(kafka_log: Log
         kafka_log.release(2)
 
     assert kafka_log.registry.bundles.versions() == [version]
-    assert [kafka_log.promotions(group, 1) for group in range(GROUPS)] == [[version]] * GROUPS
+    assert [kafka_log.promotions(partition, 1) for partition in range(PARTITIONS)] == [
+        [version]
+    ] * PARTITIONS
 
 
-def test_two_who_promote_at_once_leave_one_order_in_every_group(kafka_log: Log) -> None:
+def test_two_who_promote_at_once_leave_one_order_in_every_partition(kafka_log: Log) -> None:
     versions = [kafka_log.release(seed, promote=False) for seed in range(2)]
 
     def promoted(version: str) -> bool:
@@ -284,10 +289,10 @@ def test_two_who_promote_at_once_leave_one_order_in_every_group(kafka_log: Log) 
         count = sum(pool.map(promoted, versions))
 
     def orders() -> list[list[str]]:
-        return [kafka_log.promotions(group, count) for group in range(GROUPS)]
+        return [kafka_log.promotions(partition, count) for partition in range(PARTITIONS)]
 
     assert count > 0
-    eventually(lambda: orders() == [orders()[0]] * GROUPS)
+    eventually(lambda: orders() == [orders()[0]] * PARTITIONS)
 
 
 def a_prediction(version: str, source_offset: int, promotion_offset: int) -> Prediction:
