@@ -11,7 +11,7 @@ from shared.adapters.recording import Block, CandleRow, Recording
 from shared.core.errors import BadInput
 
 
-class CandleSource(Protocol):
+class Market(Protocol):
     """Final candles by symbol, those after the exchange's time too: `MarketView` hides them."""
 
     @property

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import count, takewhile
 
 from services.exchange_simulator.kline import partial_candle
-from services.exchange_simulator.market import CandleSource
+from services.exchange_simulator.market import Market
 from shared.adapters.recording import CandleRow
 
 
@@ -12,7 +12,7 @@ from shared.adapters.recording import CandleRow
 class MarketView:
     """A market, shown up to a time of the exchange that the caller gives."""
 
-    market: CandleSource
+    market: Market
     interval: str
     interval_ms: int
     first_open_ms: int  # no earlier candle is shown

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from services.exchange_simulator.market import CandleSource, read_recordings
+from services.exchange_simulator.market import Market, read_recordings
 from services.exchange_simulator.market_view import MarketView
 from services.exchange_simulator.settings import SimulatorSettings
 from services.exchange_simulator.synthetic import (
@@ -38,7 +38,7 @@ def open_market(settings: SimulatorSettings) -> tuple[MarketView, int]:
     return MarketView(market, settings.interval, duration_ms, first_open_ms), start_ms
 
 
-def _check_start(settings: SimulatorSettings, market: CandleSource, start_ms: int) -> None:
+def _check_start(settings: SimulatorSettings, market: Market, start_ms: int) -> None:
     if market.begin_ms <= start_ms and (market.end_ms is None or start_ms < market.end_ms):
         return
     name = "EXCHANGE_HISTORY" if settings.start_ms is None else "EXCHANGE_START_MS"
@@ -46,13 +46,13 @@ def _check_start(settings: SimulatorSettings, market: CandleSource, start_ms: in
     raise BadSetting(f"{name} gives a start at {start_ms} ms; the candles are {span}: choose one")
 
 
-def _default_history(market: CandleSource, duration_ms: int) -> int:
+def _default_history(market: Market, duration_ms: int) -> int:
     if market.end_ms is None:
         return DEFAULT_HISTORY
     return (market.end_ms - market.begin_ms) // duration_ms // 2
 
 
-def _market(settings: SimulatorSettings, duration_ms: int) -> CandleSource:
+def _market(settings: SimulatorSettings, duration_ms: int) -> Market:
     if settings.candles is not None:
         try:
             return read_recordings(
