@@ -43,7 +43,8 @@ def deployment(
     """Yield a deployment with a log of one partition."""
     with Deployment(kafka_bootstrap, redis_url, topic_prefix, tmp_path, partitions=1) as deployment:
         honest().write(deployment.kafka_bootstrap, deployment.topics)
-        for topic in deployment.topics.wanted():
+        topics = deployment.topics
+        for topic in (topics.models, topics.klines, topics.predictions, topics.dead_letters):
             deployment.await_settled(topic, 0)
         yield deployment
 
