@@ -1,8 +1,6 @@
 """The LSTM network: its output and its gradients. The arithmetic is kernel/kernel.c."""
 
 import ctypes
-from collections.abc import Iterator
-from contextlib import contextmanager
 from math import inf
 
 import numpy as np
@@ -50,10 +48,11 @@ class Network:
             ValueError: an array is not contiguous float32, or has another shape.
         """
         self._check_window(weights, window)
-        with self._scratch() as scratch:
-            output = self._library.kernel_forward(
-                self._shape, address(weights), address(window), address(scratch)
-            )
+        scratch = self._take_scratch()
+        output = self._library.kernel_forward(
+            self._shape, address(weights), address(window), address(scratch)
+        )
+        self._free_scratch.append(scratch)
         return np.float32(output)
 
     def jacobian(self, weights: Float32s, window: Float32s) -> tuple[np.float32, Float32s]:
@@ -66,11 +65,12 @@ class Network:
         """
         self._check_window(weights, window)
         jacobian = np.empty(weights.size, dtype=np.float32)
-        with self._scratch() as scratch:
-            # The backward pass reads the activations that the forward pass left in the scratch.
-            given = (self._shape, address(weights), address(window), address(scratch))
-            output = self._library.kernel_forward(*given)
-            self._library.kernel_jacobian(*given, address(jacobian))
+        scratch = self._take_scratch()
+        given = (self._shape, address(weights), address(window), address(scratch))
+        output = self._library.kernel_forward(*given)
+        # The backward pass reads the activations that the forward pass left in the scratch memory.
+        self._library.kernel_jacobian(*given, address(jacobian))
+        self._free_scratch.append(scratch)
         return np.float32(output), read_only32(jacobian)
 
     def step(
@@ -94,10 +94,11 @@ class Network:
         self._check_windows(weights, windows)
         outputs = np.empty(len(windows), dtype=np.float32)
         batch = KernelBatch(len(windows), inf, address(windows), None)
-        with self._scratch() as scratch:
-            self._library.kernel_batch_forward(
-                self._shape, address(weights), batch, address(scratch), address(outputs)
-            )
+        scratch = self._take_scratch()
+        self._library.kernel_batch_forward(
+            self._shape, address(weights), batch, address(scratch), address(outputs)
+        )
+        self._free_scratch.append(scratch)
         return outputs
 
     def batch_gradient(
@@ -127,26 +128,24 @@ class Network:
         outputs = np.empty(len(windows), dtype=np.float32)
         gradient = np.empty(weights.size, dtype=np.float32)
         batch = KernelBatch(len(windows), huber_delta, address(windows), address(labels))
-        with self._scratch() as scratch:
-            self._library.kernel_batch_gradient(
-                self._shape,
-                address(weights),
-                batch,
-                address(scratch),
-                address(outputs),
-                address(gradient),
-            )
+        scratch = self._take_scratch()
+        self._library.kernel_batch_gradient(
+            self._shape,
+            address(weights),
+            batch,
+            address(scratch),
+            address(outputs),
+            address(gradient),
+        )
+        self._free_scratch.append(scratch)
         return outputs, gradient
 
-    @contextmanager
-    def _scratch(self) -> Iterator[Float32s]:
-        """Lend scratch memory to one call; it is kept for the next."""
+    def _take_scratch(self) -> Float32s:
+        """Take scratch memory for one call; append it to `_free_scratch` for the next."""
         try:
-            scratch = self._free_scratch.pop()
+            return self._free_scratch.pop()
         except IndexError:
-            scratch = np.zeros(self._scratch_size, dtype=np.float32)
-        yield scratch
-        self._free_scratch.append(scratch)
+            return np.zeros(self._scratch_size, dtype=np.float32)
 
     def _check_window(self, weights: Float32s, window: Float32s) -> None:
         """Check that the arrays are what C takes them for."""

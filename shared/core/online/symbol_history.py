@@ -10,7 +10,7 @@ from shared.core.online.context import FoldContext
 from shared.core.online.model import Model
 from shared.core.online.state import SymbolState
 from shared.core.records import Candle
-from shared.core.sequence import OPEN_TIME, append_candle, candle_row
+from shared.core.sequence import OPEN_TIME, candle_row
 
 
 def start_symbol(
@@ -35,24 +35,19 @@ def start_symbol(
     )
 
 
-def extend_symbol(
+def extend_features(
     state: SymbolState, candle: Candle, model: Model | None, context: FoldContext
-) -> SymbolState:
-    """Return the state with one more candle and its row of features.
-
-    The pending prediction and its Jacobian belong to the window before, so they are dropped.
-    """
-    features = None
-    if model is not None:
-        features = append_features(
-            model.feature_set,
-            symbol_features(state),
-            candle_row(candle)[0],
-            context.interval_ms,
-            model.window_length,
-        )
-    sequence = append_candle(state.sequence, candle)
-    return replace(state, sequence=sequence, features=features, pending=None, jacobian=None)
+) -> Features | None:
+    """Return the features after one more candle; None without a model."""
+    if model is None:
+        return None
+    return append_features(
+        model.feature_set,
+        symbol_features(state),
+        candle_row(candle)[0],
+        context.interval_ms,
+        model.window_length,
+    )
 
 
 def amend_symbol(

@@ -17,9 +17,9 @@ from shared.core.online.network_io import (
 from shared.core.online.prediction import Prediction
 from shared.core.online.state import PendingPrediction, SymbolState
 from shared.core.online.state_codec import state_digest
-from shared.core.online.symbol_history import extend_symbol, symbol_features
+from shared.core.online.symbol_history import extend_features, symbol_features
 from shared.core.records import Candle
-from shared.core.sequence import CLOSE, HIGH, LOW, OPEN, OPEN_TIME, VOLUME
+from shared.core.sequence import CLOSE, HIGH, LOW, OPEN, OPEN_TIME, VOLUME, append_candle
 
 
 def step_symbol(
@@ -53,12 +53,17 @@ def step_symbol(
     _check_newer(state, candle)
     # 2. Learn before the candle enters the window: the pending prediction was made without it.
     result = learn(state, _label(state, candle, context.interval_ms), model)
-    # 3. Extend sequence and features, so that the new window ends with the candle.
+    # 3. Extend sequence and features, so that the new window ends with the candle. The prediction
+    #    and the Jacobian belong to the window before.
     after = replace(
-        extend_symbol(state, candle, model, context),
+        state,
+        sequence=append_candle(state.sequence, candle),
+        features=extend_features(state, candle, model, context),
         learner=result.learner,
         scores=result.scores,
         calibration=result.calibration,
+        pending=None,
+        jacobian=None,
     )
     if model is None or len(after.sequence) < model.window_length:
         return after, None
