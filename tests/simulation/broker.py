@@ -116,7 +116,7 @@ class BrokerMember:
 
 
 @dataclass(eq=False)
-class ConsumerGroup:
+class BrokerGroup:
     topic: str = ""
     generation: int = 0
     members: list[BrokerMember] = field(default_factory=list)
@@ -139,7 +139,7 @@ class Broker:
     ) -> None:
         self.clock, self._marker_delay_s = clock, marker_delay_s
         self.topics: dict[str, list[Partition]] = {}
-        self.groups: dict[str, ConsumerGroup] = defaultdict(ConsumerGroup)
+        self.groups: dict[str, BrokerGroup] = defaultdict(BrokerGroup)
         self._ids: dict[str, ProducerId] = {}
         self._numbers = count(1)
 
@@ -385,7 +385,7 @@ class Broker:
         member.to_revoke -= set(partitions)
         self._rebalance(self.groups[group])
 
-    def _check_liveness(self, group: ConsumerGroup, member: BrokerMember) -> None:
+    def _check_liveness(self, group: BrokerGroup, member: BrokerMember) -> None:
         """Remove a member that sends no heartbeats or does not poll; else check again later."""
         if member.has_left:
             return
@@ -401,7 +401,7 @@ class Broker:
             return
         self.clock.at(now_s + 0.5, lambda: self._check_liveness(group, member))
 
-    def _rebalance(self, group: ConsumerGroup) -> None:
+    def _rebalance(self, group: BrokerGroup) -> None:
         """Assign partitions: cooperative and sticky.
 
         Free partitions go to the members that have fewest; members with too many are asked to

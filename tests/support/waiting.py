@@ -1,7 +1,8 @@
 """Waiting for something that happens in another process or thread."""
 
-import time
 from collections.abc import Callable
+
+from shared.adapters.retry import wait_until
 
 
 def eventually(
@@ -12,9 +13,6 @@ def eventually(
     Raises:
         TimeoutError: it is still false at the deadline.
     """
-    ends = time.monotonic() + deadline_s
-    while not condition():
-        if time.monotonic() > ends:
-            message = f"did not happen within {deadline_s:g} s"
-            raise TimeoutError(message)
-        time.sleep(poll_interval_s)
+    if not wait_until(condition, timeout_s=deadline_s, interval_s=poll_interval_s):
+        message = f"did not happen within {deadline_s:g} s"
+        raise TimeoutError(message)

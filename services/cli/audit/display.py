@@ -6,7 +6,6 @@ from rich.table import Table
 from rich.text import Text
 
 from services.cli.audit.report import AuditReport
-from services.cli.terminal import plain_text
 
 
 class _Rate(ProgressColumn):
@@ -48,8 +47,7 @@ def build_table(report: AuditReport) -> Table:
     table.add_row("rejected records (dead letters)", f"{rejected:,}", "")
     table.add_row("candles not predicted yet", f"{report.not_predicted_yet:,}", "")
     for profile, count in report.other_profiles.items():
-        not_derived = plain_text(f"not derived again: numeric profile {profile}")
-        table.add_row(not_derived, f"{count:,}", "")
+        table.add_row(f"not derived again: numeric profile {profile}", f"{count:,}", "")
     return table
 
 

@@ -43,7 +43,7 @@ def await_settled(bootstrap: str, topic: str, reader: Reader, partitions: Iterab
         raise Unavailable(text)
 
 
-class SpanReader(Protocol):
+class OffsetRangeReader(Protocol):
     """Reads spans of offsets."""
 
     def ends(self, partition: int) -> tuple[int, int]:
@@ -56,7 +56,7 @@ class SpanReader(Protocol):
 
 
 def read_backwards(
-    reader: SpanReader, partition: int, first_block: int = FIRST_BLOCK
+    reader: OffsetRangeReader, partition: int, first_block: int = FIRST_BLOCK
 ) -> Iterator[Iterator[ConsumerRecord]]:
     """Yield spans of a partition, the last one first, each twice as long as the one before.
 
