@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.end_to_end]
 
 THREE = ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
 AT, SOURCE = 20, 62  # a prediction in the midst of the recorded log, and the offset of its candle
-ASIDE = 48  # the offset of the record that is none
+REJECTED = 48  # the offset of the record that is none
 
 
 @pytest.fixture
@@ -67,12 +67,12 @@ def test_a_healthy_deployment_verifies(deployment: Deployment) -> None:
     deployment.await_predictions(THREE, 39)
 
     shown = deployment.ulstm("verify")
-    told = deployment.ulstm("verify", "--json", "--partition", str(bad))
+    as_json = deployment.ulstm("verify", "--json", "--partition", str(bad))
 
     assert shown.returncode == 0, shown.stderr
     assert "state digest and every byte" in shown.stdout
-    assert told.returncode == 0, told.stderr
-    report = json.loads(told.stdout)
+    assert as_json.returncode == 0, as_json.stderr
+    report = json.loads(as_json.stdout)
     assert report["agrees"]
     assert [one["partition"] for one in report["partitions"]] == [bad]
     assert report["checks"]["dead_letters"] == {"checked": 2, "mismatches": 0}
@@ -89,12 +89,12 @@ def test_a_wrong_score_ends_with_one_and_is_shown_with_its_place_and_both_values
     settings = write_log(one_partition, log.with_prediction(AT, scores__squared_error=0.625))
     right = json.loads(log.predictions[AT].value or b"")["scores"]["squared_error"]
 
-    shown, told = one_partition.ulstm("verify"), one_partition.ulstm("verify", "--json")
+    shown, as_json = one_partition.ulstm("verify"), one_partition.ulstm("verify", "--json")
 
-    assert (shown.returncode, told.returncode) == (1, 1)
+    assert (shown.returncode, as_json.returncode) == (1, 1)
     assert f"{settings.topics.predictions}, partition 0, offset {AT}:" in shown.stderr
     assert f"scores.squared_error: found 0.625, expected {right}" in shown.stderr
-    first = json.loads(told.stdout)["first_mismatches"][0]
+    first = json.loads(as_json.stdout)["first_mismatches"][0]
     assert (first["topic"], first["partition"], first["offset"]) == (
         settings.topics.predictions,
         0,
@@ -124,7 +124,7 @@ def test_a_wrong_score_ends_with_one_and_is_shown_with_its_place_and_both_values
             AT,
             "state_digest",
         ),
-        (lambda log: log.with_dead_letters(lambda old: old[1:]), "klines", ASIDE, "dead letter"),
+        (lambda log: log.with_dead_letters(lambda old: old[1:]), "klines", REJECTED, "dead letter"),
     ],
     ids=["published twice", "left out", "another digest", "a dead letter lost"],
 )

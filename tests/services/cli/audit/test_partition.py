@@ -229,12 +229,12 @@ def test_a_hole_without_a_gap_record_is_found_at_the_candle_after_it() -> None:
     ]
 
 
-ASIDE = next(i for i, record in enumerate(HONEST.klines) if record.value == b"{nonsense")
+REJECTED = next(i for i, record in enumerate(HONEST.klines) if record.value == b"{nonsense")
 
 
 def test_a_missing_dead_letter_is_found_at_its_record() -> None:
     assert find_mismatches(HONEST.with_dead_letters(lambda old: old[1:])) == [
-        (Check.DEAD_LETTERS, TOPICS.klines, ASIDE, ["dead letter"])
+        (Check.DEAD_LETTERS, TOPICS.klines, REJECTED, ["dead letter"])
     ]
 
 

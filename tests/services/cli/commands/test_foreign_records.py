@@ -154,19 +154,15 @@ def test_dead_letters_lists_them_and_refuses_to_redrive_them(deployment: Deploym
 
 
 @pytest.mark.parametrize("topic", ["models", "klines", "predictions"])
-@pytest.mark.parametrize("key", [None, b"", b"\xff", b"promotion", SYMBOL.encode()])
-def test_models_lists_the_versions_that_are_there(
-    deployment: Deployment, topic: str, key: bytes | None
-) -> None:
-    versions = [
-        row["version"] for row in json.loads(run(deployment, models, "list", "--json").stdout)
-    ]
-    add_foreign(deployment, getattr(deployment.topics, topic), key)
+def test_models_lists_the_versions_that_are_there(deployment: Deployment, topic: str) -> None:
+    before = json.loads(run(deployment, models, "list", "--json").stdout)
+    for key in (None, b"", b"\xff", b"promotion", SYMBOL.encode()):
+        add_foreign(deployment, getattr(deployment.topics, topic), key)
 
     listed = run(deployment, models, "list", "--json")
 
     assert listed.exit_code == 0, listed.exception
-    assert [row["version"] for row in json.loads(listed.stdout)] == versions
+    assert json.loads(listed.stdout) == before
 
 
 def test_models_shows_no_foreign_record_as_a_version(deployment: Deployment) -> None:
