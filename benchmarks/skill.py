@@ -34,13 +34,9 @@ from benchmarks.variants import (
     variant_rows,
     variants_table,
 )
-from services.trainer.data.dataset import Split
-from services.trainer.data.preparation import (
-    PreparedData,
-    build_card,
-    fit_options,
-    prepare_with_split,
-)
+from services.trainer.card import build_card
+from services.trainer.data.preparation import PreparedData, fit_options, prepare_with_split
+from services.trainer.data.split import Split
 from services.trainer.evaluate import forecast_with_progress
 from services.trainer.fitting.fit import fit
 from services.trainer.fitting.result import FitResult

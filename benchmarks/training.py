@@ -73,14 +73,15 @@ def fitting(recorded: Path | None) -> Calls:
     import keras
 
     from services.trainer.data import dataset, preparation
+    from services.trainer.data.split import SplitShares, split_by_time, training_candles
     from services.trainer.fitting import fit, keras_backend
     from services.trainer.fitting.options import FitOptions
 
     sequences = _sequences(recorded)
-    split = dataset.split_by_time(sequences, dataset.SplitShares(0.1, 0.15, 2016), STEP_MS)
+    split = split_by_time(sequences, SplitShares(0.1, 0.15, 2016), STEP_MS)
     scalers = {
         symbol: preparation.fit_scaler(
-            Levels().compute(dataset.training_candles(sequence, split), STEP_MS)[1]
+            Levels().compute(training_candles(sequence, split), STEP_MS)[1]
         )
         for symbol, sequence in sequences.items()
     }

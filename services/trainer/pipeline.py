@@ -3,25 +3,21 @@
 import logging
 import threading
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.console import Console
 
+from services.trainer.card import build_card
 from services.trainer.data.archive_source import ArchiveSource
-from services.trainer.data.preparation import (
-    NotEnoughCandles,
-    PreparedData,
-    build_card,
-    fit_options,
-    prepare,
-)
+from services.trainer.data.preparation import NotEnoughCandles, PreparedData, fit_options, prepare
 from services.trainer.evaluate import HeldOutEvaluation
 from services.trainer.fitting.checkpoints import TrainingCheckpoints
 from services.trainer.fitting.fit import fit
 from services.trainer.fitting.result import FitResult
 from services.trainer.fitting.training_loop import FitCallbacks
 from services.trainer.fitting.validation_scorer import build_epoch_scorer
+from services.trainer.model_report import Evaluated, write_report
 from services.trainer.promotion_policy import PromotionDecision, decide_promotion
 from services.trainer.settings import TrainerSettings
 from services.trainer.stopping import check_stop, stoppable
@@ -29,27 +25,15 @@ from shared.adapters.bundle_codec import decode_bundle, encode_bundle, version_o
 from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.retry import retry_until_available
 from shared.core.errors import BadInput
-from shared.core.evaluation.comparison import CHALLENGER, CHAMPION, Comparison
-from shared.core.evaluation.report import ModelReport, overlap_notes
+from shared.core.evaluation.comparison import CHALLENGER, CHAMPION
 from shared.core.model.card import Bundle
 from shared.core.model.numeric_profile import self_test
 from shared.core.online.context import FoldContext
 from shared.core.topics import interval_ms
 from shared.log.model_registry import ModelRegistry
-from shared.reporting.html_report import render_report
 from shared.reporting.progress import comparison_table
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Evaluated:
-    """A challenger and the champion, compared on the held-out candles."""
-
-    challenger: Bundle
-    champion: Bundle | None
-    comparison: Comparison
-    before: Comparison | None  # the champion alone, over the candles before; for the report
 
 
 class Trainer:
@@ -102,7 +86,7 @@ class Trainer:
         if self._checkpoints is not None:
             self._checkpoints.delete()
         if s.report:
-            _write_report(Path(s.report), bundle.version, evaluated, decision, fitted)
+            write_report(Path(s.report), bundle.version, evaluated, decision, fitted)
         log.info("model version %s %s: %s", bundle.version, decision.outcome, decision.reason)
         return bundle
 
@@ -154,7 +138,7 @@ class Trainer:
 
     def _evaluate(
         self, prepared: PreparedData, fitted: FitResult, context: FoldContext
-    ) -> _Evaluated:
+    ) -> Evaluated:
         s, champion = self._settings, self._load_champion()
         card = build_card(s, prepared, fitted, champion)
         challenger = Bundle("challenger", card, fitted.weights, "")
@@ -171,7 +155,7 @@ class Trainer:
         before = None
         if champion is not None and s.report:
             before = evaluation.score_before(champion, comparison.symbols)
-        return _Evaluated(challenger, champion, comparison, before)
+        return Evaluated(challenger, champion, comparison, before)
 
     def _load_champion(self) -> Bundle | None:
         current = self._registry.promotions.current()
@@ -183,7 +167,7 @@ class Trainer:
             log.warning("the champion cannot be compared: %s", error)
             return None
 
-    def _release(self, evaluated: _Evaluated, decision: PromotionDecision) -> Bundle:
+    def _release(self, evaluated: Evaluated, decision: PromotionDecision) -> Bundle:
         scores = {
             "forecasts": evaluated.comparison.to_fields(),
             "decision": asdict(decision),
@@ -201,7 +185,7 @@ class Trainer:
         return decode_bundle(version, encoded)
 
 
-def _decide(settings: TrainerSettings, evaluated: _Evaluated) -> PromotionDecision:
+def _decide(settings: TrainerSettings, evaluated: Evaluated) -> PromotionDecision:
     comparison = evaluated.comparison
     is_compared = CHAMPION in comparison.names
     return decide_promotion(
@@ -210,28 +194,3 @@ def _decide(settings: TrainerSettings, evaluated: _Evaluated) -> PromotionDecisi
         comparison.skill(CHALLENGER, CHAMPION) if is_compared else None,
         has_champion=evaluated.champion is not None,
     )
-
-
-def _write_report(
-    path: Path,
-    version: str,
-    evaluated: _Evaluated,
-    decision: PromotionDecision,
-    fitted: FitResult,
-) -> None:
-    comparison, before, champion = evaluated.comparison, evaluated.before, evaluated.champion
-    notes: tuple[str, ...] = ()
-    if champion is not None:
-        trained_through_ms = champion.card.trained_through_ms
-        notes = overlap_notes(f"The {CHAMPION}", trained_through_ms, comparison, before)
-    report = ModelReport(
-        f"Model version {version}",
-        comparison,
-        f"It was {decision.outcome}: {decision.reason}.",
-        fitted.training_losses,
-        fitted.validation_losses,
-        fitted.skills,
-        before=before,
-        notes=notes,
-    )
-    path.write_text(render_report(report), encoding="utf-8")

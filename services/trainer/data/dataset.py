@@ -7,6 +7,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from services.trainer.data.split import Split
 from shared.core.arrays import Float32s, Float64s
 from shared.core.evaluation.forecasts import next_changes
 from shared.core.features.registry import feature_set
@@ -23,23 +24,6 @@ FeatureFunction: TypeAlias = Callable[[str, str, Float64s], tuple[Float64s, Floa
 
 Returns unscaled rows (n, features) and the unit of each next change (n,).
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """Training, validation and held-out spans of open times, one after the other."""
-
-    training_until_ms: int  # the first open time after the training span
-    validation_until_ms: int  # the first held-out open time
-
-
-@dataclass(frozen=True, slots=True)
-class SplitShares:
-    """Parts of a time span that are for validation and held out."""
-
-    validation: float
-    held_out: float
-    held_out_candles: int  # of a symbol, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +55,6 @@ class Dataset:
         """Cut the windows (n, window_length, features) that end at these rows, oldest row first."""
         windows: Float32s = self.rows[ends[:, None] + np.arange(1 - self.window_length, 1)]
         return windows
-
-
-def split_by_time(sequences: Mapping[str, Float64s], shares: SplitShares, step_ms: int) -> Split:
-    """Split the time that the sequences cover; the newest part is held out."""
-    first = min(int(s[0, OPEN_TIME]) for s in sequences.values())
-    until = max(int(s[-1, OPEN_TIME]) for s in sequences.values()) + step_ms
-    candles = (until - first) // step_ms
-    held_out = min(int(candles * shares.held_out), shares.held_out_candles)
-    validation = int(candles * shares.validation)
-    validation_until = until - held_out * step_ms
-    return Split(validation_until - validation * step_ms, validation_until)
-
-
-def training_candles(sequence: Float64s, split: Split) -> Float64s:
-    """Return the candles (n, columns) of the training span: those that a scaler may see."""
-    return sequence[: count_before(sequence, split.training_until_ms)]
 
 
 def feature_function(step_ms: int) -> FeatureFunction:

@@ -8,7 +8,8 @@ from functools import partial
 
 import numpy as np
 
-from services.trainer.data.preparation import PreparedData, build_card
+from services.trainer.card import build_card
+from services.trainer.data.preparation import PreparedData
 from services.trainer.evaluate import map_spans
 from services.trainer.fitting.result import FitResult
 from services.trainer.settings import TrainerSettings

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 from time import monotonic
-from typing import Final, Protocol
+from typing import Protocol
 
 from rich.console import Console
 
 from services.trainer.data.archive_source import ArchiveSource
 from services.trainer.settings import SearchSettings, TrainerSettings
-from services.trainer.stopping import Deadline, check_stop
+from services.trainer.stopping import Deadline
 from services.trainer.tuning.proposals import propose
 from services.trainer.tuning.search_space import default_values, search_space
 from services.trainer.tuning.study_file import BEST, load, save
@@ -21,9 +21,7 @@ from services.trainer.tuning.study_report import describe_newest, describe_value
 from services.trainer.tuning.trial import (
     StudyRecord,
     TrialResult,
-    Values,
     describe_difference,
-    estimate_cost,
     fixed_settings,
     rank,
     to_environment,
@@ -35,8 +33,6 @@ from shared.core.errors import BadSetting, UlstmError
 from shared.log.archive import TimeSpan
 
 log = logging.getLogger(__name__)
-
-_MAX_OVERRUN: Final = 3.0  # a trial that is expected to take so many times its limit is not begun
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,47 +160,21 @@ class Study:
         deadline = Deadline(self._stop, began_s + budget.seconds, self._clock)
         if self._runner is None:
             sequences = source.read(TimeSpan(record.from_ms, record.through_ms))
-            self._runner = TrialRunner(self._settings, sequences, deadline)
+            self._runner = TrialRunner(self._settings, sequences, deadline, self._clock)
         values = propose(self._space, record.trials, self._settings.seed)
         if values is None:
             self._console.print("every setting of the search space was tried: the search is over")
             raise StopRequested("the search space is used up")
         started_s = self._clock()
         log.info("trial %d: %s", len(record.trials) + 1, describe_values(values))
-        trial = self._run_within_limit(self._runner, values, record, budget, deadline)
+        first = record.trials[0] if record.trials else None
+        trial = self._runner.run_within(budget.trial_seconds, values, first, deadline)
         now_s = self._clock()
         trials = (*record.trials, replace(trial, seconds=round(now_s - started_s, 3)))
         record = replace(record, used_s=now_s - began_s, trials=trials)
         line = describe_newest(record, budget.seconds, budget.trials)
         self._console.print(line, highlight=False, soft_wrap=True)
         return record
-
-    def _run_within_limit(
-        self,
-        runner: TrialRunner,
-        values: Values,
-        record: StudyRecord,
-        budget: StudyBudget,
-        deadline: Deadline,
-    ) -> TrialResult:
-        """Run a trial; it has no score if it takes too long, or is expected to.
-
-        The first trial has no limit: its time measures the machine's speed.
-        """
-        if not record.trials:
-            return runner.run(values, deadline)
-        limit_s, first = budget.trial_seconds, record.trials[0]
-        expected_s = first.seconds * self._cost(values) / self._cost(first.values)
-        if expected_s > _MAX_OVERRUN * limit_s:
-            return _without_score(values, f"would take about {expected_s:.0f} s")
-        try:
-            return runner.run(values, Deadline(deadline, self._clock() + limit_s, self._clock))
-        except StopRequested:
-            check_stop(deadline)  # the whole search is over, not only this trial
-            return _without_score(values, f"longer than {limit_s:.0f} s")
-
-    def _cost(self, values: Values) -> int:
-        return estimate_cost(with_environment(self._settings, to_environment(values)))
 
     def _report(self, record: StudyRecord) -> dict[str, str]:
         self._console.print(trials_table(record.trials))
@@ -221,7 +191,3 @@ class Study:
         )
         self._console.print(f"  env $(cat {file}) ulstm train", soft_wrap=True)
         return to_environment(record.trials[best[0]].values)
-
-
-def _without_score(values: Values, note: str) -> TrialResult:
-    return TrialResult(values, None, None, None, 0.0, note)

@@ -1,29 +1,35 @@
 """Runs a trial: trains its settings, and scores them on the validation span."""
 
 import os
-from collections.abc import Mapping
-from typing import TypeAlias
+from collections.abc import Callable, Mapping
+from time import monotonic
+from typing import Final, TypeAlias
 
+from services.trainer.card import build_card
 from services.trainer.data.dataset import feature_function
-from services.trainer.data.preparation import (
-    NotEnoughCandles,
-    PreparedData,
-    build_card,
-    fit_options,
-    prepare,
-)
+from services.trainer.data.preparation import NotEnoughCandles, PreparedData, fit_options, prepare
 from services.trainer.fitting.fit import fit
 from services.trainer.fitting.validation_scorer import ValidationScorer, build_validation_scorer
 from services.trainer.settings import TrainerSettings
 from services.trainer.stopping import Deadline, check_stop, stoppable
 from services.trainer.tuning.search_space import WINDOW_LENGTHS
-from services.trainer.tuning.trial import TrialResult, Values, to_environment, with_environment
+from services.trainer.tuning.trial import (
+    TrialResult,
+    Values,
+    estimate_cost,
+    to_environment,
+    with_environment,
+)
+from shared.adapters.retry import StopRequested
 from shared.core.arrays import Float64s
 from shared.core.model.card import Bundle
 from shared.core.model.numeric_profile import self_test
 from shared.core.online.context import FoldContext
 from shared.core.topics import interval_ms
 from shared.reporting.progress import track_count
+
+# A trial that is expected to take so many times its limit is not begun.
+_MAX_OVERRUN: Final = 3.0
 
 Sequences: TypeAlias = Mapping[str, Float64s]
 """Candles (n, columns) by symbol."""
@@ -32,7 +38,13 @@ Sequences: TypeAlias = Mapping[str, Float64s]
 class TrialRunner:
     """Trains and scores trials over the same candles."""
 
-    def __init__(self, settings: TrainerSettings, sequences: Sequences, deadline: Deadline) -> None:
+    def __init__(
+        self,
+        settings: TrainerSettings,
+        sequences: Sequences,
+        deadline: Deadline,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
         """Take the settings that all trials share, and the candles.
 
         Raises:
@@ -40,11 +52,37 @@ class TrialRunner:
             Incompatible: this machine's kernel does not compute the golden bits.
             StopRequested: the deadline has passed.
         """
-        self._settings, self._sequences = settings, sequences
+        self._settings, self._sequences, self._clock = settings, sequences, clock
         self._step_ms = interval_ms(settings.interval)
         self._compute_features = feature_function(self._step_ms)
         self._features: dict[tuple[str, str], tuple[Float64s, Float64s]] = {}
         self._scorer = self._build_scorer(deadline)
+
+    def run_within(
+        self, limit_s: float, values: Values, first: TrialResult | None, deadline: Deadline
+    ) -> TrialResult:
+        """Run a trial; it has no score if it takes longer than a limit, or is expected to.
+
+        Args:
+            limit_s: of a trial.
+            values: to try.
+            first: the search's first trial, whose time measures the machine's speed; None runs it,
+                without a limit.
+            deadline: of the search.
+
+        Raises:
+            StopRequested: the deadline has passed.
+        """
+        if first is None:
+            return self.run(values, deadline)
+        expected_s = first.seconds * self._cost(values) / self._cost(first.values)
+        if expected_s > _MAX_OVERRUN * limit_s:
+            return _without_score(values, f"would take about {expected_s:.0f} s")
+        try:
+            return self.run(values, Deadline(deadline, self._clock() + limit_s, self._clock))
+        except StopRequested:
+            check_stop(deadline)  # the whole search is over, not only this trial
+            return _without_score(values, f"longer than {limit_s:.0f} s")
 
     def run(self, values: Values, deadline: Deadline) -> TrialResult:
         """Return the trial's result, without its time.
@@ -61,8 +99,11 @@ class TrialRunner:
             challenger = Bundle("challenger", card, fitted.weights, "")
             skill = self._scorer.skill(challenger, stoppable(deadline, progress))
         if skill is None:
-            return TrialResult(values, None, None, None, 0.0, "its weights predict nothing")
+            return _without_score(values, "its weights predict nothing")
         return TrialResult(values, skill.value, skill.low, skill.high, 0.0)
+
+    def _cost(self, values: Values) -> int:
+        return estimate_cost(with_environment(self._settings, to_environment(values)))
 
     def _prepare(self, settings: TrainerSettings, deadline: Deadline) -> PreparedData:
         def compute_once(name: str, symbol: str, sequence: Float64s) -> tuple[Float64s, Float64s]:
@@ -86,3 +127,7 @@ class TrialRunner:
             )
             raise NotEnoughCandles(message)
         return scorer
+
+
+def _without_score(values: Values, note: str) -> TrialResult:
+    return TrialResult(values, None, None, None, 0.0, note)

@@ -11,15 +11,12 @@ from services.trainer.data.dataset import (
     Dataset,
     DatasetOptions,
     Int64s,
-    Split,
-    SplitShares,
     build_dataset,
     common_moves,
     draw_epoch,
-    split_by_time,
     spread_evenly,
-    training_candles,
 )
+from services.trainer.data.split import Split, SplitShares, split_by_time, training_candles
 from shared.core.arrays import Float64s
 from shared.core.evaluation.forecasts import next_changes
 from shared.core.features.levels import Levels

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.trainer.data.dataset import Dataset
-from services.trainer.fitting.checkpoints import FitCheckpointFile, TrainingCheckpoints
+from services.trainer.fitting.checkpoint_file import FitCheckpointFile
+from services.trainer.fitting.checkpoints import TrainingCheckpoints
 from services.trainer.fitting.fit import fit
 from services.trainer.fitting.options import FitOptions
 from services.trainer.fitting.result import FitResult

@@ -1,0 +1,58 @@
+"""Builds the card of a fitted network."""
+
+from typing import Any
+
+from services.trainer.data.preparation import PreparedData
+from services.trainer.fitting.result import FitResult
+from services.trainer.settings import TrainerSettings
+from shared.core.model.card import Bundle, Card
+from shared.core.sequence import OPEN_TIME
+from shared.core.topics import interval_ms
+
+
+def build_card(
+    settings: TrainerSettings, prepared: PreparedData, fitted: FitResult, champion: Bundle | None
+) -> Card:
+    """Build the challenger's card, without scores."""
+    s, step_ms = settings, interval_ms(settings.interval)
+    firsts = [int(prepared.sequences[symbol][0, OPEN_TIME]) for symbol in prepared.symbols]
+    return Card(
+        architecture=s.architecture,
+        feature_set=s.feature_set,
+        label_scale=prepared.dataset.label_scale,
+        optimiser=s.optimiser,
+        huber_delta=s.max_quadratic_error,
+        shrinkage=s.shrinkage,
+        target=s.target,
+        scalers=prepared.scalers,
+        trained_from_ms=min(firsts),
+        # The choice of the epoch has seen the validation span.
+        trained_through_ms=prepared.split.validation_until_ms - step_ms,
+        parent=None if champion is None else champion.version,
+        training=_describe_training(s, prepared, fitted),
+    )
+
+
+def _describe_training(
+    s: TrainerSettings, prepared: PreparedData, fitted: FitResult
+) -> dict[str, Any]:
+    """Return the card's entry on how its weights were made."""
+    return {
+        "symbols": sorted(prepared.symbols),
+        "training_until_ms": prepared.split.training_until_ms,
+        "training_windows": len(prepared.dataset.training_ends),
+        "training_losses": list(fitted.training_losses),
+        "validation_losses": list(fitted.validation_losses),
+        "online_skills": list(fitted.skills),
+        "chosen_by": "online" if fitted.skills else "loss",
+        "chosen_epoch": fitted.best_epoch + 1,
+        "windows_per_epoch": s.windows_per_epoch,
+        "batch_size": s.batch_size,
+        "learning_rate": s.learning_rate,
+        "learning_rate_falls": s.learning_rate_falls,
+        "averaging": s.averaging,
+        "common_move": s.common_move,
+        "mirrored": s.mirrored,
+        "dropout": s.dropout,
+        "seed": s.seed,
+    }
