@@ -1,4 +1,4 @@
-"""The predictor as a process: the parts list, and the only reader of the environment."""
+"""Run the predictor as a process: the parts list, and the only reader of the environment."""
 
 import logging
 import os

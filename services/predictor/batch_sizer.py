@@ -1,4 +1,4 @@
-"""How many records the next batch may hold."""
+"""Choose how many records the next batch may hold."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ BACKLOG_BATCHES: Final = 10
 
 
 class BatchSizer:
-    """Chooses batch sizes: small ones at a close for latency, large ones on a backlog."""
+    """Choose batch sizes: small at a close for latency, large on a backlog for throughput."""
 
     def __init__(self, largest: int) -> None:
         """Begin with a small batch.

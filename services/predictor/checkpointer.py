@@ -1,4 +1,4 @@
-"""Saves partition states to Redis, so that a restart need not replay the log."""
+"""Save partition states to Redis, so that a restart need not replay the log."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -17,7 +17,7 @@ PAUSE_S: Final = 5.0  # after a failure, so that a dead Redis does not slow ever
 
 
 class StateCheckpointer:
-    """Saves the states that changed since they were last saved.
+    """Save the states that changed since they were last saved.
 
     1. Only states after a committed transaction are saved. Redis may so lag the log but never
        leads it, and losing it loses nothing.

@@ -1,4 +1,4 @@
-"""The predictor's metrics and its readiness."""
+"""Export the predictor's metrics and its readiness."""
 
 from collections.abc import Collection, Iterable
 
@@ -8,7 +8,7 @@ from shared.log.record_processor import BatchResult
 
 
 class PredictorMetrics:
-    """Counts what a replica has done, and says whether it is ready."""
+    """Count what a replica does, and report whether it is ready."""
 
     def __init__(self, telemetry: Telemetry) -> None:
         """Register the metrics."""

@@ -1,4 +1,4 @@
-"""The Kafka records that a batch writes."""
+"""Encode the Kafka records that a batch writes."""
 
 from collections.abc import Iterator
 
@@ -22,6 +22,6 @@ def producer_records(result: BatchResult, topics: Topics) -> Iterator[ProducerRe
             encode_prediction(prediction),
             prediction.open_time_ms,
         )
-    for letter in result.dead_letters:
-        headers = dead_letter_headers(letter)
-        yield ProducerRecord(topics.dead_letters, 0, letter.key, letter.value, 0, headers)
+    for rejected in result.dead_letters:
+        headers = dead_letter_headers(rejected)
+        yield ProducerRecord(topics.dead_letters, 0, rejected.key, rejected.value, 0, headers)

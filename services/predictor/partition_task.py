@@ -1,4 +1,4 @@
-"""One assigned partition: everything that must change together when its state does."""
+"""Run one assigned partition: hold its state and everything that must change with it."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ RETRY_S: Final = 2.0
 
 
 class TaskStatus(Enum):
-    """What a partition task does next."""
+    """The stages of a task, as in Kafka Streams."""
 
     RESTORING = "restoring"  # rebuilds its state, block by block; its records are not fetched
     WAITING = "waiting"  # paused until its back-off ends, then restoring or running again
@@ -31,7 +31,7 @@ class TaskStatus(Enum):
 
 
 class PartitionTask:
-    """Owns the state of one partition and the work that is due on it.
+    """Own the state of one partition and the work that is due on it.
 
     The state is a cache of the log. After anything that is not a known commit the whole task is
     thrown away and a new one restores the partition: nothing of it can be left behind half changed.
@@ -99,7 +99,7 @@ class PartitionTask:
             self._wait(str(error))
 
     def process(self, records: Sequence[ConsumerRecord]) -> BatchResult:
-        """Fold polled records on top of the state, which stays as it is until `apply`.
+        """Fold polled records on top of the state, which stays unchanged until `apply`.
 
         Stops before a record that cannot be folded yet, and waits; it is polled again later.
 
@@ -171,7 +171,7 @@ class PartitionTask:
         self.status, self.reason = TaskStatus.REFUSED, reason
 
     def close(self) -> None:
-        """Stop restoring: the reader of the log is free for another partition."""
+        """Stop restoring, so that the reader is free for another partition."""
         self._restoration.close()
 
     def _run(self, state: PartitionState) -> None:

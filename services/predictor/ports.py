@@ -1,4 +1,4 @@
-"""What the predictor needs from outside: implemented by adapters, and by fakes in tests."""
+"""Declare what the predictor needs from outside: adapters implement it, in tests fakes do."""
 
 from collections.abc import Iterable, Iterator
 from typing import Protocol
@@ -27,7 +27,7 @@ class ConsumerGroup(Protocol):
 
 
 class PredictionWriter(Protocol):
-    """Writes in Kafka transactions."""
+    """A writer of Kafka transactions."""
 
     def write(
         self, records: list[ProducerRecord], offsets: OffsetsToCommit | None = None, /

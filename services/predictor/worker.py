@@ -1,4 +1,4 @@
-"""The predictor's loop: poll, process, commit, idle work."""
+"""Run the predictor's loop: poll, process, commit, idle work."""
 
 import contextlib
 import logging
@@ -26,14 +26,14 @@ IDLE_SYMBOLS: Final = 16  # computed ahead between two polls: about 7 ms
 
 
 class CreateTask(Protocol):
-    """Makes the task of a partition."""
+    """A factory of partition tasks."""
 
     def __call__(self, partition: int, /, *, from_beginning: bool = False) -> PartitionTask:
         """Begin to restore a partition, from its first record if wanted."""
 
 
 class Worker:
-    """One replica: runs the tasks of the partitions that are assigned to it."""
+    """Run the tasks of the partitions that are assigned to this replica."""
 
     def __init__(  # noqa: PLR0913 - the parts list
         self,
@@ -125,7 +125,7 @@ class Worker:
         results = {}
         for partition, partition_records in by_partition.items():
             task = self._tasks.get(partition)
-            # Records that were fetched before a pause are dropped: they are polled again on resume.
+            # Records fetched before a pause are dropped here; they are polled again on resume.
             if task is not None and task.status is TaskStatus.RUNNING:
                 result = self._process_partition(task, partition_records)
                 if result is not None and result.state.next_offset > task.state.next_offset:
@@ -162,13 +162,12 @@ class Worker:
         self._metrics.count_commit(results.values(), self._clock() - started_s)
         for partition, result in results.items():
             self._tasks[partition].apply(result)
-            for letter in result.dead_letters:
-                log.warning(
-                    "dead letter: klines %d/%d: %s", partition, letter.offset, letter.message
-                )
+            for rejected in result.dead_letters:
+                place = f"{partition}/{rejected.offset}"
+                log.warning("dead letter: klines %s: %s", place, rejected.message)
 
     def _do_idle_work(self) -> None:
-        """Compute Jacobians and digests, so that the next close finds them done; then save states."""
+        """Compute Jacobians and digests ahead of the next close; when all are done, save."""
         tasks = self._tasks.values()
         if not any(task.has_idle_work for task in tasks):
             self._checkpointer.save(tasks)

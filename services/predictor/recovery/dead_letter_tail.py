@@ -1,4 +1,4 @@
-"""Reads the end of the dead-letters topic: which record of a partition was rejected last."""
+"""Read from the dead-letters topic which record of a partition was rejected last."""
 
 from services.predictor.ports import TopicHistory
 from shared.adapters.kafka.backwards_reader import read_backwards

@@ -1,4 +1,4 @@
-"""Checks that the klines topic is still the one that the predictions were made from."""
+"""Check that the klines topic is still the one that the predictions were made from."""
 
 from typing import Final
 

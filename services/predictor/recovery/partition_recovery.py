@@ -1,4 +1,4 @@
-"""Restores the state of a partition."""
+"""Restore the state of a partition."""
 
 import logging
 from collections.abc import Generator
@@ -27,7 +27,7 @@ Restoration = Generator[None, None, PartitionState]
 
 @dataclass(frozen=True, slots=True)
 class PartitionRecovery:
-    """Restores partitions by replaying the log, publishing nothing.
+    """Restore partitions by replaying the log, publishing nothing.
 
     The sources are believed in this order:
 
@@ -62,7 +62,7 @@ class PartitionRecovery:
                 predicts from here.
             Unavailable: Kafka does not answer, or a transaction on the predictions is open.
         """
-        # 1. Where to continue. Predictions prove an offset too: group offsets may be deleted.
+        # 1. Where to continue. Predictions prove an offset too: committed ones can be deleted.
         committed = self._committed_offset(partition)
         snapshot = None if from_beginning else self._load_snapshot(partition)
         published = read_prediction_tail(self.predictions, partition)
@@ -89,8 +89,8 @@ class PartitionRecovery:
         committed = self.consumer_group.committed(partition)
         if committed is not None:
             return committed
-        # A new group, or one whose offsets were deleted. Rejected records give no prediction, so
-        # without this those after the last prediction would be rejected twice.
+        # A new consumer group, or one whose offsets were deleted. Rejected records lead to no
+        # prediction: without this, those after the last prediction would be rejected twice.
         topic = self.processor.topic
         return offset_after_last_dead_letter(self.dead_letters, topic, partition)
 

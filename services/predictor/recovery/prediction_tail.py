@@ -1,4 +1,4 @@
-"""Reads the end of the predictions topic: what a partition has published last."""
+"""Read the end of the predictions topic: what a partition published last."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

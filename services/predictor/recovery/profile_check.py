@@ -1,4 +1,4 @@
-"""Checks which numeric profile predicts from an offset on."""
+"""Check which numeric profile predicts from an offset on."""
 
 from services.predictor.ports import TopicHistory
 from services.predictor.recovery.klines_check import decode_or_none

@@ -1,4 +1,4 @@
-"""Replays the klines of a partition and compares the result with its published predictions."""
+"""Replay the klines of a partition and compare the result with its published predictions."""
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
@@ -36,7 +36,7 @@ class ReplayResult:
 
 
 class Replay:
-    """Folds the klines of a partition again.
+    """Fold the klines of a partition again.
 
     A promotion resets each symbol to the promoted model and its last candles. So a replay may
     start one sequence before the last promotion, with nothing known: by the promotion each symbol

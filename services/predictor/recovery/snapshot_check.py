@@ -1,4 +1,4 @@
-"""Checks that a snapshot from Redis is a state of the log as it was committed."""
+"""Check that a snapshot from Redis is a state of the log as it was committed."""
 
 from services.predictor.recovery.prediction_tail import PublishedTail
 from shared.adapters.redis_state_store import StateSnapshot

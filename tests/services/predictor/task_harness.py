@@ -55,11 +55,11 @@ class TaskHarness:
     """A task of partition 0 on a log that is still empty, and its surroundings."""
 
     def __init__(self, models: Callable[[str, str], Model] = load_model) -> None:
-        self.group, self.now_s, self.next_offset = RecordingGroup(), 0.0, 0
+        self.consumer_group, self.now_s, self.next_offset = RecordingGroup(), 0.0, 0
         processor = RecordProcessor("klines.5m", KlineCodec("5m", STEP_MS, 1), CONTEXT, models)
         topics = FakeTopicHistory([]), FakeTopicHistory([]), FakeTopicHistory([])
-        recovery = PartitionRecovery(processor, self.group, *topics, FakeStateStore())
-        self.task = PartitionTask(self.group, processor, recovery, lambda: self.now_s, 0)
+        recovery = PartitionRecovery(processor, self.consumer_group, *topics, FakeStateStore())
+        self.task = PartitionTask(self.consumer_group, processor, recovery, lambda: self.now_s, 0)
 
     def status(self) -> TaskStatus:
         return self.task.status

@@ -20,22 +20,22 @@ def harness() -> TaskHarness:
 
 def test_a_task_restores_while_its_partition_is_paused_then_runs(harness: TaskHarness) -> None:
     assert harness.status() is TaskStatus.RESTORING
-    assert harness.group.calls == ["pause 0"]
+    assert harness.consumer_group.calls == ["pause 0"]
 
     harness.task.restore_next_block()
 
     assert harness.status() is TaskStatus.RUNNING
-    assert harness.group.calls == ["pause 0", "resume 0 at 0"]
+    assert harness.consumer_group.calls == ["pause 0", "resume 0 at 0"]
 
 
 def test_a_task_that_cannot_be_restored_now_waits_and_tries_again(harness: TaskHarness) -> None:
-    harness.group.is_away = True
+    harness.consumer_group.is_away = True
     harness.task.restore_next_block()
     assert harness.status() is TaskStatus.WAITING
     assert harness.task.reason == "Kafka does not answer"
     assert not harness.task.end_wait()
 
-    harness.group.is_away, harness.now_s = False, RETRY_S
+    harness.consumer_group.is_away, harness.now_s = False, RETRY_S
     assert harness.task.end_wait()
 
     assert harness.status() is TaskStatus.RESTORING
@@ -56,11 +56,11 @@ def test_a_record_without_its_model_pauses_the_partition_and_is_polled_again() -
 
     assert result.state.next_offset == 1  # what lies before the promotion is published
     assert harness.status() is TaskStatus.WAITING
-    assert harness.group.calls[-1] == "pause 0"
+    assert harness.consumer_group.calls[-1] == "pause 0"
     harness.now_s = RETRY_S
     assert harness.task.end_wait()
     assert harness.status() is TaskStatus.RUNNING
-    assert harness.group.calls[-1] == "resume 0 at 1"
+    assert harness.consumer_group.calls[-1] == "resume 0 at 1"
 
 
 def test_a_batch_that_is_not_committed_leaves_the_state_as_it_was(harness: TaskHarness) -> None:

@@ -53,7 +53,7 @@ LOG = log_of([encode_record(PROMOTION), *candles_of("BTCUSDT")])
 
 @dataclass
 class FakeKafka:
-    """The group's only member and its writer: gives a log record by record, takes what is written."""
+    """The only member of the group and its writer; gives a log record by record."""
 
     log: list[ConsumerRecord] = field(default_factory=lambda: LOG)
     membership: bytes | None = b"a member"
@@ -113,11 +113,11 @@ class SlowStates(FakeStateStore):
 
     def save(
         self,
-        group: int,
+        partition: int,
         profile: str,
-        after: PartitionState,
+        state: PartitionState,
         changed: Iterable[str],
-        since: int | None,
+        base_offset: int | None,
     ) -> bool:
         self.calls += 1
         self.clock[0] += 6.0

@@ -36,7 +36,7 @@ def test_a_version_publishes_up_to_the_promotion_of_another_profile_and_no_furth
     assert len(live.predictions) == 1
 
 
-def test_a_promotion_of_another_profile_with_an_unusable_bundle_ends_the_old_profile_all_the_same() -> (
+def test_a_promotion_of_another_profile_ends_the_old_profile_even_if_its_bundle_is_unusable() -> (
     None
 ):
     def refusing(version: str, _: str) -> Model:

@@ -1,0 +1,180 @@
+"""Write docs/reference: the commands, settings and metrics, as the code has them.
+
+`make reference` writes the pages; tests/test_reference.py fails where they differ from the code.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import typer
+from prometheus_client import CollectorRegistry
+
+from services.cli.__main__ import app
+from services.exchange_simulator.settings import SimulatorSettings
+from services.predictor.metrics import PredictorMetrics
+from services.predictor.settings import PredictorSettings
+from services.producer.metrics import ProducerMetrics
+from services.producer.settings import ProducerSettings
+from services.trainer.settings import TrainerSettings
+from shared.adapters.env_settings import ServiceSettings
+from shared.adapters.prometheus import Telemetry
+
+REFERENCE: Final = Path(__file__).parents[1] / "docs" / "reference"
+GENERATED: Final = "Generated from the code by `make reference`; do not edit."
+
+
+def main() -> None:
+    """Write every page."""
+    for name, page in PAGES.items():
+        (REFERENCE / name).write_text(page(), encoding="utf-8")
+
+
+def commands_page() -> str:
+    """Return the page of `ulstm` and its commands."""
+    blocks = [f"## {name}\n\n{_command(command)}" for name, command in _commands()]
+    return _page("Commands", [COMMANDS_INTRODUCTION, *blocks])
+
+
+def settings_page() -> str:
+    """Return the page of the settings, the common ones first."""
+    common = set(ServiceSettings.model_fields)
+    blocks = [f"## Every service\n\n{_settings(ServiceSettings, set())}"]
+    blocks += [
+        f"## {title}\n\n{_settings(settings, common)}" for title, settings in SERVICES.items()
+    ]
+    return _page("Settings", [SETTINGS_INTRODUCTION, *blocks])
+
+
+def metrics_page() -> str:
+    """Return the page of the metrics by service."""
+    blocks = []
+    for service, register in METRICS.items():
+        telemetry = Telemetry(service)
+        register(telemetry)
+        blocks.append(f"## {service.capitalize()}\n\n{_metrics(telemetry.registry)}")
+    return _page("Metrics", [METRICS_INTRODUCTION, *blocks])
+
+
+COMMANDS_INTRODUCTION: Final = (
+    "`ulstm` is installed as `.venv/bin/ulstm`. Servers that `ulstm servers start` runs in the"
+    " current folder are found automatically; elsewhere set `KAFKA_BOOTSTRAP_SERVERS` and"
+    " `REDIS_URL`. Exit code 0: done; 1: what was asked for failed; 2: wrong use."
+)
+SETTINGS_INTRODUCTION: Final = (
+    "Settings are environment variables, read once at the start. An empty value counts as unset. A"
+    " service with a wrong value refuses to start and names the setting, the value and what is"
+    " allowed."
+)
+METRICS_INTRODUCTION: Final = (
+    "Each service serves `/metrics` (Prometheus), `/health/live` and `/health/ready` on"
+    " `METRICS_HOST` and `METRICS_PORT`."
+)
+SERVICES: Final[Mapping[str, type[Any]]] = {
+    "Producer": ProducerSettings,
+    "Predictor": PredictorSettings,
+    "Trainer": TrainerSettings,
+    "Exchange simulator": SimulatorSettings,
+}
+METRICS: Final[Mapping[str, Callable[[Telemetry], object]]] = {
+    "producer": ProducerMetrics,
+    "predictor": PredictorMetrics,
+}
+PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "commands.md": commands_page,
+    "settings.md": settings_page,
+    "metrics.md": metrics_page,
+}
+
+
+def _page(title: str, blocks: list[str]) -> str:
+    return "\n\n".join([f"# {title}", GENERATED, *blocks]) + "\n"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _commands() -> Iterator[tuple[str, click.Command]]:
+    """Yield each command with its full name, groups taken apart."""
+    root = typer.main.get_command(app)
+    assert isinstance(root, click.Group)
+    for name, command in root.commands.items():
+        if isinstance(command, click.Group):
+            for inner, part in command.commands.items():
+                yield f"ulstm {name} {inner}", part
+        else:
+            yield f"ulstm {name}", command
+
+
+def _command(command: click.Command) -> str:
+    rows = [_parameter(p) for p in command.params if p.name != "help"]
+    text = (command.help or "").strip()
+    return f"{text}\n\n{_table(['option', 'default', 'meaning'], rows)}" if rows else text
+
+
+def _parameter(parameter: click.Parameter) -> list[str]:
+    if isinstance(parameter, click.Option):
+        names, text = ", ".join(f"`{name}`" for name in parameter.opts), parameter.help or ""
+    else:
+        names, text = f"`{parameter.human_readable_name}`", getattr(parameter, "help", None) or ""
+    default = "" if parameter.default in (None, False, ()) else f"`{parameter.default}`"
+    return [names, "required" if parameter.required else default, _cell(text)]
+
+
+def _settings(settings: type[Any], left_out: set[str]) -> str:
+    schema = settings.model_json_schema()
+    rows = []
+    for name, field in settings.model_fields.items():
+        if name not in left_out:
+            default = "required" if field.is_required() else _default(field.default)
+            allowed = _allowed(schema["properties"][field.alias or name])
+            rows.append([f"`{_variable(settings, name)}`", default, allowed, _cell(field.description or "")])
+    return _table(["setting", "default", "allowed", "meaning"], rows)
+
+
+def _variable(settings: type[Any], name: str) -> str:
+    variable = getattr(settings, "variable", None)
+    return variable(name) if variable else name.upper()
+
+
+def _default(value: object) -> str:
+    return "" if value in (None, "") else f"`{value}`"
+
+
+def _allowed(schema: Mapping[str, Any]) -> str:
+    """Return what a JSON schema allows, in words."""
+    options = [option for option in schema.get("anyOf", [schema]) if option.get("type") != "null"]
+    return " or ".join(_one(option) for option in options)
+
+
+def _one(schema: Mapping[str, Any]) -> str:
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if "pattern" in schema:
+        return f"`{_cell(schema['pattern'])}`"
+    low = schema.get("minimum", schema.get("exclusiveMinimum"))
+    high = schema.get("maximum", schema.get("exclusiveMaximum"))
+    bounds = [f"{'above' if 'exclusiveMinimum' in schema else 'from'} {low}"] if low is not None else []
+    bounds += [f"{'below' if 'exclusiveMaximum' in schema else 'to'} {high}"] if high is not None else []
+    return " ".join([schema.get("type", "text"), *bounds]).replace("string", "text")
+
+
+def _metrics(registry: CollectorRegistry) -> str:
+    rows = []
+    for metric in registry.collect():
+        name = f"{metric.name}_total" if metric.type == "counter" else metric.name
+        if not re.search(r"_created$", name):
+            rows.append([f"`{name}`", metric.type, _cell(metric.documentation)])
+    return _table(["metric", "type", "meaning"], rows)
+
+
+if __name__ == "__main__":
+    main()
