@@ -13,7 +13,7 @@ PYTEST := $(BIN)/pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 KERNEL := $(wildcard shared/core/model/kernel/*.[ch])
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint check test soak chaos bench bench-full test-compose clean
+.PHONY: help install demo lint check test soak chaos bench bench-full reference test-compose clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -46,6 +46,9 @@ lint: install
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+reference: install ## docs/reference: commands, settings and metrics, as the code has them
+	@$(BIN)/python -m scripts.write_reference
 
 test-compose: install ## the same system in containers: needs Docker
 	@scripts/test_compose.sh $(ARGS)

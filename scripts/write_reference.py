@@ -4,11 +4,11 @@
 """
 
 import re
+import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import click
 import typer
 from prometheus_client import CollectorRegistry
 
@@ -19,10 +19,11 @@ from services.predictor.settings import PredictorSettings
 from services.producer.metrics import ProducerMetrics
 from services.producer.settings import ProducerSettings
 from services.trainer.settings import TrainerSettings
-from shared.adapters.env_settings import ServiceSettings
+from shared.adapters.env_settings import EnvSettings, ServiceSettings
 from shared.adapters.prometheus import Telemetry
 
 REFERENCE: Final = Path(__file__).parents[1] / "docs" / "reference"
+LINE_LENGTH: Final = 100
 GENERATED: Final = "Generated from the code by `make reference`; do not edit."
 
 
@@ -69,17 +70,17 @@ SETTINGS_INTRODUCTION: Final = (
     " allowed."
 )
 METRICS_INTRODUCTION: Final = (
-    "Each service serves `/metrics` (Prometheus), `/health/live` and `/health/ready` on"
+    "Producer and predictor serve `/metrics` (Prometheus), `/health/live` and `/health/ready` on"
     " `METRICS_HOST` and `METRICS_PORT`."
 )
-SERVICES: Final[Mapping[str, type[Any]]] = {
+SERVICES: Final[Mapping[str, type[EnvSettings]]] = {
     "Producer": ProducerSettings,
     "Predictor": PredictorSettings,
     "Trainer": TrainerSettings,
     "Exchange simulator": SimulatorSettings,
 }
 METRICS: Final[Mapping[str, Callable[[Telemetry], object]]] = {
-    "producer": ProducerMetrics,
+    "producer": lambda telemetry: ProducerMetrics(telemetry, interval_ms=300_000),
     "predictor": PredictorMetrics,
 }
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
@@ -90,7 +91,9 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
 
 
 def _page(title: str, blocks: list[str]) -> str:
-    return "\n\n".join([f"# {title}", GENERATED, *blocks]) + "\n"
+    introduction, *sections = blocks
+    head = [f"# {title}", GENERATED, textwrap.fill(introduction, LINE_LENGTH)]
+    return "\n\n".join([*head, *sections]) + "\n"
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
@@ -102,47 +105,43 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def _commands() -> Iterator[tuple[str, click.Command]]:
-    """Yield each command with its full name, groups taken apart."""
-    root = typer.main.get_command(app)
-    assert isinstance(root, click.Group)
-    for name, command in root.commands.items():
-        if isinstance(command, click.Group):
-            for inner, part in command.commands.items():
-                yield f"ulstm {name} {inner}", part
-        else:
-            yield f"ulstm {name}", command
+def _commands() -> Iterator[tuple[str, Any]]:
+    """Yield each command of typer with its full name, the groups taken apart."""
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        for inner, part in getattr(command, "commands", {"": command}).items():
+            yield f"ulstm {name} {inner}".strip(), part
 
 
-def _command(command: click.Command) -> str:
+def _command(command: Any) -> str:
     rows = [_parameter(p) for p in command.params if p.name != "help"]
-    text = (command.help or "").strip()
+    text = textwrap.fill(" ".join((command.help or "").split()), LINE_LENGTH)
     return f"{text}\n\n{_table(['option', 'default', 'meaning'], rows)}" if rows else text
 
 
-def _parameter(parameter: click.Parameter) -> list[str]:
-    if isinstance(parameter, click.Option):
-        names, text = ", ".join(f"`{name}`" for name in parameter.opts), parameter.help or ""
-    else:
-        names, text = f"`{parameter.human_readable_name}`", getattr(parameter, "help", None) or ""
+def _parameter(parameter: Any) -> list[str]:
+    is_option = parameter.param_type_name == "option"
+    names = parameter.opts if is_option else [parameter.name.upper()]
     default = "" if parameter.default in (None, False, ()) else f"`{parameter.default}`"
-    return [names, "required" if parameter.required else default, _cell(text)]
+    shown = ", ".join(f"`{name}`" for name in names)
+    return [shown, "required" if parameter.required else default, _cell(parameter.help or "")]
 
 
-def _settings(settings: type[Any], left_out: set[str]) -> str:
+def _settings(settings: type[EnvSettings], left_out: set[str]) -> str:
     schema = settings.model_json_schema()
     rows = []
     for name, field in settings.model_fields.items():
         if name not in left_out:
             default = "required" if field.is_required() else _default(field.default)
-            allowed = _allowed(schema["properties"][field.alias or name])
-            rows.append([f"`{_variable(settings, name)}`", default, allowed, _cell(field.description or "")])
+            allowed = _allowed(schema["properties"][field.validation_alias or name])
+            rows.append(
+                [
+                    f"`{settings.variable_of(name)}`",
+                    default,
+                    allowed,
+                    _cell(field.description or ""),
+                ]
+            )
     return _table(["setting", "default", "allowed", "meaning"], rows)
-
-
-def _variable(settings: type[Any], name: str) -> str:
-    variable = getattr(settings, "variable", None)
-    return variable(name) if variable else name.upper()
 
 
 def _default(value: object) -> str:
@@ -162,8 +161,12 @@ def _one(schema: Mapping[str, Any]) -> str:
         return f"`{_cell(schema['pattern'])}`"
     low = schema.get("minimum", schema.get("exclusiveMinimum"))
     high = schema.get("maximum", schema.get("exclusiveMaximum"))
-    bounds = [f"{'above' if 'exclusiveMinimum' in schema else 'from'} {low}"] if low is not None else []
-    bounds += [f"{'below' if 'exclusiveMaximum' in schema else 'to'} {high}"] if high is not None else []
+    bounds = (
+        [f"{'above' if 'exclusiveMinimum' in schema else 'from'} {low}"] if low is not None else []
+    )
+    bounds += (
+        [f"{'below' if 'exclusiveMaximum' in schema else 'to'} {high}"] if high is not None else []
+    )
     return " ".join([schema.get("type", "text"), *bounds]).replace("string", "text")
 
 

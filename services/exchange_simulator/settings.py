@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from typing import Annotated
 
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -46,8 +45,10 @@ class SimulatorSettings(EnvSettings):
         le=253_402_300_799_999,
         description="Exchange's time at the start; empty: after HISTORY candles.",
     )
-    interval: Annotated[Interval, Field(validation_alias="interval")] = "5m"
-    log_level: Annotated[LogLevel, Field(validation_alias="log_level")] = "INFO"
+    interval: Interval = Field("5m", validation_alias="interval", description="Length of a candle.")
+    log_level: LogLevel = Field(
+        "INFO", validation_alias="log_level", description="Least severe message to log."
+    )
 
     @field_validator("symbols")
     @classmethod

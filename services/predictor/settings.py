@@ -1,7 +1,5 @@
 """Settings of the predictor."""
 
-from typing import Annotated
-
 from pydantic import Field
 
 from shared.adapters.env_settings import Port, ServiceSettings
@@ -10,9 +8,16 @@ from shared.adapters.env_settings import Port, ServiceSettings
 class PredictorSettings(ServiceSettings):
     """Settings of a predictor replica."""
 
-    consumer_group: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,80}$")] = "ulstm-predictor"
-    session_timeout_ms: Annotated[int, Field(ge=6000, le=300_000)] = 10_000
-    metrics_host: str = "127.0.0.1"
-    metrics_port: Port = 0
-    # The most records of one transaction; such large batches occur on a backlog only.
-    batch_records: Annotated[int, Field(ge=1, le=10_000)] = 2_000
+    consumer_group: str = Field(
+        "ulstm-predictor",
+        pattern=r"^[A-Za-z0-9._-]{1,80}$",
+        description="Consumer group that the replicas share.",
+    )
+    session_timeout_ms: int = Field(
+        10_000, ge=6000, le=300_000, description="Silence after which a replica counts as dead, ms."
+    )
+    metrics_host: str = Field("127.0.0.1", description="Address of metrics and health.")
+    metrics_port: Port = Field(0, description="Port of metrics and health; 0: any free one.")
+    batch_records: int = Field(
+        2_000, ge=1, le=10_000, description="Most records of a transaction, reached in a catch-up."
+    )

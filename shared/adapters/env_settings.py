@@ -75,15 +75,26 @@ class EnvSettings(BaseSettings):
 class ServiceSettings(EnvSettings):
     """Settings that all services share; each service adds its own."""
 
-    kafka_bootstrap_servers: str = "127.0.0.1:9092"
-    redis_url: Annotated[str, Field(pattern=r"^(redis|rediss|unix)://", repr=False)] = (
-        "redis://127.0.0.1:6379/0"
+    kafka_bootstrap_servers: str = Field(
+        "127.0.0.1:9092", description="Kafka's brokers as host:port, comma-separated."
     )
-    interval: Interval = "5m"
-    symbol_groups: Annotated[int, Field(ge=1, le=1000)] = 6
-    topic_prefix: Annotated[str, Field(pattern=r"^[a-z0-9._-]*$")] = ""
-    topic_replicas: Annotated[int, Field(ge=1, le=9)] = 1
-    log_level: LogLevel = "INFO"
+    redis_url: str = Field(
+        "redis://127.0.0.1:6379/0",
+        pattern=r"^(redis|rediss|unix)://",
+        repr=False,
+        description="Where Redis is.",
+    )
+    interval: Interval = Field("5m", description="Length of a candle; topic names carry it.")
+    symbol_groups: int = Field(
+        6, ge=1, le=1000, description="Partitions of the topics; fixed with the first start."
+    )
+    topic_prefix: str = Field(
+        "", pattern=r"^[a-z0-9._-]*$", description="Text before every topic name."
+    )
+    topic_replicas: int = Field(
+        1, ge=1, le=9, description="Replication factor of topics that are created."
+    )
+    log_level: LogLevel = Field("INFO", description="Least severe message to log.")
 
     @property
     def topics(self) -> Topics:

@@ -24,6 +24,11 @@ class Telemetry:
         self._registry = CollectorRegistry()
         self.not_ready: str | None = "starting"
 
+    @property
+    def registry(self) -> CollectorRegistry:
+        """The registry that holds the metrics."""
+        return self._registry
+
     def counter(self, name: str, text: str, *labels: str) -> Counter:
         """Return a counter named `ulstm_<service>_<name>`."""
         return Counter(self._name(name), text, labels, registry=self._registry)
