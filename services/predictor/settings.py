@@ -9,15 +9,23 @@ class PredictorSettings(ServiceSettings):
     """Settings of a predictor replica."""
 
     consumer_group: str = Field(
-        "ulstm-predictor",
+        default="ulstm-predictor",
         pattern=r"^[A-Za-z0-9._-]{1,80}$",
         description="Consumer group that the replicas share.",
     )
     session_timeout_ms: int = Field(
-        10_000, ge=6000, le=300_000, description="Silence after which a replica counts as dead, ms."
+        default=10_000,
+        ge=6000,
+        le=300_000,
+        description="Silence after which a replica counts as dead, ms.",
     )
-    metrics_host: str = Field("127.0.0.1", description="Address of metrics and health.")
-    metrics_port: Port = Field(0, description="Port of metrics and health; 0: any free one.")
+    metrics_host: str = Field(default="127.0.0.1", description="Address of metrics and health.")
+    metrics_port: Port = Field(
+        default=0, description="Port of metrics and health; 0: any free one."
+    )
     batch_records: int = Field(
-        2_000, ge=1, le=10_000, description="Most records of a transaction, reached in a catch-up."
+        default=2_000,
+        ge=1,
+        le=10_000,
+        description="Most records of a transaction, reached in a catch-up.",
     )

@@ -76,25 +76,30 @@ class ServiceSettings(EnvSettings):
     """Settings that all services share; each service adds its own."""
 
     kafka_bootstrap_servers: str = Field(
-        "127.0.0.1:9092", description="Kafka's brokers as host:port, comma-separated."
+        default="127.0.0.1:9092", description="Kafka's brokers as host:port, comma-separated."
     )
     redis_url: str = Field(
-        "redis://127.0.0.1:6379/0",
+        default="redis://127.0.0.1:6379/0",
         pattern=r"^(redis|rediss|unix)://",
         repr=False,
         description="Where Redis is.",
     )
-    interval: Interval = Field("5m", description="Length of a candle; topic names carry it.")
+    interval: Interval = Field(
+        default="5m", description="Length of a candle; topic names carry it."
+    )
     symbol_groups: int = Field(
-        6, ge=1, le=1000, description="Partitions of the topics; fixed with the first start."
+        default=6,
+        ge=1,
+        le=1000,
+        description="Partitions of the topics; fixed with the first start.",
     )
     topic_prefix: str = Field(
-        "", pattern=r"^[a-z0-9._-]*$", description="Text before every topic name."
+        default="", pattern=r"^[a-z0-9._-]*$", description="Text before every topic name."
     )
     topic_replicas: int = Field(
-        1, ge=1, le=9, description="Replication factor of topics that are created."
+        default=1, ge=1, le=9, description="Replication factor of topics that are created."
     )
-    log_level: LogLevel = Field("INFO", description="Least severe message to log.")
+    log_level: LogLevel = Field(default="INFO", description="Least severe message to log.")
 
     @property
     def topics(self) -> Topics:
