@@ -23,7 +23,7 @@ install: .venv/.installed ## everything into .venv: packages, kernel, Kafka (PYT
 demo: install ## the whole system on this machine, live (FOR=60 stops it after 60 s, ARGS="--help" for more)
 	@$(BIN)/ulstm up $(if $(FOR),--for $(FOR)) $(ARGS)
 
-check: lint ## format, lint, types, layers and the fast tests
+check: lint ## format, lint, types, layers, and the tests that are fast and need no server
 	@$(PYTEST) -m "not integration and not end_to_end and not slow and not klines" $(ARGS)
 
 test: lint ## all of check's linters and every test, on a real Kafka and a real Redis

@@ -23,8 +23,11 @@ from shared.core.records import Candle
 from shared.core.sequence import CLOSE, candle_row
 from tests.support.builders import CONTEXT, START_MS, STEP_MS, a_bundle, a_card, a_walk, candles
 
-# Keras' own saving, with NumPy 2
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.slow,
+    # Keras' own saving, with NumPy 2
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+]
 
 ARCHITECTURE = Architecture((32, 32), 288, 6)
 STEPS = 20

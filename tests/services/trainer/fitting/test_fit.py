@@ -74,6 +74,7 @@ def validation_loss(weights: Float32s, dataset: Dataset, ends: Int64s) -> float:
     return float(compute_losses(outputs, dataset.labels[ends], inf).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("huber_delta", [inf, 0.3])
 def test_the_batch_gradient_is_that_of_keras(huber_delta: float) -> None:
     weights = initial_weights(SMALL, 3)
@@ -93,6 +94,7 @@ def test_the_batch_gradient_is_that_of_keras(huber_delta: float) -> None:
     assert np.abs(gradient).max() > 0.1
 
 
+@pytest.mark.slow
 def test_three_epochs_agree_with_keras() -> None:
     dataset = learnable()
     keras.utils.set_random_seed(OPTIONS.seed)
@@ -118,6 +120,7 @@ def test_three_epochs_agree_with_keras() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_falling_rate_is_that_of_keras_and_a_mean_that_forgets_how_it_began_is_taken() -> None:
     dataset, all_alike = learnable(), replace(OPTIONS, is_falling=True, averaging=1.0 - 1e-9)
     steps = all_alike.epochs * all_alike.steps_per_epoch(len(dataset.training_ends))
@@ -144,6 +147,7 @@ def test_a_falling_rate_is_that_of_keras_and_a_mean_that_forgets_how_it_began_is
     assert np.abs(ours.weights - passed[-1]).max() > 1e-3  # ten times what may be rounding
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("averaging", [0.0, 0.5, 0.99])
 def test_both_ways_of_fitting_average_alike(averaging: float) -> None:
     options = replace(OPTIONS, is_falling=True, averaging=averaging)
@@ -155,6 +159,7 @@ def test_both_ways_of_fitting_average_alike(averaging: float) -> None:
     assert by_keras.validation_losses == pytest.approx(ours.validation_losses, rel=1e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("huber_delta", [inf, 0.3])
 def test_both_ways_of_fitting_mean_the_same_loss(huber_delta: float) -> None:
     still = replace(
@@ -214,6 +219,7 @@ def test_a_fit_that_is_stopped_at_once_gives_the_weights_it_began_with() -> None
     assert found.validation_losses == ()
 
 
+@pytest.mark.slow
 def test_dropout_is_trained_by_keras() -> None:
     options = replace(OPTIONS, epochs=1, dropout=0.4)
 
@@ -249,6 +255,7 @@ def test_the_epoch_that_is_judged_best_is_taken_and_patience_counts_from_it() ->
     )
 
 
+@pytest.mark.slow
 def test_an_epoch_is_judged_with_keras_as_well() -> None:
     callbacks, seen = scripted([0.3, 0.1, 0.2])
 

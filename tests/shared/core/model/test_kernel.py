@@ -22,6 +22,7 @@ STEPS = "149c4d9a23f7cbadd6957d7c6b06e0a8ce3ccca4164a01d1c100fa2bd93c4126"
 BATCHES = "34826ce9be9b4e4ef7606d08004e738aed93ccf769a9f12053f4195de7c8f78d"
 
 
+@pytest.mark.slow  # compiles a kernel for each
 @pytest.mark.skipif(
     platform.machine() not in {"x86_64", "AMD64"}, reason="other processors have one variant"
 )
