@@ -134,36 +134,33 @@ def _update_means(before: ReturnsCarry, candle: list[float], base: float) -> Ret
     plain = 1.0 / candles  # the newest candle's weight in a plain mean
     # 1. Volatility first: everything else is measured in it.
     change = close / base - 1.0
-    weight = max(_VOLATILITY_WEIGHT, plain)
-    variance = before.variance + weight * (change * change - before.variance)
+    variance = _mean(before.variance, change * change, max(_VOLATILITY_WEIGHT, plain))
     unit = _volatility(variance)
     z = _clip(change / unit)
     # 2. Where the close is: within the candle, and against its mean.
     span = high - low
     location = (2.0 * close - high - low) / span if span > 0.0 else 0.0
-    short_mean = before.short_mean if before.candles else close
-    short_mean += _SHORT_WEIGHT * (close - short_mean)
-    long_mean = before.long_mean if before.candles else close
-    long_mean += _LONG_WEIGHT * (close - long_mean)
+    short_mean = _mean(before.short_mean if before.candles else close, close, _SHORT_WEIGHT)
+    long_mean = _mean(before.long_mean if before.candles else close, close, _LONG_WEIGHT)
     # 3. What follows what: products with the values of the candle before.
     slow = max(_SLOW_WEIGHT, plain)
     is_flat = volume == 0.0 or change == 0.0
     return ReturnsCarry(
-        candles,
-        close,
-        time_ms,
-        variance,
-        before.volume + max(_VOLUME_WEIGHT, plain) * (volume - before.volume),
-        z,
-        location,
-        _deviation(close, short_mean, unit * _SHORT_SPREAD),
-        before.z_square + slow * (z * z - before.z_square),
-        before.z_after_z + slow * (z * before.z_score - before.z_after_z),
-        before.z_after_location + slow * (z * before.close_location - before.z_after_location),
-        before.z_after_deviation + slow * (z * before.short_deviation - before.z_after_deviation),
-        before.flat_share + slow * ((1.0 if is_flat else 0.0) - before.flat_share),
-        short_mean,
-        long_mean,
+        candles=candles,
+        close=close,
+        open_time_ms=time_ms,
+        variance=variance,
+        volume=_mean(before.volume, volume, max(_VOLUME_WEIGHT, plain)),
+        z_score=z,
+        close_location=location,
+        short_deviation=_deviation(close, short_mean, unit * _SHORT_SPREAD),
+        z_square=_mean(before.z_square, z * z, slow),
+        z_after_z=_mean(before.z_after_z, z * before.z_score, slow),
+        z_after_location=_mean(before.z_after_location, z * before.close_location, slow),
+        z_after_deviation=_mean(before.z_after_deviation, z * before.short_deviation, slow),
+        flat_share=_mean(before.flat_share, 1.0 if is_flat else 0.0, slow),
+        short_mean=short_mean,
+        long_mean=long_mean,
     )
 
 
@@ -194,6 +191,10 @@ def _row(before: ReturnsCarry, after: ReturnsCarry, candle: list[float], base: f
 
 def _volatility(variance: float) -> float:
     return max(sqrt(variance), _LEAST_VOLATILITY)
+
+
+def _mean(mean: float, value: float, weight: float) -> float:
+    return mean + weight * (value - mean)
 
 
 def _deviation(close: float, mean: float, spread: float) -> float:

@@ -68,16 +68,11 @@ def step_symbol(
     if model is None or len(after.sequence) < model.window_length:
         return after, None
     # 4. Predict with the weights just learnt.
-    after = fit_missing_scaler(after, model)
-    output, jacobian = run_network(after, model, with_jacobian=options.jacobian)
-    if not np.isfinite(output):
-        # Finite weights may still overflow in the forward pass: back to the model's.
-        result = replace(result, learner=model.base_learner, was_reset=True)
-        after = replace(after, learner=model.base_learner)
-        output, jacobian = run_network(after, model, with_jacobian=options.jacobian)
+    after, output, was_reset = _forward(fit_missing_scaler(after, model), model, options)
+    if was_reset:
+        result = replace(result, was_reset=True)
     # 5. Remember the prediction: the next candle is its outcome.
-    pending = _pending(after, float(output), model, context)
-    after = replace(after, pending=pending, jacobian=jacobian)
+    after = replace(after, pending=_pending(after, output, model, context))
     # 6. Publish it with the digest of the state it was made from, which lets a replay prove itself.
     digest = state_digest(state) if options.digest else None
     return after, _prediction(after, result, offset, digest, model, context)
@@ -112,6 +107,27 @@ def _label(state: SymbolState, candle: Candle, interval_ms: int) -> float | None
     """Return the candle's change, close / close before - 1; None across a gap."""
     follows = state.last_open_time_ms == candle.open_time_ms - interval_ms
     return candle.close / state.last_close - 1.0 if follows else None
+
+
+def _forward(
+    state: SymbolState, model: Model, options: FoldOptions
+) -> tuple[SymbolState, float, bool]:
+    """Run the network on a symbol's window, with the model's weights if its own overflow.
+
+    Finite weights may still give an output that is not finite.
+
+    Returns:
+        The state with the weights used and, if asked for, the Jacobian; the output; whether the
+        symbol is back at the model's weights.
+    """
+    output, jacobian = run_network(state, model, with_jacobian=options.jacobian)
+    was_reset = not np.isfinite(output)
+    if was_reset:
+        state = replace(state, learner=model.base_learner)
+        output, jacobian = run_network(state, model, with_jacobian=options.jacobian)
+    if jacobian is not None:
+        state = replace(state, jacobian=jacobian)
+    return state, float(output), was_reset
 
 
 def _pending(
