@@ -14,13 +14,9 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from benchmarks import archive as logs
-from benchmarks import latency as closes
-from benchmarks import machine, steps, training
-from benchmarks import scaling as growth
-from benchmarks import startup as lives
-from benchmarks.chart import bars
-from benchmarks.result import Result, markdown_of, table_of
+from benchmarks import archive, latency, machine, scaling, startup, steps, training
+from benchmarks.chart import draw_bars
+from benchmarks.result import Result, results_table, to_markdown
 from shared.core.errors import UlstmError
 from shared.local_servers import launcher
 
@@ -29,123 +25,130 @@ CONSOLE: Final = Console(width=None if sys.stdout.isatty() else 180)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What to measure, and where."""
+class BenchmarkOptions:
+    """What to measure, and with what."""
 
     is_full: bool
-    limit: Path
-    recorded: Path | None
+    yardstick: Path  # the source of limit.cc
+    recorded: Path | None  # a folder of recorded klines
     folder: Path
-    tell: Callable[[str], None]
+    report_progress: Callable[[str], None]
 
 
-Family = Callable[[Asked], Iterator[Result]]
+ResultSource = Callable[[BenchmarkOptions], Iterator[Result]]
 
 
-def _steps(asked: Asked) -> Iterator[Result]:
-    yield from steps.step_rows(asked.limit, asked.folder, asked.tell)
+def _step_results(options: BenchmarkOptions) -> Iterator[Result]:
+    yield from steps.step_rows(options.yardstick, options.folder, options.report_progress)
 
 
-def _closes(asked: Asked) -> Iterator[Result]:
-    with _servers(asked) as running:
-        yield from closes.close_rows(running, asked.folder, asked.tell)
+def _latency_results(options: BenchmarkOptions) -> Iterator[Result]:
+    with _servers(options) as servers:
+        yield from latency.latency_rows(servers, options.folder, options.report_progress)
 
 
-def _lone(asked: Asked) -> Iterator[Result]:
-    with _servers(asked) as running:
-        yield from closes.lone_rows(running, asked.folder, asked.tell)
+def _single_symbol_results(options: BenchmarkOptions) -> Iterator[Result]:
+    with _servers(options) as servers:
+        yield from latency.single_symbol_rows(servers, options.folder, options.report_progress)
 
 
-def _lives(asked: Asked) -> Iterator[Result]:
-    with _servers(asked) as running:
-        yield from lives.life_rows(running, asked.folder, asked.tell)
+def _startup_results(options: BenchmarkOptions) -> Iterator[Result]:
+    with _servers(options) as servers:
+        yield from startup.startup_rows(servers, options.folder, options.report_progress)
 
 
-def _logs(asked: Asked) -> Iterator[Result]:
-    size = logs.SHORT
-    if asked.is_full:
-        size = logs.Size(logs.LONG.symbols, logs.LONG.candles, logs.LONG.scored, asked.recorded)
-    with _servers(asked) as running:
-        yield from logs.log_rows(running, asked.folder, size, asked.tell)
+def _archive_results(options: BenchmarkOptions) -> Iterator[Result]:
+    size = archive.full_size(options.recorded) if options.is_full else archive.SHORT
+    with _servers(options) as servers:
+        yield from archive.archive_rows(servers, options.folder, size, options.report_progress)
 
 
-def _training(asked: Asked) -> Iterator[Result]:
-    yield from training.training_rows(asked.recorded, asked.tell)
+def _training_results(options: BenchmarkOptions) -> Iterator[Result]:
+    yield from training.training_rows(options.recorded, options.report_progress)
 
 
-def _growth(asked: Asked) -> Iterator[Result]:
-    yield from growth.growth_rows(asked.tell)
+def _scaling_results(options: BenchmarkOptions) -> Iterator[Result]:
+    yield from scaling.scaling_rows(options.report_progress)
 
 
-SHORT: Final[dict[str, Family]] = {
-    "steps": _steps,
-    "closes": _closes,
-    "lone": _lone,
-    "lives": _lives,
-    "logs": _logs,
+SHORT: Final[dict[str, ResultSource]] = {
+    "steps": _step_results,
+    "latency": _latency_results,
+    "single-symbol": _single_symbol_results,
+    "startup": _startup_results,
+    "archive": _archive_results,
 }
-FULL: Final[dict[str, Family]] = {**SHORT, "training": _training, "growth": _growth}
+FULL: Final[dict[str, ResultSource]] = {
+    **SHORT,
+    "training": _training_results,
+    "scaling": _scaling_results,
+}
 
 
 def main() -> None:
-    """Measure what is asked for; write the figures as JSON and as a table for a document."""
+    """Measure, and write the figures as JSON and as a table for a document."""
+    arguments = _parser().parse_args()
+    facts, started_s, results = machine.facts(), monotonic(), list[Result]()
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        options = BenchmarkOptions(
+            arguments.full, _yardstick(), _recorded(), Path(folder), _progress_printer(started_s)
+        )
+        for name in arguments.only or (FULL if arguments.full else SHORT):
+            measured = list(_measure(name, options))
+            results += measured
+            facts["seconds"] = round(monotonic() - started_s)
+            _write_results(results, facts, arguments.out)
+            if name == "scaling":
+                chart = draw_bars("Cost of an event", measured)
+                arguments.out.with_name("scaling.svg").write_text(chart)
+    table = results_table(results, "measured side by side", machine.describe(facts))
+    CONSOLE.print(table)
+    markdown = arguments.out.with_suffix(".md")
+    CONSOLE.print(f"figures: {arguments.out}, as a table for a document: {markdown}")
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--full", action="store_true", help="the longer rows too")
+    parser.add_argument("--full", action="store_true", help="measure the longer rows as well")
     parser.add_argument(
-        "--only", nargs="+", choices=tuple(FULL), help="these families of rows alone"
+        "--only", nargs="+", choices=tuple(FULL), help="measure these groups of rows alone"
     )
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench.json")
-    given = parser.parse_args()
-    facts, begun, rows = machine.facts(), monotonic(), list[Result]()
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        asked = Asked(given.full, _limit(), _recorded(), Path(folder), _tell(begun))
-        for name in given.only or (FULL if given.full else SHORT):
-            measured = list(_measured(name, asked))
-            rows += measured
-            if name == "growth":
-                given.out.parent.mkdir(parents=True, exist_ok=True)
-                given.out.with_name("growth.svg").write_text(bars(measured))
-            facts["seconds"] = round(monotonic() - begun)
-            _keep(rows, facts, given.out)
-    CONSOLE.print(table_of(rows, "measured side by side", machine.told(facts)))
-    CONSOLE.print(
-        f"figures: {given.out}, as a table for a document: {given.out.with_suffix('.md')}"
-    )
+    return parser
 
 
-def _keep(rows: list[Result], facts: dict[str, Any], out: Path) -> None:
-    """Write what has been measured so far: a run that is broken off leaves that."""
+def _write_results(results: list[Result], facts: dict[str, Any], out: Path) -> None:
+    """Write the figures so far: an interrupted run leaves those."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(
-        json.dumps({"machine": facts, "rows": [row.fields() for row in rows]}, indent=1) + "\n"
-    )
-    out.with_suffix(".md").write_text(markdown_of(rows, machine.told(facts)))
+    rows = [result.fields() for result in results]
+    out.write_text(json.dumps({"machine": facts, "rows": rows}, indent=1) + "\n")
+    out.with_suffix(".md").write_text(to_markdown(results, machine.describe(facts)))
 
 
-def _measured(name: str, asked: Asked) -> Iterator[Result]:
-    """Yield a family's rows; where one cannot be measured, a row that says why."""
+def _measure(name: str, options: BenchmarkOptions) -> Iterator[Result]:
+    """Yield a group's rows; where one cannot be measured, a row with the reason."""
     try:
-        yield from FULL[name](asked)
+        yield from FULL[name](options)
     except (UlstmError, TimeoutError) as error:
         yield Result(name, None, "", note=str(error))
 
 
 @contextmanager
-def _servers(asked: Asked) -> Iterator[launcher.Servers]:
-    """Kafka and Redis of their own for each family, so that none finds the leavings of another."""
-    with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
-        asked.tell("starting Kafka and Redis")
+def _servers(options: BenchmarkOptions) -> Iterator[launcher.Servers]:
+    """Start a Kafka and a Redis for one group of rows, so that none finds another's records."""
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        options.report_progress("starting Kafka and Redis")
         with launcher.start(Path(folder), die_with_parent=True) as running:
             yield running.servers
 
 
-def _tell(begun: float) -> Callable[[str], None]:
-    return lambda what: CONSOLE.print(
-        f"[dim]{monotonic() - begun:6.1f} s[/dim]  {what}", highlight=False
+def _progress_printer(started_s: float) -> Callable[[str], None]:
+    return lambda text: CONSOLE.print(
+        f"[dim]{monotonic() - started_s:6.1f} s[/dim]  {text}", highlight=False
     )
 
 
-def _limit() -> Path:
+def _yardstick() -> Path:
     return Path(os.environ.get("LIMIT") or ROOT.parent / "shared" / "perf" / "limit.cc")
 
 

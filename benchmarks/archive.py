@@ -1,4 +1,4 @@
-"""The log as an archive: importing, reading, backtesting."""
+"""Importing into the log, reading it and backtesting."""
 
 import json
 import os
@@ -37,12 +37,12 @@ MILLION: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much to import and to backtest; `recorded` is a folder of recorded klines, in place of synthetic ones."""
+    """How much to import and to backtest."""
 
     symbols: int
     candles: int  # of each symbol
     scored: int  # of each symbol, at the end
-    recorded: Path | None = None
+    recorded: Path | None = None  # a folder of klines in place of synthetic ones
 
     @property
     def source(self) -> str:
@@ -54,45 +54,49 @@ class Size:
 
 
 SHORT: Final = Size(8, 25_000, 2_000)
-LONG: Final = Size(40, 34_560, 25_000)
 
 
-def log_rows(
-    servers: Servers, folder: Path, size: Size, tell: Callable[[str], None]
+def full_size(recorded: Path | None) -> Size:
+    """Return the size of the longer measurement."""
+    return Size(40, 34_560, 25_000, recorded)
+
+
+def archive_rows(
+    servers: Servers, folder: Path, size: Size, report_progress: Callable[[str], None]
 ) -> Iterator[Result]:
-    """Yield the rows."""
-    recordings = size.recorded or _recordings(folder / "recordings", size)
+    """Yield the rows of import, reading and backtest."""
+    recordings = size.recorded or _write_recordings(folder / "recordings", size)
     with BenchmarkDeployment(
         servers.kafka_bootstrap, servers.redis_url, "log.", folder
     ) as deployment:
-        tell(f"import: {size.symbols} x {size.candles:,} candles")
-        yield _import_row(deployment, recordings, size)
-        yield _archive_row(deployment, tell)
-        tell(f"backtest: {size.symbols} x {size.scored:,} candles")
-        yield _backtest_row(deployment, size)
-    tell("backtest: one process and two")
-    yield _scaling_row()
+        report_progress(f"import: {size.symbols} x {size.candles:,} candles")
+        yield _import_result(deployment, recordings, size)
+        yield _read_result(deployment, report_progress)
+        report_progress(f"backtest: {size.symbols} x {size.scored:,} candles")
+        yield _backtest_result(deployment, size)
+    report_progress("backtest: one process and two")
+    yield _two_processes_result()
 
 
-def _import_row(deployment: BenchmarkDeployment, recordings: Path, size: Size) -> Result:
-    seconds, told = _ulstm(deployment, "import", str(recordings), "--json")
-    candles = json.loads(told)["candles"]
+def _import_result(deployment: BenchmarkDeployment, recordings: Path, size: Size) -> Result:
+    seconds, output = _ulstm(deployment, "import", str(recordings), "--json")
+    candles = json.loads(output)["candles"]
     note = f"{candles:,} in {seconds:.1f} s, {candles / seconds:,.0f} candles/s; {size.source}"
     return Result(
         "ulstm import of 1.4 M candles", seconds / candles * 1.4e6, "s", at_most=60.0, note=note
     )
 
 
-def _archive_row(deployment: BenchmarkDeployment, tell: Callable[[str], None]) -> Result:
+def _read_result(deployment: BenchmarkDeployment, report_progress: Callable[[str], None]) -> Result:
     ours, theirs = [], []
     count = 0
     for at in range(READS):
-        tell(f"archive read: {at + 1} of {READS}, then a bare consumer")
+        report_progress(f"archive read: {at + 1} of {READS}, then a bare consumer")
         started = monotonic()
         archived = Archive(deployment.kafka_bootstrap, deployment.topics).read(TimeSpan())
         ours.append(monotonic() - started)
         count = sum(map(len, archived.sequences.values()))
-        theirs.append(_bare_s(deployment, count))
+        theirs.append(_bare_consumer_s(deployment, count))
     per_million = MILLION / count
     return Result(
         "archive read, 1 M klines from Kafka into validated arrays",
@@ -104,7 +108,7 @@ def _archive_row(deployment: BenchmarkDeployment, tell: Callable[[str], None]) -
     )
 
 
-def _bare_s(deployment: BenchmarkDeployment, count: int) -> float:
+def _bare_consumer_s(deployment: BenchmarkDeployment, count: int) -> float:
     started = monotonic()
     topics = deployment.topics
     consumer = Consumer(
@@ -114,7 +118,9 @@ def _bare_s(deployment: BenchmarkDeployment, count: int) -> float:
             "isolation.level": "read_committed",
         }
     )
-    consumer.assign([TopicPartition(topics.klines, group, 0) for group in range(topics.partitions)])
+    consumer.assign(
+        [TopicPartition(topics.klines, partition, 0) for partition in range(topics.partitions)]
+    )
     seen = 0
     while seen < count:
         seen += sum(message.error() is None for message in consumer.consume(2000, 1.0))
@@ -123,10 +129,10 @@ def _bare_s(deployment: BenchmarkDeployment, count: int) -> float:
     return seconds
 
 
-def _backtest_row(deployment: BenchmarkDeployment, size: Size) -> Result:
+def _backtest_result(deployment: BenchmarkDeployment, size: Size) -> Result:
     version = deployment.release_model(DEFAULT, 0, promote=False)
     newest = Archive(deployment.kafka_bootstrap, deployment.topics).newest_ms() or 0
-    seconds, told = _ulstm(
+    seconds, output = _ulstm(
         deployment,
         "backtest",
         "--model",
@@ -135,10 +141,10 @@ def _backtest_row(deployment: BenchmarkDeployment, size: Size) -> Result:
         str(newest - (size.scored - 1) * STEP_MS),
         "--json",
     )
-    outcomes = sum(scores["n"] for scores in json.loads(told).values())
+    outcomes = sum(scores["n"] for scores in json.loads(output).values())
     note = (
-        f"`ulstm backtest`, {outcomes:,} outcomes in {seconds:.1f} s with {os.cpu_count()} processes, reading included:"
-        f" {outcomes / seconds:,.0f} candles/s; {size.source}"
+        f"`ulstm backtest`, {outcomes:,} outcomes in {seconds:.1f} s with {os.cpu_count()}"
+        f" processes, reading included: {outcomes / seconds:,.0f} candles/s; {size.source}"
     )
     return Result(
         "backtest of 1 M candles, from the topic to scores",
@@ -162,18 +168,20 @@ def _ulstm(deployment: BenchmarkDeployment, *arguments: str) -> tuple[float, str
     return monotonic() - started, done.stdout
 
 
-def _scaling_row() -> Result:
-    """One process and two, in turn, each with the same work; a process's start is not counted."""
+def _two_processes_result() -> Result:
+    """Measure one process and two in turn, each with the same work, without their start."""
     sequence = a_sequence(SEQUENCE_LENGTH + SCALING, 1)
     best = {1: float("inf"), 2: float("inf")}
     spawn = get_context("spawn")
     with ProcessPoolExecutor(1, spawn) as first, ProcessPoolExecutor(1, spawn) as second:
         for pool in (first, second):
-            pool.submit(_folded, sequence[: SEQUENCE_LENGTH + 100]).result()
+            pool.submit(_run_backtest, sequence[: SEQUENCE_LENGTH + 100]).result()
         for _ in range(3):
             for processes in (1, 2):
                 started = monotonic()
-                _all(pool.submit(_folded, sequence) for pool in (first, second)[:processes])
+                _await_all(
+                    pool.submit(_run_backtest, sequence) for pool in (first, second)[:processes]
+                )
                 best[processes] = min(best[processes], (monotonic() - started) / processes)
     return Result(
         f"backtest, 2 processes, per {SCALING:,} candles",
@@ -185,20 +193,20 @@ def _scaling_row() -> Result:
     )
 
 
-def _all(futures: Iterable[Any]) -> None:
+def _await_all(futures: Iterable[Any]) -> None:
     for future in list(futures):
         future.result()
 
 
-def _folded(sequence: Float64s) -> int:
-    """Backtest one symbol; runs in a process of its own."""
+def _run_backtest(sequence: Float64s) -> int:
+    """Backtest one symbol; runs in a separate process."""
     context = FoldContext("5m", STEP_MS, self_test())
     span = HeldOutSpan("SYN0000USDT", sequence, SEQUENCE_LENGTH)
     return sum(1 for _ in backtest(Model(a_bundle(DEFAULT)), span, context))
 
 
-def _recordings(folder: Path, size: Size) -> Path:
-    """Write parquet files as recorded klines come."""
+def _write_recordings(folder: Path, size: Size) -> Path:
+    """Write synthetic candles as Parquet files in the form of recorded klines."""
     folder.mkdir(parents=True, exist_ok=True)
     for seed in range(size.symbols):
         times, *prices = a_sequence(size.candles, seed).T

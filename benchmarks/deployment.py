@@ -4,8 +4,8 @@ from functools import partial
 from time import monotonic, sleep
 from typing import Final
 
-from benchmarks.machine import cpu_s
-from benchmarks.market import START_MS, STEP_MS, bundle_bytes, closing
+from benchmarks.machine import processor_s
+from benchmarks.market import START_MS, STEP_MS, bundle_bytes, candles_by_time
 from shared.adapters.kafka.producer import ProducerRecord
 from shared.core.model.architecture import Architecture
 from shared.core.topics import partition_for
@@ -42,7 +42,7 @@ class BenchmarkDeployment(Deployment):
                 value,
                 _close_time_ms(at),
             )
-            for at, symbol, value in closing(symbols, start, stop)
+            for at, symbol, value in candles_by_time(symbols, start, stop)
         )
 
     def release_model(self, architecture: Architecture, at: int, *, promote: bool = True) -> str:
@@ -73,7 +73,7 @@ class BenchmarkDeployment(Deployment):
 
     def processor_s(self) -> float:
         """Return the processor time that the replicas have used so far."""
-        return sum(cpu_s(replica.process.pid) for replica in self.replicas)
+        return sum(processor_s(replica.process.pid) for replica in self.replicas)
 
     def _total(self, name: str) -> float:
         return sum(replica.metric(f"ulstm_predictor_{name}") for replica in self.replicas)

@@ -1,4 +1,4 @@
-"""From a candle in `klines` to its prediction at a reader: many symbols at once, and one alone."""
+"""Latency from a candle in `klines` to its prediction at a reader."""
 
 from collections.abc import Callable, Iterator
 from itertools import repeat
@@ -24,68 +24,74 @@ SYMBOLS: Final = 2_000
 HISTORY: Final = DEFAULT.window_length
 REPLICAS: Final = 2
 CLOSES: Final = 6  # the first is not counted
-LONE: Final = 300  # records
-REST_S: Final = 0.02  # between lone records
-LONE_SYMBOL: Final = "SYN0000USDT"
+SINGLE_RECORDS: Final = 300  # records
+PAUSE_S: Final = 0.02  # between lone records
+SINGLE_SYMBOL: Final = "SYN0000USDT"
 
 
-def close_rows(servers: Servers, folder: Path, tell: Callable[[str], None]) -> Iterator[Result]:
-    """Yield the rows of all symbols closing at once."""
+def latency_rows(
+    servers: Servers, folder: Path, report_progress: Callable[[str], None]
+) -> Iterator[Result]:
+    """Yield the rows of many symbols whose candles close at once."""
     with BenchmarkDeployment(
         servers.kafka_bootstrap, servers.redis_url, "close.", folder
     ) as deployment:
-        tell(f"close: writing {SYMBOLS} x {HISTORY} candles of history")
+        report_progress(f"close: writing {SYMBOLS} x {HISTORY} candles of history")
         deployment.write_candles(SYMBOLS, 0, HISTORY)
         deployment.release_model(DEFAULT, HISTORY)
         for _ in range(REPLICAS):
             deployment.start_predictor()
-        tell(f"close: {REPLICAS} predictors read the history")
+        report_progress(f"close: {REPLICAS} predictors read the history")
         deployment.await_folded(SYMBOLS * HISTORY)
         topics = deployment.topics
         with BackgroundWorker(
-            watching, servers.kafka_bootstrap, (topics.klines, topics.predictions)
+            arrival_calls, servers.kafka_bootstrap, (topics.klines, topics.predictions)
         ) as watcher:
             watcher.ask("ready")
-            found = []
+            closes = []
             used_s = deployment.processor_s()
             for at in range(HISTORY, HISTORY + CLOSES):
-                tell(f"close: {at - HISTORY + 1} of {CLOSES}")
+                report_progress(f"close: {at - HISTORY + 1} of {CLOSES}")
                 watcher.begin("arrivals", topics.predictions, SYMBOLS)
                 deployment.write_candles(SYMBOLS, at, at + 1)
-                found.append(watcher.answer())
+                closes.append(watcher.answer())
                 deployment.await_idle()
             used_ms = (deployment.processor_s() - used_s) / CLOSES / SYMBOLS * 1e3
-        yield from _close_rows(found[1:], used_ms)
+        yield from _latency_results(closes[1:], used_ms)
 
 
-def _close_rows(found: list[tuple[float, list[float]]], used_ms: float) -> Iterator[Result]:
+def _latency_results(closes: list[tuple[float, list[float]]], used_ms: float) -> Iterator[Result]:
     what = f"{SYMBOLS:,} symbols close at once: first candle in klines -> "
     note = (
-        f"median of {len(found)} closes, all candles in one transaction, {REPLICAS} predictors, 6 symbol groups,"
-        f" {HISTORY} candles before; reader, Kafka and Redis on the same cores; processor time of the predictors"
-        f" from close to quiet: {used_ms:.2f} ms a symbol"
+        f"median of {len(closes)} closes, all candles in one transaction, {REPLICAS} predictors, 6"
+        f" symbol groups, {HISTORY} candles before; reader, Kafka and Redis on the same cores;"
+        f" processor time of the predictors from close to idle: {used_ms:.2f} ms a symbol"
     )
     for name, at, limit in (
         ("first prediction", 0, 0.05),
         ("half of the predictions", SYMBOLS // 2, 0.25),
         ("last prediction", SYMBOLS - 1, 0.4),
     ):
-        seconds = [arrivals[at] - first for first, arrivals in found]
+        seconds = [arrivals[at] - first for first, arrivals in closes]
         spread = (
             f"{min(seconds):.3g} to {max(seconds):.3g} s; {note if at == 0 else 'the same closes'}"
         )
         yield Result(f"{what}{name} readable", median(seconds), "s", at_most=limit, note=spread)
 
 
-def watching(bootstrap: str, topics: tuple[str, ...]) -> Calls:
-    """Return what tells when records arrive at a read_committed consumer, on the monotonic clock."""
-    follower = TopicTail(bootstrap, topics)
+def arrival_calls(bootstrap: str, topics: tuple[str, ...]) -> Calls:
+    """Return a call that times the arrival of records at a read_committed consumer."""
+    tail = TopicTail(bootstrap, topics)
 
     def arrivals(wanted: str, count: int) -> tuple[float, list[float]]:
-        """Return when the first record of another topic came, and when each of so many of the wanted one did."""
+        """Wait for records of the wanted topic.
+
+        Returns:
+            When the first record of another topic arrived, and when each wanted one did (s).
+        """
         first, moments = 0.0, list[float]()
         while len(moments) < count:
-            records = follower.poll(500, LONGEST_S)
+            records = tail.poll(500, LONGEST_S)
             now = monotonic()
             moments += repeat(now, sum(record.topic == wanted for record in records))
             if not first and any(record.topic != wanted for record in records):
@@ -95,25 +101,28 @@ def watching(bootstrap: str, topics: tuple[str, ...]) -> Calls:
     return {"ready": lambda: None, "arrivals": arrivals}
 
 
-def lone_rows(servers: Servers, folder: Path, tell: Callable[[str], None]) -> Iterator[Result]:
-    """Yield the rows of a lone symbol, each of its records followed by one through a bare loop."""
+def single_symbol_rows(
+    servers: Servers, folder: Path, report_progress: Callable[[str], None]
+) -> Iterator[Result]:
+    """Yield the rows of one symbol alone, in turn with a bare consume-produce loop."""
     bare = Topics("5m", 6, "bare.")
     ensure_topics(servers.kafka_bootstrap, bare)
     with (
         BenchmarkDeployment(
             servers.kafka_bootstrap, servers.redis_url, "lone.", folder
         ) as deployment,
-        BackgroundWorker(bare_loop, servers.kafka_bootstrap, bare) as loop,
+        BackgroundWorker(bare_loop_calls, servers.kafka_bootstrap, bare) as loop,
     ):
         deployment.write_candles(1, 0, HISTORY)
         deployment.release_model(DEFAULT, HISTORY)
         deployment.start_predictor()
         deployment.await_folded(HISTORY)
         loop.begin("run")
-        tell(f"lone symbol: {LONE} records, as many through a bare loop")
-        ours, theirs = _lone_ms(servers.kafka_bootstrap, deployment.topics, bare)
+        report_progress(f"single symbol: {SINGLE_RECORDS} records, in turn with a bare loop")
+        ours, theirs = _single_symbol_ms(servers.kafka_bootstrap, deployment.topics, bare)
     note = (
-        f"{LONE} records, in turn with the bare loop; from before it is sent to read, 1 predictor"
+        f"{SINGLE_RECORDS} records, in turn with the bare loop; from before sending to reading,"
+        " 1 predictor"
     )
     for percent, limit in ((50, 12.0), (99, 30.0)):
         peer = Peer("bare consume-transform-produce loop", float(np.percentile(theirs, percent)))
@@ -123,32 +132,34 @@ def lone_rows(servers: Servers, folder: Path, tell: Callable[[str], None]) -> It
         )
 
 
-def _lone_ms(bootstrap: str, topics: Topics, bare: Topics) -> tuple[list[float], list[float]]:
+def _single_symbol_ms(
+    bootstrap: str, topics: Topics, bare: Topics
+) -> tuple[list[float], list[float]]:
     producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 0})
-    taken: dict[str, list[float]] = {topics.prefix: [], bare.prefix: []}
+    latencies_ms: dict[str, list[float]] = {topics.prefix: [], bare.prefix: []}
     with (
         TopicTail(bootstrap, [topics.predictions]) as ours,
         TopicTail(bootstrap, [bare.predictions]) as theirs,
     ):
-        for at in range(HISTORY, HISTORY + LONE + 10):
-            for one, follower in ((topics, ours), (bare, theirs)):
-                sleep(REST_S)
+        for at in range(HISTORY, HISTORY + SINGLE_RECORDS + 10):
+            for one, tail in ((topics, ours), (bare, theirs)):
+                sleep(PAUSE_S)
                 started = monotonic()
-                value = candle_bytes(LONE_SYMBOL, at, 100.0 + at % 7)
-                group = partition_for(LONE_SYMBOL, one.partitions)
+                value = candle_bytes(SINGLE_SYMBOL, at, 100.0 + at % 7)
+                partition = partition_for(SINGLE_SYMBOL, one.partitions)
                 time_ms = START_MS + (at + 1) * STEP_MS
-                producer.produce(one.klines, value, LONE_SYMBOL, group, timestamp=time_ms)
+                producer.produce(one.klines, value, SINGLE_SYMBOL, partition, timestamp=time_ms)
                 producer.poll(0)
-                if not follower.poll(1, LONGEST_S):
-                    message = f"no prediction of {one.prefix} came"
+                if not tail.poll(1, LONGEST_S):
+                    message = f"no prediction under {one.prefix} in {LONGEST_S:.0f} s"
                     raise TimeoutError(message)
-                taken[one.prefix].append((monotonic() - started) * 1e3)
+                latencies_ms[one.prefix].append((monotonic() - started) * 1e3)
         producer.flush()
-    return taken[topics.prefix][10:], taken[bare.prefix][10:]
+    return latencies_ms[topics.prefix][10:], latencies_ms[bare.prefix][10:]
 
 
-def bare_loop(bootstrap: str, topics: Topics) -> Calls:
-    """Return the least that reads a record and writes another exactly once."""
+def bare_loop_calls(bootstrap: str, topics: Topics) -> Calls:
+    """Return the shortest loop that reads a record and writes another exactly once."""
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -168,14 +179,14 @@ def bare_loop(bootstrap: str, topics: Topics) -> Calls:
         while True:
             message = consumer.poll(1.0)
             if message is not None and message.error() is None:
-                _pass_on(consumer, producer, message, topics.predictions)
+                _forward(consumer, producer, message, topics.predictions)
 
     return {"run": run}
 
 
-def _pass_on(consumer: Consumer, producer: Producer, message: Any, topic: str) -> None:
+def _forward(consumer: Consumer, producer: Producer, message: Any, topic: str) -> None:
     producer.begin_transaction()
     producer.produce(topic, message.value().swapcase(), message.key(), message.partition())
-    place = TopicPartition(message.topic(), message.partition(), message.offset() + 1)
-    producer.send_offsets_to_transaction([place], consumer.consumer_group_metadata())
+    next_offset = TopicPartition(message.topic(), message.partition(), message.offset() + 1)
+    producer.send_offsets_to_transaction([next_offset], consumer.consumer_group_metadata())
     producer.commit_transaction()

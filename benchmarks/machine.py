@@ -1,4 +1,4 @@
-"""What a figure depends on beside the code."""
+"""The machine that figures depend on."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ from shared.core.model.kernel.library import variant_name
 
 
 def facts() -> dict[str, Any]:
-    """Return processor, cores, memory, versions and the load before the run."""
+    """Read processor, cores, memory, versions and the load before the run."""
     return {
         "processor": next(
             _lines(Path("/proc/cpuinfo"), "model name"), platform.processor() or platform.machine()
@@ -26,25 +26,25 @@ def facts() -> dict[str, Any]:
     }
 
 
-def told(machine: dict[str, Any]) -> str:
-    """Return the facts as a sentence, which says so where other work ran beside."""
+def describe(machine: dict[str, Any]) -> str:
+    """Return the facts as a sentence, with the load if other work ran at the same time."""
     load = machine["load_before"]
-    beside = f"; other work ran beside (load average {load} before the start)" if load > 0.5 else ""
+    other = f"; other work was running (load average {load} before the start)" if load > 0.5 else ""
     return (
-        f"{machine['processor']}, {machine['cores']} cores, memory {machine['memory']}, {machine['system']},"
-        f" Python {machine['python']}, kernel variant {machine['kernel_variant']}{beside};"
-        f" {machine['seconds']} s in all"
+        f"{machine['processor']}, {machine['cores']} cores, memory {machine['memory']},"
+        f" {machine['system']}, Python {machine['python']}, kernel variant"
+        f" {machine['kernel_variant']}{other}; {machine['seconds']} s in all"
     )
 
 
 def resident_mb(pid: int) -> float | None:
-    """Return a process's resident memory; None where the system does not tell it this way."""
+    """Read a process's resident memory; None on a system without /proc."""
     kilobytes = next(_lines(Path(f"/proc/{pid}/status"), "VmRSS"), None)
     return None if kilobytes is None else int(kilobytes.split()[0]) / 1024
 
 
-def cpu_s(pid: int) -> float:
-    """Return the processor time that a process has used; 0 where the system does not tell it this way."""
+def processor_s(pid: int) -> float:
+    """Read the processor time that a process has used; 0 on a system without /proc."""
     path = Path(f"/proc/{pid}/stat")
     if not path.exists():
         return 0.0

@@ -1,4 +1,4 @@
-"""Candles, windows and a model to measure with: synthetic, the same in every run, or recorded."""
+"""Candles and a model to measure with: synthetic, the same in every run, or recorded."""
 
 from collections.abc import Iterator
 from math import inf
@@ -40,7 +40,7 @@ def bundle_bytes(architecture: Architecture, features: str = "levels") -> tuple[
 
 
 def a_bundle(architecture: Architecture, features: str = "levels") -> Bundle:
-    """Return the model that those bytes carry."""
+    """Return the model of those bytes."""
     return decode_bundle(*bundle_bytes(architecture, features))
 
 
@@ -60,7 +60,12 @@ def a_sequence(candles: int, seed: int) -> Float64s:
 
 
 def recorded_sequences(folder: Path, most: float = inf) -> dict[str, Float64s]:
-    """Return recorded candles (n, columns) by symbol: all of a folder, or whole recordings until there are so many."""
+    """Read recorded candles (n, columns) by symbol.
+
+    Args:
+        folder: where the recordings are.
+        most: stop after the recording that reaches this number of candles.
+    """
     found: dict[str, list[Float64s]] = {}
     count = 0
     for recording in find_recordings([folder]):
@@ -84,14 +89,15 @@ def next_candle(symbol: str, sequence: Float64s, at: int) -> Candle:
 def candle_bytes(symbol: str, at: int, close: float) -> bytes:
     """Return the record of a symbol's candle number `at`, in canonical form."""
     return (
-        f'{{"close":"{close:.6f}","high":"{close * 1.001:.6f}","interval":"5m","low":"{close * 0.999:.6f}",'
-        f'"open":"{close:.6f}","open_time_ms":{START_MS + at * STEP_MS},"schema":1,"symbol":"{symbol}",'
+        f'{{"close":"{close:.6f}","high":"{close * 1.001:.6f}","interval":"5m",'
+        f'"low":"{close * 0.999:.6f}","open":"{close:.6f}",'
+        f'"open_time_ms":{START_MS + at * STEP_MS},"schema":1,"symbol":"{symbol}",'
         f'"type":"candle","volume":"12.5"}}'
     ).encode()
 
 
-def closing(symbols: int, start: int, stop: int) -> Iterator[tuple[int, str, bytes]]:
-    """Yield (number, symbol, record) of candles `start` up to `stop` of so many symbols, by time."""
+def candles_by_time(symbols: int, start: int, stop: int) -> Iterator[tuple[int, str, bytes]]:
+    """Yield (number, symbol, record) of candles `start` up to `stop`, ordered by time."""
     names = [f"SYN{at:04d}USDT" for at in range(symbols)]
     walks = [walk(stop, seed).tolist() for seed in range(symbols)]
     for at in range(start, stop):

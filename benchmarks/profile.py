@@ -36,10 +36,9 @@ from shared.local_servers import launcher
 
 SYMBOLS: Final = 64
 ROUNDS: Final = 15
-GROUP: Final = 333  # symbols in a group: 2,000 in 6
 
 Part = tuple[str, str, Callable[[int], object]]
-"""When it happens, what it is, the work for one symbol of so many."""
+"""When it happens, what it is, and the work for the symbol of a number."""
 
 
 def parts() -> Iterator[Part]:
@@ -50,22 +49,21 @@ def parts() -> Iterator[Part]:
     candles = market.candles()
     codec = KlineCodec("5m", 300_000, 6)
     raw = [candle_bytes(s.symbol, 2000, 100.0) for s in states]
-    groups = [partition_for(s.symbol, 6) for s in states]
+    partitions = [partition_for(s.symbol, 6) for s in states]
     changes = [c.close / s.last_close - 1.0 for c, s in zip(candles, states, strict=True)]
-    learnt = [learn(s, change, model) for s, change in zip(states, changes, strict=True)]
+    learned = [learn(s, change, model) for s, change in zip(states, changes, strict=True)]
     after = [step_symbol(s, c, 1, model, context) for s, c in zip(states, candles, strict=True)]
     predictions = [prediction for _, prediction in after if prediction is not None]
     windows = [network_input(state, model) for state, _ in after]
     network = Network(DEFAULT)
-    symbols = {f"OTHER{at:04d}": state for at, state in enumerate(states * (GROUP // SYMBOLS))}
-    learners = [one.learner or model.base_learner for one in learnt]
+    learners = [one.learner or model.base_learner for one in learned]
     features = [state.features for state in states if state.features is not None]
     jacobians = [state.jacobian for state in states if state.jacobian is not None]
     codes = [encode_state(state) for state, _ in after]
     error = np.float32(0.1)
 
-    close, quiet, later = "at the close", "in the quiet time", "after the publish"
-    yield close, "decode and check the record", lambda at: codec.decode(raw[at], groups[at])
+    close, idle, later = "at the close", "in idle time", "after the publish"
+    yield close, "decode and check the record", lambda at: codec.decode(raw[at], partitions[at])
     yield (
         close,
         "fold, as a whole",
@@ -101,11 +99,6 @@ def parts() -> Iterator[Part]:
     )
     yield (
         close,
-        f"the group's symbols copied, {GROUP} of them",
-        lambda at: {**symbols, states[at].symbol: states[at]},
-    )
-    yield (
-        close,
         "limit: what a step reads and writes, copied once",
         lambda at: (
             states[at].sequence.copy(),
@@ -117,16 +110,20 @@ def parts() -> Iterator[Part]:
     yield later, "encode the state", lambda at: encode_state(after[at][0])
     yield later, "checksum of the state", lambda at: zlib.crc32(codes[at])
     yield (
-        quiet,
+        idle,
         "forward pass and Jacobian (kernel)",
         lambda at: network.jacobian(learners[at].weights, windows[at]),
     )
-    yield quiet, "SHA-256 of the state", lambda at: hashlib.sha256(codes[at]).digest()
-    yield quiet, "ready a state, as a whole", lambda at: precompute(replace(after[at][0]), model)
+    yield idle, "SHA-256 of the state", lambda at: hashlib.sha256(codes[at]).digest()
+    yield (
+        idle,
+        "precompute a state, as a whole",
+        lambda at: precompute(replace(after[at][0]), model),
+    )
 
 
 def batches(running: launcher.Servers) -> Iterator[tuple[str, str, Callable[[], object]]]:
-    """Yield what is done for all symbols of a batch at once: transactions, and the states in Redis."""
+    """Yield the parts for all symbols of a batch at once: a transaction, states to Redis."""
     market, topics = a_market(SYMBOLS), Topics("5m", 6, "profile.")
     ensure_topics(running.kafka_bootstrap, topics)
     writer = TransactionalProducer(running.kafka_bootstrap, "profile", alone=True)
@@ -150,14 +147,14 @@ def batches(running: launcher.Servers) -> Iterator[tuple[str, str, Callable[[], 
 
 
 def main() -> None:
-    """Print the microseconds of each part: the best round's wall time, and the least processor time."""
+    """Print each part's wall time of the best round and its least processor time."""
     table = Table(
         title=f"one event, {SYMBOLS} symbols in turn, best of {ROUNDS} rounds, one thread"
     )
     for heading in ("when", "what", "µs", "µs of processor time"):
         table.add_column(heading, justify="left" if heading in {"when", "what"} else "right")
     for when, what, work in parts():
-        table.add_row(when, what, *_cells(partial(_each, work)))
+        table.add_row(when, what, *_cells(partial(_for_each_symbol, work)))
     with (
         tempfile.TemporaryDirectory(prefix="profile-") as folder,
         launcher.start(Path(folder), die_with_parent=True) as running,
@@ -167,13 +164,13 @@ def main() -> None:
     Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
-def _each(work: Callable[[int], object]) -> None:
+def _for_each_symbol(work: Callable[[int], object]) -> None:
     for at in range(SYMBOLS):
         work(at)
 
 
 def _cells(batch: Callable[[], object]) -> tuple[str, str]:
-    """Return the microseconds of one symbol, of work for all."""
+    """Measure the microseconds a symbol: wall time and processor time."""
     wall, processor = [], []
     for _ in range(ROUNDS):
         begun, started = process_time(), perf_counter()

@@ -1,4 +1,4 @@
-"""One measured figure beside its target and beside what a user would pick instead."""
+"""One measured figure, its target, and the same of what a user would choose instead."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -9,7 +9,7 @@ from rich.table import Table
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """What the figure is held against, measured in the same run, in the figure's unit."""
+    """What the figure is compared with, measured in the same run, in the figure's unit."""
 
     name: str
     figure: float
@@ -17,7 +17,7 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A figure; less is better, whatever the unit. None: it could not be measured, and the note says why."""
+    """A figure of which less is better; None with the reason as its note if there is none."""
 
     what: str
     figure: float | None
@@ -35,12 +35,12 @@ class Result:
     @property
     def is_met(self) -> bool | None:
         """Whether every target is met; None if there is none, or no figure."""
-        held = []
+        targets = []
         if self.at_most is not None and self.figure is not None:
-            held.append(self.figure <= self.at_most)
+            targets.append(self.figure <= self.at_most)
         if self.least_ratio is not None and self.ratio is not None:
-            held.append(self.ratio >= self.least_ratio)
-        return all(held) if held else None
+            targets.append(self.ratio >= self.least_ratio)
+        return all(targets) if targets else None
 
     def cells(self) -> tuple[str, ...]:
         """Return the row as text: figure, target, met or not, peer, ratio, note."""
@@ -67,7 +67,7 @@ class Result:
 HEADINGS = ("what", "figure", "target", "", "side by side", "ratio", "how")
 
 
-def table_of(rows: Iterable[Result], title: str, caption: str) -> Table:
+def results_table(rows: Iterable[Result], title: str, caption: str) -> Table:
     """Return a table for the terminal."""
     table = Table(title=title, caption=caption, show_lines=True)
     for heading in HEADINGS:
@@ -79,8 +79,8 @@ def table_of(rows: Iterable[Result], title: str, caption: str) -> Table:
     return table
 
 
-def markdown_of(rows: Iterable[Result], caption: str) -> str:
-    """Return the same table for a document, without what the figures' notes say."""
+def to_markdown(rows: Iterable[Result], caption: str) -> str:
+    """Return the same table for a document, without the notes."""
     headings = HEADINGS[:-1]
     lines = [f"| {' | '.join(headings)} |", f"|{' --- |' * len(headings)}"]
     lines += [f"| {' | '.join(row.cells()[:-1])} |" for row in rows]

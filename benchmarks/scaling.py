@@ -1,10 +1,10 @@
-"""How the cost of a step grows: with symbols, window, width and replicas."""
+"""How the cost of an event depends on symbols, window, width and replicas."""
 
 from collections.abc import Callable, Iterator
 from typing import Final
 
 from benchmarks.result import Peer, Result
-from benchmarks.stepping import DEFAULT, StepTimes, best_of, ours
+from benchmarks.stepping import DEFAULT, StepTimes, best_of, our_steps
 from benchmarks.worker import BackgroundWorker
 from shared.core.model.architecture import Architecture
 
@@ -22,30 +22,32 @@ CASES: Final[tuple[tuple[str, int, Architecture], ...]] = (
     ),
 )
 
-SMALL: Final = Architecture((32,), 16, 11)  # what the trainer makes by default
+SMALL: Final = Architecture((32,), 16, 11)  # the trainer's default
 
 
-def growth_rows(tell: Callable[[str], None]) -> Iterator[Result]:
-    """Yield the cost of an event by what it depends on, beside the default one measured in turn."""
-    with BackgroundWorker(ours, SYMBOLS) as default:
+def scaling_rows(report_progress: Callable[[str], None]) -> Iterator[Result]:
+    """Yield the cost of an event in each case, the default measured in turn with it."""
+    with BackgroundWorker(our_steps, SYMBOLS) as default:
         for name, symbols, architecture in CASES:
-            tell(f"growth: {name}")
-            with BackgroundWorker(ours, symbols, architecture) as worker:
-                yield _row(
+            report_progress(f"scaling: {name}")
+            with BackgroundWorker(our_steps, symbols, architecture) as worker:
+                yield _result(
                     name, [(worker.ask("event"), default.ask("event")) for _ in range(ROUNDS)]
                 )
-        tell("growth: the trainer's default")
-        with BackgroundWorker(ours, SYMBOLS, SMALL, "returns") as worker:
-            yield _row(
+        report_progress("scaling: the trainer's default")
+        with BackgroundWorker(our_steps, SYMBOLS, SMALL, "returns") as worker:
+            yield _result(
                 "returns, window 16, LSTM(32)",
                 [(worker.ask("event"), default.ask("event")) for _ in range(ROUNDS)],
             )
-        tell("growth: 2 replicas")
-        with BackgroundWorker(ours, SYMBOLS) as second:
-            yield _row("2 replicas", [_together(default, second) for _ in range(ROUNDS)])
+        report_progress("scaling: 2 replicas")
+        with BackgroundWorker(our_steps, SYMBOLS) as second:
+            yield _result("2 replicas", [_measure_together(default, second) for _ in range(ROUNDS)])
 
 
-def _together(first: BackgroundWorker, second: BackgroundWorker) -> tuple[StepTimes, StepTimes]:
+def _measure_together(
+    first: BackgroundWorker, second: BackgroundWorker
+) -> tuple[StepTimes, StepTimes]:
     alone = first.ask("event")
     for worker in (first, second):
         worker.begin("event")
@@ -53,7 +55,7 @@ def _together(first: BackgroundWorker, second: BackgroundWorker) -> tuple[StepTi
     return StepTimes(max(one.best, other.best) / 2, max(one.processor, other.processor)), alone
 
 
-def _row(name: str, pairs: list[tuple[StepTimes, StepTimes]]) -> Result:
+def _result(name: str, pairs: list[tuple[StepTimes, StepTimes]]) -> Result:
     case, default = best_of([pair[0] for pair in pairs]), best_of([pair[1] for pair in pairs])
     note = f"full step and prediction; {case.processor:.3f} ms of processor time"
     return Result(

@@ -1,4 +1,4 @@
-"""A predictor's life: what it loads, how fast it starts, goes on after a restart, and what it keeps in memory."""
+"""A predictor's start, restart and memory."""
 
 import signal
 import subprocess
@@ -27,10 +27,12 @@ HEAVY: Final = ("tensorflow", "keras", "sklearn", "pyarrow")
 LOADED: Final = "import services.predictor.__main__, sys; print(*sys.modules)"
 
 
-def life_rows(servers: Servers, folder: Path, tell: Callable[[str], None]) -> Iterator[Result]:
-    """Yield the rows."""
-    yield _libraries()
-    tell("predictor: starting on an empty log")
+def startup_rows(
+    servers: Servers, folder: Path, report_progress: Callable[[str], None]
+) -> Iterator[Result]:
+    """Yield the rows of a predictor's start, restart and memory."""
+    yield _heavy_libraries_result()
+    report_progress("predictor: starting on an empty log")
     with BenchmarkDeployment(
         servers.kafka_bootstrap, servers.redis_url, "empty.", folder
     ) as deployment:
@@ -43,10 +45,10 @@ def life_rows(servers: Servers, folder: Path, tell: Callable[[str], None]) -> It
         at_most=2.0,
         note=f"median of {STARTS}",
     )
-    yield from _restarts(servers, folder, empty_mb, tell)
+    yield from _restart_results(servers, folder, empty_mb, report_progress)
 
 
-def _libraries() -> Result:
+def _heavy_libraries_result() -> Result:
     done = subprocess.run(
         [sys.executable, "-c", LOADED], check=True, capture_output=True, text=True
     )
@@ -64,22 +66,23 @@ def _start_s(deployment: BenchmarkDeployment) -> float:
     return monotonic() - replica.started_s
 
 
-def _restarts(
-    servers: Servers, folder: Path, empty_mb: float | None, tell: Callable[[str], None]
+def _restart_results(
+    servers: Servers, folder: Path, empty_mb: float | None, report_progress: Callable[[str], None]
 ) -> Iterator[Result]:
     what = f"predictor restart, {SYMBOLS} symbols, to live: "
     with BenchmarkDeployment(
         servers.kafka_bootstrap, servers.redis_url, "restart.", folder
     ) as deployment:
-        tell(
-            f"restart: {SYMBOLS} symbols, {HISTORY} candles, a promotion, {SINCE} candles; predictors go through them"
+        report_progress(
+            f"restart: predictors process {HISTORY} candles of {SYMBOLS} symbols, a promotion and"
+            f" {SINCE} candles"
         )
         deployment.write_candles(SYMBOLS, 0, HISTORY)
         deployment.release_model(DEFAULT, HISTORY)
         deployment.write_candles(SYMBOLS, HISTORY, HISTORY + SINCE)
         _restart_s(deployment)
         deployment.await_folded(SYMBOLS * (HISTORY + SINCE))
-        tell("restart: warm Redis")
+        report_progress("restart: warm Redis")
         yield Result(
             f"{what}warm Redis",
             _restart_s(deployment),
@@ -88,17 +91,20 @@ def _restarts(
             note=f"{REPLICAS} predictors at once",
         )
         deployment.await_idle()
-        yield _memory(deployment, empty_mb)
+        yield _memory_result(deployment, empty_mb)
         client = redis.Redis.from_url(servers.redis_url)
         client.flushall()
         client.close()
-        tell("restart: empty Redis")
-        note = f"{REPLICAS} predictors, the promotion {SINCE} candles back: {SYMBOLS * SINCE:,} steps again"
+        report_progress("restart: empty Redis")
+        note = (
+            f"{REPLICAS} predictors, the promotion {SINCE} candles back:"
+            f" {SYMBOLS * SINCE:,} steps again"
+        )
         yield Result(f"{what}empty Redis", _restart_s(deployment), "s", at_most=30.0, note=note)
 
 
 def _restart_s(deployment: BenchmarkDeployment) -> float:
-    """Return the time from starting all replicas to every symbol group being live, at the end of its log."""
+    """Measure the time from starting all replicas until every partition is live."""
     deployment.kill_replicas(signal.SIGTERM)
     started = monotonic()
     for _ in range(REPLICAS):
@@ -106,7 +112,7 @@ def _restart_s(deployment: BenchmarkDeployment) -> float:
     return deployment.await_live() - started
 
 
-def _memory(deployment: BenchmarkDeployment, empty_mb: float | None) -> Result:
+def _memory_result(deployment: BenchmarkDeployment, empty_mb: float | None) -> Result:
     what = "memory per symbol in the predictor"
     sizes = [resident_mb(replica.process.pid) for replica in deployment.replicas]
     if empty_mb is None or None in sizes:
@@ -115,13 +121,13 @@ def _memory(deployment: BenchmarkDeployment, empty_mb: float | None) -> Result:
             None,
             "MB",
             at_most=0.5,
-            note="this system does not tell resident memory under /proc",
+            note="this system has no resident memory under /proc",
         )
     grown = sum(size - empty_mb for size in sizes if size is not None)
     longest_mb = (SEQUENCE_LENGTH - HISTORY - SINCE) * 48 / 2**20
     note = (
-        f"resident memory of {REPLICAS} predictors with {SYMBOLS} symbols between them less that of as many without,"
-        f" after a warm restart and the quiet time; sequences of {HISTORY + SINCE} candles: full ones"
-        f" take {longest_mb:.2f} MB more"
+        f"resident memory of {REPLICAS} predictors with {SYMBOLS} symbols between them less that"
+        f" of as many without, idle after a warm restart; sequences of {HISTORY + SINCE} candles:"
+        f" full ones take {longest_mb:.2f} MB more"
     )
     return Result(what, grown / SYMBOLS, "MB", at_most=0.5, note=note)

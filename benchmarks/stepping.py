@@ -1,4 +1,4 @@
-"""Online steps in a process of their own: ours, stock Keras, TensorFlow's XLA."""
+"""Online steps to measure in a separate process: ours, stock Keras, TensorFlow's XLA."""
 
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -28,14 +28,17 @@ BLOCK: Final = 16  # symbols timed at once
 
 
 class StepTimes(NamedTuple):
-    """Milliseconds a symbol: of the best block, and processor time on average, which other work lengthens less."""
+    """Milliseconds a symbol: of the best block, and the mean processor time.
+
+    Other work on the machine lengthens the processor time less than the wall time.
+    """
 
     best: float
     processor: float
 
 
-def timed(work: Iterable[object], block: int = BLOCK) -> StepTimes:
-    """Do so much work of a symbol each, and return what it took; what is left of a last block only counts as work."""
+def measure_steps(work: Iterable[object], block: int = BLOCK) -> StepTimes:
+    """Time work of one symbol each; an incomplete last block counts for the mean alone."""
     pending, best, count, begun = iter(work), float("inf"), 0, process_time()
     while True:
         started, done = perf_counter(), 0
@@ -50,13 +53,13 @@ def timed(work: Iterable[object], block: int = BLOCK) -> StepTimes:
 
 
 def best_of(several: Sequence[StepTimes]) -> StepTimes:
-    """Return the least of each."""
+    """Return the least time of each kind."""
     return StepTimes(min(t.best for t in several), min(t.processor for t in several))
 
 
 @dataclass
 class RandomWalkMarket:
-    """Symbols with full sequences, each with a prediction that waits for its outcome."""
+    """Symbols with full sequences, each with a prediction whose outcome is pending."""
 
     model: Model
     context: FoldContext
@@ -69,7 +72,7 @@ class RandomWalkMarket:
         return [next_candle(state.symbol, state.sequence, self.at) for state in self.states]
 
     def event(self, options: FoldOptions = REPLAY) -> StepTimes:
-        """Fold one candle of each symbol, as a catch-up does; digests are computed where they are missing."""
+        """Fold one candle of each symbol, as a catch-up does, missing digests included."""
         candles, model, context = self.candles(), self.model, self.context
 
         def folded(at: int) -> None:
@@ -77,10 +80,10 @@ class RandomWalkMarket:
                 self.states[at], candles[at], self.at, model, context, options
             )[0]
 
-        return timed(map(folded, range(len(candles))))
+        return measure_steps(map(folded, range(len(candles))))
 
     def close(self) -> StepTimes:
-        """Fold one candle of each symbol, from states that were readied before."""
+        """Fold one candle of each symbol, from states precomputed beforehand."""
         self.states = [precompute(state, self.model) for state in self.states]
         return self.event(LIVE)
 
@@ -103,8 +106,10 @@ def a_market(
     return market
 
 
-def ours(symbols: int, architecture: Architecture = DEFAULT, features: str = "levels") -> Calls:
-    """Return our steps: at the close, in full, and the kernel alone."""
+def our_steps(
+    symbols: int, architecture: Architecture = DEFAULT, features: str = "levels"
+) -> Calls:
+    """Return the calls of our step: at the close, in full, and the kernel alone."""
     market = a_market(symbols, architecture, features)
     network = Network(architecture)
 
@@ -115,11 +120,11 @@ def ours(symbols: int, architecture: Architecture = DEFAULT, features: str = "le
         network.step(model.base_learner, model.card.optimiser, output, jacobian)
 
     def kernel_alone() -> StepTimes:
-        return timed(map(step, range(symbols)))
+        return measure_steps(map(step, range(symbols)))
 
     def event(options: FoldOptions) -> StepTimes:
         if market.states[0].jacobian is None:
-            market.event()  # in a catch-up the event before has made it
+            market.event()  # as the event before does in a catch-up
         return market.event(options)
 
     return {
@@ -131,7 +136,7 @@ def ours(symbols: int, architecture: Architecture = DEFAULT, features: str = "le
 
 
 def keras_steps() -> Calls:
-    """Return the same step and prediction in stock Keras, without dropout."""
+    """Return the call of the same step and prediction in stock Keras, without dropout."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras
 
@@ -149,7 +154,10 @@ def keras_steps() -> Calls:
 
 
 def xla_steps() -> Calls:
-    """Return the same step and prediction as one compiled TensorFlow function, with autodiff through the scan."""
+    """Return the call of the same step and prediction in TensorFlow, compiled by XLA.
+
+    The gradient is autodiff's, through the scan.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow as tf
 
@@ -191,7 +199,7 @@ def xla_steps() -> Calls:
 
 def _repeated(once: Callable[[], object]) -> Callable[[int], StepTimes]:
     once()  # compiled at the first call
-    return lambda times: timed((once() for _ in range(times)), block=1)
+    return lambda times: measure_steps((once() for _ in range(times)), block=1)
 
 
 def _window(architecture: Architecture) -> Any:

@@ -1,4 +1,4 @@
-"""The online step: at a close, in full, and beside what else could make it."""
+"""The online step: at a close and in full, compared with Keras, XLA and a yardstick."""
 
 import shutil
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.result import Peer, Result
-from benchmarks.stepping import StepTimes, best_of, keras_steps, ours, xla_steps
+from benchmarks.stepping import StepTimes, best_of, keras_steps, our_steps, xla_steps
 from benchmarks.worker import BackgroundWorker
 from shared.core.model.kernel.library import variant_name
 
@@ -29,17 +29,22 @@ HOT: Final = "hot path at a close, per symbol"
 FULL: Final = "full step and prediction, per event"
 
 
-def step_rows(limit: Path, folder: Path, tell: Callable[[str], None]) -> Iterator[Result]:
-    """Yield the rows of the step, all ways measured in turn, the best of each.
+def step_rows(
+    limit: Path, folder: Path, report_progress: Callable[[str], None]
+) -> Iterator[Result]:
+    """Yield the rows of the step: every implementation in turn, the best of each.
 
     Args:
         limit: the source of the yardstick, which may be missing.
         folder: where to build it.
-        tell: takes what is being done.
+        report_progress: takes a description of the work.
     """
-    yardstick = _built(limit, folder)
-    tell("online step: preparing 2 x 500 symbols, Keras and XLA")
-    with BackgroundWorker(ours, SYMBOLS) as first, BackgroundWorker(ours, SYMBOLS) as second:
+    yardstick = _build_yardstick(limit, folder)
+    report_progress("online step: preparing 2 x 500 symbols, Keras and XLA")
+    with (
+        BackgroundWorker(our_steps, SYMBOLS) as first,
+        BackgroundWorker(our_steps, SYMBOLS) as second,
+    ):
         for worker in (first, second):
             worker.ask("close")
         with BackgroundWorker(keras_steps) as stock, BackgroundWorker(xla_steps) as xla:
@@ -47,12 +52,12 @@ def step_rows(limit: Path, folder: Path, tell: Callable[[str], None]) -> Iterato
             xla.ask("event", 1)
             found: dict[str, list[StepTimes]] = defaultdict(list)
             for at in range(ROUNDS):
-                tell(f"online step: round {at + 1} of {ROUNDS}")
+                report_progress(f"online step: round {at + 1} of {ROUNDS}")
                 for name, taken in _round(first, second, stock, xla):
                     found[name].append(taken)
                 if isinstance(yardstick, Path):
-                    found["limit"].append(_limit(yardstick))
-    yield from _rows({name: best_of(several) for name, several in found.items()}, yardstick)
+                    found["limit"].append(_measure_yardstick(yardstick))
+    yield from _results({name: best_of(several) for name, several in found.items()}, yardstick)
 
 
 def _round(
@@ -72,24 +77,27 @@ def _round(
     yield "kernel", first.ask("kernel")
 
 
-def _rows(best: dict[str, StepTimes], yardstick: Path | str) -> Iterator[Result]:
+def _results(best: dict[str, StepTimes], yardstick: Path | str) -> Iterator[Result]:
     keras, xla = (
         Peer("Keras train_on_batch + predict_on_batch", best["keras"].best),
         Peer("XLA autodiff", best["xla"].best),
     )
-    hot = f"2 processes, {SYMBOLS} symbols each, best of {ROUNDS}; one process alone {_told(best['close alone'])}"
+    alone = {name: _describe(best[f"{name} alone"]) for name in ("close", "event", "published")}
+    hot = (
+        f"2 processes, {SYMBOLS} symbols each, best of {ROUNDS}; one process alone {alone['close']}"
+    )
     yield Result(
         HOT, best["close"].best, "ms", at_most=0.10, least_ratio=1000, peer=keras, note=hot
     )
     yield Result(HOT, best["close"].best, "ms", at_most=0.10, peer=xla, note="same run")
-    full = f"2 processes; as in a backtest and a recovery; one process alone {_told(best['event alone'])}"
+    full = f"2 processes; as in a backtest and a recovery; one process alone {alone['event']}"
     yield Result(
         FULL, best["event"].best, "ms", at_most=0.25, least_ratio=400, peer=keras, note=full
     )
     yield Result(
         FULL, best["event"].best, "ms", at_most=0.25, least_ratio=8, peer=xla, note="same run"
     )
-    note = f"2 processes, the digest of the state included; one process alone {_told(best['published alone'])}"
+    note = f"2 processes, state digest included; one process alone {alone['published']}"
     yield Result(
         f"{FULL}, in a catch-up that publishes",
         best["published"].best,
@@ -97,23 +105,23 @@ def _rows(best: dict[str, StepTimes], yardstick: Path | str) -> Iterator[Result]
         at_most=0.25,
         note=note,
     )
-    what, alone = f"{FULL}, one process", best["event alone"].best
+    what, event_ms = f"{FULL}, one process", best["event alone"].best
     if isinstance(yardstick, str):
-        yield Result(what, alone, "ms", note=yardstick)
+        yield Result(what, event_ms, "ms", note=yardstick)
         return
     limit = Peer("limit.cc, one thread", best["limit"].best)
-    note = f"gradient, prediction and Adam alone, without the fold around them: {_told(best['load_kernel'])}"
-    yield Result(what, alone, "ms", least_ratio=0.65, peer=limit, note=note)
+    note = f"gradient, prediction and Adam without the fold: {_describe(best['kernel'])}"
+    yield Result(what, event_ms, "ms", least_ratio=0.65, peer=limit, note=note)
 
 
-def _told(taken: StepTimes) -> str:
+def _describe(taken: StepTimes) -> str:
     return f"{taken.best:.3f} ms ({taken.processor:.3f} ms of processor time)"
 
 
-def _built(limit: Path, folder: Path) -> Path | str:
-    """Return the yardstick's program, or why there is none."""
+def _build_yardstick(limit: Path, folder: Path) -> Path | str:
+    """Build the yardstick; return its program, or the reason why there is none."""
     if not limit.exists():
-        return "the yardstick limit.cc is not there: LIMIT=FILE names it"
+        return f"there is no {limit}: LIMIT=FILE names the source of the yardstick"
     lanes = {"v4": ["-march=x86-64-v4", "-DVL=16"], "v3": ["-march=x86-64-v3", "-DVL=8"]}
     variant = lanes.get(variant_name(), ["-DVL=4"])
     installed = next((path for path in map(shutil.which, ("g++", "clang++")) if path), None)
@@ -125,7 +133,7 @@ def _built(limit: Path, folder: Path) -> Path | str:
     return program if done.returncode == 0 else f"{compiler[0]} does not build {limit.name}"
 
 
-def _limit(program: Path) -> StepTimes:
-    told = subprocess.run([program, "5"], check=True, capture_output=True, text=True).stdout
-    milliseconds = float(told.split("both")[1].split()[0])
+def _measure_yardstick(program: Path) -> StepTimes:
+    output = subprocess.run([program, "5"], check=True, capture_output=True, text=True).stdout
+    milliseconds = float(output.split("both")[1].split()[0])
     return StepTimes(milliseconds, milliseconds)

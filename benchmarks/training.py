@@ -1,4 +1,4 @@
-"""The trainer beside stock Keras: windows a second, validation loss, memory."""
+"""The trainer compared with stock Keras: windows a second, validation loss, memory."""
 
 import os
 import resource
@@ -22,28 +22,30 @@ BATCH: Final = 128
 EPOCHS: Final = 2
 
 
-class Fit(NamedTuple):
-    """What a training took: of one process, everything in it included."""
+class TrainingCost(NamedTuple):
+    """The cost of a training, everything in its process included."""
 
     seconds: float
     validation_loss: float
     peak_mb: float
 
 
-def training_rows(recorded: Path | None, tell: Callable[[str], None]) -> Iterator[Result]:
+def training_rows(
+    recorded: Path | None, report_progress: Callable[[str], None]
+) -> Iterator[Result]:
     """Yield the rows of the trainer."""
     source = (
         "recorded klines" if recorded else "synthetic candles: KLINES=FOLDER takes recorded ones"
     )
-    fits: dict[str, Fit] = {}
+    fits: dict[str, TrainingCost] = {}
     for name in ("ours", "stock"):
-        tell(f"training: {name}, {EPOCHS} epochs of {WINDOWS:,} windows")
-        with BackgroundWorker(fitting, recorded) as worker:
+        report_progress(f"training: {name}, {EPOCHS} epochs of {WINDOWS:,} windows")
+        with BackgroundWorker(training_calls, recorded) as worker:
             fits[name] = worker.ask(name)
     ours, stock = fits["ours"], fits["stock"]
     note = (
-        f"batches of {BATCH}, validation included; validation loss {ours.validation_loss:.5f}, stock"
-        f" {stock.validation_loss:.5f}; {CANDLES:,} candles; {source}"
+        f"batches of {BATCH}, validation included; validation loss {ours.validation_loss:.5f},"
+        f" stock {stock.validation_loss:.5f}; {CANDLES:,} candles; {source}"
     )
     per_thousand = 1000 / (WINDOWS * EPOCHS)
     peer = Peer("stock Keras fit on materialised windows", stock.seconds * per_thousand)
@@ -67,8 +69,11 @@ def training_rows(recorded: Path | None, tell: Callable[[str], None]) -> Iterato
     )
 
 
-def fitting(recorded: Path | None) -> Calls:
-    """Return the same training in our trainer and in stock Keras: the same fresh weights, then the same batches."""
+def training_calls(recorded: Path | None) -> Calls:
+    """Return calls of the same training in our trainer and in stock Keras.
+
+    Both start from the same weights and see the same batches.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras
 
@@ -89,23 +94,22 @@ def fitting(recorded: Path | None) -> Calls:
     data = dataset.build_dataset(sequences, scalers, inputs, split, STEP_MS)
     schedule = FitOptions(EPOCHS, EPOCHS, WINDOWS, VALIDATION, BATCH, 1e-3, 0.0, 0)
 
-    def ours() -> Fit:
+    def ours() -> TrainingCost:
         started = monotonic()
         losses = fit.fit(DEFAULT, data, schedule, threading.Event()).validation_losses
-        return _fit(started, losses)
+        return _training_cost(started, losses)
 
-    def stock() -> Fit:
+    def stock() -> TrainingCost:
         keras.utils.set_random_seed(0)
         ends = [
             dataset.draw_epoch(data.training_ends, WINDOWS, 0, epoch) for epoch in range(EPOCHS)
         ]
         network = keras_backend.build_network(DEFAULT)
         network.compile(keras.optimizers.Adam(1e-3), loss="mean_squared_error")
-        shown = dataset.spread_evenly(data.validation_ends, VALIDATION)
-        validation = data.windows(shown), data.labels[shown, None]
-        windows = [
-            (data.windows(e), data.labels[e, None]) for e in ends
-        ]  # so that cutting them is not counted
+        chosen = dataset.spread_evenly(data.validation_ends, VALIDATION)
+        validation = data.windows(chosen), data.labels[chosen, None]
+        # Cut before the clock starts: stock Keras gets its windows for nothing.
+        windows = [(data.windows(e), data.labels[e, None]) for e in ends]
         started = monotonic()
         losses = [
             network.fit(
@@ -113,14 +117,14 @@ def fitting(recorded: Path | None) -> Calls:
             ).history["val_loss"][0]
             for one in windows
         ]
-        return _fit(started, losses)
+        return _training_cost(started, losses)
 
     return {"ours": ours, "stock": stock}
 
 
-def _fit(started: float, losses: Any) -> Fit:
+def _training_cost(started: float, losses: Any) -> TrainingCost:
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return Fit(monotonic() - started, float(min(losses)), peak_mb)
+    return TrainingCost(monotonic() - started, float(min(losses)), peak_mb)
 
 
 def _sequences(recorded: Path | None) -> Mapping[str, Float64s]:

@@ -145,7 +145,7 @@ def variants_table(rows: Sequence[VariantScore], title: str) -> Table:
     """Return a table of the rows."""
     table = Table(
         title=title,
-        caption="skill against zero change; p: probability of such a gain over the default by chance",
+        caption="skill against zero change; p: probability of this gain over the default by chance",
     )
     table.add_column("variant")
     columns = (

@@ -1,4 +1,4 @@
-"""Work in a process of its own, measured there."""
+"""Measure in a separate process."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -10,10 +10,10 @@ Calls = Mapping[str, Callable[..., Any]]
 
 
 class BackgroundWorker:
-    """A process that prepares itself, then measures what it is asked for, one thing at a time."""
+    """A process that prepares its calls, then makes one after the other on request."""
 
     def __init__(self, prepare: Callable[..., Calls], *arguments: Any) -> None:
-        """Start a fresh interpreter that prepares its calls; the first answer waits for that."""
+        """Start a fresh interpreter; the first answer waits until its calls are prepared."""
         spawn = get_context("spawn")
         self._pipe, theirs = spawn.Pipe()
         self._process = spawn.Process(target=_serve, args=(theirs, prepare, arguments), daemon=True)
@@ -21,19 +21,19 @@ class BackgroundWorker:
         theirs.close()
 
     def begin(self, name: str, *arguments: Any) -> None:
-        """Ask; `answer` waits for it."""
+        """Start a call; `answer` waits for its result."""
         self._pipe.send((name, arguments))
 
     def answer(self) -> Any:
-        """Return what was asked for.
+        """Wait for the result of the call.
 
         Raises:
-            EOFError: the process has failed; it has told why on stderr.
+            EOFError: the process has failed; the reason is on its stderr.
         """
         return self._pipe.recv()
 
     def ask(self, name: str, *arguments: Any) -> Any:
-        """Ask and wait."""
+        """Make a call and wait for its result."""
         self.begin(name, *arguments)
         return self.answer()
 

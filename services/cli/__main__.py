@@ -7,7 +7,6 @@ from pathlib import Path
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from services.cli.audit import command as verify
 from services.cli.commands import (
@@ -23,6 +22,7 @@ from services.cli.commands import (
     up,
     watch,
 )
+from services.cli.terminal import plain_text
 from shared.core.errors import BadSetting, UlstmError
 
 app = typer.Typer(
@@ -69,8 +69,9 @@ def main() -> None:
     try:
         app()
     except UlstmError as error:
-        name, message = type(error).__name__, escape(str(error))
-        Console(stderr=True).print(f"[red]{name}:[/red] {message}", highlight=False, soft_wrap=True)
+        message = plain_text(f"{type(error).__name__}: {error}")
+        message.stylize("red", 0, len(type(error).__name__) + 1)
+        Console(stderr=True).print(message, soft_wrap=True)
         sys.exit(2 if isinstance(error, BadSetting) else 1)
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from services.cli.redrive import RedriveResult, RedriveStatus
+from services.cli.terminal import escape_controls
 from shared.adapters.schemas.dead_letters import DeadLetter
 from shared.log.dead_letters import format_place
 
@@ -73,10 +74,8 @@ def result_to_json(result: RedriveResult) -> dict[str, Any]:
 
 
 def printable(text: str) -> str:
-    """Return a text, cut, with control characters escaped: a terminal must not obey them."""
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:_LONGEST]
-    )
+    """Return the beginning of a text, with control characters escaped."""
+    return escape_controls(text[:_LONGEST])
 
 
 def _place_to_json(dead_letter: DeadLetter) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Final
 from rich.table import Table
 from rich.text import Text
 
+from services.cli.terminal import plain_text
 from services.cli.unreadable_records import UnreadableRecords, decode_predictions
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.core.online.prediction import Prediction
@@ -58,7 +59,9 @@ class LatestPredictions:
         unreadable = self._unreadable
         if not unreadable.count:
             return None
-        return Text(f"{unreadable.count} unreadable records, first: {unreadable.descriptions[0]}")
+        return plain_text(
+            f"{unreadable.count} unreadable records, first: {unreadable.descriptions[0]}"
+        )
 
 
 def _row(prediction: Prediction) -> tuple[str, ...]:

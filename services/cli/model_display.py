@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.table import Table
 
+from services.cli.terminal import plain_text
 from shared.core.evaluation.comparison import CHALLENGER
 from shared.core.model.card import Bundle
 from shared.core.timestamps import format_timestamp
@@ -39,11 +40,11 @@ def build_versions_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         table.add_column(name, no_wrap=name != "skill")  # users copy the versions
     for row in rows:
         table.add_row(
-            row["version"],
+            plain_text(row["version"]),
             "current" if row["current"] else "",
             str(row["symbols"]),
             _percent(row["skill"]),
-            row["parent"] or "",
+            plain_text(row["parent"] or ""),
         )
     return table
 
@@ -64,9 +65,9 @@ def build_card_table(bundle: Bundle) -> Table:
     for name, value in card_to_json(bundle).items():
         if name == "scores":
             for row in _describe_scores(bundle.card.scores):
-                table.add_row(*row)
+                table.add_row(*map(plain_text, row))
         elif name != "scalers":
-            table.add_row(*_describe_field(name, value))
+            table.add_row(*map(plain_text, _describe_field(name, value)))
     return table
 
 

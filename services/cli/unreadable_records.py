@@ -6,6 +6,7 @@ from typing import Final
 
 from rich.console import Console
 
+from services.cli.terminal import print_warning
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.schemas.predictions import decode_prediction
 from shared.core.errors import BadInput
@@ -31,13 +32,7 @@ class UnreadableRecords:
     def print_to(self, console: Console) -> None:
         """Warn of each record that is described, and say how many more there are."""
         for description in self.descriptions:
-            console.print(
-                f"WARNING: skipped an unreadable record: {description}",
-                style="bold red",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
-            )
+            print_warning(console, f"skipped an unreadable record: {description}")
         if self.count > len(self.descriptions):
             console.print(f"... and {self.count - len(self.descriptions):,} more", soft_wrap=True)
 

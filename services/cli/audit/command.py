@@ -9,6 +9,7 @@ from rich.console import Console
 
 from services.cli.audit.display import build_table, describe_mismatches
 from services.cli.audit.verify import verify
+from services.cli.terminal import print_warning
 from shared.adapters.env_settings import ServiceSettings
 from shared.core.errors import Incompatible
 
@@ -30,10 +31,10 @@ def verify_command(
     else:
         Console().print(build_table(report))
     for profile, count in report.other_profiles.items():
-        console.print(
-            f"[bold red]WARNING:[/bold red] {count:,} predictions of numeric profile {profile} were"
-            " not derived again: run the version that made them",
-            soft_wrap=True,
+        message = (
+            f"{count:,} predictions of numeric profile {profile} were not derived again: run the"
+            " version that made them"
         )
+        print_warning(console, message)
     if not report.agrees:
         raise Incompatible(describe_mismatches(report))

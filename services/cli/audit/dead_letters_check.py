@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from services.cli.audit.partition_log import LogEvent, StoredDeadLetter
 from services.cli.audit.report import Mismatch, PartitionReport
-from services.cli.audit.text import printable
+from services.cli.audit.text import decode_text
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.core.audit.violation import ABSENT, Check, Difference, Violation, compare_mappings
 from shared.core.topics import Topics
@@ -52,7 +52,7 @@ class DeadLettersCheck:
         found = {"key": dead_letter[0].key, "value": dead_letter[0].value}
         expected = {"key": record.key, "value": record.value}
         differences = tuple(
-            Difference(d.name, printable(d.found), printable(d.expected))
+            Difference(d.name, decode_text(d.found), decode_text(d.expected))
             for d in compare_mappings(found, expected)
         )
         if differences:

@@ -6,6 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from services.cli.audit.report import AuditReport
+from services.cli.terminal import plain_text
 
 
 class _Rate(ProgressColumn):
@@ -47,7 +48,8 @@ def build_table(report: AuditReport) -> Table:
     table.add_row("rejected records (dead letters)", f"{rejected:,}", "")
     table.add_row("candles not predicted yet", f"{report.not_predicted_yet:,}", "")
     for profile, count in report.other_profiles.items():
-        table.add_row(f"not derived again: numeric profile {profile}", f"{count:,}", "")
+        not_derived = plain_text(f"not derived again: numeric profile {profile}")
+        table.add_row(not_derived, f"{count:,}", "")
     return table
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from services.cli.audit.report import PartitionReport
-from services.cli.audit.text import printable
+from services.cli.audit.text import decode_text
 from services.cli.running_digest import RunningDigest
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.schemas.predictions import encode_prediction
@@ -78,7 +78,7 @@ class FoldCheck:
 def _compare_bytes(found: bytes, expected: bytes) -> tuple[Difference, ...]:
     """Return the fields that differ, or the bytes where the same fields are written otherwise."""
     fields = tuple(compare_mappings(_fields(found), _fields(expected)))
-    return fields or (Difference("bytes", printable(found), expected.decode()),)
+    return fields or (Difference("bytes", decode_text(found), expected.decode()),)
 
 
 def _fields(value: bytes) -> dict[str, Any]:

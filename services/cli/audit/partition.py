@@ -8,7 +8,7 @@ from services.cli.audit.fold_check import FoldCheck
 from services.cli.audit.klines_check import KlinesCheck
 from services.cli.audit.partition_log import LogEvent, PartitionLog, PublishedRecord
 from services.cli.audit.report import Mismatch, PartitionReport
-from services.cli.audit.text import printable
+from services.cli.audit.text import decode_text
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.core.audit.invariants import PartitionInvariants
 from shared.core.audit.violation import Check, Difference, Violation, compare_mappings
@@ -102,7 +102,7 @@ class PartitionAudit:
 
     def _check_place(self, record: ConsumerRecord, prediction: Prediction) -> Iterator[Violation]:
         symbol = prediction.symbol
-        found = {"key": printable(record.key), "partition": record.partition}
+        found = {"key": decode_text(record.key), "partition": record.partition}
         expected = {"key": symbol, "partition": partition_for(symbol, self._topics.partitions)}
         differences = tuple(compare_mappings(found, expected))
         if differences:
@@ -133,5 +133,5 @@ class PartitionAudit:
 
 def _undecodable(published: PublishedRecord) -> Violation:
     message = f"the record is no prediction: {published.error}"
-    difference = Difference("value", printable(published.record.value), "a prediction")
+    difference = Difference("value", decode_text(published.record.value), "a prediction")
     return Violation(Check.PLACE, message, (difference,))

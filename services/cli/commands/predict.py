@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from services.cli.terminal import plain_text
 from services.cli.unreadable_records import UnreadableRecords
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.backwards_reader import last_record_of_each_key
@@ -34,7 +35,8 @@ def predict_command(
     if as_json:
         print(json.dumps(asdict(prediction), sort_keys=True))
         return
-    table = Table(title=f"{prediction.symbol}, {prediction.interval}", show_header=False)
+    title = plain_text(f"{prediction.symbol}, {prediction.interval}")
+    table = Table(title=title, show_header=False)
     for name, text in _describe(prediction).items():
         table.add_row(name, text)
     Console().print(table)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from services.cli.cli_options import parse_time_option_ms
 from services.cli.replay import OpenTimes, PartitionReplay, replay
+from services.cli.terminal import print_warning
 from shared.adapters.env_settings import ServiceSettings
 from shared.core.errors import Incompatible
 from shared.core.model.numeric_profile import self_test
@@ -49,12 +50,12 @@ def replay_command(
 
 def _warn(console: Console, replayed: PartitionReplay) -> None:
     for profile, count in replayed.published.by_other_profile.items():
-        console.print(
-            f"[bold red]NOT COMPARED:[/bold red] {count} predictions of partition"
-            f" {replayed.partition} have numeric profile {profile}; this version is {self_test()}:"
-            " replay them with the version that has it",
-            soft_wrap=True,
+        message = (
+            f"{count} predictions of partition {replayed.partition} were not compared: they have"
+            f" numeric profile {profile}, this version has {self_test()}; replay them with the"
+            " version that has it"
         )
+        print_warning(console, message)
     replayed.published.unreadable.print_to(console)
 
 

@@ -37,6 +37,17 @@ def test_a_command_that_fails_ends_with_one_and_a_message(
     assert "BadInput: " in capsys.readouterr().err
 
 
+def test_no_byte_of_a_message_reaches_the_terminal_as_a_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("INTERVAL", "[/red]\x1b[2J")
+
+    assert run(monkeypatch, "models", "list") == 2
+    shown = capsys.readouterr().err
+    assert "\x1b" not in shown
+    assert "[/red]" in shown
+
+
 @pytest.mark.parametrize("arguments", [["nonsense"], ["predict"], ["verify", "--nonsense"]])
 def test_wrong_use_ends_with_two(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
     assert run(monkeypatch, *arguments) == 2

@@ -43,6 +43,9 @@ def deployment(
     """Yield a deployment with a log of one partition."""
     with Deployment(kafka_bootstrap, redis_url, topic_prefix, tmp_path, partitions=1) as deployment:
         honest().write(deployment.kafka_bootstrap, deployment.topics)
+        topics = deployment.topics
+        for topic in (topics.models, topics.klines, topics.predictions, topics.dead_letters):
+            deployment.await_settled(topic, 0)
         yield deployment
 
 
@@ -81,6 +84,20 @@ def test_predict_passes_over_a_prediction_of_another_symbol(deployment: Deployme
 
     assert json.loads(after.stdout) == before
     assert "wrong_key" in after.stderr
+
+
+def test_predict_shows_brackets_and_control_characters_as_they_are(deployment: Deployment) -> None:
+    changed = honest().with_prediction(0, interval="[/b]\x1b[2J", numeric_profile="[/b]")
+    topic, value = deployment.topics.predictions, changed.predictions[0].value
+    deployment.write([ProducerRecord(topic, 0, SYMBOL.encode(), value, START_MS)])
+    deployment.await_settled(topic, 0)
+
+    shown = run(deployment, predict_command, SYMBOL)
+    replayed = run(deployment, replay_command)
+
+    assert shown.exit_code == 0, shown.exception
+    assert "[/b]\\x1b[2J" in shown.stdout
+    assert "numeric profile [/b]" in replayed.stderr
 
 
 def test_predict_of_a_symbol_with_foreign_records_alone_is_unknown(deployment: Deployment) -> None:
@@ -197,10 +214,12 @@ def test_import_goes_on_after_them(deployment: Deployment, tmp_path: Path) -> No
 def test_models_shows_a_card_with_foreign_scores(
     deployment: Deployment, scores: dict[str, object]
 ) -> None:
-    version = deployment.release(7, replace(a_card(), scores=scores, training={"symbols": 3}))
+    training = {"symbols": 3, "note": "[/b] \x1b[2J"}
+    version = deployment.release(7, replace(a_card(), scores=scores, training=training))
 
     listed = run(deployment, models, "list", "--json")
     shown = run(deployment, models, "show", version)
 
     assert listed.exit_code == shown.exit_code == 0
     assert json.loads(listed.stdout)[-1]["skill"] is None
+    assert "note [/b] \\x1b[2J" in shown.stdout

@@ -13,7 +13,6 @@ import typer
 from typer.testing import CliRunner, Result
 
 from services.cli.commands.models import app as models_app
-from services.cli.commands.train import train_command
 from shared.core.errors import BadSetting, Unknown
 from shared.core.model.architecture import Architecture
 from shared.core.model.optimiser import Optimiser
@@ -164,11 +163,3 @@ def test_wrong_use_ends_with_two() -> None:
     assert invoke(models_app, NOWHERE, "show").exit_code == 2
     assert invoke(models_app, NOWHERE, "import", "missing.keras", "--like", "v1").exit_code == 2
     assert isinstance(invoke(models_app, {"INTERVAL": "7m"}, "list").exception, BadSetting)
-
-
-def test_train_hands_its_flags_to_the_trainer_and_its_exit_code_back() -> None:
-    train = typer.Typer()
-    train.command()(train_command)
-
-    assert invoke(train, NOWHERE, "--promote", "maybe").exit_code == 2
-    assert invoke(train, NOWHERE, "--from", "yesterday").exit_code == 2
