@@ -112,7 +112,7 @@ class RecordProcessor:
         result.candles += isinstance(value, Candle) and not dead_letters
 
     def model_for(self, state: PartitionState) -> Model | None:
-        """Return the partition's current model; None without one, or if another profile predicts."""
+        """Return the partition's current model; None without one or where it must not predict."""
         if state.model_version is None or not self.context.predicts(state.numeric_profile):
             return None
         return self.models(state.model_version, "")

@@ -14,6 +14,7 @@ from tests.support.partition_log import (
     PROCESSOR,
     PROFILE,
     SECOND,
+    SHORT,
     SWITCHED,
     log_of,
     process_all,
@@ -67,3 +68,17 @@ def test_an_amendment_of_a_symbol_whose_past_was_not_replayed_is_of_an_unknown_s
 
     with pytest.raises(UnknownSymbol):
         PROCESSOR.process(BatchResult(state), amendment)
+
+
+def test_a_batch_copies_the_state_once_and_leaves_the_one_before_untouched() -> None:
+    before = process_all(SHORT[:60]).state
+    symbols = dict(before.symbols)
+
+    batch = BatchResult(before)
+    owned = batch.state.symbols
+    for record in SHORT[60:70]:
+        PROCESSOR.process(batch, record)
+        assert batch.state.symbols is owned
+
+    assert batch.state.next_offset == 70
+    assert (before.next_offset, before.symbols) == (60, symbols)

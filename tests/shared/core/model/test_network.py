@@ -21,7 +21,10 @@ def some(shape: tuple[int, ...], seed: int, reach: float = 0.4) -> Float32s:
 
 
 def reference(architecture: Architecture, weights: Float32s, rows: Float32s) -> float:
-    """The network as the textbook writes it, in float64 (Hochreiter and Schmidhuber 1997, with Keras' gate order)."""
+    """Return the output as the textbook defines it, in float64.
+
+    Hochreiter and Schmidhuber 1997, with Keras' order of the gates.
+    """
     at, arrays = 0, []
     for shape in architecture.shapes():
         size = int(np.prod(shape))

@@ -35,7 +35,7 @@ def test_a_level_is_learnt_as_the_next_close_on_the_symbols_scaler(
     error = np.float32(float(output) - (closes[-1] * scale + offset))
     expected = LEVEL.network.step(state.learner, LEVEL.card.optimiser, error, jacobian)
     assert before[-1].predicted_close == pytest.approx((float(output) - offset) / scale, rel=1e-6)
-    # Adam moves by up to the rate whatever the error's size: moments tell whether it was that error.
+    # Adam moves by up to the rate whatever the error's size; the moments show the error itself.
     np.testing.assert_allclose(stepped.parameters[1], expected.parameters[1], rtol=1e-4, atol=1e-6)
 
 
