@@ -1,4 +1,4 @@
-"""What the trainer shows: progress while it works, a table when it is done."""
+"""Progress displays on standard error, and the table of a comparison."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,15 +14,18 @@ _FIGURES = ("outcomes", "skill", "interval of 95 %", "p", "worst symbol", "sign 
 
 
 class RateColumn(ProgressColumn):
-    """How many a second."""
+    """Events per second."""
 
     def render(self, task: Task) -> Text:
-        """Return the rate of the last half minute; nothing before there is one."""
+        """Return the rate of the last half minute; empty before there is one."""
         return Text(f"{task.speed:,.0f}/s" if task.speed else "")
 
 
 def progress_bar() -> Progress:
-    """Return a progress display on standard error, with rate and time left, whose tasks carry a `note`."""
+    """Return a progress display with rate and time left; its tasks have a field `note`.
+
+    It is shown only if standard error is a terminal.
+    """
     console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
@@ -38,7 +41,7 @@ def progress_bar() -> Progress:
 
 @contextmanager
 def track_count(text: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Show how far some work is; yields what to tell it."""
+    """Show the progress of some work; yields the callback that advances it by a count."""
     with progress_bar() as progress:
         task = progress.add_task(text, total=total, note="")
 
@@ -49,28 +52,28 @@ def track_count(text: str, total: int | None) -> Iterator[Callable[[int], None]]
 
 
 class EpochProgress:
-    """Shows how far a training is, and an epoch's losses once it is over."""
+    """Shows the progress of a fit, and the losses of each epoch."""
 
     def __init__(self, progress: Progress, epochs: int) -> None:
-        """Take the display and how many epochs there are at most."""
+        """Take the display, and the number of epochs at most."""
         self._progress, self._epochs = progress, epochs
         self._task = progress.add_task("", note="")
 
     def begin(self, epoch: int, batches: int) -> None:
-        """Show that an epoch begins, counted from 0; all have as many batches."""
+        """Show that an epoch of so many batches begins, counted from 0."""
         total, done = self._epochs * batches, epoch * batches
         self._progress.update(
             self._task, total=total, description=f"epoch {epoch + 1}/{self._epochs}, batches"
         )
-        if self._progress.tasks[0].completed != done:  # it goes on where another process was
+        if self._progress.tasks[0].completed != done:  # a fit that resumes
             self._progress.reset(self._task, total=total, completed=done)
 
     def advance(self, loss: float) -> None:
-        """Show that a batch is done, with the mean loss so far."""
+        """Show that a batch is done, with the mean loss of the epoch so far."""
         self._progress.update(self._task, advance=1, note=f"loss {loss:.5f}")
 
     def end(self, epoch: int, loss: float, validation_loss: float, *skill: float | None) -> None:
-        """Write an epoch's losses, and its online skill if it was judged, into a line that stays."""
+        """Print an epoch's losses, and its online skill if it was scored."""
         shown = ["none" if one is None else f"{one:+.4%}" for one in skill]
         line = ", ".join(
             [
@@ -85,7 +88,7 @@ class EpochProgress:
 
 @contextmanager
 def track_epochs(epochs: int) -> Iterator[EpochProgress]:
-    """Show how far a fit is; yields what to tell it."""
+    """Show the progress of a fit; yields the callbacks of its epochs."""
     with progress_bar() as progress:
         yield EpochProgress(progress, epochs)
 
@@ -93,7 +96,8 @@ def track_epochs(epochs: int) -> Iterator[EpochProgress]:
 def comparison_table(comparison: Comparison) -> Table:
     """Return the table of a comparison, one row a contender."""
     table = Table(
-        title="Held-out candles, each forecast before it was learnt from; skill is against zero change"
+        title="Held-out candles, each forecast before it was learnt from;"
+        " skill is against zero change"
     )
     table.add_column("forecast")
     for column in _FIGURES:

@@ -91,11 +91,11 @@ def test_without_held_out_candles_there_is_still_a_table() -> None:
     assert comparison_table(comparison).row_count == 2
 
 
-def found(value: float, p: float) -> Skill:
+def a_skill(value: float, p: float) -> Skill:
     return Skill(value, value - 0.1, value + 0.1, p, 100)
 
 
-GOOD, LUCKY, BAD = found(0.002, 0.001), found(0.002, 0.4), found(-0.002, 0.9)
+GOOD, LUCKY, BAD = a_skill(0.002, 0.001), a_skill(0.002, 0.4), a_skill(-0.002, 0.9)
 
 
 @pytest.mark.parametrize(

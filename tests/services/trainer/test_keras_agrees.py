@@ -65,8 +65,10 @@ def test_twenty_online_steps_agree_with_keras(reference: keras.Sequential) -> No
 
 
 @pytest.mark.parametrize("symbols", [["BTCUSDT"], ["BTCUSDT", "ETHUSDT"]])
-def test_the_original_loop_in_keras_and_the_fold_say_the_same_closes(symbols: list[str]) -> None:
-    """One network for all: at each candle `train_on_batch` with the scaled close, `predict`, then back to a price."""
+def test_the_original_loop_in_keras_and_the_fold_predict_the_same_closes(
+    symbols: list[str],
+) -> None:
+    """One network for all symbols: `train_on_batch` with the scaled close, then `predict`."""
     small, first, last = Architecture((8,), 16, 6), 60, 75
     keras.utils.set_random_seed(3)
     network = build_network(small)

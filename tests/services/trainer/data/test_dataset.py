@@ -1,4 +1,4 @@
-"""The split by time holds: nothing of a later span reaches an earlier one."""
+"""Nothing of a later span reaches an earlier one."""
 
 from dataclasses import replace
 
@@ -31,7 +31,7 @@ INPUTS = DatasetOptions("levels", WINDOW, is_common_move_removed=False)
 
 
 def a_sequence(present: list[bool], seed: int = 0) -> Float64s:
-    """Candles at the places that are present, on a random walk."""
+    """Return candles of a random walk where `present` is true."""
     at = np.flatnonzero(present)
     closes = 100 * np.cumprod(1 + np.random.default_rng(seed).normal(scale=0.01, size=len(at)))
     columns = [START_MS + at * STEP_MS, closes, closes * 1.01, closes * 0.99, closes, closes]
@@ -138,7 +138,7 @@ def test_no_window_reaches_into_another_symbol() -> None:
     assert (ends >= seen).any()
 
 
-def test_a_gap_gives_no_label_and_the_window_goes_on() -> None:
+def test_a_gap_gives_no_label_and_the_window_continues() -> None:
     present = [True] * 40 + [False] * 3 + [True] * 40
 
     labels = next_changes(a_sequence(present), STEP_MS)
@@ -146,7 +146,7 @@ def test_a_gap_gives_no_label_and_the_window_goes_on() -> None:
     assert np.flatnonzero(np.isnan(labels)).tolist() == [39, 79]
 
 
-def test_without_the_common_move_half_of_each_moments_labels_lie_on_either_side_of_zero() -> None:
+def test_without_the_common_move_the_median_label_of_each_moment_is_zero() -> None:
     random = np.random.default_rng(1)
     times = np.repeat(np.arange(50.0), 7)
     labels = random.normal(size=350) + np.repeat(random.normal(scale=5, size=50), 7)
@@ -159,9 +159,7 @@ def test_without_the_common_move_half_of_each_moments_labels_lie_on_either_side_
         assert np.nanmedian((labels - moves)[times == time]) == pytest.approx(0.0, abs=1e-12)
 
 
-def test_mirrored_windows_are_the_training_windows_upside_down_and_validation_is_as_it_was() -> (
-    None
-):
+def test_only_training_windows_are_mirrored() -> None:
     sequences = {
         name: a_sequence([True] * 150, seed) for seed, name in enumerate(["AAAUSDT", "BBBUSDT"])
     }
@@ -182,7 +180,7 @@ def test_mirrored_windows_are_the_training_windows_upside_down_and_validation_is
 
 
 def test_a_market_upside_down_has_the_mirrored_features() -> None:
-    """To first order: a rise by a fraction and a fall by it are not quite each other's opposite."""
+    """To first order: a rise and a fall by the same fraction are not exact opposites."""
     sequence = a_sequence([True] * 150)
     sequence[:, OPEN : CLOSE + 1] = 100.0 + 0.001 * (sequence[:, OPEN : CLOSE + 1] - 100.0)
     turned = sequence.copy()

@@ -1,4 +1,4 @@
-"""A table of ranges: the scalers that scikit-learn would have fitted, or a refusal that says what is wrong where."""
+"""A table of ranges gives scikit-learn's scalers, or a refusal that names the fault."""
 
 import json
 from pathlib import Path
@@ -40,7 +40,7 @@ def csv_of(table: dict[str, dict[str, list[float]]]) -> str:
 
 
 def test_a_table_gives_the_scalers_that_scikit_learn_fits(tmp_path: Path) -> None:
-    """As fitted on a whole day: sine and cosine then go from -1 to 1, and need not be in the table."""
+    """Over a whole day sine and cosine go from -1 to 1, and need not be in the table."""
     drawn = np.random.default_rng(1).uniform(90.0, 110.0, (288, 5))
     sequence = np.column_stack([START_MS + STEP_MS * np.arange(288.0), drawn])
     rows = Levels().compute(sequence, STEP_MS)[1]
@@ -58,13 +58,13 @@ def test_a_table_gives_the_scalers_that_scikit_learn_fits(tmp_path: Path) -> Non
 
 
 @given(st.lists(st.tuples(st.floats(1e-15, 1e15), st.floats(1e-15, 1e15)), min_size=6, max_size=6))
-def test_any_range_is_that_of_scikit_learn_to_the_bit(ends: list[tuple[float, float]]) -> None:
+def test_any_scaler_is_that_of_scikit_learn_to_the_bit(ends: list[tuple[float, float]]) -> None:
     rows = np.sort(np.array(ends).T, axis=0)
 
     assert scaler_from_ranges(*rows) == fit_scaler(rows)
 
 
-def test_ranges_of_sine_and_cosine_are_taken_where_they_are_given(tmp_path: Path) -> None:
+def test_ranges_of_sine_and_cosine_are_used_if_given(tmp_path: Path) -> None:
     table = {"BTCUSDT": {**PRICES, "sine": [0.0, 1.0], "cosine": [-0.5, 0.5]}}
 
     scaler = read_scalers(a_table(tmp_path / "t.json", table))["BTCUSDT"]
@@ -105,7 +105,7 @@ def test_ranges_of_sine_and_cosine_are_taken_where_they_are_given(tmp_path: Path
         ),
     ],
 )
-def test_a_table_that_cannot_be_is_refused_with_symbol_column_value_and_limit(
+def test_an_invalid_table_is_refused_with_symbol_column_value_and_limit(
     table: Any, why: str, tmp_path: Path
 ) -> None:
     with pytest.raises(BadInput, match=why):
@@ -127,7 +127,7 @@ def test_a_table_that_cannot_be_is_refused_with_symbol_column_value_and_limit(
         ('symbol,column,min,max\n"BTCUSDT,open', "cannot be read as .csv"),
     ],
 )
-def test_lines_that_cannot_be_are_refused(text: str, why: str, tmp_path: Path) -> None:
+def test_invalid_lines_are_refused(text: str, why: str, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(text, encoding="utf-8")
 
     with pytest.raises(BadInput, match=why):
@@ -145,14 +145,16 @@ def test_lines_that_cannot_be_are_refused(text: str, why: str, tmp_path: Path) -
         ("t.json", b" " * (MAX_TABLE_BYTES + 1), "larger than"),
     ],
 )
-def test_what_is_no_table_is_refused(name: str, content: bytes, why: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_table_is_refused(
+    name: str, content: bytes, why: str, tmp_path: Path
+) -> None:
     (tmp_path / name).write_bytes(content)
 
     with pytest.raises(BadInput, match=why):
         read_scalers(tmp_path / name)
 
 
-def test_a_table_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="cannot be read"):
         read_scalers(tmp_path / "t.csv")
 

@@ -1,4 +1,4 @@
-"""A training that was interrupted goes on, and comes to the same bits."""
+"""An interrupted training resumes and gives the same bits."""
 
 import os
 import threading
@@ -39,9 +39,8 @@ OPTIONS = FitOptions(
     is_falling=True,
     averaging=0.9,
 )
-LOOKS_OF_AN_EPOCH = (
-    3 + 1 + 1
-)  # at the stop signal: before each batch and the validation, and once after
+# Of the stop signal: before each of three batches and the validation, and once after.
+CHECKS_PER_EPOCH = 3 + 1 + 1
 SEQUENCES = {"BTCUSDT": np.ones((3, 6))}
 
 
@@ -52,36 +51,36 @@ def a_dataset(seed: int = 1) -> Dataset:
 
 
 class Killed(Exception):
-    """Stands for the end of a process in the midst of a fit."""
+    """Stands for a SIGKILL during a fit."""
 
 
-def judged(weights: Float32s) -> float:
+def score_epoch(weights: Float32s) -> float:
     return -float(np.abs(weights - 0.1).sum())
 
 
-def killing(at: int) -> Callable[[Float32s], float]:
-    """Judges, and ends it all while judging an epoch, counted from 0 of this process."""
+def killing_scorer(at: int) -> Callable[[Float32s], float]:
+    """Return a scorer that ends the fit at an epoch, counted from 0 of this process."""
     left = [at]
 
-    def found(weights: Float32s) -> float:
+    def score(weights: Float32s) -> float:
         left[0] -= 1
         if left[0] < 0:
             raise Killed
-        return judged(weights)
+        return score_epoch(weights)
 
-    return found
+    return score
 
 
 def trained(
     checkpoints: TrainingCheckpoints | None,
     stop: threading.Event | None = None,
-    judge: Callable[[Float32s], float] = judged,
+    score: Callable[[Float32s], float] = score_epoch,
     options: FitOptions = OPTIONS,
     dataset: Dataset | None = None,
     profile: str = "1-test",
 ) -> FitResult:
     checkpoint = None if checkpoints is None else checkpoints.for_candles(profile, SEQUENCES)
-    callbacks = FitCallbacks(judge, checkpoint)
+    callbacks = FitCallbacks(score, checkpoint)
     return fit(SMALL, dataset or a_dataset(), options, stop or threading.Event(), 2, callbacks)
 
 
@@ -102,14 +101,14 @@ def checkpoints(tmp_path: Path) -> TrainingCheckpoints:
     [
         (0, 0.0),
         (2, 0.0),
-        (LOOKS_OF_AN_EPOCH, 0.0),
-        (2 * LOOKS_OF_AN_EPOCH + 3, 0.0),
-        (4 * LOOKS_OF_AN_EPOCH, 0.0),
+        (CHECKS_PER_EPOCH, 0.0),
+        (2 * CHECKS_PER_EPOCH + 3, 0.0),
+        (4 * CHECKS_PER_EPOCH, 0.0),
         # With dropout Keras trains; this stops it in the third epoch.
         pytest.param(8, 0.3, marks=pytest.mark.slow),
     ],
 )
-def test_a_training_that_was_stopped_anywhere_comes_to_the_same_bits(
+def test_a_fit_that_was_stopped_anywhere_resumes_to_the_same_bits(
     checkpoints: TrainingCheckpoints, looks: int, dropout: float
 ) -> None:
     options = replace(OPTIONS, dropout=dropout)
@@ -122,26 +121,26 @@ def test_a_training_that_was_stopped_anywhere_comes_to_the_same_bits(
 
 
 @pytest.mark.parametrize("epoch", range(EPOCHS))
-def test_a_training_that_was_killed_in_an_epoch_begins_that_one_anew(
+def test_a_fit_that_was_killed_in_an_epoch_runs_it_again(
     checkpoints: TrainingCheckpoints, epoch: int
 ) -> None:
     with pytest.raises(Killed):
-        trained(checkpoints, judge=killing(epoch))
+        trained(checkpoints, score=killing_scorer(epoch))
 
-    with pytest.raises(Killed):  # were one epoch more to be judged, it would live
-        trained(checkpoints, judge=killing(EPOCHS - epoch - 1))
+    with pytest.raises(Killed):  # one more scored epoch would raise later
+        trained(checkpoints, score=killing_scorer(EPOCHS - epoch - 1))
 
     assert_same(trained(checkpoints), trained(None))
 
 
-def test_a_training_that_is_done_is_not_done_again(checkpoints: TrainingCheckpoints) -> None:
+def test_a_finished_fit_is_not_run_again(checkpoints: TrainingCheckpoints) -> None:
     done = trained(checkpoints)
 
-    assert_same(trained(checkpoints, judge=killing(0)), done)
+    assert_same(trained(checkpoints, score=killing_scorer(0)), done)
 
 
 def test_the_checkpoint_of_another_training_is_not_used(checkpoints: TrainingCheckpoints) -> None:
-    trained(checkpoints, SetAfter(2 * LOOKS_OF_AN_EPOCH))
+    trained(checkpoints, SetAfter(2 * CHECKS_PER_EPOCH))
 
     for other in (
         {"dataset": a_dataset(2)},
@@ -149,13 +148,13 @@ def test_the_checkpoint_of_another_training_is_not_used(checkpoints: TrainingChe
         {"options": replace(OPTIONS, seed=6)},
     ):
         assert_same(
-            trained(checkpoints, SetAfter(9 * LOOKS_OF_AN_EPOCH), **other), trained(None, **other)
+            trained(checkpoints, SetAfter(9 * CHECKS_PER_EPOCH), **other), trained(None, **other)
         )
     with pytest.raises(Killed):
-        trained(checkpoints, judge=killing(EPOCHS - 1), profile="2-other")
+        trained(checkpoints, score=killing_scorer(EPOCHS - 1), profile="2-other")
 
 
-def test_other_settings_have_another_place(
+def test_other_settings_have_another_folder(
     tmp_path: Path, checkpoints: TrainingCheckpoints
 ) -> None:
     checkpoints.save_span(TimeSpan(1, 2), 0.0)
@@ -170,14 +169,14 @@ def test_other_settings_have_another_place(
     st.floats(0, 1, exclude_max=True),
     st.integers(0, 255),
 )
-def test_what_was_damaged_is_never_taken_for_progress(name: str, share: float, byte: int) -> None:
-    reached = FitCheckpoint(
+def test_a_damaged_checkpoint_is_never_used(name: str, share: float, byte: int) -> None:
+    checkpoint = FitCheckpoint(
         FitResult(np.ones(3, np.float32), (0.5, 0.4), (0.6, 0.5), (0.1, None)),
         {"more": np.arange(4)},
     )
     with TemporaryDirectory() as folder:
         progress = FitCheckpointFile(Path(folder), "this")
-        progress.save(reached)
+        progress.save(checkpoint)
         path = Path(folder) / name
         data = path.read_bytes()
         place = int(share * len(data))
@@ -188,23 +187,23 @@ def test_what_was_damaged_is_never_taken_for_progress(name: str, share: float, b
         cut = progress.load()
 
     assert cut is None
-    if changed is not None:  # that byte says nothing: white space, or how many epochs are told of
-        assert_same(changed.fitted, reached.fitted)
+    if changed is not None:  # that byte has no meaning: white space, or the number of epochs
+        assert_same(changed.fitted, checkpoint.fitted)
         assert changed.arrays["more"].tolist() == [0, 1, 2, 3]
 
 
-def test_files_that_are_gone_or_empty_start_it_anew(
+def test_a_fit_starts_again_if_a_file_of_its_checkpoint_is_missing(
     tmp_path: Path, checkpoints: TrainingCheckpoints
 ) -> None:
     for name in ("progress.json", "epoch-2.npz"):
-        trained(checkpoints, SetAfter(2 * LOOKS_OF_AN_EPOCH))
+        trained(checkpoints, SetAfter(2 * CHECKS_PER_EPOCH))
         (found,) = tmp_path.glob(f"*/{name}")
         found.unlink()
         assert_same(trained(checkpoints), trained(None))
         checkpoints.delete()
 
 
-def test_only_the_last_epoch_is_kept_and_nothing_once_it_is_forgotten(
+def test_only_the_last_epoch_is_kept_and_nothing_after_delete(
     tmp_path: Path, checkpoints: TrainingCheckpoints
 ) -> None:
     checkpoints.save_span(TimeSpan(1, 2), 0.0)
@@ -219,7 +218,7 @@ def test_only_the_last_epoch_is_kept_and_nothing_once_it_is_forgotten(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_training_goes_on_where_its_folder_is_taken_away(tmp_path: Path) -> None:
+def test_a_fit_continues_without_its_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     nowhere = TrainingCheckpoints(tmp_path / "file" / "below", {})
 
@@ -235,14 +234,14 @@ def test_a_folder_that_cannot_be_written_is_refused_by_its_setting(tmp_path: Pat
         TrainingCheckpoints(tmp_path / "file", {}).prepare(0.0)
 
 
-def test_a_span_is_remembered_for_so_long(checkpoints: TrainingCheckpoints) -> None:
+def test_a_span_is_loaded_up_to_its_maximum_age(checkpoints: TrainingCheckpoints) -> None:
     checkpoints.save_span(TimeSpan(1, 2), 1000.0)
 
     assert checkpoints.load_span(1060.0, 60.0) == TimeSpan(1, 2)
     assert checkpoints.load_span(1061.0, 60.0) is None
 
 
-def test_a_damaged_span_is_none(tmp_path: Path, checkpoints: TrainingCheckpoints) -> None:
+def test_a_damaged_span_is_not_loaded(tmp_path: Path, checkpoints: TrainingCheckpoints) -> None:
     checkpoints.save_span(TimeSpan(1, 2), 1000.0)
     (found,) = tmp_path.glob("*/span.json")
     found.write_bytes(found.read_bytes()[:-3])
@@ -250,7 +249,7 @@ def test_a_damaged_span_is_none(tmp_path: Path, checkpoints: TrainingCheckpoints
     assert checkpoints.load_span(1000.0, 60.0) is None
 
 
-def test_what_was_left_over_long_ago_goes_and_what_is_not_ours_stays(
+def test_abandoned_checkpoints_are_deleted_and_other_folders_stay(
     tmp_path: Path, checkpoints: TrainingCheckpoints
 ) -> None:
     old = TrainingCheckpoints(tmp_path, {"seed": 7})

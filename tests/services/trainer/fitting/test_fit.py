@@ -1,4 +1,4 @@
-"""Fitting: the kernel's is Keras' fit, and the same bits on any number of threads."""
+"""The kernel fits as Keras does, with the same bits on any number of threads."""
 
 import threading
 from dataclasses import replace
@@ -48,13 +48,13 @@ def a_dataset(labels: Float32s, rows: Float32s) -> Dataset:
 
 
 def learnable(count: int = 600) -> Dataset:
-    """The label is what two of the last row's features come to."""
+    """Return data whose label is a function of two features of the last row."""
     rows = some((count, SMALL.features), 1)
     return a_dataset(rows[:, 0] - 0.5 * rows[:, 1], rows)
 
 
 def noise(count: int = 600) -> Dataset:
-    """Labels that nothing tells: whoever goes on learning learns by heart."""
+    """Return data whose labels are random: a long fit overfits."""
     return a_dataset(some((count,), 2), some((count, SMALL.features), 1))
 
 
@@ -121,7 +121,7 @@ def test_three_epochs_agree_with_keras() -> None:
 
 
 @pytest.mark.slow
-def test_a_falling_rate_is_that_of_keras_and_a_mean_that_forgets_how_it_began_is_taken() -> None:
+def test_a_falling_rate_is_that_of_keras_and_the_mean_forgets_the_initial_weights() -> None:
     dataset, all_alike = learnable(), replace(OPTIONS, is_falling=True, averaging=1.0 - 1e-9)
     steps = all_alike.epochs * all_alike.steps_per_epoch(len(dataset.training_ends))
     keras.utils.set_random_seed(OPTIONS.seed)
@@ -149,7 +149,7 @@ def test_a_falling_rate_is_that_of_keras_and_a_mean_that_forgets_how_it_began_is
 
 @pytest.mark.slow
 @pytest.mark.parametrize("averaging", [0.0, 0.5, 0.99])
-def test_both_ways_of_fitting_average_alike(averaging: float) -> None:
+def test_both_backends_average_alike(averaging: float) -> None:
     options = replace(OPTIONS, is_falling=True, averaging=averaging)
 
     by_keras = fit_with_keras(SMALL, learnable(), options, threading.Event())
@@ -161,7 +161,7 @@ def test_both_ways_of_fitting_average_alike(averaging: float) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("huber_delta", [inf, 0.3])
-def test_both_ways_of_fitting_mean_the_same_loss(huber_delta: float) -> None:
+def test_both_backends_compute_the_same_loss(huber_delta: float) -> None:
     still = replace(
         OPTIONS, learning_rate=1e-12, windows_per_epoch=1000, epochs=1, huber_delta=huber_delta
     )
@@ -182,94 +182,96 @@ def test_the_number_of_threads_changes_no_bit() -> None:
 
 
 def test_the_loss_falls_on_what_can_be_learnt() -> None:
-    found = fit(SMALL, learnable(), replace(OPTIONS, epochs=30), threading.Event())
+    result = fit(SMALL, learnable(), replace(OPTIONS, epochs=30), threading.Event())
 
-    assert found.validation_losses[-1] < 0.05 * found.validation_losses[0]
-    assert found.training_losses[-1] < 0.05 * found.training_losses[0]
+    assert result.validation_losses[-1] < 0.05 * result.validation_losses[0]
+    assert result.training_losses[-1] < 0.05 * result.training_losses[0]
 
 
-def test_a_fit_that_gets_worse_ends_and_gives_its_best_epoch() -> None:
+def test_a_fit_that_gets_worse_ends_with_its_best_epoch() -> None:
     options = replace(OPTIONS, epochs=100, patience=4, learning_rate=0.03, validation_windows=1000)
 
-    found = fitted(noise(), options)
+    result = fitted(noise(), options)
 
-    best = int(np.argmin(found.validation_losses))
-    assert len(found.validation_losses) == len(found.training_losses) == best + 1 + 4 < 100
-    again = validation_loss(found.weights, noise(), noise().validation_ends)
-    assert again == pytest.approx(found.validation_losses[best], rel=1e-12)
-    assert found.validation_losses[best] < found.validation_losses[-1]
+    best = int(np.argmin(result.validation_losses))
+    assert len(result.validation_losses) == len(result.training_losses) == best + 1 + 4 < 100
+    again = validation_loss(result.weights, noise(), noise().validation_ends)
+    assert again == pytest.approx(result.validation_losses[best], rel=1e-12)
+    assert result.validation_losses[best] < result.validation_losses[-1]
 
 
-def test_a_stop_signal_ends_a_fit_with_the_epochs_it_has() -> None:
-    looks_of_an_epoch = (
-        5 + 1
-    )  # batches: training 300 windows by 70, validation; then one at the end
+def test_a_stop_signal_ends_a_fit_with_its_complete_epochs() -> None:
+    # Before each of five training batches (300 windows by 70) and the validation, and once after.
+    checks_per_epoch = 5 + 1 + 1
 
-    found = fitted(learnable(), stop=SetAfter(2 * (looks_of_an_epoch + 1) + 3))
+    result = fitted(learnable(), stop=SetAfter(2 * checks_per_epoch + 3))
 
-    assert len(found.validation_losses) == 2
+    assert len(result.validation_losses) == 2
     whole = fitted(learnable(), replace(OPTIONS, epochs=2))
-    assert found.weights.tobytes() == whole.weights.tobytes()
+    assert result.weights.tobytes() == whole.weights.tobytes()
 
 
-def test_a_fit_that_is_stopped_at_once_gives_the_weights_it_began_with() -> None:
-    found = fitted(learnable(), stop=SetAfter(0))
+def test_a_fit_that_is_stopped_at_once_returns_its_initial_weights() -> None:
+    result = fitted(learnable(), stop=SetAfter(0))
 
-    assert found.weights.tobytes() == initial_weights(SMALL, OPTIONS.seed).tobytes()
-    assert found.validation_losses == ()
+    assert result.weights.tobytes() == initial_weights(SMALL, OPTIONS.seed).tobytes()
+    assert result.validation_losses == ()
 
 
 @pytest.mark.slow
 def test_dropout_is_trained_by_keras() -> None:
     options = replace(OPTIONS, epochs=1, dropout=0.4)
 
-    found = fit(SMALL, learnable(), options, threading.Event())
+    result = fit(SMALL, learnable(), options, threading.Event())
 
     theirs = fit_with_keras(SMALL, learnable(), options, threading.Event())
-    assert found.training_losses == pytest.approx(theirs.training_losses, rel=1e-4)
-    assert found.training_losses != pytest.approx(fitted(learnable()).training_losses[:1], rel=1e-3)
+    assert result.training_losses == pytest.approx(theirs.training_losses, rel=1e-4)
+    assert result.training_losses != pytest.approx(
+        fitted(learnable()).training_losses[:1], rel=1e-3
+    )
 
 
 def scripted(skills: list[float | None]) -> tuple[FitCallbacks, list[Float32s]]:
-    """Judges by a script; the list gets the weights that were judged."""
+    """Return callbacks with scripted scores, and the list of the weights that were scored."""
     seen = list[Float32s]()
 
-    def judged(weights: Float32s) -> float | None:
+    def score_epoch(weights: Float32s) -> float | None:
         seen.append(weights.copy())
         return skills[len(seen) - 1]
 
-    return FitCallbacks(judged), seen
+    return FitCallbacks(score_epoch), seen
 
 
-def test_the_epoch_that_is_judged_best_is_taken_and_patience_counts_from_it() -> None:
+def test_the_epoch_with_the_best_score_is_taken_and_patience_counts_from_it() -> None:
     callbacks, seen = scripted([0.1, None, 0.3, 0.3, 0.2, 0.9])
     options = replace(OPTIONS, epochs=100, patience=2)
 
-    found = fitted(learnable(), options, callbacks=callbacks)
+    result = fitted(learnable(), options, callbacks=callbacks)
 
-    assert found.skills == (0.1, None, 0.3, 0.3, 0.2)
-    assert found.best_epoch == 2
-    assert found.weights.tobytes() == seen[2].tobytes()
+    assert result.skills == (0.1, None, 0.3, 0.3, 0.2)
+    assert result.best_epoch == 2
+    assert result.weights.tobytes() == seen[2].tobytes()
     assert (
-        found.validation_losses == fitted(learnable(), replace(options, epochs=5)).validation_losses
+        result.validation_losses
+        == fitted(learnable(), replace(options, epochs=5)).validation_losses
     )
 
 
 @pytest.mark.slow
-def test_an_epoch_is_judged_with_keras_as_well() -> None:
+def test_epochs_are_scored_with_keras_too() -> None:
     callbacks, seen = scripted([0.3, 0.1, 0.2])
 
-    found = fit_with_keras(
+    result = fit_with_keras(
         SMALL, learnable(), replace(OPTIONS, dropout=0.3), threading.Event(), callbacks
     )
 
-    assert found.skills == (0.3, 0.1, 0.2)
-    assert found.weights.tobytes() == seen[0].tobytes()
+    assert result.skills == (0.3, 0.1, 0.2)
+    assert result.weights.tobytes() == seen[0].tobytes()
 
 
-def test_skills_that_cannot_be_said_leave_the_first_epoch() -> None:
+def test_without_any_score_the_first_epoch_is_taken() -> None:
     callbacks, _ = scripted([None] * 3)
 
-    found = fitted(learnable(), replace(OPTIONS, patience=2, epochs=9), callbacks=callbacks)
+    result = fitted(learnable(), replace(OPTIONS, patience=2, epochs=9), callbacks=callbacks)
 
-    assert (found.best_epoch, found.epochs) == (0, 3)
+    assert (result.best_epoch, result.epochs) == (0, 3)

@@ -1,4 +1,4 @@
-"""A candidate is scored on the validation span as it will live, before anything is held out."""
+"""Weights are scored on the validation span as they would live."""
 
 from dataclasses import replace
 from math import nan
@@ -42,14 +42,14 @@ def online(
     return build_validation_scorer(SETTINGS, prepared, CONTEXT, threads)
 
 
-def a_candidate() -> Bundle:
+def a_challenger() -> Bundle:
     return a_bundle(card=a_card(features="returns", label_scale=1.0))
 
 
 def scored(by: ValidationScorer, bundle: Bundle | None = None) -> Skill:
-    found = by.skill(bundle or a_candidate())
-    assert found is not None
-    return found
+    skill = by.skill(bundle or a_challenger())
+    assert skill is not None
+    return skill
 
 
 def test_candles_after_the_validation_span_change_nothing() -> None:
@@ -67,7 +67,7 @@ def test_threads_change_no_bit_of_a_score() -> None:
     assert scored(online(threads=3)) == scored(online())
 
 
-def test_one_wild_candle_does_not_decide() -> None:
+def test_one_extreme_candle_does_not_decide() -> None:
     def with_a_jump(factor: float) -> dict[str, Float64s]:
         jumping = {symbol: sequence.copy() for symbol, sequence in SEQUENCES.items()}
         jumping["S0USDT"][139, [CLOSE, HIGH]] *= factor
@@ -84,8 +84,8 @@ def test_at_most_so_many_symbols_and_candles_are_scored() -> None:
     assert [len(span.candles) for span in by.spans] == [10, 10]
 
 
-def test_weights_that_are_no_numbers_have_no_skill() -> None:
-    candidate = a_candidate()
+def test_weights_that_are_not_finite_have_no_skill() -> None:
+    candidate = a_challenger()
     lost = replace(candidate, weights=np.full_like(candidate.weights, nan))
 
     assert online().skill(lost) is None
@@ -94,26 +94,26 @@ def test_weights_that_are_no_numbers_have_no_skill() -> None:
 def test_without_a_validation_span_there_is_no_skill() -> None:
     by = replace(online(), spans=[])
 
-    assert by.skill(a_candidate()) is None
+    assert by.skill(a_challenger()) is None
 
 
-def test_an_epoch_is_judged_by_the_skill_that_its_weights_would_have_online() -> None:
+def test_an_epoch_is_scored_by_the_online_skill_of_its_weights() -> None:
     by_skill = SETTINGS.model_copy(update={"choose_by": "online"})
     prepared = prepare_with_split(by_skill, SEQUENCES, SPLIT)
-    weights = a_candidate().weights
+    weights = a_challenger().weights
 
-    judged = build_epoch_scorer(by_skill, prepared, CONTEXT)
+    score_epoch = build_epoch_scorer(by_skill, prepared, CONTEXT)
 
-    assert judged is not None
+    assert score_epoch is not None
     card = build_card(by_skill, prepared, FitResult(weights, (), ()), None)
-    found = build_validation_scorer(by_skill, prepared, CONTEXT).skill(
+    skill = build_validation_scorer(by_skill, prepared, CONTEXT).skill(
         Bundle("any", card, weights, "")
     )
-    assert found is not None
-    assert judged(weights) == found.value
+    assert skill is not None
+    assert score_epoch(weights) == skill.value
 
 
-def test_the_loss_chooses_if_told_so_or_if_there_is_nothing_to_score() -> None:
+def test_the_loss_chooses_by_setting_or_if_nothing_can_be_scored() -> None:
     by_loss, by_skill = (SETTINGS.model_copy(update={"choose_by": by}) for by in ("loss", "online"))
     prepared = prepare_with_split(by_loss, SEQUENCES, SPLIT)
     ended = replace(prepared, split=Split(SPLIT.validation_until_ms, SPLIT.validation_until_ms))

@@ -67,7 +67,7 @@ def test_a_missing_array_is_refused(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["lstm_1", "dense_1", "gru"])
-def test_layers_that_the_architecture_has_not_are_refused_by_both_names(
+def test_layers_that_the_architecture_lacks_are_refused_by_both_names(
     name: str, tmp_path: Path
 ) -> None:
     path = a_file(
@@ -80,7 +80,7 @@ def test_layers_that_the_architecture_has_not_are_refused_by_both_names(
         read_weights(path, ARCHITECTURE)
 
 
-def test_dropout_between_the_layers_has_no_weights_and_may_be_there(tmp_path: Path) -> None:
+def test_dropout_between_the_layers_is_accepted(tmp_path: Path) -> None:
     seed = np.zeros(2, np.uint32)
     path = a_file(
         tmp_path / "m.keras", {**right_arrays(), "layers/dropout/seed_generator/vars/0": seed}
@@ -107,9 +107,7 @@ def test_an_array_of_another_shape_or_type_is_refused(wrong: Any, tmp_path: Path
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, 1e30])
-def test_a_weight_that_is_no_number_to_compute_with_is_refused(
-    number: float, tmp_path: Path
-) -> None:
+def test_a_weight_that_is_not_finite_or_too_large_is_refused(number: float, tmp_path: Path) -> None:
     arrays = right_arrays()
     arrays[NAMES[1]][3, 5] = number
 
@@ -159,7 +157,7 @@ def test_a_zip_without_weights_is_refused(members: dict[str, bytes], tmp_path: P
         read_weights(a_zip(tmp_path / "m.keras", members), ARCHITECTURE)
 
 
-def test_what_is_no_zip_or_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_damaged_or_missing_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m.keras").write_bytes(b"PK\x03\x04 cut off")
 
     with pytest.raises(BadInput):

@@ -1,4 +1,4 @@
-"""A search: what is proposed, how it goes on, what it leaves."""
+"""A search: its proposals, its resumption, its files."""
 
 import threading
 from collections.abc import Callable
@@ -67,7 +67,7 @@ def proposed(
     return trials
 
 
-def test_the_first_trial_is_the_trainers_own_settings() -> None:
+def test_the_first_trial_has_the_default_settings() -> None:
     first = propose(SPACE, [], seed=5)
 
     assert first is not None
@@ -77,7 +77,7 @@ def test_the_first_trial_is_the_trainers_own_settings() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**31 - 1), at=st.integers(1, 9))
-def test_what_is_drawn_are_possible_settings(seed: int, at: int) -> None:
+def test_proposals_are_valid_settings(seed: int, at: int) -> None:
     values = proposed(at + 1, seed, lambda _: None)[-1].values
 
     chosen = with_environment(SETTINGS, to_environment(values))
@@ -86,7 +86,7 @@ def test_what_is_drawn_are_possible_settings(seed: int, at: int) -> None:
     assert chosen.online_rate == values["online_rate"]
 
 
-def test_a_level_on_the_scaler_is_searched_within_what_it_allows() -> None:
+def test_proposals_for_a_level_target_are_valid_settings() -> None:
     original = TrainerSettings.from_env({"PRESET": "original"})
     level = search_space("level", with_dropout=False)
     first = TrialResult(default_values(level), None, None, None, 1.0)
@@ -97,7 +97,7 @@ def test_a_level_on_the_scaler_is_searched_within_what_it_allows() -> None:
     assert with_environment(original, to_environment(values)).target == "level"
 
 
-def test_dropout_is_tried_only_when_asked_for() -> None:
+def test_dropout_is_searched_only_if_it_is_asked_for() -> None:
     assert "dropout" not in DEFAULTS
     assert "dropout" in default_values(search_space("change", with_dropout=True))
 
@@ -110,7 +110,7 @@ def test_the_same_seed_proposes_the_same_and_another_seed_does_not() -> None:
     assert len({str(trial.values) for trial in one}) == 13
 
 
-def test_proposals_come_to_where_the_scores_are_high() -> None:
+def test_proposals_move_to_where_the_scores_are_high() -> None:
     trials = proposed(24, 0)
 
     drawn, chosen = (
@@ -131,7 +131,7 @@ def test_nothing_is_proposed_once_everything_was_tried() -> None:
 
 
 class Clock:
-    """Goes on by a second at each look."""
+    """Advances by a second at each call."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
@@ -142,7 +142,7 @@ class Clock:
 
 
 class RecordedReads:
-    """The archive; how often and what of it was read."""
+    """An archive that records the spans that were read."""
 
     def __init__(self) -> None:
         self.spans: list[TimeSpan] = []
@@ -178,7 +178,7 @@ def scores(search: Study) -> list[tuple[Values, float | None]]:
     return [(trial.values, trial.skill) for trial in search.trials]
 
 
-def test_a_search_broken_off_goes_on_to_the_same_trials_over_the_same_candles(
+def test_an_interrupted_search_resumes_with_the_same_trials_over_the_same_candles(
     tmp_path: Path,
 ) -> None:
     whole, first = a_search(tmp_path / "a"), a_search(tmp_path / "b")
@@ -195,7 +195,7 @@ def test_a_search_broken_off_goes_on_to_the_same_trials_over_the_same_candles(
     assert grown.spans == [SPAN]
 
 
-def test_a_search_that_has_its_trials_reads_nothing_and_says_the_best_again(tmp_path: Path) -> None:
+def test_a_finished_search_reads_nothing_and_returns_the_best_again(tmp_path: Path) -> None:
     best = run(a_search(tmp_path), 2)
     reads = RecordedReads()
 
@@ -203,7 +203,7 @@ def test_a_search_that_has_its_trials_reads_nothing_and_says_the_best_again(tmp_
     assert reads.spans == []
 
 
-def test_held_out_candles_decide_nothing(tmp_path: Path) -> None:
+def test_held_out_candles_change_no_score(tmp_path: Path) -> None:
     doubled = RecordedReads()
     doubled.sequences = {symbol: sequence.copy() for symbol, sequence in SEQUENCES.items()}
     for sequence in doubled.sequences.values():
@@ -217,7 +217,7 @@ def test_held_out_candles_decide_nothing(tmp_path: Path) -> None:
     assert scores(plain) == scores(other)
 
 
-def test_a_trial_that_takes_too_long_has_no_score_and_the_next_comes(tmp_path: Path) -> None:
+def test_a_trial_that_takes_too_long_has_no_score_and_the_next_one_runs(tmp_path: Path) -> None:
     search = a_search(tmp_path)
 
     run(search, 3, trial_seconds=1.0)
@@ -230,7 +230,7 @@ def test_a_trial_that_takes_too_long_has_no_score_and_the_next_comes(tmp_path: P
     )
 
 
-def test_the_time_of_all_starts_is_one_budget(tmp_path: Path) -> None:
+def test_all_starts_share_one_time_budget(tmp_path: Path) -> None:
     with pytest.raises(NothingFound, match="no trial has a score after"):
         run(a_search(tmp_path), 3, seconds=10.0)
     used_s = (load(tmp_path) or StudyRecord({}, 0, 0)).used_s
@@ -243,7 +243,7 @@ def test_the_time_of_all_starts_is_one_budget(tmp_path: Path) -> None:
     assert reads.spans == []
 
 
-def test_told_to_stop_it_keeps_what_is_finished(tmp_path: Path) -> None:
+def test_a_stopped_search_keeps_its_finished_trials(tmp_path: Path) -> None:
     stop = threading.Event()
     best = run(a_search(tmp_path), 1)
     search = a_search(tmp_path, stop)
@@ -268,7 +268,7 @@ def test_other_settings_are_refused_in_the_same_folder(tmp_path: Path) -> None:
     a_search(tmp_path, WIDTHS="8", PROMOTE="never", CHECKPOINTS="elsewhere")
 
 
-def test_the_best_ones_settings_are_there_for_the_trainer(tmp_path: Path) -> None:
+def test_the_best_settings_are_written_for_the_trainer(tmp_path: Path) -> None:
     good, bad = (
         TrialResult({**DEFAULTS, "online_rate": rate}, rate, 0.0, 1.0, 2.0) for rate in (3e-4, 1e-4)
     )
@@ -288,7 +288,7 @@ def test_the_best_ones_settings_are_there_for_the_trainer(tmp_path: Path) -> Non
     ]
 
 
-def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_a_record_survives_its_file(tmp_path: Path) -> None:
     record = StudyRecord(fixed_settings(SETTINGS, DEFAULTS), 1, 2, 3.5, tuple(proposed(3, 1)))
 
     save(tmp_path, record)
@@ -298,14 +298,14 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"trials": [{}]}', '{"fixed": {}}'])
-def test_a_file_that_is_no_record_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_not_a_record_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "search.json").write_text(text)
 
     with pytest.raises(BadSetting, match="is not the record of a search"):
         load(tmp_path)
 
 
-def test_a_folder_that_cannot_be_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     with pytest.raises(BadSetting, match="name another --folder"):
@@ -321,12 +321,12 @@ def test_a_folder_that_cannot_be_is_refused(tmp_path: Path) -> None:
         ("SEARCH_TRIAL_MINUTES", "-0.1"),
     ],
 )
-def test_a_budget_of_nothing_is_refused(name: str, value: str) -> None:
+def test_an_empty_budget_is_refused(name: str, value: str) -> None:
     with pytest.raises(BadSetting, match=f"{name} is '{value}'"):
         SearchSettings.from_env({name: value})
 
 
-def test_hours_and_minutes_are_one_budget_of_an_hour_if_neither_is_given() -> None:
+def test_hours_and_minutes_add_up_and_default_to_an_hour() -> None:
     both = {"SEARCH_HOURS": "2", "SEARCH_MINUTES": "5"}
 
     assert SearchSettings.from_env(both).budget_minutes == 125
@@ -339,7 +339,7 @@ def test_a_long_window_costs_more() -> None:
     )
 
 
-def test_of_equals_the_earliest_is_the_best() -> None:
+def test_the_earliest_of_equal_trials_is_the_best() -> None:
     trials = [TrialResult({}, skill, None, None, 1.0) for skill in (0.1, 0.2, 0.2, None)]
 
     assert rank(trials) == [1, 2, 0]

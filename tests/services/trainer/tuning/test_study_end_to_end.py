@@ -1,4 +1,4 @@
-"""A search as a user has it: a command that is ended and given again, on a real Kafka."""
+"""`ulstm search` is stopped and started again, on a real Kafka."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def trials(folder: Path) -> list[dict[str, Any]]:
     return list(json.loads(file.read_text())["trials"]) if file.exists() else []
 
 
-def test_a_search_that_is_ended_goes_on_and_its_best_is_trained(
+def test_a_stopped_search_resumes_and_its_best_settings_are_trained(
     deployment: TrainerDeployment, tmp_path: Path
 ) -> None:
     deployment.fill()
@@ -73,7 +73,7 @@ def test_a_search_that_is_ended_goes_on_and_its_best_is_trained(
     assert card.training["batch_size"] == int(best["BATCH_SIZE"])
 
 
-def test_a_search_in_an_empty_archive_says_so(
+def test_a_search_of_an_empty_archive_fails_with_the_reason(
     deployment: TrainerDeployment, tmp_path: Path
 ) -> None:
     process = search(deployment, tmp_path, "--trials", "1")
