@@ -133,7 +133,9 @@ def parse_symbols(text: str) -> tuple[str, ...]:
 
 def _describe(settings: type[EnvSettings], error: ValidationError) -> str:
     return "; ".join(
-        _describe_fault(settings, fault["loc"], fault["input"], fault["msg"])
+        _describe_fault(
+            settings, fault["loc"], fault["input"], fault["msg"].removeprefix("Value error, ")
+        )
         for fault in error.errors(include_url=False, include_context=False)
     )
 
