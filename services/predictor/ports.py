@@ -6,7 +6,6 @@ from typing import Protocol
 from shared.adapters.kafka.consumer_group import Batch
 from shared.adapters.kafka.producer import OffsetsToCommit, ProducerRecord
 from shared.adapters.kafka.reader import ConsumerRecord
-from shared.adapters.redis_state_store import StateSnapshot
 from shared.core.online.partition import PartitionState
 
 
@@ -62,7 +61,7 @@ class TopicHistory(Protocol):
 class StateStore(Protocol):
     """A store of partition states that may lag the log and may lose everything."""
 
-    def load(self, partition: int, profile: str, /) -> StateSnapshot | None:
+    def load(self, partition: int, profile: str, /) -> PartitionState | None:
         """Return the stored state of a partition, or None if there is none to use.
 
         Raises:

@@ -2,7 +2,6 @@
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import redis
@@ -17,17 +16,6 @@ from shared.core.online.state_codec import STATE_SCHEMA, decode_state, encode_st
 
 REQUEST_S: Final = 2.0
 _PIPELINE: Final = 50  # symbols of one round trip
-
-
-@dataclass(frozen=True, slots=True)
-class StateSnapshot:
-    """A partition's state as stored: the fold of its records before `applied_offset`."""
-
-    applied_offset: int
-    promotion_offset: int | None
-    model_version: str | None
-    symbols: Mapping[str, SymbolState]
-    known_from: int
 
 
 # KEYS: the symbol's hash. ARGV: offset, profile, checksum, state.
@@ -114,7 +102,7 @@ class RedisStateStore:
             message = f"Redis at {self._url} has maxmemory-policy {policy}; set it to noeviction"
             raise Incompatible(message)
 
-    def load(self, partition: int, profile: str) -> StateSnapshot | None:
+    def load(self, partition: int, profile: str) -> PartitionState | None:
         """Return a partition's state, or None if there is none to use.
 
         One unusable symbol makes the whole partition unusable: the log rebuilds it.
@@ -171,7 +159,7 @@ class RedisStateStore:
         """Close the connections."""
         self._client.close()
 
-    def _load(self, partition: int, profile: str) -> StateSnapshot | None:
+    def _load(self, partition: int, profile: str) -> PartitionState | None:
         # 1. The partition's hash says which state to expect.
         head: dict[bytes, bytes] = self._client.hgetall(self._partition_key(partition))  # type: ignore[assignment]
         if not head or head[b"profile"].decode() != profile:
@@ -189,12 +177,13 @@ class RedisStateStore:
         # 3. Each symbol's state must be of exactly the offset in the index.
         symbols = {state.symbol: state for state in self._load_symbols(offsets, profile)}
         promotion = head[b"promotion"].decode()
-        return StateSnapshot(
+        return PartitionState(
             applied_offset,
             int(promotion) if promotion else None,
             head[b"model"].decode() or None,
             symbols,
             int(head[b"known_from"]),
+            profile,
         )
 
     def _load_symbols(self, offsets: Mapping[str, int], profile: str) -> Iterator[SymbolState]:

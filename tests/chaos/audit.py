@@ -71,7 +71,7 @@ def look_into_redis(settings: ServiceSettings) -> list[Look]:
     return [
         Look(
             group,
-            saved.applied_offset,
+            saved.next_offset,
             {name: state_digest(state) for name, state in saved.symbols.items()},
         )
         for group, saved in found

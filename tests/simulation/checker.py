@@ -80,10 +80,10 @@ class OutputChecker:
             saved = redis.states.load(number, PROFILE)
             if saved is None:
                 continue
-            expected = digests.get(saved.applied_offset)
+            expected = digests.get(saved.next_offset)
             found = {name: state_digest(state) for name, state in saved.symbols.items()}
             if expected != found:
                 raise PromiseBroken(
-                    f"Redis holds for partition {number} at {saved.applied_offset}:"
+                    f"Redis holds for partition {number} at {saved.next_offset}:"
                     f" {found} instead of {expected}"
                 )

@@ -66,14 +66,8 @@ class RedisOverOffset(PartitionRecovery):
     def restore(self, partition: int, *, from_beginning: bool = False) -> Restoration:
         saved = None if from_beginning else self._load_snapshot(partition)
         if saved is None:
-            return (yield from super().restore(partition, from_beginning=from_beginning))
-        return PartitionState(
-            saved.applied_offset,
-            saved.promotion_offset,
-            saved.model_version,
-            dict(saved.symbols),
-            saved.known_from,
-        )
+            saved = yield from super().restore(partition, from_beginning=from_beginning)
+        return saved
 
 
 class OffsetsAlone(PartitionRecovery):

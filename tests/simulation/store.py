@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TypeVar
 
-from shared.adapters.redis_state_store import StateSnapshot
 from shared.core.errors import Unavailable
 from shared.core.online.partition import PartitionState
 from tests.simulation.network import Process, RequestKind, RequestTimedOut
@@ -57,7 +56,7 @@ class SimulatedStateStore:
         # Look the store up now, not when the request is made: a fault may replace it in between.
         self._redis.states.put(profile, after, name)
 
-    def load(self, group: int, profile: str) -> StateSnapshot | None:
+    def load(self, group: int, profile: str) -> PartitionState | None:
         return self._request("load_states", lambda: self._redis.states.load(group, profile))
 
     def _request(self, kind: RequestKind, call: Callable[[], T]) -> T:

@@ -2,10 +2,10 @@
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Self
 
 from shared.adapters.kafka.reader import ConsumerRecord
-from shared.adapters.redis_state_store import StateSnapshot
 from shared.core.online.partition import PartitionState
 from shared.core.online.state import SymbolState
 from shared.core.online.state_codec import decode_state, encode_state
@@ -61,7 +61,7 @@ class FakeStateStore:
             self._heads[group] = (profile, after.copy(), {**kept, **dict.fromkeys(names, new)})
         return True
 
-    def load(self, group: int, profile: str) -> StateSnapshot | None:
+    def load(self, group: int, profile: str) -> PartitionState | None:
         if group not in self._heads or self._heads[group][0] != profile:
             return None
         _, head, offsets = self._heads[group]
@@ -73,9 +73,7 @@ class FakeStateStore:
             if offset != wanted or of_profile != profile:
                 return None
             symbols[name] = decode_state(data)
-        return StateSnapshot(
-            head.next_offset, head.promotion_offset, head.model_version, symbols, head.known_from
-        )
+        return replace(head, symbols=symbols, numeric_profile=profile)
 
 
 class FakeTopicHistory:

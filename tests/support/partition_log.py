@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from services.predictor.recovery.prediction_tail import PublishedTail
 from shared.adapters.kafka.reader import ConsumerRecord
-from shared.adapters.redis_state_store import StateSnapshot
 from shared.adapters.schemas.klines import KlineCodec, PromotionMessage, encode_record
 from shared.adapters.schemas.predictions import encode_prediction
 from shared.core.online.context import FoldContext
@@ -113,16 +112,6 @@ def topic_of(predictions: Sequence[Prediction]) -> FakeTopicHistory:
             ConsumerRecord(0, i, 0, p.symbol.encode(), encode_prediction(p))
             for i, p in enumerate(predictions)
         ]
-    )
-
-
-def snapshot_of(state: PartitionState) -> StateSnapshot:
-    return StateSnapshot(
-        state.next_offset,
-        state.promotion_offset,
-        state.model_version,
-        state.symbols,
-        state.known_from,
     )
 
 

@@ -13,8 +13,7 @@ from services.predictor.recovery.prediction_tail import (
     read_prediction_tail,
 )
 from services.predictor.recovery.replay import Replay, ReplayResult
-from services.predictor.recovery.snapshot_check import usable_state
-from shared.adapters.redis_state_store import StateSnapshot
+from services.predictor.recovery.snapshot_check import is_committed
 from shared.core.errors import Incompatible, Unavailable
 from shared.core.online.partition import PartitionState
 from shared.log.record_processor import RecordProcessor
@@ -71,11 +70,9 @@ class PartitionRecovery:
         # 2. A topic that was recreated would be folded without an error: compare it first.
         check_klines_match(published, self.klines, self.processor.codec, partition)
         # 3. The short way: a snapshot, and the few records since.
-        profile = self.processor.context.numeric_profile
-        base = usable_state(snapshot, next_offset, published, profile)
-        if base is not None:
+        if snapshot is not None and is_committed(snapshot, next_offset, published):
             replay = Replay(self.processor, self.klines, published, partition)
-            result = yield from replay.run(base, base.known_from, next_offset)
+            result = yield from replay.run(snapshot, snapshot.known_from, next_offset)
             if result.is_proved:
                 return result.state
         # 4. The log alone. A prediction that seems to be missing may still be in an open
@@ -94,7 +91,7 @@ class PartitionRecovery:
         topic = self.processor.topic
         return offset_after_last_dead_letter(self.dead_letters, topic, partition)
 
-    def _load_snapshot(self, partition: int) -> StateSnapshot | None:
+    def _load_snapshot(self, partition: int) -> PartitionState | None:
         try:
             return self.states.load(partition, self.processor.context.numeric_profile)
         except Unavailable as error:

@@ -79,7 +79,7 @@ def test_after_the_first_save_only_changed_symbols_are_saved_on_top_of_it(setup:
     assert setup.redis_up()
     snapshot = setup.store.load(0, PROFILE)
     assert snapshot is not None
-    assert snapshot.applied_offset == 3
+    assert snapshot.next_offset == 3
 
 
 def test_a_redis_that_lost_the_state_gets_every_symbol_again(setup: Setup) -> None:
@@ -92,7 +92,7 @@ def test_a_redis_that_lost_the_state_gets_every_symbol_again(setup: Setup) -> No
     assert setup.store.saves == [([SYMBOLS[1]], 2), (list(SYMBOLS), None)]
     snapshot = setup.store.load(0, PROFILE)
     assert snapshot is not None
-    assert snapshot.applied_offset == 3
+    assert snapshot.next_offset == 3
 
 
 def test_after_a_failure_saving_pauses_and_nothing_is_forgotten(setup: Setup) -> None:

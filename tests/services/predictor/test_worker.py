@@ -226,14 +226,14 @@ def test_redis_waits_for_idle_time_and_no_longer_than_its_lag() -> None:
 
     saved = states.load(0, CONTEXT.numeric_profile)
     assert saved is not None
-    assert saved.applied_offset == kafka.next_offset != len(LOG)
+    assert saved.next_offset == kafka.next_offset != len(LOG)
     while kafka.next_offset != len(LOG) or kafka.position is None:
         worker.run_once()
     for _ in range(5):
         worker.run_once()
     saved = states.load(0, CONTEXT.numeric_profile)
     assert saved is not None
-    assert saved.applied_offset == len(LOG)
+    assert saved.next_offset == len(LOG)
 
 
 def test_no_poll_waits_while_a_save_to_redis_is_due() -> None:
@@ -241,7 +241,7 @@ def test_no_poll_waits_while_a_save_to_redis_is_due() -> None:
     worker = a_worker(kafka, states=states)
     run_to_the_end(worker, kafka)
     saved, before = None, len(kafka.timeouts_s)
-    while saved is None or saved.applied_offset != len(LOG):
+    while saved is None or saved.next_offset != len(LOG):
         worker.run_once()
         saved = states.load(0, CONTEXT.numeric_profile)
 
@@ -261,7 +261,7 @@ def test_after_a_long_catch_up_redis_waits_for_one_piece_of_idle_work_only() -> 
 
     saved = states.load(0, CONTEXT.numeric_profile)
     assert saved is not None
-    assert saved.applied_offset == len(kafka.log)
+    assert saved.next_offset == len(kafka.log)
 
 
 def test_batches_begin_small_and_grow_once_records_pile_up() -> None:
@@ -295,7 +295,7 @@ def test_a_model_that_cannot_be_read_in_idle_time_ends_no_replica() -> None:
     assert len(kafka.written) == len(CLOSES) - WINDOW + 1
     saved = states.load(0, CONTEXT.numeric_profile)
     assert saved is not None  # what cannot be computed ahead does not keep Redis waiting
-    assert saved.applied_offset == len(LOG)
+    assert saved.next_offset == len(LOG)
 
 
 def test_a_replica_without_a_partition_is_ready() -> None:

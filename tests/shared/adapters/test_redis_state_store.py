@@ -45,7 +45,7 @@ def test_what_was_saved_is_loaded(states: StateStore) -> None:
     saved = states.load(3, PROFILE)
 
     assert saved is not None
-    assert (saved.applied_offset, saved.promotion_offset, saved.model_version) == (
+    assert (saved.next_offset, saved.promotion_offset, saved.model_version) == (
         state.next_offset,
         state.promotion_offset,
         state.model_version,
@@ -81,7 +81,7 @@ def test_an_older_state_never_replaces_a_newer_one(states: StateStore) -> None:
     saved = states.load(0, PROFILE)
 
     assert saved is not None
-    assert saved.applied_offset == newer.next_offset
+    assert saved.next_offset == newer.next_offset
     assert state_digest(saved.symbols["BTCUSDT"]) == state_digest(newer.symbols["BTCUSDT"])
 
 
@@ -93,7 +93,7 @@ def test_saving_twice_is_saving_once(states: StateStore) -> None:
 
     saved = states.load(0, PROFILE)
     assert saved is not None
-    assert saved.applied_offset == state.next_offset
+    assert saved.next_offset == state.next_offset
 
 
 def test_a_change_is_stored_on_top_of_its_base_offset(states: StateStore) -> None:
@@ -107,7 +107,7 @@ def test_a_change_is_stored_on_top_of_its_base_offset(states: StateStore) -> Non
 
     saved = states.load(0, PROFILE)
     assert saved is not None
-    assert saved.applied_offset == newer.next_offset
+    assert saved.next_offset == newer.next_offset
 
 
 @pytest.mark.parametrize("there", [None, 17])

@@ -1,33 +1,29 @@
 from dataclasses import replace
 
-from services.predictor.recovery.snapshot_check import usable_state
-from tests.support.partition_log import PROFILE, SHORT, process_all, published_by, snapshot_of
+import pytest
+
+from services.predictor.recovery.snapshot_check import is_committed
+from shared.core.online.prediction import Prediction
+from tests.support.partition_log import SHORT, process_all, published_by
+
+BEFORE = process_all(SHORT[:70])
 
 
-def test_redis_is_used_only_as_far_as_the_log_was_committed() -> None:
-    before = process_all(SHORT[:70])
-    published = published_by(before.predictions)
+@pytest.mark.parametrize(("saved", "is_used"), [(60, True), (70, True), (75, False)])
+def test_redis_is_used_only_as_far_as_the_log_was_committed(saved: int, is_used: bool) -> None:
+    snapshot = process_all(SHORT[:saved]).state
 
-    assert usable_state(snapshot_of(before.state), 70, published, PROFILE) is not None
-    assert (
-        usable_state(snapshot_of(process_all(SHORT[:60]).state), 70, published, PROFILE) is not None
-    )
-    assert usable_state(snapshot_of(process_all(SHORT[:75]).state), 70, published, PROFILE) is None
-    assert usable_state(None, 70, published, PROFILE) is None
+    assert is_committed(snapshot, 70, published_by(BEFORE.predictions)) == is_used
 
 
 def test_a_state_of_another_history_is_not_used() -> None:
-    before = process_all(SHORT[:70])
-    other = [replace(p, predicted_change=0.5) for p in before.predictions]
+    other = [replace(p, predicted_change=0.5) for p in BEFORE.predictions]
 
-    assert usable_state(snapshot_of(before.state), 70, published_by(other), PROFILE) is None
+    assert not is_committed(BEFORE.state, 70, published_by(other))
 
 
-def test_redis_that_runs_ahead_of_what_was_published_is_not_used() -> None:
-    before = process_all(SHORT[:70])
-
-    assert (
-        usable_state(snapshot_of(before.state), 70, published_by(before.predictions[:-1]), PROFILE)
-        is None
-    )
-    assert usable_state(snapshot_of(before.state), 70, published_by([]), PROFILE) is None
+@pytest.mark.parametrize("published", [BEFORE.predictions[:-1], []])
+def test_redis_that_runs_ahead_of_what_was_published_is_not_used(
+    published: list[Prediction],
+) -> None:
+    assert not is_committed(BEFORE.state, 70, published_by(published))
