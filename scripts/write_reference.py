@@ -18,7 +18,7 @@ from services.predictor.metrics import PredictorMetrics
 from services.predictor.settings import PredictorSettings
 from services.producer.metrics import ProducerMetrics
 from services.producer.settings import ProducerSettings
-from services.trainer.settings import TrainerSettings
+from services.trainer.settings import SearchSettings, TrainerSettings
 from shared.adapters.env_settings import EnvSettings, ServiceSettings
 from shared.adapters.prometheus import Telemetry
 
@@ -77,6 +77,7 @@ SERVICES: Final[Mapping[str, type[EnvSettings]]] = {
     "Producer": ProducerSettings,
     "Predictor": PredictorSettings,
     "Trainer": TrainerSettings,
+    "Search (`ulstm search`)": SearchSettings,
     "Exchange simulator": SimulatorSettings,
 }
 METRICS: Final[Mapping[str, Callable[[Telemetry], object]]] = {
