@@ -23,8 +23,10 @@ from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.redis_state_store import RedisStateStore
 from shared.adapters.schemas.klines import KlineCodec
 from shared.adapters.schemas.predictions import encode_prediction
+from shared.core.arrays import Float32s
 from shared.core.features.base import append_features
 from shared.core.model.network import Network
+from shared.core.model.optimiser import Learner
 from shared.core.online.learning import learn
 from shared.core.online.network_io import network_input
 from shared.core.online.partition import PartitionState
@@ -41,92 +43,116 @@ Part = tuple[str, str, Callable[[int], object]]
 """When it happens, what it is, and the work for the symbol of a number."""
 
 
-def parts() -> Iterator[Part]:
-    """Yield the parts of an event, in the order in which they happen."""
-    market = a_market(SYMBOLS)
-    model, context = market.model, market.context
-    states = [precompute(state, model) for state in market.states]
-    candles = market.candles()
-    codec = KlineCodec("5m", 300_000, 6)
-    raw = [candle_bytes(s.symbol, 2000, 100.0) for s in states]
-    partitions = [partition_for(s.symbol, 6) for s in states]
-    changes = [c.close / s.last_close - 1.0 for c, s in zip(candles, states, strict=True)]
-    learned = [learn(s, change, model) for s, change in zip(states, changes, strict=True)]
-    after = [step_symbol(s, c, 1, model, context) for s, c in zip(states, candles, strict=True)]
-    predictions = [prediction for _, prediction in after if prediction is not None]
-    windows = [network_input(state, model) for state, _ in after]
-    network = Network(DEFAULT)
-    learners = [one.learner or model.base_learner for one in learned]
-    features = [state.features for state in states if state.features is not None]
-    jacobians = [state.jacobian for state in states if state.jacobian is not None]
-    codes = [encode_state(state) for state, _ in after]
-    error = np.float32(0.1)
+class EventParts:
+    """The parts of an event, each with its inputs prepared for SYMBOLS symbols."""
 
-    close, idle, later = "at the close", "in idle time", "after the publish"
-    yield close, "decode and check the record", lambda at: codec.decode(raw[at], partitions[at])
-    yield (
-        close,
-        "fold, as a whole",
-        lambda at: step_symbol(states[at], candles[at], 1, model, context),
-    )
-    yield close, "  learn: score and step", lambda at: learn(states[at], changes[at], model)
-    yield (
-        close,
-        "    Adam, and whether all is finite (kernel)",
-        lambda at: network.step(learners[at], model.card.optimiser, error, jacobians[at]),
-    )
-    yield (
-        close,
-        "  sequence with one more candle",
-        lambda at: append_candle(states[at].sequence, candles[at]),
-    )
-    yield close, "  window: features, scaled", lambda at: network_input(after[at][0], model)
-    yield (
-        close,
-        "  features of one candle more",
-        lambda at: append_features(
-            model.feature_set,
+    def __init__(self) -> None:
+        """Prepare a market whose candles are about to close."""
+        market = a_market(SYMBOLS)
+        self.model, self.context = market.model, market.context
+        self.states = [precompute(state, self.model) for state in market.states]
+        self.candles = market.candles()
+        pairs = list(zip(self.states, self.candles, strict=True))
+        self.changes = [candle.close / state.last_close - 1.0 for state, candle in pairs]
+        after = [step_symbol(s, c, 1, self.model, self.context) for s, c in pairs]
+        self.states_after = [state for state, _ in after]
+        self.predictions = [prediction for _, prediction in after if prediction is not None]
+        self.encoded = [encode_state(state) for state in self.states_after]
+
+    def __iter__(self) -> Iterator[Part]:
+        """Yield the parts in the order in which they happen."""
+        for when, parts in (
+            ("at the close", self._at_the_close()),
+            ("after the publish", self._after_the_publish()),
+            ("in idle time", self._in_idle_time()),
+        ):
+            for what, work in parts:
+                yield when, what, work
+
+    def _at_the_close(self) -> Iterator[tuple[str, Callable[[int], object]]]:
+        model, context, states, candles = self.model, self.context, self.states, self.candles
+        codec = KlineCodec("5m", 300_000, 6)
+        raw = [candle_bytes(s.symbol, 2000, 100.0) for s in states]
+        partitions = [partition_for(s.symbol, 6) for s in states]
+        yield "decode and check the record", lambda at: codec.decode(raw[at], partitions[at])
+        yield (
+            "fold, as a whole",
+            lambda at: step_symbol(states[at], candles[at], 1, model, context),
+        )
+        yield "  learn: score and step", lambda at: learn(states[at], self.changes[at], model)
+        yield from self._kernel_at_the_close()
+        yield (
+            "  sequence with one more candle",
+            lambda at: append_candle(states[at].sequence, candles[at]),
+        )
+        yield "  window: features, scaled", lambda at: network_input(self.states_after[at], model)
+        yield "  features of one candle more", self._append_features()
+        yield "encode the prediction", lambda at: encode_prediction(self.predictions[at])
+
+    def _kernel_at_the_close(self) -> Iterator[tuple[str, Callable[[int], object]]]:
+        model, states, network = self.model, self.states, Network(DEFAULT)
+        learners, windows = self._learners(), self._windows()
+        jacobians = [state.jacobian for state in states if state.jacobian is not None]
+        error = np.float32(0.1)
+        yield (
+            "    Adam, and whether all is finite (kernel)",
+            lambda at: network.step(learners[at], model.card.optimiser, error, jacobians[at]),
+        )
+        yield (
+            "  forward pass (kernel)",
+            lambda at: network.predict(learners[at].weights, windows[at]),
+        )
+        yield (
+            "limit: what a step reads and writes, copied once",
+            lambda at: (
+                states[at].sequence.copy(),
+                jacobians[at].copy(),
+                learners[at].parameters.copy(),
+            ),
+        )
+
+    def _append_features(self) -> Callable[[int], object]:
+        features = [state.features for state in self.states if state.features is not None]
+        return lambda at: append_features(
+            self.model.feature_set,
             features[at],
-            after[at][0].sequence[-1],
-            context.interval_ms,
+            self.states_after[at].sequence[-1],
+            self.context.interval_ms,
             DEFAULT.window_length,
-        ),
-    )
-    yield (
-        close,
-        "  forward pass (kernel)",
-        lambda at: network.predict(learners[at].weights, windows[at]),
-    )
-    yield (
-        close,
-        "limit: what a step reads and writes, copied once",
-        lambda at: (
-            states[at].sequence.copy(),
-            jacobians[at].copy(),
-            learners[at].parameters.copy(),
-        ),
-    )
-    yield close, "encode the prediction", lambda at: encode_prediction(predictions[at])
-    yield later, "encode the state", lambda at: encode_state(after[at][0])
-    yield later, "checksum of the state", lambda at: zlib.crc32(codes[at])
-    yield (
-        idle,
-        "forward pass and Jacobian (kernel)",
-        lambda at: network.jacobian(learners[at].weights, windows[at]),
-    )
-    yield idle, "SHA-256 of the state", lambda at: hashlib.sha256(codes[at]).digest()
-    yield (
-        idle,
-        "precompute a state, as a whole",
-        lambda at: precompute(replace(after[at][0]), model),
-    )
+        )
+
+    def _after_the_publish(self) -> Iterator[tuple[str, Callable[[int], object]]]:
+        yield "encode the state", lambda at: encode_state(self.states_after[at])
+        yield "checksum of the state", lambda at: zlib.crc32(self.encoded[at])
+
+    def _in_idle_time(self) -> Iterator[tuple[str, Callable[[int], object]]]:
+        network, learners, windows = Network(DEFAULT), self._learners(), self._windows()
+        yield (
+            "forward pass and Jacobian (kernel)",
+            lambda at: network.jacobian(learners[at].weights, windows[at]),
+        )
+        yield "SHA-256 of the state", lambda at: hashlib.sha256(self.encoded[at]).digest()
+        yield (
+            "precompute a state, as a whole",
+            lambda at: precompute(replace(self.states_after[at]), self.model),
+        )
+
+    def _learners(self) -> list[Learner]:
+        results = [
+            learn(state, change, self.model)
+            for state, change in zip(self.states, self.changes, strict=True)
+        ]
+        return [result.learner or self.model.base_learner for result in results]
+
+    def _windows(self) -> list[Float32s]:
+        return [network_input(state, self.model) for state in self.states_after]
 
 
 def batches(running: launcher.Servers) -> Iterator[tuple[str, str, Callable[[], object]]]:
     """Yield the parts for all symbols of a batch at once: a transaction, states to Redis."""
     market, topics = a_market(SYMBOLS), Topics("5m", 6, "profile.")
     ensure_topics(running.kafka_bootstrap, topics)
-    writer = TransactionalProducer(running.kafka_bootstrap, "profile", alone=True)
+    writer = TransactionalProducer(running.kafka_bootstrap, "profile", exclusive_id=True)
     record = ProducerRecord(topics.predictions, 0, b"SYN0000USDT", bytes(800), 0)
     yield (
         "the publish",
@@ -153,7 +179,7 @@ def main() -> None:
     )
     for heading in ("when", "what", "µs", "µs of processor time"):
         table.add_column(heading, justify="left" if heading in {"when", "what"} else "right")
-    for when, what, work in parts():
+    for when, what, work in EventParts():
         table.add_row(when, what, *_cells(partial(_for_each_symbol, work)))
     with (
         tempfile.TemporaryDirectory(prefix="profile-") as folder,

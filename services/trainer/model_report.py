@@ -8,7 +8,6 @@ from services.trainer.promotion_policy import PromotionDecision
 from shared.core.evaluation.comparison import CHAMPION, Comparison
 from shared.core.evaluation.report import ModelReport, overlap_notes
 from shared.core.model.card import Bundle
-from shared.reporting.html_report import render_report
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,6 +28,9 @@ def write_report(
     fitted: FitResult,
 ) -> None:
     """Write the report of a version to an HTML file."""
+    # Imported here: the charting library takes long to load, and most trainings write no report.
+    from shared.reporting.html_report import render_report
+
     comparison, before, champion = evaluated.comparison, evaluated.before, evaluated.champion
     notes: tuple[str, ...] = ()
     if champion is not None:

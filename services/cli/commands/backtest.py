@@ -1,6 +1,6 @@
 """`ulstm backtest`: score a model version as if it had been promoted at a moment."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -18,14 +18,17 @@ from services.cli.backtest_output import (
 from services.cli.backtest_report import MAX_HISTORY, BacktestReport, check_report, map_spans
 from services.cli.cli_options import parse_time_option_ms
 from shared.adapters.env_settings import ServiceSettings, parse_symbols
+from shared.core.arrays import Float64s
 from shared.core.errors import Unknown
 from shared.core.evaluation.backtest import SymbolBacktest, run_backtest
 from shared.core.evaluation.comparison import CHALLENGER
 from shared.core.evaluation.contenders import SymbolForecasts
 from shared.core.evaluation.held_out import HeldOutSpan, split_at
+from shared.core.evaluation.report import ModelReport
 from shared.core.model.card import Bundle
 from shared.core.model.numeric_profile import self_test
 from shared.core.online.context import FoldContext
+from shared.core.online.scores import Scores
 from shared.core.sequence import SEQUENCE_LENGTH
 from shared.core.timestamps import format_timestamp
 from shared.core.topics import interval_ms
@@ -57,49 +60,45 @@ def backtest_command(
     settings = ServiceSettings.from_env(context.obj)
     check_out(out)
     check_report(report, against)
-    console = Console(stderr=True)
-    registry = ModelRegistry(settings.kafka_bootstrap_servers, settings.topics)
-    bundle, champion = (
-        registry.bundles.load(model),
-        registry.bundles.load(against) if against else None,
-    )
-    step_ms = interval_ms(settings.interval)
-    from_ms = parse_time_option_ms(start, "--from", bundle.card.trained_through_ms + step_ms)
+    bundles = ModelRegistry(settings.kafka_bootstrap_servers, settings.topics).bundles
+    bundle, champion = bundles.load(model), bundles.load(against) if against else None
+    fold_context = FoldContext(settings.interval, interval_ms(settings.interval), self_test())
+    default_ms = bundle.card.trained_through_ms + fold_context.interval_ms
+    from_ms = parse_time_option_ms(start, "--from", default_ms)
     through_ms = parse_time_option_ms(end, "--to", TimeSpan().through_ms) - 1
+    run = BacktestReport(bundle, champion, from_ms, fold_context)
+    console = Console(stderr=True)
     _warn_of_overlap(bundle, from_ms, console)
     history = SEQUENCE_LENGTH + (0 if report is None else MAX_HISTORY)
-    fold_context = FoldContext(settings.interval, step_ms, self_test())
+    span = TimeSpan(from_ms - history * fold_context.interval_ms, through_ms)
     with Progress(console=console) as progress:
-        task = progress.add_task("reading the log", total=None)
-        archived = Archive(settings.kafka_bootstrap_servers, settings.topics).read(
-            TimeSpan(from_ms - history * step_ms, through_ms),
-            parse_symbols(symbols),
-            progress=lambda n: progress.advance(task, n),
-        )
-        spans = split_at(archived.sequences, from_ms)
-        comparing = BacktestReport(bundle, champion, from_ms, fold_context)
-        forecasts: list[SymbolForecasts] = []
+        sequences = _read_archive(settings, span, symbols, progress)
+        spans, forecasts = split_at(sequences, from_ms), list[SymbolForecasts]()
         backtests = (
             _run_backtests(bundle, fold_context, spans, progress)
             if report is None
-            else _backtests_of(comparing.forecast(spans, progress), forecasts)
+            else _backtests_of(run.forecast(spans, progress), forecasts)
         )
         scores = write_predictions(backtests, bundle.version, out)
-    if not scores:
-        length = bundle.card.architecture.window_length
-        message = f"no symbol has a full window of {length} candles before the end of the span"
-        raise Unknown(message)
+        _check_scored(scores, bundle)
+        if report is not None:
+            _write_report(run.build(forecasts, sequences, progress), report)
     if as_json:
         print(scores_as_json(scores))
     else:
         Console().print(scores_table(scores))
-    if report is not None:
-        with Progress(console=console) as progress:
-            built = comparing.build(forecasts, archived.sequences, progress)
-        # Imported here: no other command needs the charting library, which takes long to load.
-        from shared.reporting.html_report import render_report
 
-        report.write_text(render_report(built), encoding="utf-8")
+
+def _read_archive(
+    settings: ServiceSettings, span: TimeSpan, symbols: str, progress: Progress
+) -> Mapping[str, Float64s]:
+    """Read the candles (n, columns) of the wanted symbols and show the progress."""
+    task = progress.add_task("reading the log", total=None)
+    archive = Archive(settings.kafka_bootstrap_servers, settings.topics)
+    archived = archive.read(
+        span, parse_symbols(symbols), progress=lambda n: progress.advance(task, n)
+    )
+    return archived.sequences
 
 
 def _warn_of_overlap(bundle: Bundle, from_ms: int, console: Console) -> None:
@@ -131,3 +130,17 @@ def _backtests_of(
             yield one.backtests[CHALLENGER]
     finally:
         results.close()
+
+
+def _check_scored(scores: Mapping[str, Scores], bundle: Bundle) -> None:
+    if not scores:
+        length = bundle.card.architecture.window_length
+        message = f"no symbol has a full window of {length} candles before the end of the span"
+        raise Unknown(message)
+
+
+def _write_report(report: ModelReport, path: Path) -> None:
+    # Imported here: no other command needs the charting library, which takes long to load.
+    from shared.reporting.html_report import render_report
+
+    path.write_text(render_report(report), encoding="utf-8")

@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 
 from services.trainer.evaluate import HeldOutEvaluation, map_spans
-from services.trainer.promotion_policy import decide_promotion
-from services.trainer.settings import Policy
 from shared.core.evaluation.comparison import (
     CHALLENGER,
     CHALLENGER_FROZEN,
@@ -17,7 +15,6 @@ from shared.core.evaluation.comparison import (
 )
 from shared.core.evaluation.contenders import Contenders
 from shared.core.evaluation.held_out import hold_out
-from shared.core.evaluation.skill_score import Skill
 from shared.reporting.progress import comparison_table
 from tests.support.builders import CONTEXT, START_MS, STEP_MS, a_bundle, a_card, a_sequence
 
@@ -89,39 +86,3 @@ def test_without_held_out_candles_there_is_still_a_table() -> None:
     comparison.add(CHALLENGER, {})
 
     assert comparison_table(comparison).row_count == 2
-
-
-def a_skill(value: float, p: float) -> Skill:
-    return Skill(value, value - 0.1, value + 0.1, p, 100)
-
-
-GOOD, LUCKY, BAD = a_skill(0.002, 0.001), a_skill(0.002, 0.4), a_skill(-0.002, 0.9)
-
-
-@pytest.mark.parametrize(
-    ("policy", "over_zero", "over_incumbent", "has_incumbent", "promoted"),
-    [
-        ("better", GOOD, GOOD, True, True),
-        ("better", GOOD, LUCKY, True, False),
-        ("better", GOOD, BAD, True, False),
-        ("better", BAD, GOOD, True, False),
-        ("better", BAD, None, False, True),
-        ("better", None, None, False, True),
-        ("better", None, GOOD, True, False),
-        ("better", GOOD, None, True, True),
-        ("better", None, None, True, False),
-        ("always", BAD, BAD, True, True),
-        ("never", GOOD, GOOD, False, False),
-    ],
-)
-def test_the_policy_decides(
-    policy: Policy,
-    over_zero: Skill | None,
-    over_incumbent: Skill | None,
-    has_incumbent: bool,
-    promoted: bool,
-) -> None:
-    verdict = decide_promotion(policy, over_zero, over_incumbent, has_champion=has_incumbent)
-
-    assert verdict.promote is promoted
-    assert verdict.reason
