@@ -128,6 +128,7 @@ class LogPositions:
         headers = [
             ("source", b"dead-letter"),
             ("arrival_ms", str(now_ms).encode()),
+            # Records in the log carry this name, so it stays although the command is `redrive`.
             ("replayed-from", format_place(dead_letter).encode()),
         ]
         record = ProducerRecord(
