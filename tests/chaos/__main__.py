@@ -1,4 +1,4 @@
-"""`python -m tests.chaos`: a deployment under faults for some minutes, then the verdict. `make chaos` runs it."""
+"""`python -m tests.chaos`: run a deployment under faults for some minutes, then audit it."""
 
 import argparse
 import json
@@ -17,8 +17,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from tests.chaos.faults import KINDS
-from tests.chaos.plan import Episode, planned
-from tests.chaos.run import TWO, ChaosReport, endured
+from tests.chaos.plan import Episode, draw_plan
+from tests.chaos.run import TWO_AT_ONCE, ChaosReport, run_episodes
 from tests.chaos.system import USUAL, SystemUnderFaults
 
 
@@ -33,13 +33,13 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
     kinds = [KINDS[name] for name in options.only or KINDS]
-    plan = planned(options.seed, kinds, USUAL)
+    plan = draw_plan(options.seed, kinds, USUAL)
     try:
         with (
             _client_noise_in(folder / "client.log"),
             SystemUnderFaults(folder, options.seed, options.pace) as system,
         ):
-            report = _endured(system, options.seed, plan, options.minutes * 60, console)
+            report = _run(system, options.seed, plan, options.minutes * 60, console)
     except KeyboardInterrupt:
         console.print("interrupted: nothing is left running")
         return 130
@@ -59,7 +59,7 @@ def _options() -> argparse.Namespace:
         "--seed",
         type=int,
         default=secrets.randbelow(2**31),
-        help="draws the faults and the candles",
+        help="of faults and candles",
     )
     parser.add_argument(
         "--pace", type=float, default=0.25, help="seconds between two candles of a symbol"
@@ -68,10 +68,10 @@ def _options() -> argparse.Namespace:
         "--folder",
         type=Path,
         default=Path(".ulstm/chaos"),
-        help="where logs and the report are kept",
+        help="for logs and the report",
     )
     parser.add_argument(
-        "--only", action="append", choices=list(KINDS), help="a kind of fault; may be given again"
+        "--only", action="append", choices=list(KINDS), help="a kind of fault; may be repeated"
     )
     return parser.parse_args()
 
@@ -82,7 +82,7 @@ def _interrupt(*_: object) -> None:
 
 @contextmanager
 def _client_noise_in(log: Path) -> Iterator[None]:
-    """librdkafka writes what is fatal to a client to standard error, whatever it is told: into a file, meanwhile."""
+    """Redirect standard error to a file: librdkafka writes fatal errors to it, whatever is set."""
     kept = os.dup(2)
     with log.open("wb") as file:
         os.dup2(file.fileno(), 2)
@@ -93,7 +93,7 @@ def _client_noise_in(log: Path) -> Iterator[None]:
         os.close(kept)
 
 
-def _endured(
+def _run(
     system: SystemUnderFaults, seed: int, plan: Iterator[Episode], seconds: float, console: Console
 ) -> ChaosReport:
     ends = time.monotonic() + seconds
@@ -101,7 +101,7 @@ def _endured(
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("starting")
 
-        def tell(doing: str, report: ChaosReport) -> None:
+        def report_progress(doing: str, report: ChaosReport) -> None:
             seen = len(system.consumer.seen_at)
             progress.update(
                 task, description=f"{report.faults.total()} faults, {seen:,} predictions: {doing}"
@@ -115,14 +115,14 @@ def _endured(
             while time.monotonic() < ends:
                 yield next(plan)
 
-        return endured(system, seed, episodes(), tell)
+        return run_episodes(system, seed, episodes(), report_progress)
 
 
 def _show(report: ChaosReport, console: Console) -> None:
     table = Table(title=f"chaos, seed {report.seed}, {report.seconds / 60:.0f} min")
     for name in ("fault", "times", "alone", "longest silence", "nearest to its bound"):
         table.add_column(name, justify="left" if name == "fault" else "right")
-    for kind in [*KINDS, TWO]:
+    for kind in [*KINDS, TWO_AT_ONCE]:
         times = report.times.get(kind)
         if times is None and not report.faults[kind]:
             continue
@@ -133,22 +133,22 @@ def _show(report: ChaosReport, console: Console) -> None:
         )
         table.add_row(kind, str(report.faults[kind] or ""), *measured)
     console.print(table)
-    verdict = report.verdict
+    findings = report.findings
     for name, right, wrong in (
-        ("predictions", verdict.predictions, verdict.wrong_bytes),
+        ("predictions", findings.predictions, findings.wrong_bytes),
         (
             "missing, unexpected, twice",
             "",
-            verdict.missing + verdict.unexpected + verdict.duplicates,
+            findings.missing + findings.unexpected + findings.duplicates,
         ),
-        ("dead letters", verdict.dead_letters, verdict.wrong_dead_letters),
-        ("states in Redis", verdict.redis_states, verdict.wrong_redis_states),
+        ("dead letters", findings.dead_letters, findings.wrong_dead_letters),
+        ("states in Redis", findings.redis_states, findings.wrong_redis_states),
         ("stuck", "", report.stuck),
     ):
         console.print(f"{name:28} {right:>8}   wrong {wrong}")
     for reason, count in report.exits.items():
         console.print(f"a replica ended by itself, {count} times: {reason}")
-    for text in [*report.late, *report.wrong, *verdict.wrong]:
+    for text in [*report.late, *report.wrong, *findings.wrong]:
         console.print(f"WRONG: {text}", style="red")
 
 

@@ -1,4 +1,4 @@
-"""Follows `predictions` while the faults happen, as a consumer downstream would."""
+"""Reads `predictions` during the faults, as a consumer downstream would."""
 
 import threading
 import time
@@ -11,19 +11,19 @@ from shared.adapters.schemas.predictions import decode_prediction
 
 
 class DownstreamConsumer:
-    """What was readable, in the order and at the moment it became so."""
+    """Records what became readable, in which order, and when."""
 
-    def __init__(self, bootstrap: str, topic: str, groups: int) -> None:
-        self._follower = TopicTail(bootstrap, [topic], tail=2**31)
-        self.chains = {group: RunningDigest() for group in range(groups)}
+    def __init__(self, bootstrap: str, topic: str, partitions: int) -> None:
+        self._tail = TopicTail(bootstrap, [topic], tail=2**31)
+        self.digests = {partition: RunningDigest() for partition in range(partitions)}
         self.newest: dict[str, int] = {}  # by symbol, open time in ms
         self.seen_at: dict[tuple[str, int], float] = {}  # monotonic s
-        self.moments: dict[int, list[float]] = defaultdict(list)  # by symbol group
+        self.moments: dict[int, list[float]] = defaultdict(list)  # by partition
         self.faults: list[str] = []
         self._offsets: dict[int, int] = {}
         self._stop = threading.Event()
         self._failed: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="witness", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="downstream consumer", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -31,30 +31,30 @@ class DownstreamConsumer:
     def stop(self) -> None:
         self._stop.set()
         self._thread.join()
-        self._follower.__exit__(None, None, None)
+        self._tail.__exit__(None, None, None)
 
     def check(self) -> None:
-        """Raise what ended the thread, if anything did."""
+        """Raise the error that ended the thread, if any."""
         if self._failed is not None:
             raise self._failed
 
     def longest_silence_s(self, start: float, end: float) -> float:
-        """Return the longest time without a prediction of some group, among those that touch a span."""
+        """Return the longest time without a prediction of a partition that overlaps a span."""
         return max(_longest_s(list(moments), start, end) for moments in list(self.moments.values()))
 
     def _run(self) -> None:
         try:
             while not self._stop.is_set():
-                for arrived in self._follower.poll(1000, 0.2):
-                    self._take(arrived.record)
+                for arrived in self._tail.poll(1000, 0.2):
+                    self._record(arrived.record)
         except BaseException as error:
             self._failed = error
             raise
 
-    def _take(self, record: ConsumerRecord) -> None:
+    def _record(self, record: ConsumerRecord) -> None:
         now = time.monotonic()
         place = f"predictions {record.partition}/{record.offset}"
-        self.chains[record.partition].add(record.key or b"", record.value or b"")
+        self.digests[record.partition].add(record.key or b"", record.value or b"")
         self.moments[record.partition].append(now)
         prediction = decode_prediction(record.value)
         if record.offset <= self._offsets.get(record.partition, -1):
@@ -70,7 +70,7 @@ class DownstreamConsumer:
 
 
 def _longest_s(moments: list[float], start: float, end: float) -> float:
-    """Return the longest pause between two moments, or since the last, that touches a span.
+    """Return the longest pause between two moments, or since the last, that overlaps a span.
 
     >>> _longest_s([0.0, 1.0, 4.0, 5.0], 2.0, 4.5)
     3.0

@@ -1,6 +1,6 @@
-"""TCP links through this process, each from a port of its own to a server's: cut, frozen, slowed, robbed of replies.
+"""TCP links to the servers: they can be cut, frozen and delayed, and can drop replies.
 
-A link to Kafka knows where a request begins, so that a fault can hit the very request it is about.
+A link to Kafka parses requests, so that a fault can strike a request of a given kind.
 """
 
 import asyncio
@@ -11,45 +11,44 @@ from dataclasses import dataclass
 from typing import Final, Literal, Self
 
 HOST: Final = "127.0.0.1"
-# api keys of a transaction's requests, in their order
+# Kafka's API keys of the requests of a transaction, in their order
 ADD_OFFSETS: Final = 25
 TXN_OFFSET_COMMIT: Final = 28
 END_TXN: Final = 26
 _CHUNK: Final = 64 * 1024
-_HELD_S: Final = 0.02
-_LINGER_S: Final = 1.0  # so long a server may work on a request whose sender is gone
-_LATEST_S: Final = 5.0
-_LEAD_S: Final = 0.05  # of a late request before the one that it meets
+_FREEZE_POLL_S: Final = 0.02
+_LINGER_S: Final = 1.0  # time for the server to process a request whose sender is gone
+_MAX_HELD_S: Final = 5.0
+_LEAD_S: Final = 0.05  # a late request is sent this long before the one that released it
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What a link does to those who use it; nothing by default."""
+    """A disturbance of a link; none by default."""
 
-    frozen: bool = False  # half-open: no byte passes either way, and nobody is told
-    deaf: bool = False  # requests arrive, replies are lost
+    frozen: bool = False  # half-open: no byte passes in either direction
+    drops_replies: bool = False  # requests arrive, replies do not
     delay_s: float = 0.0  # of replies
     refused: bool = False  # new connections are closed at once
 
 
 @dataclass(frozen=True, slots=True)
 class Trap:
-    """Cuts or freezes a link at the next request of one kind."""
+    """Cuts or freezes a link at the next request of a kind."""
 
     api_key: int
-    # the request is lost; its reply is lost; it arrives late, from nobody; the link freezes before it
+    # before: the request is lost; after: its reply is lost; late: it arrives later, on a dead
+    # connection; freeze: the link freezes before it
     moment: Literal["before", "after", "late", "freeze"]
-    meets: int | None = (
-        None  # the kind of request that a late one gets in before, on any connection of the link
-    )
+    released_by: int | None = None  # API key: a late request is sent just before the next of these
 
 
-class Late:
-    """A request that was held back, until it meets one of another kind, or for too long."""
+class HeldRequest:
+    """A request that is held back until one of another kind comes, or for a limited time."""
 
-    def __init__(self, meets: int) -> None:
-        self.meets = meets
-        self.met = asyncio.Event()
+    def __init__(self, released_by: int) -> None:
+        self.released_by = released_by
+        self.released = asyncio.Event()
 
 
 class Link:
@@ -58,9 +57,9 @@ class Link:
     def __init__(self, target_port: int, *, kafka: bool) -> None:
         self.trouble = Trouble()
         self.trap: Trap | None = None
-        self.sprung = 0  # traps that cut it
-        self.met = 0  # late requests that got in before another
-        self._late: Late | None = None
+        self.traps_sprung = 0
+        self.released = 0  # late requests that were sent
+        self._held: HeldRequest | None = None
         self._target_port, self._kafka = target_port, kafka
         self._connections: set[_Connection] = set()
         self._server: asyncio.Server | None = None
@@ -94,8 +93,8 @@ class Link:
         connection = _Connection(writer, server[1])
         self._connections.add(connection)
         flows = [
-            asyncio.create_task(self._requests(reader, connection)),
-            asyncio.create_task(self._replies(server[0], connection)),
+            asyncio.create_task(self._forward_requests(reader, connection)),
+            asyncio.create_task(self._forward_replies(server[0], connection)),
         ]
         try:
             await asyncio.wait(flows, return_when=asyncio.FIRST_COMPLETED)
@@ -106,36 +105,38 @@ class Link:
             self._connections.discard(connection)
             await connection.ended()
 
-    async def _requests(self, reader: asyncio.StreamReader, connection: "_Connection") -> None:
+    async def _forward_requests(
+        self, reader: asyncio.StreamReader, connection: "_Connection"
+    ) -> None:
         while data := await self._next_request(reader):
-            if self._kafka and await self._meddled(
+            if self._kafka and await self._intercept(
                 int.from_bytes(data[4:6], "big"), data, connection
             ):
                 return
             while self.trouble.frozen:
-                await asyncio.sleep(_HELD_S)
+                await asyncio.sleep(_FREEZE_POLL_S)
             connection.server.write(data)
             await connection.server.drain()
 
-    async def _meddled(self, api_key: int, request: bytes, connection: "_Connection") -> bool:
-        """Let a late request in before this one, or cut this one off; return whether it was."""
-        if self._late is not None and api_key == self._late.meets:
-            self._late.met.set()
-            self._late, self.met = None, self.met + 1
+    async def _intercept(self, api_key: int, request: bytes, connection: "_Connection") -> bool:
+        """Release a late request, or spring the trap; return True if this request was cut off."""
+        if self._held is not None and api_key == self._held.released_by:
+            self._held.released.set()
+            self._held, self.released = None, self.released + 1
             await asyncio.sleep(_LEAD_S)
         trap = self.trap
         if trap is None or api_key != trap.api_key:
             return False
-        self.trap, self.sprung = None, self.sprung + 1
+        self.trap, self.traps_sprung = None, self.traps_sprung + 1
         if trap.moment == "freeze":
             self.trouble = Trouble(frozen=True)
             return False
         if trap.moment == "late":
-            assert trap.meets is not None
-            self._late = Late(trap.meets)
-            connection.leave(request, self._late)
+            assert trap.released_by is not None
+            self._held = HeldRequest(trap.released_by)
+            connection.deliver_orphaned(request, self._held)
         elif trap.moment == "after":
-            connection.leave(request)
+            connection.deliver_orphaned(request)
         connection.cut()
         return True
 
@@ -148,17 +149,18 @@ class Link:
         except asyncio.IncompleteReadError:
             return b""
 
-    async def _replies(self, reader: asyncio.StreamReader, connection: "_Connection") -> None:
+    async def _forward_replies(
+        self, reader: asyncio.StreamReader, connection: "_Connection"
+    ) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time()
         while data := await reader.read(_CHUNK):
             while self.trouble.frozen:
-                await asyncio.sleep(_HELD_S)
-            if self.trouble.deaf:
+                await asyncio.sleep(_FREEZE_POLL_S)
+            if self.trouble.drops_replies:
                 continue
-            due = max(
-                due + 1e-6, loop.time() + self.trouble.delay_s
-            )  # one after another, also when a delay ends
+            # Replies stay in order, also when a delay ends.
+            due = max(due + 1e-6, loop.time() + self.trouble.delay_s)
             loop.call_at(due, connection.reply, data)
 
 
@@ -167,7 +169,7 @@ class _Connection:
 
     def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
         self.client, self.server = client, server
-        self._last_words: asyncio.Task[None] | None = None
+        self._orphaned: asyncio.Task[None] | None = None
 
     def reply(self, data: bytes) -> None:
         if not self.client.is_closing():
@@ -175,34 +177,34 @@ class _Connection:
 
     def cut(self) -> None:
         self.client.transport.abort()
-        if self._last_words is None:
+        if self._orphaned is None:
             self.server.transport.abort()
 
-    def leave(self, request: bytes, late: Late | None = None) -> None:
-        """Give the server a request that nobody waits for any more: now, or late."""
-        self._last_words = asyncio.create_task(self._say(request, late))
+    def deliver_orphaned(self, request: bytes, late: HeldRequest | None = None) -> None:
+        """Send a request to the server although its client is gone: now, or late."""
+        self._orphaned = asyncio.create_task(self._deliver(request, late))
 
     async def ended(self) -> None:
-        if self._last_words is not None:
-            await self._last_words
-            self._last_words = None
+        if self._orphaned is not None:
+            await self._orphaned
+            self._orphaned = None
         self.cut()
         for end in (self.client, self.server):
             with contextlib.suppress(OSError):
                 await end.wait_closed()
 
-    async def _say(self, request: bytes, late: Late | None) -> None:
+    async def _deliver(self, request: bytes, late: HeldRequest | None) -> None:
         with contextlib.suppress(OSError):
             if late is not None:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(late.met.wait(), _LATEST_S)
+                    await asyncio.wait_for(late.released.wait(), _MAX_HELD_S)
             self.server.write(request)
             await self.server.drain()
             await asyncio.sleep(_LINGER_S)
 
 
 class Links:
-    """Links, served by a thread of their own."""
+    """Links, served by their own thread."""
 
     def __init__(self) -> None:
         self._links: list[Link] = []
@@ -225,9 +227,9 @@ class Links:
         self._links.append(link)
         return link
 
-    def do(self, act: Callable[[], None]) -> None:
-        """Do something to a link in the thread that serves it."""
-        self._loop.call_soon_threadsafe(act)
+    def run_in_thread(self, action: Callable[[], None]) -> None:
+        """Call something in the thread that serves the links."""
+        self._loop.call_soon_threadsafe(action)
 
     async def _closed(self) -> None:
         for link in self._links:

@@ -1,4 +1,4 @@
-"""Everything that runs, what stands between, and how it is hurt."""
+"""The system under faults: servers, links, replicas, a trainer, a publisher, a consumer."""
 
 import contextlib
 import re
@@ -16,26 +16,27 @@ from tests.chaos.market import ChaosMarket, Publisher, rounds_of
 from tests.chaos.proxy import Link, Links
 from tests.support import servers
 from tests.support.deployment import PARTITIONS, Deployment, Replica
+from tests.support.waiting import eventually
 
 SLOTS: Final = 3  # replicas at most
-USUAL: Final = (0, 1)  # the slots that run between faults
+USUAL: Final = (0, 1)  # the slots of the replicas that run between faults
 WARM_UP: Final = 20  # rounds before the first promotion
-END_S: Final = 20.0  # of a replica that was told to stop
+STOP_S: Final = 20.0  # a replica has to end within this time after SIGTERM
 
 
 class Stuck(Exception):
-    """Raised when something does not happen within its time."""
+    """Raised when the system does not recover in time."""
 
 
 class SystemUnderFaults:
-    """A deployment that is not spared.
+    """A deployment that faults strike.
 
-    A replica that ends without being told to is started again, as whatever runs it in production would.
+    A replica that ends by itself is started again, as a supervisor in production would do.
     """
 
     def __init__(self, folder: Path, seed: int, pace_s: float) -> None:
         self.folder, self._seed, self._pace_s = folder, seed, pace_s
-        self.exits: Counter[str] = Counter()  # of replicas that nobody stopped, by their last words
+        self.exits: Counter[str] = Counter()  # replicas that ended by themselves, by last log line
         self.wrong: list[str] = []
         self._slots: dict[int, Replica] = {}
         self._trainer: Replica | None = None
@@ -71,7 +72,7 @@ class SystemUnderFaults:
         topics = self.deployment.topics
         market = f"127.0.0.1:{self.market_link.port}"
         self.publisher = Publisher(
-            market, topics, rounds_of(ChaosMarket(self._seed, PARTITIONS)), self._pace_s
+            market, topics, rounds_of(ChaosMarket(self._seed, topics)), self._pace_s
         )
         self.publisher.publish_some(WARM_UP)
         self.deployment.release()
@@ -92,7 +93,7 @@ class SystemUnderFaults:
         return (self.kafka_links if server == "kafka" else self.redis_links)[slot]
 
     def start(self, slot: int) -> None:
-        """Start a replica behind the links of a slot, if none runs there."""
+        """Start a replica behind the links of a slot, unless one runs there."""
         if slot not in self._slots:
             self._slots[slot] = self.deployment.start_predictor(
                 KAFKA_BOOTSTRAP_SERVERS=f"127.0.0.1:{self.kafka_links[slot].port}",
@@ -110,22 +111,23 @@ class SystemUnderFaults:
             replica.kill()
 
     def stop(self, slot: int) -> Iterator[float]:
-        """Ask a replica to stop; it must, by itself, with exit code 0."""
+        """Send SIGTERM to a replica; it must end with exit code 0."""
         replica = self._slots.pop(slot, None)
         if replica is None or replica.process.poll() is not None:
             return
         replica.process.send_signal(signal.SIGTERM)
-        ends = time.monotonic() + END_S
+        ends = time.monotonic() + STOP_S
         while replica.process.poll() is None and time.monotonic() < ends:
             yield 0.05
         if replica.process.poll() != 0:
             self.wrong.append(
-                f"{replica.log.name}: SIGTERM gave exit code {replica.process.poll()} (None: none at all)"
+                f"{replica.log.name}: exit code {replica.process.poll()} after SIGTERM"
+                " (None: it still runs)"
             )
             replica.kill()
 
-    def tell_redis(self, command: str) -> None:
-        """Send a command; a Redis that is not there, or paused, does not hear it."""
+    def send_to_redis(self, command: str) -> None:
+        """Send a command to Redis; do nothing if Redis is down or paused."""
         client = redis.Redis.from_url(self.deployment.redis_url, socket_timeout=1.0, retry=None)
         with contextlib.suppress(redis.RedisError):
             client.execute_command(*command.split())  # type: ignore[no-untyped-call]
@@ -141,8 +143,8 @@ class SystemUnderFaults:
             self._trainer.kill()
             self._trainer = None
 
-    def tend(self) -> None:
-        """Start again what ended by itself; raise what went wrong in our own threads."""
+    def supervise(self) -> None:
+        """Restart processes that ended by themselves; raise errors of our own threads."""
         self.publisher.check()
         self.consumer.check()
         self.kafka.restart_if_ended()
@@ -150,7 +152,7 @@ class SystemUnderFaults:
         for slot, replica in list(self._slots.items()):
             code = replica.process.poll()
             if code is not None:
-                self.exits[f"exit code {code}: {_last_words(replica)}"] += 1
+                self.exits[f"exit code {code}: {_last_log_line(replica)}"] += 1
                 del self._slots[slot]
                 self.start(slot)
         if self._trainer is not None and self._trainer.process.poll() is not None:
@@ -158,37 +160,38 @@ class SystemUnderFaults:
             self._trainer = None
             self.start_trainer()
 
-    def rest(self, until: float) -> None:
-        """Let time pass, up to a moment on the monotonic clock."""
+    def wait_until(self, until: float) -> None:
+        """Supervise until a moment on the monotonic clock."""
         while (left := until - time.monotonic()) > 0:
-            self.tend()
+            self.supervise()
             time.sleep(min(left, 0.1))
 
-    def await_calm(self, deadline_s: float) -> None:
-        """Wait until each group's candles of now are predicted from, and each replica has its share of the groups.
+    def await_recovered(self, deadline_s: float) -> None:
+        """Wait until new candles of every symbol are predicted and all partitions are assigned.
 
         Raises:
-            Stuck: that does not happen.
+            Stuck: that does not happen in time.
         """
         since = dict(self.publisher.newest)
         ends = time.monotonic() + deadline_s
 
-        def what() -> str:
-            return f"no news of {self._behind(since)}, symbol groups by replica {self._shares()}"
+        def describe() -> str:
+            counts = self._assigned_counts()
+            return f"no predictions of {self._behind(since)}, partitions by replica {counts}"
 
-        self._eventually(self._shared_out, deadline_s, what)
-        self._eventually(self.calm_from_now(), ends - time.monotonic(), what)
+        self._eventually(self._all_assigned, deadline_s, describe)
+        self._eventually(self.recovered_from_now(), ends - time.monotonic(), describe)
 
-    def calm_from_now(self) -> Callable[[], bool]:
-        """Return what tells whether candles after this moment are predicted from, and all groups are shared out."""
+    def recovered_from_now(self) -> Callable[[], bool]:
+        """Return a condition: later candles are predicted and all partitions are assigned."""
         due = dict(self.publisher.newest)
-        return lambda: not self._behind(due) and self._shared_out()
+        return lambda: not self._behind(due) and self._all_assigned()
 
     def await_all(self, deadline_s: float) -> None:
-        """Wait, after the last candle, for its prediction.
+        """Wait for the predictions of the last candles.
 
         Raises:
-            Stuck: it does not come.
+            Stuck: they do not come in time.
         """
         self._eventually(
             lambda: self.publisher.due <= self.consumer.seen_at.keys(),
@@ -203,29 +206,31 @@ class SystemUnderFaults:
             if self.consumer.newest.get(symbol, 0) <= time_ms
         ]
 
-    def _shared_out(self) -> bool:
-        shares = self._shares()
+    def _all_assigned(self) -> bool:
+        shares = self._assigned_counts()
         return sum(shares) == PARTITIONS and min(shares) > 0
 
-    def _shares(self) -> list[int]:
-        return [_groups(replica) for replica in self._slots.values()]
+    def _assigned_counts(self) -> list[int]:
+        return [_partition_count(replica) for replica in self._slots.values()]
 
     def _eventually(
-        self, happened: Callable[[], bool], deadline_s: float, what: Callable[[], str]
+        self, condition: Callable[[], bool], deadline_s: float, describe: Callable[[], str]
     ) -> None:
-        ends = time.monotonic() + deadline_s
-        while not happened():
-            if time.monotonic() > ends:
-                raise Stuck(f"after {deadline_s:g} s still: {what()}")
-            self.tend()
-            time.sleep(0.1)
+        def is_true() -> bool:
+            self.supervise()
+            return condition()
+
+        try:
+            eventually(is_true, deadline_s)
+        except TimeoutError:
+            raise Stuck(f"after {deadline_s:g} s still: {describe()}") from None
 
 
-def _groups(replica: Replica) -> int:
+def _partition_count(replica: Replica) -> int:
     return int(replica.metric("ulstm_predictor_groups"))
 
 
-def _last_words(replica: Replica) -> str:
+def _last_log_line(replica: Replica) -> str:
     lines = replica.log_text().strip().splitlines() or ["nothing"]
     text = re.sub(r"^[-0-9]+ [:,0-9]+ ", "", lines[-1])
     return re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9]{4,}", "…", text)[:200]

@@ -1,14 +1,14 @@
-"""A minute of `make chaos`: the main kinds of fault once each, then the whole verdict."""
+"""A minute of `make chaos`: the main kinds of fault once each, then the whole findings."""
 
 from pathlib import Path
 
 import pytest
 
 from shared.adapters.kafka.producer import ProducerRecord
-from tests.chaos.audit import judged
+from tests.chaos.audit import audit
 from tests.chaos.faults import KINDS
-from tests.chaos.plan import Episode, Fault, planned
-from tests.chaos.run import endured
+from tests.chaos.plan import Episode, Fault, draw_plan
+from tests.chaos.run import run_episodes
 from tests.chaos.system import SystemUnderFaults
 from tests.support.waiting import eventually
 
@@ -26,7 +26,7 @@ EPISODES: list[Episode] = [
 
 
 def test_the_same_seed_gives_the_same_plan() -> None:
-    first, second = (planned(SEED, list(KINDS.values()), [0, 1]) for _ in range(2))
+    first, second = (draw_plan(SEED, list(KINDS.values()), [0, 1]) for _ in range(2))
 
     assert [next(first) for _ in range(100)] == [next(second) for _ in range(100)]
 
@@ -37,15 +37,15 @@ def test_the_same_seed_gives_the_same_plan() -> None:
 @pytest.mark.timeout(300)
 def test_whatever_dies_stalls_or_is_emptied_the_bytes_are_those_of_a_replay(tmp_path: Path) -> None:
     with SystemUnderFaults(tmp_path, SEED, pace_s=0.2) as system:
-        report = endured(system, SEED, EPISODES, lambda *_: None)
+        report = run_episodes(system, SEED, EPISODES, lambda *_: None)
         publish_the_last_prediction_again(system)
         eventually(lambda: system.consumer.faults)
-        tampered = judged(system, [])
+        tampered = audit(system, [])
 
-    assert [*report.wrong, *report.verdict.wrong] == []
-    assert report.verdict.predictions > 500
-    assert report.verdict.dead_letters > 0
-    assert report.verdict.redis_states > 0
+    assert [*report.wrong, *report.findings.wrong] == []
+    assert report.findings.predictions > 500
+    assert report.findings.dead_letters > 0
+    assert report.findings.redis_states > 0
     assert tampered.duplicates == 1
     assert tampered.wrong_bytes > 0
 
