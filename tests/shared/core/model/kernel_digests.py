@@ -58,9 +58,12 @@ def digest(arrays: Iterator[Float32s]) -> str:
 
 def main() -> None:
     library = load_kernel(Path(sys.argv[1]))
-    print(golden_digest(library))
-    print(digest(a for sizes in ARCHITECTURES for a in steps(Network(sizes, library))))
-    print(digest(a for sizes in BATCH_ARCHITECTURES for a in batches(Network(sizes, library))))
+    digests = [
+        golden_digest(library),
+        digest(a for sizes in ARCHITECTURES for a in steps(Network(sizes, library))),
+        digest(a for sizes in BATCH_ARCHITECTURES for a in batches(Network(sizes, library))),
+    ]
+    sys.stdout.write("\n".join(digests) + "\n")
 
 
 if __name__ == "__main__":
