@@ -1,6 +1,6 @@
 """A real Kafka and a real Redis for the tests.
 
-Each worker of a run starts its own. Where they cannot be started, tests are skipped, but fail in CI.
+Each worker of a run starts its own. Where they cannot start, tests are skipped; in CI they fail.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The predictor as a version with another kernel: the same program, told that its arithmetic is another."""
+"""The predictor of a next version: the same program under another numeric profile."""
 
 import sys
 from unittest.mock import patch

@@ -1,4 +1,4 @@
-"""What an operator does to a deployment that is switched off: it goes on exactly, or refuses and says why."""
+"""After an operator's work on a stopped deployment it continues exactly or refuses to start."""
 
 import signal
 from concurrent.futures import Future

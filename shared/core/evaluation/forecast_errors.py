@@ -17,7 +17,8 @@ MAX_OUTCOME: Final = Shrinkage().largest  # volatilities
 def squared_errors(changes: Float64s, outcomes: Float64s, volatility: Float64s) -> Float64s:
     """Compute squared errors (n,) in squared volatilities.
 
-    >>> squared_errors(np.array([0.0, 0.01]), np.array([0.5, 0.03]), np.array([0.01, 0.01])).round(6)
+    >>> volatility = np.array([0.01, 0.01])
+    >>> squared_errors(np.array([0.0, 0.01]), np.array([0.5, 0.03]), volatility).round(6)
     array([2500.,    4.])
     """
     error: Float64s = (changes - outcomes) / volatility

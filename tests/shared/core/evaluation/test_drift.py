@@ -23,7 +23,7 @@ def a_prediction(
     symbol: str = "BTCUSDT",
     version: str = VERSION,
 ) -> Prediction:
-    """The prediction of a candle; `previous` is what was forecast of the one before, and what came of it."""
+    """Return a prediction; `previous` has the forecast of the candle before and its outcome."""
     before = (
         None
         if previous is None

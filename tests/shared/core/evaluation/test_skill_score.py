@@ -27,7 +27,7 @@ def test_half_the_error_is_a_skill_of_one_half() -> None:
 
 
 def test_the_interval_covers_the_truth_with_its_nominal_frequency() -> None:
-    """Forecasts without any skill: 95 of 100 intervals hold zero, and p is below 0.05 as often as that."""
+    """Without skill, 95 of 100 intervals hold zero, and p is below 0.05 as often as that."""
     found = [
         skill_score((normal(seed) - 0.1 * normal(seed + 1000)) ** 2, normal(seed + 2000) ** 2)
         for seed in range(300)
