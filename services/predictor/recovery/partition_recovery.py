@@ -9,7 +9,6 @@ from services.predictor.recovery.dead_letter_tail import offset_after_last_dead_
 from services.predictor.recovery.klines_check import check_klines_match, choose_next_offset
 from services.predictor.recovery.prediction_tail import (
     PublishedTail,
-    read_first_profile,
     read_prediction_tail,
 )
 from services.predictor.recovery.replay import Replay, ReplayResult
@@ -112,11 +111,11 @@ class PartitionRecovery:
     ) -> Restoration:
         replay = Replay(self.processor, self.klines, published, partition)
         # 1. From shortly before the last promotion, which bounds the replay: see `Replay`.
-        base = self._empty_state(partition) if from_beginning else replay.base_before_promotion()
+        base = PartitionState() if from_beginning else replay.base_before_promotion()
         result = yield from replay.run(base, base.next_offset, next_offset)
         # 2. If that does not prove every symbol: from the first record.
         if not result.is_proved and base.next_offset:
-            result = yield from replay.run(self._empty_state(partition), 0, next_offset)
+            result = yield from replay.run(PartitionState(), 0, next_offset)
         # 3. Predictions may be missing at the end of their topic, where Kafka can lose records in
         #    a power cut. Differing or missing in the middle, somebody changed the topics.
         first_missing = min(result.missing, default=next_offset)
@@ -135,9 +134,6 @@ class PartitionRecovery:
         return (
             yield from self._rebuild(partition, published, published.next_offset, from_beginning)
         )
-
-    def _empty_state(self, partition: int) -> PartitionState:
-        return PartitionState(numeric_profile=read_first_profile(self.predictions, partition))
 
 
 def _contradiction(partition: int, result: ReplayResult) -> Incompatible:

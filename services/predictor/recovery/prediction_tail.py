@@ -75,12 +75,6 @@ def read_prediction_tail(predictions: TopicHistory, partition: int) -> Published
     return PublishedTail(last, tail[0] if start else None)
 
 
-def read_first_profile(predictions: TopicHistory, partition: int) -> str | None:
-    """Return the numeric profile of a partition's first prediction; None if there is none."""
-    first = next((block[0] for block in predictions.read(partition, 0)), None)
-    return None if first is None else _decode(first).numeric_profile
-
-
 def _decode(record: ConsumerRecord) -> Prediction:
     try:
         return decode_prediction(record.value)
