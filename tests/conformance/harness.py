@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from tests.conformance.member import GroupMember
+from tests.conformance.member import RecordingMember
 
 SESSION_S: Final = 6.0  # the shortest session time-out that the broker accepts
 TRANSACTION_S: Final = 10.0
@@ -60,13 +60,15 @@ class ClientHarness(ABC):
         """Close a client before the end of the test."""
 
     @abstractmethod
-    def vanishing_member(self, group: str, topic: str) -> tuple[GroupMember, Callable[[], None]]:
+    def vanishing_member(
+        self, group: str, topic: str
+    ) -> tuple[RecordingMember, Callable[[], None]]:
         """Return a member and a function that kills its process: it sends nothing more."""
 
     @abstractmethod
     def sleeping_member(
         self, group: str, topic: str
-    ) -> tuple[GroupMember, Callable[[], None], Callable[[], None]]:
+    ) -> tuple[RecordingMember, Callable[[], None], Callable[[], None]]:
         """Return a member, and functions that suspend and resume its process."""
 
     @abstractmethod
@@ -169,17 +171,19 @@ class ClientHarness(ABC):
 
     # --- groups -----------------------------------------------------------------------------------
 
-    def member(self, group: str, topic: str, **config: Any) -> GroupMember:
+    def member(self, group: str, topic: str, **config: Any) -> RecordingMember:
         """Return a member that has subscribed and not polled yet."""
-        return GroupMember(self.consumer(group, **config), topic)
+        return RecordingMember(self.consumer(group, **config), topic)
 
-    def join(self, group: str, topic: str, *others: GroupMember, **config: Any) -> GroupMember:
+    def join(
+        self, group: str, topic: str, *others: RecordingMember, **config: Any
+    ) -> RecordingMember:
         """Return a new member, once it and the others have partitions of the topic."""
         member = self.member(group, topic, **config)
         self.await_rebalanced(topic, member, *others)
         return member
 
-    def await_rebalanced(self, topic: str, *members: GroupMember) -> None:
+    def await_rebalanced(self, topic: str, *members: RecordingMember) -> None:
         """Let members poll until all partitions are assigned in one generation."""
         partitions = self.partitions(topic)
 
@@ -196,7 +200,7 @@ class ClientHarness(ABC):
         self.poll(*members, until=condition)
 
     def poll(
-        self, *members: GroupMember, until: Callable[[], object], deadline_s: float = WAIT_S
+        self, *members: RecordingMember, until: Callable[[], object], deadline_s: float = WAIT_S
     ) -> None:
         """Let members poll until the condition is true."""
 
@@ -242,7 +246,7 @@ def dotted(config: Mapping[str, Any]) -> dict[str, Any]:
     return {name.replace("_", "."): value for name, value in config.items()}
 
 
-def all_have_partitions(members: tuple[GroupMember, ...]) -> bool:
+def all_have_partitions(members: tuple[RecordingMember, ...]) -> bool:
     return all(member.assignment() for member in members)
 
 

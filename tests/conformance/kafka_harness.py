@@ -18,7 +18,7 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ignore[attr-defined]
 
 from tests.conformance.harness import CONSUMER, PRODUCER, WAIT_S, ClientHarness, dotted
-from tests.conformance.member import GroupMember
+from tests.conformance.member import RecordingMember
 from tests.support.waiting import eventually
 
 ROOT: Final = Path(__file__).parents[2]
@@ -72,13 +72,15 @@ class KafkaHarness(ClientHarness):
             warnings.simplefilter("ignore", RuntimeWarning)
             client.close()
 
-    def vanishing_member(self, group: str, topic: str) -> tuple[GroupMember, Callable[[], None]]:
+    def vanishing_member(
+        self, group: str, topic: str
+    ) -> tuple[RecordingMember, Callable[[], None]]:
         member, kill, _ = self._remote_member(group, topic, signal.SIGKILL)
         return member, kill
 
     def sleeping_member(
         self, group: str, topic: str
-    ) -> tuple[GroupMember, Callable[[], None], Callable[[], None]]:
+    ) -> tuple[RecordingMember, Callable[[], None], Callable[[], None]]:
         return self._remote_member(group, topic, signal.SIGSTOP)
 
     def until(self, condition: Callable[[], object], deadline_s: float = WAIT_S) -> None:
@@ -98,7 +100,7 @@ class KafkaHarness(ClientHarness):
 
     def _remote_member(
         self, group: str, topic: str, stop: signal.Signals
-    ) -> tuple[GroupMember, Callable[[], None], Callable[[], None]]:
+    ) -> tuple[RecordingMember, Callable[[], None], Callable[[], None]]:
         """Return a member in another process, so that a signal stops its client's threads too."""
         manager = _RemoteManager(ctx=get_context("spawn"))
         with pytest.MonkeyPatch.context() as patch:
@@ -109,7 +111,7 @@ class KafkaHarness(ClientHarness):
         config = {**CONSUMER, **self._server, "group.id": group}
         member = manager.member(config, topic)  # type: ignore[attr-defined]
         return (
-            cast(GroupMember, member),
+            cast(RecordingMember, member),
             lambda: os.kill(pid, stop),
             lambda: os.kill(pid, signal.SIGCONT),
         )
@@ -124,8 +126,8 @@ def _end(manager: _RemoteManager, pid: int) -> None:
     manager.shutdown()
 
 
-def _build_remote_member(config: dict[str, Any], topic: str) -> GroupMember:
-    return GroupMember(Consumer(config), topic)
+def _build_remote_member(config: dict[str, Any], topic: str) -> RecordingMember:
+    return RecordingMember(Consumer(config), topic)
 
 
 _RemoteManager.register("member", _build_remote_member)

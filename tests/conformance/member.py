@@ -10,7 +10,7 @@ _POLL_S: Final = 0.02
 _GENERATION: Final = slice(7, 11)
 
 
-class GroupMember:
+class RecordingMember:
     """Gives everything through methods, so that it can run in another process."""
 
     def __init__(self, consumer: Consumer, topic: str) -> None:

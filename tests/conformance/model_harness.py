@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 from confluent_kafka import Consumer, Producer
 
 from tests.conformance.harness import CONSUMER, PRODUCER, WAIT_S, ClientHarness, dotted
-from tests.conformance.member import GroupMember
+from tests.conformance.member import RecordingMember
 from tests.simulation.broker import Broker
 from tests.simulation.clients import SimulatedConsumer, SimulatedProducer
 from tests.simulation.clock import SimulatedClock
@@ -64,17 +64,19 @@ class ModelHarness(ClientHarness):
     def close(self, client: Producer | Consumer) -> None:
         client.close()
 
-    def vanishing_member(self, group: str, topic: str) -> tuple[GroupMember, Callable[[], None]]:
+    def vanishing_member(
+        self, group: str, topic: str
+    ) -> tuple[RecordingMember, Callable[[], None]]:
         process = Process(self._world)
 
         def vanish() -> None:
             process.is_dead = True
 
-        return GroupMember(self._consumer(process, group), topic), vanish
+        return RecordingMember(self._consumer(process, group), topic), vanish
 
     def sleeping_member(
         self, group: str, topic: str
-    ) -> tuple[GroupMember, Callable[[], None], Callable[[], None]]:
+    ) -> tuple[RecordingMember, Callable[[], None], Callable[[], None]]:
         process = Process(self._world)
 
         def sleep() -> None:
@@ -83,7 +85,7 @@ class ModelHarness(ClientHarness):
         def wake() -> None:
             process.is_paused = False
 
-        return GroupMember(self._consumer(process, group), topic), sleep, wake
+        return RecordingMember(self._consumer(process, group), topic), sleep, wake
 
     def until(self, condition: Callable[[], object], deadline_s: float = WAIT_S) -> None:
         clock = self._world.clock

@@ -1,7 +1,7 @@
 from confluent_kafka import TopicPartition
 
 from tests.conformance.harness import SESSION_S, WAIT_S, ClientHarness
-from tests.conformance.member import GroupMember, parse_membership
+from tests.conformance.member import RecordingMember, parse_membership
 
 
 def moved(before: list[int], after: list[int]) -> list[int]:
@@ -9,7 +9,7 @@ def moved(before: list[int], after: list[int]) -> list[int]:
 
 
 def await_callback(
-    harness: ClientHarness, member: GroupMember, what: str, *others: GroupMember
+    harness: ClientHarness, member: RecordingMember, what: str, *others: RecordingMember
 ) -> list[int]:
     """Poll until a callback of this kind came; return its partitions."""
 

@@ -54,7 +54,7 @@ def test_sent_offsets_count_from_the_commit_on(harness: ClientHarness) -> None:
     assert harness.committed(group, topic) == 5
 
 
-def test_after_an_abort_the_old_offset_stands(harness: ClientHarness) -> None:
+def test_after_an_abort_the_old_offset_stays(harness: ClientHarness) -> None:
     topic, group = harness.topic(), harness.new_name()
     harness.commit(topic, 3, harness.no_membership(group))
     open_offset_commit(harness, topic, 5, harness.no_membership(group)).abort_transaction()

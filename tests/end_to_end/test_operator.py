@@ -23,7 +23,7 @@ PARTITION = partition_for("BTCUSDT", PARTITIONS)
 
 @pytest.fixture(autouse=True)
 def switched_off(deployment: Deployment) -> None:
-    """It has predicted, set a record aside, and stands still."""
+    """A deployment has predicted, written a dead letter, and was stopped."""
     deployment.publish(interleaved_candles(SYMBOLS, 0, 20))
     deployment.release()
     replica = deployment.start_predictor()
@@ -55,7 +55,7 @@ def forget_redis(deployment: Deployment) -> None:
         client.delete(*client.scan_iter(f"*{deployment.prefix}*"))
 
 
-def refused(deployment: Deployment) -> str:
+def refusal_of(deployment: Deployment) -> str:
     replica = deployment.start_predictor()
     assert replica.process.wait(60) == 1
     return replica.log_text().splitlines()[-1]
@@ -97,13 +97,13 @@ def test_klines_made_anew_are_refused_short_or_long(
     published = deployment.predictions_sha256()
     make_anew(deployment, admin, deployment.topics.klines)
     deployment.publish(interleaved_candles(SYMBOLS, 0, 5))
-    assert "its klines end at" in refused(deployment)
+    assert "its klines end at" in refusal_of(deployment)
 
     deployment.publish(interleaved_candles(SYMBOLS, 5, 50))
     deployment.release(seed=2)
     deployment.publish(interleaved_candles(SYMBOLS, 50, 60))
 
-    assert "the topic was recreated or restored with other offsets" in refused(deployment)
+    assert "the topic was recreated or restored with other offsets" in refusal_of(deployment)
     assert deployment.predictions_sha256() == published
 
 
@@ -113,7 +113,7 @@ def test_records_deleted_from_the_archive_are_missed_by_a_rebuild_and_named(
     done(admin.delete_records([TopicPartition(deployment.topics.klines, PARTITION, 25)]))
     forget_redis(deployment)
 
-    assert "are needed; they begin at 25" in refused(deployment)
+    assert "are needed; they begin at 25" in refusal_of(deployment)
 
 
 def test_records_deleted_from_the_archive_are_not_missed_where_redis_has_what_came_of_them(
@@ -131,4 +131,6 @@ def test_records_deleted_from_the_archive_are_not_missed_where_redis_has_what_ca
 def test_added_partitions_are_refused(deployment: Deployment, admin: AdminClient) -> None:
     done(admin.create_partitions([NewPartitions(deployment.topics.klines, PARTITIONS + 1)]))
 
-    assert "partitions were added, which moves symbols to other partitions" in refused(deployment)
+    assert "partitions were added, which moves symbols to other partitions" in refusal_of(
+        deployment
+    )

@@ -62,7 +62,7 @@ class ProducerId:
 
 
 @dataclass(eq=False)
-class Entry:
+class LogRecord:
     data: RecordData | None  # None: a control record
     transaction: Transaction | None
     time_ms: int
@@ -70,7 +70,7 @@ class Entry:
 
 @dataclass(eq=False)
 class Partition:
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[LogRecord] = field(default_factory=list)
     first: int = 0
     open: dict[Transaction, int] = field(default_factory=dict)  # -> offset of its first record
     committed: set[Transaction] = field(default_factory=set)
@@ -193,7 +193,7 @@ class Broker:
         ):
             raise BrokerError(KafkaError.INVALID_TXN_STATE)
         partition.open.setdefault(transaction, partition.high_watermark)
-        partition.entries += [Entry(data, transaction, data.timestamp_ms) for data in records]
+        partition.entries += [LogRecord(data, transaction, data.timestamp_ms) for data in records]
         partition.sequences[producer.number, epoch] = expected + len(records)
 
     def add_partitions(
@@ -292,7 +292,7 @@ class Broker:
         def write() -> None:
             partition = self.partition(place)
             partition.entries.append(
-                Entry(None, transaction, EPOCH_MS + int(self.clock.now_s * 1000))
+                LogRecord(None, transaction, EPOCH_MS + int(self.clock.now_s * 1000))
             )
             partition.open.pop(transaction, None)
             if transaction.outcome:
