@@ -79,15 +79,9 @@ def _build_worker(
     predictions = resources.enter_context(Reader(kafka, topics.predictions))
     dead_letters = resources.enter_context(Reader(kafka, topics.dead_letters, headers=True))
     resources.callback(states.close)
-    # A new id for each process: replicas never share one, and a restart needs no earlier one.
-    transactional_id = f"ulstm-predictor-{uuid.uuid4()}"
-    writer = retry_until_available(
-        stop, lambda: TransactionalProducer(kafka, transactional_id, exclusive_id=True)
-    )
+    writer = _start_writer(kafka, stop)
     resources.callback(writer.close)
-    group_id = f"{settings.topic_prefix}{settings.consumer_group}-{settings.interval}"
-    timeout_ms = settings.session_timeout_ms
-    consumer_group = ConsumerGroupMember(kafka, group_id, topics.klines, timeout_ms)
+    consumer_group = _open_consumer_group(settings)
     resources.callback(consumer_group.close)  # first of all: another replica can take over
     models = ModelCache(BundleStore(kafka, topics).load)
     processor = RecordProcessor(topics.klines, settings.codec, context, models)
@@ -109,6 +103,23 @@ def _build_worker(
     )
     consumer_group.subscribe(worker.on_assigned, worker.on_revoked)
     return worker
+
+
+def _start_writer(kafka: str, stop: threading.Event) -> TransactionalProducer:
+    # A new id for each process: replicas never share one, and a restart needs no earlier one.
+    transactional_id = f"ulstm-predictor-{uuid.uuid4()}"
+    return retry_until_available(
+        stop, lambda: TransactionalProducer(kafka, transactional_id, exclusive_id=True)
+    )
+
+
+def _open_consumer_group(settings: PredictorSettings) -> ConsumerGroupMember:
+    return ConsumerGroupMember(
+        settings.kafka_bootstrap_servers,
+        f"{settings.topic_prefix}{settings.consumer_group}-{settings.interval}",
+        settings.topics.klines,
+        settings.session_timeout_ms,
+    )
 
 
 def _open_states(
