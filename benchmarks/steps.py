@@ -105,13 +105,16 @@ def _results(best: dict[str, StepTimes], yardstick: Path | str) -> Iterator[Resu
         at_most=0.25,
         note=note,
     )
+    yield _one_process_result(best, yardstick)
+
+
+def _one_process_result(best: dict[str, StepTimes], yardstick: Path | str) -> Result:
     what, event_ms = f"{FULL}, one process", best["event alone"].best
     if isinstance(yardstick, str):
-        yield Result(what, event_ms, "ms", note=yardstick)
-        return
+        return Result(what, event_ms, "ms", note=yardstick)
     limit = Peer("limit.cc, one thread", best["limit"].best)
     note = f"gradient, prediction and Adam without the fold: {_describe(best['kernel'])}"
-    yield Result(what, event_ms, "ms", least_ratio=0.65, peer=limit, note=note)
+    return Result(what, event_ms, "ms", least_ratio=0.65, peer=limit, note=note)
 
 
 def _describe(taken: StepTimes) -> str:

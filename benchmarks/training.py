@@ -4,6 +4,7 @@ import os
 import resource
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final, NamedTuple
@@ -12,8 +13,18 @@ from benchmarks.market import STEP_MS, a_sequence, recorded_sequences
 from benchmarks.result import Peer, Result
 from benchmarks.stepping import DEFAULT
 from benchmarks.worker import BackgroundWorker, Calls
+from services.trainer.data.dataset import (
+    Dataset,
+    DatasetOptions,
+    build_dataset,
+    draw_epoch,
+    spread_evenly,
+)
+from services.trainer.data.preparation import fit_scaler
+from services.trainer.data.split import SplitShares, split_by_time, training_candles
 from shared.core.arrays import Float64s
 from shared.core.features.levels import Levels
+from shared.core.model.architecture import Architecture
 
 CANDLES: Final = 1_000_000
 WINDOWS: Final = 20_000
@@ -75,51 +86,56 @@ def training_calls(recorded: Path | None) -> Calls:
     Both start from the same weights and see the same batches.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import keras
-
-    from services.trainer.data import dataset, preparation
-    from services.trainer.data.split import SplitShares, split_by_time, training_candles
+    # The memory of both includes TensorFlow, as the trainer's does: it comes with the backend.
     from services.trainer.fitting import fit, keras_backend
     from services.trainer.fitting.options import FitOptions
 
-    sequences = _sequences(recorded)
-    split = split_by_time(sequences, SplitShares(0.1, 0.15, 2016), STEP_MS)
-    scalers = {
-        symbol: preparation.fit_scaler(
-            Levels().compute(training_candles(sequence, split), STEP_MS)[1]
-        )
-        for symbol, sequence in sequences.items()
-    }
-    inputs = dataset.DatasetOptions("levels", DEFAULT.window_length, is_common_move_removed=False)
-    data = dataset.build_dataset(sequences, scalers, inputs, split, STEP_MS)
-    schedule = FitOptions(EPOCHS, EPOCHS, WINDOWS, VALIDATION, BATCH, 1e-3, 0.0, 0)
+    data = _build_dataset(recorded)
+    options = FitOptions(EPOCHS, EPOCHS, WINDOWS, VALIDATION, BATCH, 1e-3, 0.0, 0)
 
     def ours() -> TrainingCost:
         started = monotonic()
-        losses = fit.fit(DEFAULT, data, schedule, threading.Event()).validation_losses
+        losses = fit.fit(DEFAULT, data, options, threading.Event()).validation_losses
         return _training_cost(started, losses)
 
-    def stock() -> TrainingCost:
-        keras.utils.set_random_seed(0)
-        ends = [
-            dataset.draw_epoch(data.training_ends, WINDOWS, 0, epoch) for epoch in range(EPOCHS)
-        ]
-        network = keras_backend.build_network(DEFAULT)
-        network.compile(keras.optimizers.Adam(1e-3), loss="mean_squared_error")
-        chosen = dataset.spread_evenly(data.validation_ends, VALIDATION)
-        validation = data.windows(chosen), data.labels[chosen, None]
-        # Cut before the clock starts: stock Keras gets its windows for nothing.
-        windows = [(data.windows(e), data.labels[e, None]) for e in ends]
-        started = monotonic()
-        losses = [
-            network.fit(
-                *one, batch_size=BATCH, shuffle=False, validation_data=validation, verbose=0
-            ).history["val_loss"][0]
-            for one in windows
-        ]
-        return _training_cost(started, losses)
+    return {
+        "ours": ours,
+        "stock": partial(_fit_with_stock_keras, keras_backend.build_network, data),
+    }
 
-    return {"ours": ours, "stock": stock}
+
+def _build_dataset(recorded: Path | None) -> Dataset:
+    sequences = _sequences(recorded)
+    split = split_by_time(sequences, SplitShares(0.1, 0.15, 2016), STEP_MS)
+    scalers = {
+        symbol: fit_scaler(Levels().compute(training_candles(sequence, split), STEP_MS)[1])
+        for symbol, sequence in sequences.items()
+    }
+    options = DatasetOptions("levels", DEFAULT.window_length, is_common_move_removed=False)
+    return build_dataset(sequences, scalers, options, split, STEP_MS)
+
+
+def _fit_with_stock_keras(
+    build_network: Callable[[Architecture], Any], data: Dataset
+) -> TrainingCost:
+    import keras
+
+    keras.utils.set_random_seed(0)
+    network = build_network(DEFAULT)
+    network.compile(keras.optimizers.Adam(1e-3), loss="mean_squared_error")
+    chosen = spread_evenly(data.validation_ends, VALIDATION)
+    validation = data.windows(chosen), data.labels[chosen, None]
+    # Cut before the clock starts: stock Keras gets its windows for nothing.
+    ends = [draw_epoch(data.training_ends, WINDOWS, 0, epoch) for epoch in range(EPOCHS)]
+    windows = [(data.windows(e), data.labels[e, None]) for e in ends]
+    started = monotonic()
+    losses = [
+        network.fit(
+            *one, batch_size=BATCH, shuffle=False, validation_data=validation, verbose=0
+        ).history["val_loss"][0]
+        for one in windows
+    ]
+    return _training_cost(started, losses)
 
 
 def _training_cost(started: float, losses: Any) -> TrainingCost:

@@ -19,7 +19,7 @@ class HeldOutSpan:
 
     @property
     def before(self) -> Float64s:
-        """The history: candles that may be learnt from."""
+        """The history, which a contender may learn from."""
         return self.sequence[: self.start]
 
     @property
