@@ -5,7 +5,6 @@ from typing import Final
 
 import numpy as np
 
-from shared.core.arrays import Float64s
 from shared.core.evaluation.comparison import CHALLENGER
 from shared.core.evaluation.forecast_errors import clipped_squared_errors
 from shared.core.evaluation.skill_score import (
@@ -36,7 +35,7 @@ class RecentErrors:
             promised: the version's skill on its held-out candles.
         """
         self.version, self._moments, self._promised = version, moments, promised
-        self._sums: dict[int, Float64s] = {}  # by open time: errors of the version, of zero change
+        self._sums: dict[int, tuple[float, float]] = {}  # by open time: the version, zero change
         self._scales: dict[str, tuple[int, float]] = {}  # by symbol: open time, scale
 
     def add(self, prediction: Prediction) -> None:
@@ -62,10 +61,15 @@ class RecentErrors:
         return drift_reason(self.skill(), self._promised)
 
     def _add_outcome(self, previous: Outcome, scale: float) -> None:
-        if previous.outcome_change is None:
+        change, outcome = previous.calibrated_change, previous.outcome_change
+        if outcome is None:
             return
-        time_ms, errors = previous.open_time_ms, _errors(previous, scale)
-        self._sums[time_ms] = self._sums.get(time_ms, np.zeros(2)) + errors
+        time_ms = previous.open_time_ms
+        errors, zero_errors = self._sums.get(time_ms, (0.0, 0.0))
+        self._sums[time_ms] = (
+            errors + clipped_squared_errors(change, outcome, scale),
+            zero_errors + clipped_squared_errors(0.0, outcome, scale),
+        )
         if len(self._sums) > self._moments + 1:
             del self._sums[min(self._sums)]
 
@@ -98,12 +102,6 @@ def drift_reason(recent: Skill | None, promised: Skill | None) -> str | None:
     if p >= SIGNIFICANCE:
         return None
     return f"{text}, below its {promised.value:+.3%} on held-out candles with p = {p:.2g}"
-
-
-def _errors(previous: Outcome, scale: float) -> Float64s:
-    """Compute the clipped squared errors (2,) of the version and of zero change."""
-    changes = np.array([previous.calibrated_change, 0.0])
-    return clipped_squared_errors(changes, np.array(previous.outcome_change), np.array(scale))
 
 
 def _probability_below(value: float, standard_error: float) -> float:

@@ -4,7 +4,7 @@ In these units a quiet symbol counts as much as a volatile one.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from shared.core.arrays import Float64s
 from shared.core.model.shrinkage import Shrinkage
 
 MAX_OUTCOME: Final = Shrinkage().largest  # volatilities
+
+Values = TypeVar("Values", float, Float64s)
 
 
 def squared_errors(changes: Float64s, outcomes: Float64s, volatility: Float64s) -> Float64s:
@@ -25,8 +27,8 @@ def squared_errors(changes: Float64s, outcomes: Float64s, volatility: Float64s) 
     return error * error
 
 
-def clipped_squared_errors(changes: Float64s, outcomes: Float64s, volatility: Float64s) -> Float64s:
-    """Compute squared errors (n,) whose outcomes are clipped at MAX_OUTCOME volatilities.
+def clipped_squared_errors(changes: Values, outcomes: Values, volatility: Values) -> Values:
+    """Compute squared errors, one or (n,), with outcomes clipped at MAX_OUTCOME volatilities.
 
     A decision about a model, such as which epoch to keep, then never hangs on a single candle.
 
@@ -34,8 +36,9 @@ def clipped_squared_errors(changes: Float64s, outcomes: Float64s, volatility: Fl
     >>> clipped_squared_errors(np.array([0.0, 0.01]), np.array([0.5, 0.03]), small).round(6)
     array([64.,  4.])
     """
-    clipped = np.clip(outcomes / volatility, -MAX_OUTCOME, MAX_OUTCOME)
-    error: Float64s = changes / volatility - clipped
+    # Faster than `np.clip` for a single error.
+    clipped = np.minimum(MAX_OUTCOME, np.maximum(-MAX_OUTCOME, outcomes / volatility))
+    error: Values = changes / volatility - clipped
     return error * error
 
 

@@ -1,4 +1,4 @@
-"""A version whose recent forecasts are worse than chance allows is to be followed by another."""
+"""A version has drifted if its recent forecasts are worse than chance allows."""
 
 from dataclasses import replace
 
@@ -84,9 +84,7 @@ def value_of(found: RecentErrors) -> float:
     return known.value
 
 
-def test_forecasts_that_are_worse_than_zero_change_are_drift_and_the_reason_has_the_figures() -> (
-    None
-):
+def test_forecasts_worse_than_zero_change_are_drift_and_the_reason_has_figures() -> None:
     reason = recent(series(-0.3, 60)).drift()
 
     assert reason is not None
@@ -99,7 +97,7 @@ def test_forecasts_with_skill_are_no_drift(share: float) -> None:
     assert recent(series(share, 60)).drift() is None
 
 
-def test_a_skill_above_zero_is_drift_if_much_more_was_promised() -> None:
+def test_a_skill_above_zero_is_drift_if_it_was_much_higher_on_held_out_candles() -> None:
     promised = Skill(0.9, 0.85, 0.95, 1e-9, 500)
 
     reason = recent(series(0.1, 60), promised=promised).drift()
@@ -109,7 +107,7 @@ def test_a_skill_above_zero_is_drift_if_much_more_was_promised() -> None:
     assert recent(series(0.1, 60), promised=replace(promised, low=-9.0, high=11.0)).drift() is None
 
 
-def test_too_few_moments_say_nothing() -> None:
+def test_too_few_moments_are_no_drift() -> None:
     assert (
         recent(series(-0.3, 51)).drift() is None
     )  # 50 outcomes, and the last moment may still lack symbols
@@ -123,7 +121,7 @@ def test_forecasts_of_no_change_are_no_drift() -> None:
     assert recent(still).drift() is None
 
 
-def test_other_versions_gaps_and_what_follows_no_known_prediction_do_not_count() -> None:
+def test_other_versions_gaps_and_missing_predictions_do_not_count() -> None:
     known = series(0.5, 60)
     others = series(-5.0, 60)
     strange = [
@@ -151,7 +149,7 @@ def test_one_wild_outcome_does_not_decide() -> None:
 
 
 @given(st.permutations(["AAA", "BBB", "CCC"]), st.integers(60, 80))
-def test_groups_may_be_read_one_after_the_other(order: list[str], count: int) -> None:
+def test_partitions_may_be_read_one_after_the_other(order: list[str], count: int) -> None:
     by_symbol = {
         name: series(0.4, count, name, seed) for seed, name in enumerate(["AAA", "BBB", "CCC"])
     }
@@ -191,7 +189,7 @@ def test_a_worse_skill_is_drift_wherever_a_better_one_is(
     assert drift_reason(promised, promised) is None or other < 0
 
 
-def test_what_a_card_promises_is_its_held_out_skill() -> None:
+def test_a_card_has_the_skill_on_held_out_candles() -> None:
     known = Skill(0.1, 0.0, 0.2, 0.01, 99)
     scores = {
         "forecasts": {
