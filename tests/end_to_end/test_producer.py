@@ -3,6 +3,7 @@ import signal
 import socket
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,9 @@ class SimulatedExchange:
     def count(self) -> int:
         return sum(map(len, self.klines().values()))
 
+    def has_published(self, more_than: int) -> bool:
+        return self.count() > more_than
+
 
 def _answers(port: int) -> bool:
     with socket.socket() as s:
@@ -103,7 +107,7 @@ def test_killed_and_started_again_the_log_has_every_candle_once_in_order_and_the
     for _ in range(3):
         before = exchange.count()
         producer = exchange.start_producer()
-        eventually(lambda before=before: exchange.count() > before + 60, 60)  # type: ignore[misc]
+        eventually(partial(exchange.has_published, before + 60), 60)
         producer.kill()
     exchange.start_producer()
     last = START_MS + (CANDLES - 1) * STEP_MS
@@ -127,13 +131,13 @@ def test_an_exchange_that_goes_away_and_comes_back_costs_no_candle(
 ) -> None:
     simulator = exchange.start()
     producer = exchange.start_producer()
-    eventually(lambda: exchange.count() > 3 * 310, 60)
+    eventually(partial(exchange.has_published, 3 * 310), 60)
     simulator.kill()
     before = exchange.count()
     newest = max(r.get("open_time_ms", 0) for r in exchange.klines()["AAAUSDT"])
     exchange.start(EXCHANGE_START_MS=str(newest + 40 * STEP_MS))
 
-    eventually(lambda: exchange.count() > before + 3 * 60, 60)
+    eventually(partial(exchange.has_published, before + 3 * 60), 60)
 
     for records in exchange.klines().values():
         assert_contiguous(records)
@@ -145,14 +149,14 @@ def test_a_second_producer_fences_the_first_and_the_log_stays_whole(
 ) -> None:
     exchange.start()
     first = exchange.start_producer()
-    eventually(lambda: exchange.count() > 3 * 300, 60)
+    eventually(partial(exchange.has_published, 3 * 300), 60)
     exchange.start_producer()
 
     assert first.process.wait(60) == 1
     assert "stop one of them" in first.log_text()
     assert "Traceback" not in first.log_text()
     before = exchange.count()
-    eventually(lambda: exchange.count() > before + 30, 60)
+    eventually(partial(exchange.has_published, before + 30), 60)
     for records in exchange.klines().values():
         assert_contiguous(records)
 
@@ -162,4 +166,4 @@ def test_a_missing_exchange_is_named_and_waited_for(exchange: SimulatedExchange)
     eventually(lambda: f"127.0.0.1:{exchange.port}" in producer.log_text(), 60)
     exchange.start()
 
-    eventually(lambda: exchange.count() > 300, 60)
+    eventually(partial(exchange.has_published, 300), 60)
