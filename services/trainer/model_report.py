@@ -11,7 +11,7 @@ from shared.core.model.card import Bundle
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Evaluated:
+class Evaluation:
     """A challenger and the champion, compared on the held-out candles."""
 
     challenger: Bundle
@@ -23,7 +23,7 @@ class Evaluated:
 def write_report(
     path: Path,
     version: str,
-    evaluated: Evaluated,
+    evaluation: Evaluation,
     decision: PromotionDecision,
     fitted: FitResult,
 ) -> None:
@@ -31,7 +31,7 @@ def write_report(
     # Imported here: the charting library takes long to load, and most trainings write no report.
     from shared.reporting.html_report import render_report
 
-    comparison, before, champion = evaluated.comparison, evaluated.before, evaluated.champion
+    comparison, before, champion = evaluation.comparison, evaluation.before, evaluation.champion
     notes: tuple[str, ...] = ()
     if champion is not None:
         trained_through_ms = champion.card.trained_through_ms

@@ -17,7 +17,7 @@ from services.trainer.fitting.fit import fit
 from services.trainer.fitting.result import FitResult
 from services.trainer.fitting.training_loop import FitCallbacks
 from services.trainer.fitting.validation_scorer import build_epoch_scorer
-from services.trainer.model_report import Evaluated, write_report
+from services.trainer.model_report import Evaluation, write_report
 from services.trainer.promotion_policy import PromotionDecision, decide_promotion
 from services.trainer.settings import TrainerSettings
 from services.trainer.stopping import check_stop, stoppable
@@ -78,15 +78,15 @@ class Trainer:
         # 2. Fit on the training span; the validation span chooses the epoch.
         fitted = self._fit(prepared, context)
         # 3. Compare with the champion on the held-out span, which nothing has seen so far.
-        evaluated = self._evaluate(prepared, fitted, context)
-        decision = _decide(s, evaluated)
+        evaluation = self._evaluate(prepared, fitted, context)
+        decision = _decide(s, evaluation)
         # 4. Publish the bundle with its promotions: from here on the predictors have it.
-        bundle = self._release(evaluated, decision)
+        bundle = self._release(evaluation, decision)
         # 5. The checkpoint is of no more use; the report names the version.
         if self._checkpoints is not None:
             self._checkpoints.delete()
         if s.report:
-            write_report(Path(s.report), bundle.version, evaluated, decision, fitted)
+            write_report(Path(s.report), bundle.version, evaluation, decision, fitted)
         log.info("model version %s %s: %s", bundle.version, decision.outcome, decision.reason)
         return bundle
 
@@ -138,11 +138,11 @@ class Trainer:
 
     def _evaluate(
         self, prepared: PreparedData, fitted: FitResult, context: FoldContext
-    ) -> Evaluated:
+    ) -> Evaluation:
         s, champion = self._settings, self._load_champion()
         card = build_card(s, prepared, fitted, champion)
         challenger = Bundle("challenger", card, fitted.weights, "")
-        evaluation = HeldOutEvaluation(
+        held_out = HeldOutEvaluation(
             prepared.sequences,
             prepared.split.validation_until_ms,
             s.scored_candles,
@@ -150,12 +150,12 @@ class Trainer:
             context,
             lambda progress: stoppable(self._stop, progress),
         )
-        comparison = evaluation.compare(challenger, champion)
+        comparison = held_out.compare(challenger, champion)
         Console(width=110).print(comparison_table(comparison))
         before = None
         if champion is not None and s.report:
-            before = evaluation.score_before(champion, comparison.symbols)
-        return Evaluated(challenger, champion, comparison, before)
+            before = held_out.score_before(champion, comparison.symbols)
+        return Evaluation(challenger, champion, comparison, before)
 
     def _load_champion(self) -> Bundle | None:
         current = self._registry.promotions.current()
@@ -167,13 +167,13 @@ class Trainer:
             log.warning("the champion cannot be compared: %s", error)
             return None
 
-    def _release(self, evaluated: Evaluated, decision: PromotionDecision) -> Bundle:
+    def _release(self, evaluation: Evaluation, decision: PromotionDecision) -> Bundle:
         scores = {
-            "forecasts": evaluated.comparison.to_fields(),
+            "forecasts": evaluation.comparison.to_fields(),
             "decision": asdict(decision),
         }
-        card = replace(evaluated.challenger.card, scores=scores)
-        encoded = encode_bundle(card, evaluated.challenger.weights)
+        card = replace(evaluation.challenger.card, scores=scores)
+        encoded = encode_bundle(card, evaluation.challenger.weights)
         version = version_of(card, encoded)
         # The fit took hours: if Kafka is away just now, its result waits for it.
         retry_until_available(
@@ -185,12 +185,12 @@ class Trainer:
         return decode_bundle(version, encoded)
 
 
-def _decide(settings: TrainerSettings, evaluated: Evaluated) -> PromotionDecision:
-    comparison = evaluated.comparison
+def _decide(settings: TrainerSettings, evaluation: Evaluation) -> PromotionDecision:
+    comparison = evaluation.comparison
     is_compared = CHAMPION in comparison.names
     return decide_promotion(
         settings.promote,
         comparison.skill(CHALLENGER),
         comparison.skill(CHALLENGER, CHAMPION) if is_compared else None,
-        has_champion=evaluated.champion is not None,
+        has_champion=evaluation.champion is not None,
     )

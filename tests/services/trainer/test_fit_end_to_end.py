@@ -109,7 +109,7 @@ def test_an_interrupted_training_resumes_and_gives_the_same_bits(
 ) -> None:
     deployment.fill()
     folder = tmp_path / "checkpoints"
-    long = {"EPOCHS": "60", "PATIENCE": "60", "WINDOWS_PER_EPOCH": "2000", "PROMOTE": "always"}
+    long = {"EPOCHS": "30", "PATIENCE": "30", "WINDOWS_PER_EPOCH": "2000", "PROMOTE": "always"}
     caplog.set_level(logging.INFO)
 
     for number, code in ((signal.SIGTERM, 1), (signal.SIGKILL, -signal.SIGKILL)):
@@ -131,4 +131,4 @@ def test_an_interrupted_training_resumes_and_gives_the_same_bits(
 
     assert resumed.weights.tobytes() == whole.weights.tobytes()
     assert resumed.card.training == whole.card.training
-    assert len(resumed.card.training["online_skills"]) == 60
+    assert len(resumed.card.training["online_skills"]) == 30
