@@ -115,7 +115,7 @@ def test_an_interrupted_training_resumes_and_gives_the_same_bits(
     for number, code in ((signal.SIGTERM, 1), (signal.SIGKILL, -signal.SIGKILL)):
         saved = saved_epochs(folder)
         process = deployment.start_trainer("fit", **long, CHECKPOINTS=str(folder))
-        eventually(partial(has_saved, folder, saved + 2))
+        eventually(partial(has_saved, folder, saved + 2), 60)
         process.send_signal(number)
         process.communicate(timeout=50)
         assert process.returncode == code, deployment.trainer_log.read_text()

@@ -18,7 +18,7 @@ def test_the_service_waits_for_candles_and_stops_at_a_signal(
 ) -> None:
     deployment.write([deployment.candle("AAAUSDT", 0, 100.0)])
     process = deployment.start_trainer()
-    eventually(lambda: "trying again" in deployment.trainer_log.read_text())
+    eventually(lambda: "trying again" in deployment.trainer_log.read_text(), 60)
 
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=20)
