@@ -10,7 +10,7 @@ from pydantic_settings import SettingsConfigDict
 
 from shared.adapters.env_settings import EnvSettings, ServiceSettings, parse_symbols
 from shared.core.errors import BadInput
-from shared.core.features.registry import feature_set
+from shared.core.features.registry import FEATURE_SETS, feature_set
 from shared.core.model.architecture import Architecture
 from shared.core.model.card import Target
 from shared.core.model.optimiser import Optimiser
@@ -111,7 +111,10 @@ class TrainerSettings(ServiceSettings):
     report: str = Field("", description="The .html file for the model's report; empty: no report.")
 
     # The model.
-    feature_set: str = Field("returns", description="Features of a candle: `returns` or `levels`.")
+    feature_set: str = Field(
+        "returns",
+        description=f"Features of a candle: {' or '.join(f'`{name}`' for name in FEATURE_SETS)}.",
+    )
     target: Target = Field(
         "change",
         description="What the network predicts: the `change` to the next close, or its `level` on"
@@ -199,6 +202,15 @@ class TrainerSettings(ServiceSettings):
     @classmethod
     def _apply_preset(cls, given: dict[str, Any]) -> dict[str, Any]:
         return {**_ORIGINAL, **given} if given.get("preset") == "original" else given
+
+    @field_validator("feature_set")
+    @classmethod
+    def _check_feature_set(cls, value: str) -> str:
+        try:
+            feature_set(value)
+        except BadInput as error:
+            raise ValueError(str(error)) from error
+        return value
 
     @field_validator("widths")
     @classmethod

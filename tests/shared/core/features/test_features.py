@@ -1,5 +1,6 @@
 """Feature sets are folds: one candle more changes nothing before it."""
 
+import json
 from math import nextafter
 
 import numpy as np
@@ -10,12 +11,12 @@ from hypothesis import strategies as st
 from shared.core.arrays import Float64s
 from shared.core.errors import BadInput
 from shared.core.features.base import Carry, FeatureSet, append_features, compute_features
-from shared.core.features.registry import feature_set
+from shared.core.features.registry import FEATURE_SETS, feature_set
 from shared.core.features.returns import Returns
 from shared.core.sequence import CLOSE, HIGH, LOW, OPEN
 from tests.support.builders import START_MS, STEP_MS, a_walk
 
-NAMES = ("levels", "returns")
+NAMES = sorted(FEATURE_SETS)
 prices = st.floats(1e-8, 1e6)
 volumes = st.one_of(st.just(0.0), st.floats(0, 1e15))
 
@@ -77,6 +78,21 @@ def test_no_row_knows_a_later_candle(name: str, sequence: Float64s, data: st.Dat
     )
 
 
+@pytest.mark.parametrize("name", NAMES)
+@given(sequences())
+def test_rows_and_units_are_finite_and_of_the_declared_shape(name: str, sequence: Float64s) -> None:
+    chosen = feature_set(name)
+
+    carry, rows, units = chosen.compute(sequence, STEP_MS)
+
+    assert rows.shape == (len(sequence), chosen.columns)
+    assert np.isfinite(rows).all()
+    assert (units > 0).all()
+    assert np.isfinite(units).all()
+    assert tuple(json.loads(json.dumps(carry, allow_nan=False))) == carry  # as a state stores it
+    assert chosen.mirror is None or chosen.mirror.shape == (chosen.columns,)
+
+
 class Leaking(Returns):
     """Returns whose change is the next candle's."""
 
@@ -107,13 +123,10 @@ def knows_later_candles(chosen: FeatureSet, sequence: Float64s, known: int, fact
 
 
 @given(sequences())
-def test_returns_are_finite_and_bounded(sequence: Float64s) -> None:
-    _, rows, units = feature_set("returns").compute(sequence, STEP_MS)
+def test_returns_are_bounded(sequence: Float64s) -> None:
+    _, rows, _ = feature_set("returns").compute(sequence, STEP_MS)
 
-    assert np.isfinite(rows).all()
     assert np.abs(rows).max() <= 4.0
-    assert (units > 0).all()
-    assert np.isfinite(units).all()
 
 
 @given(sequences(), st.integers(1, 8))
@@ -164,7 +177,6 @@ def test_the_range_of_a_candle_is_a_feature() -> None:
 
 
 def test_a_feature_set_that_is_not_known_is_refused_by_name() -> None:
-    with pytest.raises(
-        BadInput, match="feature set 'magic' is not known here; known: levels, returns"
-    ):
+    known = ", ".join(NAMES)
+    with pytest.raises(BadInput, match=f"feature set 'magic' is not known here; known: {known}"):
         feature_set("magic")
