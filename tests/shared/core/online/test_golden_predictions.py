@@ -1,0 +1,66 @@
+"""The same log gives the same bytes, as long as the numeric profile has the same version."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import numpy as np
+
+from shared.adapters.schemas.predictions import encode_prediction
+from shared.core.features.registry import FEATURE_SETS
+from shared.core.model.numeric_profile import PROFILE_VERSION, fixed_numbers
+from shared.core.online.model import Model
+from shared.core.records import Amendment, Gap, Record
+from tests.shared.core.online.models import MODELS, WINDOW
+from tests.support.builders import (
+    START_MS,
+    STEP_MS,
+    a_candle,
+    a_card,
+    a_model,
+    a_promotion,
+    candles,
+    fold_all,
+)
+
+# SHA-256 of the predictions, under the version of the numeric profile that makes them.
+GOLDEN_PREDICTIONS: Final[Mapping[int, str]] = {
+    2: "ef75102d1830bb194ccfaffc7dccea8cb065014f15b5ede209c4a01d1977a655",
+}
+
+COUNT: Final = WINDOW + 30
+GAP: Final = 3  # candles
+
+
+def a_model_of_each_kind() -> Iterator[Model]:
+    """The models that the online step distinguishes, and one of each feature set."""
+    yield from MODELS.values()
+    for name in sorted(FEATURE_SETS):
+        yield a_model(seed=4, card=a_card(features=name, label_scale=1.0))
+
+
+def a_log(model: Model) -> list[Record]:
+    """A promotion, candles, an amendment and a gap."""
+    closes = 100.0 * np.cumprod(1.0 + fixed_numbers(2 * COUNT, 0.01).astype(np.float64))
+    resumed = COUNT + GAP
+    return [
+        a_promotion(model),
+        *candles(closes[:COUNT].tolist()),
+        Amendment(a_candle(COUNT - 5, float(closes[COUNT - 5]) * 1.01)),
+        *candles(closes[COUNT : COUNT + 1].tolist(), start=COUNT),
+        Gap("BTCUSDT", START_MS + (COUNT + 1) * STEP_MS, START_MS + (resumed + 1) * STEP_MS),
+        *candles(closes[COUNT + 1 :].tolist(), start=resumed + 1),
+    ]
+
+
+def test_the_same_log_gives_the_bytes_of_the_numeric_profile() -> None:
+    digest = hashlib.sha256()
+    for model in a_model_of_each_kind():
+        _, predictions = fold_all(a_log(model), {model.version: model})
+        for prediction in predictions:
+            digest.update(encode_prediction(prediction))
+
+    assert {PROFILE_VERSION: digest.hexdigest()} == GOLDEN_PREDICTIONS, (
+        "predictions, or the bundles that are accepted, have changed: raise PROFILE_VERSION in"
+        " shared/core/model/numeric_profile.py and enter the digest here under the new version"
+    )
