@@ -212,19 +212,19 @@ class StoredOnAnything(FakeStateStore):
 
     def mark(
         self,
-        group: int,
+        partition: int,
         profile: str,
-        after: PartitionState,
+        state: PartitionState,
         names: Iterable[str],
-        since: int | None,
+        base_offset: int | None,
     ) -> bool:
-        del since
-        _, stored, offsets = self._heads.get(group, ("", PartitionState(next_offset=-1), {}))
-        if stored.next_offset <= after.next_offset:
-            offsets = {**offsets, **dict.fromkeys(names, after.next_offset)}
+        del base_offset
+        _, stored, offsets = self._heads.get(partition, ("", PartitionState(next_offset=-1), {}))
+        if stored.next_offset <= state.next_offset:
+            offsets = {**offsets, **dict.fromkeys(names, state.next_offset)}
             known = {name: self._states[name][0] for name in offsets if name in self._states}
-            there = replace(after, symbols={name: after.symbols[name] for name in known})
-            self._heads[group] = (profile, there, known)
+            there = replace(state, symbols={name: state.symbols[name] for name in known})
+            self._heads[partition] = (profile, there, known)
         return True
 
 

@@ -39,25 +39,26 @@ class SimulatedStateStore:
 
     def save(
         self,
-        group: int,
+        partition: int,
         profile: str,
-        after: PartitionState,
+        state: PartitionState,
         changed: Iterable[str],
-        since: int | None,
+        base_offset: int | None,
     ) -> bool:
         names = sorted(changed)
         for name in names:
-            self._request("save_state", partial(self._put, profile, after, name))
+            self._request("save_state", partial(self._put, profile, state, name))
         return self._request(
-            "save_head", lambda: self._redis.states.mark(group, profile, after, names, since)
+            "save_head",
+            lambda: self._redis.states.mark(partition, profile, state, names, base_offset),
         )
 
-    def _put(self, profile: str, after: PartitionState, name: str) -> None:
+    def _put(self, profile: str, state: PartitionState, name: str) -> None:
         # Look the store up now, not when the request is made: a fault may replace it in between.
-        self._redis.states.put(profile, after, name)
+        self._redis.states.put(profile, state, name)
 
-    def load(self, group: int, profile: str) -> PartitionState | None:
-        return self._request("load_states", lambda: self._redis.states.load(group, profile))
+    def load(self, partition: int, profile: str) -> PartitionState | None:
+        return self._request("load_states", lambda: self._redis.states.load(partition, profile))
 
     def _request(self, kind: RequestKind, call: Callable[[], T]) -> T:
         if self._redis.is_down:

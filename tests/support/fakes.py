@@ -12,13 +12,13 @@ from shared.core.online.state_codec import decode_state, encode_state
 
 
 class FakeStateStore:
-    """States in a dict: what RedisStates promises, without a server."""
+    """The behaviour of RedisStateStore in a dict, without a server."""
 
     def __init__(self) -> None:
-        self._heads: dict[
-            int, tuple[str, PartitionState, dict[str, int]]
-        ] = {}  # profile, group, offset of each symbol
-        self._states: dict[str, tuple[int, str, bytes]] = {}  # offset, profile, state
+        # By partition: numeric profile, state, and the offset of each symbol's state.
+        self._heads: dict[int, tuple[str, PartitionState, dict[str, int]]] = {}
+        # By symbol: offset, numeric profile, encoded state.
+        self._states: dict[str, tuple[int, str, bytes]] = {}
 
     def copy(self) -> Self:
         other = type(self)()
@@ -27,57 +27,61 @@ class FakeStateStore:
 
     def save(
         self,
-        group: int,
+        partition: int,
         profile: str,
-        after: PartitionState,
+        state: PartitionState,
         changed: Iterable[str],
-        since: int | None,
+        base_offset: int | None,
     ) -> bool:
         names = sorted(changed)
         for name in names:
-            self.put(profile, after, name)
-        return self.mark(group, profile, after, names, since)
+            self.put(profile, state, name)
+        return self.mark(partition, profile, state, names, base_offset)
 
-    def put(self, profile: str, after: PartitionState, name: str) -> None:
-        if self._states.get(name, (-1,))[0] <= after.next_offset:
-            self._states[name] = (after.next_offset, profile, encode_state(after.symbols[name]))
+    def put(self, profile: str, state: PartitionState, name: str) -> None:
+        if self._states.get(name, (-1,))[0] <= state.next_offset:
+            self._states[name] = (state.next_offset, profile, encode_state(state.symbols[name]))
 
     def mark(
         self,
-        group: int,
+        partition: int,
         profile: str,
-        after: PartitionState,
+        state: PartitionState,
         names: Iterable[str],
-        since: int | None,
+        base_offset: int | None,
     ) -> bool:
-        of_profile, stored, offsets = self._heads.get(
-            group, ("", PartitionState(next_offset=-1), {})
+        stored_profile, stored, offsets = self._heads.get(
+            partition, ("", PartitionState(next_offset=-1), {})
         )
-        there, new = stored.next_offset, after.next_offset
-        if since is not None and there != new and (there != since or of_profile != profile):
+        there, new = stored.next_offset, state.next_offset
+        if (
+            base_offset is not None
+            and there != new
+            and (there != base_offset or stored_profile != profile)
+        ):
             return False
         if there <= new:
-            kept = {} if since is None else offsets
-            self._heads[group] = (profile, after.copy(), {**kept, **dict.fromkeys(names, new)})
+            kept = {} if base_offset is None else offsets
+            self._heads[partition] = (profile, state.copy(), {**kept, **dict.fromkeys(names, new)})
         return True
 
-    def load(self, group: int, profile: str) -> PartitionState | None:
-        if group not in self._heads or self._heads[group][0] != profile:
+    def load(self, partition: int, profile: str) -> PartitionState | None:
+        if partition not in self._heads or self._heads[partition][0] != profile:
             return None
-        _, head, offsets = self._heads[group]
+        _, head, offsets = self._heads[partition]
         if len(offsets) != len(head.symbols):
             return None
         symbols: dict[str, SymbolState] = {}
         for name, wanted in offsets.items():
-            offset, of_profile, data = self._states.get(name, (-1, "", b""))
-            if offset != wanted or of_profile != profile:
+            offset, stored_profile, data = self._states.get(name, (-1, "", b""))
+            if offset != wanted or stored_profile != profile:
                 return None
             symbols[name] = decode_state(data)
         return replace(head, symbols=symbols, numeric_profile=profile)
 
 
 class FakeTopicHistory:
-    """A topic as a list: what Reader promises, without a broker."""
+    """The behaviour of Reader on a list of records, without a broker."""
 
     def __init__(
         self, records: Sequence[ConsumerRecord], end: int | None = None, first: int = 0
@@ -86,7 +90,7 @@ class FakeTopicHistory:
         self.first = first
         self.settled = True
         self.end = len(records) if end is None else end
-        self.first_read: int | None = None  # the lowest offset that was asked for
+        self.first_read: int | None = None  # the lowest offset that was read
 
     def ends(self, partition: int) -> tuple[int, int]:
         return self.first, self.end
@@ -107,12 +111,12 @@ class FakeTopicHistory:
 
 
 class SetAfter(threading.Event):
-    """A stop signal that comes after some looks at it."""
+    """A stop signal that is set after it was checked some times."""
 
-    def __init__(self, looks: int) -> None:
+    def __init__(self, checks: int) -> None:
         super().__init__()
-        self.looks = looks
+        self.checks = checks
 
     def is_set(self) -> bool:
-        self.looks -= 1
-        return self.looks < 0
+        self.checks -= 1
+        return self.checks < 0
