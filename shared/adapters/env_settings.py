@@ -121,13 +121,11 @@ def parse_symbols(text: str) -> tuple[str, ...]:
     symbols = tuple(part.strip().upper() for part in text.split(",") if part.strip())
     for symbol in symbols:
         if not (symbol.isascii() and symbol.isalnum() and 2 <= len(symbol) <= 30):
-            message = (
+            raise BadSetting(
                 f"SYMBOLS has {symbol!r}; a symbol is 2 to 30 letters and digits, such as BTCUSDT"
             )
-            raise BadSetting(message)
     if len(set(symbols)) != len(symbols):
-        message = f"SYMBOLS names a symbol twice: {text}"
-        raise BadSetting(message)
+        raise BadSetting(f"SYMBOLS names a symbol twice: {text}")
     return symbols
 
 

@@ -22,9 +22,7 @@ def stop_on_signal() -> threading.Event:
 def log_to_stderr(level: str, service: str) -> None:
     """Write log lines with time, service and level to standard error."""
     logging.basicConfig(
-        level=level,
-        stream=sys.stderr,
-        format=f"%(asctime)s {service} %(levelname)s %(message)s",
+        level=level, stream=sys.stderr, format=f"%(asctime)s {service} %(levelname)s %(message)s"
     )
 
 

@@ -54,10 +54,9 @@ class Telemetry:
         try:
             server = ThreadingHTTPServer((host, port), self._handler())
         except OSError as error:
-            message = (
+            raise BadSetting(
                 f"METRICS_PORT: cannot listen on {host}:{port} ({error.strerror}); choose another"
-            )
-            raise BadSetting(message) from error
+            ) from error
         thread = threading.Thread(target=server.serve_forever, name="telemetry", daemon=True)
         thread.start()
 

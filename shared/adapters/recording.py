@@ -64,17 +64,7 @@ class Block:
 def _parse_line(symbol: str, time_ms: int, line: str) -> CandleRow:
     _, opened, high, low, close, volume, _, quote, trades, taker, taker_quote, _ = line.split(",")
     return CandleRow(
-        symbol,
-        time_ms,
-        opened,
-        high,
-        low,
-        close,
-        volume,
-        quote,
-        int(trades),
-        taker,
-        taker_quote,
+        symbol, time_ms, opened, high, low, close, volume, quote, int(trades), taker, taker_quote
     )
 
 

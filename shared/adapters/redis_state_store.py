@@ -256,6 +256,5 @@ def _decode_symbol(fields: Mapping[bytes, bytes], offset: int, profile: str) -> 
         raise BadInput("bad_state", message)
     data = fields[b"state"]
     if zlib.crc32(data) != int(fields[b"crc"]):
-        message = "a state's checksum does not match"
-        raise BadInput("bad_state", message)
+        raise BadInput("bad_state", "a state's checksum does not match")
     return decode_state(data)

@@ -85,8 +85,7 @@ def retry_until_available(
     def call_unless_stopped() -> T:
         # A set event ends the pause at once, so it is looked at before each call, not after.
         if stop.is_set():
-            message = "a stop was requested"
-            raise StopRequested(message)
+            raise StopRequested("a stop was requested")
         return call()
 
     def report(state: RetryCallState) -> None:

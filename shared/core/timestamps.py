@@ -19,11 +19,10 @@ def parse_timestamp_ms(text: str) -> int:
     try:
         timestamp = datetime.fromisoformat(text)
     except ValueError as error:
-        message = (
+        raise ValueError(
             f"{text!r} is not a time; give a date such as 2025-04-01 or 2025-04-01T12:00, or"
             " milliseconds since 1970"
-        )
-        raise ValueError(message) from error
+        ) from error
     if timestamp.tzinfo is None:
         timestamp = timestamp.replace(tzinfo=UTC)
     return int(timestamp.timestamp() * 1000)

@@ -30,8 +30,7 @@ def interval_ms(interval: str) -> int:
         return _INTERVALS_MS[interval]
     except KeyError:
         allowed = ", ".join(_INTERVALS_MS)
-        message = f"INTERVAL is {interval!r}; choose one of {allowed}"
-        raise BadSetting(message) from None
+        raise BadSetting(f"INTERVAL is {interval!r}; choose one of {allowed}") from None
 
 
 def partition_for(symbol: str, partitions: int) -> int:

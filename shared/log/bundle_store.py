@@ -62,10 +62,9 @@ class BundleStore:
             return False
         if stored is not None and sha256_hex(stored) == sha256:
             return True
-        message = (
+        raise Incompatible(
             f"model version {version} is in the log with other bytes; publish under another version"
         )
-        raise Incompatible(message)
 
     def to_record(self, version: str, data: bytes, timestamp_ms: int) -> ProducerRecord:
         """Return the record that publishes a bundle."""
@@ -85,10 +84,8 @@ class BundleStore:
             if version not in self._offsets:
                 self._index_new_records(reader)
             if version not in self._offsets:
-                message = f"model version {version} is not in topic {self._topic}"
-                raise Unknown(message)
+                raise Unknown(f"model version {version} is not in topic {self._topic}")
             offset = self._offsets[version]
             for block in reader.read(_PARTITION, offset, offset + 1):
                 return block[0].value
-        message = f"topic {self._topic} does not show offset {offset} of version {version}"
-        raise Unavailable(message)
+        raise Unavailable(f"topic {self._topic} does not show offset {offset} of version {version}")

@@ -48,10 +48,9 @@ class ModelCache:
         try:
             bundle = self._load(version)
         except Unknown as error:
-            message = (
+            raise Unavailable(
                 f"{error}; the symbol group waits for it (publish it with `ulstm models import`)"
-            )
-            raise Unavailable(message) from error
+            ) from error
         self._models[version] = model = Model(bundle)
         if len(self._models) > CAPACITY:
             self._models.popitem(last=False)

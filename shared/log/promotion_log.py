@@ -51,11 +51,10 @@ class PromotionLog:
             version = record.promotion.model_version
             if current is not None and version != current.promotion.model_version:
                 return version
-        message = (
+        raise Unknown(
             "no other version was promoted before the current one;"
             " choose one of `ulstm models list`"
         )
-        raise Unknown(message)
 
     def history(self, partition: int) -> Iterator[PromotionRecord]:
         """Yield the promotions of a partition, the newest first."""

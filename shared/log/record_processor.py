@@ -127,12 +127,11 @@ class RecordProcessor:
     def _check_profile(self, change: PartitionChange, record: ConsumerRecord) -> None:
         if self.context.predicts(change.numeric_profile):
             return
-        message = (
+        raise Unavailable(
             f"symbol group {record.partition}: from offset {record.offset} on numeric profile"
             f" {change.numeric_profile} predicts, this is {self.context.numeric_profile}: start the"
             " version that has it"
         )
-        raise Unavailable(message)
 
 
 def _reject(state: PartitionState, value: Record | None, offset: int) -> PartitionChange:

@@ -105,8 +105,7 @@ def _check(
     found = _list_topics(admin, bootstrap)
     for name in wanted:
         if name not in found:
-            message = f"Kafka at {bootstrap} does not show topic {name} yet"
-            raise Unavailable(message)
+            raise Unavailable(f"Kafka at {bootstrap} does not show topic {name} yet")
     _check_partitions(
         {
             name: (len(found[name].partitions), partitions)
@@ -125,19 +124,17 @@ def _check_partitions(counts: Mapping[str, tuple[int, int]]) -> None:
     name, found = next(iter(wrong.items()))
     groups = max(wanted for _, wanted in counts.values())
     if len({found for found, wanted in counts.values() if wanted == groups}) > 1:
-        message = (
+        raise Incompatible(
             f"topic {name} has {found} partitions instead of {groups}, as other topics of the"
             " deployment have: partitions were added, which moves symbols to other partitions;"
             " restore the topic from a backup, or start a new deployment under another"
             " TOPIC_PREFIX"
         )
-        raise Incompatible(message)
-    message = (
+    raise Incompatible(
         f"topic {name} has {found} partitions, SYMBOL_GROUPS asks for {groups};"
         f" set SYMBOL_GROUPS={found}, or start a new deployment under another TOPIC_PREFIX:"
         " the number of a live topic's partitions cannot change"
     )
-    raise Incompatible(message)
 
 
 def _check_config(admin: AdminClient, name: str, wanted: Mapping[str, str]) -> None:
@@ -145,8 +142,7 @@ def _check_config(admin: AdminClient, name: str, wanted: Mapping[str, str]) -> N
     found = admin.describe_configs([resource])[resource].result(REQUEST_S)
     for key, value in wanted.items():
         if found[key].value != value:
-            message = (
+            raise Incompatible(
                 f"topic {name} has {key}={found[key].value}, it must be {value}: set it with"
                 f" `kafka-configs --alter --topic {name} --add-config {key}={value}`"
             )
-            raise Incompatible(message)

@@ -36,11 +36,10 @@ def await_settled(bootstrap: str, topic: str, reader: Reader, partitions: Iterab
         return next((p for p, end in written.items() if reader.ends(p)[1] < end), None)
 
     if not wait_until(lambda: open_partition() is None, timeout_s=SETTLED_S):
-        text = (
+        raise Unavailable(
             f"a transaction on {topic}/{open_partition()} has been open for {SETTLED_S:g} s;"
             " its writer must commit or abort it"
         )
-        raise Unavailable(text)
 
 
 class OffsetRangeReader(Protocol):

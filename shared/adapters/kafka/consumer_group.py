@@ -180,11 +180,10 @@ def is_member(membership: bytes) -> bool:
         Incompatible: the client writes another format.
     """
     if not membership.startswith(_MEMBERSHIP_FORMAT):
-        message = (
+        raise Incompatible(
             f"confluent-kafka writes group memberships as {membership[:8]!r}:"
             " install the locked version"
         )
-        raise Incompatible(message)
     start = len(_MEMBERSHIP_FORMAT)
     generation = int.from_bytes(membership[start : start + 4], sys.byteorder, signed=True)
     member = membership[start + 4 :].split(bytes(1))[1]

@@ -119,10 +119,9 @@ class TransactionalProducer:
             # 3. A producer that hangs cannot be closed either: leave it to its thread. The fresh
             #    one fences whatever it may still send.
             self._recreate_producer(close=False)
-            message = (
+            raise OutcomeUnknown(
                 f"Kafka at {self._bootstrap} did not answer a transaction within {_WRITE_S:g} s"
-            )
-            raise OutcomeUnknown(message) from error
+            ) from error
         except KafkaException as error:
             # 4. Abort only if the client says that an abort is enough and Kafka confirms it.
             failure = self._classify(_root_cause(producer, error))

@@ -37,8 +37,7 @@ def to_consumer_record(message: Message, *, headers: bool = False) -> ConsumerRe
     """Return a client's message as a value."""
     partition, offset = message.partition(), message.offset()
     if partition is None or offset is None:
-        text = "a message without a place in the log"
-        raise ValueError(text)
+        raise ValueError("a message without a place in the log")
     return ConsumerRecord(
         partition,
         offset,

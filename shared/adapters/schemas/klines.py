@@ -186,8 +186,7 @@ def to_candle(message: CandleMessage) -> Candle:
     prices = [float(p) for p in (message.open, message.high, message.low, message.close)]
     for price in prices:
         if not 0 < price <= _LARGEST_PRICE:
-            text = f"price {price} of {message.symbol} is not in (0, 1e15]"
-            raise BadInput("bad_price", text)
+            raise BadInput("bad_price", f"price {price} of {message.symbol} is not in (0, 1e15]")
     opened, high, low, close = prices
     return Candle(
         message.symbol, message.open_time_ms, opened, high, low, close, float(message.volume)

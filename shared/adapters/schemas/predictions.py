@@ -77,8 +77,7 @@ def encode_prediction(prediction: Prediction) -> bytes:
     """
     if prediction.state_digest is None:
         place = f"{prediction.symbol} from offset {prediction.source_offset}"
-        message = f"the prediction of {place} has no state digest"
-        raise ValueError(message)
+        raise ValueError(f"the prediction of {place} has no state digest")
     previous = None if prediction.previous is None else dataclass_fields(prediction.previous)
     fields = {
         **dataclass_fields(prediction),

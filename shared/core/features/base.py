@@ -68,11 +68,7 @@ def compute_features(
 
 
 def append_features(
-    feature_set: FeatureSet,
-    features: Features,
-    candle: Float64s,
-    step_ms: int,
-    window_length: int,
+    feature_set: FeatureSet, features: Features, candle: Float64s, step_ms: int, window_length: int
 ) -> Features:
     """Return the features after one more candle (6,)."""
     carry, row = feature_set.update(features.carry, candle, step_ms)

@@ -174,19 +174,20 @@ def _row(before: ReturnsCarry, after: ReturnsCarry, candle: list[float], base: f
     wicks = ((high - max(opened, close)) - (min(opened, close) - low)) / price_unit
     z_square = max(after.z_square, _LEAST_Z_SQUARE)
     z_size = sqrt(z_square)
-    return (
-        _bound(after.z_score),
-        _bound(_LOCATION_FACTOR * after.close_location),
-        _bound(_RANGE_FACTOR * (min((high - low) / price_unit, _LARGEST_RANGE) - _MEAN_RANGE)),
-        _bound(_VOLUME_FACTOR * relative_volume),
-        _bound(_AUTOCORRELATION_FACTOR * after.z_after_z / z_square),
-        _bound(_FLAT_FACTOR * after.flat_share),
-        _bound(after.short_deviation),
-        _bound(_deviation(close, after.long_mean, unit * _LONG_SPREAD)),
-        _bound(_WICK_FACTOR * _clip(wicks)),
-        _bound(_REGRESSION_FACTOR * after.z_after_location / z_size),
-        _bound(_REGRESSION_FACTOR * after.z_after_deviation / z_size),
+    columns = (
+        after.z_score,
+        _LOCATION_FACTOR * after.close_location,
+        _RANGE_FACTOR * (min((high - low) / price_unit, _LARGEST_RANGE) - _MEAN_RANGE),
+        _VOLUME_FACTOR * relative_volume,
+        _AUTOCORRELATION_FACTOR * after.z_after_z / z_square,
+        _FLAT_FACTOR * after.flat_share,
+        after.short_deviation,
+        _deviation(close, after.long_mean, unit * _LONG_SPREAD),
+        _WICK_FACTOR * _clip(wicks),
+        _REGRESSION_FACTOR * after.z_after_location / z_size,
+        _REGRESSION_FACTOR * after.z_after_deviation / z_size,
     )
+    return tuple([_clip(column, _LARGEST_COLUMN) for column in columns])
 
 
 def _volatility(variance: float) -> float:
@@ -201,9 +202,6 @@ def _deviation(close: float, mean: float, spread: float) -> float:
     return _clip((close / mean - 1.0) / spread)
 
 
-def _clip(value: float) -> float:
-    return min(_LARGEST_Z, max(-_LARGEST_Z, value))
-
-
-def _bound(value: float) -> float:
-    return min(_LARGEST_COLUMN, max(-_LARGEST_COLUMN, value))
+def _clip(value: float, limit: float = _LARGEST_Z) -> float:
+    # Quicker than min and max, which would take a quarter of the time of a candle.
+    return limit if value > limit else value if value > -limit else -limit

@@ -150,32 +150,28 @@ class Network:
     def _check_window(self, weights: Float32s, window: Float32s) -> None:
         """Check that the arrays are what C takes them for."""
         if window.shape != self._window_shape or weights.shape != self._weights_shape:
-            message = (
+            raise ValueError(
                 f"window {window.shape} and weights {weights.shape} do not fit {self.architecture}"
             )
-            raise ValueError(message)
         check_floats(weights, window)
 
     def _check_windows(self, weights: Float32s, windows: Float32s) -> None:
         if windows.shape[1:] != self._window_shape or weights.shape != self._weights_shape:
-            message = (
+            raise ValueError(
                 f"windows {windows.shape} and weights {weights.shape} do not fit"
                 f" {self.architecture}"
             )
-            raise ValueError(message)
         check_floats(weights, windows)
 
     @staticmethod
     def _check_loss(windows: Float32s, labels: Float32s, huber_delta: float) -> None:
         check_floats(labels)
         if labels.shape != windows.shape[:1]:
-            message = (
+            raise ValueError(
                 f"labels {labels.shape} do not fit windows {windows.shape}: one label a window"
             )
-            raise ValueError(message)
         if not huber_delta > 0.0:
-            message = (
+            raise ValueError(
                 f"the Huber delta is {huber_delta}; allowed: above 0, infinity for the squared"
                 " error"
             )
-            raise ValueError(message)

@@ -26,20 +26,18 @@ def self_test() -> str:
         Incompatible: it does not, so its predictions would differ from those of other machines.
     """
     if not keeps_denormals():
-        message = (
+        raise Incompatible(
             "something in this process makes the processor take numbers below 1e-38 for zero (a"
             " library built with -ffast-math does), so it must not predict; find that library and"
             " leave it out"
         )
-        raise Incompatible(message)
     digest = golden_digest()
     if digest != GOLDEN:
-        message = (
+        raise Incompatible(
             f"the kernel of numeric profile {PROFILE_VERSION} ({variant_name()}) computes"
             f" {digest[:16]} instead of {GOLDEN[:16]} on this machine, so it must not predict;"
             " rebuild it with `make install`, with another compiler if that does not help"
         )
-        raise Incompatible(message)
     return f"{PROFILE_VERSION}-{digest[:16]}"
 
 

@@ -92,11 +92,7 @@ def apply_gradient(
 
 
 def _adam_step(
-    learner: Learner,
-    optimiser: Optimiser,
-    factor: float,
-    gradient: Float32s,
-    library: ctypes.CDLL,
+    learner: Learner, optimiser: Optimiser, factor: float, gradient: Float32s, library: ctypes.CDLL
 ) -> Learner:
     """Make a step of Adam (Kingma and Ba 2015, end of section 2).
 

@@ -96,6 +96,5 @@ def _sensitivity(state: SymbolState, scale: float, model: Model, column: int) ->
 def _scaler(state: SymbolState, model: Model) -> Scaler:
     scaler = model.card.scalers.get(state.symbol) or state.scaler
     if scaler is None:
-        message = f"{state.symbol} has no scaler"
-        raise ValueError(message)
+        raise ValueError(f"{state.symbol} has no scaler")
     return scaler

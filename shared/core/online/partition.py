@@ -140,8 +140,7 @@ def _promote(
     if not context.predicts(profile):
         model = None  # only the profile that predicts needs it, or can judge it
     elif model is None:
-        message = f"promotion of {promotion.model_version} without its model"
-        raise ValueError(message)
+        raise ValueError(f"promotion of {promotion.model_version} without its model")
     version = promotion.model_version
     symbols = {
         name: start_symbol(symbol, version, offset, model, context)

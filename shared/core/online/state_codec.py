@@ -101,8 +101,7 @@ def _decode(data: bytes) -> SymbolState:
     first_line, rest = data.split(b"\n", 1)
     head: dict[str, Any] = json.loads(first_line)
     if head["schema"] != STATE_SCHEMA:
-        message = f"state schema {head['schema']}, this version reads {STATE_SCHEMA}"
-        raise ValueError(message)
+        raise ValueError(f"state schema {head['schema']}, this version reads {STATE_SCHEMA}")
     size = head["candles"] * SEQUENCE_COLUMNS * 8
     sequence = np.frombuffer(rest[:size], dtype="<f8").reshape(-1, SEQUENCE_COLUMNS)
     features, rest = _decode_features(head["features"], rest[size:])

@@ -79,8 +79,7 @@ def symbol_features(state: SymbolState) -> Features:
         ValueError: it has none, because no model was promoted.
     """
     if state.features is None:
-        message = f"{state.symbol} has no features"
-        raise ValueError(message)
+        raise ValueError(f"{state.symbol} has no features")
     return state.features
 
 

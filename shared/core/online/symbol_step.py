@@ -158,8 +158,7 @@ def _prediction(
     """Return the pending prediction of a state to publish; `digest` is of the state before."""
     pending = state.pending
     if pending is None or state.promotion_offset is None:
-        message = f"{state.symbol} predicts without a promotion"
-        raise ValueError(message)
+        raise ValueError(f"{state.symbol} predicts without a promotion")
     close = state.last_close
     return Prediction(
         symbol=state.symbol,

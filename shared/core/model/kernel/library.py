@@ -54,10 +54,9 @@ def load_kernel(path: Path = _LIBRARY) -> ctypes.CDLL:
     try:
         return _declare(ctypes.CDLL(str(path)))
     except (OSError, AttributeError) as error:
-        message = (
+        raise Incompatible(
             f"the kernel {path} does not load ({error}); run `make install`, which compiles it"
-        )
-        raise Incompatible(message) from error
+        ) from error
 
 
 def variant_name(library: ctypes.CDLL | None = None) -> str:
