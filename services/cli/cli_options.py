@@ -1,7 +1,16 @@
-"""Command line options that need a check of their own."""
+"""Options that several commands have, and the times given as options."""
+
+from typing import Annotated, TypeAlias
+
+import typer
 
 from shared.core.errors import BadSetting
 from shared.core.timestamps import parse_timestamp_ms
+
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+RunFor: TypeAlias = Annotated[
+    float, typer.Option("--for", min=0, help="Stop after so many seconds; 0: at Ctrl-C.")
+]
 
 
 def parse_time_option_ms(text: str, option: str, default_ms: int) -> int:
@@ -15,10 +24,7 @@ def parse_time_option_ms(text: str, option: str, default_ms: int) -> int:
     Raises:
         BadSetting: it is no time; the message names the option.
     """
-    if not text:
-        return default_ms
     try:
-        return parse_timestamp_ms(text)
+        return parse_timestamp_ms(text) if text else default_ms
     except ValueError as error:
-        message = f"{option}: {error}"
-        raise BadSetting(message) from error
+        raise BadSetting(f"{option}: {error}") from error

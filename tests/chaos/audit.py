@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from rich.console import Console
 
 from services.cli.audit.verify import verify
-from services.cli.processor import build_processor
-from services.cli.replay import OpenTimes, replay
-from services.cli.running_digest import RunningDigest
+from services.cli.commands.replay import ALL_TIMES, replay
+from services.cli.derivation import RunningDigest, build_processor
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.admin import topic_id
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
@@ -212,7 +211,7 @@ def _compare_with_candles(findings: ChaosFindings, system: SystemUnderFaults) ->
 
 def _compare_with_replay(findings: ChaosFindings, system: SystemUnderFaults) -> None:
     quiet = Console(quiet=True)
-    for replayed in replay(system.deployment.settings, OpenTimes(), None, quiet):
+    for replayed in replay(system.deployment.settings, ALL_TIMES, None, quiet):
         if not replayed.is_same or replayed.not_published_yet:
             findings.wrong_bytes += 1
             findings.note(f"ulstm replay: {replayed.to_json()}")

@@ -4,7 +4,7 @@ import threading
 import time
 from collections import defaultdict
 
-from services.cli.running_digest import RunningDigest
+from services.cli.derivation import RunningDigest
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.kafka.tail import TopicTail
 from shared.adapters.schemas.predictions import decode_prediction

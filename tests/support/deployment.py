@@ -19,7 +19,7 @@ from typing import Final, Self
 
 from rich.console import Console
 
-from services.cli.replay import OpenTimes, replay
+from services.cli.commands.replay import ALL_TIMES, replay
 from shared.adapters.bundle_codec import version_of
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.admin import ensure_topics
@@ -233,7 +233,7 @@ class Deployment:
 
     def replay_agrees(self) -> bool:
         """Tell whether a replay of the log gives every published prediction, to the byte."""
-        replays = replay(self.settings, OpenTimes(), None, Console(stderr=True, quiet=True))
+        replays = replay(self.settings, ALL_TIMES, None, Console(stderr=True, quiet=True))
         return all(replayed.is_same and not replayed.not_published_yet for replayed in replays)
 
     def predictions_sha256(self) -> str:

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from services.cli.audit.display import build_table, describe_mismatches
 from services.cli.audit.verify import verify
+from services.cli.cli_options import AsJson
 from services.cli.terminal import print_warning
 from shared.adapters.env_settings import ServiceSettings
 from shared.core.errors import Incompatible
@@ -20,7 +21,7 @@ def verify_command(
         list[int] | None,
         typer.Option(help="A partition (symbol group); repeat it for more. Default: all."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check from the topics alone that every prediction is right. Exit code 1: something is not."""
     settings = ServiceSettings.from_env(context.obj)

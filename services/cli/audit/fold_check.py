@@ -6,7 +6,7 @@ from typing import Any
 
 from services.cli.audit.report import PartitionReport
 from services.cli.audit.text import decode_text
-from services.cli.running_digest import RunningDigest
+from services.cli.derivation import RunningDigest
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.schemas.predictions import encode_prediction
 from shared.core.audit.violation import Check, Difference, Violation, compare_mappings

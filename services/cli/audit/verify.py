@@ -14,7 +14,7 @@ from services.cli.audit.klines_check import UNKNOWN_MODEL
 from services.cli.audit.partition import PartitionAudit
 from services.cli.audit.partition_log import PartitionLog, StoredDeadLetter, decode_published
 from services.cli.audit.report import AuditReport, PartitionReport
-from services.cli.processor import build_processor
+from services.cli.derivation import build_processor
 from services.cli.topic_checks import check_partitions
 from services.cli.worker_pool import report_progress, run_in_workers
 from shared.adapters.env_settings import ServiceSettings

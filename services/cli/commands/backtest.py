@@ -1,7 +1,7 @@
 """`ulstm backtest`: score a model version as if it had been promoted at a moment."""
 
 from collections.abc import Generator, Mapping
-from functools import partial
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -9,21 +9,26 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from services.cli.backtest_output import (
+from services.cli.backtest.output import (
     check_out,
     scores_as_json,
     scores_table,
     write_predictions,
 )
-from services.cli.backtest_report import MAX_HISTORY, BacktestReport, check_report, map_spans
+from services.cli.backtest.report import (
+    MAX_HISTORY,
+    BacktestReport,
+    check_report,
+    forecast_spans,
+)
 from services.cli.cli_options import parse_time_option_ms
 from shared.adapters.env_settings import ServiceSettings, parse_symbols
 from shared.core.arrays import Float64s
 from shared.core.errors import Unknown
-from shared.core.evaluation.backtest import SymbolBacktest, run_backtest
+from shared.core.evaluation.backtest import SymbolBacktest
 from shared.core.evaluation.comparison import CHALLENGER
-from shared.core.evaluation.contenders import SymbolForecasts
-from shared.core.evaluation.held_out import HeldOutSpan, split_at
+from shared.core.evaluation.contenders import Contenders, SymbolForecasts
+from shared.core.evaluation.held_out import split_at
 from shared.core.evaluation.report import ModelReport
 from shared.core.model.card import Bundle
 from shared.core.model.numeric_profile import self_test
@@ -74,11 +79,10 @@ def backtest_command(
     with Progress(console=console) as progress:
         sequences = _read_archive(settings, span, symbols, progress)
         spans, forecasts = split_at(sequences, from_ms), list[SymbolForecasts]()
-        backtests = (
-            _run_backtests(bundle, fold_context, spans, progress)
-            if report is None
-            else _backtests_of(run.forecast(spans, progress), forecasts)
-        )
+        alone = Contenders({CHALLENGER: bundle}, fold_context)
+        contenders = alone if report is None else run.contenders
+        results = forecast_spans(contenders, spans, "predicting", progress)
+        backtests = _keep_forecasts(results, None if report is None else forecasts)
         scores = write_predictions(backtests, bundle.version, out)
         _check_scored(scores, bundle)
         if report is not None:
@@ -113,23 +117,15 @@ def _warn_of_overlap(bundle: Bundle, from_ms: int, console: Console) -> None:
         )
 
 
-def _run_backtests(
-    bundle: Bundle, context: FoldContext, spans: list[HeldOutSpan], progress: Progress
+def _keep_forecasts(
+    results: Generator[SymbolForecasts, None, None], kept: list[SymbolForecasts] | None
 ) -> Generator[SymbolBacktest, None, None]:
-    total = sum(len(span.candles) for span in spans)
-    return map_spans(partial(run_backtest, bundle, context), spans, total, "predicting", progress)
-
-
-def _backtests_of(
-    results: Generator[SymbolForecasts, None, None], kept: list[SymbolForecasts]
-) -> Generator[SymbolBacktest, None, None]:
-    """Yield the challenger's backtests, and keep all forecasts for the report."""
-    try:
+    """Yield the model's backtests; keep the forecasts for the report if there is one."""
+    with closing(results):
         for one in results:
-            kept.append(one)
+            if kept is not None:
+                kept.append(one)
             yield one.backtests[CHALLENGER]
-    finally:
-        results.close()
 
 
 def _check_scored(scores: Mapping[str, Scores], bundle: Bundle) -> None:

@@ -1,34 +1,35 @@
 """`ulstm dead-letters`: list what could not be read, and redrive it into the log."""
 
+import base64
 import json
 import re
 from collections import Counter, deque
 from collections.abc import Sequence
-from typing import Annotated, Final
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
 
 import typer
 
-from services.cli.dead_letter_display import (
-    count_by_reason,
-    describe,
-    describe_result,
-    printable,
-    result_to_json,
-    summarise,
-    to_json,
+from services.cli.cli_options import AsJson
+from services.cli.redrive.decision import RedriveResult, RedriveStatus
+from services.cli.redrive.execution import (
+    MOST_SELECTED,
+    DeadLetterFilter,
+    printable_place,
+    read_selected,
+    redrive,
 )
-from services.cli.redrive import RedriveStatus
-from services.cli.redrive_execution import MOST_SELECTED, DeadLetterFilter, read_selected, redrive
+from services.cli.terminal import printable
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.schemas.dead_letters import DeadLetter
 from shared.core.errors import BadSetting, Unknown
-from shared.log.dead_letters import format_place
 
 app = typer.Typer(no_args_is_help=True)
 
 _REASONS: Final = 100  # counted one by one; a foreign program may write any number of them
+_SHOWN: Final = 100  # characters of the original bytes
+_LAST_MS: Final = 253_402_300_799_999  # of the year 9999
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Reason = Annotated[str | None, typer.Option(help="Only those with this reason, such as not_json.")]
 Symbol = Annotated[str | None, typer.Option(help="Only those under this key, such as BTCUSDT.")]
 
@@ -47,22 +48,22 @@ def list_command(
     settings = ServiceSettings.from_env(context.obj)
     newest: deque[tuple[int, DeadLetter]] = deque(maxlen=limit)
     reasons: Counter[str] = Counter()
-    for time_ms, dead_letter in read_selected(
-        settings, DeadLetterFilter(reason=reason, symbol=symbol)
-    ):
+    selected = DeadLetterFilter(reason=reason, symbol=symbol)
+    for time_ms, dead_letter in read_selected(settings, selected):
         newest.append((time_ms, dead_letter))
         is_counted = dead_letter.reason in reasons or len(reasons) < _REASONS
         reasons[dead_letter.reason if is_counted else "(others)"] += 1
     if as_json:
-        listed = [to_json(*one) for one in newest]
+        listed = [_to_json(*one) for one in newest]
         print(json.dumps({"dead_letters": listed, "reasons": dict(reasons)}))
         return
     for one in newest:
-        print(describe(*one))
+        print(_describe(*one))
     if reasons:
         total = reasons.total()
         shown = f", the newest {len(newest)} shown" if total > len(newest) else ""
-        print(f"{total} dead letters{shown}: {count_by_reason(reasons)}")
+        counts = (f"{printable(name) or '(none)'} {n}" for name, n in reasons.most_common())
+        print(f"{total} dead letters{shown}: {', '.join(counts)}")
     else:
         these = "" if reason is symbol is None else " of these"
         print(f"no dead letters{these} on {settings.topics.dead_letters}")
@@ -91,30 +92,104 @@ def redrive_command(
     named = _check_places(places or [], reason, everything=everything)
     results = redrive(settings, DeadLetterFilter(named, reason, symbol), send=yes)
     if as_json:
-        rows = [result_to_json(result) for result in results]
+        rows = [_result_to_json(result) for result in results]
         print(json.dumps({"sent": yes, "dead_letters": rows}))
     else:
         for result in results:
-            print(describe_result(result))
-        print(summarise(results, sent=yes))
-    missing = named - {printable(format_place(result.dead_letter)) for result in results}
+            print(_describe_result(result))
+        print(_summarise(results, sent=yes))
+    missing = named - {printable_place(result.dead_letter) for result in results}
     if missing:
-        message = (
+        raise Unknown(
             f"no dead letter has the place {min(missing)}; `ulstm dead-letters list` shows them"
         )
-        raise Unknown(message)
     if named and any(result.status is RedriveStatus.REFUSED for result in results):
         raise typer.Exit(1)
 
 
 def _check_places(places: Sequence[str], reason: str | None, *, everything: bool) -> frozenset[str]:
     if bool(places) + (reason is not None) + everything != 1:
-        message = "name places, or give --reason, or --all: exactly one of the three"
-        raise BadSetting(message)
+        raise BadSetting("name places, or give --reason, or --all: exactly one of the three")
     for place in places:
         if not re.fullmatch(r".+/-?[0-9]+/-?[0-9]+", place):
-            message = (
+            raise BadSetting(
                 f"PLACE is {place!r}; it must be TOPIC/PARTITION/OFFSET, such as klines.5m/3/4711"
             )
-            raise BadSetting(message)
     return frozenset(places)
+
+
+def _describe(time_ms: int, dead_letter: DeadLetter) -> str:
+    """Return three lines: time, place, key and reason; message; the beginning of the bytes."""
+    reason, message = printable(dead_letter.reason), printable(dead_letter.message)
+    value = "(no bytes)" if dead_letter.value is None else _preview(dead_letter.value)
+    return f"{_clock(time_ms)}  {_name(dead_letter)}  {reason}\n    {message}\n    {value}"
+
+
+def _describe_result(result: RedriveResult) -> str:
+    """Return one line: status, place, key, and the reason if it cannot be redriven."""
+    why = f": {result.reason}: {printable(result.message)}" if result.message else ""
+    return f"{result.status:7}  {_name(result.dead_letter)}{why}"
+
+
+def _summarise(results: Sequence[RedriveResult], *, sent: bool) -> str:
+    """Return the counts by status, and what to do next."""
+    if not results:
+        return "no dead letters are selected"
+    counts = Counter(result.status for result in results)
+    ready, in_log, refused = (counts[status] for status in RedriveStatus)
+    if sent:
+        return f"{ready} redriven, {in_log} in the log already, {refused} refused"
+    advice = "; stop the producer and add --yes to redrive them" if ready else ""
+    return (
+        f"nothing was written: {ready} can be redriven, {in_log} are in the log already,"
+        f" {refused} are refused{advice}"
+    )
+
+
+def _to_json(time_ms: int, dead_letter: DeadLetter) -> dict[str, Any]:
+    """Return a dead letter, with its original bytes, for a program."""
+    value = dead_letter.value
+    return {
+        "time_ms": time_ms,
+        **_place_to_json(dead_letter),
+        "reason": dead_letter.reason,
+        "message": dead_letter.message,
+        "value_base64": None if value is None else base64.b64encode(value).decode(),
+    }
+
+
+def _result_to_json(result: RedriveResult) -> dict[str, Any]:
+    return {
+        **_place_to_json(result.dead_letter),
+        "status": result.status,
+        "reason": result.reason,
+        "message": result.message,
+    }
+
+
+def _place_to_json(dead_letter: DeadLetter) -> dict[str, Any]:
+    key = dead_letter.key
+    return {
+        "place": printable_place(dead_letter),
+        "topic": dead_letter.topic,
+        "partition": dead_letter.partition,
+        "offset": dead_letter.offset,
+        "key": None if key is None else key.decode("utf-8", "backslashreplace"),
+    }
+
+
+def _name(dead_letter: DeadLetter) -> str:
+    key = "-" if dead_letter.key is None else _preview(dead_letter.key)
+    return f"{printable_place(dead_letter)}  {key}"
+
+
+def _preview(data: bytes) -> str:
+    """Return the beginning of bytes; what is no UTF-8 is escaped."""
+    shown = printable(data[: 4 * _SHOWN].decode("utf-8", "backslashreplace"))
+    return f"{shown[:_SHOWN]}…" if len(shown) > _SHOWN else shown
+
+
+def _clock(time_ms: int) -> str:
+    if not 0 < time_ms <= _LAST_MS:
+        return "-"
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

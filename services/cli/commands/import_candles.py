@@ -3,35 +3,52 @@
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
 from heapq import merge
 from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Final
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from services.cli.candle_importer import CandleImporter, ImportSummary
+from services.cli.cli_options import AsJson
 from shared.adapters.candle_files import find_recordings, read_blocks
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.admin import ensure_topics
-from shared.adapters.kafka.producer import TransactionalProducer
+from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.recording import Block, CandleRow, Recording
+from shared.adapters.schemas.klines import GapMessage, build_candle_message, encode_record
 from shared.core.arrays import Float64s
 from shared.core.errors import BadInput, Incompatible
-from shared.core.topics import interval_ms
+from shared.core.sequence import OPEN, OPEN_TIME, SEQUENCE_COLUMNS
+from shared.core.topics import Topics, interval_ms, partition_for
 from shared.log.archive import Archive, TimeSpan
 from shared.log.positions import producer_transactional_id, read_positions
 
 _BATCH: Final = 5_000  # records of one transaction: it holds back every reader while it is open
+# Characters of a number that needs no further check: it is less than 1e15.
+_SAFE_LENGTH: Final = 15
+_EMPTY: Final = np.empty((0, SEQUENCE_COLUMNS))
+
+
+@dataclass(slots=True)
+class ImportSummary:
+    """The counts of an import."""
+
+    candles: int = 0
+    gaps: int = 0
+    already_there: int = 0
+    symbols: set[str] = field(default_factory=set)
 
 
 def import_command(
     context: typer.Context,
     paths: Annotated[list[Path], typer.Argument(help="Folders or files: CSV, ZIP or Parquet.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Import recorded candles. Stop the producer first. An interrupted import can be run again."""
     settings = ServiceSettings.from_env(context.obj)
@@ -74,8 +91,7 @@ def import_recordings(
     sources = [source for recording in recordings for source in _by_symbol(recording)]
     # 1. Take the producer's transactional id: it fences a running producer, so that no other
     #    writer can append from here on.
-    writer = TransactionalProducer(where, producer_transactional_id(topics))
-    try:
+    with closing(TransactionalProducer(where, producer_transactional_id(topics))) as writer:
         # 2. Read where each symbol's log ends: a row before that is compared, not written.
         next_ms = read_positions(where, topics, settings.codec, {symbol for symbol, _ in sources})
         rows = merge(*(_rows(blocks) for _, blocks in sources), key=_by_time)
@@ -90,8 +106,6 @@ def import_recordings(
         while batch := list(islice(records, _BATCH)):
             writer.write(batch)
             report_progress(len(batch))
-    finally:
-        writer.close()
     return importer.summary
 
 
@@ -137,3 +151,139 @@ def _read_overlap(
     """Return the log's candles from a time on, of the symbols that have any."""
     symbols = [symbol for symbol, ends_ms in next_ms.items() if ends_ms > from_ms]
     return archive.read(TimeSpan(from_ms=from_ms), symbols).sequences if symbols else {}
+
+
+class CandleImporter:
+    """Decides on each row, in the order of open times, which records it leads to."""
+
+    def __init__(
+        self,
+        topics: Topics,
+        next_ms: Mapping[str, int],
+        in_log: Mapping[str, Float64s],
+        now_ms: int,
+    ) -> None:
+        """Begin with what the log has.
+
+        Args:
+            topics: of the deployment.
+            next_ms: by symbol: the open time in ms that the log must continue with.
+            in_log: by symbol: the log's candles that the recordings overlap, (n, columns).
+            now_ms: the time of the import, for the records' headers.
+        """
+        self._topics, self._step_ms = topics, interval_ms(topics.interval)
+        self._log_ends_ms, self._in_log = next_ms, in_log
+        self._next_ms = dict(next_ms)
+        self._last: dict[str, CandleRow] = {}
+        self._headers = [("source", b"import"), ("arrival_ms", str(now_ms).encode())]
+        self.summary = ImportSummary()
+
+    def records(self, row: CandleRow) -> Iterator[ProducerRecord]:
+        """Yield the records of a row: none, a candle, or a gap and a candle.
+
+        Raises:
+            BadInput: the row contradicts the log or an earlier row.
+        """
+        next_ms = self._next_ms.get(row.symbol)
+        self.summary.symbols.add(row.symbol)
+        if next_ms is not None and row.open_time_ms < next_ms:
+            self._check_repeated(row)
+            self.summary.already_there += 1
+            return
+        if next_ms is not None and row.open_time_ms > next_ms:
+            self.summary.gaps += 1
+            value = gap_bytes(row, next_ms, self._topics.interval)
+            yield self._record(row.symbol, row.open_time_ms - 1, value)
+        self._next_ms[row.symbol] = row.open_time_ms + self._step_ms
+        self._last[row.symbol] = row
+        self.summary.candles += 1
+        value = candle_bytes(row, self._topics.interval)
+        if max(map(len, row[2:7])) > _SAFE_LENGTH or row.volume.startswith("-"):
+            self._check_as_reader(row)
+        yield self._record(row.symbol, row.open_time_ms + self._step_ms - 1, value)
+
+    def _record(self, symbol: str, time_ms: int, value: bytes) -> ProducerRecord:
+        partition = partition_for(symbol, self._topics.partitions)
+        return ProducerRecord(
+            self._topics.klines, partition, symbol.encode(), value, time_ms, self._headers
+        )
+
+    def _check_as_reader(self, row: CandleRow) -> None:
+        """Refuse what readers of the log would: a very long number, or -0."""
+        fields = {name: value for name, value in row._asdict().items() if value is not None}
+        try:
+            build_candle_message(self._step_ms, interval=self._topics.interval, **fields)
+        except BadInput as error:
+            message = f"{_describe(row)}: {error}; correct it or leave it out"
+            raise BadInput(error.reason, message) from error
+
+    def _check_repeated(self, row: CandleRow) -> None:
+        """Check that a row agrees with the log, or with an earlier row."""
+        if row.open_time_ms < self._log_ends_ms.get(row.symbol, 0):
+            self._check_against_log(row)
+        elif row != self._last[row.symbol]:
+            message = (
+                f"{_describe(row)} comes twice with different values; leave one of the files out"
+            )
+            raise BadInput("contradiction", message)
+
+    def _check_against_log(self, row: CandleRow) -> None:
+        sequence = self._in_log.get(row.symbol, _EMPTY)
+        if len(sequence) and row.open_time_ms < sequence[0, OPEN_TIME]:
+            message = (
+                f"{_describe(row)} is older than the first one in the log"
+                f" ({int(sequence[0, OPEN_TIME])} ms); the log only grows at its end: import"
+                " history into a new deployment (TOPIC_PREFIX) before anything else"
+            )
+            raise BadInput("older_than_the_log", message)
+        at = int(np.searchsorted(sequence[:, OPEN_TIME], row.open_time_ms))
+        if at == len(sequence) or sequence[at, OPEN_TIME] != row.open_time_ms:
+            message = (
+                f"{_describe(row)} is in the file, and the log has a gap there; the log keeps what"
+                " it has"
+            )
+            raise BadInput("contradiction", message)
+        ours, theirs = sequence[at, OPEN:].tolist(), [float(text) for text in row[2:7]]
+        if ours != theirs:
+            message = (
+                f"{_describe(row)} has {theirs} in the file and {ours} in the log (open, high, low,"
+                " close, volume); the log keeps what it has"
+            )
+            raise BadInput("contradiction", message)
+
+
+def candle_bytes(row: CandleRow, interval: str) -> bytes:
+    """Return the canonical bytes of a checked row.
+
+    They are those of encode_record, without building a pydantic model for each of millions of rows.
+    """
+    quote = _quoted("quote_volume", row.quote_volume)
+    taker_quote = _quoted("taker_buy_quote_volume", row.taker_buy_quote_volume)
+    taker = _quoted("taker_buy_volume", row.taker_buy_volume)
+    trades = "" if row.trades is None else f'"trades":{row.trades},'
+    return (
+        f'{{"close":"{row.close}","high":"{row.high}","interval":"{interval}",'
+        f'"low":"{row.low}","open":"{row.open}","open_time_ms":{row.open_time_ms},{quote}'
+        f'"schema":1,"symbol":"{row.symbol}",{taker_quote}{taker}{trades}'
+        f'"type":"candle","volume":"{row.volume}"}}'
+    ).encode()
+
+
+def gap_bytes(row: CandleRow, next_ms: int, interval: str) -> bytes:
+    """Return the canonical bytes of the gap before a row."""
+    gap = GapMessage(
+        type="gap",
+        symbol=row.symbol,
+        interval=interval,
+        from_open_time_ms=next_ms,
+        until_open_time_ms=row.open_time_ms,
+    )
+    return encode_record(gap)
+
+
+def _quoted(name: str, text: str | None) -> str:
+    return "" if text is None else f'"{name}":"{text}",'
+
+
+def _describe(row: CandleRow) -> str:
+    return f"candle of {row.symbol} at open time {row.open_time_ms} ms"

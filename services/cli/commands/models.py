@@ -1,27 +1,32 @@
-"""`ulstm models`: the model versions in the log."""
+"""`ulstm models`: the model versions in the log.
+
+A card's scores and training fields are free-form JSON, which a foreign program may have written:
+whatever has another shape than ours is not shown.
+"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from math import isinf
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
-from services.cli.model_display import (
-    build_card_table,
-    build_versions_table,
-    card_to_json,
-    summary_to_json,
-)
+from services.cli.cli_options import AsJson
+from services.cli.terminal import plain_text
 from services.cli.trainer import First, Last, Symbols, environment_from_options, run_trainer
 from shared.adapters.env_settings import ServiceSettings
+from shared.core.evaluation.comparison import CHALLENGER
+from shared.core.model.card import Bundle
+from shared.core.timestamps import format_timestamp
 from shared.log.model_registry import ModelRegistry
 
 app = typer.Typer(no_args_is_help=True)
 
 Version = Annotated[str, typer.Argument(help="A version of `ulstm models list`.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 @app.command("list")
@@ -30,11 +35,11 @@ def list_command(context: typer.Context, as_json: AsJson = False) -> None:
     registry = _registry(context.obj)
     current = registry.promotions.current()
     current_version = None if current is None else current.promotion.model_version
-    rows = [summary_to_json(bundle, current_version) for bundle in registry.bundles.load_all()]
+    rows = [_summary_to_json(bundle, current_version) for bundle in registry.bundles.load_all()]
     if as_json:
         print(json.dumps(rows, indent=2))
     else:
-        Console().print(build_versions_table(rows))
+        Console().print(_versions_table(rows))
 
 
 @app.command("show")
@@ -42,9 +47,9 @@ def show_command(context: typer.Context, version: Version, as_json: AsJson = Fal
     """Show the card of a version: settings, history, scores."""
     bundle = _registry(context.obj).bundles.load(version)
     if as_json:
-        print(json.dumps(card_to_json(bundle), indent=2))
+        print(json.dumps(_card_to_json(bundle), indent=2))
     else:
-        Console().print(build_card_table(bundle))
+        Console().print(_card_table(bundle))
 
 
 @app.command("promote")
@@ -107,3 +112,92 @@ def import_command(
 def _registry(environ: Mapping[str, str]) -> ModelRegistry:
     settings = ServiceSettings.from_env(environ)
     return ModelRegistry(settings.kafka_bootstrap_servers, settings.topics)
+
+
+def _summary_to_json(bundle: Bundle, current_version: str | None) -> dict[str, Any]:
+    """Return a version's row of `ulstm models list`."""
+    card = bundle.card
+    symbols = card.training.get("symbols")
+    return {
+        "version": bundle.version,
+        "current": bundle.version == current_version,
+        "trained_from_ms": card.trained_from_ms,
+        "trained_through_ms": card.trained_through_ms,
+        "parent": card.parent,
+        "symbols": len(symbols if isinstance(symbols, list) else card.scalers),
+        "skill": _skills(card.scores).get(CHALLENGER),
+        "bundle_sha256": bundle.sha256,
+    }
+
+
+def _versions_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the rows of `ulstm models list` as a table."""
+    table = Table()
+    for name in ("version", "", "symbols", "skill", "parent"):
+        table.add_column(name, no_wrap=name != "skill")  # users copy the versions
+    for row in rows:
+        table.add_row(
+            plain_text(row["version"]),
+            "current" if row["current"] else "",
+            str(row["symbols"]),
+            _percent(row["skill"]),
+            plain_text(row["parent"] or ""),
+        )
+    return table
+
+
+def _card_to_json(bundle: Bundle) -> dict[str, Any]:
+    """Return a bundle's card with its version and digest."""
+    fields = {"version": bundle.version, "bundle_sha256": bundle.sha256, **asdict(bundle.card)}
+    if isinf(bundle.card.huber_delta):
+        fields["huber_delta"] = None  # JSON has no infinity
+    return fields
+
+
+def _card_table(bundle: Bundle) -> Table:
+    """Return a bundle's card as a table; the scalers are left out, as they are many."""
+    table = Table(show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in _card_to_json(bundle).items():
+        if name == "scores":
+            for row in _describe_scores(bundle.card.scores):
+                table.add_row(*map(plain_text, row))
+        elif name != "scalers":
+            table.add_row(*map(plain_text, _describe_field(name, value)))
+    return table
+
+
+def _describe_field(name: str, value: object) -> tuple[str, str]:
+    label = name.replace("_", " ")
+    if name.endswith("_ms") and isinstance(value, int):
+        return label.removesuffix(" ms"), format_timestamp(value)
+    if isinstance(value, Mapping):
+        return label, ", ".join(f"{key} {part}" for key, part in value.items())
+    return label, str(value)
+
+
+def _describe_scores(scores: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for forecast, skill in _skills(scores).items():
+        yield f"skill, {forecast}", _percent(skill)
+    decision = _mapping(scores.get("decision"))
+    if decision:
+        is_promoted = decision.get("promote") is True
+        yield "promoted" if is_promoted else "not promoted", str(decision.get("reason", ""))
+
+
+def _skills(scores: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return the skill against zero change of each forecast in a card's scores."""
+    skills: dict[str, float | None] = {}
+    for forecast, fields in _mapping(scores.get("forecasts")).items():
+        value = _mapping(_mapping(fields).get("skill")).get("value")
+        skills[str(forecast)] = value if isinstance(value, float) else None
+    return skills
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _percent(skill: float | None) -> str:
+    return "" if skill is None else f"{100 * skill:+.3f} %"

@@ -8,8 +8,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from services.cli.cli_options import AsJson
+from services.cli.published_predictions import UnreadableRecords
 from services.cli.terminal import plain_text
-from services.cli.unreadable_records import UnreadableRecords
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.backwards_reader import last_record_of_each_key
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
@@ -23,7 +24,7 @@ from shared.core.topics import partition_for
 def predict_command(
     context: typer.Context,
     symbol: Annotated[str, typer.Argument(help="Such as BTCUSDT.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the newest prediction of a symbol's next close."""
     settings = ServiceSettings.from_env(context.obj)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from services.cli.cli_options import AsJson
 from shared.local_servers.launcher import Servers, running_servers, start, stop_servers
 
 __all__ = ["DEFAULT_DATA", "app", "running_servers"]
@@ -39,7 +40,7 @@ def stop_command(data: Data = Path(DEFAULT_DATA)) -> None:
 @app.command("status")
 def status_command(
     data: Data = Path(DEFAULT_DATA),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the addresses of the servers. Exit code 1: they do not run."""
     servers = running_servers(data)

@@ -1,14 +1,14 @@
 """`ulstm watch`: a live table of predictions against outcomes."""
 
 import time
-from typing import Annotated, Final
+from typing import Final
 
 import typer
 from rich.console import Console
 from rich.live import Live
 
-from services.cli.latest_predictions import LatestPredictions
-from services.cli.unreadable_records import UnreadableRecords
+from services.cli.cli_options import RunFor
+from services.cli.published_predictions import LatestPredictions
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.tail import TopicTail
 
@@ -16,16 +16,11 @@ _TAIL: Final = 2000  # records per partition that are read at the start
 _REFRESH_S: Final = 1.0
 
 
-def watch_command(
-    context: typer.Context,
-    seconds: Annotated[
-        float, typer.Option("--for", min=0, help="Stop after so many seconds; 0: at Ctrl-C.")
-    ] = 0.0,
-) -> None:
+def watch_command(context: typer.Context, seconds: RunFor = 0.0) -> None:
     """Show predictions against outcomes as they arrive. An asterisk marks an actionable one."""
     settings = ServiceSettings.from_env(context.obj)
-    topic, unreadable = settings.topics.predictions, UnreadableRecords()
-    latest = LatestPredictions(topic, unreadable)
+    topic = settings.topics.predictions
+    latest = LatestPredictions(topic)
     ends = time.monotonic() + seconds if seconds else None
     with (
         TopicTail(settings.kafka_bootstrap_servers, [topic], _TAIL) as tail,
@@ -37,4 +32,4 @@ def watch_command(
                 live.update(latest.table())
         except KeyboardInterrupt:
             pass
-    unreadable.print_to(Console(stderr=True))
+    latest.unreadable.print_to(Console(stderr=True))

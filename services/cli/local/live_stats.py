@@ -8,8 +8,7 @@ from typing import Final
 from rich.panel import Panel
 from rich.table import Table
 
-from services.cli.latest_predictions import LatestPredictions
-from services.cli.unreadable_records import UnreadableRecords
+from services.cli.published_predictions import LatestPredictions
 from shared.adapters.kafka.tail import TailRecord
 from shared.adapters.schemas.klines import KlineCodec
 from shared.core.errors import BadInput
@@ -32,8 +31,8 @@ class LiveStats:
             codec: of its klines.
         """
         self._topics, self._codec = topics, codec
-        self.unreadable = UnreadableRecords()
-        self.latest = LatestPredictions(topics.predictions, self.unreadable)
+        self.latest = LatestPredictions(topics.predictions)
+        self.unreadable = self.latest.unreadable
         self.symbols: Counter[str] = Counter()  # candles by symbol
         self.gaps = self.predictions = self.dead_letters = 0
         self.is_live = False  # a candle has arrived by stream, so the back-fill is done

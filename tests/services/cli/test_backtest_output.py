@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from services.cli.backtest_output import write_predictions
+from services.cli.backtest.output import write_predictions
 from services.cli.worker_pool import report_progress, run_in_workers
 from shared.core.arrays import Float64s
 from shared.core.errors import BadInput

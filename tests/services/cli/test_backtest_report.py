@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from rich.progress import Progress
 
-from services.cli.backtest_report import BacktestReport, check_report
+from services.cli.backtest.report import BacktestReport, check_report, forecast_spans
 from services.trainer.evaluate import HeldOutEvaluation
 from shared.core.errors import BadSetting
 from shared.core.evaluation.comparison import (
@@ -32,7 +32,8 @@ CHALLENGING, CHAMPION = a_bundle(), a_bundle(2)
 def build_report(champion: Bundle | None = None) -> ModelReport:
     comparing = BacktestReport(CHALLENGING, champion, FROM_MS, CONTEXT)
     with Progress(disable=True) as progress:
-        forecasts = list(comparing.forecast(split_at(SEQUENCES, FROM_MS), progress))
+        spans = split_at(SEQUENCES, FROM_MS)
+        forecasts = list(forecast_spans(comparing.contenders, spans, "predicting", progress))
         return comparing.build(forecasts, SEQUENCES, progress)
 
 

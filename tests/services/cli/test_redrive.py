@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.cli.redrive import (
+from services.cli.redrive.decision import (
     LogPositions,
     RedriveResult,
     RedriveStatus,

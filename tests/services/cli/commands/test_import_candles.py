@@ -2,8 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.candle_importer import ImportSummary, candle_bytes
-from services.cli.commands.import_candles import import_recordings
+from services.cli.commands.import_candles import ImportSummary, candle_bytes, import_recordings
 from shared.adapters.candle_files import find_recordings
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.errors import Fenced

@@ -1,18 +1,18 @@
 """The report of a backtest: the model's forecasts beside others of the same candles."""
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import cpu_count
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from rich.progress import Progress
 
 from services.cli.worker_pool import report_progress, run_in_workers
 from shared.core.arrays import Float64s
 from shared.core.errors import BadSetting
-from shared.core.evaluation.backtest import ReportProgress, without_online_learning
+from shared.core.evaluation.backtest import without_online_learning
 from shared.core.evaluation.comparison import CHALLENGER, CHALLENGER_FROZEN, Comparison
 from shared.core.evaluation.contenders import Contenders, SymbolForecasts
 from shared.core.evaluation.held_out import HeldOutSpan, hold_out_before
@@ -24,28 +24,21 @@ from shared.core.timestamps import format_timestamp
 
 MAX_HISTORY: Final = 2 * HALF_LIFE  # candles before the promotion that a report reads
 
-T = TypeVar("T")
 
-
-def map_spans(
-    work: Callable[[HeldOutSpan, ReportProgress], T],
-    spans: list[HeldOutSpan],
-    total: int,
-    text: str,
-    progress: Progress,
-) -> Generator[T, None, None]:
-    """Do the same work for every span, one symbol a process, those with most candles first.
+def forecast_spans(
+    contenders: Contenders, spans: list[HeldOutSpan], text: str, progress: Progress
+) -> Generator[SymbolForecasts, None, None]:
+    """Forecast every span, one symbol a process, those with most candles first.
 
     Args:
-        work: pickled on its way to the process.
+        contenders: pickled on their way to the processes.
         spans: the held-out candles.
-        total: the number of candles that the work reports.
         text: describes the work.
         progress: shows it.
     """
-    task = progress.add_task(text, total=total)
+    task = progress.add_task(text, total=contenders.events(spans))
     longest_first = sorted(spans, key=lambda span: len(span.candles), reverse=True)
-    calls = [partial(work, span, report_progress) for span in longest_first]
+    calls = [partial(contenders.forecast, span, report_progress) for span in longest_first]
     return run_in_workers(cpu_count(), calls, lambda done: progress.update(task, completed=done))
 
 
@@ -85,14 +78,6 @@ class BacktestReport:
             bundles[self.champion.version] = self.champion
         return Contenders(bundles, self.context, self.challenger.card.shrinkage)
 
-    def forecast(
-        self, spans: list[HeldOutSpan], progress: Progress
-    ) -> Generator[SymbolForecasts, None, None]:
-        """Forecast every span with all contenders."""
-        contenders = self.contenders
-        total = contenders.events(spans)
-        return map_spans(contenders.forecast, spans, total, "predicting", progress)
-
     def build(
         self,
         forecasts: list[SymbolForecasts],
@@ -128,5 +113,5 @@ class BacktestReport:
     ) -> Comparison:
         spans = hold_out_before(sequences, self.from_ms, MAX_HISTORY, self.context.interval_ms)
         contenders = Contenders({champion.version: champion}, self.context, champion.card.shrinkage)
-        total, text = contenders.events(spans), f"{champion.version} before"
-        return contenders.compare(map_spans(contenders.forecast, spans, total, text, progress))
+        forecasts = forecast_spans(contenders, spans, f"{champion.version} before", progress)
+        return contenders.compare(forecasts)

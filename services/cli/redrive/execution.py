@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Final
 
-from services.cli.dead_letter_display import printable
-from services.cli.redrive import (
+from services.cli.redrive.decision import (
     LogPositions,
     RedriveCandidate,
     RedriveResult,
@@ -14,6 +14,7 @@ from services.cli.redrive import (
     decide_all,
     to_candidate,
 )
+from services.cli.terminal import printable
 from services.cli.topic_checks import check_partitions
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.producer import TransactionalProducer
@@ -39,10 +40,15 @@ class DeadLetterFilter:
     def __contains__(self, dead_letter: DeadLetter) -> bool:
         """Return whether a dead letter is selected."""
         return (
-            (not self.places or printable(format_place(dead_letter)) in self.places)
+            (not self.places or printable_place(dead_letter) in self.places)
             and self.reason in (None, dead_letter.reason)
             and (self.symbol is None or dead_letter.key == self.symbol.upper().encode())
         )
+
+
+def printable_place(dead_letter: DeadLetter) -> str:
+    """Return the place of the rejected record as `list` shows it and users name it."""
+    return printable(format_place(dead_letter))
 
 
 def read_selected(
@@ -92,55 +98,49 @@ def _split(
             small = replace(dead_letter, value=None)  # the bytes may be many, and are done with
             refused.append(RedriveResult(small, RedriveStatus.REFUSED, error.reason, str(error)))
         if len(candidates) + len(refused) > MOST_SELECTED:
-            message = (
+            raise BadSetting(
                 f"more than {MOST_SELECTED:,} dead letters are selected: narrow them by --reason"
                 " or --symbol"
             )
-            raise BadSetting(message)
     return candidates, refused
 
 
 def _compare_with_log(
     settings: ServiceSettings, candidates: Sequence[RedriveCandidate]
 ) -> list[RedriveResult]:
-    """Decide on candidates; the log is read from before the oldest of each partition on."""
+    """Decide on candidates by what the log holds now."""
     if not candidates:
         return []
     where, topics, codec = settings.kafka_bootstrap_servers, settings.topics, settings.codec
     with Reader(where, topics.klines) as reader:
         check_partitions(where, topics.klines, reader, topics.partitions)
+    # 1. Where each symbol's log ends. It waits until every open transaction is settled, so the
+    #    ends taken after it hide no record that is older than they are.
     next_ms = read_positions(where, topics, codec, {one.value.symbol for one in candidates})
     archive = Archive(where, topics)
-    ends = archive.ends()  # every transaction up to here is settled: read_positions waited for it
+    ends = archive.ends()
     identities = frozenset(one.identity for one in candidates)
     positions = LogPositions(codec.interval_ms, identities, next_ms)
-    for partition, oldest_ms in _oldest_by_partition(candidates).items():
-        # A record's time is the end of its candle or gap, so whatever a candidate must follow or
-        # may repeat is not before this offset.
-        start = archive.offset_at(partition, oldest_ms - codec.interval_ms)
+    # 2. The part of the log that a candidate may repeat, not years of it: a record's time is the
+    #    end of its candle or gap, so nothing before the oldest candidate's start matters.
+    newest_first = sorted(candidates, key=lambda candidate: -candidate.starts_ms)
+    oldest_ms = {candidate.partition: candidate.starts_ms for candidate in newest_first}
+    for partition, starts_ms in oldest_ms.items():
+        start = archive.offset_at(partition, starts_ms - codec.interval_ms)
         for offset, record in archive.records(partition, start, ends[partition]):
             positions.add(offset, record)
     return decide_all(candidates, positions, topics.klines, time.time_ns() // 1_000_000)
 
 
-def _oldest_by_partition(candidates: Sequence[RedriveCandidate]) -> dict[int, int]:
-    newest_first = sorted(candidates, key=lambda candidate: -candidate.starts_ms)
-    return {candidate.partition: candidate.starts_ms for candidate in newest_first}
-
-
 def _send(settings: ServiceSettings, candidates: Sequence[RedriveCandidate]) -> list[RedriveResult]:
+    where, topics = settings.kafka_bootstrap_servers, settings.topics
     # 1. Take the producer's transactional id: it fences a running producer or import, so that no
     #    other writer can append from here on.
-    writer = TransactionalProducer(
-        settings.kafka_bootstrap_servers, producer_transactional_id(settings.topics)
-    )
-    try:
+    with closing(TransactionalProducer(where, producer_transactional_id(topics))) as writer:
         # 2. Compare with the log again: it may have grown since the first comparison.
         results = _compare_with_log(settings, candidates)
         # 3. Append in the order of the decisions: each made room for the next.
         records = [result.record for result in results if result.record is not None]
         for start in range(0, len(records), _BATCH):
             writer.write(records[start : start + _BATCH])
-    finally:
-        writer.close()
     return results

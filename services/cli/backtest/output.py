@@ -1,11 +1,10 @@
 """Write a backtest's predictions to a file, and its scores to the terminal."""
 
 import json
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import asdict
 from functools import reduce
-from math import isnan
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +31,6 @@ _SCHEMA: Final = pa.schema(
         ("loss", pa.float64()),
     ]
 )
-_COLUMNS: Final = PREDICTION_ROW.names or ()
 
 
 def check_out(out: Path | None) -> None:
@@ -79,13 +77,8 @@ def scores_table(scores: Mapping[str, Scores]) -> Table:
     """Return the scores by symbol and pooled as a table."""
     table = Table(title="backtest: squared error against zero change")
     table.add_column("symbol")
-    for column in (
-        "outcomes",
-        "skill",
-        "calibrated",
-        "absolute error / zero change",
-        "sign hits",
-    ):
+    error = "absolute error / zero change"
+    for column in ("outcomes", "skill", "calibrated", error, "sign hits"):
         table.add_column(column, justify="right")
     pooled = ("all, pooled", reduce(Scores.plus, scores.values()))
     for symbol, one in [*sorted(scores.items()), pooled]:
@@ -101,23 +94,19 @@ def _open_writer(
         return lambda _: None
     if out.suffix == ".jsonl":
         lines = stack.enter_context(out.open("w"))
-        return lambda one: lines.writelines(_lines(one, version))
+        return lambda one: lines.writelines(
+            json.dumps(row) + "\n" for row in _table(one, version).to_pylist()
+        )
     table = stack.enter_context(pq.ParquetWriter(out, _SCHEMA))
     return lambda one: table.write_table(_table(one, version))
 
 
-def _lines(one: SymbolBacktest, version: str) -> Iterator[str]:
-    for values in one.rows.tolist():
-        row = dict(zip(_COLUMNS, values, strict=True))
-        row |= {"symbol": one.symbol, "model_version": version}
-        row["loss"] = None if isnan(row["loss"]) else row["loss"]
-        yield json.dumps({name: row[name] for name in _SCHEMA.names}) + "\n"
-
-
 def _table(one: SymbolBacktest, version: str) -> pa.Table:
+    """Return a symbol's predictions; a loss that is NaN is null."""
     count = len(one.rows)
     labels = {"symbol": [one.symbol] * count, "model_version": [version] * count}
-    columns = {name: pa.array(one.rows[name], from_pandas=True) for name in _COLUMNS}
+    names = PREDICTION_ROW.names or ()
+    columns = {name: pa.array(one.rows[name], from_pandas=True) for name in names}
     return pa.table({**labels, **columns}, schema=_SCHEMA)
 
 

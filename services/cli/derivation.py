@@ -1,0 +1,43 @@
+"""Derive predictions again, as `ulstm replay` and `ulstm verify` do, and compare them as digests."""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.adapters.env_settings import ServiceSettings
+from shared.core.model.numeric_profile import self_test
+from shared.core.online.context import FoldContext
+from shared.core.topics import interval_ms
+from shared.log.model_cache import LoadBundle, ModelCache
+from shared.log.record_processor import RecordProcessor
+
+
+def build_processor(settings: ServiceSettings, load: LoadBundle) -> RecordProcessor:
+    """Return the processor of a deployment's klines on this machine.
+
+    Raises:
+        Incompatible: this machine does not compute the golden bits.
+    """
+    context = FoldContext(settings.interval, interval_ms(settings.interval), self_test())
+    return RecordProcessor(settings.topics.klines, settings.codec, context, ModelCache(load))
+
+
+@dataclass(slots=True)
+class RunningDigest:
+    """SHA-256 over the keys and values of records, in order."""
+
+    count: int = 0
+    _hash: Any = field(default_factory=hashlib.sha256)
+
+    def add(self, key: bytes | None, value: bytes | None) -> None:
+        """Append a record; an absent key or value counts as an empty one."""
+        self.count += 1
+        for part in (key or b"", value or b""):
+            # The lengths go in too, so that no bytes can move from key to value.
+            self._hash.update(len(part).to_bytes(4, "big"))
+            self._hash.update(part)
+
+    @property
+    def sha256(self) -> str:
+        """The digest so far, in hexadecimal."""
+        return str(self._hash.hexdigest())

@@ -1,0 +1,107 @@
+"""Read the predictions topic for users: decode it, count what is unreadable, show the newest."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from services.cli.terminal import plain_text, print_warning
+from shared.adapters.kafka.reader import ConsumerRecord
+from shared.adapters.schemas.predictions import decode_prediction
+from shared.core.errors import BadInput
+from shared.core.online.prediction import Prediction
+from shared.core.timestamps import format_timestamp
+
+_KEPT: Final = 5  # unreadable records are named one by one; all are counted
+_NUMBERS: Final = ("close", "raw", "calibrated", "previous", "outcome", "steps", "skill")
+
+
+@dataclass(slots=True)
+class UnreadableRecords:
+    """Counts the records that do not decode, and describes the first few of them."""
+
+    count: int = 0
+    descriptions: list[str] = field(default_factory=list)
+
+    def add(self, topic: str, record: ConsumerRecord, error: BadInput) -> None:
+        """Count a record; describe it by topic, partition, offset and reason."""
+        self.count += 1
+        if len(self.descriptions) < _KEPT:
+            place = f"{topic}, partition {record.partition}, offset {record.offset}"
+            self.descriptions.append(f"{place}: {error.reason}: {error}")
+
+    def print_to(self, console: Console) -> None:
+        """Warn of each record that is described, and say how many more there are."""
+        for description in self.descriptions:
+            print_warning(console, f"skipped an unreadable record: {description}")
+        if self.count > len(self.descriptions):
+            console.print(f"... and {self.count - len(self.descriptions):,} more", soft_wrap=True)
+
+
+def decode_predictions(
+    topic: str, records: Iterable[ConsumerRecord], unreadable: UnreadableRecords
+) -> Iterator[tuple[ConsumerRecord, Prediction]]:
+    """Yield the records that are predictions with what they hold; count the others.
+
+    Args:
+        topic: where the records come from.
+        records: the topic's records.
+        unreadable: counts what is no prediction.
+    """
+    for record in records:
+        try:
+            yield record, decode_prediction(record.value)
+        except BadInput as error:
+            unreadable.add(topic, record, error)
+
+
+class LatestPredictions:
+    """The newest prediction of each symbol; records that are none are counted."""
+
+    def __init__(self, topic: str) -> None:
+        """Begin empty.
+
+        Args:
+            topic: the predictions topic.
+        """
+        self._topic = topic
+        self.unreadable = UnreadableRecords()
+        self.by_symbol: dict[str, Prediction] = {}
+
+    def add(self, records: Iterable[ConsumerRecord]) -> list[Prediction]:
+        """Add new records of the topic; return the predictions among them."""
+        decoded = decode_predictions(self._topic, records, self.unreadable)
+        predictions = [prediction for _, prediction in decoded]
+        self.by_symbol |= {prediction.symbol: prediction for prediction in predictions}
+        return predictions
+
+    def table(self, title: str = "predictions") -> Table:
+        """Return a row per symbol; below it, the unreadable records if there are any."""
+        count, descriptions = self.unreadable.count, self.unreadable.descriptions
+        table = Table(title=title)
+        if count:
+            table.caption = plain_text(f"{count} unreadable records, first: {descriptions[0]}")
+        for name in ("symbol", "opens (UTC)", *_NUMBERS, "model"):
+            table.add_column(name, justify="left" if name in {"symbol", "model"} else "right")
+        for symbol in sorted(self.by_symbol):
+            table.add_row(*_row(self.by_symbol[symbol]))
+        return table
+
+
+def _row(prediction: Prediction) -> tuple[str, ...]:
+    previous, skill = prediction.previous, prediction.scores.calibrated_skill()
+    outcome = None if previous is None else previous.outcome_change
+    return (
+        prediction.symbol,
+        format_timestamp(prediction.open_time_ms),
+        f"{prediction.close:.8g}",
+        f"{prediction.predicted_change:+.4%}",
+        f"{prediction.calibrated_change:+.4%}{'*' if prediction.actionable else ''}",
+        "" if previous is None else f"{previous.calibrated_change:+.4%}",
+        "" if outcome is None else f"{outcome:+.4%}",
+        str(prediction.steps),
+        "" if skill is None else f"{skill:+.2%}",
+        prediction.model_version,
+    )
