@@ -18,8 +18,7 @@ def check_partitions(bootstrap: str, name: str, reader: Reader, wanted: int) -> 
     """
     found = reader.partitions()
     if found != wanted:
-        message = (
+        raise Incompatible(
             f"topic {name} has {found} partitions on Kafka at {bootstrap}, the settings ask for"
             f" {wanted}; set TOPIC_PREFIX, INTERVAL and SYMBOL_GROUPS to those of the deployment"
         )
-        raise Incompatible(message)

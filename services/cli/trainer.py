@@ -7,31 +7,32 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
 from services.cli.commands.servers import DEFAULT_DATA
 
+
+def setting(variable: str, help_text: str, *names: str) -> Any:
+    """Declare the option that sets a variable of the trainer's environment."""
+    return typer.Option(*names, envvar=variable, help=help_text)
+
+
 First: TypeAlias = Annotated[
-    str | None,
-    typer.Option("--from", envvar="TRAIN_FROM", help="First open time: ISO 8601 or ms."),
+    str | None, setting("TRAIN_FROM", "First open time: ISO 8601 or ms.", "--from")
 ]
 Last: TypeAlias = Annotated[
-    str | None,
-    typer.Option("--to", envvar="TRAIN_TO", help="Last open time: ISO 8601 or ms."),
+    str | None, setting("TRAIN_TO", "Last open time: ISO 8601 or ms.", "--to")
 ]
 Symbols: TypeAlias = Annotated[
-    str | None,
-    typer.Option(envvar="SYMBOLS", help="Comma-separated; default: all there are."),
+    str | None, setting("SYMBOLS", "Comma-separated; default: all there are.")
 ]
 Promote: TypeAlias = Annotated[
-    str | None,
-    typer.Option(envvar="PROMOTE", help="better, always or never; default: better."),
+    str | None, setting("PROMOTE", "better, always or never; default: better.")
 ]
 Report: TypeAlias = Annotated[
-    str | None,
-    typer.Option(envvar="REPORT", help="Write the model's report to this .html file."),
+    str | None, setting("REPORT", "Write the model's report to this .html file.")
 ]
 
 

@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
-from services.cli.audit.display import build_table, describe_mismatches
+from services.cli.audit.report import AuditReport
 from services.cli.audit.verify import verify
 from services.cli.cli_options import AsJson
-from services.cli.terminal import print_warning
+from services.cli.terminal import plain_text, print_warning
 from shared.adapters.env_settings import ServiceSettings
 from shared.core.errors import Incompatible
 
@@ -30,12 +31,43 @@ def verify_command(
     if as_json:
         print(json.dumps(report.to_json()))
     else:
-        Console().print(build_table(report))
+        Console().print(_table(report))
     for profile, count in report.other_profiles.items():
-        message = (
+        print_warning(
+            console,
             f"{count:,} predictions of numeric profile {profile} were not derived again: run the"
-            " version that made them"
+            " version that made them",
         )
-        print_warning(console, message)
     if not report.agrees:
-        raise Incompatible(describe_mismatches(report))
+        raise Incompatible(_describe_mismatches(report))
+
+
+def _table(report: AuditReport) -> Table:
+    """Return the counts of an audit."""
+    table = Table(title="verify")
+    table.add_column("checked")
+    table.add_column("records", justify="right")
+    table.add_column("mismatches", justify="right")
+    for check, (checked, mismatches) in report.counts().items():
+        style = "bold red" if mismatches else None
+        table.add_row(check.value, f"{checked:,}", str(mismatches), style=style)
+    table.add_section()
+    for partition in report.partitions:
+        name = f"predictions of partition {partition.partition}: SHA-256 {partition.sha256[:16]}"
+        table.add_row(name, f"{partition.predictions:,}", str(partition.mismatched.total()))
+    table.add_section()
+    rejected = sum(partition.rejected for partition in report.partitions)
+    table.add_row("rejected records (dead letters)", f"{rejected:,}", "")
+    table.add_row("candles not predicted yet", f"{report.not_predicted_yet:,}", "")
+    for profile, count in report.other_profiles.items():
+        not_derived = plain_text(f"not derived again: numeric profile {profile}")
+        table.add_row(not_derived, f"{count:,}", "")
+    return table
+
+
+def _describe_mismatches(report: AuditReport) -> str:
+    """Return the number of mismatches and the first one in full."""
+    if not report.first:
+        return "the digests of published and derived predictions differ, though no record does"
+    count = report.mismatches
+    return f"{count:,} mismatch{'' if count == 1 else 'es'}; the first:\n{report.first[0]}"

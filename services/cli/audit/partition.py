@@ -3,12 +3,9 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from services.cli.audit.dead_letters_check import DeadLettersCheck
-from services.cli.audit.fold_check import FoldCheck
-from services.cli.audit.klines_check import KlinesCheck
+from services.cli.audit.checks import DeadLettersCheck, FoldCheck, KlinesCheck
 from services.cli.audit.partition_log import LogEvent, PartitionLog, PublishedRecord
-from services.cli.audit.report import Mismatch, PartitionReport
-from services.cli.audit.text import decode_text
+from services.cli.audit.report import Mismatch, PartitionReport, decode_text
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.core.audit.invariants import PartitionInvariants
 from shared.core.audit.violation import Check, Difference, Violation, compare_mappings

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from shared.core.audit.violation import Check, Violation
+from shared.core.audit.violation import ABSENT, Check, Violation
 
+_SHOWN_BYTES: Final = 4096
 _KEPT: Final = 20  # mismatches of a partition that are kept; all are counted
 
 
@@ -144,3 +145,8 @@ class AuditReport:
 
 def _text(value: object) -> str:
     return "null" if value is None else str(value)
+
+
+def decode_text(data: bytes | None) -> str:
+    """Return the beginning of bytes as text; what is no UTF-8 is escaped."""
+    return ABSENT if data is None else data[:_SHOWN_BYTES].decode("utf-8", "backslashreplace")

@@ -8,9 +8,10 @@ from itertools import chain
 from typing import Final
 
 from rich.console import Console
+from rich.progress import Progress, ProgressColumn, Task
+from rich.text import Text
 
-from services.cli.audit.display import build_progress
-from services.cli.audit.klines_check import UNKNOWN_MODEL
+from services.cli.audit.checks import UNKNOWN_MODEL
 from services.cli.audit.partition import PartitionAudit
 from services.cli.audit.partition_log import PartitionLog, StoredDeadLetter, decode_published
 from services.cli.audit.report import AuditReport, PartitionReport
@@ -60,18 +61,16 @@ def verify(
     """
     ends = _read_ends(settings, _check_wanted(settings, partitions))
     processes = min(processes, len(ends))
-    with build_progress(console) as progress:
+    with _build_progress(console) as progress:
         task = progress.add_task("verify", total=sum(one.klines for one in ends))
         if processes > 1:
-            calls = [partial(_audit_in_worker, settings, one) for one in ends]
-            reports = list(
-                run_in_workers(processes, calls, lambda done: progress.update(task, completed=done))
+            calls = [partial(_audit, settings, one, report_progress) for one in ends]
+            reports = run_in_workers(
+                processes, calls, lambda done: progress.update(task, completed=done)
             )
-        else:
-            reports = [
-                _audit(settings, one, lambda count: progress.advance(task, count)) for one in ends
-            ]
-    return AuditReport(reports)
+            return AuditReport(list(reports))
+        advance = partial(progress.advance, task)
+        return AuditReport([_audit(settings, one, advance) for one in ends])
 
 
 def _check_wanted(settings: ServiceSettings, partitions: Collection[int] | None) -> list[int]:
@@ -79,8 +78,9 @@ def _check_wanted(settings: ServiceSettings, partitions: Collection[int] | None)
     wanted = sorted(set(range(last + 1) if partitions is None else partitions))
     for partition in wanted:
         if not 0 <= partition <= last:
-            message = f"--partition is {partition}; this deployment has partitions 0 to {last}"
-            raise BadSetting(message)
+            raise BadSetting(
+                f"--partition is {partition}; this deployment has partitions 0 to {last}"
+            )
     return wanted
 
 
@@ -108,15 +108,10 @@ def _check_topic(bootstrap: str, name: str, reader: Reader, wanted: int) -> None
     for partition in range(wanted):
         first = reader.ends(partition)[0]
         if first:
-            message = (
+            raise Incompatible(
                 f"{name}/{partition} begins at offset {first}: the records before it were deleted;"
                 " restore them"
             )
-            raise Incompatible(message)
-
-
-def _audit_in_worker(settings: ServiceSettings, ends: _PartitionEnds) -> PartitionReport:
-    return _audit(settings, ends, report_progress)
 
 
 def _audit(
@@ -171,3 +166,17 @@ def _load(bundles: BundleStore, version: str) -> Bundle:
         return bundles.load(version)
     except Unknown as error:
         raise BadInput(UNKNOWN_MODEL, str(error)) from error
+
+
+class _Rate(ProgressColumn):
+    """Records per second."""
+
+    def render(self, task: Task) -> Text:
+        """Return the rate of the last seconds."""
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f} records/s")
+
+
+def _build_progress(console: Console) -> Progress:
+    """Return a progress bar that shows share, rate and remaining time."""
+    return Progress(*Progress.get_default_columns(), _Rate(), console=console)

@@ -40,8 +40,7 @@ def check_out(out: Path | None) -> None:
         BadSetting: its format is unknown.
     """
     if out is not None and out.suffix not in {".parquet", ".jsonl"}:
-        message = f"--out is {out}; its name must end with .parquet or .jsonl"
-        raise BadSetting(message)
+        raise BadSetting(f"--out is {out}; its name must end with .parquet or .jsonl")
 
 
 def write_predictions(

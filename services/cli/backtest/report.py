@@ -49,13 +49,13 @@ def check_report(report: Path | None, against: str) -> None:
         BadSetting: the page cannot be written there, or `--against` is given without a report.
     """
     if report is None and against:
-        message = f"--against is {against}, which only a report shows: add --report FILE.html"
-        raise BadSetting(message)
+        raise BadSetting(
+            f"--against is {against}, which only a report shows: add --report FILE.html"
+        )
     if report is not None and (
         report.suffix != ".html" or not report.parent.is_dir() or report.is_dir()
     ):
-        message = f"--report is {report}; it must be a .html file in a folder that exists"
-        raise BadSetting(message)
+        raise BadSetting(f"--report is {report}; it must be a .html file in a folder that exists")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -131,8 +131,7 @@ def _keep_forecasts(
 def _check_scored(scores: Mapping[str, Scores], bundle: Bundle) -> None:
     if not scores:
         length = bundle.card.architecture.window_length
-        message = f"no symbol has a full window of {length} candles before the end of the span"
-        raise Unknown(message)
+        raise Unknown(f"no symbol has a full window of {length} candles before the end of the span")
 
 
 def _write_report(report: ModelReport, path: Path) -> None:

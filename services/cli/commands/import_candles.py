@@ -112,15 +112,13 @@ def import_recordings(
 def _check_interval(recordings: Sequence[Recording], interval: str) -> None:
     step_ms = interval_ms(interval)
     if not recordings:
-        message = "the paths hold no recordings (.csv, .zip or .parquet)"
-        raise BadInput("no_file", message)
+        raise BadInput("no_file", "the paths hold no recordings (.csv, .zip or .parquet)")
     for recording in recordings:
         if recording.interval_ms != step_ms:
-            message = (
+            raise Incompatible(
                 f"{recording.path} has candles of {recording.interval_ms} ms, this deployment"
                 f" follows {interval} ({step_ms} ms): leave it out or set INTERVAL"
             )
-            raise Incompatible(message)
 
 
 def _by_symbol(recording: Recording) -> Iterator[tuple[str, Iterable[Block]]]:
@@ -214,42 +212,43 @@ class CandleImporter:
         try:
             build_candle_message(self._step_ms, interval=self._topics.interval, **fields)
         except BadInput as error:
-            message = f"{_describe(row)}: {error}; correct it or leave it out"
-            raise BadInput(error.reason, message) from error
+            raise BadInput(
+                error.reason, f"{_describe(row)}: {error}; correct it or leave it out"
+            ) from error
 
     def _check_repeated(self, row: CandleRow) -> None:
         """Check that a row agrees with the log, or with an earlier row."""
         if row.open_time_ms < self._log_ends_ms.get(row.symbol, 0):
             self._check_against_log(row)
         elif row != self._last[row.symbol]:
-            message = (
-                f"{_describe(row)} comes twice with different values; leave one of the files out"
+            raise BadInput(
+                "contradiction",
+                f"{_describe(row)} comes twice with different values; leave one of the files out",
             )
-            raise BadInput("contradiction", message)
 
     def _check_against_log(self, row: CandleRow) -> None:
         sequence = self._in_log.get(row.symbol, _EMPTY)
         if len(sequence) and row.open_time_ms < sequence[0, OPEN_TIME]:
-            message = (
+            raise BadInput(
+                "older_than_the_log",
                 f"{_describe(row)} is older than the first one in the log"
                 f" ({int(sequence[0, OPEN_TIME])} ms); the log only grows at its end: import"
-                " history into a new deployment (TOPIC_PREFIX) before anything else"
+                " history into a new deployment (TOPIC_PREFIX) before anything else",
             )
-            raise BadInput("older_than_the_log", message)
         at = int(np.searchsorted(sequence[:, OPEN_TIME], row.open_time_ms))
         if at == len(sequence) or sequence[at, OPEN_TIME] != row.open_time_ms:
-            message = (
+            raise BadInput(
+                "contradiction",
                 f"{_describe(row)} is in the file, and the log has a gap there; the log keeps what"
-                " it has"
+                " it has",
             )
-            raise BadInput("contradiction", message)
         ours, theirs = sequence[at, OPEN:].tolist(), [float(text) for text in row[2:7]]
         if ours != theirs:
-            message = (
+            raise BadInput(
+                "contradiction",
                 f"{_describe(row)} has {theirs} in the file and {ours} in the log (open, high, low,"
-                " close, volume); the log keeps what it has"
+                " close, volume); the log keeps what it has",
             )
-            raise BadInput("contradiction", message)
 
 
 def candle_bytes(row: CandleRow, interval: str) -> bytes:

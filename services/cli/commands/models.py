@@ -17,7 +17,14 @@ from rich.table import Table
 
 from services.cli.cli_options import AsJson
 from services.cli.terminal import plain_text
-from services.cli.trainer import First, Last, Symbols, environment_from_options, run_trainer
+from services.cli.trainer import (
+    First,
+    Last,
+    Symbols,
+    environment_from_options,
+    run_trainer,
+    setting,
+)
 from shared.adapters.env_settings import ServiceSettings
 from shared.core.evaluation.comparison import CHALLENGER
 from shared.core.model.card import Bundle
@@ -92,9 +99,7 @@ def import_command(
             " (docs/how-to/import-the-original.md)."
         ),
     ] = None,
-    preset: Annotated[
-        str, typer.Option(envvar="PRESET", help="Settings of a card of its own.")
-    ] = "original",
+    preset: Annotated[str, setting("PRESET", "Settings of a card of its own.")] = "original",
     symbols: Symbols = None,
     first: First = None,
     last: Last = None,

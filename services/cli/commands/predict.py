@@ -73,17 +73,15 @@ def read_newest(
             found = last_record_of_each_key(reader, partition, [key], decode)
             if key in found:
                 return found[key]
-    message = (
+    raise Unknown(
         f"there is no prediction of {symbol} on {topic}: it takes a promoted model"
         " (`ulstm models list`), a full window of candles, and a producer that follows the symbol"
     )
-    raise Unknown(message)
 
 
 def _check_symbol(prediction: Prediction, symbol: str) -> None:
     if prediction.symbol != symbol:
-        message = f"a prediction of {prediction.symbol} under the key {symbol}"
-        raise BadInput("wrong_key", message)
+        raise BadInput("wrong_key", f"a prediction of {prediction.symbol} under the key {symbol}")
 
 
 def _describe(prediction: Prediction) -> dict[str, str]:

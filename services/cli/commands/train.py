@@ -12,6 +12,7 @@ from services.cli.trainer import (
     Symbols,
     environment_from_options,
     run_trainer,
+    setting,
 )
 
 
@@ -20,14 +21,9 @@ def train_command(
     first: First = None,
     last: Last = None,
     symbols: Symbols = None,
-    epochs: Annotated[
-        int | None, typer.Option(envvar="EPOCHS", help="Epochs, at most; default: 10.")
-    ] = None,
+    epochs: Annotated[int | None, setting("EPOCHS", "Epochs, at most; default: 10.")] = None,
     windows: Annotated[
-        int | None,
-        typer.Option(
-            envvar="WINDOWS_PER_EPOCH", help="Windows drawn for an epoch; default: 250000."
-        ),
+        int | None, setting("WINDOWS_PER_EPOCH", "Windows drawn for an epoch; default: 250000.")
     ] = None,
     promote: Promote = None,
     report: Report = None,

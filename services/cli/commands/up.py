@@ -12,9 +12,14 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from services.cli.local.deployment import QUICK_TRAINING, LocalDeployment
+from services.cli.cli_options import RunFor
+from services.cli.local.deployment import (
+    QUICK_TRAINING,
+    KlineSource,
+    LocalDeployment,
+    UpOptions,
+)
 from services.cli.local.live_stats import LiveStats
-from services.cli.local.options import KlineSource, UpOptions
 from shared.adapters.kafka.tail import TopicTail
 
 _TAIL: Final = 2000  # records per partition that are read at the start
@@ -26,9 +31,7 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def up_command(
     context: typer.Context,
-    seconds: Annotated[
-        float, typer.Option("--for", min=0, help="Stop after so many seconds; 0: at Ctrl-C.")
-    ] = 0,
+    seconds: RunFor = 0.0,
     exchange: Annotated[
         KlineSource, typer.Option(help="The exchange simulator (standin), or Binance itself.")
     ] = KlineSource.STANDIN,

@@ -1,24 +1,28 @@
 """A whole deployment as processes on this machine, without Docker."""
 
 import shutil
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from services.cli.local.options import KlineSource, UpOptions
-from services.cli.local.processes import ServiceProcesses
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.retry import retry_until_available, wait_until
-from shared.core.errors import UlstmError
-from shared.local_servers import launcher
+from shared.core.errors import BadSetting, UlstmError
+from shared.local_servers.launcher import kill_with_parent, start
 from shared.log.archive import Archive
 
 _WAIT_S: Final = 120.0
 _POLL_S: Final = 0.05
+_STOP_S: Final = 10.0
+_SHOWN_LINES: Final = 15  # of a log, when its process has ended
 _TRAINER: Final = "trainer"
 
 # A short training, so that predictions come within a minute; `ulstm train` makes better models.
@@ -33,6 +37,48 @@ QUICK_TRAINING: Final = {
     "SCORED_CANDLES": "60",
     "SCORED_SYMBOLS": "10",
 }
+
+
+class KlineSource(StrEnum):
+    """The exchange that klines come from."""
+
+    STANDIN = "standin"
+    BINANCE = "binance"
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """What to start, and for how long."""
+
+    exchange: KlineSource
+    candles: Path | None  # a folder of recorded candles; None: synthetic ones
+    speed: float  # of the simulator's clock
+    symbols: str  # a number (simulator), or names
+    replicas: int  # of the predictor
+    data: Path | None  # None: a folder that is removed at the end
+    seconds: float  # 0: until a signal
+
+    def check(self) -> None:
+        """Refuse options that contradict each other.
+
+        Raises:
+            BadSetting: the message names the option and what to give instead.
+        """
+        if self.exchange is KlineSource.BINANCE and self.symbols.isdigit():
+            raise BadSetting(
+                f"--symbols is {self.symbols}; with --exchange binance name them, such as"
+                " BTCUSDT,ETHUSDT"
+            )
+        if self.candles is not None and not self.candles.is_dir():
+            raise BadSetting(f"--candles is {self.candles}, which is no folder of recorded candles")
+
+    @property
+    def source(self) -> str:
+        """The source of the klines, in words."""
+        if self.exchange is KlineSource.BINANCE:
+            return "Binance"
+        candles = f"candles recorded in {self.candles}" if self.candles else "SYNTHETIC candles"
+        return f"{candles}, clock x {self.speed:g}"
 
 
 class LocalDeployment:
@@ -56,7 +102,7 @@ class LocalDeployment:
         self._options, self._environ = options, dict(environ)
         self._stack, self._on_step = stack, on_step
         self._folder = self._make_folder()
-        self._processes = ServiceProcesses(self._folder, stack)
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> tuple[ServiceSettings, int | None]:
         """Start the servers, the exchange, the producer and the predictors.
@@ -86,15 +132,22 @@ class LocalDeployment:
 
     def is_training(self) -> bool:
         """Return whether the training has not ended yet."""
-        return self._processes.is_running(_TRAINER)
+        return self._processes[_TRAINER].poll() is None
 
     def check(self) -> None:
-        """Check that all services run.
+        """Check that all services run; the training may have finished.
 
         Raises:
             UlstmError: one has ended; the message shows the end of its log.
         """
-        self._processes.check(may_finish=_TRAINER)
+        for name, process in self._processes.items():
+            code = process.poll()
+            if code is not None and (name, code) != (_TRAINER, 0):
+                lines = (self._folder / f"{name}.log").read_text(errors="replace").splitlines()
+                log_end = "\n".join(lines[-_SHOWN_LINES:])
+                raise UlstmError(
+                    f"{name} ended with exit code {code}; the end of its log:\n{log_end}"
+                )
 
     def wait_for(self, what: str, condition: Callable[[], object]) -> None:
         """Wait until a condition holds, as long as all services run.
@@ -110,12 +163,11 @@ class LocalDeployment:
             return False
 
         if not wait_until(holds, timeout_s=_WAIT_S, interval_s=_POLL_S):
-            message = f"waited {_WAIT_S:g} s for {what}; the logs are in {self._folder}"
-            raise UlstmError(message)
+            raise UlstmError(f"waited {_WAIT_S:g} s for {what}; the logs are in {self._folder}")
 
     def _start_servers(self) -> None:
         self._on_step("starting Kafka and Redis")
-        running = launcher.start(self._folder / "servers", die_with_parent=True)
+        running = start(self._folder / "servers", die_with_parent=True)
         self._stack.callback(running.stop)
         servers = running.servers
         self._on_step(f"Kafka at {servers.kafka_bootstrap}, Redis at {servers.redis_url}")
@@ -156,7 +208,20 @@ class LocalDeployment:
         }
 
     def _start(self, name: str, module: str, *arguments: str, **environ: str) -> None:
-        self._processes.start(name, module, *arguments, environ={**self._environ, **environ})
+        """Start a service with a log of its own; it ends with this process, however that ends."""
+        command = kill_with_parent([sys.executable, "-m", module, *arguments])
+        with (self._folder / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen(
+                command,
+                env={**self._environ, **environ},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # Ctrl-C reaches only this process, which then ends the others in order.
+                start_new_session=True,
+            )
+        self._processes[name] = process
+        self._stack.callback(_end, process)
 
     def _make_folder(self) -> Path:
         if self._options.data is not None:
@@ -165,3 +230,12 @@ class LocalDeployment:
         folder = Path(tempfile.mkdtemp(prefix="ulstm-"))
         self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
         return folder
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

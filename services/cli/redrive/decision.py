@@ -72,16 +72,16 @@ def to_candidate(dead_letter: DeadLetter, topics: Topics, codec: KlineCodec) -> 
             raise _wrong_key(key) from error
         raise
     if isinstance(value, Promotion):
-        message = (
+        raise BadInput(
+            "promotion",
             "a promotion must be in every partition: promote the version again with"
-            f" `ulstm models promote {value.model_version}`"
+            f" `ulstm models promote {value.model_version}`",
         )
-        raise BadInput("promotion", message)
     if isinstance(value, Amendment):
-        message = (
-            "its place among the changes of its candle is lost; publish it anew if it still holds"
+        raise BadInput(
+            "amendment",
+            "its place among the changes of its candle is lost; publish it anew if it still holds",
         )
-        raise BadInput("amendment", message)
     if value.symbol != key:
         raise _wrong_key(key)
     span_ms = covered_span_ms(value, codec.interval_ms)
@@ -155,15 +155,14 @@ class LogPositions:
         name = f"{'gap' if is_gap else 'candle'} of {symbol} at {candidate.starts_ms} ms"
         if next_ms is None:
             if is_gap:
-                message = f"{name}: the log has no candle of {symbol} before it"
-                raise BadInput("too_early", message)
+                raise BadInput("too_early", f"{name}: the log has no candle of {symbol} before it")
             return
         if candidate.starts_ms > next_ms:
-            message = (
+            raise BadInput(
+                "too_early",
                 f"{name} would leave a hole: redrive or import the record of {symbol} that opens at"
-                f" {next_ms} ms first"
+                f" {next_ms} ms first",
             )
-            raise BadInput("too_early", message)
         if candidate.starts_ms < next_ms:
             raise self._explain_past(candidate, name, next_ms)
 
@@ -173,18 +172,18 @@ class LogPositions:
         if found == candidate.value:
             return BadInput("duplicate", f"{name} {_describe_copy(candidate, offset)}")
         if isinstance(found, Candle) and isinstance(candidate.value, Candle):
-            message = (
+            return BadInput(
+                "contradiction",
                 f"{name} is in the log with other values (offset {offset}); the log keeps the"
                 " first. Only an amendment, a record of type amendment, changes a candle: neither"
-                " the producer nor `ulstm import` writes one"
+                " the producer nor `ulstm import` writes one",
             )
-            return BadInput("contradiction", message)
-        message = (
+        return BadInput(
+            "out_of_order",
             f"{name} is older than what comes next in the log ({next_ms} ms), which only grows at"
             " its end, and an amendment changes only a candle that is there: `ulstm import` all"
-            " history into a new deployment (TOPIC_PREFIX) if you need it"
+            " history into a new deployment (TOPIC_PREFIX) if you need it",
         )
-        return BadInput("out_of_order", message)
 
 
 def decide_all(
@@ -205,11 +204,11 @@ def _describe_copy(candidate: RedriveCandidate, offset: int | None) -> str:
 
 
 def _wrong_key(key: str) -> BadInput:
-    message = (
+    return BadInput(
+        "wrong_key",
         f"its key {key!r} is not its symbol, by which records are looked up; publish it anew under"
-        " its symbol"
+        " its symbol",
     )
-    return BadInput("wrong_key", message)
 
 
 def _describe_other_topic(dead_letter: DeadLetter, topics: Topics) -> str:

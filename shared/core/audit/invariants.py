@@ -140,8 +140,7 @@ class PartitionInvariants:
         """
         newest = self._newest
         if newest is None:
-            message = "the newest record needs no prediction"
-            raise ValueError(message)
+            raise ValueError("the newest record needs no prediction")
         newest.is_prediction_due = False
         newest.history.last_prediction, newest.history.lacks_prediction = None, True
         opens_ms = newest.candle.open_time_ms + self._step_ms
