@@ -6,7 +6,6 @@ Each option names the setting of the trainer that it stands for; the trainer che
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
 from typing import Annotated, Any, TypeAlias
 
 import typer
@@ -47,12 +46,12 @@ def environment_from_options(context: typer.Context) -> dict[str, str]:
     return {**context.obj, **given}
 
 
-def run_trainer(environ: Mapping[str, str], *arguments: str) -> None:
+def run_trainer(context: typer.Context, *arguments: str) -> None:
     """Run the trainer as a process, as it alone imports TensorFlow; exit with its code.
 
     Signals that stop this process are sent on to it.
     """
-    environ = {"CHECKPOINTS": f"{DEFAULT_DATA}/training", **environ}
+    environ = {"CHECKPOINTS": f"{DEFAULT_DATA}/training", **environment_from_options(context)}
     process = subprocess.Popen([sys.executable, "-m", "services.trainer", *arguments], env=environ)
     stops = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(number, lambda n, _: process.send_signal(n)) for number in stops]

@@ -9,18 +9,8 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from services.cli.backtest.output import (
-    check_out,
-    scores_as_json,
-    scores_table,
-    write_predictions,
-)
-from services.cli.backtest.report import (
-    MAX_HISTORY,
-    BacktestReport,
-    check_report,
-    forecast_spans,
-)
+from services.cli.backtest.output import check_out, scores_as_json, scores_table, write_predictions
+from services.cli.backtest.report import MAX_HISTORY, BacktestReport, check_report, forecast_spans
 from services.cli.cli_options import parse_time_option_ms
 from shared.adapters.env_settings import ServiceSettings, parse_symbols
 from shared.core.arrays import Float64s

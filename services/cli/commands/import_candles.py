@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from heapq import merge
 from itertools import chain, islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -94,7 +95,10 @@ def import_recordings(
     with closing(TransactionalProducer(where, producer_transactional_id(topics))) as writer:
         # 2. Read where each symbol's log ends: a row before that is compared, not written.
         next_ms = read_positions(where, topics, settings.codec, {symbol for symbol, _ in sources})
-        rows = merge(*(_rows(blocks) for _, blocks in sources), key=_by_time)
+        rows = merge(
+            *(chain.from_iterable(block.rows() for block in blocks) for _, blocks in sources),
+            key=attrgetter("open_time_ms", "symbol"),
+        )
         first = next(rows, None)
         if first is None:
             return ImportSummary()
@@ -133,14 +137,6 @@ def _by_symbol(recording: Recording) -> Iterator[tuple[str, Iterable[Block]]]:
     for block in read_blocks(recording):
         blocks.setdefault(block.symbol, []).append(block)
     yield from blocks.items()
-
-
-def _rows(blocks: Iterable[Block]) -> Iterator[CandleRow]:
-    return chain.from_iterable(block.rows() for block in blocks)
-
-
-def _by_time(row: CandleRow) -> tuple[int, str]:
-    return row.open_time_ms, row.symbol
 
 
 def _read_overlap(

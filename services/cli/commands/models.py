@@ -17,14 +17,7 @@ from rich.table import Table
 
 from services.cli.cli_options import AsJson
 from services.cli.terminal import plain_text
-from services.cli.trainer import (
-    First,
-    Last,
-    Symbols,
-    environment_from_options,
-    run_trainer,
-    setting,
-)
+from services.cli.trainer import First, Last, Symbols, run_trainer, setting
 from shared.adapters.env_settings import ServiceSettings
 from shared.core.evaluation.comparison import CHALLENGER
 from shared.core.model.card import Bundle
@@ -80,7 +73,7 @@ def export_command(
     file: Annotated[Path, typer.Argument(help="The .keras file to write.")],
 ) -> None:
     """Write a version as a .keras file; it takes scaled windows."""
-    run_trainer(context.obj, "export", version, str(file))
+    run_trainer(context, "export", version, str(file))
 
 
 @app.command("import")
@@ -111,7 +104,7 @@ def import_command(
     """
     card = {"--like": like, "--scalers": scalers}
     flags = [text for flag, v in card.items() if v is not None for text in (flag, str(v))]
-    run_trainer(environment_from_options(context), "import", str(file), *flags)
+    run_trainer(context, "import", str(file), *flags)
 
 
 def _registry(environ: Mapping[str, str]) -> ModelRegistry:

@@ -5,16 +5,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli.trainer import (
-    First,
-    Last,
-    Promote,
-    Report,
-    Symbols,
-    environment_from_options,
-    run_trainer,
-    setting,
-)
+from services.cli.trainer import First, Last, Promote, Report, Symbols, run_trainer, setting
 
 
 def search_command(
@@ -71,4 +62,4 @@ def search_command(
 
     Writes them to a file. Interrupted at any time, the same command resumes.
     """
-    run_trainer(environment_from_options(context), "search")
+    run_trainer(context, "search")

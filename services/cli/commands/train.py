@@ -4,16 +4,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli.trainer import (
-    First,
-    Last,
-    Promote,
-    Report,
-    Symbols,
-    environment_from_options,
-    run_trainer,
-    setting,
-)
+from services.cli.trainer import First, Last, Promote, Report, Symbols, run_trainer, setting
 
 
 def train_command(
@@ -32,4 +23,4 @@ def train_command(
 
     Interrupted and started again with the same settings, it resumes (CHECKPOINTS).
     """
-    run_trainer(environment_from_options(context), "fit")
+    run_trainer(context, "fit")

@@ -13,12 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from services.cli.cli_options import RunFor
-from services.cli.local.deployment import (
-    QUICK_TRAINING,
-    KlineSource,
-    LocalDeployment,
-    UpOptions,
-)
+from services.cli.local.deployment import QUICK_TRAINING, KlineSource, LocalDeployment, UpOptions
 from services.cli.local.live_stats import LiveStats
 from shared.adapters.kafka.tail import TopicTail
 

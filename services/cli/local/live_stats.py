@@ -3,6 +3,7 @@
 import time
 from collections import Counter, deque
 from collections.abc import Iterable
+from functools import reduce
 from typing import Final
 
 from rich.panel import Panel
@@ -66,10 +67,8 @@ class LiveStats:
 
     def scores(self) -> Scores:
         """Return the running scores, summed over the symbols."""
-        total = Scores()
-        for prediction in self.latest.by_symbol.values():
-            total = total.plus(prediction.scores)
-        return total
+        predictions = self.latest.by_symbol.values()
+        return reduce(Scores.plus, (prediction.scores for prediction in predictions), Scores())
 
     def line(self) -> str:
         """Return the state of the deployment in one line."""
