@@ -24,6 +24,7 @@ from services.cli.commands import (
 )
 from services.cli.terminal import plain_text
 from shared.core.errors import BadSetting, UlstmError
+from shared.local_servers.launcher import running_servers
 
 app = typer.Typer(
     help="An LSTM that keeps learning while it is used.",
@@ -57,7 +58,7 @@ def environment(context: typer.Context) -> None:
 
 def with_running_servers(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment, with the addresses of `ulstm servers` where it names none."""
-    running = servers.running_servers(Path(servers.DEFAULT_DATA))
+    running = running_servers(Path(servers.DEFAULT_DATA))
     found = {}
     if running is not None:
         found = {"KAFKA_BOOTSTRAP_SERVERS": running.kafka_bootstrap, "REDIS_URL": running.redis_url}

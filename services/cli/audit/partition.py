@@ -117,9 +117,9 @@ class PartitionAudit:
 
     def _check_remaining(self, next_offset: int, klines_end: int) -> None:
         """Report the predictions and dead letters that name no record which exists."""
-        for published in self._log.remaining_predictions():
+        for published in self._log.predictions.rest():
             self._check_prediction(published, None)
-        for dead_letter in self._log.remaining_dead_letters():
+        for dead_letter in self._log.dead_letters.rest():
             if not next_offset <= dead_letter[1].offset < klines_end:
                 self._report.add(self._dead_letters.report_unexpected(dead_letter))
 

@@ -85,7 +85,7 @@ class PartitionLog:
             dead_letters: of records of this partition.
         """
         self._klines = klines
-        self._predictions, self._dead_letters = Lookahead(predictions), Lookahead(dead_letters)
+        self.predictions, self.dead_letters = Lookahead(predictions), Lookahead(dead_letters)
 
     def events(self) -> Iterator[LogEvent]:
         """Yield the klines in order, each with what was made from it."""
@@ -94,35 +94,27 @@ class PartitionLog:
                 record,
                 tuple(self._predictions_up_to(record.offset)),
                 tuple(self._dead_letters_up_to(record.offset)),
-                predictions_follow=self._predictions.peek() is not None,
-                dead_letters_follow=self._dead_letters.peek() is not None,
+                predictions_follow=self.predictions.peek() is not None,
+                dead_letters_follow=self.dead_letters.peek() is not None,
             )
 
-    def remaining_predictions(self) -> Iterator[PublishedRecord]:
-        """Yield the predictions that name no record of the klines read."""
-        return self._predictions.rest()
-
-    def remaining_dead_letters(self) -> Iterator[StoredDeadLetter]:
-        """Yield the dead letters that name no record of the klines read."""
-        return self._dead_letters.rest()
-
     def _predictions_up_to(self, offset: int) -> Iterator[PublishedRecord]:
-        while (head := self._predictions.peek()) is not None:
+        while (head := self.predictions.peek()) is not None:
             if head.source_offset > offset and not self._is_astray(head, offset):
                 return
-            yield self._predictions.pop()
+            yield self.predictions.pop()
 
     def _is_astray(self, head: PublishedRecord, offset: int) -> bool:
         """Return whether a prediction names a far later record than the one after it does.
 
         It must not hold back those after it, which would all seem to be missing.
         """
-        after = self._predictions.peek(1)
+        after = self.predictions.peek(1)
         return after is not None and offset < after.source_offset < head.source_offset
 
     def _dead_letters_up_to(self, offset: int) -> Iterator[StoredDeadLetter]:
-        while (head := self._dead_letters.peek()) is not None and head[1].offset <= offset:
-            yield self._dead_letters.pop()
+        while (head := self.dead_letters.peek()) is not None and head[1].offset <= offset:
+            yield self.dead_letters.pop()
 
 
 def decode_published(blocks: Iterable[Iterable[ConsumerRecord]]) -> Iterator[PublishedRecord]:

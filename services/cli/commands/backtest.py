@@ -12,6 +12,7 @@ from rich.progress import Progress
 from services.cli.backtest.output import check_out, scores_as_json, scores_table, write_predictions
 from services.cli.backtest.report import MAX_HISTORY, BacktestReport, check_report, forecast_spans
 from services.cli.cli_options import parse_time_option_ms
+from services.cli.terminal import print_warning
 from shared.adapters.env_settings import ServiceSettings, parse_symbols
 from shared.core.arrays import Float64s
 from shared.core.errors import Unknown
@@ -98,12 +99,11 @@ def _read_archive(
 def _warn_of_overlap(bundle: Bundle, from_ms: int, console: Console) -> None:
     trained_through_ms = bundle.card.trained_through_ms
     if from_ms <= trained_through_ms:
-        console.print(
-            f"[bold red]WARNING:[/bold red] {bundle.version} was trained through"
-            f" {format_timestamp(trained_through_ms)}, but this backtest starts at"
-            f" {format_timestamp(from_ms)}: the model has seen these candles, which flatters its"
-            " scores",
-            soft_wrap=True,
+        print_warning(
+            console,
+            f"{bundle.version} was trained through {format_timestamp(trained_through_ms)}, but this"
+            f" backtest starts at {format_timestamp(from_ms)}: the model has seen these candles,"
+            " which flatters its scores",
         )
 
 

@@ -54,7 +54,10 @@ def list_command(
         is_counted = dead_letter.reason in reasons or len(reasons) < _REASONS
         reasons[dead_letter.reason if is_counted else "(others)"] += 1
     if as_json:
-        listed = [_to_json(*one) for one in newest]
+        listed = [
+            _to_json(one, time_ms=time_ms, value_base64=_encode_base64(one.value))
+            for time_ms, one in newest
+        ]
         print(json.dumps({"dead_letters": listed, "reasons": dict(reasons)}))
         return
     for one in newest:
@@ -92,7 +95,10 @@ def redrive_command(
     named = _check_places(places or [], reason, everything=everything)
     results = redrive(settings, DeadLetterFilter(named, reason, symbol), send=yes)
     if as_json:
-        rows = [_result_to_json(result) for result in results]
+        rows = [
+            _to_json(one.dead_letter, status=one.status, reason=one.reason, message=one.message)
+            for one in results
+        ]
         print(json.dumps({"sent": yes, "dead_letters": rows}))
     else:
         for result in results:
@@ -146,28 +152,8 @@ def _summarise(results: Sequence[RedriveResult], *, sent: bool) -> str:
     )
 
 
-def _to_json(time_ms: int, dead_letter: DeadLetter) -> dict[str, Any]:
-    """Return a dead letter, with its original bytes, for a program."""
-    value = dead_letter.value
-    return {
-        "time_ms": time_ms,
-        **_place_to_json(dead_letter),
-        "reason": dead_letter.reason,
-        "message": dead_letter.message,
-        "value_base64": None if value is None else base64.b64encode(value).decode(),
-    }
-
-
-def _result_to_json(result: RedriveResult) -> dict[str, Any]:
-    return {
-        **_place_to_json(result.dead_letter),
-        "status": result.status,
-        "reason": result.reason,
-        "message": result.message,
-    }
-
-
-def _place_to_json(dead_letter: DeadLetter) -> dict[str, Any]:
+def _to_json(dead_letter: DeadLetter, **more: object) -> dict[str, Any]:
+    """Return a dead letter for a program, with more fields or with others of the same name."""
     key = dead_letter.key
     return {
         "place": printable_place(dead_letter),
@@ -175,7 +161,14 @@ def _place_to_json(dead_letter: DeadLetter) -> dict[str, Any]:
         "partition": dead_letter.partition,
         "offset": dead_letter.offset,
         "key": None if key is None else key.decode("utf-8", "backslashreplace"),
+        "reason": dead_letter.reason,
+        "message": dead_letter.message,
+        **more,
     }
+
+
+def _encode_base64(value: bytes | None) -> str | None:
+    return None if value is None else base64.b64encode(value).decode()
 
 
 def _name(dead_letter: DeadLetter) -> str:

@@ -9,12 +9,11 @@ from rich.console import Console
 from rich.table import Table
 
 from services.cli.cli_options import AsJson
-from services.cli.published_predictions import UnreadableRecords
+from services.cli.published_predictions import UnreadableRecords, decode_predictions
 from services.cli.terminal import plain_text
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.backwards_reader import last_record_of_each_key
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
-from shared.adapters.schemas.predictions import decode_prediction
 from shared.core.errors import BadInput, Unknown
 from shared.core.online.prediction import Prediction
 from shared.core.timestamps import format_timestamp
@@ -60,13 +59,12 @@ def read_newest(
     partition = partition_for(symbol, settings.symbol_groups)
 
     def decode(record: ConsumerRecord) -> Prediction | None:
-        try:
-            prediction = decode_prediction(record.value)
-            _check_symbol(prediction, symbol)
-        except BadInput as error:
-            unreadable.add(topic, record, error)
-            return None
-        return prediction
+        for _, prediction in decode_predictions(topic, [record], unreadable):
+            if prediction.symbol == symbol:
+                return prediction
+            message = f"a prediction of {prediction.symbol} under the key {symbol}"
+            unreadable.add(topic, record, BadInput("wrong_key", message))
+        return None
 
     with Reader(settings.kafka_bootstrap_servers, topic) as reader:
         if partition < reader.partitions():
@@ -77,11 +75,6 @@ def read_newest(
         f"there is no prediction of {symbol} on {topic}: it takes a promoted model"
         " (`ulstm models list`), a full window of candles, and a producer that follows the symbol"
     )
-
-
-def _check_symbol(prediction: Prediction, symbol: str) -> None:
-    if prediction.symbol != symbol:
-        raise BadInput("wrong_key", f"a prediction of {prediction.symbol} under the key {symbol}")
 
 
 def _describe(prediction: Prediction) -> dict[str, str]:

@@ -10,8 +10,6 @@ import typer
 from services.cli.cli_options import AsJson
 from shared.local_servers.launcher import Servers, running_servers, start, stop_servers
 
-__all__ = ["DEFAULT_DATA", "app", "running_servers"]
-
 DEFAULT_DATA = ".ulstm"
 
 app = typer.Typer(no_args_is_help=True)
@@ -38,10 +36,7 @@ def stop_command(data: Data = Path(DEFAULT_DATA)) -> None:
 
 
 @app.command("status")
-def status_command(
-    data: Data = Path(DEFAULT_DATA),
-    as_json: AsJson = False,
-) -> None:
+def status_command(data: Data = Path(DEFAULT_DATA), as_json: AsJson = False) -> None:
     """Show the addresses of the servers. Exit code 1: they do not run."""
     servers = running_servers(data)
     if as_json:
