@@ -74,7 +74,7 @@ class TopicProgress:
         return len(counts) >= symbols and min(counts, default=0) >= each
 
     def figures(self) -> dict[str, float]:
-        """Return what is printed at the end."""
+        """Return the figures that are printed at the end."""
         seen = self.by_symbol.values()
         return {
             "symbols": len(seen),

@@ -37,7 +37,7 @@ app.add_typer(models.app, name="models", help="The model versions in the log.")
 app.add_typer(
     dead_letters.app,
     name="dead-letters",
-    help="What could not be read: list it, redrive it into the log.",
+    help="Rejected records: list them, redrive them into the log.",
 )
 app.command("up")(up.up_command)
 app.command("import")(import_candles.import_command)

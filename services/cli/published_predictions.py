@@ -1,4 +1,4 @@
-"""Read the predictions topic for users: decode it, count what is unreadable, show the newest."""
+"""Read the predictions topic for users: decode it, count unreadable records, show the newest."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -43,12 +43,12 @@ class UnreadableRecords:
 def decode_predictions(
     topic: str, records: Iterable[ConsumerRecord], unreadable: UnreadableRecords
 ) -> Iterator[tuple[ConsumerRecord, Prediction]]:
-    """Yield the records that are predictions with what they hold; count the others.
+    """Yield each record that decodes, with its prediction; count the others.
 
     Args:
         topic: where the records come from.
         records: the topic's records.
-        unreadable: counts what is no prediction.
+        unreadable: counts the records that are no predictions.
     """
     for record in records:
         try:

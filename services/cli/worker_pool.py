@@ -31,18 +31,23 @@ def run_in_workers(
     Raises:
         Exception: that of the first job to fail.
     """
-    # Not fork: the parent has threads (Kafka's client), and a lock one of them holds stays locked.
+    # 1. Spawn, not fork: the parent has threads (Kafka's client), and a lock that one of them holds
+    #    while the process forks stays locked in the child for good.
     context = get_context("spawn")
     done, stop = context.Value("q", 0), context.Event()
     with ProcessPoolExecutor(processes, context, _initialise, (done, stop)) as pool:
         try:
             running = deque(pool.submit(job) for job in jobs)
             while running:
+                # 2. Look at all jobs, not only at the next one: a failure ends the run at once,
+                #    however long the jobs before it still take.
                 _raise_failure(running)
                 if wait([running[0]], _POLL_S).done:
                     yield running.popleft().result()
                 on_progress(done.value)
         finally:
+            # 3. Reached on success, on a failure and when the consumer closes the generator: running
+            #    jobs see the event when they next report progress, waiting ones never start.
             stop.set()
             pool.shutdown(cancel_futures=True)
 
@@ -69,14 +74,17 @@ def _raise_failure(running: Iterable[Future[T]]) -> None:
 def _initialise(done: Any, stop: Any) -> None:
     """Prepare a worker process."""
     _shared.extend((done, stop))
-    # A terminal sends Ctrl-C to all processes; the parent decides when the workers stop.
+    # 1. A terminal sends Ctrl-C to all processes; the parent decides when the workers stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # 2. A parent that is killed can neither set the event nor end the pool, whose workers would wait
+    #    for their next job for ever: each of them watches the parent itself.
     Thread(target=_exit_with_parent, name="parent", daemon=True).start()
 
 
 def _exit_with_parent() -> None:
-    """End the worker when its parent has died: a killed parent cannot stop the pool's own loop."""
+    """End the worker when its parent has died."""
     parent = parent_process()
     if parent is not None:
         parent.join()
+        # 3. Not sys.exit: in a thread it ends the thread alone, and the job would run on.
         os._exit(1)

@@ -1,4 +1,4 @@
-"""The checks of one partition: its klines, its predictions by the fold, its dead letters."""
+"""Check the klines, the predictions (by the fold) and the dead letters of a partition."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -120,7 +120,7 @@ class FoldCheck:
         return predictions[0] if predictions else None
 
     def add_missing(self, derived: Prediction) -> None:
-        """Put a prediction that was not published into the digest of what should be there."""
+        """Add a derived prediction that was not published to the digest."""
         self.derived.add(derived.symbol.encode(), encode_prediction(derived))
 
     def check(
@@ -165,7 +165,7 @@ def _compare_bytes(found: bytes, expected: bytes) -> tuple[Difference, ...]:
 
 
 def _fields(value: bytes) -> dict[str, Any]:
-    """Return all fields of a prediction, unknown ones too; none if Python cannot hold them."""
+    """Parse all fields of a prediction, unknown ones too; none if Python cannot parse them."""
     try:
         return dict(json.loads(value))
     except (ValueError, RecursionError):  # such as a number of 5,000 digits in an unknown field

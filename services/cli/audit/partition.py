@@ -24,7 +24,7 @@ _OF_A_PREDICTION: Final = (
 
 
 class PartitionAudit:
-    """Makes all checks on a partition and collects what does not hold."""
+    """Runs all checks on a partition and collects the mismatches."""
 
     def __init__(
         self,

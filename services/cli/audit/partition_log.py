@@ -1,4 +1,4 @@
-"""A partition's klines in order, each with the predictions and dead letters made from it."""
+"""Merge a partition's klines with the predictions and dead letters made from them."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -32,7 +32,7 @@ class PublishedRecord:
 
 @dataclass(frozen=True, slots=True)
 class LogEvent:
-    """A record of the klines topic, with what names it or a record before it."""
+    """A kline with the predictions and dead letters that name it, or name an earlier one."""
 
     record: ConsumerRecord
     predictions: tuple[PublishedRecord, ...]
@@ -88,8 +88,12 @@ class PartitionLog:
         self.predictions, self.dead_letters = Lookahead(predictions), Lookahead(dead_letters)
 
     def events(self) -> Iterator[LogEvent]:
-        """Yield the klines in order, each with what was made from it."""
+        """Yield the klines in order, each with its predictions and dead letters."""
         for record in self._klines:
+            # 1. Each topic is in the order of the klines that its records name, so those that name
+            #    this record, or wrongly an earlier one, are next: no record has to be kept.
+            # 2. If there are more after them the predictor is done with this record: what is
+            #    missing here is missing for good, rather than not published yet.
             yield LogEvent(
                 record,
                 tuple(self._predictions_up_to(record.offset)),

@@ -1,4 +1,4 @@
-"""The result of an audit: what was checked, and what does not hold."""
+"""Collect the counts and the mismatches of an audit."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -148,5 +148,5 @@ def _text(value: object) -> str:
 
 
 def decode_text(data: bytes | None) -> str:
-    """Return the beginning of bytes as text; what is no UTF-8 is escaped."""
+    """Decode the beginning of bytes as text; escape bytes that are not UTF-8."""
     return ABSENT if data is None else data[:_SHOWN_BYTES].decode("utf-8", "backslashreplace")

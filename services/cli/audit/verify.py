@@ -46,7 +46,7 @@ def verify(
     console: Console,
     processes: int = 1,
 ) -> AuditReport:
-    """Audit what is committed by now. Nothing is written.
+    """Audit all records that are committed by now. Nothing is written.
 
     Args:
         settings: of the deployment.

@@ -1,4 +1,4 @@
-"""The report of a backtest: the model's forecasts beside others of the same candles."""
+"""Compare a model's forecasts in a backtest with other forecasts of the same candles."""
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ class BacktestReport:
 
     @property
     def contenders(self) -> Contenders:
-        """What forecasts the candles after the promotion."""
+        """The models and the linear forecast that are compared after the promotion."""
         bundles = {
             CHALLENGER: self.challenger,
             CHALLENGER_FROZEN: without_online_learning(self.challenger),

@@ -1,4 +1,4 @@
-"""`ulstm dead-letters`: list what could not be read, and redrive it into the log."""
+"""`ulstm dead-letters`: list the rejected records, and redrive them into the log."""
 
 import base64
 import json
@@ -138,7 +138,7 @@ def _describe_result(result: RedriveResult) -> str:
 
 
 def _summarise(results: Sequence[RedriveResult], *, sent: bool) -> str:
-    """Return the counts by status, and what to do next."""
+    """Describe the counts by status, and the next step for the user."""
     if not results:
         return "no dead letters are selected"
     counts = Counter(result.status for result in results)
@@ -177,7 +177,7 @@ def _name(dead_letter: DeadLetter) -> str:
 
 
 def _preview(data: bytes) -> str:
-    """Return the beginning of bytes; what is no UTF-8 is escaped."""
+    """Decode the beginning of bytes; escape bytes that are not UTF-8."""
     shown = printable(data[: 4 * _SHOWN].decode("utf-8", "backslashreplace"))
     return f"{shown[:_SHOWN]}…" if len(shown) > _SHOWN else shown
 

@@ -157,7 +157,7 @@ class CandleImporter:
         in_log: Mapping[str, Float64s],
         now_ms: int,
     ) -> None:
-        """Begin with what the log has.
+        """Begin with the contents of the log.
 
         Args:
             topics: of the deployment.
@@ -203,7 +203,7 @@ class CandleImporter:
         )
 
     def _check_as_reader(self, row: CandleRow) -> None:
-        """Refuse what readers of the log would: a very long number, or -0."""
+        """Refuse a row that readers of the log would reject: a very long number, or -0."""
         fields = {name: value for name, value in row._asdict().items() if value is not None}
         try:
             build_candle_message(self._step_ms, interval=self._topics.interval, **fields)

@@ -1,4 +1,4 @@
-"""`ulstm replay`: fold the archived klines again and compare with what was published."""
+"""`ulstm replay`: fold the archived klines again and compare with the published predictions."""
 
 import json
 from collections import Counter
@@ -152,7 +152,7 @@ def _add_published(
 
 
 def _derive(processor: RecordProcessor, klines: Reader, partition: int) -> Iterator[BatchResult]:
-    """Fold a partition again from its first record on; yield what each block of records gives."""
+    """Fold a partition again from its first record on; yield the results block by block."""
     batch = BatchResult(PartitionState())
     for block in klines.read(partition, 0):
         for record in block:

@@ -109,7 +109,7 @@ def _display(
     source: str,
     say: Callable[[str], None],
 ) -> Iterator[Callable[[], None]]:
-    """Yield what updates the display: a live table on a terminal, elsewhere a line now and then."""
+    """Yield a function that updates the display: a live table on a terminal, lines elsewhere."""
 
     def status() -> str:
         return stats.line() + (" · training" if deployment.is_training() else "")

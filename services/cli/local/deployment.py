@@ -48,7 +48,7 @@ class KlineSource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UpOptions:
-    """What to start, and for how long."""
+    """The options of `ulstm up`: the processes to start, and the time to run."""
 
     exchange: KlineSource
     candles: Path | None  # a folder of recorded candles; None: synthetic ones

@@ -99,7 +99,7 @@ class LogPositions:
     _found: dict[tuple[str, int], tuple[Candle | Gap, int | None]] = field(default_factory=dict)
 
     def add(self, offset: int, record: Record | BadInput) -> None:
-        """Add the next record of the log; what readers reject changes nothing."""
+        """Add the next record of the log; records that readers reject are skipped."""
         if not isinstance(record, Candle | Gap):
             return
         symbol = record.symbol

@@ -108,7 +108,7 @@ def _split(
 def _compare_with_log(
     settings: ServiceSettings, candidates: Sequence[RedriveCandidate]
 ) -> list[RedriveResult]:
-    """Decide on candidates by what the log holds now."""
+    """Decide on candidates by the present contents of the log."""
     if not candidates:
         return []
     where, topics, codec = settings.kafka_bootstrap_servers, settings.topics, settings.codec

@@ -1,4 +1,4 @@
-"""What an audit checks, and how it describes what does not hold."""
+"""The checks of an audit, and the violations that it reports."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
