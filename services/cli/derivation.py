@@ -1,4 +1,4 @@
-"""Derive predictions again, as `ulstm replay` and `ulstm verify` do, and compare them as digests."""
+"""Derive predictions again, as `ulstm replay` and `ulstm verify` do, with digests of both sides."""
 
 import hashlib
 from dataclasses import dataclass, field

@@ -31,8 +31,8 @@ def run_in_workers(
     Raises:
         Exception: that of the first job to fail.
     """
-    # 1. Spawn, not fork: the parent has threads (Kafka's client), and a lock that one of them holds
-    #    while the process forks stays locked in the child for good.
+    # 1. Spawn, not fork: the parent has threads (Kafka's client), and a lock that one of them
+    #    holds while the process forks stays locked in the child for good.
     context = get_context("spawn")
     done, stop = context.Value("q", 0), context.Event()
     with ProcessPoolExecutor(processes, context, _initialise, (done, stop)) as pool:
@@ -46,8 +46,8 @@ def run_in_workers(
                     yield running.popleft().result()
                 on_progress(done.value)
         finally:
-            # 3. Reached on success, on a failure and when the consumer closes the generator: running
-            #    jobs see the event when they next report progress, waiting ones never start.
+            # 3. Reached on success, on a failure and when the consumer closes the generator:
+            #    running jobs see the event when they next report progress, the others never start.
             stop.set()
             pool.shutdown(cancel_futures=True)
 
@@ -76,8 +76,8 @@ def _initialise(done: Any, stop: Any) -> None:
     _shared.extend((done, stop))
     # 1. A terminal sends Ctrl-C to all processes; the parent decides when the workers stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # 2. A parent that is killed can neither set the event nor end the pool, whose workers would wait
-    #    for their next job for ever: each of them watches the parent itself.
+    # 2. A parent that is killed can neither set the event nor end the pool, whose workers would
+    #    wait for their next job for ever: each of them watches the parent itself.
     Thread(target=_exit_with_parent, name="parent", daemon=True).start()
 
 
