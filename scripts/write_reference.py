@@ -81,7 +81,7 @@ SERVICES: Final[Mapping[str, type[EnvSettings]]] = {
     "Exchange simulator": SimulatorSettings,
 }
 METRICS: Final[Mapping[str, Callable[[Telemetry], object]]] = {
-    "producer": lambda telemetry: ProducerMetrics(telemetry, interval_ms=300_000),
+    "producer": ProducerMetrics,
     "predictor": PredictorMetrics,
 }
 PAGES: Final[Mapping[str, Callable[[], str]]] = {

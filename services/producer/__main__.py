@@ -5,20 +5,19 @@ import os
 import sys
 import threading
 from contextlib import closing
-from typing import Final, NamedTuple
+from typing import Final
 
 from services.producer.backfill_schedule import BackfillSchedule
 from services.producer.candle_log import KafkaCandleLog
-from services.producer.event_queue import EventQueue
+from services.producer.event_queue import EventQueue, ServerTime
 from services.producer.exchanges.registry import EXCHANGES
 from services.producer.metrics import ProducerMetrics
-from services.producer.ports import Exchange, RestClient, RestRequests
+from services.producer.ports import Exchange, RestClient
 from services.producer.rest_workers import RestWorkerPool
-from services.producer.server_time import ServerTime
 from services.producer.settings import ProducerSettings
 from services.producer.stream_supervisor import StreamSupervisor
 from services.producer.symbol_selection import select_symbols
-from services.producer.worker import ProducerWorker, run_until_stopped
+from services.producer.worker import ProducerWorker
 from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.kafka.errors import Fenced
 from shared.adapters.process import exit_code, log_to_stderr, stop_on_signal
@@ -33,13 +32,6 @@ log = logging.getLogger(__name__)
 JOIN_TIMEOUT_S: Final = 5.0
 
 
-class Assignment(NamedTuple):
-    """The symbols to follow, and the open time of the first candle of one that is new."""
-
-    symbols: list[str]
-    start_ms: int
-
-
 def main() -> None:
     """Read the settings and run until SIGTERM or SIGINT."""
     settings = ProducerSettings.from_env(os.environ)
@@ -48,7 +40,7 @@ def main() -> None:
     telemetry = Telemetry("producer")
     stop_serving = telemetry.serve(settings.metrics_host, settings.metrics_port)
     try:
-        run(settings, telemetry, stop)
+        run(settings, ProducerMetrics(telemetry), stop)
     except StopRequested:
         log.debug("stopped while waiting for a server")
     except Fenced as error:
@@ -58,7 +50,7 @@ def main() -> None:
     log.info("stopped")
 
 
-def run(settings: ProducerSettings, telemetry: Telemetry, stop: threading.Event) -> None:
+def run(settings: ProducerSettings, metrics: ProducerMetrics, stop: threading.Event) -> None:
     """Publish candles until stop is set.
 
     Raises:
@@ -73,12 +65,13 @@ def run(settings: ProducerSettings, telemetry: Telemetry, stop: threading.Event)
     )
     # 1. Wait for Kafka and the exchange, and agree on the symbols.
     with closing(exchange.open_rest()) as rest:
-        assignment = retry_until_available(stop, lambda: assign(settings, exchange, rest))
-    log.info("following %d symbols, such as %s", len(assignment.symbols), assignment.symbols[0])
-    publish(settings, telemetry, exchange, assignment, stop)
+        candle_log = retry_until_available(stop, lambda: prepare_log(settings, exchange, rest))
+    symbols = candle_log.symbols
+    log.info("following %d symbols, such as %s", len(symbols), symbols[0])
+    publish(settings, metrics, exchange, candle_log, stop)
 
 
-def assign(settings: ProducerSettings, exchange: Exchange, rest: RestClient) -> Assignment:
+def prepare_log(settings: ProducerSettings, exchange: Exchange, rest: RestClient) -> KafkaCandleLog:
     """Create the topics, choose the symbols, and find where the history of a new symbol begins.
 
     Raises:
@@ -93,27 +86,28 @@ def assign(settings: ProducerSettings, exchange: Exchange, rest: RestClient) -> 
         lambda names: read_positions(servers, topics, settings.codec, names),
         exchange.max_symbols,
     )
-    duration_ms = interval_ms(settings.interval)
-    now_ms = rest.server_time_ms()
-    open_now_ms = now_ms - now_ms % duration_ms
-    return Assignment(symbols, max(0, open_now_ms - settings.backfill_candles * duration_ms))
+    duration_ms, now_ms = interval_ms(settings.interval), rest.server_time_ms()
+    start_ms = now_ms - now_ms % duration_ms - settings.backfill_candles * duration_ms
+    return KafkaCandleLog(settings, symbols, max(0, start_ms))
 
 
 def publish(
     settings: ProducerSettings,
-    telemetry: Telemetry,
+    metrics: ProducerMetrics,
     exchange: Exchange,
-    assignment: Assignment,
+    candle_log: KafkaCandleLog,
     stop: threading.Event,
 ) -> None:
     """Run the stream, the REST workers and the worker until stop is set."""
+    symbols, duration_ms = candle_log.symbols, interval_ms(settings.interval)
     server_time, events = ServerTime(), EventQueue()
-    metrics = ProducerMetrics(telemetry, interval_ms(settings.interval))
+    schedule = BackfillSchedule(symbols, duration_ms, settings.close_grace_s)
+    rest = RestWorkerPool(settings.rest_threads, exchange.open_rest, server_time, events)
+    worker = ProducerWorker(candle_log, events, schedule, rest, server_time, metrics, duration_ms)
     supervisor = StreamSupervisor(
-        exchange, assignment.symbols, settings.stream_silence_s, events, server_time, stop
+        exchange, symbols, settings.stream_silence_s, events, server_time, stop
     )
-    rest_workers = RestWorkerPool(settings.rest_threads, exchange.open_rest, server_time, events)
-    worker = build_worker(settings, assignment, events, rest_workers, server_time, metrics)
+    stream = threading.Thread(target=supervisor.run, name="stream", daemon=True)
 
     def report() -> None:
         metrics.report_exchange(
@@ -124,36 +118,15 @@ def publish(
 
     # 2. Connect the stream before the back-fill, so that no close is missed between the two: its
     #    candles wait in the queue, and the sequencer keeps those that are early.
-    supervisor.start()
+    stream.start()
     try:
         # 3. Read the positions from the log, back-fill by REST up to now, continue with the stream.
-        run_until_stopped(worker, stop, report, metrics.report_unavailable)
+        worker.run_until_stopped(stop, report)
     finally:
         # 4. End the threads also after an error, then release the transactional producer.
         stop.set()
-        supervisor.join(JOIN_TIMEOUT_S)
-        worker.close()
-
-
-def build_worker(
-    settings: ProducerSettings,
-    assignment: Assignment,
-    events: EventQueue,
-    rest: RestRequests,
-    server_time: ServerTime,
-    metrics: ProducerMetrics,
-) -> ProducerWorker:
-    """Return the worker with its log and its schedule."""
-    duration_ms = interval_ms(settings.interval)
-    return ProducerWorker(
-        KafkaCandleLog(settings, assignment.symbols, assignment.start_ms),
-        events,
-        BackfillSchedule(assignment.symbols, duration_ms, settings.close_grace_s),
-        rest,
-        server_time,
-        metrics,
-        duration_ms,
-    )
+        stream.join(JOIN_TIMEOUT_S)
+        candle_log.close()
 
 
 if __name__ == "__main__":

@@ -54,9 +54,12 @@ class BackfillSchedule:
 
     def catch_up(self, cursors: Mapping[str, SymbolCursor], server_ms: int) -> None:
         """Expedite the symbols that may have missed a close while the stream was interrupted."""
-        for cursor in cursors.values():
-            if server_ms >= cursor.next_open_time_ms + self._interval_ms:
-                self.expedite(cursor.symbol)
+        for symbol in self.symbols_behind(cursors, server_ms):
+            self.expedite(symbol)
+
+    def symbols_behind(self, cursors: Mapping[str, SymbolCursor], server_ms: int) -> list[str]:
+        """Return the symbols with a closed candle that is not in the log."""
+        return [each.symbol for each in cursors.values() if self._is_behind(each, server_ms)]
 
     def on_response(self, symbol: str, now_s: float, *, advanced: bool, has_more: bool) -> None:
         """Record a response.
@@ -89,10 +92,13 @@ class BackfillSchedule:
         doublings = min(schedule.fruitless_requests - 1, MAX_DOUBLINGS)
         return float(min(MAX_BACKOFF_S, max(MIN_BACKOFF_S, self._grace_s) * 2**doublings))
 
+    def _is_behind(self, cursor: SymbolCursor, server_ms: int) -> bool:
+        return server_ms >= cursor.next_open_time_ms + self._interval_ms
+
     def _is_due(
         self, schedule: _SymbolSchedule, cursor: SymbolCursor, server_ms: int, now_s: float
     ) -> bool:
-        if server_ms < cursor.next_open_time_ms + self._interval_ms:
+        if not self._is_behind(cursor, server_ms):
             schedule.overdue_since_s = None
         elif schedule.overdue_since_s is None:
             schedule.overdue_since_s = now_s

@@ -1,13 +1,17 @@
-"""The log of candles in Kafka."""
+"""The log of candles in Kafka: its entries as records, and its only writer."""
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 
-from services.producer.records import to_producer_record
-from services.producer.sequencer import LogEntry, SymbolCursor, initial_cursors
+from services.producer.sequencer import LogEntry, SymbolCursor, UnreadableKline, initial_cursors
 from services.producer.settings import ProducerSettings
-from shared.adapters.kafka.producer import TransactionalProducer
+from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
+from shared.adapters.schemas.dead_letters import DeadLetter, dead_letter_headers
+from shared.adapters.schemas.klines import GapMessage, encode_record
 from shared.core.errors import Unavailable
+from shared.core.records import Gap
+from shared.core.topics import Topics, interval_ms, partition_for
 from shared.log.positions import producer_transactional_id, read_positions
 
 
@@ -25,7 +29,7 @@ class KafkaCandleLog:
             symbols: the symbols followed.
             start_ms: open time of the first candle wanted of a symbol that is not in the log.
         """
-        self._settings, self._symbols, self._start_ms = settings, symbols, start_ms
+        self._settings, self.symbols, self._start_ms = settings, symbols, start_ms
         self._producer: TransactionalProducer | None = None
 
     def open(self) -> dict[str, SymbolCursor]:
@@ -43,9 +47,9 @@ class KafkaCandleLog:
         """Read where each symbol is."""
         settings = self._settings
         positions = read_positions(
-            settings.kafka_bootstrap_servers, settings.topics, settings.codec, self._symbols
+            settings.kafka_bootstrap_servers, settings.topics, settings.codec, self.symbols
         )
-        return initial_cursors(self._symbols, positions, self._start_ms)
+        return initial_cursors(self.symbols, positions, self._start_ms)
 
     def append(self, entries: Sequence[LogEntry]) -> None:
         """Append entries in one transaction."""
@@ -60,3 +64,37 @@ class KafkaCandleLog:
         if self._producer is not None:
             self._producer.close()
             self._producer = None
+
+
+def to_producer_record(entry: LogEntry, topics: Topics, now_ms: int) -> ProducerRecord:
+    """Return the record of an entry.
+
+    The record's timestamp is a candle's close, a gap's end, or the arrival of an unreadable kline,
+    all in milliseconds.
+
+    Args:
+        entry: the entry to append.
+        topics: the deployment's topics.
+        now_ms: the time now, for the header `arrival_ms` of a gap.
+    """
+    if isinstance(entry, UnreadableKline):
+        return _dead_letter(entry, topics)
+    if isinstance(entry, Gap):
+        value = encode_record(GapMessage(type="gap", interval=topics.interval, **asdict(entry)))
+        source, arrival_ms, end_ms = "rest", now_ms, entry.until_open_time_ms
+    else:
+        value, source, arrival_ms = entry.value, entry.source, entry.arrival_ms
+        end_ms = entry.open_time_ms + interval_ms(topics.interval)
+    headers = [("source", source.encode()), ("arrival_ms", str(arrival_ms).encode())]
+    partition = partition_for(entry.symbol, topics.partitions)
+    return ProducerRecord(
+        topics.klines, partition, entry.symbol.encode(), value, end_ms - 1, headers
+    )
+
+
+def _dead_letter(kline: UnreadableKline, topics: Topics) -> ProducerRecord:
+    key, origin = kline.symbol.encode() or None, kline.origin
+    source = f"exchange:{origin.source}"
+    letter = DeadLetter(source, 0, -1, key, origin.original, kline.reason, kline.message)
+    headers = dead_letter_headers(letter)
+    return ProducerRecord(topics.dead_letters, 0, key, origin.original, origin.arrival_ms, headers)

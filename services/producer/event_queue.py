@@ -1,7 +1,8 @@
-"""The queue between the stream and REST threads and the worker."""
+"""What the threads of the producer share: the queue of events, and the exchange's time."""
 
-import threading
-from collections import deque
+import queue
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,7 +38,7 @@ class StreamConnected:
 class ThreadFailure:
     """An error that a thread cannot handle: the worker raises it."""
 
-    error: BaseException
+    error: Exception
 
 
 ProducerEvent = (
@@ -45,35 +46,59 @@ ProducerEvent = (
 )
 
 
-class EventQueue:
-    """A queue whose writers never block: the stream's thread must stay free to answer pings."""
+class EventQueue(queue.SimpleQueue[ProducerEvent]):
+    """A queue whose writers never block: the stream's thread must stay free to answer pings.
+
+    `put` adds an event even if the queue is full; it is for the few that must not be lost.
+    """
 
     def __init__(self, max_events: int = MAX_EVENTS) -> None:
         """Start empty."""
         self._max_events = max_events
-        self._events: deque[ProducerEvent] = deque()
-        self._not_empty = threading.Condition()
 
     def offer(self, event: ProducerEvent) -> bool:
         """Add an event and return True, or return False if the queue is full."""
-        with self._not_empty:
-            if len(self._events) >= self._max_events:
-                return False
-            self._events.append(event)
-            self._not_empty.notify()
-            return True
-
-    def put(self, event: ProducerEvent) -> None:
-        """Add an event even if the queue is full; for the few that must not be lost."""
-        with self._not_empty:
-            self._events.append(event)
-            self._not_empty.notify()
+        if self.qsize() >= self._max_events:
+            return False
+        self.put(event)
+        return True
 
     def drain(self, timeout_s: float) -> list[ProducerEvent]:
         """Remove and return all events, waiting up to `timeout_s` for the first."""
-        with self._not_empty:
-            if not self._events:
-                self._not_empty.wait(timeout_s)
-            events = list(self._events)
-            self._events.clear()
-            return events
+        try:
+            first = self.get(timeout=timeout_s)
+        except queue.Empty:
+            return []
+        # Only the worker takes events out, so as many as are there now can be had without a wait.
+        return [first, *(self.get_nowait() for _ in range(self.qsize()))]
+
+
+class ServerTime:
+    """The last time that the exchange reported: a lower bound of its time now.
+
+    It is never extrapolated, because an exchange simulator's clock may run faster than real time.
+    """
+
+    def __init__(self) -> None:
+        """Start before the first report."""
+        # One tuple, replaced as a whole: threads read it without a lock.
+        self._last: tuple[int, float] = (0, float("-inf"))
+
+    @property
+    def ms(self) -> int:
+        """The time last reported, in milliseconds; 0 before the first report."""
+        return self._last[0]
+
+    def age_s(self) -> float:
+        """Return the seconds since the last report."""
+        return time.monotonic() - self._last[1]
+
+    def update(self, time_ms: int) -> None:
+        """Record a report."""
+        self._last = (time_ms, time.monotonic())
+
+    def refresh(self, max_age_s: float, fetch_ms: Callable[[], int]) -> int:
+        """Return a time reported at most `max_age_s` ago, fetching a new one if needed."""
+        if self.age_s() > max_age_s:
+            self.update(fetch_ms())
+        return self.ms

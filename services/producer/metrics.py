@@ -1,8 +1,8 @@
 """The producer's metrics and readiness."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from services.producer.sequencer import LogEntry, ReceivedCandle, SymbolCursor, UnreadableKline
+from services.producer.sequencer import LogEntry, ReceivedCandle, UnreadableKline
 from shared.adapters.prometheus import Telemetry
 from shared.core.records import Gap
 
@@ -10,33 +10,30 @@ from shared.core.records import Gap
 class ProducerMetrics:
     """Metrics of one producer, and the reason while it is not ready."""
 
-    def __init__(self, telemetry: Telemetry, interval_ms: int) -> None:
+    def __init__(self, telemetry: Telemetry) -> None:
         """Register every metric at zero."""
-        self._telemetry, self._interval_ms = telemetry, interval_ms
-        self._candles = telemetry.counter("candles_total", "Candles published.", "source")
-        self._gaps = telemetry.counter("gaps_total", "Gap records published.")
-        self._dead_letters = telemetry.counter(
+        self._telemetry = telemetry
+        counter, gauge = telemetry.counter, telemetry.gauge
+        self._candles = counter("candles_total", "Candles published.", "source")
+        self._gaps = counter("gaps_total", "Gap records published.")
+        self._dead_letters = counter(
             "dead_letters_total", "Klines that could not be read.", "reason"
         )
         self._latency_s = telemetry.histogram(
             "publish_seconds", "Time from a kline's arrival to its commit."
         )
-        self._behind = telemetry.gauge(
+        self._behind = gauge(
             "symbols_behind", "Symbols with a closed candle that is not in the log."
         )
-        self._symbols = telemetry.gauge("symbols", "Symbols followed.")
-        self._connected = telemetry.gauge("stream_connected", "1 while the stream is connected.")
-        self._reconnects = telemetry.gauge("stream_reconnects", "Reconnections of the stream.")
-        self._weight = telemetry.gauge(
+        self._symbols = gauge("symbols", "Symbols followed.")
+        self._connected = gauge("stream_connected", "1 while the stream is connected.")
+        self._reconnects = gauge("stream_reconnects", "Reconnections of the stream.")
+        self._weight = gauge(
             "rest_weight_used", "REST weight used in this minute, as counted by the exchange."
         )
-        self.stale = telemetry.counter(
-            "stale_klines_total", "Klines dropped because the log has them."
-        )
-        self.aborts = telemetry.counter(
-            "aborts_total", "Transactions aborted or of unknown outcome."
-        )
-        self.rest_failures = telemetry.counter(
+        self.stale = counter("stale_klines_total", "Klines dropped because the log has them.")
+        self.aborts = counter("aborts_total", "Transactions aborted or of unknown outcome.")
+        self.rest_failures = counter(
             "rest_failures_total", "REST requests without a usable response."
         )
 
@@ -51,20 +48,16 @@ class ProducerMetrics:
             elif isinstance(entry, UnreadableKline):
                 self._dead_letters.labels(entry.reason).inc()
 
-    def report_progress(
-        self, pending: Sequence[str], cursors: Mapping[str, SymbolCursor], server_ms: int
-    ) -> None:
+    def report_progress(self, symbols: int, behind: int, pending: Sequence[str]) -> None:
         """Report how far the log is.
 
         Args:
+            symbols: the number of symbols.
+            behind: the number of symbols with a closed candle that is not in the log.
             pending: symbols whose history has not been fetched since the start.
-            cursors: the cursor of every symbol.
-            server_ms: the exchange's time.
         """
-        self._symbols.set(len(cursors))
-        self._behind.set(
-            sum(server_ms >= c.next_open_time_ms + self._interval_ms for c in cursors.values())
-        )
+        self._symbols.set(symbols)
+        self._behind.set(behind)
         self._telemetry.not_ready = (
             f"fetching the history of {len(pending)} symbols, such as {pending[0]}"
             if pending

@@ -22,13 +22,6 @@ class Throttled(Unavailable):
 
 
 @dataclass(frozen=True, slots=True)
-class StreamUpdate:
-    """A message without a closed kline; it may carry the exchange's time."""
-
-    event_ms: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class SubscriptionAck:
     """The exchange accepted the request with this id."""
 
@@ -43,14 +36,14 @@ class ServerShutdown:
 
 
 @dataclass(frozen=True, slots=True)
-class ClosedKline:
-    """A closed kline, and the exchange's time when it was sent."""
+class StreamUpdate:
+    """Any other message: the exchange's time and a closed kline, each if the message has it."""
 
-    kline: ReceivedKline
     event_ms: int | None
+    kline: ReceivedKline | None = None
 
 
-StreamEvent = StreamUpdate | SubscriptionAck | ServerShutdown | ClosedKline
+StreamEvent = SubscriptionAck | ServerShutdown | StreamUpdate
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +102,7 @@ class StreamConnection(Protocol):
     def is_alive(self) -> bool:
         """Whether the connection is still being read."""
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Close the connection within a few seconds, whatever its other end does."""
 
 
@@ -118,15 +111,16 @@ OnError = Callable[[Exception], None]
 
 
 class Exchange(Protocol):
-    """An exchange. Its methods may be called from any thread."""
+    """An exchange. Its methods may be called from any thread.
 
-    @property
-    def max_symbols(self) -> int:
-        """The number of symbols that one stream connection can follow."""
+    Attributes:
+        max_symbols: the number of symbols that one stream connection can follow.
+        max_connection_age_s: the age at which to replace a stream connection, before the exchange
+            ends it.
+    """
 
-    @property
-    def max_connection_age_s(self) -> float:
-        """The age at which to replace a stream connection, before the exchange ends it."""
+    max_symbols: int
+    max_connection_age_s: float
 
     @property
     def used_weight(self) -> int:
@@ -177,9 +171,6 @@ class CandleLog(Protocol):
             Fenced: another process has become the writer.
             Unavailable: Kafka does not answer, or the log is not open.
         """
-
-    def close(self) -> None:
-        """Close the connection; nothing is open between two calls of `append`."""
 
 
 class RestRequests(Protocol):

@@ -5,11 +5,16 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from services.producer.event_queue import EventQueue, RestFailure, RestResponse, ThreadFailure
+from services.producer.event_queue import (
+    EventQueue,
+    RestFailure,
+    RestResponse,
+    ServerTime,
+    ThreadFailure,
+)
 from services.producer.ports import RestClient
 from services.producer.sequencer import SymbolCursor
-from services.producer.server_time import ServerTime
-from shared.core.errors import UlstmError, Unavailable
+from shared.core.errors import Unavailable
 
 MAX_TIME_AGE_S: Final = 0.25  # of the exchange's time that goes with a request
 SETTLING_MS: Final = 1_000  # REST's database may lag the close by a little
@@ -51,11 +56,8 @@ class RestWorkerPool:
             except Unavailable as error:
                 if cursor is not None:
                     self._events.put(RestFailure(cursor.symbol, str(error)))
-            except UlstmError as error:
+            except Exception as error:
                 self._events.put(ThreadFailure(error))
-            except BaseException as error:
-                self._events.put(ThreadFailure(error))
-                raise
 
     def _send(self, rest: RestClient, cursor: SymbolCursor | None) -> None:
         # The time first: what had closed by then is final in the response that comes after it.

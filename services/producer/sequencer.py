@@ -5,6 +5,7 @@ the exchange itself has no candle. Only a REST response can prove a gap: it hold
 time on, while the stream does not tell what it left out.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
@@ -16,7 +17,17 @@ MAX_EARLY_CANDLES: Final = 32  # of one symbol; what is dropped comes again by R
 # writing one.
 MAX_UNREADABLE_ATTEMPTS: Final = 3
 
+SYMBOL_PATTERN: Final = re.compile(r"[A-Z0-9]{2,30}")  # the symbols that readers of the log accept
 Source = Literal["stream", "rest"]
+
+
+@dataclass(frozen=True, slots=True)
+class KlineOrigin:
+    """Where a kline came from: its original bytes, the source, the arrival time."""
+
+    original: bytes
+    source: Source
+    arrival_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +47,9 @@ class UnreadableKline:
 
     symbol: str
     open_time_ms: int | None
-    original: bytes
     reason: str
     message: str
-    source: Source
-    arrival_ms: int
+    origin: KlineOrigin
 
 
 ReceivedKline = ReceivedCandle | UnreadableKline
@@ -80,10 +89,8 @@ def initial_cursors(
 ) -> dict[str, SymbolCursor]:
     """Place each symbol at its position in the log, or at `start_ms` if it has none."""
     return {
-        symbol: SymbolCursor(
-            symbol, positions.get(symbol, start_ms), is_new=symbol not in positions
-        )
-        for symbol in symbols
+        each: SymbolCursor(each, positions.get(each, start_ms), is_new=each not in positions)
+        for each in symbols
     }
 
 
@@ -115,23 +122,33 @@ def on_rest_klines(
     entries: list[LogEntry] = []
     stale = 0
     for row in _merge_early(rows, cursor.early):
+        # A row without a time is assumed to be the next candle.
+        open_ms = cursor.next_open_time_ms if row.open_time_ms is None else row.open_time_ms
         # 1. Drop what the log has already.
-        if row.open_time_ms is not None and row.open_time_ms < cursor.next_open_time_ms:
+        if open_ms < cursor.next_open_time_ms:
             stale += 1
             continue
         # 2. Write a gap for the open times that the exchange skipped before this row.
-        entries += _gap_before(cursor, row)
-        cursor = _move_to(cursor, row)
+        if open_ms > cursor.next_open_time_ms:
+            entries += _gap_until(open_ms, cursor)
+            cursor = replace(cursor, next_open_time_ms=open_ms, unreadable_attempts=0)
         # 3. Stop at an unreadable row, so that it is requested again, unless it was often enough.
-        attempts = cursor.unreadable_attempts + 1
-        if isinstance(row, UnreadableKline) and attempts < MAX_UNREADABLE_ATTEMPTS:
+        is_unreadable, attempts = isinstance(row, UnreadableKline), cursor.unreadable_attempts + 1
+        if is_unreadable and attempts < MAX_UNREADABLE_ATTEMPTS:
             cursor = replace(cursor, unreadable_attempts=attempts)
             break
-        # 4. Append the row and advance.
-        entries += _entries_for(cursor, row, interval_ms)
-        cursor = _advance_past(cursor, row, interval_ms)
+        # 4. Append the row and advance. An unreadable one is a dead letter, and a gap in the log.
+        next_ms = open_ms + interval_ms
+        entries += [row, *_gap_until(next_ms, cursor)] if is_unreadable else [row]
+        is_new = cursor.is_new and is_unreadable
+        cursor = SymbolCursor(cursor.symbol, next_ms, is_new, cursor.early)
     # 5. Append the early candles that were pending for these rows.
     return _release_early(cursor, tuple(entries), stale, interval_ms)
+
+
+def _gap_until(end_ms: int, cursor: SymbolCursor) -> list[Gap]:
+    """Return the gap from the cursor on; none for a new symbol, whose history begins later."""
+    return [] if cursor.is_new else [Gap(cursor.symbol, cursor.next_open_time_ms, end_ms)]
 
 
 def _merge_early(
@@ -149,33 +166,6 @@ def _merge_early(
         else:
             merged.append(row)
     return merged
-
-
-def _gap_before(cursor: SymbolCursor, row: ReceivedKline) -> list[Gap]:
-    begin_ms, end_ms = cursor.next_open_time_ms, row.open_time_ms
-    if cursor.is_new or end_ms is None or end_ms == begin_ms:
-        return []
-    return [Gap(cursor.symbol, begin_ms, end_ms)]
-
-
-def _move_to(cursor: SymbolCursor, row: ReceivedKline) -> SymbolCursor:
-    """Move the cursor up to a row; one without a time is assumed to be the next candle."""
-    if row.open_time_ms is None or row.open_time_ms == cursor.next_open_time_ms:
-        return cursor
-    return replace(cursor, next_open_time_ms=row.open_time_ms, unreadable_attempts=0)
-
-
-def _entries_for(cursor: SymbolCursor, row: ReceivedKline, interval_ms: int) -> list[LogEntry]:
-    """Return the entries of a row at the cursor: an unreadable one is a dead letter and a gap."""
-    if isinstance(row, ReceivedCandle) or cursor.is_new:
-        return [row]
-    begin_ms = cursor.next_open_time_ms
-    return [row, Gap(cursor.symbol, begin_ms, begin_ms + interval_ms)]
-
-
-def _advance_past(cursor: SymbolCursor, row: ReceivedKline, interval_ms: int) -> SymbolCursor:
-    is_new = cursor.is_new and isinstance(row, UnreadableKline)
-    return SymbolCursor(cursor.symbol, cursor.next_open_time_ms + interval_ms, is_new, cursor.early)
 
 
 def _release_early(

@@ -33,14 +33,10 @@ class ProducerSettings(ServiceSettings):
         DEFAULT_EXCHANGE, description="The exchange: a folder of `services/producer/exchanges/`."
     )
     exchange_rest_url: str | None = Field(
-        None,
-        pattern=r"^https?://[^/]+$",
-        description="REST service of the exchange; empty: its public address.",
+        None, pattern=r"^https?://[^/]+$", description="REST address; empty: the public one."
     )
     exchange_stream_url: str | None = Field(
-        None,
-        pattern=r"^wss?://[^/]+$",
-        description="Streams of the exchange; empty: its public address.",
+        None, pattern=r"^wss?://[^/]+$", description="Stream address; empty: the public one."
     )
     backfill_candles: int = Field(
         2000, ge=1, le=1_000_000, description="Candles to fetch of a symbol that is new to the log."
@@ -51,10 +47,7 @@ class ProducerSettings(ServiceSettings):
         60.0, gt=0, le=3600, description="Seconds without a message before reconnecting the stream."
     )
     close_grace_s: float = Field(
-        3.0,
-        ge=0,
-        le=300,
-        description="Seconds to wait for a close on the stream before requesting it from REST.",
+        3.0, ge=0, le=300, description="Seconds a close may be late before REST is asked for it."
     )
     rest_threads: int = Field(4, ge=1, le=16, description="Concurrent requests to REST.")
 

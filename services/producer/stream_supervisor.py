@@ -17,11 +17,12 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import closing
+from functools import partial
 from typing import Final
 
-from services.producer.event_queue import EventQueue, StreamConnected, ThreadFailure
+from services.producer.event_queue import EventQueue, ServerTime, StreamConnected, ThreadFailure
 from services.producer.ports import (
-    ClosedKline,
     Exchange,
     ServerShutdown,
     StreamConnection,
@@ -29,9 +30,8 @@ from services.producer.ports import (
     SubscriptionAck,
     Throttled,
 )
-from services.producer.server_time import ServerTime
 from shared.adapters.retry import Backoff
-from shared.core.errors import UlstmError, Unavailable
+from shared.core.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ ACK_TIMEOUT_S: Final = 10.0
 
 
 class StreamSupervisor:
-    """A thread that connects, subscribes, watches and reconnects."""
+    """Connects, subscribes, watches and reconnects, on a thread of its own."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class StreamSupervisor:
         server_time: ServerTime,
         stop: threading.Event,
     ) -> None:
-        """Prepare the thread; `start` connects.
+        """Store the parts; `run` connects.
 
         Args:
             exchange: the exchange to connect to.
@@ -59,30 +59,19 @@ class StreamSupervisor:
             silence_s: seconds without a message after which a connection is replaced.
             events: the queue for closed klines.
             server_time: updated from the messages.
-            stop: ends the thread.
+            stop: ends `run`.
         """
         self._exchange, self._symbols, self._silence_s = exchange, symbols, silence_s
         self._events, self._server_time, self._stop = events, server_time, stop
-        self._thread = threading.Thread(target=self._run, name="stream", daemon=True)
         self.is_connected = False
         self.reconnects = 0
 
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def join(self, timeout_s: float) -> None:
-        """Wait for the thread to end after stop was set."""
-        self._thread.join(timeout_s)
-
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Keep the stream connected until stop is set; an error goes to the event queue."""
         try:
             self._reconnect_until_stopped()
-        except UlstmError as error:
+        except Exception as error:
             self._events.put(ThreadFailure(error))
-        except BaseException as error:
-            self._events.put(ThreadFailure(error))
-            raise
 
     def _reconnect_until_stopped(self) -> None:
         backoff = Backoff()
@@ -100,20 +89,16 @@ class StreamSupervisor:
 
     def _run_connection(self, status: "_ConnectionStatus", backoff: Backoff) -> tuple[float, str]:
         """Run one connection; return the seconds until the next, and why this one ended."""
+        on_event = partial(self._on_event, status)
         try:
-            connection = self._exchange.open_stream(
-                lambda event: self._on_event(status, event), status.on_error, self._silence_s
-            )
+            with closing(
+                self._exchange.open_stream(on_event, status.on_error, self._silence_s)
+            ) as connection:
+                return backoff.next_s(), self._watch(connection, status)
         except Throttled as error:
             return error.retry_after_s, str(error)
         except Unavailable as error:
             return backoff.next_s(), str(error)
-        try:
-            return backoff.next_s(), self._watch(connection, status)
-        except Unavailable as error:
-            return backoff.next_s(), str(error)
-        finally:
-            connection.stop()
 
     def _watch(self, connection: StreamConnection, status: "_ConnectionStatus") -> str:
         """Subscribe, then wait for the connection to end; return why it ended."""
@@ -153,7 +138,7 @@ class StreamSupervisor:
         else:
             if event.event_ms is not None:
                 self._server_time.update(event.event_ms)
-            if isinstance(event, ClosedKline) and not self._events.offer(event.kline):
+            if event.kline is not None and not self._events.offer(event.kline):
                 # Reconnecting makes the worker request from REST what was dropped here.
                 status.end_reason = "the event queue is full; REST will give what was dropped"
 

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from services.producer.records import SYMBOL_PATTERN
+from services.producer.sequencer import SYMBOL_PATTERN
 from shared.core.errors import BadSetting
 
 log = logging.getLogger(__name__)
@@ -32,11 +32,10 @@ def select_symbols(
         _check_delisted(delisted, set(find_in_log(delisted)))
     selected = [symbol for symbol in symbols if symbol in listed]
     if not 1 <= len(selected) <= max_symbols:
-        message = (
+        raise BadSetting(
             f"SYMBOLS selects {len(selected)} symbols; one producer follows 1 to {max_symbols}:"
             " name them"
         )
-        raise BadSetting(message)
     return selected
 
 

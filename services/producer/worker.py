@@ -12,6 +12,7 @@ from services.producer.event_queue import (
     ProducerEvent,
     RestFailure,
     RestResponse,
+    ServerTime,
     StreamConnected,
     ThreadFailure,
 )
@@ -26,7 +27,6 @@ from services.producer.sequencer import (
     on_rest_klines,
     on_stream_kline,
 )
-from services.producer.server_time import ServerTime
 from shared.adapters.kafka.errors import Aborted, OutcomeUnknown
 from shared.adapters.retry import retry_until_available
 from shared.core.errors import Unavailable
@@ -68,6 +68,27 @@ class ProducerWorker:
         """
         self._set_cursors(self._log.open())
 
+    def run_until_stopped(self, stop: threading.Event, report: Callable[[], None]) -> None:
+        """Recover, then run until stop is set; recover again whenever Kafka was away.
+
+        Args:
+            stop: ends the loop.
+            report: called after each round.
+
+        Raises:
+            Fenced: another process has become the writer.
+            StopRequested: stop was set during a recovery.
+        """
+        retry_until_available(stop, self.recover)
+        while not stop.is_set():
+            try:
+                self.run_once()
+            except Unavailable as error:
+                log.warning("%s; recovering from the log", error)
+                self._metrics.report_unavailable(str(error))
+                retry_until_available(stop, self.recover)
+            report()
+
     def run_once(self) -> None:
         """Handle the events that are waiting; wait a little if there are none.
 
@@ -84,13 +105,9 @@ class ProducerWorker:
                 break
         # 3. Request what is missing, only now that the cursors agree with the log.
         self._request_missing()
-        self._metrics.report_progress(
-            self._schedule.pending_backfills(), self._cursors, self._server_time.ms
-        )
-
-    def close(self) -> None:
-        """Close the log."""
-        self._log.close()
+        behind = self._schedule.symbols_behind(self._cursors, self._server_time.ms)
+        pending = self._schedule.pending_backfills()
+        self._metrics.report_progress(len(self._cursors), len(behind), pending)
 
     def _on_event(self, event: ProducerEvent) -> Iterable[LogEntry]:
         match event:
@@ -172,31 +189,3 @@ class ProducerWorker:
         if time_is_old and now_s - self._time_requested_s > MAX_TIME_AGE_S:
             self._time_requested_s = now_s
             self._rest.request_time()
-
-
-def run_until_stopped(
-    worker: ProducerWorker,
-    stop: threading.Event,
-    report: Callable[[], None],
-    report_unavailable: Callable[[str], None],
-) -> None:
-    """Recover, then run the worker until stop is set; recover again whenever Kafka was away.
-
-    Args:
-        worker: the worker to run.
-        stop: ends the loop.
-        report: called after each round.
-        report_unavailable: called with the reason before a recovery.
-
-    Raises:
-        StopRequested: stop was set during a recovery.
-    """
-    retry_until_available(stop, worker.recover)
-    while not stop.is_set():
-        try:
-            worker.run_once()
-        except Unavailable as error:
-            log.warning("%s; recovering from the log", error)
-            report_unavailable(str(error))
-            retry_until_available(stop, worker.recover)
-        report()

@@ -1,23 +1,18 @@
 """Validate the klines of an exchange: the part that all exchanges share. PURE."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from services.producer.records import SYMBOL_PATTERN
-from services.producer.sequencer import ReceivedCandle, ReceivedKline, Source, UnreadableKline
+from services.producer.sequencer import (
+    SYMBOL_PATTERN,
+    KlineOrigin,
+    ReceivedCandle,
+    ReceivedKline,
+    UnreadableKline,
+)
 from shared.adapters.schemas.klines import build_candle_message, encode_record
 from shared.core.errors import BadInput
 from shared.core.topics import interval_ms
-
-
-@dataclass(frozen=True, slots=True)
-class KlineOrigin:
-    """Where a kline came from: its original bytes, the source, the arrival time."""
-
-    original: bytes
-    source: Source
-    arrival_ms: int
 
 
 def validate_kline(
@@ -36,22 +31,19 @@ def validate_kline(
         message = build_candle_message(interval_ms(interval), **fields)
     except BadInput as error:
         symbol, open_ms = fields["symbol"], fields["open_time_ms"]
+        is_symbol = isinstance(symbol, str) and SYMBOL_PATTERN.fullmatch(symbol)
+        is_open_time = (
+            isinstance(open_ms, int) and open_ms > 0 and open_ms % interval_ms(interval) == 0
+        )
         return UnreadableKline(
-            symbol if isinstance(symbol, str) and SYMBOL_PATTERN.fullmatch(symbol) else "",
-            open_ms if _is_open_time(open_ms, interval) else None,
-            origin.original,
+            symbol if is_symbol else "",
+            open_ms if is_open_time else None,
             error.reason,
             str(error),
-            origin.source,
-            origin.arrival_ms,
+            origin,
         )
-    return ReceivedCandle(
-        message.symbol,
-        message.open_time_ms,
-        encode_record(message),
-        origin.source,
-        origin.arrival_ms,
-    )
+    value, source, arrival_ms = encode_record(message), origin.source, origin.arrival_ms
+    return ReceivedCandle(message.symbol, message.open_time_ms, value, source, arrival_ms)
 
 
 def settled_klines(
@@ -75,10 +67,6 @@ def settled_klines(
     while settled and settled[-1].open_time_ms is None:
         settled.pop()
     return settled
-
-
-def _is_open_time(value: Any, interval: str) -> bool:
-    return isinstance(value, int) and value > 0 and value % interval_ms(interval) == 0
 
 
 def _check_span(fields: dict[str, Any], close_ms: Any, interval: str) -> None:

@@ -2,11 +2,16 @@ from collections.abc import Mapping
 
 import pytest
 
-from services.producer.event_queue import EventQueue, RestFailure, RestResponse, ThreadFailure
+from services.producer.event_queue import (
+    EventQueue,
+    RestFailure,
+    RestResponse,
+    ServerTime,
+    ThreadFailure,
+)
 from services.producer.ports import KlinePage
 from services.producer.rest_workers import SETTLING_MS, RestWorkerPool
 from services.producer.sequencer import SymbolCursor
-from services.producer.server_time import ServerTime
 from shared.core.errors import Incompatible, UlstmError, Unavailable
 
 NOW_MS = 1_735_689_600_000

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from services.producer.sequencer import (
     MAX_UNREADABLE_ATTEMPTS,
+    KlineOrigin,
     LogEntry,
     ReceivedCandle,
     SymbolCursor,
@@ -27,7 +28,8 @@ def kline(at: int, source: str = "rest") -> ReceivedCandle:
 
 
 def unreadable(at: int) -> UnreadableKline:
-    return UnreadableKline(SYMBOL, at * STEP_MS, b"nonsense", "bad_field", "nonsense", "rest", 0)
+    origin = KlineOrigin(b"nonsense", "rest", 0)
+    return UnreadableKline(SYMBOL, at * STEP_MS, "bad_field", "nonsense", origin)
 
 
 def covered(entries: Sequence[LogEntry]) -> list[tuple[str, int, int]]:

@@ -6,17 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from services.producer import stream_supervisor
-from services.producer.event_queue import EventQueue, StreamConnected
+from services.producer.event_queue import EventQueue, ServerTime, StreamConnected
 from services.producer.ports import (
-    ClosedKline,
     OnError,
     OnEvent,
     RestClient,
     ServerShutdown,
+    StreamUpdate,
     SubscriptionAck,
 )
 from services.producer.sequencer import ReceivedCandle
-from services.producer.server_time import ServerTime
 from services.producer.stream_supervisor import StreamSupervisor
 from shared.core.errors import Unavailable
 from tests.support.waiting import eventually
@@ -27,14 +26,14 @@ class ScriptedConnection:
 
     def __init__(self, on_event: OnEvent, on_error: OnError) -> None:
         self.on_event, self.on_error = on_event, on_error
-        self.is_alive, self.is_stopped = True, False
+        self.is_alive, self.is_closed = True, False
 
     def subscribe(self, symbols: Sequence[str], wait: Callable[[float], object]) -> set[int]:
         self.on_event(SubscriptionAck(1))
         return {1}
 
-    def stop(self) -> None:
-        self.is_stopped = True
+    def close(self) -> None:
+        self.is_closed = True
 
 
 class ScriptedExchange:
@@ -61,7 +60,7 @@ class ScriptedExchange:
         return self.connections[-1]
 
     def has_reconnected(self) -> bool:
-        return len(self.connections) > 1 and self.connections[0].is_stopped
+        return len(self.connections) > 1 and self.connections[0].is_closed
 
 
 @pytest.fixture
@@ -84,7 +83,7 @@ def connect(
 
     def start(silence_s: float) -> None:
         supervisor = StreamSupervisor(exchange, ["BTCUSDT"], silence_s, events, ServerTime(), stop)
-        supervisor.start()
+        threading.Thread(target=supervisor.run, daemon=True).start()
         eventually(lambda: exchange.connections and supervisor.is_connected)
 
     yield start
@@ -115,7 +114,7 @@ def test_a_full_queue_ends_the_connection_so_that_rest_gives_what_was_dropped(
     candle = ReceivedCandle("BTCUSDT", 0, b"{}", "stream", 0)
 
     for _ in range(2):
-        exchange.connections[0].on_event(ClosedKline(candle, None))
+        exchange.connections[0].on_event(StreamUpdate(None, candle))
 
     eventually(exchange.has_reconnected)
 

@@ -3,10 +3,9 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from services.producer.backfill_schedule import BackfillSchedule
-from services.producer.event_queue import EventQueue, RestResponse, ThreadFailure
+from services.producer.event_queue import EventQueue, RestResponse, ServerTime, ThreadFailure
 from services.producer.metrics import ProducerMetrics
 from services.producer.sequencer import LogEntry, ReceivedCandle, SymbolCursor
-from services.producer.server_time import ServerTime
 from services.producer.worker import ProducerWorker
 from shared.adapters.kafka.errors import Aborted
 from shared.adapters.prometheus import Telemetry
@@ -35,8 +34,6 @@ class InMemoryCandleLog:
             self.aborts -= 1
             raise Aborted("the transaction was aborted")
         self.candles += [e.open_time_ms for e in entries if isinstance(e, ReceivedCandle)]
-
-    def close(self) -> None: ...
 
 
 class RecordedRequests:
@@ -76,7 +73,7 @@ def worker(
         BackfillSchedule([SYMBOL], STEP_MS, grace_s=3.0),
         requests,
         ServerTime(),
-        ProducerMetrics(Telemetry("producer"), STEP_MS),
+        ProducerMetrics(Telemetry("producer")),
         STEP_MS,
     )
     worker.recover()

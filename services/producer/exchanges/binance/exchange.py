@@ -3,21 +3,19 @@
 import threading
 from typing import Final
 
-from services.producer.exchanges.binance.rate_limiter import RateLimiter
-from services.producer.exchanges.binance.rest_client import BinanceRestClient
+from services.producer.exchanges.binance.rest_client import BinanceRestClient, RateLimiter
 from services.producer.exchanges.binance.stream_connection import BinanceStreamConnection
 from services.producer.ports import OnError, OnEvent
 
 REST_URL: Final = "https://data-api.binance.vision"  # market data only, needs no key
 STREAM_URL: Final = "wss://data-stream.binance.vision"
-MAX_STREAMS: Final = 1024  # of one connection
 MIN_SILENCE_S: Final = 60.0  # the exchange pings every 20 s
 
 
 class BinanceExchange:
     """Binance's public market data of the spot market."""
 
-    max_symbols: int = MAX_STREAMS
+    max_symbols: int = 1024  # streams of one connection
     max_connection_age_s: float = 23 * 3600.0  # Binance ends a connection after 24 h, unannounced
 
     def __init__(

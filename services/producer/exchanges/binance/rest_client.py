@@ -1,15 +1,14 @@
-"""Binance's REST service through binance-connector."""
+"""Binance's REST service through binance-connector: its rate limit, its refusals, its client."""
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import requests
 from binance.error import ClientError, Error, ServerError
 from binance.spot import Spot
 
-from services.producer.exchanges.binance.http_errors import to_refusal
-from services.producer.exchanges.binance.rate_limiter import RateLimiter
 from services.producer.exchanges.binance.schemas import decode_rest_klines
 from services.producer.ports import KlinePage, Throttled
 from shared.core.errors import Incompatible, Unavailable
@@ -17,6 +16,55 @@ from shared.core.errors import Incompatible, Unavailable
 TIMEOUT_S: Final = 10.0
 MAX_ROWS: Final = 1000
 TRADING: Final = "TRADING"
+
+WEIGHT_HEADER: Final = "x-mbx-used-weight-1m"
+DEFAULT_WEIGHT_PER_MINUTE: Final = 6000
+MAX_WEIGHT_SHARE: Final = 0.8  # the rest is for others behind the same address
+WEIGHT_PAUSE_S: Final = 5.0  # the count starts anew each minute
+
+# Without a Retry-After header: the minute of the weight limit, the shortest documented ban.
+DEFAULT_RETRY_AFTER_S: Final = {429: 60.0, 418: 120.0}
+RESTRICTED_LOCATION: Final = 451
+
+
+class RateLimiter:
+    """The request weight that Binance counts per IP address; one for all REST clients."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        """Start with no weight used; `stop` ends every wait."""
+        self._stop = stop
+        self._limit = DEFAULT_WEIGHT_PER_MINUTE
+        self._not_before_s = 0.0
+        self.used = 0
+
+    def acquire(self) -> None:
+        """Wait until a request is allowed.
+
+        Raises:
+            Unavailable: the process stops first.
+        """
+        while (wait_s := self._not_before_s - time.monotonic()) > 0:
+            if self._stop.wait(wait_s):
+                raise Unavailable("stopping: no more requests are sent to the exchange")
+
+    def update(self, headers: Mapping[str, str]) -> None:
+        """Store the weight that Binance reports; pause when it nears the limit."""
+        try:
+            self.used = int(headers[WEIGHT_HEADER])
+        except (KeyError, ValueError):
+            return
+        if self.used >= self._limit * MAX_WEIGHT_SHARE:
+            self.pause(WEIGHT_PAUSE_S)
+
+    def pause(self, seconds: float) -> None:
+        """Allow no request for so long."""
+        self._not_before_s = max(self._not_before_s, time.monotonic() + seconds)
+
+    def set_limit(self, rate_limits: Any) -> None:
+        """Store the limit that `rateLimits` of `exchangeInfo` names."""
+        for limit in rate_limits if isinstance(rate_limits, list) else ():
+            if limit.get("rateLimitType") == "REQUEST_WEIGHT" and limit.get("interval") == "MINUTE":
+                self._limit = int(limit["limit"]) // int(limit.get("intervalNum", 1))
 
 
 class BinanceRestClient:
@@ -100,3 +148,35 @@ class BinanceRestClient:
         if isinstance(error, ServerError):
             return Unavailable(f"{request}: failed with HTTP {error.status_code}")
         return Unavailable(f"{request}: {type(error).__name__}: {str(error)[:200]}")
+
+
+def to_refusal(
+    request: str, status: int, headers: Mapping[str, str] | None, body: str
+) -> Unavailable | Incompatible:
+    """Return the error for an HTTP status from 400 to 499.
+
+    Args:
+        request: the address and what was requested, for the message.
+        status: the HTTP status.
+        headers: the response's headers, for `Retry-After`.
+        body: the error code and message of the response.
+    """
+    message = f"{request}: refused with HTTP {status} {body[:200]}".rstrip()
+    if status in DEFAULT_RETRY_AFTER_S:
+        seconds = _retry_after_s(headers or {}, DEFAULT_RETRY_AFTER_S[status])
+        return Throttled(f"{message}; sending nothing for {seconds:g} s", seconds)
+    if status == RESTRICTED_LOCATION:
+        return Incompatible(
+            f"{message}; the host does not serve this location: set EXCHANGE_REST_URL and"
+            " EXCHANGE_STREAM_URL to one that does, such as https://data-api.binance.vision"
+            " and wss://data-stream.binance.vision"
+        )
+    return Unavailable(message)
+
+
+def _retry_after_s(headers: Mapping[str, str], default_s: float) -> float:
+    text = {name.lower(): value for name, value in headers.items()}.get("retry-after", "")
+    try:
+        return float(text)
+    except ValueError:
+        return default_s

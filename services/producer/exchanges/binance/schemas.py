@@ -4,30 +4,20 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from services.producer.exchanges.validation import KlineOrigin, settled_klines, validate_kline
+from services.producer.exchanges.validation import settled_klines, validate_kline
 from services.producer.ports import (
-    ClosedKline,
     ServerShutdown,
     StreamEvent,
     StreamUpdate,
     SubscriptionAck,
 )
-from services.producer.sequencer import ReceivedKline, UnreadableKline
+from services.producer.sequencer import KlineOrigin, ReceivedKline, UnreadableKline
 
 STREAM_FIELDS: Final = {
-    "symbol": "s",
-    "interval": "i",
-    "open_time_ms": "t",
-    "open": "o",
-    "high": "h",
-    "low": "l",
-    "close": "c",
-    "volume": "v",
-    "quote_volume": "q",
-    "trades": "n",
-    "taker_buy_volume": "V",
+    "symbol": "s", "interval": "i", "open_time_ms": "t", "open": "o", "high": "h", "low": "l",
+    "close": "c", "volume": "v", "quote_volume": "q", "trades": "n", "taker_buy_volume": "V",
     "taker_buy_quote_volume": "Q",
-}
+}  # fmt: skip
 REST_COLUMNS: Final = (
     "open_time_ms", "open", "high", "low", "close", "volume", "close_time_ms", "quote_volume",
     "trades", "taker_buy_volume", "taker_buy_quote_volume", "unused",
@@ -36,13 +26,11 @@ REST_COLUMNS: Final = (
 
 def decode_message(text: str, interval: str, arrival_ms: int) -> StreamEvent:
     """Decode a message of the stream; one that is not JSON counts as an unreadable closed kline."""
+    origin = KlineOrigin(text.encode(), "stream", arrival_ms)
     try:
         message = json.loads(text)
     except ValueError as error:
-        kline = UnreadableKline(
-            "", None, text.encode(), "not_json", str(error), "stream", arrival_ms
-        )
-        return ClosedKline(kline, None)
+        return StreamUpdate(None, UnreadableKline("", None, "not_json", str(error), origin))
     if isinstance(message, dict) and isinstance(message.get("data"), dict):
         message = message["data"]  # the form of combined streams
     if not isinstance(message, dict):
@@ -54,7 +42,7 @@ def decode_message(text: str, interval: str, arrival_ms: int) -> StreamEvent:
         return SubscriptionAck(request_id) if isinstance(request_id, int) else StreamUpdate(None)
     if message.get("e") == "serverShutdown":
         return ServerShutdown("the exchange announced that it shuts the connection down")
-    return _decode_kline(message, interval, KlineOrigin(text.encode(), "stream", arrival_ms))
+    return _decode_kline(message, interval, origin)
 
 
 def _decode_kline(message: dict[str, Any], interval: str, origin: KlineOrigin) -> StreamEvent:
@@ -63,7 +51,7 @@ def _decode_kline(message: dict[str, Any], interval: str, origin: KlineOrigin) -
     if message.get("e") != "kline" or not isinstance(kline, dict) or kline.get("x") is not True:
         return StreamUpdate(event_ms)
     fields = {name: kline.get(key) for name, key in STREAM_FIELDS.items()}
-    return ClosedKline(validate_kline(fields, kline.get("T"), interval, origin), event_ms)
+    return StreamUpdate(event_ms, validate_kline(fields, kline.get("T"), interval, origin))
 
 
 def decode_rest_klines(
@@ -85,13 +73,12 @@ def decode_rest_klines(
 
 def _decode_row(symbol: str, interval: str, row: Any, arrival_ms: int) -> ReceivedKline:
     original = json.dumps(row, separators=(",", ":")).encode()
+    origin = KlineOrigin(original, "rest", arrival_ms)
     if not isinstance(row, list) or len(row) < len(REST_COLUMNS):
         message = f"a row has {len(REST_COLUMNS)} columns, this is {original[:80]!r}"
-        return UnreadableKline(symbol, None, original, "bad_columns", message, "rest", arrival_ms)
+        return UnreadableKline(symbol, None, "bad_columns", message, origin)
     columns = dict(zip(REST_COLUMNS, row, strict=False))
     close_time_ms = columns.pop("close_time_ms")
     columns.pop("unused")
     fields = {"symbol": symbol, "interval": interval, **columns}
-    return validate_kline(
-        fields, close_time_ms, interval, KlineOrigin(original, "rest", arrival_ms)
-    )
+    return validate_kline(fields, close_time_ms, interval, origin)

@@ -9,7 +9,7 @@ from typing import Final
 from binance.websocket.spot.websocket_stream import SpotWebsocketStreamClient
 from websocket import WebSocketBadStatusException, WebSocketException
 
-from services.producer.exchanges.binance.http_errors import to_refusal
+from services.producer.exchanges.binance.rest_client import to_refusal
 from services.producer.exchanges.binance.schemas import decode_message
 from services.producer.ports import OnError, OnEvent
 from shared.core.errors import Incompatible, Unavailable
@@ -72,7 +72,7 @@ class BinanceStreamConnection:
         """Whether the connection's thread is still reading."""
         return bool(self._client.socket_manager.is_alive())
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Close the connection."""
         # The connector's own `stop` waits without limit for a silent peer; `abort` does not.
         self._client.socket_manager.ws.abort()

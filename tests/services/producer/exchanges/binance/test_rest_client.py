@@ -10,8 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from services.producer.exchanges.binance.exchange import BinanceExchange
-from services.producer.exchanges.binance.http_errors import to_refusal
-from services.producer.exchanges.binance.rest_client import BinanceRestClient
+from services.producer.exchanges.binance.rest_client import BinanceRestClient, to_refusal
 from services.producer.ports import Throttled
 from shared.core.errors import Incompatible, Unavailable
 from shared.local_servers.launcher import free_port

@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
+from services.producer.candle_log import to_producer_record
 from services.producer.exchanges.binance.schemas import decode_message, decode_rest_klines
-from services.producer.ports import ClosedKline, ServerShutdown, StreamUpdate, SubscriptionAck
-from services.producer.records import to_producer_record
+from services.producer.ports import ServerShutdown, StreamUpdate, SubscriptionAck
 from services.producer.sequencer import ReceivedCandle, UnreadableKline
 from shared.adapters.schemas.klines import KlineCodec
 from shared.core.records import Candle
@@ -40,7 +40,8 @@ def row(at: int, **changed: Any) -> list[Any]:
 
 def closed(text: str) -> ReceivedCandle | UnreadableKline:
     event = decode_message(text, "5m", 7)
-    assert isinstance(event, ClosedKline)
+    assert isinstance(event, StreamUpdate)
+    assert event.kline is not None
     return event.kline
 
 
