@@ -29,7 +29,7 @@ class BenchmarkOptions:
     """What to measure, and with what."""
 
     is_full: bool
-    yardstick: Path  # the source of limit.cc
+    yardstick: Path | None  # the source of limit.cc, which is not part of this project
     recorded: Path | None  # a folder of recorded klines
     folder: Path
     report_progress: Callable[[str], None]
@@ -91,7 +91,11 @@ def main() -> None:
     facts, started_s, results = machine.facts(), monotonic(), list[Result]()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         options = BenchmarkOptions(
-            arguments.full, _yardstick(), _recorded(), Path(folder), _progress_printer(started_s)
+            arguments.full,
+            _path_from_env("LIMIT"),
+            _path_from_env("KLINES"),
+            Path(folder),
+            _progress_printer(started_s),
         )
         for name in arguments.only or (FULL if arguments.full else SHORT):
             measured = list(_measure(name, options))
@@ -148,12 +152,8 @@ def _progress_printer(started_s: float) -> Callable[[str], None]:
     )
 
 
-def _yardstick() -> Path:
-    return Path(os.environ.get("LIMIT") or ROOT.parent / "shared" / "perf" / "limit.cc")
-
-
-def _recorded() -> Path | None:
-    return Path(os.environ["KLINES"]) if os.environ.get("KLINES") else None
+def _path_from_env(name: str) -> Path | None:
+    return Path(os.environ[name]) if os.environ.get(name) else None
 
 
 if __name__ == "__main__":

@@ -151,8 +151,7 @@ def _single_symbol_ms(
                 producer.produce(one.klines, value, SINGLE_SYMBOL, partition, timestamp=time_ms)
                 producer.poll(0)
                 if not tail.poll(1, LONGEST_S):
-                    message = f"no prediction under {one.prefix} in {LONGEST_S:.0f} s"
-                    raise TimeoutError(message)
+                    raise TimeoutError(f"no prediction under {one.prefix} in {LONGEST_S:.0f} s")
                 latencies_ms[one.prefix].append((monotonic() - started) * 1e3)
         producer.flush()
     return latencies_ms[topics.prefix][10:], latencies_ms[bare.prefix][10:]

@@ -120,8 +120,9 @@ def _comparison_lines(comparison: Comparison, *, by_symbol: bool) -> Iterator[st
 def _setting(text: str) -> tuple[str, str]:
     name, separator, value = text.partition("=")
     if not separator or name.lower() not in TrainerSettings.model_fields:
-        message = f"{text!r} is not NAME=value of a trainer setting, such as EPOCHS=1"
-        raise argparse.ArgumentTypeError(message)
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not NAME=value of a trainer setting, such as EPOCHS=1"
+        )
     return name, value
 
 

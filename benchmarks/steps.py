@@ -30,12 +30,12 @@ FULL: Final = "full step and prediction, per event"
 
 
 def step_rows(
-    limit: Path, folder: Path, report_progress: Callable[[str], None]
+    limit: Path | None, folder: Path, report_progress: Callable[[str], None]
 ) -> Iterator[Result]:
     """Yield the rows of the step: every implementation in turn, the best of each.
 
     Args:
-        limit: the source of the yardstick, which may be missing.
+        limit: the source of the yardstick; without it its row gives the reason.
         folder: where to build it.
         report_progress: takes a description of the work.
     """
@@ -121,10 +121,12 @@ def _describe(taken: StepTimes) -> str:
     return f"{taken.best:.3f} ms ({taken.processor:.3f} ms of processor time)"
 
 
-def _build_yardstick(limit: Path, folder: Path) -> Path | str:
+def _build_yardstick(limit: Path | None, folder: Path) -> Path | str:
     """Build the yardstick; return its program, or the reason why there is none."""
+    if limit is None:
+        return "LIMIT=FILE names the source of the yardstick: it is not set"
     if not limit.exists():
-        return f"there is no {limit}: LIMIT=FILE names the source of the yardstick"
+        return f"LIMIT is {limit}, which does not exist"
     lanes = {"v4": ["-march=x86-64-v4", "-DVL=16"], "v3": ["-march=x86-64-v3", "-DVL=8"]}
     variant = lanes.get(variant_name(), ["-DVL=4"])
     installed = next((path for path in map(shutil.which, ("g++", "clang++")) if path), None)

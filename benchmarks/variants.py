@@ -176,10 +176,9 @@ def read_rows(file: Path | None) -> list[VariantScore]:
         try:
             rows.append(_row(json.loads(line)))
         except (ValueError, TypeError, KeyError) as error:
-            message = (
+            raise ValueError(
                 f"line {number} of {file} is not a row ({error}): delete it to measure it again"
-            )
-            raise ValueError(message) from error
+            ) from error
     return rows
 
 

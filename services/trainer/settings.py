@@ -216,26 +216,23 @@ class TrainerSettings(ServiceSettings):
     @classmethod
     def _check_widths(cls, value: str) -> str:
         if not all(part.strip().isdigit() for part in value.split(",")):
-            message = "LSTM widths are whole numbers separated by commas, such as 32,32"
-            raise ValueError(message)
+            raise ValueError("LSTM widths are whole numbers separated by commas, such as 32,32")
         return value
 
     @field_validator("drift_candles")
     @classmethod
     def _check_drift_candles(cls, value: int) -> int:
         if value != 0 and value < _MIN_DRIFT_CANDLES:
-            message = (
+            raise ValueError(
                 f"at least {_MIN_DRIFT_CANDLES} are needed to tell drift from chance; 0: never"
             )
-            raise ValueError(message)
         return value
 
     @field_validator("report")
     @classmethod
     def _check_report(cls, value: str) -> str:
         if value and not (Path(value).parent.is_dir() and value.endswith(".html")):
-            message = "the report must be a .html file in a folder that exists"
-            raise ValueError(message)
+            raise ValueError("the report must be a .html file in a folder that exists")
         return value
 
     @field_validator("train_from", "train_to")
@@ -258,11 +255,10 @@ class TrainerSettings(ServiceSettings):
         needed = {"feature_set": "levels", "common_move": "kept", "huber_delta": 0.0}
         other = [name.upper() for name, value in needed.items() if getattr(self, name) != value]
         if self.target == "level" and other:
-            message = (
+            raise ValueError(
                 "TARGET=level needs FEATURE_SET=levels COMMON_MOVE=kept HUBER_DELTA=0;"
                 f" different: {', '.join(other)}"
             )
-            raise ValueError(message)
         return self
 
     @property

@@ -33,8 +33,7 @@ class ArchiveSource:
         s = self._settings
         newest_ms = self._archive.newest_ms()
         if newest_ms is None:
-            message = f"topic {s.topics.klines} has no candles yet"
-            raise NotEnoughCandles(message)
+            raise NotEnoughCandles(f"topic {s.topics.klines} has no candles yet")
         through_ms = min(newest_ms, s.span.through_ms)
         oldest_ms = through_ms - (s.max_candles - 1) * interval_ms(s.interval)
         return TimeSpan(max(s.span.from_ms, oldest_ms), through_ms)

@@ -58,8 +58,9 @@ def prepare(
     """
     s = settings
     if not sequences:
-        message = f"topic {s.topics.klines} has no candles of the symbols and times asked for"
-        raise NotEnoughCandles(message)
+        raise NotEnoughCandles(
+            f"topic {s.topics.klines} has no candles of the symbols and times asked for"
+        )
     shares = SplitShares(s.validation_share, s.held_out_share, s.scored_candles)
     split = split_by_time(sequences, shares, interval_ms(s.interval))
     return prepare_with_split(s, sequences, split, compute)
@@ -128,11 +129,10 @@ def _long_enough(
     lengths = {symbol: len(training_candles(s, split)) for symbol, s in sequences.items()}
     chosen = {s: sequences[s] for s, length in lengths.items() if length >= min_candles}
     if not chosen:
-        message = (
+        raise NotEnoughCandles(
             f"the longest training span has {max(lengths.values())} candles,"
             f" MIN_CANDLES asks for {min_candles}"
         )
-        raise NotEnoughCandles(message)
     return chosen
 
 
@@ -152,8 +152,7 @@ def _fit_scalers(
 def _check_windows(dataset: Dataset) -> None:
     training, validation = len(dataset.training_ends), len(dataset.validation_ends)
     if not training or not validation:
-        message = (
+        raise NotEnoughCandles(
             f"{training} training and {validation} validation windows of"
             f" {dataset.window_length} candles; both are needed"
         )
-        raise NotEnoughCandles(message)

@@ -68,12 +68,12 @@ def _csv_rows(text: str) -> Iterator[Row]:
     lines = csv.reader(io.StringIO(text, newline=""), strict=True)
     header = next(lines, [])
     if header != _HEADER:
-        message = f"the first line is {','.join(header)!r}, wanted: {','.join(_HEADER)}"
-        raise ValueError(message)
+        raise ValueError(f"the first line is {','.join(header)!r}, wanted: {','.join(_HEADER)}")
     for cells in lines:
         if len(cells) != len(_HEADER):
-            message = f"line {lines.line_num} has {len(cells)} cells, wanted: {len(_HEADER)}"
-            raise ValueError(message)
+            raise ValueError(
+                f"line {lines.line_num} has {len(cells)} cells, wanted: {len(_HEADER)}"
+            )
         yield cells[0], cells[1], cells[2], cells[3]
 
 
@@ -82,15 +82,13 @@ def _json_rows(text: str) -> Iterator[Row]:
     for symbol, columns in _check_pairs(json.loads(text, object_pairs_hook=tuple), "the table"):
         for column, ends in _check_pairs(columns, symbol):
             if not isinstance(ends, list) or len(ends) != 2:
-                message = f"{symbol}, {column} is {ends}, wanted: [min, max]"
-                raise ValueError(message)
+                raise ValueError(f"{symbol}, {column} is {ends}, wanted: [min, max]")
             yield symbol, column, ends[0], ends[1]
 
 
 def _check_pairs(value: object, name: str) -> tuple[tuple[str, Any], ...]:
     if not isinstance(value, tuple):
-        message = f"{name} is not a JSON object"
-        raise TypeError(message)
+        raise TypeError(f"{name} is not a JSON object")
     return value
 
 

@@ -55,11 +55,10 @@ class TrainingCheckpoints:
             write_atomically(self._folder / "probe", b"")
             (self._folder / "probe").unlink(missing_ok=True)
         except OSError as error:
-            message = (
+            raise BadSetting(
                 f"CHECKPOINTS is {self._root}, which cannot be written ({error.strerror}):"
                 " name another folder"
-            )
-            raise BadSetting(message) from error
+            ) from error
         for other in self._root.iterdir():
             is_other = other != self._folder and _is_checkpoint_folder(other)
             if is_other and now_s - other.stat().st_mtime > _MAX_AGE_S:

@@ -15,8 +15,10 @@ def export_version(settings: TrainerSettings, version: str, path: Path) -> None:
         BadInput: the file's name does not end in .keras, or its folder is missing.
     """
     if path.suffix != ".keras" or not path.parent.is_dir():
-        message = f"{path}: name a file in a folder that exists, with a name that ends in .keras"
-        raise BadInput("bad_keras_file", message)
+        raise BadInput(
+            "bad_keras_file",
+            f"{path}: name a file in a folder that exists, with a name that ends in .keras",
+        )
     registry = ModelRegistry(settings.kafka_bootstrap_servers, settings.topics)
     bundle = registry.bundles.load(version)
 

@@ -49,11 +49,10 @@ def import_with_scalers(settings: TrainerSettings, path: Path, table: Path, now_
             cannot be read.
     """
     if settings.target != "level":
-        message = (
+        raise BadSetting(
             f"TARGET is {settings.target}; --scalers is for networks that predict the next close:"
             " PRESET=original"
         )
-        raise BadSetting(message)
     weights = read_weights(path, settings.architecture)
     through_ms = min(settings.span.through_ms, now_ms)
     card = Card(
@@ -76,8 +75,7 @@ def _select(
 ) -> Mapping[str, Scaler]:
     missing = [symbol for symbol in symbols if symbol not in scalers]
     if missing:
-        message = f"SYMBOLS names {', '.join(missing)}; {table} has {', '.join(scalers)}"
-        raise BadSetting(message)
+        raise BadSetting(f"SYMBOLS names {', '.join(missing)}; {table} has {', '.join(scalers)}")
     return {symbol: scalers[symbol] for symbol in symbols or scalers}
 
 

@@ -103,10 +103,9 @@ class Study:
         self._record = load(folder)
         differs = describe_difference(self._record.fixed, self._fixed) if self._record else ""
         if differs:
-            message = (
+            raise BadSetting(
                 f"{folder} has a search whose {differs}: name another --folder, or remove this one"
             )
-            raise BadSetting(message)
 
     @property
     def trials(self) -> tuple[TrialResult, ...]:
@@ -180,11 +179,10 @@ class Study:
         self._console.print(trials_table(record.trials))
         best = rank(record.trials)[:1]
         if not best:
-            message = (
+            raise NothingFound(
                 f"no trial has a score after {record.used_s:.0f} s: run the same command again"
                 " with more time, or with fewer --epochs or --windows"
             )
-            raise NothingFound(message)
         file = self._folder / BEST
         self._console.print(
             f"the best, trial {best[0] + 1}, is in {file}; to train it:", soft_wrap=True

@@ -31,11 +31,10 @@ def load(folder: Path) -> StudyRecord | None:
     try:
         return _record.validate_json(file.read_bytes())
     except ValidationError as error:
-        message = (
+        raise BadSetting(
             f"{file} is not the record of a search ({error.errors()[0]['msg']}):"
             " name another --folder, or remove this one"
-        )
-        raise BadSetting(message) from error
+        ) from error
 
 
 def save(folder: Path, record: StudyRecord) -> None:
@@ -53,8 +52,9 @@ def save(folder: Path, record: StudyRecord) -> None:
             lines = "".join(f"{name}={value}\n" for name, value in variables.items())
             write_atomically(folder / BEST, lines.encode())
     except OSError as error:
-        message = f"cannot write to {folder} ({error.strerror}): name another --folder"
-        raise BadSetting(message) from error
+        raise BadSetting(
+            f"cannot write to {folder} ({error.strerror}): name another --folder"
+        ) from error
 
 
 def _to_csv(trials: Iterable[TrialResult]) -> str:

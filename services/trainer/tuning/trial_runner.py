@@ -121,11 +121,10 @@ class TrialRunner:
         prepared = self._prepare(longest, deadline)
         scorer = build_validation_scorer(longest, prepared, context, os.cpu_count() or 1)
         if not scorer.events:
-            message = (
+            raise NotEnoughCandles(
                 f"no symbol has the {longest.window_length} candles before the validation span"
                 " that are needed"
             )
-            raise NotEnoughCandles(message)
         return scorer
 
 

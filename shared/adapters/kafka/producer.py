@@ -64,7 +64,6 @@ class TransactionalProducer:
         exclusive_id: bool = False,
         client: Callable[[dict[str, Any]], Producer] = Producer,
         deadline: CallWithDeadline = call_with_deadline,
-        **options: str | int,
     ) -> None:
         """Take the transactional id, which fences an older process that has it.
 
@@ -75,7 +74,6 @@ class TransactionalProducer:
                 timed a transaction out.
             client: makes a producer of its configuration.
             deadline: makes a call that may never return.
-            **options: further configuration of the client.
 
         Raises:
             Unavailable: Kafka does not answer.
@@ -93,7 +91,6 @@ class TransactionalProducer:
             "message.max.bytes": 64 * 1024 * 1024,
             "log_level": 0,
             "error_cb": self._on_client_error,
-            **options,
         }
         self._connection_was_lost = False
         self._producer: Producer | None = self._create_producer()

@@ -103,8 +103,7 @@ class Comparison:
         for symbol, is_known in self._is_known.items():
             one = series[symbol]
             if not np.array_equal(one.open_time_ms, self._all_times[symbol]):
-                message = f"{name} forecasts other candles of {symbol}"
-                raise ValueError(message)
+                raise ValueError(f"{name} forecasts other candles of {symbol}")
             changes[symbol] = (one.change if raw else one.calibrated)[is_known]
         self._changes[name] = changes
 

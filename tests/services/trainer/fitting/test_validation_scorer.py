@@ -85,8 +85,8 @@ def test_at_most_so_many_symbols_and_candles_are_scored() -> None:
 
 
 def test_weights_that_are_not_finite_have_no_skill() -> None:
-    candidate = a_challenger()
-    lost = replace(candidate, weights=np.full_like(candidate.weights, nan))
+    challenger = a_challenger()
+    lost = replace(challenger, weights=np.full_like(challenger.weights, nan))
 
     assert online().skill(lost) is None
 
