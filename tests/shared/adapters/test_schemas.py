@@ -1,6 +1,7 @@
 import contextlib
 import json
 from collections.abc import Callable
+from typing import Final
 
 import pytest
 from hypothesis import given
@@ -135,6 +136,55 @@ def test_a_prediction_survives_its_bytes() -> None:
 
     for prediction in predictions:
         assert decode_prediction(encode_prediction(prediction)) == prediction
+
+
+# Its fields, as numeric profile 2 publishes them. They stay on the topic for ever.
+OF_PROFILE_2: Final = {
+    "schema": 1,
+    "symbol": "BTCUSDT",
+    "interval": "5m",
+    "open_time_ms": START_MS,
+    "close": 100.5,
+    "predicted_change": -0.25,
+    "predicted_close": 75.375,
+    "change_scale": 0.5,
+    "calibration": 0.5,
+    "calibrated_change": -0.125,
+    "calibrated_close": 87.9375,
+    "actionable": False,
+    "model_version": "20250104T1120-45e6e01e",
+    "steps": 1,
+    "loss": 0.25,
+    "was_reset": False,
+    "previous": {
+        "open_time_ms": START_MS - STEP_MS,
+        "model_version": "20250104T1120-45e6e01e",
+        "predicted_change": 0.5,
+        "calibrated_change": 0.25,
+        "outcome_change": 0.25,
+    },
+    "scores": {
+        "n": 1,
+        "squared_error": 0.0625,
+        "squared_error_zero": 0.0625,
+        "absolute_error": 0.25,
+        "absolute_error_zero": 0.25,
+        "sign_hits": 1,
+        "moves": 1,
+        "squared_error_calibrated": 0.0,
+    },
+    "source_offset": 20,
+    "promotion_offset": 0,
+    "state_digest": "9b" * 32,
+    "numeric_profile": "2-fb10993c9bbb10a6",
+}
+
+
+def test_a_published_prediction_is_read_by_this_version_too() -> None:
+    prediction = decode_prediction(canonical_json(OF_PROFILE_2))
+
+    assert prediction.numeric_profile == OF_PROFILE_2["numeric_profile"]
+    assert prediction.scores.absolute_error == 0.25
 
 
 def test_what_is_no_prediction_is_refused() -> None:
