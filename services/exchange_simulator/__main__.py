@@ -4,7 +4,6 @@ import asyncio
 import os
 import sys
 
-from services.exchange_simulator.faults import NoFaults
 from services.exchange_simulator.server import run
 from services.exchange_simulator.settings import SimulatorSettings
 from shared.adapters.process import exit_code, log_to_stderr
@@ -14,7 +13,7 @@ def main() -> None:
     """Read the settings and run until SIGTERM or SIGINT."""
     settings = SimulatorSettings.from_env(os.environ)
     log_to_stderr(settings.log_level, "exchange-simulator")
-    asyncio.run(run(settings, NoFaults()))
+    asyncio.run(run(settings))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import WSMsgType, web
 
-from services.exchange_simulator.limits import MessageRateLimiter
+from services.exchange_simulator.limits import MessageRateLimiter, RequestRefused
 
 MAX_STREAMS: Final = 1024
 MAX_MESSAGE_BYTES: Final = 64 * 1024  # 1024 stream names fit
@@ -16,16 +16,6 @@ MAX_QUEUED: Final = 20_000  # messages; a client that lags further is aborted
 PING_INTERVAL_S: Final = 20.0
 PONG_TIMEOUT_S: Final = 60.0
 METHODS: Final = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS")
-
-
-class InvalidMessage(Exception):
-    """Raised when a client's message is invalid; carries Binance's code."""
-
-    def __init__(self, code: int, message: str, request_id: object = None) -> None:
-        """Store the code and the request's id with the message."""
-        super().__init__(message)
-        self.code = code
-        self.request_id = request_id
 
 
 class ClientConnection:
@@ -46,16 +36,7 @@ class ClientConnection:
         self._send_queue: asyncio.Queue[str] = asyncio.Queue(MAX_QUEUED)
         self._rate = MessageRateLimiter()
         self._last_pong_s = time.monotonic()
-        self._streams = dict.fromkeys(streams)  # an ordered set
-
-    def is_subscribed(self, stream: str) -> bool:
-        """Return whether the client is subscribed to a stream."""
-        return stream in self._streams
-
-    @property
-    def streams(self) -> tuple[str, ...]:
-        """The streams subscribed to, in order of subscription."""
-        return tuple(self._streams)
+        self.streams = dict.fromkeys(streams)  # a set in the order of subscription
 
     def push(self, stream: str, payload: str) -> None:
         """Queue a stream's payload in the form of this client's endpoint."""
@@ -115,82 +96,77 @@ class ClientConnection:
             self.abort()
 
     def _respond(self, text: str) -> Mapping[str, object]:
+        request_id = None
         try:
-            method, params, request_id = parse_message(text)
-            return {"result": self._execute(method, params, request_id), "id": request_id}
-        except InvalidMessage as error:
+            message = decode_message(text)
+            request_id = message.get("id")
+            return {"result": self._execute(*parse_method(message)), "id": request_id}
+        except RequestRefused as error:
             response = {"code": error.code, "msg": str(error)}
-            return response if error.request_id is None else response | {"id": error.request_id}
+            return response if request_id is None else response | {"id": request_id}
 
-    def _execute(self, method: str, params: list[str], request_id: object) -> list[str] | None:
+    def _execute(self, method: str, params: list[str]) -> list[str] | None:
         if method == "LIST_SUBSCRIPTIONS":
-            return list(self._streams)
+            return list(self.streams)
         if method == "UNSUBSCRIBE":
             for stream in params:
-                self._streams.pop(stream, None)
+                self.streams.pop(stream, None)
             return None
-        if len(self._streams.keys() | set(params)) > MAX_STREAMS:
-            raise InvalidMessage(
-                2,
-                f"Invalid request: too many streams, at most {MAX_STREAMS} per connection",
-                request_id,
+        if len(self.streams.keys() | set(params)) > MAX_STREAMS:
+            raise RequestRefused(
+                2, f"Invalid request: too many streams, at most {MAX_STREAMS} per connection"
             )
-        self._streams.update(dict.fromkeys(params))
+        self.streams.update(dict.fromkeys(params))
         return None
 
 
-def parse_message(text: str) -> tuple[str, list[str], object]:
-    """Parse a client's message into method, stream names and id.
-
-    >>> parse_message('{"method": "SUBSCRIBE", "params": ["btcusdt@kline_5m"], "id": 7}')
-    ('SUBSCRIBE', ['btcusdt@kline_5m'], 7)
+def decode_message(text: str) -> dict[str, object]:
+    """Decode a client's message, an object with an id that Binance accepts.
 
     Raises:
-        InvalidMessage: with the code and message that Binance sends.
+        RequestRefused: with the code and message that Binance sends.
     """
-    message, request_id = _decode_object(text)
-    if "method" not in message:
-        raise InvalidMessage(2, "Invalid request: missing field `method`", request_id)
-    method, params = str(message["method"]), message.get("params")
-    if method not in METHODS:
-        raise InvalidMessage(
-            2,
-            f"Invalid request: unknown variant {method}, expected one of {', '.join(METHODS)}",
-            request_id,
-        )
-    if method == "LIST_SUBSCRIPTIONS":
-        return method, [], request_id
-    if (
-        not isinstance(params, list)
-        or not params
-        or not all(isinstance(name, str) for name in params)
-    ):
-        raise InvalidMessage(
-            2, "Invalid request: params must be a list of stream names", request_id
-        )
-    return method, params, request_id
-
-
-def _decode_object(text: str) -> tuple[dict[str, object], object]:
     try:
         message = json.loads(text)
     except ValueError:
-        raise InvalidMessage(3, "Invalid JSON: expected value at line 1 column 1") from None
+        raise RequestRefused(3, "Invalid JSON: expected value at line 1 column 1") from None
     if not isinstance(message, dict):
-        raise InvalidMessage(2, "Invalid request: expected an object")
-    request_id = message.get("id")
-    if not _is_id(request_id):
-        raise InvalidMessage(
+        raise RequestRefused(2, "Invalid request: expected an object")
+    if not _is_id(message.get("id")):
+        raise RequestRefused(
             2,
             "Invalid request: request ID must be an integer, a string of at most 36 characters"
             " or null",
         )
-    return message, request_id
+    return message
+
+
+def parse_method(message: Mapping[str, object]) -> tuple[str, list[str]]:
+    """Return the method and the stream names of a client's message.
+
+    >>> parse_method({"method": "SUBSCRIBE", "params": ["btcusdt@kline_5m"], "id": 7})
+    ('SUBSCRIBE', ['btcusdt@kline_5m'])
+
+    Raises:
+        RequestRefused: with the code and message that Binance sends.
+    """
+    if "method" not in message:
+        raise RequestRefused(2, "Invalid request: missing field `method`")
+    method, params = str(message["method"]), message.get("params")
+    if method not in METHODS:
+        expected = ", ".join(METHODS)
+        raise RequestRefused(
+            2, f"Invalid request: unknown variant {method}, expected one of {expected}"
+        )
+    if method == "LIST_SUBSCRIPTIONS":
+        return method, []
+    if not (isinstance(params, list) and params and all(isinstance(each, str) for each in params)):
+        raise RequestRefused(2, "Invalid request: params must be a list of stream names")
+    return method, params
 
 
 def _is_id(value: object) -> bool:
-    if isinstance(value, bool):  # an int to Python, but not in JSON
-        return False
     if isinstance(value, int):
-        return -(2**63) <= value < 2**63
+        # A bool is an int to Python, but not in JSON.
+        return not isinstance(value, bool) and -(2**63) <= value < 2**63
     return value is None or (isinstance(value, str) and len(value) <= 36)

@@ -49,25 +49,14 @@ def to_stream_event(
     row: CandleRow, interval: str, interval_ms: int, event_ms: int, *, closed: bool
 ) -> dict[str, object]:
     """Return the payload of a kline stream; the trade ids, which are unknown, are -1."""
+    close_ms = row.open_time_ms + interval_ms - 1
+    taker, taker_quote = row.taker_buy_volume or "0", row.taker_buy_quote_volume or "0"
     kline = {
-        "t": row.open_time_ms,
-        "T": row.open_time_ms + interval_ms - 1,
-        "s": row.symbol,
-        "i": interval,
-        "f": -1,
-        "L": -1,
-        "o": row.open,
-        "c": row.close,
-        "h": row.high,
-        "l": row.low,
-        "v": row.volume,
-        "n": row.trades or 0,
-        "x": closed,
-        "q": row.quote_volume or "0",
-        "V": row.taker_buy_volume or "0",
-        "Q": row.taker_buy_quote_volume or "0",
-        "B": "0",
-    }
+        "t": row.open_time_ms, "T": close_ms, "s": row.symbol, "i": interval, "f": -1, "L": -1,
+        "o": row.open, "c": row.close, "h": row.high, "l": row.low, "v": row.volume,
+        "n": row.trades or 0, "x": closed, "q": row.quote_volume or "0", "V": taker,
+        "Q": taker_quote, "B": "0",
+    }  # fmt: skip
     return {"e": "kline", "E": event_ms, "s": row.symbol, "k": kline}
 
 

@@ -1,5 +1,6 @@
 """Limits of a client: request weight, and messages on a stream. PURE: the clock is an argument."""
 
+import math
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
@@ -8,6 +9,15 @@ WEIGHT_PER_MINUTE: Final = 6000
 MAX_REFUSALS: Final = 10  # in a minute, before a ban; Binance does not publish its own figure
 BAN_S: Final = 120.0  # the shortest ban that Binance documents
 MESSAGES_PER_SECOND: Final = 5
+
+
+class RequestRefused(Exception):
+    """Raised when a request or a message is invalid; carries Binance's code and message."""
+
+    def __init__(self, code: int, message: str) -> None:
+        """Store the code with the message."""
+        super().__init__(message)
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +44,15 @@ class WeightLimiter:
         if int(now_s // 60) != self._minute:
             self._minute, self._used, self._refused = int(now_s // 60), 0, 0
         if now_s < self._banned_until_s:
-            return RateLimitDecision(418, self._used, _ceil(self._banned_until_s - now_s))
+            return RateLimitDecision(418, self._used, math.ceil(self._banned_until_s - now_s))
         self._used += weight
         if self._used <= WEIGHT_PER_MINUTE:
             return RateLimitDecision(200, self._used, 0)
         self._refused += 1
         if self._refused > MAX_REFUSALS:
             self._banned_until_s = now_s + BAN_S
-            return RateLimitDecision(418, self._used, _ceil(BAN_S))
-        return RateLimitDecision(429, self._used, _ceil(60 - now_s % 60))
+            return RateLimitDecision(418, self._used, math.ceil(BAN_S))
+        return RateLimitDecision(429, self._used, math.ceil(60 - now_s % 60))
 
 
 class MessageRateLimiter:
@@ -56,7 +66,3 @@ class MessageRateLimiter:
         """Count a frame; return False if it is one too many within a second."""
         self._times.append(now_s)
         return len(self._times) <= MESSAGES_PER_SECOND or now_s - self._times[0] >= 1
-
-
-def _ceil(seconds: float) -> int:
-    return max(1, int(-(-seconds // 1)))

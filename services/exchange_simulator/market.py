@@ -26,17 +26,14 @@ class Market(Protocol):
     def end_ms(self) -> int | None:
         """The end of the last candle in milliseconds; None if the market never ends."""
 
-    def candles(self, symbol: str, from_ms: int, until_ms: int) -> "CandleSpan":
-        """Return the candles that open in [from_ms, until_ms); none if the symbol is not traded."""
+    def find(self, symbol: str, from_ms: int, until_ms: int) -> range:
+        """Return the numbers of the candles that open in [from_ms, until_ms).
 
+        The candles of a symbol are numbered in order of time; a symbol that is not traded has none.
+        """
 
-class CandleSpan(Protocol):
-    """Consecutive candles of a symbol; rows are made only when they are read."""
-
-    def __len__(self) -> int: ...
-
-    def rows(self, first: int, until: int) -> Iterable[CandleRow]:
-        """Return the rows from index `first` up to, not including, `until`."""
+    def rows(self, symbol: str, numbers: range) -> Iterable[CandleRow]:
+        """Return the candles with these numbers, which `find` gave."""
 
 
 class RecordedMarket:
@@ -51,34 +48,23 @@ class RecordedMarket:
             max(int(parts[-1].open_time_ms[-1]) for parts in blocks.values()) + interval_ms
         )
 
-    def candles(self, symbol: str, from_ms: int, until_ms: int) -> "RecordedSpan":
-        """Return the recorded candles with an open time in [from_ms, until_ms)."""
-        slices = []
+    def find(self, symbol: str, from_ms: int, until_ms: int) -> range:
+        """Return the numbers of the candles recorded with an open time in [from_ms, until_ms)."""
+        return range(self._count_before(symbol, from_ms), self._count_before(symbol, until_ms))
+
+    def rows(self, symbol: str, numbers: range) -> Iterator[CandleRow]:
+        """Yield the candles with these numbers."""
+        begin = 0
         for block in self._blocks.get(symbol, ()):
-            first, until = np.searchsorted(block.open_time_ms, (from_ms, until_ms)).tolist()
+            end = begin + len(block.open_time_ms)
+            first, until = max(begin, numbers.start), min(end, numbers.stop)
             if first < until:
-                slices.append((block, first, until))
-        return RecordedSpan(slices)
+                yield from block.rows(first - begin, until - begin)
+            begin = end
 
-
-class RecordedSpan:
-    """Slices of blocks, one after another."""
-
-    def __init__(self, slices: Sequence[tuple[Block, int, int]]) -> None:
-        """Store the blocks, each with its first index and the index after its last."""
-        self._slices = slices
-
-    def __len__(self) -> int:
-        return sum(until - first for _, first, until in self._slices)
-
-    def rows(self, first: int, until: int) -> Iterator[CandleRow]:
-        """Yield the rows from index `first` up to, not including, `until`."""
-        start = 0
-        for block, begin, end in self._slices:
-            low, high = max(begin, begin + first - start), min(end, begin + until - start)
-            if low < high:
-                yield from block.rows(low, high)
-            start += end - begin
+    def _count_before(self, symbol: str, time_ms: int) -> int:
+        blocks = self._blocks.get(symbol, ())
+        return sum(int(np.searchsorted(block.open_time_ms, time_ms)) for block in blocks)
 
 
 def read_recordings(

@@ -1,11 +1,19 @@
-"""The part of a market that is visible at a time of the exchange: never the future."""
+"""Open the market of the settings, and show the part visible at a time: never the future."""
 
 from dataclasses import dataclass
 from itertools import count, takewhile
+from typing import Final
 
 from services.exchange_simulator.kline import partial_candle
-from services.exchange_simulator.market import Market
+from services.exchange_simulator.market import Market, read_recordings
+from services.exchange_simulator.settings import SimulatorSettings
+from services.exchange_simulator.synthetic import SyntheticMarket, is_synthetic, synthetic_symbols
 from shared.adapters.recording import CandleRow
+from shared.core.errors import BadInput, BadSetting
+from shared.core.topics import interval_ms
+
+DEFAULT_SYMBOLS: Final = 20  # of a synthetic market
+DEFAULT_HISTORY: Final = 2016  # candles before the start of a synthetic market: a week of 5m
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +33,9 @@ class MarketView:
         If there are more than `limit`: the oldest with a start, the newest without one.
         """
         until_ms = now_ms + 1 if end_ms is None else min(end_ms, now_ms) + 1
-        span = self.market.candles(symbol, max(self.first_open_ms, start_ms or 0), until_ms)
-        first = max(0, len(span) - limit) if start_ms is None else 0
-        rows = list(span.rows(first, min(first + limit, len(span))))
+        numbers = self.market.find(symbol, max(self.first_open_ms, start_ms or 0), until_ms)
+        numbers = numbers[-limit:] if start_ms is None else numbers[:limit]
+        rows = list(self.market.rows(symbol, numbers))
         # Binance sends the open candle as the last row and does not mark it.
         if rows and rows[-1].open_time_ms + self.interval_ms > now_ms:
             rows[-1] = partial_candle(rows[-1], (now_ms - rows[-1].open_time_ms) / self.interval_ms)
@@ -35,8 +43,8 @@ class MarketView:
 
     def final_candle(self, symbol: str, open_time_ms: int) -> CandleRow | None:
         """Return the candle of an open time as it will close; None if the exchange has none."""
-        span = self.market.candles(symbol, open_time_ms, open_time_ms + 1)
-        return next(iter(span.rows(0, 1)), None)
+        numbers = self.market.find(symbol, open_time_ms, open_time_ms + 1)
+        return next(iter(self.market.rows(symbol, numbers)), None)
 
     def has_ended(self, now_ms: int) -> bool:
         """Return whether the market's last candle has closed."""
@@ -54,3 +62,55 @@ def push_times_ms(open_time_ms: int, interval_ms: int, step_ms: int) -> list[int
     ends_ms = open_time_ms + interval_ms
     steps = list(takewhile(lambda time: time < ends_ms, count(open_time_ms + step_ms, step_ms)))
     return steps or [open_time_ms + interval_ms // 2]
+
+
+def open_market(settings: SimulatorSettings) -> tuple[MarketView, int]:
+    """Return the view of the market, and the time of the exchange to start at in milliseconds.
+
+    Raises:
+        BadSetting: the candles cannot be used, or history and start do not fit them.
+    """
+    duration_ms = interval_ms(settings.interval)
+    market = _market(settings, duration_ms)
+    begin_ms, history = market.begin_ms, settings.history
+    if settings.start_ms is None:
+        candles = _default_history(market, duration_ms) if history is None else history
+        start_ms, first_open_ms = begin_ms + candles * duration_ms, begin_ms
+    elif history is None:
+        start_ms, first_open_ms = settings.start_ms, begin_ms
+    else:
+        start_ms = settings.start_ms
+        first_open_ms = max(begin_ms, start_ms - history * duration_ms)
+    _check_start(settings, market, start_ms)
+    return MarketView(market, settings.interval, duration_ms, first_open_ms), start_ms
+
+
+def _check_start(settings: SimulatorSettings, market: Market, start_ms: int) -> None:
+    if market.begin_ms <= start_ms and (market.end_ms is None or start_ms < market.end_ms):
+        return
+    name = "EXCHANGE_HISTORY" if settings.start_ms is None else "EXCHANGE_START_MS"
+    span = f"from {market.begin_ms} to {market.end_ms or 'no end'} ms"
+    raise BadSetting(f"{name} gives a start at {start_ms} ms; the candles are {span}: choose one")
+
+
+def _default_history(market: Market, duration_ms: int) -> int:
+    if market.end_ms is None:
+        return DEFAULT_HISTORY
+    return (market.end_ms - market.begin_ms) // duration_ms // 2
+
+
+def _market(settings: SimulatorSettings, duration_ms: int) -> Market:
+    if settings.candles is not None:
+        try:
+            return read_recordings(
+                settings.candles, duration_ms, settings.symbol_list, settings.symbol_count
+            )
+        except BadInput as error:
+            raise BadSetting(f"EXCHANGE_CANDLES cannot be used: {error}") from error
+    symbols = settings.symbol_list or synthetic_symbols(settings.symbol_count or DEFAULT_SYMBOLS)
+    if real := [symbol for symbol in symbols if not is_synthetic(symbol)]:
+        raise BadSetting(
+            f"EXCHANGE_SYMBOLS names {', '.join(real)}, but without EXCHANGE_CANDLES there are only"
+            f" synthetic symbols: give a count, or names such as {synthetic_symbols(1)[0]}"
+        )
+    return SyntheticMarket(symbols, duration_ms, settings.seed)

@@ -10,59 +10,37 @@ from typing import Final
 from aiohttp import web
 
 from services.exchange_simulator.clock import AcceleratedClock
-from services.exchange_simulator.faults import Faults
 from services.exchange_simulator.kline import to_rest_row
-from services.exchange_simulator.limits import WEIGHT_PER_MINUTE, RateLimitDecision, WeightLimiter
+from services.exchange_simulator.limits import (
+    WEIGHT_PER_MINUTE,
+    RateLimitDecision,
+    RequestRefused,
+    WeightLimiter,
+)
 from services.exchange_simulator.market_view import MarketView
 
 MAX_LIMIT: Final = 1000
 SYMBOL_RANGE: Final = r"^[A-Z0-9-_.]{1,20}$"
 NUMBER_RANGE: Final = r"^[0-9]{1,20}$"
 RATE_LIMITS: Final = [
-    {
-        "rateLimitType": "REQUEST_WEIGHT",
-        "interval": "MINUTE",
-        "intervalNum": 1,
-        "limit": WEIGHT_PER_MINUTE,
-    },
+    {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1,
+     "limit": WEIGHT_PER_MINUTE},
     {"rateLimitType": "RAW_REQUESTS", "interval": "MINUTE", "intervalNum": 5, "limit": 300_000},
-]
+]  # fmt: skip
 QUOTE_ASSETS: Final = ("USDT", "USDC", "FDUSD", "BTC", "ETH", "BNB")
 SPOT_SYMBOL: Final = {
-    "status": "TRADING",
-    "baseAssetPrecision": 8,
-    "quotePrecision": 8,
-    "quoteAssetPrecision": 8,
-    "orderTypes": ["LIMIT", "MARKET"],
-    "isSpotTradingAllowed": True,
+    "status": "TRADING", "baseAssetPrecision": 8, "quotePrecision": 8, "quoteAssetPrecision": 8,
+    "orderTypes": ["LIMIT", "MARKET"], "isSpotTradingAllowed": True,
     "isMarginTradingAllowed": False,
     "filters": [
-        {
-            "filterType": "PRICE_FILTER",
-            "minPrice": "0.00000001",
-            "maxPrice": "1000000",
-            "tickSize": "0.00000001",
-        },
-        {
-            "filterType": "LOT_SIZE",
-            "minQty": "0.00000001",
-            "maxQty": "90000000000",
-            "stepSize": "0.00000001",
-        },
+        {"filterType": "PRICE_FILTER", "minPrice": "0.00000001", "maxPrice": "1000000",
+         "tickSize": "0.00000001"},
+        {"filterType": "LOT_SIZE", "minQty": "0.00000001", "maxQty": "90000000000",
+         "stepSize": "0.00000001"},
     ],
-    "permissions": [],
-    "permissionSets": [["SPOT"]],
-}
+    "permissions": [], "permissionSets": [["SPOT"]],
+}  # fmt: skip
 Respond = Callable[[Mapping[str, str]], object]
-
-
-class RequestRefused(Exception):
-    """Raised when a parameter is invalid; carries Binance's code and message."""
-
-    def __init__(self, code: int, message: str) -> None:
-        """Store the code with the message."""
-        super().__init__(message)
-        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +55,10 @@ class Endpoint:
 class RestApi:
     """Responds to requests from a view of the market."""
 
-    def __init__(self, view: MarketView, clock: AcceleratedClock, faults: Faults) -> None:
+    def __init__(self, view: MarketView, clock: AcceleratedClock) -> None:
         """Start with no request weight used."""
         self._view = view
         self._clock = clock
-        self._faults = faults
         self._limiter = WeightLimiter()
         klines = frozenset({"symbol", "interval", "limit", "startTime", "endTime", "timeZone"})
         filters = frozenset(
@@ -89,7 +66,7 @@ class RestApi:
         )
         self._endpoints = {
             "ping": Endpoint(1, frozenset(), lambda _: {}),
-            "time": Endpoint(1, frozenset(), lambda _: {"serverTime": self._now_ms()}),
+            "time": Endpoint(1, frozenset(), lambda _: {"serverTime": self._clock.now_ms()}),
             "exchangeInfo": Endpoint(20, filters, self._exchange_info),
             "klines": Endpoint(2, klines, self._klines),
         }
@@ -105,8 +82,6 @@ class RestApi:
         self, endpoint: Endpoint
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
-            if (fault := await self._faults.on_request(request)) is not None:
-                return fault
             decision = self._limiter.spend(endpoint.weight, time.monotonic())
             if decision.status != 200:
                 return self._over_limit(decision)
@@ -120,16 +95,13 @@ class RestApi:
 
     def _over_limit(self, decision: RateLimitDecision) -> web.Response:
         limit = f"current limit is {WEIGHT_PER_MINUTE} request weight per 1 MINUTE"
-        until_ms = self._now_ms() + decision.retry_after_s * 1000
+        until_ms = self._clock.now_ms() + decision.retry_after_s * 1000
         reason = f"IP banned until {until_ms}" if decision.status == 418 else limit
         advice = "Please use WebSocket Streams for live updates."
         message = f"Too much request weight used; {reason}. {advice}"
         response = _json({"code": -1003, "msg": message}, decision.status, decision)
         response.headers["Retry-After"] = str(decision.retry_after_s)
         return response
-
-    def _now_ms(self) -> int:
-        return self._clock.time_ms(time.monotonic())
 
     def _klines(self, query: Mapping[str, str]) -> object:
         symbol = _required(query, "symbol", SYMBOL_RANGE)
@@ -143,14 +115,14 @@ class RestApi:
             raise RequestRefused(-1130, "Data sent for parameter 'limit' is not valid.")
         start_ms, end_ms = _integer(query, "startTime"), _integer(query, "endTime")
         rows = self._view.klines(
-            symbol, start_ms, end_ms, min(limit or 500, MAX_LIMIT), self._now_ms()
+            symbol, start_ms, end_ms, min(limit or 500, MAX_LIMIT), self._clock.now_ms()
         )
         return [to_rest_row(row, self._view.interval_ms) for row in rows]
 
     def _exchange_info(self, query: Mapping[str, str]) -> object:
         return {
             "timezone": "UTC",
-            "serverTime": self._now_ms(),
+            "serverTime": self._clock.now_ms(),
             "rateLimits": RATE_LIMITS,
             "exchangeFilters": [],
             "symbols": [_symbol_info(symbol) for symbol in self._requested_symbols(query)],

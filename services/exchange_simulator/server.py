@@ -3,17 +3,14 @@
 import asyncio
 import logging
 import signal
-import time
 from pathlib import Path
 
 from aiohttp import web
 
 from services.exchange_simulator.clock import AcceleratedClock
-from services.exchange_simulator.faults import Faults
-from services.exchange_simulator.market_view import MarketView
+from services.exchange_simulator.market_view import MarketView, open_market
 from services.exchange_simulator.rest import RestApi
 from services.exchange_simulator.settings import SimulatorSettings
-from services.exchange_simulator.startup import open_market
 from services.exchange_simulator.streams import StreamService
 from shared.adapters.atomic_write import write_atomically
 from shared.core.errors import BadSetting
@@ -21,7 +18,7 @@ from shared.core.errors import BadSetting
 log = logging.getLogger(__name__)
 
 
-async def run(settings: SimulatorSettings, faults: Faults) -> None:
+async def run(settings: SimulatorSettings) -> None:
     """Serve REST and streams until SIGTERM or SIGINT.
 
     Raises:
@@ -31,10 +28,10 @@ async def run(settings: SimulatorSettings, faults: Faults) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     view, start_ms = open_market(settings)
-    clock = AcceleratedClock(start_ms, time.monotonic(), settings.speed)
-    streams = StreamService(view, clock, faults)
+    clock = AcceleratedClock(start_ms, settings.speed)
+    streams = StreamService(view, clock)
     application = web.Application()
-    application.add_routes(RestApi(view, clock, faults).routes())
+    application.add_routes(RestApi(view, clock).routes())
     application.add_routes([*streams.routes(), web.get("/health/live", _respond_alive)])
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()

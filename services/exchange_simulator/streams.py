@@ -2,14 +2,12 @@
 
 import asyncio
 import json
-import time
 from typing import Final
 
 from aiohttp import web
 
 from services.exchange_simulator.clock import AcceleratedClock
 from services.exchange_simulator.connection import MAX_MESSAGE_BYTES, MAX_STREAMS, ClientConnection
-from services.exchange_simulator.faults import Faults
 from services.exchange_simulator.kline import partial_candle, to_stream_event
 from services.exchange_simulator.market_view import MarketView, push_times_ms
 
@@ -21,11 +19,10 @@ SHUTDOWN_TIMEOUT_S: Final = 2.0
 class StreamService:
     """Pushes every candle to its subscribers: while it is open, and once when it has closed."""
 
-    def __init__(self, view: MarketView, clock: AcceleratedClock, faults: Faults) -> None:
+    def __init__(self, view: MarketView, clock: AcceleratedClock) -> None:
         """Start without connections."""
         self._view = view
         self._clock = clock
-        self._faults = faults
         self._connections: set[ClientConnection] = set()
         self._stream_symbols = {
             f"{symbol.lower()}@kline_{view.interval}": symbol for symbol in view.market.symbols
@@ -43,14 +40,14 @@ class StreamService:
     async def run(self) -> None:
         """Push candles as the exchange's time passes, until the market ends."""
         step = self._view.interval_ms
-        open_ms = self._now_ms() // step * step
+        open_ms = self._clock.now_ms() // step * step
         while not self._view.has_ended(open_ms):
             await self._run_candle(open_ms)
             open_ms += step
 
     async def close(self) -> None:
         """Announce the shutdown to every client and close its connection."""
-        payload = json.dumps({"e": "serverShutdown", "E": self._now_ms()})
+        payload = json.dumps({"e": "serverShutdown", "E": self._clock.now_ms()})
         shutdowns = [
             asyncio.create_task(connection.send_and_close("!serverShutdown", payload))
             for connection in self._connections
@@ -65,7 +62,7 @@ class StreamService:
         pushed = False
         for push_ms in push_times_ms(open_ms, self._view.interval_ms, self._step_ms):
             # Late pushes are left out, but for one before the close: every candle is seen open.
-            if not pushed or self._now_ms() < push_ms + self._step_ms:
+            if not pushed or self._clock.now_ms() < push_ms + self._step_ms:
                 await self._sleep_until(push_ms)
                 self._push_all(open_ms, push_ms)
                 pushed = True
@@ -73,14 +70,16 @@ class StreamService:
         self._push_all(open_ms, close_ms)
 
     async def _sleep_until(self, time_ms: int) -> None:
-        await asyncio.sleep(max(0.0, self._clock.seconds_until(time_ms, time.monotonic())))
+        await asyncio.sleep(max(0.0, self._clock.seconds_until(time_ms)))
 
     def _push_all(self, open_ms: int, at_ms: int) -> None:
         subscribed = {stream for connection in self._connections for stream in connection.streams}
         # A stream in capitals is accepted and stays silent, as at Binance.
         for stream in sorted(subscribed & self._stream_symbols.keys()):
             if (payload := self._payload(stream, open_ms, at_ms)) is not None:
-                self._push(stream, payload)
+                for connection in self._connections:
+                    if stream in connection.streams:
+                        connection.push(stream, payload)
 
     def _payload(self, stream: str, open_ms: int, at_ms: int) -> str | None:
         row = self._view.final_candle(self._stream_symbols[stream], open_ms)
@@ -89,23 +88,11 @@ class StreamService:
         progress = (at_ms - open_ms) / self._view.interval_ms
         candle = row if progress >= 1 else partial_candle(row, progress)
         # A push may be late, but the close must never be announced before its time.
-        event_ms = max(at_ms, self._now_ms())
+        event_ms = max(at_ms, self._clock.now_ms())
         event = to_stream_event(
             candle, self._view.interval, self._view.interval_ms, event_ms, closed=progress >= 1
         )
         return json.dumps(event, separators=(",", ":"))
-
-    def _push(self, stream: str, payload: str) -> None:
-        for connection in [each for each in self._connections if each.is_subscribed(stream)]:
-            payloads = self._faults.on_push(stream, payload)
-            if payloads is None:
-                connection.abort()
-            else:
-                for faulty in payloads:
-                    connection.push(stream, faulty)
-
-    def _now_ms(self) -> int:
-        return self._clock.time_ms(time.monotonic())
 
     async def _accept_single(self, request: web.Request) -> web.StreamResponse:
         streams = request.match_info.get("streams", "")
@@ -117,8 +104,6 @@ class StreamService:
     async def _accept(
         self, request: web.Request, streams: str, *, combined: bool
     ) -> web.StreamResponse:
-        if (fault := await self._faults.on_accept(request)) is not None:
-            return fault
         names = [name for name in streams.split("/") if name][:MAX_STREAMS]
         socket = web.WebSocketResponse(autoping=False, max_msg_size=MAX_MESSAGE_BYTES)
         await socket.prepare(request)

@@ -53,36 +53,19 @@ class SyntheticMarket:
         self._interval_ms = interval_ms
         self._walks = {symbol: _RandomWalk(symbol, seed) for symbol in symbols}
 
-    def candles(self, symbol: str, from_ms: int, until_ms: int) -> "SyntheticSpan":
-        """Return the candles that open in [from_ms, until_ms); none if the symbol is not traded."""
+    def find(self, symbol: str, from_ms: int, until_ms: int) -> range:
+        """Return the numbers of the candles that open in [from_ms, until_ms)."""
+        if symbol not in self._walks:
+            return range(0)
         first, until = (
-            max(0, -((ORIGIN_MS - time) // self._interval_ms)) for time in (from_ms, until_ms)
+            -((ORIGIN_MS - time_ms) // self._interval_ms) for time_ms in (from_ms, until_ms)
         )
-        walk = self._walks.get(symbol)
-        return (
-            SyntheticSpan(walk, self._interval_ms, first, max(first, until))
-            if walk
-            else SyntheticSpan(None, 1, 0, 0)
-        )
+        return range(max(0, first), max(0, until))
 
-
-@dataclass(frozen=True, slots=True)
-class SyntheticSpan:
-    """Candles of one walk by index, generated when they are read."""
-
-    walk: "_RandomWalk | None"
-    interval_ms: int
-    first: int
-    until: int
-
-    def __len__(self) -> int:
-        return self.until - self.first
-
-    def rows(self, first: int, until: int) -> Iterator[CandleRow]:
-        """Yield the rows from index `first` up to, not including, `until`."""
-        if self.walk is not None:
-            for index in range(self.first + first, min(self.first + until, self.until)):
-                yield self.walk.row(index, ORIGIN_MS + index * self.interval_ms)
+    def rows(self, symbol: str, numbers: range) -> Iterator[CandleRow]:
+        """Yield the candles with these numbers."""
+        for number in numbers:
+            yield self._walks[symbol].row(number, ORIGIN_MS + number * self._interval_ms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from tests.support.builders import STEP_MS
 def synthetic_rows(seed: int, symbol: str, first: int, count: int) -> list[CandleRow]:
     market = SyntheticMarket(synthetic_symbols(3), STEP_MS, seed)
     begin = ORIGIN_MS + first * STEP_MS
-    return list(market.candles(symbol, begin, begin + count * STEP_MS).rows(0, count))
+    return list(market.rows(symbol, market.find(symbol, begin, begin + count * STEP_MS)))
 
 
 def test_a_synthetic_candle_depends_only_on_seed_symbol_and_time() -> None:
@@ -29,13 +29,6 @@ def test_synthetic_candles_are_well_formed() -> None:
 
 
 def test_nothing_comes_before_the_synthetic_market_begins() -> None:
-    assert (
-        len(
-            SyntheticMarket(synthetic_symbols(1), STEP_MS, 1).candles("SYN01USDT", 0, ORIGIN_MS + 1)
-        )
-        == 1
-    )
-    assert (
-        len(SyntheticMarket(synthetic_symbols(1), STEP_MS, 1).candles("BTCUSDT", 0, ORIGIN_MS + 1))
-        == 0
-    )
+    market = SyntheticMarket(synthetic_symbols(1), STEP_MS, 1)
+    assert len(market.find("SYN01USDT", 0, ORIGIN_MS + 1)) == 1
+    assert len(market.find("BTCUSDT", 0, ORIGIN_MS + 1)) == 0
