@@ -117,6 +117,13 @@ def fold_all(
     return state, predictions
 
 
+def a_partition_state(n: int = 20) -> PartitionState:
+    """A promotion, then n candles of two symbols."""
+    model = a_model()
+    records = [a_promotion(model), *candles(a_walk(n)), *candles(a_walk(n, seed=2), "ETHUSDT")]
+    return fold_all(records, {model.version: model})[0]
+
+
 def applied(state: PartitionState, change: PartitionChange) -> PartitionState:
     """Return the state after a change; the one before it stays as it is."""
     after = state.copy()
