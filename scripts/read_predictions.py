@@ -95,12 +95,12 @@ def decode(value: str | bytes | None) -> tuple[str, int]:
     except RecursionError as error:
         raise ValueError("JSON that is nested too deeply") from error
     if not isinstance(fields, dict):
-        raise ValueError(f"a JSON {type(fields).__name__}, not an object")  # noqa: TRY004 - a wrong value of a record, not of an argument
+        message = f"a JSON {type(fields).__name__}, not an object"
+        raise ValueError(message)  # noqa: TRY004 - a wrong value of a record, not of an argument
     symbol, open_time_ms = fields.get("symbol"), fields.get("open_time_ms")
     if not isinstance(symbol, str) or not isinstance(open_time_ms, int):
-        raise ValueError(
-            f"symbol {symbol!r} and open_time_ms {open_time_ms!r} must be text and a number"
-        )  # noqa: TRY004 - likewise
+        message = f"symbol {symbol!r} and open_time_ms {open_time_ms!r} must be text and a number"
+        raise ValueError(message)  # noqa: TRY004 - likewise
     return symbol, open_time_ms
 
 

@@ -59,9 +59,9 @@ def environment(context: typer.Context) -> None:
 def with_running_servers(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment, with the addresses of `ulstm servers` where it names none."""
     running = running_servers(Path(servers.DEFAULT_DATA))
-    found = {}
-    if running is not None:
-        found = {"KAFKA_BOOTSTRAP_SERVERS": running.kafka_bootstrap, "REDIS_URL": running.redis_url}
+    if running is None:
+        return dict(environ)
+    found = {"KAFKA_BOOTSTRAP_SERVERS": running.kafka_bootstrap, "REDIS_URL": running.redis_url}
     return {**found, **environ}
 
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from services.cli.audit.checks import UNKNOWN_MODEL
 from services.cli.audit.partition import PartitionAudit
-from services.cli.audit.partition_log import PartitionLog, StoredDeadLetter, decode_published
+from services.cli.audit.partition_log import PartitionLog, decode_published
 from services.cli.audit.report import AuditReport, PartitionReport
 from services.cli.derivation import build_processor
 from services.cli.topic_checks import check_partitions
@@ -61,7 +61,8 @@ def verify(
     """
     ends = _read_ends(settings, _check_wanted(settings, partitions))
     processes = min(processes, len(ends))
-    with _build_progress(console) as progress:
+    columns = (*Progress.get_default_columns(), _Rate())
+    with Progress(*columns, console=console) as progress:
         task = progress.add_task("verify", total=sum(one.klines for one in ends))
         if processes > 1:
             calls = [partial(_audit, settings, one, report_progress) for one in ends]
@@ -124,10 +125,15 @@ def _audit(
         klines = stack.enter_context(Reader(where, topics.klines))
         predictions = stack.enter_context(Reader(where, topics.predictions))
         dead_letters = stack.enter_context(Reader(where, topics.dead_letters, headers=True))
+        of_this_partition = (
+            stored
+            for stored in decode_dead_letters(dead_letters.read(0, 0))
+            if (stored[1].topic, stored[1].partition) == (topics.klines, partition)
+        )
         log = PartitionLog(
             _count(chain.from_iterable(klines.read(partition, 0, ends.klines)), on_records),
             decode_published(predictions.read(partition, 0, ends.predictions)),
-            _dead_letters_of(dead_letters, topics.klines, partition),
+            of_this_partition,
         )
         audit = PartitionAudit(
             topics, processor, lambda version: version in bundles.versions(), log, partition
@@ -147,12 +153,6 @@ def _count(
             on_records(next_offset - reported)
             reported = next_offset
     on_records(next_offset - reported)
-
-
-def _dead_letters_of(reader: Reader, topic: str, partition: int) -> Iterator[StoredDeadLetter]:
-    for record, dead_letter in decode_dead_letters(reader.read(0, 0)):
-        if (dead_letter.topic, dead_letter.partition) == (topic, partition):
-            yield record, dead_letter
 
 
 def _load(bundles: BundleStore, version: str) -> Bundle:
@@ -175,8 +175,3 @@ class _Rate(ProgressColumn):
         """Return the rate of the last seconds."""
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else f"{speed:,.0f} records/s")
-
-
-def _build_progress(console: Console) -> Progress:
-    """Return a progress bar that shows share, rate and remaining time."""
-    return Progress(*Progress.get_default_columns(), _Rate(), console=console)
