@@ -114,15 +114,15 @@ def _compare_with_log(
     where, topics, codec = settings.kafka_bootstrap_servers, settings.topics, settings.codec
     with Reader(where, topics.klines) as reader:
         check_partitions(where, topics.klines, reader, topics.partitions)
-    # 1. Where each symbol's log ends. It waits until every open transaction is settled, so the
-    #    ends taken after it hide no record that is older than they are.
+    # 1. Read where each symbol's log ends. This waits until open transactions are settled, so
+    #    that `ends`, taken after it, covers every record that was committed before.
     next_ms = read_positions(where, topics, codec, {one.value.symbol for one in candidates})
     archive = Archive(where, topics)
     ends = archive.ends()
     identities = frozenset(one.identity for one in candidates)
     positions = LogPositions(codec.interval_ms, identities, next_ms)
-    # 2. The part of the log that a candidate may repeat, not years of it: a record's time is the
-    #    end of its candle or gap, so nothing before the oldest candidate's start matters.
+    # 2. Read the part of the log that a candidate may repeat, not years of it: a record's time is
+    #    the end of its candle or gap, so nothing before the oldest candidate's start matters.
     newest_first = sorted(candidates, key=lambda candidate: -candidate.starts_ms)
     oldest_ms = {candidate.partition: candidate.starts_ms for candidate in newest_first}
     for partition, starts_ms in oldest_ms.items():
