@@ -141,7 +141,7 @@ class FoldCheck:
         profile = prediction.numeric_profile
         if profile != self._processor.context.numeric_profile:
             self._report.other_profiles[profile] += 1
-            self.derived.add(record.key or b"", record.value or b"")
+            self.derived.add(record.key, record.value)
             return
         if derived is None or derived.source_offset != prediction.source_offset:
             return

@@ -85,7 +85,7 @@ class PartitionAudit:
     def _check_prediction(self, published: PublishedRecord, derived: Prediction | None) -> None:
         record, prediction = published.record, published.prediction
         self._report.predictions += 1
-        self._fold.published.add(record.key or b"", record.value or b"")
+        self._fold.published.add(record.key, record.value)
         if prediction is None:
             self._add(self._topics.predictions, record.offset, [_undecodable(published)])
             return

@@ -204,13 +204,11 @@ class CandleImporter:
 
     def _check_as_reader(self, row: CandleRow) -> None:
         """Refuse a row that readers of the log would reject: a very long number, or -0."""
-        fields = {name: value for name, value in row._asdict().items() if value is not None}
         try:
-            build_candle_message(self._step_ms, interval=self._topics.interval, **fields)
+            build_candle_message(self._step_ms, interval=self._topics.interval, **row._asdict())
         except BadInput as error:
-            raise BadInput(
-                error.reason, f"{_describe(row)}: {error}; correct it or leave it out"
-            ) from error
+            message = f"{_describe(row)}: {error}; correct it or leave it out"
+            raise BadInput(error.reason, message) from error
 
     def _check_repeated(self, row: CandleRow) -> None:
         """Check that a row agrees with the log, or with an earlier row."""
