@@ -19,6 +19,7 @@ from benchmarks.chart import draw_bars
 from benchmarks.result import Result, results_table, to_markdown
 from shared.core.errors import UlstmError
 from shared.local_servers import launcher
+from shared.local_servers.data_folder import Servers
 
 ROOT: Final = Path(__file__).parents[1]
 CONSOLE: Final = Console(width=None if sys.stdout.isatty() else 180)
@@ -138,7 +139,7 @@ def _measure(name: str, options: BenchmarkOptions) -> Iterator[Result]:
 
 
 @contextmanager
-def _servers(options: BenchmarkOptions) -> Iterator[launcher.Servers]:
+def _servers(options: BenchmarkOptions) -> Iterator[Servers]:
     """Start a Kafka and a Redis for one group of rows, so that none finds another's records."""
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         options.report_progress("starting Kafka and Redis")

@@ -27,7 +27,7 @@ from shared.core.model.numeric_profile import self_test
 from shared.core.online.context import FoldContext
 from shared.core.online.model import Model
 from shared.core.sequence import SEQUENCE_LENGTH
-from shared.local_servers.launcher import Servers
+from shared.local_servers.data_folder import Servers
 from shared.log.archive import Archive, TimeSpan
 
 READS: Final = 2

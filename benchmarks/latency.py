@@ -18,7 +18,7 @@ from benchmarks.worker import BackgroundWorker, Calls
 from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.kafka.tail import TopicTail
 from shared.core.topics import Topics, partition_for
-from shared.local_servers.launcher import Servers
+from shared.local_servers.data_folder import Servers
 
 SYMBOLS: Final = 2_000
 HISTORY: Final = DEFAULT.window_length

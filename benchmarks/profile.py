@@ -35,6 +35,7 @@ from shared.core.online.symbol_step import precompute, step_symbol
 from shared.core.sequence import append_candle
 from shared.core.topics import Topics, partition_for
 from shared.local_servers import launcher
+from shared.local_servers.data_folder import Servers
 
 SYMBOLS: Final = 64
 ROUNDS: Final = 15
@@ -148,7 +149,7 @@ class EventParts:
         return [network_input(state, self.model) for state in self.states_after]
 
 
-def batches(running: launcher.Servers) -> Iterator[tuple[str, str, Callable[[], object]]]:
+def batches(running: Servers) -> Iterator[tuple[str, str, Callable[[], object]]]:
     """Yield the parts for all symbols of a batch at once: a transaction, states to Redis."""
     market, topics = a_market(SYMBOLS), Topics("5m", 6, "profile.")
     ensure_topics(running.kafka_bootstrap, topics)

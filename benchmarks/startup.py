@@ -16,7 +16,7 @@ from benchmarks.machine import resident_mb
 from benchmarks.result import Result
 from benchmarks.stepping import DEFAULT
 from shared.core.sequence import SEQUENCE_LENGTH
-from shared.local_servers.launcher import Servers
+from shared.local_servers.data_folder import Servers
 
 SYMBOLS: Final = 500
 HISTORY: Final = DEFAULT.window_length

@@ -13,11 +13,12 @@ import redis
 
 from shared.core.errors import Unavailable
 from shared.local_servers import launcher
+from shared.local_servers.data_folder import Servers
 from tests.support.deployment import Deployment
 
 
 @pytest.fixture(scope="session")
-def running_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[launcher.Servers]:
+def running_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """Kafka and Redis on free ports; they end with the session, however it ends."""
     try:
         running = launcher.start(tmp_path_factory.mktemp("servers"), die_with_parent=True)
@@ -30,12 +31,12 @@ def running_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[launch
 
 
 @pytest.fixture(scope="session")
-def kafka_bootstrap(running_servers: launcher.Servers) -> str:
+def kafka_bootstrap(running_servers: Servers) -> str:
     return running_servers.kafka_bootstrap
 
 
 @pytest.fixture
-def redis_url(running_servers: launcher.Servers) -> str:
+def redis_url(running_servers: Servers) -> str:
     """Return the address of an empty Redis."""
     client = redis.Redis.from_url(running_servers.redis_url)
     try:

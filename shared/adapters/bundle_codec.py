@@ -24,7 +24,7 @@ class _Wire(BaseModel):
 
 
 class _Architecture(_Wire):
-    widths: Annotated[list[int], Field(min_length=1, max_length=3)]
+    widths: Annotated[tuple[int, ...], Field(min_length=1, max_length=3)]
     window_length: int
     features: int
 
@@ -53,8 +53,8 @@ class _Shrinkage(_Wire):
 
 
 class _Scaler(_Wire):
-    scale: list[float]
-    offset: list[float]
+    scale: tuple[float, ...]
+    offset: tuple[float, ...]
 
 
 class _Card(_Wire):
@@ -145,21 +145,15 @@ def _split(version: str, data: bytes) -> tuple[bytes, bytes]:
 
 
 def _to_card(wire: _Card) -> Card:
-    architecture, optimiser = wire.architecture, wire.optimiser
+    fields = dict(wire)
+    del fields["schema_"], fields["loss"]
     return Card(
-        architecture=Architecture(
-            tuple(architecture.widths), architecture.window_length, architecture.features
-        ),
-        feature_set=wire.feature_set,
-        label_scale=wire.label_scale,
-        optimiser=Optimiser(**dict(optimiser)),
-        scalers={s: Scaler(tuple(v.scale), tuple(v.offset)) for s, v in wire.scalers.items()},
-        trained_from_ms=wire.trained_from_ms,
-        trained_through_ms=wire.trained_through_ms,
-        huber_delta=inf if isinstance(wire.loss, str) else wire.loss.delta,
-        target=wire.target,
-        shrinkage=Shrinkage(**dict(wire.shrinkage)),
-        parent=wire.parent,
-        scores=wire.scores,
-        training=wire.training,
+        **fields
+        | {
+            "huber_delta": inf if isinstance(wire.loss, str) else wire.loss.delta,
+            "architecture": Architecture(**dict(wire.architecture)),
+            "optimiser": Optimiser(**dict(wire.optimiser)),
+            "shrinkage": Shrinkage(**dict(wire.shrinkage)),
+            "scalers": {symbol: Scaler(**dict(each)) for symbol, each in wire.scalers.items()},
+        }
     )

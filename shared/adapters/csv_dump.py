@@ -8,15 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from shared.adapters.dump_validation import (
-    MICROSECONDS_FROM,
-    NUMBERS,
-    RowPosition,
-    check_close_times,
-    check_numbers,
-    check_open_times,
-    check_unit,
-)
+from shared.adapters.dump_validation import MICROSECONDS_FROM, NUMBERS, RowPosition, check_rows
 from shared.adapters.recording import Block, Recording
 from shared.core.errors import BadInput
 
@@ -65,12 +57,8 @@ def read_csv(recording: Recording, text: Iterable[str]) -> Iterator[Block]:
 def _parse_block(position: RowPosition, lines: list[str], scale: int, last_ms: int) -> Block:
     fields = np.array([line.split(",", 7)[:7] for line in lines])  # (n, 7) strings
     times, numbers = fields[:, [0, 6]].astype(np.int64), fields[:, 1:6].astype(np.float64)
-    check_unit(position, times[:, 0], scale)
-    open_ms = times[:, 0] // scale
-    check_open_times(position, times[:, 0], scale, last_ms)
-    check_close_times(position, open_ms, times[:, 1] // scale)
-    check_numbers(position, numbers)
-    return Block(position.symbol, open_ms, numbers, lines)
+    check_rows(position, times[:, 0], times[:, 1], numbers, last_ms, scale)
+    return Block(position.symbol, times[:, 0] // scale, numbers, lines)
 
 
 def _is_header(line: str) -> bool:

@@ -34,7 +34,35 @@ class RowPosition:
             raise BadInput(reason, f"{place}: {describe(at)}")
 
 
-def check_unit(position: RowPosition, times: NDArray[np.int64], scale: int) -> None:
+def check_rows(
+    position: RowPosition,
+    times: NDArray[np.int64],
+    close_times: NDArray[np.int64] | None,
+    numbers: NDArray[np.float64],
+    last_ms: int,
+    scale: int = 1,
+) -> None:
+    """Check the rows of a block.
+
+    Args:
+        position: where the rows are.
+        times: open times (n,).
+        close_times: (n,), or None if the file has none.
+        numbers: (n, 5): open, high, low, close, volume.
+        last_ms: the open time before the block.
+        scale: of the times: so many units are a millisecond.
+
+    Raises:
+        BadInput: a row is invalid; the message names the first.
+    """
+    _check_unit(position, times, scale)
+    _check_open_times(position, times, scale, last_ms)
+    if close_times is not None:
+        _check_close_times(position, times // scale, close_times // scale)
+    _check_numbers(position, numbers)
+
+
+def _check_unit(position: RowPosition, times: NDArray[np.int64], scale: int) -> None:
     """Check that all times have the unit of the file's first: `scale` units are a millisecond."""
     low, high = (TIMES[0], MICROSECONDS_FROM) if scale == 1 else (MICROSECONDS_FROM, TIMES[1])
     unit = "ms" if scale == 1 else "µs"
@@ -48,7 +76,7 @@ def check_unit(position: RowPosition, times: NDArray[np.int64], scale: int) -> N
     position.check((times < low) | (times >= high), "bad_time_unit", describe)
 
 
-def check_open_times(
+def _check_open_times(
     position: RowPosition, times: NDArray[np.int64], scale: int, last_ms: int
 ) -> None:
     """Check that open times are multiples of the interval and ascend from `last_ms` on."""
@@ -71,7 +99,7 @@ def check_open_times(
     position.check(times <= previous, "out_of_order", describe_unsorted)
 
 
-def check_close_times(
+def _check_close_times(
     position: RowPosition, open_ms: NDArray[np.int64], close_ms: NDArray[np.int64]
 ) -> None:
     """Check that no candle is longer than the interval; after an outage it may be shorter."""
@@ -86,7 +114,7 @@ def check_close_times(
     position.check((close_ms < open_ms) | (close_ms >= open_ms + step), "wrong_interval", describe)
 
 
-def check_numbers(position: RowPosition, numbers: NDArray[np.float64]) -> None:
+def _check_numbers(position: RowPosition, numbers: NDArray[np.float64]) -> None:
     """Check that numbers are finite, prices positive, and high and low enclose the others."""
     opened, high, low, close, volume = numbers.T
 

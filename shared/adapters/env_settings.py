@@ -1,6 +1,6 @@
 """Settings from environment variables, refused with the variable's name."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError
@@ -62,7 +62,7 @@ class EnvSettings(BaseSettings):
             return cls(**source())
         except ValidationError as error:
             # The cause is left out: it holds the values, passwords among them.
-            raise BadSetting(_describe(cls, error)) from None
+            raise BadSetting("; ".join(_describe(cls, error))) from None
 
     @classmethod
     def variable_of(cls, field: str) -> str:
@@ -129,23 +129,14 @@ def parse_symbols(text: str) -> tuple[str, ...]:
     return symbols
 
 
-def _describe(settings: type[EnvSettings], error: ValidationError) -> str:
-    return "; ".join(
-        _describe_fault(
-            settings, fault["loc"], fault["input"], fault["msg"].removeprefix("Value error, ")
-        )
-        for fault in error.errors(include_url=False, include_context=False)
-    )
-
-
-def _describe_fault(
-    settings: type[EnvSettings], location: tuple[int | str, ...], value: object, text: str
-) -> str:
-    # Without a location the fault is of several settings, and the value is all of them.
-    if not location:
-        return text
-    variable = settings.variable_of(str(location[0]))
-    shown = hide_passwords(repr(value))[:_LONGEST_VALUE]
-    return (
-        f"{variable} is not set" if text == "Field required" else f"{variable} is {shown}: {text}"
-    )
+def _describe(settings: type[EnvSettings], error: ValidationError) -> Iterator[str]:
+    for fault in error.errors(include_url=False, include_context=False):
+        text = fault["msg"].removeprefix("Value error, ")
+        # Without a location the fault is of several settings, and the value is all of them.
+        variable = settings.variable_of(str(fault["loc"][0])) if fault["loc"] else None
+        if variable is None:
+            yield text
+        elif text == "Field required":
+            yield f"{variable} is not set"
+        else:
+            yield f"{variable} is {hide_passwords(repr(fault['input']))[:_LONGEST_VALUE]}: {text}"

@@ -10,14 +10,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pyarrow import ArrowException
 
-from shared.adapters.dump_validation import (
-    NUMBERS,
-    RowPosition,
-    check_close_times,
-    check_numbers,
-    check_open_times,
-    check_unit,
-)
+from shared.adapters.dump_validation import NUMBERS, RowPosition, check_rows
 from shared.adapters.recording import Block, Recording
 from shared.core.errors import BadInput
 
@@ -96,9 +89,7 @@ def _to_block(
 ) -> Block:
     open_ms = batch["open_time"].to_numpy()[rows]
     numbers = np.stack([batch[name].to_numpy()[rows] for name in NUMBERS], axis=1)  # (n, 5)
-    check_unit(position, open_ms, 1)
-    check_open_times(position, open_ms, 1, last_ms)
-    if "close_time" in batch.schema.names:
-        check_close_times(position, open_ms, batch["close_time"].to_numpy()[rows])
-    check_numbers(position, numbers)
+    has_close_times = "close_time" in batch.schema.names
+    close_ms = batch["close_time"].to_numpy()[rows] if has_close_times else None
+    check_rows(position, open_ms, close_ms, numbers, last_ms)
     return Block(position.symbol, open_ms, numbers, None)

@@ -21,25 +21,20 @@ class Telemetry:
     def __init__(self, service: str) -> None:
         """Start without metrics and not ready."""
         self._service = service
-        self._registry = CollectorRegistry()
+        self.registry = CollectorRegistry()
         self.not_ready: str | None = "starting"
-
-    @property
-    def registry(self) -> CollectorRegistry:
-        """The registry that holds the metrics."""
-        return self._registry
 
     def counter(self, name: str, text: str, *labels: str) -> Counter:
         """Return a counter named `ulstm_<service>_<name>`."""
-        return Counter(self._name(name), text, labels, registry=self._registry)
+        return Counter(self._name(name), text, labels, registry=self.registry)
 
     def gauge(self, name: str, text: str, *labels: str) -> Gauge:
         """Return a gauge named `ulstm_<service>_<name>`."""
-        return Gauge(self._name(name), text, labels, registry=self._registry)
+        return Gauge(self._name(name), text, labels, registry=self.registry)
 
     def histogram(self, name: str, text: str, *labels: str) -> Histogram:
         """Return a histogram of seconds named `ulstm_<service>_<name>`."""
-        return Histogram(self._name(name), text, labels, registry=self._registry, buckets=SECONDS)
+        return Histogram(self._name(name), text, labels, registry=self.registry, buckets=SECONDS)
 
     def serve(self, host: str, port: int) -> Callable[[], None]:
         """Serve HTTP from a thread; return a function that stops it.
@@ -70,16 +65,13 @@ class Telemetry:
     def answer(self, path: str) -> tuple[int, str, bytes]:
         """Return status, content type and body for a path."""
         if path == "/metrics":
-            return 200, "text/plain; version=0.0.4; charset=utf-8", generate_latest(self._registry)
+            return 200, "text/plain; version=0.0.4; charset=utf-8", generate_latest(self.registry)
         if path == "/health/live":
             return 200, "text/plain", b"alive\n"
         if path == "/health/ready":
             reason = self.not_ready
-            return (
-                (503, "text/plain", f"{reason}\n".encode())
-                if reason
-                else (200, "text/plain", b"ready\n")
-            )
+            status, text = (503, reason) if reason else (200, "ready")
+            return status, "text/plain", f"{text}\n".encode()
         return 404, "text/plain", b"try /metrics, /health/live or /health/ready\n"
 
     def _name(self, name: str) -> str:

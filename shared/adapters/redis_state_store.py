@@ -161,13 +161,13 @@ class RedisStateStore:
 
     def _load(self, partition: int, profile: str) -> PartitionState | None:
         # 1. The partition's hash says which state to expect.
-        head: dict[bytes, bytes] = self._client.hgetall(self._partition_key(partition))  # type: ignore[assignment]
+        head: dict[bytes, bytes] = self._client.hgetall(self._key("partition", partition))  # type: ignore[assignment]
         if not head or head[b"profile"].decode() != profile:
             return None
         applied_offset = int(head[b"applied_offset"])
         # 2. The index is read after it, in a request of its own: a save between the two shows in
         #    another number of symbols or in a later offset.
-        index: dict[bytes, bytes] = self._client.hgetall(self._index_key(partition))  # type: ignore[assignment]
+        index: dict[bytes, bytes] = self._client.hgetall(self._key("offsets", partition))  # type: ignore[assignment]
         offsets = {name.decode(): int(offset) for name, offset in sorted(index.items())}
         if (
             len(offsets) != int(head[b"symbols"])
@@ -192,7 +192,7 @@ class RedisStateStore:
             block = names[start : start + _PIPELINE]
             with self._client.pipeline(transaction=False) as pipeline:
                 for name in block:
-                    pipeline.hgetall(self._symbol_key(name))
+                    pipeline.hgetall(self._key("symbol", name))
                 for name, fields in zip(block, pipeline.execute(), strict=True):
                     yield _decode_symbol(fields, offsets[name], profile)
 
@@ -201,7 +201,7 @@ class RedisStateStore:
             for name in names:
                 data = encode_state(state.symbols[name])
                 self._put_symbol(
-                    keys=[self._symbol_key(name)],
+                    keys=[self._key("symbol", name)],
                     args=[state.next_offset, profile, zlib.crc32(data), data],
                     client=pipeline,
                 )
@@ -217,7 +217,7 @@ class RedisStateStore:
     ) -> bool:
         return bool(
             self._put_partition(
-                keys=[self._partition_key(partition), self._index_key(partition)],
+                keys=[self._key("partition", partition), self._key("offsets", partition)],
                 args=[
                     state.next_offset,
                     profile,
@@ -231,14 +231,8 @@ class RedisStateStore:
             )
         )
 
-    def _partition_key(self, partition: int) -> str:
-        return f"{self._namespace}:partition:{partition}"
-
-    def _index_key(self, partition: int) -> str:
-        return f"{self._namespace}:offsets:{partition}"
-
-    def _symbol_key(self, symbol: str) -> str:
-        return f"{self._namespace}:symbol:{symbol}"
+    def _key(self, kind: str, name: str | int) -> str:
+        return f"{self._namespace}:{kind}:{name}"
 
     def _unavailable(self, error: redis.RedisError) -> Unavailable:
         return Unavailable(f"Redis at {self._url}: {error}")

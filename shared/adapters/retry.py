@@ -4,6 +4,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Final, TypeVar
 
 from tenacity import (
@@ -23,6 +24,10 @@ T = TypeVar("T")
 
 FIRST_WAIT_S: Final = 0.5
 LONGEST_WAIT_S: Final = 15.0
+
+
+CallWithDeadline = Callable[[Callable[[], None], float], None]
+"""(call, limit in seconds): raises what the call raises, or TimeoutError."""
 
 
 class StopRequested(UlstmError):
@@ -101,3 +106,24 @@ def retry_until_available(
         before_sleep=report,
     )
     return retry(call_unless_stopped)
+
+
+def call_with_deadline(call: Callable[[], None], limit_s: float) -> None:
+    """Make a call that may never return; leave its thread behind at the deadline.
+
+    Raises:
+        TimeoutError: the call has not returned within the limit.
+    """
+    result = Future[None]()
+
+    def run() -> None:
+        try:
+            call()
+        except Exception as error:
+            result.set_exception(error)
+        else:
+            result.set_result(None)
+
+    # No executor: it would wait for the thread when the interpreter ends.
+    threading.Thread(target=run, name="transaction", daemon=True).start()
+    result.result(limit_s)

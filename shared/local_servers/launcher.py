@@ -21,16 +21,6 @@ from shared.local_servers import data_folder, programs
 from shared.local_servers.data_folder import Servers
 from shared.local_servers.programs import HOST, free_port
 
-__all__ = [
-    "RunningServers",
-    "Servers",
-    "free_port",
-    "kill_with_parent",
-    "running_servers",
-    "start",
-    "stop_servers",
-]
-
 START_S: Final = 60.0
 STOP_S: Final = 15.0
 ATTEMPTS: Final = 3  # a port that was free may be taken before the server binds it

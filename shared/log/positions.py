@@ -33,7 +33,7 @@ def read_positions(
         keys_by_partition[partition_for(symbol, topics.partitions)].append(symbol.encode())
     positions: dict[str, int] = {}
     with Reader(bootstrap, topics.klines) as reader:
-        await_settled(bootstrap, topics.klines, reader, keys_by_partition)
+        await_settled(reader, keys_by_partition)
         for partition, keys in keys_by_partition.items():
             last = last_record_of_each_key(
                 reader, partition, keys, lambda record: _next_ms(record, codec)

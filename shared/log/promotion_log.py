@@ -12,6 +12,7 @@ from shared.adapters.schemas.klines import KlineCodec, PromotionMessage, encode_
 from shared.adapters.schemas.predictions import decode_prediction
 from shared.core.errors import BadInput, Unknown
 from shared.core.model.card import Bundle
+from shared.core.online.prediction import Prediction
 from shared.core.records import Promotion
 from shared.core.topics import Topics, interval_ms
 
@@ -60,7 +61,7 @@ class PromotionLog:
         """Yield the promotions of a partition, the newest first."""
         with Reader(self._bootstrap, self._topics.klines) as reader:
             for span in read_backwards(reader, partition, _FIRST_BLOCK):
-                yield from reversed(self._promotions_among(span, partition))
+                yield from reversed(self._promotions_among(span))
 
     def end(self) -> int:
         """Return the offset after the last record of the first partition."""
@@ -94,55 +95,48 @@ class PromotionLog:
         A prediction names its promotion, so a long log with few promotions need not be searched
         to its beginning. None: the predictions tell nothing.
         """
-        offsets = self._newest_prediction_offsets(partition)
-        if offsets is None:
+        newest = self._newest_prediction(partition)
+        if newest is None:
             return None
-        source_offset, promotion_offset = offsets
+        start = newest.promotion_offset
         with Reader(self._bootstrap, self._topics.klines) as reader:
             end = reader.ends(partition)[1]
             found = self._promotions_between(
-                reader, partition, source_offset + 1, end
-            ) or self._promotions_between(reader, partition, promotion_offset, promotion_offset + 1)
+                reader, partition, newest.source_offset + 1, end
+            ) or self._promotions_between(reader, partition, start, start + 1)
         return found[-1] if found else None
 
-    def _newest_prediction_offsets(self, partition: int) -> tuple[int, int] | None:
-        """Return the source offset and the promotion offset of the newest prediction."""
+    def _newest_prediction(self, partition: int) -> Prediction | None:
         with Reader(self._bootstrap, self._topics.predictions) as reader:
             if not reader.partitions():
                 return None
             first, end = reader.ends(partition)
             blocks = reader.read(partition, max(first, end - _FIRST_BLOCK), end)
             values = [record.value for block in blocks for record in block]
-        if not values:
-            return None
         try:
-            prediction = decode_prediction(values[-1])
+            return decode_prediction(values[-1]) if values else None
         except BadInput:
             return None
-        return prediction.source_offset, prediction.promotion_offset
 
     def _promotions_between(
         self, reader: Reader, partition: int, start: int, end: int
     ) -> list[PromotionRecord]:
-        records = chain.from_iterable(reader.read(partition, start, end))
-        return self._promotions_among(records, partition)
+        return self._promotions_among(chain.from_iterable(reader.read(partition, start, end)))
 
-    def _promotions_among(
-        self, records: Iterable[ConsumerRecord], partition: int
-    ) -> list[PromotionRecord]:
+    def _promotions_among(self, records: Iterable[ConsumerRecord]) -> list[PromotionRecord]:
         return [
-            PromotionRecord(partition, record.offset, promotion)
+            PromotionRecord(record.partition, record.offset, promotion)
             for record in records
-            if (promotion := self._decode_promotion(record, partition)) is not None
+            if (promotion := self._decode_promotion(record)) is not None
         ]
 
-    def _decode_promotion(self, record: ConsumerRecord, partition: int) -> Promotion | None:
+    def _decode_promotion(self, record: ConsumerRecord) -> Promotion | None:
         value = record.value
         # Candles are many, so only JSON with the word, or an escape that may hide it, is decoded.
         if value is None or (b"promotion" not in value and b"\\" not in value):
             return None
         try:
-            decoded = self._codec.decode(value, partition)
+            decoded = self._codec.decode(value, record.partition)
         except BadInput:
             return None
         return decoded if isinstance(decoded, Promotion) else None

@@ -104,7 +104,8 @@ class RecordProcessor:
         except BadInput as error:
             # A record that cannot be folded is set aside, so that one record never stops the rest.
             change = _reject(result.state, value, record.offset)
-            dead_letters = [_dead_letter(self.topic, record, error)]
+            place = (self.topic, record.partition, record.offset)
+            dead_letters = [DeadLetter(*place, record.key, record.value, error.reason, str(error))]
         if publishing:
             self._check_profile(change, record)
         result.add(change)
@@ -151,9 +152,3 @@ def _symbol(value: Record) -> str | None:
     if isinstance(value, Amendment):
         return value.candle.symbol
     return value.symbol if isinstance(value, Candle) else None
-
-
-def _dead_letter(topic: str, record: ConsumerRecord, error: BadInput) -> DeadLetter:
-    return DeadLetter(
-        topic, record.partition, record.offset, record.key, record.value, error.reason, str(error)
-    )

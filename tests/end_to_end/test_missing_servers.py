@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from shared.local_servers import launcher
+from shared.local_servers.programs import free_port
 from tests.support.builders import interleaved_candles
 from tests.support.deployment import Deployment
 from tests.support.servers import redis_server, reserve_port
@@ -18,7 +19,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.end_to_end]
 def test_a_missing_kafka_and_redis_are_named_and_waited_for(
     kafka_bootstrap: str, topic_prefix: str, tmp_path: Path
 ) -> None:
-    ports = launcher.free_port(), launcher.free_port()
+    ports = free_port(), free_port()
     deployment = Deployment(
         f"127.0.0.1:{ports[0]}", f"redis://127.0.0.1:{ports[1]}/0", topic_prefix, tmp_path
     )
@@ -64,7 +65,7 @@ def test_a_replica_started_without_redis_goes_on_from_the_log(
     kafka_bootstrap: str, topic_prefix: str, tmp_path: Path
 ) -> None:
     with Deployment(
-        kafka_bootstrap, f"redis://127.0.0.1:{launcher.free_port()}/0", topic_prefix, tmp_path
+        kafka_bootstrap, f"redis://127.0.0.1:{free_port()}/0", topic_prefix, tmp_path
     ) as deployment:
         deployment.publish(interleaved_candles(["BTCUSDT"], 0, 20))
         deployment.release()
@@ -112,7 +113,7 @@ def test_another_number_of_groups_is_refused_with_what_to_do(deployment: Deploym
 
 
 def test_servers_that_die_and_come_back_cost_no_candle(topic_prefix: str, tmp_path: Path) -> None:
-    folder, ports = tmp_path / "servers", (launcher.free_port(), launcher.free_port())
+    folder, ports = tmp_path / "servers", (free_port(), free_port())
     running = launcher.start(folder, kafka_port=ports[0], redis_port=ports[1])
     found = running.servers
     with Deployment(found.kafka_bootstrap, found.redis_url, topic_prefix, tmp_path) as deployment:

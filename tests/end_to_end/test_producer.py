@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared.local_servers.launcher import free_port
+from shared.local_servers.programs import free_port
 from tests.support.builders import START_MS, STEP_MS
 from tests.support.deployment import Deployment, Replica
 from tests.support.waiting import eventually

@@ -30,7 +30,8 @@ from shared.adapters.schemas.predictions import decode_prediction
 from shared.core.model.card import Card
 from shared.core.online.prediction import Prediction
 from shared.core.topics import Topics, partition_for
-from shared.local_servers.launcher import free_port, kill_with_parent
+from shared.local_servers.launcher import kill_with_parent
+from shared.local_servers.programs import free_port
 from shared.log.model_registry import ModelRegistry
 from tests.support.builders import START_MS, STEP_MS, a_card, bundle_bytes
 from tests.support.waiting import eventually
@@ -198,7 +199,7 @@ class Deployment:
     def await_settled(self, topic: str, partition: int) -> None:
         """Wait until everything that was committed can be read."""
         with Reader(self.kafka_bootstrap, topic) as reader:
-            await_settled(self.kafka_bootstrap, topic, reader, [partition])
+            await_settled(reader, [partition])
 
     def read(self, topic: str, partitions: Iterable[int] | None = None) -> list[ConsumerRecord]:
         """Return all records with their headers, one partition after another."""

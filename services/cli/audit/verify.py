@@ -100,7 +100,7 @@ def _read_ends(settings: ServiceSettings, partitions: Collection[int]) -> list[_
         ends = [
             _PartitionEnds(one, predictions.ends(one)[1], klines.ends(one)[1]) for one in partitions
         ]
-        await_settled(where, topics.dead_letters, dead_letters, [0])
+        await_settled(dead_letters, [0])
         return ends
 
 

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from services.cli.cli_options import AsJson
-from shared.local_servers.launcher import Servers, running_servers, start, stop_servers
+from shared.local_servers.data_folder import Servers
+from shared.local_servers.launcher import running_servers, start, stop_servers
 
 DEFAULT_DATA = ".ulstm"
 

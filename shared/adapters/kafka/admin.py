@@ -13,7 +13,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     TopicMetadata,
 )
 
-from shared.adapters.kafka.errors import to_app_error
+from shared.adapters.kafka.errors import to_app_error, translate_errors
 from shared.adapters.retry import wait_until
 from shared.core.errors import Incompatible, Unavailable
 from shared.core.topics import Topics
@@ -58,10 +58,8 @@ def topic_id(bootstrap: str, topic: str) -> str:
     """
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     futures = admin.describe_topics(TopicCollection([topic]), request_timeout=REQUEST_S)
-    try:
+    with translate_errors(bootstrap, f"reading the id of topic {topic}"):
         return str(futures[topic].result().topic_id)
-    except KafkaException as error:
-        raise to_app_error(error, bootstrap, f"reading the id of topic {topic}") from error
 
 
 def _await_leaders(admin: AdminClient, bootstrap: str, created: Sequence[TopicPartition]) -> None:
@@ -93,10 +91,8 @@ def _offset_errors(
 
 
 def _list_topics(admin: AdminClient, bootstrap: str) -> dict[str, TopicMetadata]:
-    try:
+    with translate_errors(bootstrap, "listing topics"):
         return admin.list_topics(timeout=REQUEST_S).topics
-    except KafkaException as error:
-        raise to_app_error(error, bootstrap, "listing topics") from error
 
 
 def _check(

@@ -4,11 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import chain
 from typing import Final, Protocol, TypeVar
 
-from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
-
-from shared.adapters.kafka.errors import to_app_error
-from shared.adapters.kafka.reader import REQUEST_S, ConsumerRecord, Reader
+from shared.adapters.kafka.reader import ConsumerRecord, Reader
 from shared.adapters.retry import wait_until
 from shared.core.errors import Unavailable
 
@@ -20,7 +16,7 @@ LARGEST_BLOCK: Final = 64_000
 T = TypeVar("T")
 
 
-def await_settled(bootstrap: str, topic: str, reader: Reader, partitions: Iterable[int]) -> None:
+def await_settled(reader: Reader, partitions: Iterable[int]) -> None:
     """Wait until every transaction that has written so far is committed or aborted.
 
     An open transaction hides the records that were committed after it began, and a commit is
@@ -30,14 +26,14 @@ def await_settled(bootstrap: str, topic: str, reader: Reader, partitions: Iterab
     Raises:
         Unavailable: Kafka does not answer, or a transaction stays open.
     """
-    written = _written_ends(bootstrap, topic, partitions)
+    written = {partition: reader.written_end(partition) for partition in partitions}
 
     def open_partition() -> int | None:
         return next((p for p, end in written.items() if reader.ends(p)[1] < end), None)
 
     if not wait_until(lambda: open_partition() is None, timeout_s=SETTLED_S):
         raise Unavailable(
-            f"a transaction on {topic}/{open_partition()} has been open for {SETTLED_S:g} s;"
+            f"a transaction on {reader.topic}/{open_partition()} has been open for {SETTLED_S:g} s;"
             " its writer must commit or abort it"
         )
 
@@ -103,18 +99,3 @@ def last_record_of_each_key(
                 missing.discard(record.key)
                 found[record.key] = value
     return found
-
-
-def _written_ends(bootstrap: str, topic: str, partitions: Iterable[int]) -> dict[int, int]:
-    """Return the end of each partition, records of open transactions included."""
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-    latest = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in partitions}  # type: ignore[no-untyped-call]
-    if not latest:
-        return {}
-    futures = admin.list_offsets(
-        latest, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=REQUEST_S
-    )
-    try:
-        return {place.partition: int(future.result().offset) for place, future in futures.items()}
-    except KafkaException as error:
-        raise to_app_error(error, bootstrap, f"reading the ends of {topic}") from error

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from shared.adapters.kafka.errors import is_transient, to_app_error
+from shared.adapters.kafka.errors import is_transient, to_app_error, translate_errors
 from shared.adapters.kafka.reader import ConsumerRecord, poll_batch, to_consumer_record
 from shared.core.errors import Incompatible
 
@@ -116,10 +116,8 @@ class ConsumerGroupMember:
             Unavailable: Kafka does not answer, or the transaction stays open.
         """
         place = TopicPartition(self._topic, partition)
-        try:
+        with translate_errors(self._bootstrap, "reading the committed offset"):
             offset = self._consumer.committed([place], timeout=REQUEST_S)[0].offset
-        except KafkaException as error:
-            raise to_app_error(error, self._bootstrap, "reading the committed offset") from error
         return int(offset) if offset >= 0 else None
 
     def resume(self, partition: int, offset: int) -> None:
@@ -129,12 +127,9 @@ class ConsumerGroupMember:
             Unavailable: the client refuses.
         """
         place = TopicPartition(self._topic, partition, offset)
-        try:
+        with translate_errors(self._bootstrap, f"seeking {self._topic}/{partition}"):
             self._consumer.seek(place)
             self._consumer.resume([place])
-        except KafkaException as error:
-            message = f"seeking {self._topic}/{partition}"
-            raise to_app_error(error, self._bootstrap, message) from error
 
     def pause(self, partition: int) -> None:
         """Fetch nothing of a partition until `resume`.
@@ -142,11 +137,8 @@ class ConsumerGroupMember:
         Raises:
             Unavailable: the client refuses.
         """
-        try:
+        with translate_errors(self._bootstrap, f"pausing {self._topic}/{partition}"):
             self._consumer.pause([TopicPartition(self._topic, partition)])
-        except KafkaException as error:
-            message = f"pausing {self._topic}/{partition}"
-            raise to_app_error(error, self._bootstrap, message) from error
 
     def close(self) -> None:
         """Leave the group."""

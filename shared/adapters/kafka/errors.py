@@ -1,5 +1,7 @@
 """Kafka's errors as this system's errors: named by what to do about them."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
@@ -44,6 +46,15 @@ def to_app_error(error: KafkaException, bootstrap: str, action: str) -> UlstmErr
     cause: KafkaError = error.args[0]
     message = f"{action}: Kafka at {bootstrap} says {cause.str()} ({cause.name()})"
     return Incompatible(message) if cause.code() in _REFUSALS else Unavailable(message)
+
+
+@contextlib.contextmanager
+def translate_errors(bootstrap: str, action: str) -> Iterator[None]:
+    """Raise the client's errors as this system's, naming the server and the action."""
+    try:
+        yield
+    except KafkaException as error:
+        raise to_app_error(error, bootstrap, action) from error
 
 
 def is_transient(code: int) -> bool:

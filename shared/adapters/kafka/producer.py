@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
-from shared.adapters.kafka.deadline import CallWithDeadline, call_with_deadline
 from shared.adapters.kafka.errors import Aborted, Fenced, OutcomeUnknown, to_app_error
+from shared.adapters.retry import CallWithDeadline, call_with_deadline
 from shared.core.errors import Unavailable
 
 TRANSACTION_MS: Final = 10_000  # an open transaction holds back every reader

@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 from confluent_kafka import (
@@ -14,7 +13,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from shared.adapters.kafka.errors import to_app_error
+from shared.adapters.kafka.errors import to_app_error, translate_errors
 from shared.core.errors import Unavailable
 
 REQUEST_S: Final = 10.0
@@ -87,8 +86,8 @@ class Reader:
             headers: read the records' headers too.
             client: makes a consumer of its configuration.
         """
-        self._bootstrap, self._topic, self._headers = bootstrap, topic, headers
-        self._client = client
+        self.topic = topic
+        self._bootstrap, self._headers, self._client = bootstrap, headers, client
         self._consumer = self._connect("read_committed")
         self._uncommitted: Consumer | None = None
         self._is_closed = False
@@ -97,12 +96,7 @@ class Reader:
         """Return the reader itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the connections."""
         self._is_closed = True
         self._consumer.close()
@@ -111,11 +105,9 @@ class Reader:
 
     def partitions(self) -> int:
         """Return the number of partitions; 0 if there is no such topic."""
-        try:
-            topics = self._consumer.list_topics(self._topic, timeout=REQUEST_S).topics
-        except KafkaException as error:
-            raise to_app_error(error, self._bootstrap, f"reading about {self._topic}") from error
-        return len(topics[self._topic].partitions)
+        with translate_errors(self._bootstrap, f"reading about {self.topic}"):
+            topics = self._consumer.list_topics(self.topic, timeout=REQUEST_S).topics
+        return len(topics[self.topic].partitions)
 
     def ends(self, partition: int) -> tuple[int, int]:
         """Return the first offset and the one after the last committed record.
@@ -131,18 +123,23 @@ class Reader:
         A commit is answered before its records can be read, and an open transaction hides the
         records that were committed after it began.
         """
+        written_end = self.written_end(partition)
+        return self.ends(partition)[1] >= written_end
+
+    def written_end(self, partition: int) -> int:
+        """Return the offset after the last record, those of open transactions included.
+
+        Raises:
+            Unavailable: Kafka does not answer.
+        """
         self._uncommitted = self._uncommitted or self._connect("read_uncommitted")
-        written = self._ends(self._uncommitted, partition)[1]
-        return self.ends(partition)[1] >= written
+        return self._ends(self._uncommitted, partition)[1]
 
     def offset_at(self, partition: int, time_ms: int) -> int:
         """Return the first offset whose record has this timestamp or a later one, or the end."""
-        place = TopicPartition(self._topic, partition, max(time_ms, 0))
-        try:
+        place = TopicPartition(self.topic, partition, max(time_ms, 0))
+        with translate_errors(self._bootstrap, f"looking up a time in {self.topic}"):
             offset = self._consumer.offsets_for_times([place], timeout=REQUEST_S)[0].offset
-        except KafkaException as error:
-            message = f"looking up a time in {self._topic}"
-            raise to_app_error(error, self._bootstrap, message) from error
         return int(offset) if offset >= 0 else self.ends(partition)[1]
 
     def read(
@@ -159,9 +156,9 @@ class Reader:
         if start >= end:
             return
         if self._consumer.assignment():
-            message = f"{self._topic} is being read already: a reader reads one span at a time"
+            message = f"{self.topic} is being read already: a reader reads one span at a time"
             raise RuntimeError(message)
-        self._consumer.assign([TopicPartition(self._topic, partition, start or OFFSET_BEGINNING)])
+        self._consumer.assign([TopicPartition(self.topic, partition, start or OFFSET_BEGINNING)])
         try:
             yield from self._read_until(partition, end)
         finally:
@@ -186,15 +183,15 @@ class Reader:
         )
 
     def _ends(self, consumer: Consumer, partition: int) -> tuple[int, int]:
-        place = TopicPartition(self._topic, partition)
+        place = TopicPartition(self.topic, partition)
         try:
             first, end = consumer.get_watermark_offsets(place, timeout=REQUEST_S)
         except KafkaException as error:
             if error.args[0].code() == KafkaError._UNKNOWN_PARTITION:
                 # The client caches "no leader" for minutes: only fresh metadata ends that.
                 with contextlib.suppress(KafkaException):
-                    consumer.list_topics(self._topic, timeout=REQUEST_S)
-            message = f"reading the ends of {self._topic}"
+                    consumer.list_topics(self.topic, timeout=REQUEST_S)
+            message = f"reading the ends of {self.topic}"
             raise to_app_error(error, self._bootstrap, message) from error
         return int(first), int(end)
 
@@ -203,7 +200,7 @@ class Reader:
         while not is_complete:
             messages = poll_batch(self._consumer, _BATCH, _IDLE_S)
             if not messages:
-                place = f"{self._topic}/{partition}"
+                place = f"{self.topic}/{partition}"
                 text = f"Kafka at {self._bootstrap} sent nothing of {place} for {_IDLE_S:g} s"
                 raise Unavailable(text)
             records, is_complete = self._records_before(messages, end)
@@ -226,5 +223,5 @@ class Reader:
             elif error.code() == KafkaError._PARTITION_EOF:
                 return records, True
             elif not error.retriable():
-                raise to_app_error(KafkaException(error), self._bootstrap, f"reading {self._topic}")
+                raise to_app_error(KafkaException(error), self._bootstrap, f"reading {self.topic}")
         return records, False

@@ -1,12 +1,11 @@
 """Follow topics as they grow, without a consumer group."""
 
 from collections.abc import Iterable
-from types import TracebackType
 from typing import NamedTuple, Self
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from shared.adapters.kafka.errors import is_transient, to_app_error
+from shared.adapters.kafka.errors import is_transient, to_app_error, translate_errors
 from shared.adapters.kafka.reader import (
     REQUEST_S,
     ConsumerRecord,
@@ -44,12 +43,10 @@ class TopicTail:
                 "log_level": 0,
             }
         )
-        try:
+        with translate_errors(bootstrap, "starting to follow topics"):
             self._consumer.assign(
                 [place for topic in topics for place in self._tail_places(topic, tail)]
             )
-        except KafkaException as error:
-            raise to_app_error(error, bootstrap, "starting to follow topics") from error
 
     def poll(self, max_records: int, timeout_s: float) -> list[TailRecord]:
         """Return the records that have arrived, waiting for the first at most `timeout_s`.
@@ -71,12 +68,7 @@ class TopicTail:
         """Return the tail itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the connection."""
         self._consumer.close()
 

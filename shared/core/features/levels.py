@@ -27,6 +27,7 @@ class Levels:
     needs_scaler = True
     close_column: int | None = 3
     initial_carry: Carry = ()
+    mirror = None  # prices cannot be turned upside down
 
     def update(self, carry: Carry, candle: Float64s, step_ms: int) -> tuple[Carry, Float64s]:
         """Return the candle's row; nothing is remembered."""
@@ -39,11 +40,6 @@ class Levels:
     def change_unit(self, carry: Carry) -> float:
         """Return 1: changes are measured as they are."""
         return 1.0
-
-    @property
-    def mirror(self) -> None:
-        """Prices cannot be turned upside down."""
-        return None
 
 
 @lru_cache(maxsize=1)

@@ -47,7 +47,7 @@ class Network:
         Raises:
             ValueError: an array is not contiguous float32, or has another shape.
         """
-        self._check_window(weights, window)
+        self._check(weights, window, window.shape)
         scratch = self._take_scratch()
         output = self._library.kernel_forward(
             self._shape, address(weights), address(window), address(scratch)
@@ -63,7 +63,7 @@ class Network:
         Raises:
             ValueError: as `predict`.
         """
-        self._check_window(weights, window)
+        self._check(weights, window, window.shape)
         jacobian = np.empty(weights.size, dtype=np.float32)
         scratch = self._take_scratch()
         given = (self._shape, address(weights), address(window), address(scratch))
@@ -91,7 +91,7 @@ class Network:
         Raises:
             ValueError: as `predict`.
         """
-        self._check_windows(weights, windows)
+        self._check(weights, windows, windows.shape[1:])
         outputs = np.empty(len(windows), dtype=np.float32)
         batch = KernelBatch(len(windows), inf, address(windows), None)
         scratch = self._take_scratch()
@@ -123,7 +123,7 @@ class Network:
         Raises:
             ValueError: as `predict`, or huber_delta is not above 0.
         """
-        self._check_windows(weights, windows)
+        self._check(weights, windows, windows.shape[1:])
         self._check_loss(windows, labels, huber_delta)
         outputs = np.empty(len(windows), dtype=np.float32)
         gradient = np.empty(weights.size, dtype=np.float32)
@@ -147,16 +147,9 @@ class Network:
         except IndexError:
             return np.zeros(self._scratch_size, dtype=np.float32)
 
-    def _check_window(self, weights: Float32s, window: Float32s) -> None:
+    def _check(self, weights: Float32s, windows: Float32s, window_shape: tuple[int, ...]) -> None:
         """Check that the arrays are what C takes them for."""
-        if window.shape != self._window_shape or weights.shape != self._weights_shape:
-            raise ValueError(
-                f"window {window.shape} and weights {weights.shape} do not fit {self.architecture}"
-            )
-        check_floats(weights, window)
-
-    def _check_windows(self, weights: Float32s, windows: Float32s) -> None:
-        if windows.shape[1:] != self._window_shape or weights.shape != self._weights_shape:
+        if window_shape != self._window_shape or weights.shape != self._weights_shape:
             raise ValueError(
                 f"windows {windows.shape} and weights {weights.shape} do not fit"
                 f" {self.architecture}"

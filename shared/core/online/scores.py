@@ -1,6 +1,7 @@
 """Running sums of the errors of a symbol's predictions, each made before its outcome was known."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from operator import add
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +33,7 @@ class Scores:
 
     def plus(self, other: "Scores") -> "Scores":
         """Return the sums over two symbols."""
-        return Scores(
-            self.n + other.n,
-            self.squared_error + other.squared_error,
-            self.squared_error_zero + other.squared_error_zero,
-            self.absolute_error + other.absolute_error,
-            self.absolute_error_zero + other.absolute_error_zero,
-            self.sign_hits + other.sign_hits,
-            self.moves + other.moves,
-            self.squared_error_calibrated + other.squared_error_calibrated,
-        )
+        return Scores(*map(add, astuple(self), astuple(other)))
 
     def skill(self) -> float | None:
         """Return 1 - squared error / squared error of zero change; None while the latter is 0.

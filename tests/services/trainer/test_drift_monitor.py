@@ -8,6 +8,7 @@ from services.trainer.drift_monitor import DriftMonitor
 from shared.adapters.bundle_codec import version_of
 from shared.adapters.kafka.admin import ensure_topics
 from shared.local_servers import launcher
+from shared.local_servers.programs import free_port
 from tests.services.trainer.drift_predictions import failing_predictions
 from tests.services.trainer.trainer_deployment import PARTITIONS, TrainerDeployment
 from tests.support.builders import START_MS, a_card, bundle_bytes
@@ -16,16 +17,14 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 def test_a_monitor_survives_a_kafka_that_is_away(tmp_path: Path) -> None:
-    kafka_port = launcher.free_port()
+    kafka_port = free_port()
     deployment = TrainerDeployment(
         f"127.0.0.1:{kafka_port}", "redis://127.0.0.1:1/0", "", tmp_path, partitions=PARTITIONS
     )
     monitor = DriftMonitor(deployment.trainer_settings(DRIFT_CANDLES="40"))
     assert monitor.check() is None
 
-    with launcher.start(
-        tmp_path / "servers", kafka_port=kafka_port, redis_port=launcher.free_port()
-    ):
+    with launcher.start(tmp_path / "servers", kafka_port=kafka_port, redis_port=free_port()):
         ensure_topics(deployment.kafka_bootstrap, deployment.topics)
         deployment.fill()
         assert monitor.check() is None

@@ -111,7 +111,7 @@ def test_a_symbol_in_the_tail_is_found_without_reading_the_archive_and_an_old_on
         return found.value
 
     with _Counting(settings.kafka_bootstrap_servers, settings.topics.klines) as reader:
-        await_settled(settings.kafka_bootstrap_servers, settings.topics.klines, reader, [GROUP])
+        await_settled(reader, [GROUP])
         assert last_record_of_each_key(reader, GROUP, [new], value_of) == {new: b"2"}
         assert offered == [archive]
         assert reader.received <= FIRST_BLOCK

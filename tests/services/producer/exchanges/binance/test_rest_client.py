@@ -13,7 +13,7 @@ from services.producer.exchanges.binance.exchange import BinanceExchange
 from services.producer.exchanges.binance.rest_client import BinanceRestClient, to_refusal
 from services.producer.ports import Throttled
 from shared.core.errors import Incompatible, Unavailable
-from shared.local_servers.launcher import free_port
+from shared.local_servers.programs import free_port
 from tests.support.builders import STEP_MS
 
 

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from shared.adapters.kafka.deadline import call_with_deadline
+from shared.adapters.retry import call_with_deadline
 
 
 def test_a_call_that_returns_in_time_has_been_made() -> None:
