@@ -8,6 +8,12 @@ from shared.adapters.env_settings import Port, ServiceSettings
 class PredictorSettings(ServiceSettings):
     """Settings of a predictor replica."""
 
+    redis_url: str = Field(
+        default="redis://127.0.0.1:6379/0",
+        pattern=r"^(redis|rediss|unix)://",
+        repr=False,
+        description="Where Redis is.",
+    )
     consumer_group: str = Field(
         default="ulstm-predictor",
         pattern=r"^[A-Za-z0-9._-]{1,80}$",

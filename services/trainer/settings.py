@@ -28,7 +28,6 @@ _NOT_IN_CHECKPOINT_KEY: Final = {
     "drift_pause_hours",
     "log_level",
     "promote",
-    "redis_url",
     "report",
     "topic_replicas",
     "train_every_hours",

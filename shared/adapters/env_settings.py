@@ -78,12 +78,6 @@ class ServiceSettings(EnvSettings):
     kafka_bootstrap_servers: str = Field(
         default="127.0.0.1:9092", description="Kafka's brokers as host:port, comma-separated."
     )
-    redis_url: str = Field(
-        default="redis://127.0.0.1:6379/0",
-        pattern=r"^(redis|rediss|unix)://",
-        repr=False,
-        description="Where Redis is.",
-    )
     interval: Interval = Field(
         default="5m", description="Length of a candle; topic names carry it."
     )

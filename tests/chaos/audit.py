@@ -20,6 +20,7 @@ from shared.core.online.state_codec import state_digest
 from shared.log.model_registry import ModelRegistry
 from shared.log.record_processor import BatchResult
 from tests.chaos.system import SystemUnderFaults
+from tests.support.deployment import Deployment
 
 SHOWN = 5
 
@@ -53,13 +54,14 @@ class ChaosFindings:
         self.wrong += wrong[:SHOWN]
 
 
-def read_redis(settings: ServiceSettings) -> list[RedisSnapshot]:
+def read_redis(deployment: Deployment) -> list[RedisSnapshot]:
     """Return the partitions that Redis holds completely.
 
     Raises:
         Unavailable: Redis does not answer.
     """
-    states = RedisStateStore(settings.redis_url, f"{settings.topic_prefix}{settings.interval}")
+    settings = deployment.settings
+    states = RedisStateStore(deployment.redis_url, f"{settings.topic_prefix}{settings.interval}")
     states.use_topic_id(topic_id(settings.kafka_bootstrap_servers, settings.topics.klines))
     try:
         found = [

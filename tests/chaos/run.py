@@ -85,12 +85,12 @@ def run_episodes(
             )
             _run_episode(system, episode, report)
             with suppress(Unavailable):
-                snapshots += read_redis(system.deployment.settings)
+                snapshots += read_redis(system.deployment)
         report_progress("waiting for the last candles", report)
         system.publisher.stop()
         system.await_all(RECOVERY_S)
         _drive(system, [(0.0, stop_all_replicas(system))])
-        snapshots += read_redis(system.deployment.settings)
+        snapshots += read_redis(system.deployment)
     except Stuck as error:
         report.stuck += 1
         report.wrong.append(str(error))

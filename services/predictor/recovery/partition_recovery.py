@@ -70,6 +70,7 @@ class PartitionRecovery:
         check_klines_match(published, self.klines, self.processor.codec, partition)
         # 3. The short way: a snapshot, and the few records since.
         if snapshot is not None and is_committed(snapshot, next_offset, published):
+            log.info("symbol group %d: saved at offset %d", partition, snapshot.next_offset)
             replay = Replay(self.processor, self.klines, published, partition)
             result = yield from replay.run(snapshot, snapshot.known_from, next_offset)
             if result.is_proved:

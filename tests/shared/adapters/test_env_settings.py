@@ -64,13 +64,13 @@ def test_every_wrong_setting_is_named_at_once() -> None:
 )
 def test_a_password_is_in_no_message_and_no_repr(url: str) -> None:
     with pytest.raises(BadSetting) as refusal:
-        ServiceSettings.from_env({"REDIS_URL": url})
+        PredictorSettings.from_env({"REDIS_URL": url})
 
     assert "REDIS_URL is" in str(refusal.value)
     assert ":secret" not in str(refusal.value)
     assert "cret@" not in str(refusal.value)
     assert refusal.value.__cause__ is None
-    assert "secret" not in repr(ServiceSettings.from_env({"REDIS_URL": "redis://:secret@h:1/0"}))
+    assert "secret" not in repr(PredictorSettings.from_env({"REDIS_URL": "redis://:secret@h:1/0"}))
 
 
 @pytest.mark.parametrize("text", ["BTC-USDT", "B", "A,A"])
