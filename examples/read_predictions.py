@@ -1,11 +1,11 @@
 import json
+import os
 
 from confluent_kafka import Consumer
 
-settings = {"bootstrap.servers": "127.0.0.1:9092", "group.id": "my-group"}
-consumer = Consumer(
-    {**settings, "auto.offset.reset": "earliest", "isolation.level": "read_committed"}
-)
+where = os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092")
+settings = {"bootstrap.servers": where, "group.id": "my-group", "auto.offset.reset": "earliest"}
+consumer = Consumer({**settings, "isolation.level": "read_committed"})
 consumer.subscribe(["predictions.5m"])
 while True:
     message = consumer.poll(1.0)
