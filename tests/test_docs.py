@@ -1,4 +1,4 @@
-"""What the documentation names exists: links, files, commands, make targets; its lines are short."""
+"""Documentation names what exists: links, files, commands, make targets. Lines are short."""
 
 import re
 import subprocess
@@ -36,7 +36,8 @@ def prose_lines(text: str) -> Iterator[tuple[int, str]]:
     in_code = False
     for number, line in enumerate(text.splitlines(), 1):
         in_code ^= line.lstrip().startswith("```")
-        if not in_code and not line.startswith(("|", "    ")):
+        is_one_word = len(line.split()) == 1
+        if not in_code and not is_one_word and not line.startswith(("|", "    ")):
             yield number, line
 
 
@@ -103,3 +104,9 @@ def test_the_index_leads_to_every_page() -> None:
     pages = {page for page in PAGES if page.is_relative_to(ROOT / "docs") and page != index}
 
     assert {named(p) for p in pages if p not in linked and p.parent.name != "adr"} == set()
+
+
+def test_the_readme_shows_the_example_that_runs() -> None:
+    example = (ROOT / "examples" / "read_predictions.py").read_text()
+
+    assert f"```python\n{example}```" in (ROOT / "README.md").read_text()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from scripts.write_reference import PAGES, REFERENCE, SERVICES
-from shared.adapters.env_settings import ServiceSettings
+from shared.adapters.env_settings import EnvSettings, ServiceSettings
 
 
 @pytest.mark.parametrize(("name", "page"), PAGES.items(), ids=list(PAGES))
@@ -14,9 +14,10 @@ def test_the_reference_is_what_the_code_says(name: str, page: Callable[[], str])
 
 
 def test_every_setting_is_described() -> None:
+    documented: list[type[EnvSettings]] = [ServiceSettings, *SERVICES.values()]
     fields = {
         f"{settings.__name__}.{name}": field.description
-        for settings in (ServiceSettings, *SERVICES.values())
+        for settings in documented
         for name, field in settings.model_fields.items()
     }
 

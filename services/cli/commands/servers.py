@@ -42,8 +42,11 @@ def status_command(data: Data = Path(DEFAULT_DATA), as_json: AsJson = False) -> 
     servers = running_servers(data)
     if as_json:
         print(json.dumps({"running": servers is not None, **(asdict(servers) if servers else {})}))
+    elif servers:
+        print(_exports(servers))
     else:
-        print(_exports(servers) if servers else f"nothing runs on {data}")
+        # Not on stdout, which a shell evaluates.
+        typer.echo(f"nothing runs on {data}", err=True)
     raise typer.Exit(0 if servers else 1)
 
 
