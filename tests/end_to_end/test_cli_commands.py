@@ -1,4 +1,9 @@
 import json
+import os
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +13,7 @@ from tests.support.deployment import Deployment
 pytestmark = [pytest.mark.integration, pytest.mark.end_to_end]
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT"]
+EXAMPLE = Path(__file__).parents[2] / "examples" / "read_predictions.py"
 
 
 @pytest.fixture(autouse=True)
@@ -70,3 +76,24 @@ def test_the_commands_show_replay_and_backtest_what_was_published(deployment: De
     assert deployment.ulstm("backtest", "--model", "none").returncode == 1
     assert deployment.ulstm("backtest", *backtest[1:], "--from", "yesterday").returncode == 2
     assert deployment.ulstm("backtest", *backtest[1:], "--report", "page.txt").returncode == 2
+
+
+def test_the_example_reads_every_prediction(deployment: Deployment) -> None:
+    program = EXAMPLE.read_text().replace("predictions.5m", deployment.topics.predictions)
+    published = {
+        (prediction.symbol, str(prediction.open_time_ms), str(prediction.calibrated_close))
+        for predictions in deployment.predictions().values()
+        for prediction in predictions
+    }
+
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", program],
+        env={**os.environ, **deployment.environ},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        read = {tuple(line.split()) for line in islice(process.stdout, len(published))}
+        process.kill()
+
+    assert read == published
