@@ -17,12 +17,11 @@ from benchmarks.variants import (
     raw_name,
 )
 from services.trainer.card import build_card
+from services.trainer.data.dataset import Split
 from services.trainer.data.preparation import PreparedData, fit_options, prepare_with_split
-from services.trainer.data.split import Split
 from services.trainer.evaluate import forecast_with_progress
 from services.trainer.fitting.fit import fit
-from services.trainer.fitting.result import FitResult
-from services.trainer.fitting.training_loop import FitCallbacks
+from services.trainer.fitting.training_loop import FitCallbacks, FitResult
 from services.trainer.fitting.validation_scorer import build_epoch_scorer
 from services.trainer.settings import TrainerSettings
 from shared.core.arrays import Float64s

@@ -18,10 +18,11 @@ from services.trainer.data.dataset import (
     DatasetOptions,
     build_dataset,
     draw_epoch,
+    split_by_time,
     spread_evenly,
+    training_candles,
 )
 from services.trainer.data.preparation import fit_scaler
-from services.trainer.data.split import SplitShares, split_by_time, training_candles
 from shared.core.arrays import Float64s
 from shared.core.features.levels import Levels
 from shared.core.model.architecture import Architecture
@@ -106,7 +107,7 @@ def training_calls(recorded: Path | None) -> Calls:
 
 def _build_dataset(recorded: Path | None) -> Dataset:
     sequences = _sequences(recorded)
-    split = split_by_time(sequences, SplitShares(0.1, 0.15, 2016), STEP_MS)
+    split = split_by_time(sequences, STEP_MS, 0.1, 0.15, 2016)
     scalers = {
         symbol: fit_scaler(Levels().compute(training_candles(sequence, split), STEP_MS)[1])
         for symbol, sequence in sequences.items()

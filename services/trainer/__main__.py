@@ -35,7 +35,7 @@ def _fit(settings: TrainerSettings, _: argparse.Namespace) -> None:
 
 def _search(settings: TrainerSettings, _: argparse.Namespace) -> None:
     from services.trainer.tuning.study import run_study
-    from services.trainer.tuning.trial import with_environment
+    from services.trainer.tuning.study_record import with_environment
 
     search, stop = SearchSettings.from_env(os.environ), stop_on_signal()
     best = run_study(settings, search, stop)
@@ -44,13 +44,13 @@ def _search(settings: TrainerSettings, _: argparse.Namespace) -> None:
 
 
 def _export(settings: TrainerSettings, arguments: argparse.Namespace) -> None:
-    from services.trainer.keras_files.exporter import export_version
+    from services.trainer.keras_files.transfer import export_version
 
     export_version(settings, arguments.version, arguments.file)
 
 
 def _import(settings: TrainerSettings, arguments: argparse.Namespace) -> None:
-    from services.trainer.keras_files.importer import import_with_card, import_with_scalers
+    from services.trainer.keras_files.transfer import import_with_card, import_with_scalers
 
     now_ms = time.time_ns() // 1_000_000
     version = (

@@ -1,13 +1,18 @@
 """Builds the card of a fitted network."""
 
-from typing import Any
+from typing import Any, Final
 
 from services.trainer.data.preparation import PreparedData
-from services.trainer.fitting.result import FitResult
+from services.trainer.fitting.training_loop import FitResult
 from services.trainer.settings import TrainerSettings
 from shared.core.model.card import Bundle, Card
 from shared.core.sequence import OPEN_TIME
 from shared.core.topics import interval_ms
+
+_SETTINGS_OF_THE_FIT: Final = {
+    *("windows_per_epoch", "batch_size", "learning_rate", "learning_rate_falls", "averaging"),
+    *("common_move", "mirrored", "dropout", "seed"),
+}
 
 
 def build_card(
@@ -46,13 +51,5 @@ def _describe_training(
         "online_skills": list(fitted.skills),
         "chosen_by": "online" if fitted.skills else "loss",
         "chosen_epoch": fitted.best_epoch + 1,
-        "windows_per_epoch": s.windows_per_epoch,
-        "batch_size": s.batch_size,
-        "learning_rate": s.learning_rate,
-        "learning_rate_falls": s.learning_rate_falls,
-        "averaging": s.averaging,
-        "common_move": s.common_move,
-        "mirrored": s.mirrored,
-        "dropout": s.dropout,
-        "seed": s.seed,
+        **s.model_dump(include=_SETTINGS_OF_THE_FIT),
     }

@@ -11,13 +11,11 @@ from rich.console import Console
 from services.trainer.card import build_card
 from services.trainer.data.archive_source import ArchiveSource
 from services.trainer.data.preparation import NotEnoughCandles, PreparedData, fit_options, prepare
-from services.trainer.evaluate import HeldOutEvaluation
+from services.trainer.evaluate import Evaluation, HeldOutEvaluation, write_report
 from services.trainer.fitting.checkpoints import TrainingCheckpoints
 from services.trainer.fitting.fit import fit
-from services.trainer.fitting.result import FitResult
-from services.trainer.fitting.training_loop import FitCallbacks
+from services.trainer.fitting.training_loop import FitCallbacks, FitResult
 from services.trainer.fitting.validation_scorer import build_epoch_scorer
-from services.trainer.model_report import Evaluation, write_report
 from services.trainer.promotion_policy import PromotionDecision, decide_promotion
 from services.trainer.settings import TrainerSettings
 from services.trainer.stopping import check_stop, stoppable

@@ -59,6 +59,8 @@ _ORIGINAL: Final[Mapping[str, str]] = {
 class TrainerSettings(ServiceSettings):
     """Settings of a training: what is read, how it is fitted, scored and released."""
 
+    model_config = SettingsConfigDict(use_attribute_docstrings=True)
+
     preset: Literal["default", "original"] = Field(
         "default",
         description="Defaults of the settings that are not given; `original`: price levels"
@@ -66,48 +68,30 @@ class TrainerSettings(ServiceSettings):
     )
 
     # What is read.
-    symbols: str = Field(
-        "", description="Symbols to train on, comma-separated; empty: all of the archive."
-    )
-    train_from: str = Field(
-        "",
-        description="First open time, ISO 8601 or ms; empty: as far back as MAX_CANDLES reaches.",
-    )
-    train_to: str = Field(
-        "", description="Last open time, ISO 8601 or ms; empty: the newest candle."
-    )
-    max_candles: int = Field(
-        52_560, ge=1, description="Newest candles of a symbol to read; 52,560 of 5m: half a year."
-    )
-    min_candles: int = Field(
-        4_032,
-        ge=32,
-        description="Candles that a symbol needs in the training span; 4,032 of 5m: two weeks.",
-    )
+    symbols: str = ""
+    """Symbols to train on, comma-separated; empty: all of the archive."""
+    train_from: str = ""
+    """First open time, ISO 8601 or ms; empty: as far back as MAX_CANDLES reaches."""
+    train_to: str = ""
+    """Last open time, ISO 8601 or ms; empty: the newest candle."""
+    max_candles: int = Field(52_560, ge=1)
+    """Newest candles of a symbol to read; 52,560 of 5m: half a year."""
+    min_candles: int = Field(4_032, ge=32)
+    """Candles that a symbol needs in the training span; 4,032 of 5m: two weeks."""
 
     # When a training starts, and what becomes of its model.
-    train_every_hours: float = Field(
-        24.0, ge=0, le=_HOURS_OF_A_YEAR, description="Between two trainings; 0: once, then exit."
-    )
-    drift_candles: int = Field(
-        2_016,
-        le=105_120,
-        description="Newest candles whose skill must not fall, or a training starts; 0: never.",
-    )
-    drift_pause_hours: float = Field(
-        6.0,
-        ge=0,
-        le=_HOURS_OF_A_YEAR,
-        description="Least time between a training and one that drift starts.",
-    )
-    promote: Policy = Field(
-        "better", description="Which challengers are promoted: `better`, `always` or `never`."
-    )
-    checkpoints: str = Field(
-        "",
-        description="Folder for checkpoints of a training; empty: an interrupted one starts again.",
-    )
-    report: str = Field("", description="The .html file for the model's report; empty: no report.")
+    train_every_hours: float = Field(24.0, ge=0, le=_HOURS_OF_A_YEAR)
+    """Between two trainings; 0: once, then exit."""
+    drift_candles: int = Field(2_016, le=105_120)
+    """Newest candles whose skill must not fall, or a training starts; 0: never."""
+    drift_pause_hours: float = Field(6.0, ge=0, le=_HOURS_OF_A_YEAR)
+    """Least time between a training and one that drift starts."""
+    promote: Policy = "better"
+    """Which challengers are promoted: `better`, `always` or `never`."""
+    checkpoints: str = ""
+    """Folder for checkpoints of a training; empty: an interrupted one starts again."""
+    report: str = ""
+    """The .html file for the model's report; empty: no report."""
 
     # The model.
     feature_set: str = Field(
@@ -119,83 +103,60 @@ class TrainerSettings(ServiceSettings):
         description="What the network predicts: the `change` to the next close, or its `level` on"
         " the symbol's scaler.",
     )
-    window_length: int = Field(
-        16, ge=16, le=SEQUENCE_LENGTH, description="Candles that the network sees."
-    )
-    widths: str = Field(
-        "32", description="Units of each LSTM layer, comma-separated; multiples of 8."
-    )
-    online_optimiser: Literal["adam", "sgd"] = Field(
-        "adam", description="Optimiser of the online step."
-    )
-    online_rate: float = Field(
-        5e-5, ge=0, le=1, description="Learning rate of the online step; 0 freezes the weights."
-    )
-    shrinkage_weight: float = Field(
-        Shrinkage().weight,
-        gt=0,
-        description="Weight of the calibration's prior, as a sum of squared forecasts.",
-    )
-    shrinkage_caution: float = Field(
-        Shrinkage().caution,
-        ge=0,
-        description="Standard errors taken off the calibration's coefficient.",
-    )
+    window_length: int = Field(16, ge=16, le=SEQUENCE_LENGTH)
+    """Candles that the network sees."""
+    widths: str = "32"
+    """Units of each LSTM layer, comma-separated; multiples of 8."""
+    online_optimiser: Literal["adam", "sgd"] = "adam"
+    """Optimiser of the online step."""
+    online_rate: float = Field(5e-5, ge=0, le=1)
+    """Learning rate of the online step; 0 freezes the weights."""
+    shrinkage_weight: float = Field(Shrinkage().weight, gt=0)
+    """Weight of the calibration's prior, as a sum of squared forecasts."""
+    shrinkage_caution: float = Field(Shrinkage().caution, ge=0)
+    """Standard errors taken off the calibration's coefficient."""
 
     # Labels and loss.
-    common_move: Literal["removed", "kept"] = Field(
-        "removed",
-        description="The median move of all symbols at a moment, in the labels trained on.",
-    )
-    mirrored: bool = Field(
-        True, description="Train on each window upside down too, if the feature set can."
-    )
-    huber_delta: float = Field(
-        3.0,
-        ge=0,
-        description="Error, in standard deviations of the labels, beyond which the loss is"
-        " linear; 0: never.",
-    )
+    common_move: Literal["removed", "kept"] = "removed"
+    """The median move of all symbols at a moment, in the labels trained on."""
+    mirrored: bool = True
+    """Train on each window upside down too, if the feature set can."""
+    huber_delta: float = Field(3.0, ge=0)
+    """Error, in standard deviations of the labels, beyond which the loss is linear; 0: never."""
 
     # The split by time, and scoring.
-    validation_share: float = Field(
-        0.1, gt=0, lt=0.5, description="Part of the time span that validates each epoch."
-    )
-    held_out_share: float = Field(
-        0.15, gt=0, lt=0.5, description="Newest part of the time span, which no fit sees."
-    )
-    scored_candles: int = Field(
-        2_016,
-        ge=2,
-        description="Candles of a symbol that are held out and scored, at most;"
-        " 2,016 of 5m: a week.",
-    )
-    scored_symbols: int = Field(
-        40, ge=1, description="Symbols that are scored, at most: scoring makes each online step."
-    )
+    validation_share: float = Field(0.1, gt=0, lt=0.5)
+    """Part of the time span that validates each epoch."""
+    held_out_share: float = Field(0.15, gt=0, lt=0.5)
+    """Newest part of the time span, which no fit sees."""
+    scored_candles: int = Field(2_016, ge=2)
+    """Candles of a symbol that are held out and scored, at most; 2,016 of 5m: a week."""
+    scored_symbols: int = Field(40, ge=1)
+    """Symbols that are scored, at most: scoring makes each online step."""
 
     # The fit.
-    seed: int = Field(0, ge=0, lt=2**31, description="Seed of weights, draws and dropout.")
-    choose_by: Literal["online", "loss"] = Field(
-        "online",
-        description="What the best epoch has: the highest `online` skill, or the lowest"
-        " validation `loss`.",
-    )
-    epochs: int = Field(10, ge=1, description="Epochs, at most.")
-    patience: int = Field(10, ge=1, description="Epochs without a better one that end the fit.")
-    windows_per_epoch: int = Field(250_000, ge=1, description="Windows drawn for an epoch.")
-    validation_windows: int = Field(50_000, ge=1, description="Windows that validate an epoch.")
-    batch_size: int = Field(512, ge=1, le=65_536, description="Windows of a batch.")
-    learning_rate: float = Field(3e-3, gt=0, le=1, description="Learning rate of the fit.")
-    learning_rate_falls: bool = Field(
-        True, description="Whether the rate falls along a straight line, to zero at the last step."
-    )
-    averaging: float = Field(
-        0.998, ge=0, lt=1, description="Memory, by step, of the mean of the weights; 0: no mean."
-    )
-    dropout: float = Field(
-        0.0, ge=0, lt=1, description="Dropout of the fit; with it Keras fits, not the kernel."
-    )
+    seed: int = Field(0, ge=0, lt=2**31)
+    """Seed of weights, draws and dropout."""
+    choose_by: Literal["online", "loss"] = "online"
+    """What the best epoch has: the highest `online` skill, or the lowest validation `loss`."""
+    epochs: int = Field(10, ge=1)
+    """Epochs, at most."""
+    patience: int = Field(10, ge=1)
+    """Epochs without a better one that end the fit."""
+    windows_per_epoch: int = Field(250_000, ge=1)
+    """Windows drawn for an epoch."""
+    validation_windows: int = Field(50_000, ge=1)
+    """Windows that validate an epoch."""
+    batch_size: int = Field(512, ge=1, le=65_536)
+    """Windows of a batch."""
+    learning_rate: float = Field(3e-3, gt=0, le=1)
+    """Learning rate of the fit."""
+    learning_rate_falls: bool = True
+    """Whether the rate falls along a straight line, to zero at the last step."""
+    averaging: float = Field(0.998, ge=0, lt=1)
+    """Memory, by step, of the mean of the weights; 0: no mean."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Dropout of the fit; with it Keras fits, not the kernel."""
 
     @model_validator(mode="before")
     @classmethod
@@ -304,25 +265,26 @@ class TrainerSettings(ServiceSettings):
 class SearchSettings(EnvSettings):
     """Settings of a search for better trainer settings."""
 
-    model_config = SettingsConfigDict(env_prefix="SEARCH_")
+    model_config = SettingsConfigDict(env_prefix="SEARCH_", use_attribute_docstrings=True)
 
-    folder: Path = Field(
-        Path(".ulstm/search"), description="Folder that keeps the search; it resumes from there."
-    )
-    hours: float | None = Field(None, gt=0, description="Time budget of all starts together.")
-    minutes: float | None = Field(
-        None, gt=0, description="Added to SEARCH_HOURS; 60 if neither is given."
-    )
-    trials: int | None = Field(None, ge=1, description="Trials, at most.")
-    trial_minutes: float | None = Field(
-        None, gt=0, description="Time of a trial, at most; default: a tenth of the budget."
-    )
-    epochs: int = Field(8, ge=1, description="EPOCHS of a trial.")
-    windows: int = Field(100_000, ge=1, description="WINDOWS_PER_EPOCH of a trial.")
-    dropout: bool = Field(
-        False, description="Whether dropout is searched too: Keras fits those trials, slowly."
-    )
-    train: bool = Field(False, description="Whether the best settings are trained at the end.")
+    folder: Path = Path(".ulstm/search")
+    """Folder that keeps the search; it resumes from there."""
+    hours: float | None = Field(None, gt=0)
+    """Time budget of all starts together."""
+    minutes: float | None = Field(None, gt=0)
+    """Added to SEARCH_HOURS; 60 if neither is given."""
+    trials: int | None = Field(None, ge=1)
+    """Trials, at most."""
+    trial_minutes: float | None = Field(None, gt=0)
+    """Time of a trial, at most; default: a tenth of the budget."""
+    epochs: int = Field(8, ge=1)
+    """EPOCHS of a trial."""
+    windows: int = Field(100_000, ge=1)
+    """WINDOWS_PER_EPOCH of a trial."""
+    dropout: bool = False
+    """Whether dropout is searched too: Keras fits those trials, slowly."""
+    train: bool = False
+    """Whether the best settings are trained at the end."""
 
     @property
     def budget_minutes(self) -> float:

@@ -7,13 +7,50 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from services.trainer.data.split import Split
 from shared.core.arrays import Float32s, Float64s
 from shared.core.evaluation.forecasts import next_changes
 from shared.core.features.registry import feature_set
 from shared.core.model.card import Target
 from shared.core.model.scaler import Scaler
 from shared.core.sequence import OPEN_TIME, count_before
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Training, validation and held-out spans of open times, one after the other."""
+
+    training_until_ms: int  # the first open time after the training span
+    validation_until_ms: int  # the first held-out open time
+
+
+def split_by_time(
+    sequences: Mapping[str, Float64s],
+    step_ms: int,
+    validation_share: float,
+    held_out_share: float,
+    max_held_out: int,
+) -> Split:
+    """Split the time that the sequences cover; the newest part is held out.
+
+    Args:
+        sequences: candles (n, columns) by symbol.
+        step_ms: the interval.
+        validation_share: part of the time span that validates epochs.
+        held_out_share: part of the time span that is held out.
+        max_held_out: candles of a symbol that are held out, at most.
+    """
+    first = min(int(s[0, OPEN_TIME]) for s in sequences.values())
+    until = max(int(s[-1, OPEN_TIME]) for s in sequences.values()) + step_ms
+    candles = (until - first) // step_ms
+    held_out = min(int(candles * held_out_share), max_held_out)
+    validation_until = until - held_out * step_ms
+    return Split(validation_until - int(candles * validation_share) * step_ms, validation_until)
+
+
+def training_candles(sequence: Float64s, split: Split) -> Float64s:
+    """Return the candles (n, columns) of the training span: those that a scaler may see."""
+    return sequence[: count_before(sequence, split.training_until_ms)]
+
 
 Int64s: TypeAlias = NDArray[np.int64]
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from sklearn.preprocessing import MinMaxScaler
 
@@ -10,10 +10,12 @@ from services.trainer.data.dataset import (
     Dataset,
     DatasetOptions,
     FeatureFunction,
+    Split,
     build_dataset,
     feature_function,
+    split_by_time,
+    training_candles,
 )
-from services.trainer.data.split import Split, SplitShares, split_by_time, training_candles
 from services.trainer.fitting.options import FitOptions
 from services.trainer.settings import TrainerSettings
 from shared.core.arrays import Float64s
@@ -61,8 +63,10 @@ def prepare(
         raise NotEnoughCandles(
             f"topic {s.topics.klines} has no candles of the symbols and times asked for"
         )
-    shares = SplitShares(s.validation_share, s.held_out_share, s.scored_candles)
-    split = split_by_time(sequences, shares, interval_ms(s.interval))
+    step_ms = interval_ms(s.interval)
+    split = split_by_time(
+        sequences, step_ms, s.validation_share, s.held_out_share, s.scored_candles
+    )
     return prepare_with_split(s, sequences, split, compute)
 
 
@@ -106,21 +110,10 @@ def fit_scaler(rows: Float64s) -> Scaler:
 
 
 def fit_options(settings: TrainerSettings) -> FitOptions:
-    """Return what the settings say about the fit."""
-    s = settings
-    return FitOptions(
-        epochs=s.epochs,
-        patience=s.patience,
-        windows_per_epoch=s.windows_per_epoch,
-        validation_windows=s.validation_windows,
-        batch_size=s.batch_size,
-        learning_rate=s.learning_rate,
-        dropout=s.dropout,
-        seed=s.seed,
-        huber_delta=s.max_quadratic_error,
-        is_falling=s.learning_rate_falls,
-        averaging=s.averaging,
-    )
+    """Return the options of the fit, which have the settings' names."""
+    names = {field.name for field in fields(FitOptions)}
+    given = settings.model_dump(include=names)
+    return FitOptions(**given | {"huber_delta": settings.max_quadratic_error})
 
 
 def _long_enough(

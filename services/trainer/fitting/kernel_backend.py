@@ -12,11 +12,11 @@ import numpy as np
 
 from services.trainer.data.dataset import Dataset, Int64s, draw_epoch, spread_evenly
 from services.trainer.fitting.options import FitOptions
-from services.trainer.fitting.result import FitResult
 from services.trainer.fitting.training_loop import (
     NO_CALLBACKS,
     Arrays,
     FitCallbacks,
+    FitResult,
     fit_by_epochs,
 )
 from shared.core.arrays import Float32s, Float64s, read_only32

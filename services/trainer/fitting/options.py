@@ -6,8 +6,26 @@ from typing import Final
 
 import numpy as np
 
-from services.trainer.fitting.learning_rate_schedule import LearningRateSchedule
 from shared.core.arrays import Float32s
+
+
+@dataclass(frozen=True, slots=True)
+class LearningRateSchedule:
+    """A constant rate, or one that falls along a straight line to zero after the last step."""
+
+    initial_rate: float
+    total_steps: int | None = None  # None: the rate is constant
+
+    def rate(self, step: int) -> float:
+        """Return the rate of a step, counted from 0 over all epochs.
+
+        >>> LearningRateSchedule(0.5, total_steps=4).rate(3)
+        0.125
+        """
+        if self.total_steps is None:
+            return self.initial_rate
+        return self.initial_rate * (1.0 - step / self.total_steps)
+
 
 _DECAY_POWER: Final = 8  # of polynomial-decay averaging: how fast it forgets the initial weights
 
@@ -25,7 +43,7 @@ class FitOptions:
     dropout: float
     seed: int
     huber_delta: float = inf  # the loss is the squared error up to it, and linear beyond
-    is_falling: bool = False  # the learning rate falls to zero
+    learning_rate_falls: bool = False  # to zero
     averaging: float = 0.0  # memory, by step, of the mean of the weights; 0: no mean
 
     def steps_per_epoch(self, windows: int) -> int:
@@ -34,7 +52,9 @@ class FitOptions:
 
     def learning_rate_schedule(self, windows: int) -> LearningRateSchedule:
         """Return the schedule of a fit on so many training windows."""
-        total_steps = self.epochs * self.steps_per_epoch(windows) if self.is_falling else None
+        total_steps = (
+            self.epochs * self.steps_per_epoch(windows) if self.learning_rate_falls else None
+        )
         return LearningRateSchedule(self.learning_rate, total_steps)
 
     def average_weights(self, step: int, mean: Float32s, weights: Float32s) -> Float32s:

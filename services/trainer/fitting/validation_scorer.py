@@ -1,7 +1,6 @@
 """Scores weights on the validation span as they would live: by their online forecasts."""
 
 import logging
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +10,7 @@ import numpy as np
 from services.trainer.card import build_card
 from services.trainer.data.preparation import PreparedData
 from services.trainer.evaluate import map_spans
-from services.trainer.fitting.result import FitResult
+from services.trainer.fitting.training_loop import FitResult
 from services.trainer.settings import TrainerSettings
 from shared.core.arrays import Float32s, Float64s
 from shared.core.evaluation.backtest import ReportProgress, run_backtest
@@ -33,7 +32,7 @@ class ValidationScorer:
     spans: list[HeldOutSpan]
     volatility: Mapping[str, Float64s]  # by symbol (n,), at the moment of each forecast
     context: FoldContext
-    threads: int
+    threads: int | None = None  # all processors by default
 
     @property
     def events(self) -> int:
@@ -77,7 +76,7 @@ def build_validation_scorer(
     spans = with_full_windows(spans, settings.window_length)
     step_ms = context.interval_ms
     volatility = {s.symbol: compute_volatility(s.recent, s.candles, step_ms) for s in spans}
-    return ValidationScorer(spans, volatility, context, threads or os.cpu_count() or 1)
+    return ValidationScorer(spans, volatility, context, threads)
 
 
 def build_epoch_scorer(

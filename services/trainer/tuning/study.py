@@ -7,23 +7,25 @@ from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 from time import monotonic
-from typing import Protocol
+from typing import Final, Protocol
 
 from rich.console import Console
+from rich.table import Table
 
 from services.trainer.data.archive_source import ArchiveSource
 from services.trainer.settings import SearchSettings, TrainerSettings
 from services.trainer.stopping import Deadline
-from services.trainer.tuning.proposals import propose
-from services.trainer.tuning.search_space import default_values, search_space
-from services.trainer.tuning.study_file import BEST, load, save
-from services.trainer.tuning.study_report import describe_newest, describe_values, trials_table
-from services.trainer.tuning.trial import (
+from services.trainer.tuning.proposals import default_values, propose, search_space
+from services.trainer.tuning.study_record import (
+    BEST,
     StudyRecord,
     TrialResult,
+    Values,
     describe_difference,
     fixed_settings,
+    load,
     rank,
+    save,
     to_environment,
     with_environment,
 )
@@ -189,3 +191,55 @@ class Study:
         )
         self._console.print(f"  env $(cat {file}) ulstm train", soft_wrap=True)
         return to_environment(record.trials[best[0]].values)
+
+
+_MAX_ROWS: Final = 20
+
+
+def trials_table(trials: tuple[TrialResult, ...]) -> Table:
+    """Return the table of the best trials."""
+    order = rank(trials)
+    table = Table(
+        title=f"{len(trials)} trials, {len(order)} with a score;"
+        " skill is against zero change, on the validation span"
+    )
+    for name in ("trial", "skill", "interval of 95 %", "s"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("settings")
+    for at in order[:_MAX_ROWS]:
+        trial = trials[at]
+        table.add_row(
+            str(at + 1),
+            _percent(trial.skill),
+            f"{_percent(trial.low)} to {_percent(trial.high)}",
+            f"{trial.seconds:.0f}",
+            describe_values(trial.values),
+        )
+    return table
+
+
+def describe_newest(record: StudyRecord, budget_s: float, max_trials: int | None) -> str:
+    """Return a line on the newest trial, the best one and the budget."""
+    trial, order = record.trials[-1], rank(record.trials)
+    best = (
+        f"best {_percent(record.trials[order[0]].skill)} in trial {order[0] + 1}"
+        if order
+        else "none has a score"
+    )
+    number = f"trial {len(record.trials)}" + (f" of {max_trials}" if max_trials else "")
+    result = trial.note if trial.skill is None else _percent(trial.skill)
+    minutes = f"{record.used_s / 60:.1f} of {budget_s / 60:g} minutes"
+    return f"{number}: {result} in {trial.seconds:.0f} s; {best}; {minutes} used"
+
+
+def describe_values(values: Values) -> str:
+    """Return a trial's settings as VARIABLE=value, shortened."""
+    return " ".join(f"{name}={_short(value)}" for name, value in to_environment(values).items())
+
+
+def _short(value: str) -> str:
+    return f"{float(value):.3g}" if "." in value or "e-" in value else value
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:+.3f} %"

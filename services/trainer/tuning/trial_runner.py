@@ -1,6 +1,5 @@
 """Runs a trial: trains its settings, and scores them on the validation span."""
 
-import os
 from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Final, TypeAlias
@@ -12,8 +11,8 @@ from services.trainer.fitting.fit import fit
 from services.trainer.fitting.validation_scorer import ValidationScorer, build_validation_scorer
 from services.trainer.settings import TrainerSettings
 from services.trainer.stopping import Deadline, check_stop, stoppable
-from services.trainer.tuning.search_space import WINDOW_LENGTHS
-from services.trainer.tuning.trial import (
+from services.trainer.tuning.proposals import WINDOW_LENGTHS
+from services.trainer.tuning.study_record import (
     TrialResult,
     Values,
     estimate_cost,
@@ -119,7 +118,7 @@ class TrialRunner:
         longest = with_environment(self._settings, {"WINDOW_LENGTH": str(max(WINDOW_LENGTHS))})
         context = FoldContext(longest.interval, self._step_ms, self_test())
         prepared = self._prepare(longest, deadline)
-        scorer = build_validation_scorer(longest, prepared, context, os.cpu_count() or 1)
+        scorer = build_validation_scorer(longest, prepared, context)
         if not scorer.events:
             raise NotEnoughCandles(
                 f"no symbol has the {longest.window_length} candles before the validation span"

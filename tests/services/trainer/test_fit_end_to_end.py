@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.trainer.keras_files.exporter import export_version
-from services.trainer.keras_files.importer import import_with_card
+from services.trainer.keras_files.transfer import export_version, import_with_card
 from shared.core.model.architecture import Architecture
 from tests.services.trainer.trainer_deployment import CANDLES, SYMBOLS, TrainerDeployment
 from tests.support.builders import START_MS, STEP_MS

@@ -11,12 +11,14 @@ from services.trainer.data.dataset import (
     Dataset,
     DatasetOptions,
     Int64s,
+    Split,
     build_dataset,
     common_moves,
     draw_epoch,
+    split_by_time,
     spread_evenly,
+    training_candles,
 )
-from services.trainer.data.split import Split, SplitShares, split_by_time, training_candles
 from shared.core.arrays import Float64s
 from shared.core.evaluation.forecasts import next_changes
 from shared.core.features.levels import Levels
@@ -26,7 +28,7 @@ from shared.core.sequence import CLOSE, HIGH, LOW, OPEN
 from tests.support.builders import START_MS, STEP_MS
 
 WINDOW = 16
-SHARES = SplitShares(validation=0.2, held_out=0.2, held_out_candles=10_000)
+SHARES = (0.2, 0.2, 10_000)  # validation, held out, held-out candles at most
 INPUTS = DatasetOptions("levels", WINDOW, is_common_move_removed=False)
 
 
@@ -45,7 +47,7 @@ def rows_of(sequence: Float64s) -> Float64s:
 def prepared(
     sequences: dict[str, Float64s], inputs: DatasetOptions = INPUTS
 ) -> tuple[Split, Dataset]:
-    split = split_by_time(sequences, SHARES, STEP_MS)
+    split = split_by_time(sequences, STEP_MS, *SHARES)
     scalers = {
         symbol: fit_min_max_scaler(rows_of(part))
         for symbol, sequence in sequences.items()
@@ -163,7 +165,7 @@ def test_only_training_windows_are_mirrored() -> None:
     sequences = {
         name: a_sequence([True] * 150, seed) for seed, name in enumerate(["AAAUSDT", "BBBUSDT"])
     }
-    split = split_by_time(sequences, SHARES, STEP_MS)
+    split = split_by_time(sequences, STEP_MS, *SHARES)
     inputs = DatasetOptions("returns", WINDOW, is_common_move_removed=True)
     plain, mirrored = (
         build_dataset(sequences, {}, replace(inputs, is_mirrored=both), split, STEP_MS)
@@ -195,7 +197,7 @@ def test_a_market_upside_down_has_the_mirrored_features() -> None:
 def test_the_held_out_span_is_at_most_so_many_candles() -> None:
     sequences = {"AAAUSDT": a_sequence([True] * 1000)}
 
-    split = split_by_time(sequences, SplitShares(0.1, 0.2, 50), STEP_MS)
+    split = split_by_time(sequences, STEP_MS, 0.1, 0.2, 50)
 
     assert split.validation_until_ms == START_MS + 950 * STEP_MS
     assert split.training_until_ms == START_MS + 850 * STEP_MS

@@ -13,12 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.trainer.data.dataset import Dataset
-from services.trainer.fitting.checkpoint_file import FitCheckpointFile
-from services.trainer.fitting.checkpoints import TrainingCheckpoints
+from services.trainer.fitting.checkpoints import FitCheckpointFile, TrainingCheckpoints
 from services.trainer.fitting.fit import fit
 from services.trainer.fitting.options import FitOptions
-from services.trainer.fitting.result import FitResult
-from services.trainer.fitting.training_loop import FitCallbacks, FitCheckpoint
+from services.trainer.fitting.training_loop import FitCallbacks, FitCheckpoint, FitResult
 from shared.core.arrays import Float32s
 from shared.core.errors import BadSetting
 from shared.core.model.architecture import Architecture
@@ -36,7 +34,7 @@ OPTIONS = FitOptions(
     learning_rate=0.01,
     dropout=0.0,
     seed=5,
-    is_falling=True,
+    learning_rate_falls=True,
     averaging=0.9,
 )
 # Of the stop signal: before each of three batches and the validation, and once after.

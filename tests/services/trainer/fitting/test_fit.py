@@ -18,8 +18,7 @@ from services.trainer.fitting.keras_backend import (
 )
 from services.trainer.fitting.kernel_backend import InitialWeights, compute_losses, fit_with_kernel
 from services.trainer.fitting.options import FitOptions
-from services.trainer.fitting.result import FitResult
-from services.trainer.fitting.training_loop import NO_CALLBACKS, FitCallbacks
+from services.trainer.fitting.training_loop import NO_CALLBACKS, FitCallbacks, FitResult
 from shared.core.arrays import Float32s
 from shared.core.model.architecture import Architecture
 from shared.core.model.network import Network
@@ -122,7 +121,10 @@ def test_three_epochs_agree_with_keras() -> None:
 
 @pytest.mark.slow
 def test_a_falling_rate_is_that_of_keras_and_the_mean_forgets_the_initial_weights() -> None:
-    dataset, all_alike = learnable(), replace(OPTIONS, is_falling=True, averaging=1.0 - 1e-9)
+    dataset, all_alike = (
+        learnable(),
+        replace(OPTIONS, learning_rate_falls=True, averaging=1.0 - 1e-9),
+    )
     steps = all_alike.epochs * all_alike.steps_per_epoch(len(dataset.training_ends))
     keras.utils.set_random_seed(OPTIONS.seed)
     model = build_network(SMALL)
@@ -150,7 +152,7 @@ def test_a_falling_rate_is_that_of_keras_and_the_mean_forgets_the_initial_weight
 @pytest.mark.slow
 @pytest.mark.parametrize("averaging", [0.0, 0.5, 0.99])
 def test_both_backends_average_alike(averaging: float) -> None:
-    options = replace(OPTIONS, is_falling=True, averaging=averaging)
+    options = replace(OPTIONS, learning_rate_falls=True, averaging=averaging)
 
     by_keras = fit_with_keras(SMALL, learnable(), options, threading.Event())
 

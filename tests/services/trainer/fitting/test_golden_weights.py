@@ -21,7 +21,7 @@ OPTIONS = FitOptions(
     dropout=0.0,
     seed=5,
     huber_delta=0.3,
-    is_falling=True,
+    learning_rate_falls=True,
     averaging=0.9,
 )
 

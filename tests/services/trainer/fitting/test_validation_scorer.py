@@ -6,9 +6,9 @@ from math import nan
 import numpy as np
 
 from services.trainer.card import build_card
+from services.trainer.data.dataset import Split
 from services.trainer.data.preparation import prepare_with_split
-from services.trainer.data.split import Split
-from services.trainer.fitting.result import FitResult
+from services.trainer.fitting.training_loop import FitResult
 from services.trainer.fitting.validation_scorer import (
     ValidationScorer,
     build_epoch_scorer,

@@ -13,17 +13,18 @@ from optuna.trial import BaseTrial
 from rich.console import Console
 
 from services.trainer.settings import SearchSettings, TrainerSettings
-from services.trainer.tuning.proposals import propose
-from services.trainer.tuning.search_space import SearchSpace, default_values, search_space
+from services.trainer.tuning.proposals import SearchSpace, default_values, propose, search_space
 from services.trainer.tuning.study import NothingFound, Study, StudyBudget
-from services.trainer.tuning.study_file import BEST, load, save
-from services.trainer.tuning.trial import (
+from services.trainer.tuning.study_record import (
+    BEST,
     StudyRecord,
     TrialResult,
     Values,
     estimate_cost,
     fixed_settings,
+    load,
     rank,
+    save,
     to_environment,
     with_environment,
 )

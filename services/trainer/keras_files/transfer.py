@@ -11,11 +11,33 @@ from services.trainer.keras_files.reader import read_weights
 from services.trainer.settings import TrainerSettings
 from shared.adapters.bundle_codec import encode_bundle, version_of
 from shared.core.arrays import Float32s
-from shared.core.errors import BadSetting
+from shared.core.errors import BadInput, BadSetting
 from shared.core.model.card import Card, sha256_hex
 from shared.core.model.scaler import Scaler
 from shared.core.topics import interval_ms
 from shared.log.model_registry import ModelRegistry
+
+
+def export_version(settings: TrainerSettings, version: str, path: Path) -> None:
+    """Write a version's network as a `.keras` file.
+
+    Raises:
+        Unknown: the log has no such version.
+        BadInput: the file's name does not end in .keras, or its folder is missing.
+    """
+    if path.suffix != ".keras" or not path.parent.is_dir():
+        raise BadInput(
+            "bad_keras_file",
+            f"{path}: name a file in a folder that exists, with a name that ends in .keras",
+        )
+    registry = ModelRegistry(settings.kafka_bootstrap_servers, settings.topics)
+    bundle = registry.bundles.load(version)
+
+    # Here and not above: TensorFlow takes seconds to import, and no refusal waits for it.
+    from services.trainer.fitting.keras_backend import save_keras_file
+
+    save_keras_file(bundle.card.architecture, bundle.arrays(), path)
+
 
 # A usual change of 5 minutes: with TARGET=level it is only the unit of the calibration.
 _USUAL_CHANGE: Final = 2e-3
