@@ -22,7 +22,7 @@ from benchmarks.result import Peer, Result
 from benchmarks.stepping import DEFAULT
 from shared.core.arrays import Float64s
 from shared.core.evaluation.backtest import backtest
-from shared.core.evaluation.held_out import HeldOutSpan
+from shared.core.evaluation.forecasts import HeldOutSpan
 from shared.core.model.numeric_profile import self_test
 from shared.core.online.context import FoldContext
 from shared.core.online.model import Model

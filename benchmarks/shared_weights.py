@@ -14,8 +14,7 @@ from shared.core.evaluation.backtest import (
     collect_predictions,
     without_online_learning,
 )
-from shared.core.evaluation.forecasts import SeriesBySymbol, next_changes
-from shared.core.evaluation.held_out import HeldOutSpan
+from shared.core.evaluation.forecasts import HeldOutSpan, SeriesBySymbol, next_changes
 from shared.core.model.card import Bundle
 from shared.core.online.context import FoldContext, FoldOptions
 from shared.core.online.learning import learn

@@ -28,7 +28,7 @@ from shared.core.arrays import Float64s
 from shared.core.evaluation.backtest import without_online_learning
 from shared.core.evaluation.comparison import CHALLENGER, CHALLENGER_FROZEN, Comparison
 from shared.core.evaluation.contenders import Contenders
-from shared.core.evaluation.held_out import HeldOutSpan, hold_out
+from shared.core.evaluation.forecasts import HeldOutSpan, hold_out
 from shared.core.model.card import Bundle
 from shared.core.online.context import FoldContext
 from shared.core.sequence import OPEN_TIME

@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.shared_weights import forecast_with_shared_weights
 from shared.core.evaluation.backtest import run_backtest
-from shared.core.evaluation.held_out import hold_out
+from shared.core.evaluation.forecasts import hold_out
 from shared.core.features.levels import Levels
 from shared.core.model.card import Target
 from shared.core.model.scaler import fit_min_max_scaler

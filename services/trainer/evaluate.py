@@ -11,10 +11,10 @@ from typing import TypeVar
 from services.trainer.fitting.training_loop import FitResult
 from services.trainer.promotion_policy import PromotionDecision
 from shared.core.arrays import Float64s
-from shared.core.evaluation.backtest import ReportProgress, without_online_learning
-from shared.core.evaluation.comparison import CHALLENGER, CHALLENGER_FROZEN, CHAMPION, Comparison
-from shared.core.evaluation.contenders import Contenders, SymbolForecasts
-from shared.core.evaluation.held_out import (
+from shared.core.evaluation.backtest import ReportProgress
+from shared.core.evaluation.comparison import CHAMPION, Comparison
+from shared.core.evaluation.contenders import Contenders, SymbolForecasts, challenge
+from shared.core.evaluation.forecasts import (
     HeldOutSpan,
     hold_out,
     hold_out_before,
@@ -77,23 +77,20 @@ class HeldOutEvaluation:
 
     def compare(self, challenger: Bundle, champion: Bundle | None) -> Comparison:
         """Compare the challenger with its frozen self, the champion and the online linear one."""
-        bundles = {CHALLENGER: challenger, CHALLENGER_FROZEN: without_online_learning(challenger)}
-        if champion is not None:
-            bundles[CHAMPION] = champion
-            if champion.card.trained_through_ms >= self.from_ms:
-                log.warning("the champion was trained on some of the held-out candles")
+        if champion is not None and champion.card.trained_through_ms >= self.from_ms:
+            log.warning("the champion was trained on some of the held-out candles")
         spans = hold_out(self.sequences, self.from_ms, self.max_candles, self.max_symbols)
-        for bundle in bundles.values():
-            spans = with_full_windows(spans, bundle.card.architecture.window_length)
-        contenders = Contenders(bundles, self.context, challenger.card.shrinkage)
-        return contenders.compare(forecast_with_progress(contenders, spans, self.stoppable))
+        return self._compare(challenge(challenger, champion, self.context), spans)
 
     def score_before(self, champion: Bundle, symbols: list[str]) -> Comparison:
         """Score the champion over as many candles right before the held-out ones."""
         sequences = {symbol: self.sequences[symbol] for symbol in symbols}
         spans = hold_out_before(sequences, self.from_ms, self.max_candles, self.context.interval_ms)
-        spans = with_full_windows(spans, champion.card.architecture.window_length)
-        contenders = Contenders({CHAMPION: champion}, self.context)
+        return self._compare(Contenders({CHAMPION: champion}, self.context), spans)
+
+    def _compare(self, contenders: Contenders, spans: list[HeldOutSpan]) -> Comparison:
+        for bundle in contenders.bundles.values():
+            spans = with_full_windows(spans, bundle.card.architecture.window_length)
         return contenders.compare(forecast_with_progress(contenders, spans, self.stoppable))
 
 

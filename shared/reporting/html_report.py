@@ -57,26 +57,18 @@ def _charts(report: ModelReport, figures: ReportFigures) -> dict[str, str]:
     if figures.online_skills:
         title = "Online skill by epoch"
         charts["online_skills"] = line_chart(title, figures.online_skills, whole_numbers, percents)
-    return charts | _champion_charts(report, figures)
-
-
-def _champion_charts(report: ModelReport, figures: ReportFigures) -> dict[str, str]:
-    champion, charts = figures.champion, {}
-    if champion is None:
-        return {}
-    title = f"Challenger against {report.champion}"
-    charts["against_champion"] = line_chart(
-        f"{title} over time", [champion.over_time], times, percents
-    )
-    charts["against_champion_symbols"] = interval_chart(f"{title} by symbol", champion.symbols)
-    if champion.promotion is not None:
-        charts["promotion"] = line_chart(
-            "Squared error saved before and after promotion",
-            champion.promotion.curves,
-            times,
-            percents,
-            (champion.promotion.promoted_ms, "promotion"),
+    if figures.against_champion:
+        title = f"Challenger against {report.champion}"
+        charts["against_champion"] = line_chart(
+            f"{title} over time", figures.against_champion, times, percents
         )
+        charts["against_champion_symbols"] = interval_chart(
+            f"{title} by symbol", figures.champion_symbols
+        )
+    if figures.promotion:
+        title = "Squared error saved before and after promotion"
+        mark = (float(figures.promotion[0].x[0]), "promotion")
+        charts["promotion"] = line_chart(title, figures.promotion, times, percents, mark)
     return charts
 
 

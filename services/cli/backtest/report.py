@@ -12,10 +12,9 @@ from rich.progress import Progress
 from services.cli.worker_pool import report_progress, run_in_workers
 from shared.core.arrays import Float64s
 from shared.core.errors import BadSetting
-from shared.core.evaluation.backtest import without_online_learning
-from shared.core.evaluation.comparison import CHALLENGER, CHALLENGER_FROZEN, Comparison
-from shared.core.evaluation.contenders import Contenders, SymbolForecasts
-from shared.core.evaluation.held_out import HeldOutSpan, hold_out_before
+from shared.core.evaluation.comparison import Comparison
+from shared.core.evaluation.contenders import Contenders, SymbolForecasts, challenge
+from shared.core.evaluation.forecasts import HeldOutSpan, hold_out_before
 from shared.core.evaluation.online_ridge import HALF_LIFE
 from shared.core.evaluation.report import ModelReport, overlap_notes
 from shared.core.model.card import Bundle
@@ -70,13 +69,8 @@ class BacktestReport:
     @property
     def contenders(self) -> Contenders:
         """The models and the linear forecast that are compared after the promotion."""
-        bundles = {
-            CHALLENGER: self.challenger,
-            CHALLENGER_FROZEN: without_online_learning(self.challenger),
-        }
-        if self.champion is not None:
-            bundles[self.champion.version] = self.champion
-        return Contenders(bundles, self.context, self.challenger.card.shrinkage)
+        name = "" if self.champion is None else self.champion.version
+        return challenge(self.challenger, self.champion, self.context, name)
 
     def build(
         self,

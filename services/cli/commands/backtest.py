@@ -19,7 +19,7 @@ from shared.core.errors import Unknown
 from shared.core.evaluation.backtest import SymbolBacktest
 from shared.core.evaluation.comparison import CHALLENGER
 from shared.core.evaluation.contenders import Contenders, SymbolForecasts
-from shared.core.evaluation.held_out import split_at
+from shared.core.evaluation.forecasts import split_at
 from shared.core.evaluation.report import ModelReport
 from shared.core.model.card import Bundle
 from shared.core.model.numeric_profile import self_test

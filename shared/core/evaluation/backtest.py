@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.core.arrays import read_only64
-from shared.core.evaluation.forecasts import ForecastSeries, changes_to_next
-from shared.core.evaluation.held_out import HeldOutSpan
+from shared.core.evaluation.forecasts import ForecastSeries, HeldOutSpan, changes_to_next
 from shared.core.model.card import Bundle
 from shared.core.online.context import FoldContext, FoldOptions
 from shared.core.online.model import Model
@@ -99,9 +98,8 @@ def run_backtest(
             abort.
     """
     predictions = backtest(Model(bundle), span, context)
-    return collect_predictions(
-        span.symbol, _with_progress(predictions, len(span.candles), report_progress)
-    )
+    reported = _with_progress(predictions, len(span.candles), report_progress)
+    return collect_predictions(span.symbol, reported)
 
 
 def collect_predictions(symbol: str, predictions: Iterable[Prediction]) -> SymbolBacktest:

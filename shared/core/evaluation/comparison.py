@@ -1,20 +1,23 @@
 """Compare forecasts of the same held-out candles."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from math import sqrt
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
 from shared.core.arrays import Float64s
-from shared.core.evaluation.forecast_errors import (
+from shared.core.evaluation.forecasts import SeriesBySymbol
+from shared.core.evaluation.skill_score import (
+    Skill,
     TimePool,
     clipped_squared_errors,
+    skill_score,
+    skill_to_fields,
     squared_errors,
 )
-from shared.core.evaluation.forecasts import SeriesBySymbol
-from shared.core.evaluation.skill_score import Skill, skill_score, skill_to_fields
 
 # The contenders, as reports and cards name them.
 ZERO_CHANGE: Final = "zero change"
@@ -44,6 +47,9 @@ class CalibrationBin:
     n: int
 
 
+ErrorFunction: TypeAlias = Callable[[Float64s, Float64s, Float64s], Float64s]
+
+
 class Comparison:
     """Errors and skills of several forecasts of the same candles.
 
@@ -51,27 +57,33 @@ class Comparison:
     volatile one. Candles across a gap, whose outcome is unknown, are left out.
     """
 
-    def __init__(self, candles: SeriesBySymbol, volatility: Mapping[str, Float64s]) -> None:
+    def __init__(
+        self,
+        candles: SeriesBySymbol,
+        volatility: Mapping[str, Float64s],
+        compute_errors: ErrorFunction = squared_errors,
+    ) -> None:
         """Take the candles to compare over.
 
         Args:
             candles: any contender's forecasts; their open times and outcomes are what counts.
             volatility: each symbol's volatility (n,) at the moment of each forecast.
+            compute_errors: takes changes, outcomes and volatility, each (n,).
         """
-        self._is_known = {symbol: np.isfinite(one.outcome) for symbol, one in candles.items()}
-        self._all_times = {symbol: one.open_time_ms for symbol, one in candles.items()}
-        self._outcomes = {s: one.outcome[self._is_known[s]] for s, one in candles.items()}
-        self._volatility = {s: volatility[s][self._is_known[s]] for s in candles}
-        self._times = {s: one.open_time_ms[self._is_known[s]] for s, one in candles.items()}
-        self._pool = TimePool(list(self._times.values()))
-        self._changes: dict[str, dict[str, Float64s]] = {
-            ZERO_CHANGE: {s: np.zeros(len(outcomes)) for s, outcomes in self._outcomes.items()}
-        }
+        self._candles, self._compute_errors = candles, compute_errors
+        self._is_known = np.isfinite(_join([one.outcome for one in candles.values()]))
+        self._outcomes = self._known([one.outcome for one in candles.values()])
+        self._times = self._known([one.open_time_ms for one in candles.values()])
+        self._volatility = self._known([volatility[symbol] for symbol in candles])
+        ends = np.cumsum([np.isfinite(one.outcome).sum() for one in candles.values()]).tolist()
+        self._rows = {s: slice(*at) for s, at in zip(candles, pairwise([0, *ends]), strict=True)}
+        self._pool = TimePool(self._times)
+        self._changes = {ZERO_CHANGE: np.zeros(len(self._outcomes))}
 
     @property
     def symbols(self) -> list[str]:
         """The symbols, sorted."""
-        return sorted(self._times)
+        return sorted(self._rows)
 
     @property
     def names(self) -> list[str]:
@@ -81,7 +93,7 @@ class Comparison:
     @property
     def outcomes(self) -> int:
         """The number of known outcomes, the same for each contender."""
-        return sum(map(len, self._times.values()))
+        return len(self._times)
 
     @property
     def moments(self) -> Float64s:
@@ -99,13 +111,11 @@ class Comparison:
         Raises:
             ValueError: it forecasts other candles.
         """
-        changes = {}
-        for symbol, is_known in self._is_known.items():
-            one = series[symbol]
-            if not np.array_equal(one.open_time_ms, self._all_times[symbol]):
+        for symbol, candles in self._candles.items():
+            if not np.array_equal(series[symbol].open_time_ms, candles.open_time_ms):
                 raise ValueError(f"{name} forecasts other candles of {symbol}")
-            changes[symbol] = (one.change if raw else one.calibrated)[is_known]
-        self._changes[name] = changes
+        chosen = [series[symbol] for symbol in self._candles]
+        self._changes[name] = self._known([one.change if raw else one.calibrated for one in chosen])
 
     def skill(self, name: str, against: str = ZERO_CHANGE) -> Skill | None:
         """Score one contender against another over all symbols."""
@@ -113,7 +123,8 @@ class Comparison:
 
     def symbol_skill(self, name: str, symbol: str, against: str = ZERO_CHANGE) -> Skill | None:
         """Score one contender against another over one symbol."""
-        return skill_score(self._symbol_errors(name, symbol), self._symbol_errors(against, symbol))
+        rows = self._rows[symbol]
+        return skill_score(self._all_errors(name)[rows], self._all_errors(against)[rows])
 
     def worst_symbol(self, name: str) -> tuple[float, str] | None:
         """Find the symbol of a contender's lowest skill against zero change.
@@ -126,7 +137,7 @@ class Comparison:
 
     def errors(self, name: str) -> Float64s:
         """Sum a contender's squared errors over the symbols at each of the moments (n,)."""
-        return self._pool.sum([self._symbol_errors(name, symbol) for symbol in self._times])
+        return self._pool.sum(self._all_errors(name))
 
     def cumulative_skill(self, name: str, against: str = ZERO_CHANGE) -> Float64s:
         """Accumulate the share of the other's squared error that is saved, by moment (n,).
@@ -139,18 +150,21 @@ class Comparison:
 
     def calibration_bins(self, count: int = 10) -> list[CalibrationBin]:
         """Group the challenger's forecasts by raw size into bins of equal number, least first."""
-        units = self._flat(self._volatility)
-        raw, calibrated = (
-            self._flat(self._changes[name]) / units for name in (CHALLENGER_RAW, CHALLENGER)
+        raw, calibrated, outcomes = (
+            changes / self._volatility
+            for changes in (
+                self._changes[CHALLENGER_RAW],
+                self._changes[CHALLENGER],
+                self._outcomes,
+            )
         )
-        outcomes, times = self._flat(self._outcomes) / units, self._flat(self._times)
         parts = np.array_split(np.argsort(raw, kind="stable"), count)
         return [
             CalibrationBin(
                 raw=float(raw[at].mean()),
                 calibrated=float(calibrated[at].mean()),
                 outcome=float(outcomes[at].mean()),
-                error=_standard_error(times[at], outcomes[at]),
+                error=_standard_error(self._times[at], outcomes[at]),
                 n=len(at),
             )
             for at in parts
@@ -159,10 +173,8 @@ class Comparison:
 
     def hit_rate(self, name: str) -> HitRate:
         """Count how often a contender had the right sign."""
-        products = [self._changes[name][s] * self._outcomes[s] for s in self.symbols]
-        return HitRate(
-            sum(int((p > 0).sum()) for p in products), sum(int((p != 0).sum()) for p in products)
-        )
+        products = self._changes[name] * self._outcomes
+        return HitRate(int((products > 0).sum()), int((products != 0).sum()))
 
     def to_fields(self) -> dict[str, Any]:
         """Return every contender's skill against zero change as plain values for a card."""
@@ -180,13 +192,12 @@ class Comparison:
             if name != ZERO_CHANGE
         }
 
-    def _flat(self, by_symbol: Mapping[str, Float64s]) -> Float64s:
-        return np.concatenate([np.empty(0), *(by_symbol[symbol] for symbol in self._times)])
+    def _known(self, by_symbol: Sequence[Float64s]) -> Float64s:
+        """Join the symbols' values, without those of unknown outcomes."""
+        return _join(by_symbol)[self._is_known]
 
-    def _symbol_errors(self, name: str, symbol: str) -> Float64s:
-        return squared_errors(
-            self._changes[name][symbol], self._outcomes[symbol], self._volatility[symbol]
-        )
+    def _all_errors(self, name: str) -> Float64s:
+        return self._compute_errors(self._changes[name], self._outcomes, self._volatility)
 
 
 def clipped_skill(series: SeriesBySymbol, volatility: Mapping[str, Float64s]) -> Skill | None:
@@ -196,18 +207,18 @@ def clipped_skill(series: SeriesBySymbol, volatility: Mapping[str, Float64s]) ->
         series: forecasts by symbol.
         volatility: each symbol's volatility (n,) at the moment of each forecast.
     """
-    times, errors, zero_errors = [], [], []
-    for symbol, one in sorted(series.items()):
-        known = np.isfinite(one.outcome)
-        outcomes, units = one.outcome[known], volatility[symbol][known]
-        times.append(one.open_time_ms[known])
-        errors.append(clipped_squared_errors(one.calibrated[known], outcomes, units))
-        zero_errors.append(clipped_squared_errors(np.zeros(len(units)), outcomes, units))
-    pool = TimePool(times)
-    return skill_score(pool.sum(errors), pool.sum(zero_errors))
+    # Sorted, since the order in which symbols are summed changes the last bits.
+    in_order = dict(sorted(series.items()))
+    comparison = Comparison(in_order, volatility, clipped_squared_errors)
+    comparison.add(CHALLENGER, in_order)
+    return comparison.skill(CHALLENGER)
 
 
 def _standard_error(times_ms: Float64s, outcomes: Float64s) -> float:
     """Estimate the standard error of the mean of outcomes, those of a moment being one sample."""
-    sums = TimePool([times_ms]).sum([outcomes - outcomes.mean()])
+    sums = TimePool(times_ms).sum(outcomes - outcomes.mean())
     return sqrt(float(sums @ sums)) / len(outcomes)
+
+
+def _join(arrays: Sequence[Float64s]) -> Float64s:
+    return np.concatenate([np.empty(0), *arrays])

@@ -1,21 +1,27 @@
 """Forecast the same held-out candles with every contender, one symbol at a time."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
 
 from shared.core.arrays import Float64s
-from shared.core.evaluation.backtest import ReportProgress, SymbolBacktest, run_backtest
+from shared.core.evaluation.backtest import (
+    ReportProgress,
+    SymbolBacktest,
+    run_backtest,
+    without_online_learning,
+)
 from shared.core.evaluation.comparison import (
     CHALLENGER,
+    CHALLENGER_FROZEN,
     CHALLENGER_RAW,
+    CHAMPION,
     ONLINE_LINEAR,
     Comparison,
 )
-from shared.core.evaluation.forecasts import ForecastSeries, compute_volatility
-from shared.core.evaluation.held_out import HeldOutSpan
+from shared.core.evaluation.forecasts import ForecastSeries, HeldOutSpan, compute_volatility
 from shared.core.evaluation.online_ridge import ridge_forecasts
 from shared.core.model.card import Bundle
 from shared.core.model.shrinkage import Shrinkage
@@ -41,11 +47,6 @@ class Contenders:
     bundles: Mapping[str, Bundle]
     context: FoldContext
     linear_shrinkage: Shrinkage | None = None
-
-    @property
-    def names(self) -> list[str]:
-        """The contenders' names, the models first."""
-        return [*self.bundles, *([] if self.linear_shrinkage is None else [ONLINE_LINEAR])]
 
     def events(self, spans: Iterable[HeldOutSpan]) -> int:
         """Count the candles that `forecast` reports as processed over all spans."""
@@ -87,12 +88,13 @@ class Contenders:
         """
         # Sorted, since the order in which symbols are summed changes the last bits.
         common = dict(sorted((one.symbol, _at_common_times(one)) for one in forecasts))
+        linear = [] if self.linear_shrinkage is None else [ONLINE_LINEAR]
         series = {
             name: {symbol: one.series[name] for symbol, one in common.items()}
-            for name in self.names
+            for name in (*self.bundles, *linear)
         }
         volatility = {symbol: one.volatility for symbol, one in common.items()}
-        comparison = Comparison(series[self.names[0]], volatility)
+        comparison = Comparison(next(iter(series.values())), volatility)
         for name, by_symbol in series.items():
             comparison.add(name, by_symbol)
             if name == CHALLENGER:
@@ -103,10 +105,19 @@ class Contenders:
 def _at_common_times(forecasts: SymbolForecasts) -> SymbolForecasts:
     # Models with longer windows start later: only candles that all of them forecast are compared.
     times = reduce(np.intersect1d, [one.open_time_ms for one in forecasts.series.values()])
-    return SymbolForecasts(
-        forecasts.symbol,
-        forecasts.backtests,
-        {name: one.at(times) for name, one in forecasts.series.items()},
-        times,
-        forecasts.volatility[np.isin(forecasts.times_ms, times)],
+    return replace(
+        forecasts,
+        series={name: one.at(times) for name, one in forecasts.series.items()},
+        times_ms=times,
+        volatility=forecasts.volatility[np.isin(forecasts.times_ms, times)],
     )
+
+
+def challenge(
+    challenger: Bundle, champion: Bundle | None, context: FoldContext, champion_name: str = CHAMPION
+) -> Contenders:
+    """Return the challenger, its frozen self, the champion and the online linear forecast."""
+    bundles = {CHALLENGER: challenger, CHALLENGER_FROZEN: without_online_learning(challenger)}
+    if champion is not None:
+        bundles[champion_name] = champion
+    return Contenders(bundles, context, challenger.card.shrinkage)

@@ -6,11 +6,10 @@ from typing import Final
 import numpy as np
 
 from shared.core.evaluation.comparison import CHALLENGER
-from shared.core.evaluation.forecast_errors import clipped_squared_errors
 from shared.core.evaluation.skill_score import (
     Skill,
+    clipped_squared_errors,
     probability_above,
-    skill_from_scores,
     skill_score,
 )
 from shared.core.model.card import Card
@@ -76,7 +75,8 @@ class RecentErrors:
 
 def held_out_skill(card: Card) -> Skill | None:
     """Read the skill that a version had on its held-out candles; None if it was never scored."""
-    return skill_from_scores(card.scores, CHALLENGER)
+    scores = card.scores.get("forecasts", {}).get(CHALLENGER, {}).get("skill")
+    return None if scores is None else Skill(**scores)
 
 
 def drift_reason(recent: Skill | None, promised: Skill | None) -> str | None:

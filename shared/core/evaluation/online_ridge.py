@@ -1,13 +1,16 @@
 """An online linear forecast: what a simple method achieves with the same features."""
 
-from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
 from shared.core.arrays import Float64s
-from shared.core.evaluation.forecasts import VOLATILITY_FEATURES, ForecastSeries, next_changes
-from shared.core.evaluation.held_out import HeldOutSpan
+from shared.core.evaluation.forecasts import (
+    VOLATILITY_FEATURES,
+    ForecastSeries,
+    HeldOutSpan,
+    next_changes,
+)
 from shared.core.features.registry import feature_set
 from shared.core.model.shrinkage import Shrinkage
 from shared.core.online.calibration import Calibration
@@ -17,7 +20,6 @@ HALF_LIFE: Final = 8640  # candles until an outcome's weight has halved: a month
 _FORGETTING: Final = 0.5 ** (1 / HALF_LIFE)
 
 
-@dataclass(slots=True)
 class OnlineRidge:
     """Ridge regression by recursive least squares with forgetting, without an intercept.
 
@@ -25,16 +27,10 @@ class OnlineRidge:
     the inputs, which starts at ridge times the unit matrix.
     """
 
-    features: int
-    ridge: float = 100.0
-    forgetting: float = 1.0  # each later event multiplies an event's weight by it
-    _weights: Float64s = field(init=False)
-    _inverse: Float64s = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Start with weights of zero."""
-        self._weights = np.zeros(self.features)
-        self._inverse = np.eye(self.features) / self.ridge
+    def __init__(self, features: int, ridge: float = 100.0, forgetting: float = 1.0) -> None:
+        """Start with weights of zero; each later event multiplies an event's by `forgetting`."""
+        self._weights, self._inverse = np.zeros(features), np.eye(features) / ridge
+        self._forgetting = forgetting
 
     def predict(self, row: Float64s) -> float:
         """Forecast the outcome of a row of features (features,)."""
@@ -43,9 +39,9 @@ class OnlineRidge:
     def learn(self, row: Float64s, outcome: float) -> None:
         """Update the weights with a row of features (features,) and its outcome."""
         projected = self._inverse @ row
-        gain = projected / (self.forgetting + float(row @ projected))
+        gain = projected / (self._forgetting + float(row @ projected))
         self._weights = self._weights + gain * (outcome - self.predict(row))
-        self._inverse = (self._inverse - np.outer(gain, projected)) / self.forgetting
+        self._inverse = (self._inverse - np.outer(gain, projected)) / self._forgetting
 
 
 def ridge_forecasts(span: HeldOutSpan, step_ms: int, shrinkage: Shrinkage) -> ForecastSeries:
@@ -70,9 +66,8 @@ def ridge_forecasts(span: HeldOutSpan, step_ms: int, shrinkage: Shrinkage) -> Fo
         is_held_out, is_known = at >= span.start, bool(np.isfinite(changes[at]))
         label = changes[at] / units[at]
         if is_held_out:
-            change = output * units[at]
             calibrated = output * coefficient * units[at]
-            forecasts.append((times[at] + step_ms, change, calibrated, changes[at]))
+            forecasts.append((times[at] + step_ms, output * units[at], calibrated, changes[at]))
         if is_held_out and is_known:
             calibration = calibration.with_outcome(output, label, shrinkage)
         if is_known:

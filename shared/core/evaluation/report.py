@@ -12,7 +12,6 @@ from shared.core.evaluation.comparison import (
     ZERO_CHANGE,
     CalibrationBin,
     Comparison,
-    HitRate,
 )
 from shared.core.evaluation.skill_score import Skill
 from shared.core.timestamps import format_timestamp
@@ -33,16 +32,6 @@ class ModelReport:
     notes: tuple[str, ...] = ()  # sentences on how far to trust the figures
 
 
-@dataclass(frozen=True, slots=True)
-class ContenderRow:
-    """One contender's skill, and the challenger's against it."""
-
-    name: str
-    skill: Skill | None  # against zero change
-    challenger_against: Skill | None
-    hits: HitRate
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Curve:
     """A named line through points (n,), at least one."""
@@ -58,49 +47,37 @@ SymbolSkills = list[tuple[str, Skill]]
 
 
 @dataclass(frozen=True, slots=True)
-class PromotionFigures:
-    """The champion before the promotion, and both after it."""
-
-    curves: list[Curve]
-    promoted_ms: float
-    champion_before: Skill | None
-    champion_after: Skill | None
-    challenger_after: Skill | None
-
-
-@dataclass(frozen=True, slots=True)
-class ChampionFigures:
-    """The challenger against the champion."""
-
-    over_time: Curve
-    symbols: SymbolSkills
-    promotion: PromotionFigures | None
-
-
-@dataclass(frozen=True, slots=True)
 class ReportFigures:
-    """All figures of a report; what there is no data for is empty or None."""
+    """All figures of a report; what there is no data for is empty."""
 
-    contenders: list[ContenderRow]
     over_time: list[Curve]
-    champion: ChampionFigures | None
     symbols: SymbolSkills
     calibration: list[CalibrationBin]
+    against_champion: list[Curve]  # one: the challenger's skill over time
+    champion_symbols: SymbolSkills  # of the challenger against the champion
+    promotion: list[Curve]  # the challenger after the promotion, the champion before it as well
     losses: list[Curve]
     online_skills: list[Curve]
 
 
 def build_figures(report: ModelReport) -> ReportFigures:
     """Compute all figures of a report."""
-    comparison = report.comparison
+    comparison, champion, before = report.comparison, report.champion, report.before
     is_scored = comparison.skill(CHALLENGER) is not None
     is_calibrated = is_scored and CHALLENGER_RAW in comparison.names
+    has_champion = (
+        is_scored
+        and champion in comparison.names
+        and comparison.skill(CHALLENGER, champion) is not None
+    )
+    has_before = has_champion and before is not None and before.skill(champion) is not None
     return ReportFigures(
-        contenders=[_contender_row(comparison, name) for name in comparison.names],
         over_time=_skill_over_time(comparison) if is_scored else [],
-        champion=_champion_figures(report) if is_scored else None,
         symbols=_symbol_skills(comparison, ZERO_CHANGE) if is_scored else [],
         calibration=comparison.calibration_bins() if is_calibrated else [],
+        against_champion=_skill_against(comparison, champion) if has_champion else [],
+        champion_symbols=_symbol_skills(comparison, champion) if has_champion else [],
+        promotion=_promotion_curves(comparison, before, champion) if has_before and before else [],
         losses=_loss_curves(report),
         online_skills=_online_skill_curves(report),
     )
@@ -128,15 +105,6 @@ def overlap_notes(
     )
 
 
-def _contender_row(comparison: Comparison, name: str) -> ContenderRow:
-    return ContenderRow(
-        name,
-        None if name == ZERO_CHANGE else comparison.skill(name),
-        None if name == CHALLENGER else comparison.skill(CHALLENGER, name),
-        comparison.hit_rate(name),
-    )
-
-
 def _skill_over_time(comparison: Comparison) -> list[Curve]:
     return [
         _curve(comparison, name, comparison.moments, comparison.cumulative_skill(name))
@@ -145,24 +113,13 @@ def _skill_over_time(comparison: Comparison) -> list[Curve]:
     ]
 
 
-def _champion_figures(report: ModelReport) -> ChampionFigures | None:
-    comparison, champion = report.comparison, report.champion
-    if champion not in comparison.names or comparison.skill(CHALLENGER, champion) is None:
-        return None
+def _skill_against(comparison: Comparison, champion: str) -> list[Curve]:
     saved = comparison.cumulative_skill(CHALLENGER, champion)
-    return ChampionFigures(
-        _curve(comparison, CHALLENGER, comparison.moments, saved),
-        _symbol_skills(comparison, champion),
-        _promotion_figures(comparison, report.before, champion),
-    )
+    return [_curve(comparison, CHALLENGER, comparison.moments, saved)]
 
 
-def _promotion_figures(
-    comparison: Comparison, before: Comparison | None, champion: str
-) -> PromotionFigures | None:
+def _promotion_curves(comparison: Comparison, before: Comparison, champion: str) -> list[Curve]:
     """Join the champion's curve before the promotion with both curves after it."""
-    if before is None or before.skill(champion) is None:
-        return None
     # Both spans are shares of the same error, that of zero change after the promotion, so that
     # the slopes before and after can be compared.
     total = comparison.errors(ZERO_CHANGE).sum()
@@ -170,16 +127,10 @@ def _promotion_figures(
     moments, level = comparison.moments, earlier[-1]
     challenger = level + comparison.cumulative_skill(CHALLENGER)
     whole = np.concatenate([earlier, level + comparison.cumulative_skill(champion)])
-    return PromotionFigures(
-        [
-            _curve(comparison, CHALLENGER, moments, challenger),
-            _curve(comparison, champion, np.concatenate([before.moments, moments]), whole),
-        ],
-        float(moments[0]),
-        before.skill(champion),
-        comparison.skill(champion),
-        comparison.skill(CHALLENGER),
-    )
+    return [
+        _curve(comparison, CHALLENGER, moments, challenger),
+        _curve(comparison, champion, np.concatenate([before.moments, moments]), whole),
+    ]
 
 
 def _symbol_skills(comparison: Comparison, against: str) -> SymbolSkills:

@@ -1,11 +1,13 @@
-"""How much better one forecast is than another, and how certain that is."""
+"""Errors of forecasts: how much better one is than another, and how certain that is."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import erfc, sqrt
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+import numpy as np
 
 from shared.core.arrays import Float64s
+from shared.core.model.shrinkage import Shrinkage
 
 STANDARD_ERRORS_OF_95_PERCENT: Final = 1.959964  # from the mean to each end of an interval
 
@@ -67,16 +69,6 @@ def skill_to_fields(skill: Skill | None) -> dict[str, Any] | None:
     return None if skill is None else asdict(skill)
 
 
-def skill_from_scores(scores: Mapping[str, Any], contender: str) -> Skill | None:
-    """Read a contender's pooled skill against zero change from a card's scores.
-
-    Returns:
-        None if the card has none.
-    """
-    found = scores.get("forecasts", {}).get(contender, {}).get("skill")
-    return None if found is None else Skill(**found)
-
-
 def _long_run_variance(series: Float64s) -> float:
     n = len(series)
     centred = series - series.mean()
@@ -86,3 +78,49 @@ def _long_run_variance(series: Float64s) -> float:
         weight = 1.0 - lag / (lags + 1)
         variance += 2.0 * weight * float(centred[lag:] @ centred[:-lag]) / n
     return max(variance, 0.0)
+
+
+MAX_OUTCOME: Final = Shrinkage().largest  # volatilities
+
+Values = TypeVar("Values", float, Float64s)
+
+
+def squared_errors(changes: Float64s, outcomes: Float64s, volatility: Float64s) -> Float64s:
+    """Compute squared errors (n,) in squared volatilities.
+
+    >>> volatility = np.array([0.01, 0.01])
+    >>> squared_errors(np.array([0.0, 0.01]), np.array([0.5, 0.03]), volatility).round(6)
+    array([2500.,    4.])
+    """
+    error: Float64s = (changes - outcomes) / volatility
+    return error * error
+
+
+def clipped_squared_errors(changes: Values, outcomes: Values, volatility: Values) -> Values:
+    """Compute squared errors, one or (n,), with outcomes clipped at MAX_OUTCOME volatilities.
+
+    A decision about a model, such as which epoch to keep, then never hangs on a single candle.
+
+    >>> small = np.array([0.01, 0.01])
+    >>> clipped_squared_errors(np.array([0.0, 0.01]), np.array([0.5, 0.03]), small).round(6)
+    array([64.,  4.])
+    """
+    # Faster than `np.clip` for a single error.
+    clipped = np.minimum(MAX_OUTCOME, np.maximum(-MAX_OUTCOME, outcomes / volatility))
+    error: Values = changes / volatility - clipped
+    return error * error
+
+
+class TimePool:
+    """Sums errors over symbols at each moment.
+
+    Symbols move together, so all symbols of a moment are one sample, not many.
+    """
+
+    def __init__(self, times_ms: Float64s) -> None:
+        """Take the moment of each error (n,), in any order."""
+        self.moments, self._index = np.unique(times_ms, return_inverse=True)
+
+    def sum(self, errors: Float64s) -> Float64s:
+        """Sum the errors (n,) of each moment, oldest moment first."""
+        return np.bincount(self._index, errors, len(self.moments)).astype(np.float64)

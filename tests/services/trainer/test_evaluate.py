@@ -14,7 +14,7 @@ from shared.core.evaluation.comparison import (
     Comparison,
 )
 from shared.core.evaluation.contenders import Contenders
-from shared.core.evaluation.held_out import hold_out
+from shared.core.evaluation.forecasts import hold_out
 from shared.reporting.progress import comparison_table
 from tests.support.builders import CONTEXT, START_MS, STEP_MS, a_bundle, a_card, a_sequence
 

@@ -13,7 +13,7 @@ from services.trainer.fitting.keras_backend import build_network, flatten, save_
 from services.trainer.keras_files.reader import read_weights
 from shared.adapters.bundle_codec import decode_bundle, encode_bundle
 from shared.core.arrays import Float32s
-from shared.core.evaluation.held_out import hold_out
+from shared.core.evaluation.forecasts import hold_out
 from shared.core.features.levels import Levels
 from shared.core.model.architecture import Architecture
 from shared.core.model.network import Network

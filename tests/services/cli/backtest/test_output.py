@@ -19,7 +19,7 @@ from shared.core.evaluation.backtest import (
     backtest,
     run_backtest,
 )
-from shared.core.evaluation.held_out import HeldOutSpan, split_at
+from shared.core.evaluation.forecasts import HeldOutSpan, split_at
 from shared.core.online.scores import Scores
 from tests.support.builders import CONTEXT, START_MS, STEP_MS, a_bundle, a_model, a_sequence
 

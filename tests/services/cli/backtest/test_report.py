@@ -17,7 +17,7 @@ from shared.core.evaluation.comparison import (
     ONLINE_LINEAR,
     ZERO_CHANGE,
 )
-from shared.core.evaluation.held_out import split_at
+from shared.core.evaluation.forecasts import split_at
 from shared.core.evaluation.report import ModelReport
 from shared.core.model.card import Bundle
 from shared.reporting.html_report import render_report

@@ -3,7 +3,7 @@
 import numpy as np
 
 from shared.core.evaluation.backtest import run_backtest, without_online_learning
-from shared.core.evaluation.held_out import hold_out, split_at
+from shared.core.evaluation.forecasts import hold_out, split_at
 from tests.support.builders import (
     CONTEXT,
     START_MS,

@@ -1,6 +1,6 @@
 """Which candles are held out, of which symbols."""
 
-from shared.core.evaluation.held_out import hold_out, hold_out_before, with_full_windows
+from shared.core.evaluation.forecasts import hold_out, hold_out_before, with_full_windows
 from tests.support.builders import START_MS, STEP_MS, a_sequence
 
 SEQUENCES = {f"S{seed}USDT": a_sequence(seed) for seed in range(3)}

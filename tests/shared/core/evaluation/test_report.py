@@ -8,7 +8,6 @@ import pytest
 from shared.core.evaluation.comparison import CHALLENGER, CHAMPION, Comparison
 from shared.core.evaluation.report import (
     ModelReport,
-    PromotionFigures,
     build_figures,
     overlap_notes,
 )
@@ -31,21 +30,13 @@ def a_comparison_before() -> Comparison:
     return before
 
 
-def promotion_of(report: ModelReport) -> PromotionFigures:
-    champion = build_figures(report).champion
-    assert champion is not None
-    assert champion.promotion is not None
-    return champion.promotion
-
-
 def test_the_challenger_starts_at_the_promotion_where_the_champion_has_got_to() -> None:
     report = ModelReport("v1", a_comparison_with_a_champion(), before=a_comparison_before())
 
-    promotion = promotion_of(report)
+    challenger, champion = build_figures(report).promotion
 
-    challenger, champion = promotion.curves
     assert (challenger.name, champion.name) == (CHALLENGER, CHAMPION)
-    assert promotion.promoted_ms == challenger.x[0] == champion.x[400]
+    assert challenger.x[0] == champion.x[400]
     assert len(challenger.x) == 400
     assert len(champion.x) == 800
     assert challenger.y[0] == pytest.approx(champion.y[400], abs=1e-3)
@@ -58,9 +49,7 @@ def test_a_contender_looks_the_same_in_every_chart() -> None:
 
     styles = {curve.name: curve.style for curve in figures.over_time}
 
-    assert {curve.name: curve.style for curve in promotion_of(report).curves}.items() <= (
-        styles.items()
-    )
+    assert {curve.name: curve.style for curve in figures.promotion}.items() <= (styles.items())
     assert len(set(styles.values())) == len(styles)
 
 

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.core.evaluation.forecast_errors import TimePool
-from shared.core.evaluation.skill_score import skill_score
+from shared.core.evaluation.skill_score import TimePool, skill_score
 
 N = 4000
 
@@ -65,10 +64,10 @@ def test_a_forecast_against_itself_has_a_skill_of_exactly_zero() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.floats(0, 1e6)), max_size=40))
 def test_errors_of_one_moment_are_summed(errors: list[tuple[int, float]]) -> None:
-    times = [np.array([float(time)]) for time, _ in errors]
+    times = np.array([time for time, _ in errors], dtype=np.float64)
 
     pool = TimePool(times)
-    sums = pool.sum([np.array([error]) for _, error in errors])
+    sums = pool.sum(np.array([error for _, error in errors], dtype=np.float64))
 
     assert len(pool.moments) == len(sums) == len({time for time, _ in errors})
     assert sums.sum() == pytest.approx(sum(error for _, error in errors))
