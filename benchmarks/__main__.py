@@ -6,84 +6,37 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 
 from rich.console import Console
 
-from benchmarks import archive, latency, machine, scaling, startup, steps, training
-from benchmarks.chart import draw_bars
-from benchmarks.result import Result, results_table, to_markdown
+from benchmarks import machine
+from benchmarks.archive import archive_rows
+from benchmarks.deployment import BenchmarkOptions
+from benchmarks.latency import latency_rows, single_symbol_rows
+from benchmarks.result import Result, draw_bars, results_table, to_markdown
+from benchmarks.scaling import scaling_rows
+from benchmarks.startup import startup_rows
+from benchmarks.steps import step_rows
+from benchmarks.training import training_rows
 from shared.core.errors import UlstmError
-from shared.local_servers import launcher
-from shared.local_servers.data_folder import Servers
 
 ROOT: Final = Path(__file__).parents[1]
 CONSOLE: Final = Console(width=None if sys.stdout.isatty() else 180)
 
 
-@dataclass(frozen=True, slots=True)
-class BenchmarkOptions:
-    """What to measure, and with what."""
-
-    is_full: bool
-    yardstick: Path | None  # the source of limit.cc, which is not part of this project
-    recorded: Path | None  # a folder of recorded klines
-    folder: Path
-    report_progress: Callable[[str], None]
-
-
 ResultSource = Callable[[BenchmarkOptions], Iterator[Result]]
 
-
-def _step_results(options: BenchmarkOptions) -> Iterator[Result]:
-    yield from steps.step_rows(options.yardstick, options.folder, options.report_progress)
-
-
-def _latency_results(options: BenchmarkOptions) -> Iterator[Result]:
-    with _servers(options) as servers:
-        yield from latency.latency_rows(servers, options.folder, options.report_progress)
-
-
-def _single_symbol_results(options: BenchmarkOptions) -> Iterator[Result]:
-    with _servers(options) as servers:
-        yield from latency.single_symbol_rows(servers, options.folder, options.report_progress)
-
-
-def _startup_results(options: BenchmarkOptions) -> Iterator[Result]:
-    with _servers(options) as servers:
-        yield from startup.startup_rows(servers, options.folder, options.report_progress)
-
-
-def _archive_results(options: BenchmarkOptions) -> Iterator[Result]:
-    size = archive.full_size(options.recorded) if options.is_full else archive.SHORT
-    with _servers(options) as servers:
-        yield from archive.archive_rows(servers, options.folder, size, options.report_progress)
-
-
-def _training_results(options: BenchmarkOptions) -> Iterator[Result]:
-    yield from training.training_rows(options.recorded, options.report_progress)
-
-
-def _scaling_results(options: BenchmarkOptions) -> Iterator[Result]:
-    yield from scaling.scaling_rows(options.report_progress)
-
-
 SHORT: Final[dict[str, ResultSource]] = {
-    "steps": _step_results,
-    "latency": _latency_results,
-    "single-symbol": _single_symbol_results,
-    "startup": _startup_results,
-    "archive": _archive_results,
+    "steps": step_rows,
+    "latency": latency_rows,
+    "single-symbol": single_symbol_rows,
+    "startup": startup_rows,
+    "archive": archive_rows,
 }
-FULL: Final[dict[str, ResultSource]] = {
-    **SHORT,
-    "training": _training_results,
-    "scaling": _scaling_results,
-}
+FULL: Final = {**SHORT, "training": training_rows, "scaling": scaling_rows}
 
 
 def main() -> None:
@@ -136,15 +89,6 @@ def _measure(name: str, options: BenchmarkOptions) -> Iterator[Result]:
         yield from FULL[name](options)
     except (UlstmError, TimeoutError) as error:
         yield Result(name, None, "", note=str(error))
-
-
-@contextmanager
-def _servers(options: BenchmarkOptions) -> Iterator[Servers]:
-    """Start a Kafka and a Redis for one group of rows, so that none finds another's records."""
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        options.report_progress("starting Kafka and Redis")
-        with launcher.start(Path(folder), die_with_parent=True) as running:
-            yield running.servers
 
 
 def _progress_printer(started_s: float) -> Callable[[str], None]:

@@ -4,20 +4,21 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from confluent_kafka import Consumer, TopicPartition
 
-from benchmarks.deployment import BenchmarkDeployment
-from benchmarks.market import STEP_MS, a_bundle, a_sequence
+from benchmarks.deployment import BenchmarkDeployment, BenchmarkOptions
+from benchmarks.market import STEP_MS, a_bundle, a_sequence, describe_source
 from benchmarks.result import Peer, Result
 from benchmarks.stepping import DEFAULT
 from shared.core.arrays import Float64s
@@ -27,12 +28,12 @@ from shared.core.model.numeric_profile import self_test
 from shared.core.online.context import FoldContext
 from shared.core.online.model import Model
 from shared.core.sequence import SEQUENCE_LENGTH
-from shared.local_servers.data_folder import Servers
 from shared.log.archive import Archive, TimeSpan
 
 READS: Final = 2
 SCALING: Final = 1_500  # candles of one symbol folded by each process
 MILLION: Final = 1_000_000
+_COLUMNS: Final = ("open_time", "open", "high", "low", "close", "volume", "close_time")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,29 +47,15 @@ class Size:
 
     @property
     def source(self) -> str:
-        return (
-            "recorded klines"
-            if self.recorded
-            else "synthetic candles: KLINES=FOLDER takes recorded ones"
-        )
+        return describe_source(self.recorded)
 
 
-SHORT: Final = Size(8, 25_000, 2_000)
-
-
-def full_size(recorded: Path | None) -> Size:
-    """Return the size of the longer measurement."""
-    return Size(40, 34_560, 25_000, recorded)
-
-
-def archive_rows(
-    servers: Servers, folder: Path, size: Size, report_progress: Callable[[str], None]
-) -> Iterator[Result]:
+def archive_rows(options: BenchmarkOptions) -> Iterator[Result]:
     """Yield the rows of import, reading and backtest."""
-    recordings = size.recorded or _write_recordings(folder / "recordings", size)
-    with BenchmarkDeployment(
-        servers.kafka_bootstrap, servers.redis_url, "log.", folder
-    ) as deployment:
+    report_progress = options.report_progress
+    size = Size(40, 34_560, 25_000, options.recorded) if options.is_full else Size(8, 25_000, 2_000)
+    recordings = size.recorded or _write_recordings(options.folder / "recordings", size)
+    with options.deployments() as deploy, deploy("log.") as deployment:
         report_progress(f"import: {size.symbols} x {size.candles:,} candles")
         yield _import_result(deployment, recordings, size)
         yield _read_result(deployment, report_progress)
@@ -88,8 +75,7 @@ def _import_result(deployment: BenchmarkDeployment, recordings: Path, size: Size
 
 
 def _read_result(deployment: BenchmarkDeployment, report_progress: Callable[[str], None]) -> Result:
-    ours, theirs = [], []
-    count = 0
+    ours, theirs, count = [], [], 0
     for at in range(READS):
         report_progress(f"archive read: {at + 1} of {READS}, then a bare consumer")
         started = monotonic()
@@ -111,16 +97,9 @@ def _read_result(deployment: BenchmarkDeployment, report_progress: Callable[[str
 def _bare_consumer_s(deployment: BenchmarkDeployment, count: int) -> float:
     started = monotonic()
     topics = deployment.topics
-    consumer = Consumer(
-        {
-            "bootstrap.servers": deployment.kafka_bootstrap,
-            "group.id": "bare-count",
-            "isolation.level": "read_committed",
-        }
-    )
-    consumer.assign(
-        [TopicPartition(topics.klines, partition, 0) for partition in range(topics.partitions)]
-    )
+    config = {"bootstrap.servers": deployment.kafka_bootstrap, "group.id": "bare-count"}
+    consumer = Consumer({**config, "isolation.level": "read_committed"})
+    consumer.assign([TopicPartition(topics.klines, at, 0) for at in range(topics.partitions)])
     seen = 0
     while seen < count:
         seen += sum(message.error() is None for message in consumer.consume(2000, 1.0))
@@ -132,14 +111,9 @@ def _bare_consumer_s(deployment: BenchmarkDeployment, count: int) -> float:
 def _backtest_result(deployment: BenchmarkDeployment, size: Size) -> Result:
     version = deployment.release_model(DEFAULT, 0, promote=False)
     newest = Archive(deployment.kafka_bootstrap, deployment.topics).newest_ms() or 0
+    start = str(newest - (size.scored - 1) * STEP_MS)
     seconds, output = _ulstm(
-        deployment,
-        "backtest",
-        "--model",
-        version,
-        "--from",
-        str(newest - (size.scored - 1) * STEP_MS),
-        "--json",
+        deployment, "backtest", f"--model={version}", "--from", start, "--json"
     )
     outcomes = sum(scores["n"] for scores in json.loads(output).values())
     note = (
@@ -179,9 +153,9 @@ def _two_processes_result() -> Result:
         for _ in range(3):
             for processes in (1, 2):
                 started = monotonic()
-                _await_all(
-                    pool.submit(_run_backtest, sequence) for pool in (first, second)[:processes]
-                )
+                pools = (first, second)[:processes]
+                for running in [pool.submit(_run_backtest, sequence) for pool in pools]:
+                    running.result()
                 best[processes] = min(best[processes], (monotonic() - started) / processes)
     return Result(
         f"backtest, 2 processes, per {SCALING:,} candles",
@@ -191,11 +165,6 @@ def _two_processes_result() -> Result:
         peer=Peer("1 process", best[1]),
         note="one kernel thread each, in turn, the best of three",
     )
-
-
-def _await_all(futures: Iterable[Any]) -> None:
-    for future in list(futures):
-        future.result()
 
 
 def _run_backtest(sequence: Float64s) -> int:
@@ -210,11 +179,7 @@ def _write_recordings(folder: Path, size: Size) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for seed in range(size.symbols):
         times, *prices = a_sequence(size.candles, seed).T
-        names = ("open", "high", "low", "close", "volume")
-        columns = {"open_time": pa.array(times.astype("int64"))}
-        columns |= {
-            name: pa.array(column.round(6)) for name, column in zip(names, prices, strict=True)
-        }
-        columns["close_time"] = pa.array(times.astype("int64") + STEP_MS - 1)
+        opens, closes = times.astype("int64"), times.astype("int64") + STEP_MS - 1
+        columns = dict(zip(_COLUMNS, (opens, *np.round(prices, 6), closes), strict=True))
         pq.write_table(pa.table(columns), folder / f"SYN{seed:04d}USDT-5m.parquet")
     return folder

@@ -1,6 +1,11 @@
 """A deployment to measure: the tests' deployment with the default settings of production."""
 
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from time import monotonic, sleep
 from typing import Final
 
@@ -9,6 +14,7 @@ from benchmarks.market import START_MS, STEP_MS, bundle_bytes, candles_by_time
 from shared.adapters.kafka.producer import ProducerRecord
 from shared.core.model.architecture import Architecture
 from shared.core.topics import partition_for
+from shared.local_servers import launcher
 from tests.support.deployment import Deployment
 from tests.support.waiting import eventually
 
@@ -16,6 +22,29 @@ LONGEST_S: Final = 600.0
 POLL_S: Final = 0.02
 
 until = partial(eventually, deadline_s=LONGEST_S, poll_interval_s=POLL_S)
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkOptions:
+    """What to measure, and with what."""
+
+    is_full: bool
+    yardstick: Path | None  # the source of limit.cc, which is not part of this project
+    recorded: Path | None  # a folder of recorded klines
+    folder: Path
+    report_progress: Callable[[str], None]
+
+    @contextmanager
+    def deployments(self) -> Iterator[Callable[[str], "BenchmarkDeployment"]]:
+        """Start a Kafka and a Redis for one group of rows, so that none finds another's records.
+
+        Yields the function that returns a deployment on them, given the prefix of its topics.
+        """
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            self.report_progress("starting Kafka and Redis")
+            with launcher.start(Path(folder), die_with_parent=True) as running:
+                kafka, redis = running.servers.kafka_bootstrap, running.servers.redis_url
+                yield lambda prefix: BenchmarkDeployment(kafka, redis, prefix, self.folder)
 
 
 class BenchmarkDeployment(Deployment):

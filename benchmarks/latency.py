@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from itertools import repeat
-from pathlib import Path
 from statistics import median
 from time import monotonic, sleep
 from typing import Any, Final
@@ -10,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from benchmarks.deployment import LONGEST_S, BenchmarkDeployment
+from benchmarks.deployment import LONGEST_S, BenchmarkDeployment, BenchmarkOptions
 from benchmarks.market import START_MS, STEP_MS, candle_bytes
 from benchmarks.result import Peer, Result
 from benchmarks.stepping import DEFAULT
@@ -18,7 +17,6 @@ from benchmarks.worker import BackgroundWorker, Calls
 from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.kafka.tail import TopicTail
 from shared.core.topics import Topics, partition_for
-from shared.local_servers.data_folder import Servers
 
 SYMBOLS: Final = 2_000
 HISTORY: Final = DEFAULT.window_length
@@ -29,13 +27,10 @@ PAUSE_S: Final = 0.02  # between lone records
 SINGLE_SYMBOL: Final = "SYN0000USDT"
 
 
-def latency_rows(
-    servers: Servers, folder: Path, report_progress: Callable[[str], None]
-) -> Iterator[Result]:
+def latency_rows(options: BenchmarkOptions) -> Iterator[Result]:
     """Yield the rows of many symbols whose candles close at once."""
-    with BenchmarkDeployment(
-        servers.kafka_bootstrap, servers.redis_url, "close.", folder
-    ) as deployment:
+    report_progress = options.report_progress
+    with options.deployments() as deploy, deploy("close.") as deployment:
         report_progress(f"close: writing {SYMBOLS} x {HISTORY} candles of history")
         deployment.write_candles(SYMBOLS, 0, HISTORY)
         deployment.release_model(DEFAULT, HISTORY)
@@ -43,21 +38,25 @@ def latency_rows(
             deployment.start_predictor()
         report_progress(f"close: {REPLICAS} predictors read the history")
         deployment.await_folded(SYMBOLS * HISTORY)
-        topics = deployment.topics
-        with BackgroundWorker(
-            arrival_calls, servers.kafka_bootstrap, (topics.klines, topics.predictions)
-        ) as watcher:
-            watcher.ask("ready")
-            closes = []
-            used_s = deployment.processor_s()
-            for at in range(HISTORY, HISTORY + CLOSES):
-                report_progress(f"close: {at - HISTORY + 1} of {CLOSES}")
-                watcher.begin("arrivals", topics.predictions, SYMBOLS)
-                deployment.write_candles(SYMBOLS, at, at + 1)
-                closes.append(watcher.answer())
-                deployment.await_idle()
-            used_ms = (deployment.processor_s() - used_s) / CLOSES / SYMBOLS * 1e3
-        yield from _latency_results(closes[1:], used_ms)
+        yield from _latency_results(*_measure_closes(deployment, report_progress))
+
+
+def _measure_closes(
+    deployment: BenchmarkDeployment, report_progress: Callable[[str], None]
+) -> tuple[list[tuple[float, list[float]]], float]:
+    """Return the arrivals of each close but the first, and the processor time a symbol (ms)."""
+    topics, closes = deployment.topics, []
+    watched = (topics.klines, topics.predictions)
+    with BackgroundWorker(arrival_calls, deployment.kafka_bootstrap, watched) as watcher:
+        watcher.ask("ready")
+        used_s = deployment.processor_s()
+        for at in range(HISTORY, HISTORY + CLOSES):
+            report_progress(f"close: {at - HISTORY + 1} of {CLOSES}")
+            watcher.begin("arrivals", topics.predictions, SYMBOLS)
+            deployment.write_candles(SYMBOLS, at, at + 1)
+            closes.append(watcher.answer())
+            deployment.await_idle()
+    return closes[1:], (deployment.processor_s() - used_s) / CLOSES / SYMBOLS * 1e3
 
 
 def _latency_results(closes: list[tuple[float, list[float]]], used_ms: float) -> Iterator[Result]:
@@ -101,25 +100,21 @@ def arrival_calls(bootstrap: str, topics: tuple[str, ...]) -> Calls:
     return {"ready": lambda: None, "arrivals": arrivals}
 
 
-def single_symbol_rows(
-    servers: Servers, folder: Path, report_progress: Callable[[str], None]
-) -> Iterator[Result]:
+def single_symbol_rows(options: BenchmarkOptions) -> Iterator[Result]:
     """Yield the rows of one symbol alone, in turn with a bare consume-produce loop."""
     bare = Topics("5m", 6, "bare.")
-    ensure_topics(servers.kafka_bootstrap, bare)
-    with (
-        BenchmarkDeployment(
-            servers.kafka_bootstrap, servers.redis_url, "lone.", folder
-        ) as deployment,
-        BackgroundWorker(bare_loop_calls, servers.kafka_bootstrap, bare) as loop,
-    ):
-        deployment.write_candles(1, 0, HISTORY)
-        deployment.release_model(DEFAULT, HISTORY)
-        deployment.start_predictor()
-        deployment.await_folded(HISTORY)
-        loop.begin("run")
-        report_progress(f"single symbol: {SINGLE_RECORDS} records, in turn with a bare loop")
-        ours, theirs = _single_symbol_ms(servers.kafka_bootstrap, deployment.topics, bare)
+    with options.deployments() as deploy, deploy("lone.") as deployment:
+        ensure_topics(deployment.kafka_bootstrap, bare)
+        with BackgroundWorker(bare_loop_calls, deployment.kafka_bootstrap, bare) as loop:
+            deployment.write_candles(1, 0, HISTORY)
+            deployment.release_model(DEFAULT, HISTORY)
+            deployment.start_predictor()
+            deployment.await_folded(HISTORY)
+            loop.begin("run")
+            options.report_progress(
+                f"single symbol: {SINGLE_RECORDS} records, in turn with a bare loop"
+            )
+            ours, theirs = _single_symbol_ms(deployment, bare)
     note = (
         f"{SINGLE_RECORDS} records, in turn with the bare loop; from before sending to reading,"
         " 1 predictor"
@@ -133,8 +128,9 @@ def single_symbol_rows(
 
 
 def _single_symbol_ms(
-    bootstrap: str, topics: Topics, bare: Topics
+    deployment: BenchmarkDeployment, bare: Topics
 ) -> tuple[list[float], list[float]]:
+    bootstrap, topics = deployment.kafka_bootstrap, deployment.topics
     producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 0})
     latencies_ms: dict[str, list[float]] = {topics.prefix: [], bare.prefix: []}
     with (

@@ -23,19 +23,10 @@ START_MS: Final = 1_735_689_600_000  # 2025-01-01 00:00 UTC
 def bundle_bytes(architecture: Architecture, features: str = "levels") -> tuple[str, bytes]:
     """Return a model's version and bytes; its card has no scalers, so each symbol fits its own."""
     trained_through_ms = START_MS - STEP_MS
-    card = Card(
-        architecture,
-        features,
-        1e-3,
-        Optimiser(rate=1e-5),
-        {},
-        START_MS - 1000 * STEP_MS,
-        trained_through_ms,
-    )
-    weights = (
-        np.random.default_rng(1).uniform(-0.2, 0.2, architecture.weight_count()).astype(np.float32)
-    )
-    data = encode_bundle(card, weights)
+    from_ms, optimiser = START_MS - 1000 * STEP_MS, Optimiser(rate=1e-5)
+    card = Card(architecture, features, 1e-3, optimiser, {}, from_ms, trained_through_ms)
+    weights = np.random.default_rng(1).uniform(-0.2, 0.2, architecture.weight_count())
+    data = encode_bundle(card, weights.astype(np.float32))
     return version_of(card, data), data
 
 
@@ -76,6 +67,11 @@ def recorded_sequences(folder: Path, most: float = inf) -> dict[str, Float64s]:
         if count >= most:
             break
     return {symbol: np.concatenate(blocks) for symbol, blocks in found.items()}
+
+
+def describe_source(recorded: Path | None) -> str:
+    """Return where the candles come from, for a note."""
+    return "recorded klines" if recorded else "synthetic candles: KLINES=FOLDER takes recorded ones"
 
 
 def next_candle(symbol: str, sequence: Float64s, at: int) -> Candle:

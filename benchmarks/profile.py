@@ -4,7 +4,7 @@ import hashlib
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -43,6 +43,9 @@ ROUNDS: Final = 15
 Part = tuple[str, str, Callable[[int], object]]
 """When it happens, what it is, and the work for the symbol of a number."""
 
+Parts = Mapping[str, Callable[[int], object]]
+"""The work for the symbol of a number, by what it is."""
+
 
 class EventParts:
     """The parts of an event, each with its inputs prepared for SYMBOLS symbols."""
@@ -67,76 +70,72 @@ class EventParts:
             ("after the publish", self._after_the_publish()),
             ("in idle time", self._in_idle_time()),
         ):
-            for what, work in parts:
+            for what, work in parts.items():
                 yield when, what, work
 
-    def _at_the_close(self) -> Iterator[tuple[str, Callable[[int], object]]]:
+    def _at_the_close(self) -> Parts:
         model, context, states, candles = self.model, self.context, self.states, self.candles
         codec = KlineCodec("5m", 300_000, 6)
         raw = [candle_bytes(s.symbol, 2000, 100.0) for s in states]
         partitions = [partition_for(s.symbol, 6) for s in states]
-        yield "decode and check the record", lambda at: codec.decode(raw[at], partitions[at])
-        yield (
-            "fold, as a whole",
-            lambda at: step_symbol(states[at], candles[at], 1, model, context),
-        )
-        yield "  learn: score and step", lambda at: learn(states[at], self.changes[at], model)
-        yield from self._kernel_at_the_close()
-        yield (
-            "  sequence with one more candle",
-            lambda at: append_candle(states[at].sequence, candles[at]),
-        )
-        yield "  window: features, scaled", lambda at: network_input(self.states_after[at], model)
-        yield "  features of one candle more", self._append_features()
-        yield "encode the prediction", lambda at: encode_prediction(self.predictions[at])
-
-    def _kernel_at_the_close(self) -> Iterator[tuple[str, Callable[[int], object]]]:
-        model, states, network = self.model, self.states, Network(DEFAULT)
-        learners, windows = self._learners(), self._windows()
-        jacobians = [state.jacobian for state in states if state.jacobian is not None]
-        error = np.float32(0.1)
-        yield (
-            "    Adam, and whether all is finite (kernel)",
-            lambda at: network.step(learners[at], model.card.optimiser, error, jacobians[at]),
-        )
-        yield (
-            "  forward pass (kernel)",
-            lambda at: network.predict(learners[at].weights, windows[at]),
-        )
-        yield (
-            "limit: what a step reads and writes, copied once",
-            lambda at: (
-                states[at].sequence.copy(),
-                jacobians[at].copy(),
-                learners[at].parameters.copy(),
+        after, changes = self.states_after, self.changes
+        return {
+            "decode and check the record": lambda at: codec.decode(raw[at], partitions[at]),
+            "fold, as a whole": lambda at: step_symbol(states[at], candles[at], 1, model, context),
+            "  learn: score and step": lambda at: learn(states[at], changes[at], model),
+            **self._kernel_at_the_close(),
+            "  sequence with one more candle": lambda at: append_candle(
+                states[at].sequence, candles[at]
             ),
-        )
+            "  window: features, scaled": lambda at: network_input(after[at], model),
+            "  features of one candle more": self._append_features(),
+            "encode the prediction": lambda at: encode_prediction(self.predictions[at]),
+        }
+
+    def _kernel_at_the_close(self) -> Parts:
+        optimiser, states, network = self.model.card.optimiser, self.states, Network(DEFAULT)
+        learners, windows, error = self._learners(), self._windows(), np.float32(0.1)
+        jacobians = [state.jacobian for state in states if state.jacobian is not None]
+
+        def step(at: int) -> object:
+            return network.step(learners[at], optimiser, error, jacobians[at])
+
+        def copy(at: int) -> object:
+            copied = (states[at].sequence, jacobians[at], learners[at].parameters)
+            return [array.copy() for array in copied]
+
+        return {
+            "    Adam, and whether all is finite (kernel)": step,
+            "  forward pass (kernel)": lambda at: network.predict(
+                learners[at].weights, windows[at]
+            ),
+            "limit: what a step reads and writes, copied once": copy,
+        }
 
     def _append_features(self) -> Callable[[int], object]:
         features = [state.features for state in self.states if state.features is not None]
+        chosen, step_ms = self.model.feature_set, self.context.interval_ms
+        newest = [state.sequence[-1] for state in self.states_after]
         return lambda at: append_features(
-            self.model.feature_set,
-            features[at],
-            self.states_after[at].sequence[-1],
-            self.context.interval_ms,
-            DEFAULT.window_length,
+            chosen, features[at], newest[at], step_ms, DEFAULT.window_length
         )
 
-    def _after_the_publish(self) -> Iterator[tuple[str, Callable[[int], object]]]:
-        yield "encode the state", lambda at: encode_state(self.states_after[at])
-        yield "checksum of the state", lambda at: zlib.crc32(self.encoded[at])
+    def _after_the_publish(self) -> Parts:
+        return {
+            "encode the state": lambda at: encode_state(self.states_after[at]),
+            "checksum of the state": lambda at: zlib.crc32(self.encoded[at]),
+        }
 
-    def _in_idle_time(self) -> Iterator[tuple[str, Callable[[int], object]]]:
+    def _in_idle_time(self) -> Parts:
         network, learners, windows = Network(DEFAULT), self._learners(), self._windows()
-        yield (
-            "forward pass and Jacobian (kernel)",
-            lambda at: network.jacobian(learners[at].weights, windows[at]),
-        )
-        yield "SHA-256 of the state", lambda at: hashlib.sha256(self.encoded[at]).digest()
-        yield (
-            "precompute a state, as a whole",
-            lambda at: precompute(replace(self.states_after[at]), self.model),
-        )
+        model, after = self.model, self.states_after
+        return {
+            "forward pass and Jacobian (kernel)": lambda at: network.jacobian(
+                learners[at].weights, windows[at]
+            ),
+            "SHA-256 of the state": lambda at: hashlib.sha256(self.encoded[at]).digest(),
+            "precompute a state, as a whole": lambda at: precompute(replace(after[at]), model),
+        }
 
     def _learners(self) -> list[Learner]:
         results = [
@@ -155,29 +154,24 @@ def batches(running: Servers) -> Iterator[tuple[str, str, Callable[[], object]]]
     ensure_topics(running.kafka_bootstrap, topics)
     writer = TransactionalProducer(running.kafka_bootstrap, "profile", exclusive_id=True)
     record = ProducerRecord(topics.predictions, 0, b"SYN0000USDT", bytes(800), 0)
-    yield (
-        "the publish",
-        f"a transaction of {SYMBOLS} predictions, each",
-        lambda: writer.write([record] * SYMBOLS),
-    )
+    what = f"a transaction of {SYMBOLS} predictions, each"
+    yield "the publish", what, lambda: writer.write([record] * SYMBOLS)
     states, offsets = RedisStateStore(running.redis_url, "profile"), count(1)
     symbols = {state.symbol: state for state in market.states}
-    yield (
-        "after the publish",
-        "a state to Redis, all of it",
-        lambda: states.save(
-            0, "1-profile", PartitionState(next(offsets), symbols=symbols), symbols, None
-        ),
-    )
+
+    def save() -> None:
+        state = PartitionState(next(offsets), symbols=symbols)
+        states.save(0, "1-profile", state, symbols, None)
+
+    yield "after the publish", "a state to Redis, all of it", save
     writer.close()
     states.close()
 
 
 def main() -> None:
     """Print each part's wall time of the best round and its least processor time."""
-    table = Table(
-        title=f"one event, {SYMBOLS} symbols in turn, best of {ROUNDS} rounds, one thread"
-    )
+    title = f"one event, {SYMBOLS} symbols in turn, best of {ROUNDS} rounds, one thread"
+    table = Table(title=title)
     for heading in ("when", "what", "µs", "µs of processor time"):
         table.add_column(heading, justify="left" if heading in {"when", "what"} else "right")
     for when, what, work in EventParts():

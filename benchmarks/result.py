@@ -1,10 +1,12 @@
 """One measured figure, its target, and the same of what a user would choose instead."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.table import Table
+
+from shared.reporting.charts import bar_chart
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +95,20 @@ def _number(value: float | None) -> str:
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}"
+
+
+def draw_bars(title: str, results: Sequence[Result]) -> str:
+    """Draw figures above zero as an SVG document; empty if there are none.
+
+    What all of them measure, before the comma of their names, is left to the title.
+    """
+    rows = [
+        (one.what.partition(", ")[2], one.figure, f"{one.figure:.3g} {one.unit}")
+        for one in results
+        if one.figure
+    ]
+    if not rows:
+        return ""
+    # A document of its own, unlike an element of a page, has to name its namespace.
+    namespace = 'xmlns="http://www.w3.org/2000/svg"'
+    return bar_chart(title, rows).replace("<svg ", f"<svg {namespace} ", 1) + "\n"

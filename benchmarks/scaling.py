@@ -1,8 +1,9 @@
 """How the cost of an event depends on symbols, window, width and replicas."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
+from benchmarks.deployment import BenchmarkOptions
 from benchmarks.result import Peer, Result
 from benchmarks.stepping import DEFAULT, StepTimes, best_of, our_steps
 from benchmarks.worker import BackgroundWorker
@@ -10,37 +11,30 @@ from shared.core.model.architecture import Architecture
 
 SYMBOLS: Final = 128
 ROUNDS: Final = 5
-CASES: Final[tuple[tuple[str, int, Architecture], ...]] = (
-    *((f"{count:,} symbols", count, DEFAULT) for count in (64, 512, 2048)),
+CASES: Final[tuple[tuple[str, int, Architecture, str], ...]] = (
+    *((f"{count:,} symbols", count, DEFAULT, "levels") for count in (64, 512, 2048)),
     *(
-        (f"window {length}", SYMBOLS, Architecture((32, 32), length, 6))
+        (f"window {length}", SYMBOLS, Architecture((32, 32), length, 6), "levels")
         for length in (64, 288, 1024)
     ),
     *(
-        (f"LSTM({width}) -> LSTM({width})", SYMBOLS, Architecture((width, width), 288, 6))
+        (f"LSTM({width}) -> LSTM({width})", SYMBOLS, Architecture((width, width), 288, 6), "levels")
         for width in (8, 32, 64, 128)
     ),
+    # The trainer's default.
+    ("returns, window 16, LSTM(32)", SYMBOLS, Architecture((32,), 16, 11), "returns"),
 )
 
-SMALL: Final = Architecture((32,), 16, 11)  # the trainer's default
 
-
-def scaling_rows(report_progress: Callable[[str], None]) -> Iterator[Result]:
+def scaling_rows(options: BenchmarkOptions) -> Iterator[Result]:
     """Yield the cost of an event in each case, the default measured in turn with it."""
     with BackgroundWorker(our_steps, SYMBOLS) as default:
-        for name, symbols, architecture in CASES:
-            report_progress(f"scaling: {name}")
-            with BackgroundWorker(our_steps, symbols, architecture) as worker:
-                yield _result(
-                    name, [(worker.ask("event"), default.ask("event")) for _ in range(ROUNDS)]
-                )
-        report_progress("scaling: the trainer's default")
-        with BackgroundWorker(our_steps, SYMBOLS, SMALL, "returns") as worker:
-            yield _result(
-                "returns, window 16, LSTM(32)",
-                [(worker.ask("event"), default.ask("event")) for _ in range(ROUNDS)],
-            )
-        report_progress("scaling: 2 replicas")
+        for name, symbols, architecture, features in CASES:
+            options.report_progress(f"scaling: {name}")
+            with BackgroundWorker(our_steps, symbols, architecture, features) as worker:
+                pairs = [(worker.ask("event"), default.ask("event")) for _ in range(ROUNDS)]
+            yield _result(name, pairs)
+        options.report_progress("scaling: 2 replicas")
         with BackgroundWorker(our_steps, SYMBOLS) as second:
             yield _result("2 replicas", [_measure_together(default, second) for _ in range(ROUNDS)])
 

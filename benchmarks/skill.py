@@ -15,14 +15,13 @@ from time import monotonic
 
 from rich.console import Console
 
-from benchmarks.market import STEP_MS
 from benchmarks.skill_task import FitCache, SkillTask, compare_forecasts, load_task
 from benchmarks.variants import (
     ALSO_WITH_ONE_SET,
     DEFAULT,
     VARIANTS,
     VariantScore,
-    append_row,
+    append_rows,
     read_rows,
     variant_names,
     variant_rows,
@@ -31,8 +30,6 @@ from benchmarks.variants import (
 from services.trainer.settings import TrainerSettings
 from shared.core.errors import BadSetting
 from shared.core.evaluation.comparison import CHALLENGER, Comparison
-from shared.core.model.numeric_profile import self_test
-from shared.core.online.context import FoldContext
 from shared.reporting.progress import comparison_table
 
 
@@ -61,25 +58,24 @@ def _score_variants(
 ) -> list[VariantScore]:
     """Score one variant after the other; take those that the file has from there."""
     known, rows = read_rows(arguments.json), list[VariantScore]()
-    context = FoldContext("5m", STEP_MS, self_test())
-    fits = FitCache(task, context)
+    fits = FitCache(task)
     for name in arguments.only or VARIANTS:
         settings = {**VARIANTS[name], **dict(arguments.set)}
         found = _known_rows(known, name, settings, task)
         is_known = bool(found)
         if not is_known:
-            started_s = monotonic()
-            is_shared = name in ALSO_WITH_ONE_SET
-            comparison = compare_forecasts(fits.bundle(name, settings), task, context, is_shared)
-            default = next((list(row.errors) for row in rows if row.name == DEFAULT), [])
+            started_s, is_shared = monotonic(), name in ALSO_WITH_ONE_SET
+            bundle = fits.bundle(name, settings)
+            comparison = compare_forecasts(bundle, task, fits.context, is_shared)
+            default = next((row.errors for row in rows if row.name == DEFAULT), ())
             seconds = monotonic() - started_s
             found = list(variant_rows(name, comparison, default, task.title, settings, seconds))
         for row in found:
-            rows.append(row)
             text = f"{row.line()}{' known' if is_known else ''}"
             console.print(text, highlight=False, soft_wrap=True)
-            if not is_known:
-                append_row(arguments.json, row)
+        if not is_known:
+            append_rows(arguments.json, found)
+        rows += found
     return rows
 
 
@@ -94,11 +90,12 @@ def _known_rows(
 
 def _score_in_detail(arguments: argparse.Namespace, task: SkillTask, console: Console) -> None:
     """Score each variant asked for, with a table of all its forecasts."""
-    context = FoldContext("5m", STEP_MS, self_test())
-    fits = FitCache(task, context)
+    fits = FitCache(task)
     for name in arguments.only or (DEFAULT,):
         bundle = fits.bundle(name, {**VARIANTS[name], **dict(arguments.set)})
-        comparison = compare_forecasts(bundle, task, context, arguments.one_set, with_linear=True)
+        comparison = compare_forecasts(
+            bundle, task, fits.context, arguments.one_set, with_linear=True
+        )
         table = comparison_table(comparison)
         table.title = f"{name}: {task.title}"
         console.print(table)
@@ -135,37 +132,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--klines", type=Path, required=True, help="a folder of recorded 5m klines")
     parser.add_argument("--month", default="2025-03", help="the month to score (2025-03)")
     others = parser.add_mutually_exclusive_group()
-    others.add_argument(
-        "--unseen", action="store_true", help="train on every second symbol, score the others"
-    )
+    unseen = "train on every second symbol, score the others"
+    others.add_argument("--unseen", action="store_true", help=unseen)
     others.add_argument("--week", type=Path, metavar="FILE", help="score symbols of this recording")
     parser.add_argument("--candles", type=int, help="score at most so many of a symbol")
     parser.add_argument("--ablation", action="store_true", help="all variants, one row each")
-    parser.add_argument(
-        "--json",
-        type=Path,
-        metavar="FILE",
-        help="keep the rows of the ablation here; do not measure known ones again",
-    )
-    parser.add_argument(
-        "--only", action="append", choices=VARIANTS, help="this variant alone; may be repeated"
-    )
-    parser.add_argument(
-        "--one-set",
-        action="store_true",
-        help="score with one set of weights for all symbols as well",
-    )
-    parser.add_argument(
-        "--by-symbol", action="store_true", help="print the skill of each symbol as well"
-    )
-    parser.add_argument(
-        "--set",
-        type=_setting,
-        action="append",
-        default=[],
-        metavar="NAME=value",
-        help="a setting of all variants",
-    )
+    keep = "keep the rows of the ablation here; do not measure known ones again"
+    parser.add_argument("--json", type=Path, metavar="FILE", help=keep)
+    only = "this variant alone; may be repeated"
+    parser.add_argument("--only", action="append", choices=VARIANTS, help=only)
+    one_set = "score with one set of weights for all symbols as well"
+    parser.add_argument("--one-set", action="store_true", help=one_set)
+    by_symbol = "print the skill of each symbol as well"
+    parser.add_argument("--by-symbol", action="store_true", help=by_symbol)
+    setting = parser.add_argument("--set", type=_setting, action="append", default=[])
+    setting.metavar, setting.help = "NAME=value", "a setting of all variants"
     return parser
 
 

@@ -10,12 +10,9 @@ from typing import Final
 
 import numpy as np
 
-from benchmarks.market import recorded_sequences
+from benchmarks.market import STEP_MS, recorded_sequences
 from benchmarks.shared_weights import forecast_with_shared_weights
-from benchmarks.variants import (
-    ONE_SET,
-    raw_name,
-)
+from benchmarks.variants import ONE_SET, raw_name
 from services.trainer.card import build_card
 from services.trainer.data.dataset import Split
 from services.trainer.data.preparation import PreparedData, fit_options, prepare_with_split
@@ -30,6 +27,7 @@ from shared.core.evaluation.comparison import CHALLENGER, CHALLENGER_FROZEN, Com
 from shared.core.evaluation.contenders import Contenders
 from shared.core.evaluation.forecasts import HeldOutSpan, hold_out
 from shared.core.model.card import Bundle
+from shared.core.model.numeric_profile import self_test
 from shared.core.online.context import FoldContext
 from shared.core.sequence import OPEN_TIME
 from shared.core.timestamps import parse_timestamp_ms
@@ -51,9 +49,10 @@ class SkillTask:
 class FitCache:
     """Fits bundles on a task, once for variants that differ in their online step alone."""
 
-    def __init__(self, task: SkillTask, context: FoldContext) -> None:
+    def __init__(self, task: SkillTask) -> None:
         """Take the candles to train on."""
-        self._training, self._context = task.training, context
+        self.context = FoldContext("5m", STEP_MS, self_test())
+        self._training = task.training
         self._last: tuple[dict[str, object], PreparedData, FitResult] | None = None
 
     def bundle(self, name: str, given: Mapping[str, str]) -> Bundle:
@@ -71,13 +70,11 @@ class FitCache:
         validation_ms = int((TRAINED_UNTIL_MS - first_ms) * settings.validation_share)
         split = Split(TRAINED_UNTIL_MS - validation_ms, TRAINED_UNTIL_MS)
         prepared = prepare_with_split(settings, self._training, split)
-        callbacks, options = (
-            FitCallbacks(build_epoch_scorer(settings, prepared, self._context)),
-            fit_options(settings),
-        )
-        return prepared, fit(
-            settings.architecture, prepared.dataset, options, threading.Event(), callbacks=callbacks
-        )
+        callbacks = FitCallbacks(build_epoch_scorer(settings, prepared, self.context))
+        options, architecture = fit_options(settings), settings.architecture
+        never = threading.Event()
+        fitted = fit(architecture, prepared.dataset, options, never, callbacks=callbacks)
+        return prepared, fitted
 
 
 def compare_forecasts(

@@ -4,19 +4,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from statistics import median
 from time import monotonic
 from typing import Final
 
 import redis
 
-from benchmarks.deployment import BenchmarkDeployment, until
+from benchmarks.deployment import BenchmarkDeployment, BenchmarkOptions, until
 from benchmarks.machine import resident_mb
 from benchmarks.result import Result
 from benchmarks.stepping import DEFAULT
 from shared.core.sequence import SEQUENCE_LENGTH
-from shared.local_servers.data_folder import Servers
 
 SYMBOLS: Final = 500
 HISTORY: Final = DEFAULT.window_length
@@ -27,25 +25,18 @@ HEAVY: Final = ("tensorflow", "keras", "sklearn", "pyarrow")
 LOADED: Final = "import services.predictor.__main__, sys; print(*sys.modules)"
 
 
-def startup_rows(
-    servers: Servers, folder: Path, report_progress: Callable[[str], None]
-) -> Iterator[Result]:
+def startup_rows(options: BenchmarkOptions) -> Iterator[Result]:
     """Yield the rows of a predictor's start, restart and memory."""
     yield _heavy_libraries_result()
-    report_progress("predictor: starting on an empty log")
-    with BenchmarkDeployment(
-        servers.kafka_bootstrap, servers.redis_url, "empty.", folder
-    ) as deployment:
-        seconds = [_start_s(deployment) for _ in range(STARTS)]
-        empty_mb = resident_mb(deployment.replicas[0].process.pid)
-    yield Result(
-        "predictor: process start to ready, nothing assigned that has records",
-        median(seconds),
-        "s",
-        at_most=2.0,
-        note=f"median of {STARTS}",
-    )
-    yield from _restart_results(servers, folder, empty_mb, report_progress)
+    with options.deployments() as deploy:
+        options.report_progress("predictor: starting on an empty log")
+        with deploy("empty.") as deployment:
+            seconds = [_start_s(deployment) for _ in range(STARTS)]
+            empty_mb = resident_mb(deployment.replicas[0].process.pid)
+        what = "predictor: process start to ready, nothing assigned that has records"
+        yield Result(what, median(seconds), "s", at_most=2.0, note=f"median of {STARTS}")
+        with deploy("restart.") as deployment:
+            yield from _restart_results(deployment, empty_mb, options.report_progress)
 
 
 def _heavy_libraries_result() -> Result:
@@ -67,40 +58,31 @@ def _start_s(deployment: BenchmarkDeployment) -> float:
 
 
 def _restart_results(
-    servers: Servers, folder: Path, empty_mb: float | None, report_progress: Callable[[str], None]
+    deployment: BenchmarkDeployment, empty_mb: float | None, report_progress: Callable[[str], None]
 ) -> Iterator[Result]:
     what = f"predictor restart, {SYMBOLS} symbols, to live: "
-    with BenchmarkDeployment(
-        servers.kafka_bootstrap, servers.redis_url, "restart.", folder
-    ) as deployment:
-        report_progress(
-            f"restart: predictors process {HISTORY} candles of {SYMBOLS} symbols, a promotion and"
-            f" {SINCE} candles"
-        )
-        deployment.write_candles(SYMBOLS, 0, HISTORY)
-        deployment.release_model(DEFAULT, HISTORY)
-        deployment.write_candles(SYMBOLS, HISTORY, HISTORY + SINCE)
-        _restart_s(deployment)
-        deployment.await_folded(SYMBOLS * (HISTORY + SINCE))
-        report_progress("restart: warm Redis")
-        yield Result(
-            f"{what}warm Redis",
-            _restart_s(deployment),
-            "s",
-            at_most=3.0,
-            note=f"{REPLICAS} predictors at once",
-        )
-        deployment.await_idle()
-        yield _memory_result(deployment, empty_mb)
-        client = redis.Redis.from_url(servers.redis_url)
+    report_progress(
+        f"restart: predictors process {HISTORY} candles of {SYMBOLS} symbols, a promotion and"
+        f" {SINCE} candles"
+    )
+    deployment.write_candles(SYMBOLS, 0, HISTORY)
+    deployment.release_model(DEFAULT, HISTORY)
+    deployment.write_candles(SYMBOLS, HISTORY, HISTORY + SINCE)
+    _restart_s(deployment)
+    deployment.await_folded(SYMBOLS * (HISTORY + SINCE))
+    report_progress("restart: warm Redis")
+    note = f"{REPLICAS} predictors at once"
+    yield Result(f"{what}warm Redis", _restart_s(deployment), "s", at_most=3.0, note=note)
+    deployment.await_idle()
+    yield _memory_result(deployment, empty_mb)
+    with redis.Redis.from_url(deployment.redis_url) as client:
         client.flushall()
-        client.close()
-        report_progress("restart: empty Redis")
-        note = (
-            f"{REPLICAS} predictors, the promotion {SINCE} candles back:"
-            f" {SYMBOLS * SINCE:,} steps again"
-        )
-        yield Result(f"{what}empty Redis", _restart_s(deployment), "s", at_most=30.0, note=note)
+    report_progress("restart: empty Redis")
+    note = (
+        f"{REPLICAS} predictors, the promotion {SINCE} candles back:"
+        f" {SYMBOLS * SINCE:,} steps again"
+    )
+    yield Result(f"{what}empty Redis", _restart_s(deployment), "s", at_most=30.0, note=note)
 
 
 def _restart_s(deployment: BenchmarkDeployment) -> float:
@@ -116,13 +98,8 @@ def _memory_result(deployment: BenchmarkDeployment, empty_mb: float | None) -> R
     what = "memory per symbol in the predictor"
     sizes = [resident_mb(replica.process.pid) for replica in deployment.replicas]
     if empty_mb is None or None in sizes:
-        return Result(
-            what,
-            None,
-            "MB",
-            at_most=0.5,
-            note="this system has no resident memory under /proc",
-        )
+        missing = "this system has no resident memory under /proc"
+        return Result(what, None, "MB", at_most=0.5, note=missing)
     grown = sum(size - empty_mb for size in sizes if size is not None)
     longest_mb = (SEQUENCE_LENGTH - HISTORY - SINCE) * 48 / 2**20
     note = (

@@ -113,14 +113,11 @@ def our_steps(
     market = a_market(symbols, architecture, features)
     network = Network(architecture)
 
-    model, window = market.model, _window(architecture)
+    learner, window = market.model.base_learner, _window(architecture)
 
     def step(_: int) -> None:
-        output, jacobian = network.jacobian(model.base_learner.weights, window)
-        network.step(model.base_learner, model.card.optimiser, output, jacobian)
-
-    def kernel_alone() -> StepTimes:
-        return measure_steps(map(step, range(symbols)))
+        output, jacobian = network.jacobian(learner.weights, window)
+        network.step(learner, market.model.card.optimiser, output, jacobian)
 
     def event(options: FoldOptions) -> StepTimes:
         if market.states[0].jacobian is None:
@@ -131,7 +128,7 @@ def our_steps(
         "close": market.close,
         "event": partial(event, SCORING),
         "published": partial(event, REPLAY),
-        "kernel": kernel_alone,
+        "kernel": lambda: measure_steps(map(step, range(symbols))),
     }
 
 
@@ -185,9 +182,8 @@ def xla_steps() -> Calls:
     def step(window: Any, label: Any, following: Any) -> Any:
         with tf.GradientTape() as tape:
             loss = tf.square(forward(window) - label)
-        for w, m, v, gradient in zip(
-            weights, first, second, tape.gradient(loss, weights), strict=True
-        ):
+        gradients = tape.gradient(loss, weights)
+        for w, m, v, gradient in zip(weights, first, second, gradients, strict=True):
             m.assign(0.9 * m + 0.1 * gradient)
             v.assign(0.999 * v + 0.001 * tf.square(gradient))
             w.assign_sub(1e-5 * m / (tf.sqrt(v) + 1e-7))

@@ -4,10 +4,11 @@ import shutil
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from benchmarks.deployment import BenchmarkOptions
 from benchmarks.result import Peer, Result
 from benchmarks.stepping import StepTimes, best_of, keras_steps, our_steps, xla_steps
 from benchmarks.worker import BackgroundWorker
@@ -17,30 +18,19 @@ SYMBOLS: Final = 500  # in each of two processes, as two replicas share them
 ROUNDS: Final = 7
 KERAS_STEPS: Final = 3
 XLA_STEPS: Final = 20
-LIMIT_FLAGS: Final = [
-    "-std=c++17",
-    "-O3",
-    "-ffp-contract=off",
-    "-fno-math-errno",
-    "-fno-trapping-math",
-    "-w",
-]
+STRICT_MATH: Final = ("-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
+LIMIT_FLAGS: Final = ("-std=c++17", "-O3", *STRICT_MATH, "-w")
 HOT: Final = "hot path at a close, per symbol"
 FULL: Final = "full step and prediction, per event"
 
 
-def step_rows(
-    limit: Path | None, folder: Path, report_progress: Callable[[str], None]
-) -> Iterator[Result]:
+def step_rows(options: BenchmarkOptions) -> Iterator[Result]:
     """Yield the rows of the step: every implementation in turn, the best of each.
 
-    Args:
-        limit: the source of the yardstick; without it its row gives the reason.
-        folder: where to build it.
-        report_progress: takes a description of the work.
+    Without the source of the yardstick its row gives the reason.
     """
-    yardstick = _build_yardstick(limit, folder)
-    report_progress("online step: preparing 2 x 500 symbols, Keras and XLA")
+    yardstick = _build_yardstick(options.yardstick, options.folder)
+    options.report_progress("online step: preparing 2 x 500 symbols, Keras and XLA")
     with (
         BackgroundWorker(our_steps, SYMBOLS) as first,
         BackgroundWorker(our_steps, SYMBOLS) as second,
@@ -52,7 +42,7 @@ def step_rows(
             xla.ask("event", 1)
             found: dict[str, list[StepTimes]] = defaultdict(list)
             for at in range(ROUNDS):
-                report_progress(f"online step: round {at + 1} of {ROUNDS}")
+                options.report_progress(f"online step: round {at + 1} of {ROUNDS}")
                 for name, taken in _round(first, second, stock, xla):
                     found[name].append(taken)
                 if isinstance(yardstick, Path):

@@ -9,7 +9,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
-from benchmarks.market import STEP_MS, a_sequence, recorded_sequences
+from benchmarks.deployment import BenchmarkOptions
+from benchmarks.market import STEP_MS, a_sequence, describe_source, recorded_sequences
 from benchmarks.result import Peer, Result
 from benchmarks.stepping import DEFAULT
 from benchmarks.worker import BackgroundWorker, Calls
@@ -42,22 +43,17 @@ class TrainingCost(NamedTuple):
     peak_mb: float
 
 
-def training_rows(
-    recorded: Path | None, report_progress: Callable[[str], None]
-) -> Iterator[Result]:
+def training_rows(options: BenchmarkOptions) -> Iterator[Result]:
     """Yield the rows of the trainer."""
-    source = (
-        "recorded klines" if recorded else "synthetic candles: KLINES=FOLDER takes recorded ones"
-    )
-    fits: dict[str, TrainingCost] = {}
+    recorded, fits = options.recorded, dict[str, TrainingCost]()
     for name in ("ours", "stock"):
-        report_progress(f"training: {name}, {EPOCHS} epochs of {WINDOWS:,} windows")
+        options.report_progress(f"training: {name}, {EPOCHS} epochs of {WINDOWS:,} windows")
         with BackgroundWorker(training_calls, recorded) as worker:
             fits[name] = worker.ask(name)
     ours, stock = fits["ours"], fits["stock"]
     note = (
         f"batches of {BATCH}, validation included; validation loss {ours.validation_loss:.5f},"
-        f" stock {stock.validation_loss:.5f}; {CANDLES:,} candles; {source}"
+        f" stock {stock.validation_loss:.5f}; {CANDLES:,} candles; {describe_source(recorded)}"
     )
     per_thousand = 1000 / (WINDOWS * EPOCHS)
     peer = Peer("stock Keras fit on materialised windows", stock.seconds * per_thousand)
@@ -99,10 +95,8 @@ def training_calls(recorded: Path | None) -> Calls:
         losses = fit.fit(DEFAULT, data, options, threading.Event()).validation_losses
         return _training_cost(started, losses)
 
-    return {
-        "ours": ours,
-        "stock": partial(_fit_with_stock_keras, keras_backend.build_network, data),
-    }
+    stock = partial(_fit_with_stock_keras, keras_backend.build_network, data)
+    return {"ours": ours, "stock": stock}
 
 
 def _build_dataset(recorded: Path | None) -> Dataset:

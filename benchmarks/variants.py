@@ -1,7 +1,7 @@
 """Variants of the trainer's settings, one row each, kept as JSON lines to resume from."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -148,15 +148,8 @@ def variants_table(rows: Sequence[VariantScore], title: str) -> Table:
         caption="skill against zero change; p: probability of this gain over the default by chance",
     )
     table.add_column("variant")
-    columns = (
-        "updating, calibrated",
-        "updating, raw",
-        "frozen, calibrated",
-        "worst symbol",
-        "against the default",
-        "p",
-    )
-    for column in columns:
+    scores = ("updating, calibrated", "updating, raw", "frozen, calibrated")
+    for column in (*scores, "worst symbol", "against the default", "p"):
         table.add_column(column, justify="right")
     for row in rows:
         table.add_row(*row.cells())
@@ -182,11 +175,11 @@ def read_rows(file: Path | None) -> list[VariantScore]:
     return rows
 
 
-def append_row(file: Path | None, row: VariantScore) -> None:
-    """Append a row to a file, if there is one."""
+def append_rows(file: Path | None, rows: Iterable[VariantScore]) -> None:
+    """Append rows to a file, if there is one."""
     if file is not None:
         with file.open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(asdict(row)) + "\n")
+            lines.writelines(json.dumps(asdict(row)) + "\n" for row in rows)
 
 
 def _row(fields: dict[str, Any]) -> VariantScore:

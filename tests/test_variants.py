@@ -10,7 +10,7 @@ from benchmarks.variants import (
     ONE_SET,
     VARIANTS,
     VariantScore,
-    append_row,
+    append_rows,
     raw_name,
     read_rows,
     variant_rows,
@@ -61,7 +61,7 @@ def test_rows_survive_a_file(tmp_path: Path) -> None:
     rows = some_rows()
 
     for row in rows:
-        append_row(tmp_path / "rows.json", row)
+        append_rows(tmp_path / "rows.json", [row])
 
     assert [
         replace(row, errors=tuple(row.errors)) for row in read_rows(tmp_path / "rows.json")
@@ -71,7 +71,7 @@ def test_rows_survive_a_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"name": "default"}', '{"unheard": "of"}'])
 def test_a_line_that_is_not_a_row_is_named(line: str, tmp_path: Path) -> None:
-    append_row(tmp_path / "rows.json", some_rows()[0])
+    append_rows(tmp_path / "rows.json", some_rows()[:1])
     with (tmp_path / "rows.json").open("a") as file:
         file.write(line)
 

@@ -105,11 +105,7 @@ class Evaluation:
 
 
 def write_report(
-    path: Path,
-    version: str,
-    evaluation: Evaluation,
-    decision: PromotionDecision,
-    fitted: FitResult,
+    path: Path, version: str, evaluation: Evaluation, decision: PromotionDecision, fitted: FitResult
 ) -> None:
     """Write the report of a version to an HTML file."""
     # Imported here: the charting library takes long to load, and most trainings write no report.

@@ -166,10 +166,7 @@ class Trainer:
             return None
 
     def _release(self, evaluation: Evaluation, decision: PromotionDecision) -> Bundle:
-        scores = {
-            "forecasts": evaluation.comparison.to_fields(),
-            "decision": asdict(decision),
-        }
+        scores = {"forecasts": evaluation.comparison.to_fields(), "decision": asdict(decision)}
         card = replace(evaluation.challenger.card, scores=scores)
         encoded = encode_bundle(card, evaluation.challenger.weights)
         version = version_of(card, encoded)

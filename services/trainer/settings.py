@@ -294,8 +294,4 @@ class SearchSettings(EnvSettings):
     @property
     def trial_environment(self) -> dict[str, str]:
         """Trainer settings that all trials share: shorter fits than those of a training."""
-        return {
-            "EPOCHS": str(self.epochs),
-            "WINDOWS_PER_EPOCH": str(self.windows),
-            "PATIENCE": "2",
-        }
+        return {"EPOCHS": str(self.epochs), "WINDOWS_PER_EPOCH": str(self.windows), "PATIENCE": "2"}
