@@ -103,25 +103,20 @@ def publish(
     server_time, events = ServerTime(), EventQueue()
     schedule = BackfillSchedule(symbols, duration_ms, settings.close_grace_s)
     rest = RestWorkerPool(settings.rest_threads, exchange.open_rest, server_time, events)
-    worker = ProducerWorker(candle_log, events, schedule, rest, server_time, metrics, duration_ms)
+    worker = ProducerWorker(
+        candle_log, events, schedule, rest.request_klines, server_time, metrics, duration_ms
+    )
     supervisor = StreamSupervisor(
         exchange, symbols, settings.stream_silence_s, events, server_time, stop
     )
     stream = threading.Thread(target=supervisor.run, name="stream", daemon=True)
-
-    def report() -> None:
-        metrics.report_exchange(
-            connected=supervisor.is_connected,
-            reconnects=supervisor.reconnects,
-            used_weight=exchange.used_weight,
-        )
 
     # 2. Connect the stream before the back-fill, so that no close is missed between the two: its
     #    candles wait in the queue, and the sequencer keeps those that are early.
     stream.start()
     try:
         # 3. Read the positions from the log, back-fill by REST up to now, continue with the stream.
-        worker.run_until_stopped(stop, report)
+        worker.run_until_stopped(stop, lambda: metrics.report_exchange(supervisor, exchange))
     finally:
         # 4. End the threads also after an error, then release the transactional producer.
         stop.set()

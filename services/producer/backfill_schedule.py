@@ -38,11 +38,7 @@ class BackfillSchedule:
         self, cursors: Mapping[str, SymbolCursor], server_ms: int, now_s: float
     ) -> list[SymbolCursor]:
         """Return the cursors to request klines from now, and mark their requests as in flight."""
-        due = [
-            cursor
-            for cursor in cursors.values()
-            if self._is_due(self._symbols[cursor.symbol], cursor, server_ms, now_s)
-        ]
+        due = [each for each in cursors.values() if self._is_due(each, server_ms, now_s)]
         for cursor in due:
             self._symbols[cursor.symbol].in_flight = True
         return due
@@ -95,16 +91,13 @@ class BackfillSchedule:
     def _is_behind(self, cursor: SymbolCursor, server_ms: int) -> bool:
         return server_ms >= cursor.next_open_time_ms + self._interval_ms
 
-    def _is_due(
-        self, schedule: _SymbolSchedule, cursor: SymbolCursor, server_ms: int, now_s: float
-    ) -> bool:
+    def _is_due(self, cursor: SymbolCursor, server_ms: int, now_s: float) -> bool:
+        schedule = self._symbols[cursor.symbol]
         if not self._is_behind(cursor, server_ms):
             schedule.overdue_since_s = None
         elif schedule.overdue_since_s is None:
             schedule.overdue_since_s = now_s
         if schedule.in_flight or now_s < schedule.not_before_s:
             return False
-        overdue_since_s = schedule.overdue_since_s
-        return schedule.is_urgent or (
-            overdue_since_s is not None and now_s - overdue_since_s >= self._grace_s
-        )
+        since_s = schedule.overdue_since_s
+        return schedule.is_urgent or (since_s is not None and now_s - since_s >= self._grace_s)

@@ -37,10 +37,9 @@ class KafkaCandleLog:
         self.close()
         # In this order: once other writers are fenced, nothing can be added behind the positions
         # read here.
-        self._producer = TransactionalProducer(
-            self._settings.kafka_bootstrap_servers,
-            producer_transactional_id(self._settings.topics),
-        )
+        transactional_id = producer_transactional_id(self._settings.topics)
+        servers = self._settings.kafka_bootstrap_servers
+        self._producer = TransactionalProducer(servers, transactional_id)
         return self.read_cursors()
 
     def read_cursors(self) -> dict[str, SymbolCursor]:

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+from services.producer.ports import Exchange
 from services.producer.sequencer import LogEntry, ReceivedCandle, UnreadableKline
+from services.producer.stream_supervisor import StreamSupervisor
 from shared.adapters.prometheus import Telemetry
 from shared.core.records import Gap
 
@@ -68,10 +70,10 @@ class ProducerMetrics:
         """Report why nothing is published for a while."""
         self._telemetry.not_ready = reason
 
-    def report_exchange(self, *, connected: bool, reconnects: int, used_weight: int) -> None:
+    def report_exchange(self, stream: StreamSupervisor, exchange: Exchange) -> None:
         """Report the state of the connections to the exchange."""
-        self._connected.set(connected)
-        self._reconnects.set(reconnects)
-        self._weight.set(used_weight)
-        if not connected and self._telemetry.not_ready is None:
+        self._connected.set(stream.is_connected)
+        self._reconnects.set(stream.reconnects)
+        self._weight.set(exchange.used_weight)
+        if not stream.is_connected and self._telemetry.not_ready is None:
             self._telemetry.not_ready = "the stream is not connected"

@@ -129,15 +129,12 @@ class Exchange(Protocol):
     def open_rest(self) -> RestClient:
         """Return a REST client for one thread."""
 
-    def open_stream(
-        self, on_event: OnEvent, on_error: OnError, silence_s: float
-    ) -> StreamConnection:
-        """Connect to the streams.
+    def open_stream(self, on_event: OnEvent, on_error: OnError) -> StreamConnection:
+        """Connect to the streams; the connection ends if the exchange is silent for too long.
 
         Args:
             on_event: called with each message, on the connection's own thread; must not block.
             on_error: called with the error that ended the connection or that `on_event` raised.
-            silence_s: end the connection if not even a ping comes for so long.
 
         Raises:
             Unavailable: the connection failed; Throttled if the exchange says for how long.
@@ -171,13 +168,3 @@ class CandleLog(Protocol):
             Fenced: another process has become the writer.
             Unavailable: Kafka does not answer, or the log is not open.
         """
-
-
-class RestRequests(Protocol):
-    """Requests to REST that are answered through the event queue."""
-
-    def request_klines(self, cursor: SymbolCursor) -> None:
-        """Request the klines from a cursor on."""
-
-    def request_time(self) -> None:
-        """Request the exchange's time."""

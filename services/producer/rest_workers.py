@@ -17,11 +17,16 @@ from services.producer.sequencer import SymbolCursor
 from shared.core.errors import Unavailable
 
 MAX_TIME_AGE_S: Final = 0.25  # of the exchange's time that goes with a request
+MAX_SILENCE_S: Final = 2.0  # of the stream, until an idle thread requests the time
 SETTLING_MS: Final = 1_000  # REST's database may lag the close by a little
 
 
 class RestWorkerPool:
-    """A fixed number of threads, each with a REST client; responses go to the event queue."""
+    """A fixed number of threads, each with a REST client; responses go to the event queue.
+
+    Idle threads keep the exchange's time fresh while the stream is silent: without it no candle
+    would be overdue.
+    """
 
     def __init__(
         self,
@@ -35,7 +40,7 @@ class RestWorkerPool:
         # Only REST's own clock can tell which of REST's rows are final: the stream's may be ahead
         # of it.
         self._rest_time = ServerTime()
-        self._requests: queue.SimpleQueue[SymbolCursor | None] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[SymbolCursor] = queue.SimpleQueue()
         for number in range(threads):
             threading.Thread(target=self._run, name=f"rest-{number}", daemon=True).start()
 
@@ -43,14 +48,13 @@ class RestWorkerPool:
         """Request the klines from a cursor on."""
         self._requests.put(cursor)
 
-    def request_time(self) -> None:
-        """Request the exchange's time."""
-        self._requests.put(None)
-
     def _run(self) -> None:
         rest = self._open_rest()
         while True:
-            cursor = self._requests.get()
+            try:
+                cursor = self._requests.get(timeout=MAX_SILENCE_S)
+            except queue.Empty:
+                cursor = None
             try:
                 self._send(rest, cursor)
             except Unavailable as error:
@@ -60,12 +64,14 @@ class RestWorkerPool:
                 self._events.put(ThreadFailure(error))
 
     def _send(self, rest: RestClient, cursor: SymbolCursor | None) -> None:
+        """Request the klines from a cursor on; without one only the time, if it is old."""
+        if cursor is None and self._server_time.age_s() < MAX_SILENCE_S:
+            return
         # The time first: what had closed by then is final in the response that comes after it.
         time_ms = self._rest_time.refresh(MAX_TIME_AGE_S, rest.server_time_ms)
         if self._server_time.age_s() > MAX_TIME_AGE_S:
             self._server_time.update(time_ms)
-        if cursor is None:
-            return
-        from_ms = cursor.next_open_time_ms
-        page = rest.fetch_klines(cursor.symbol, from_ms, time_ms - SETTLING_MS)
-        self._events.put(RestResponse(cursor.symbol, from_ms, page.rows, page.has_more))
+        if cursor is not None:
+            from_ms = cursor.next_open_time_ms
+            page = rest.fetch_klines(cursor.symbol, from_ms, time_ms - SETTLING_MS)
+            self._events.put(RestResponse(cursor.symbol, from_ms, page.rows, page.has_more))

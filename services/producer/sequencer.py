@@ -161,10 +161,9 @@ def _merge_early(
         time_ms = row.open_time_ms
         while pending and time_ms is not None and pending[0].open_time_ms < time_ms:
             merged.append(pending.pop(0))
-        if pending and isinstance(row, UnreadableKline) and pending[0].open_time_ms == time_ms:
-            merged.append(pending.pop(0))
-        else:
-            merged.append(row)
+        is_garbled = isinstance(row, UnreadableKline)
+        fits = pending and pending[0].open_time_ms == time_ms
+        merged.append(pending.pop(0) if is_garbled and fits else row)
     return merged
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
-from services.producer.exchanges.registry import DEFAULT_EXCHANGE, EXCHANGES
+from services.producer.exchanges.registry import EXCHANGES
 from shared.adapters.env_settings import Port, ServiceSettings, parse_symbols
 from shared.core.errors import BadSetting
 
@@ -30,7 +30,7 @@ class ProducerSettings(ServiceSettings):
         description="Symbols to follow, comma-separated, or `all` that are traded."
     )
     exchange: Annotated[str, AfterValidator(_check_exchange)] = Field(
-        DEFAULT_EXCHANGE, description="The exchange: a folder of `services/producer/exchanges/`."
+        "binance", description="The exchange: a folder of `services/producer/exchanges/`."
     )
     exchange_rest_url: str | None = Field(
         None, pattern=r"^https?://[^/]+$", description="REST address; empty: the public one."

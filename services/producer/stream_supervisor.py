@@ -91,9 +91,7 @@ class StreamSupervisor:
         """Run one connection; return the seconds until the next, and why this one ended."""
         on_event = partial(self._on_event, status)
         try:
-            with closing(
-                self._exchange.open_stream(on_event, status.on_error, self._silence_s)
-            ) as connection:
+            with closing(self._exchange.open_stream(on_event, status.on_error)) as connection:
                 return backoff.next_s(), self._watch(connection, status)
         except Throttled as error:
             return error.retry_after_s, str(error)

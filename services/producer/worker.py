@@ -17,7 +17,7 @@ from services.producer.event_queue import (
     ThreadFailure,
 )
 from services.producer.metrics import ProducerMetrics
-from services.producer.ports import CandleLog, RestRequests
+from services.producer.ports import CandleLog
 from services.producer.sequencer import (
     LogEntry,
     ReceivedCandle,
@@ -36,7 +36,6 @@ log = logging.getLogger(__name__)
 POLL_S: Final = 0.2
 # An open transaction holds back every reader of the topic, so it is kept short.
 MAX_RECORDS_PER_TRANSACTION: Final = 2_000
-MAX_TIME_AGE_S: Final = 2.0
 
 
 class ProducerWorker:
@@ -47,16 +46,26 @@ class ProducerWorker:
         candle_log: CandleLog,
         events: EventQueue,
         schedule: BackfillSchedule,
-        rest: RestRequests,
+        request_klines: Callable[[SymbolCursor], None],
         server_time: ServerTime,
         metrics: ProducerMetrics,
         interval_ms: int,
     ) -> None:
-        """Store the parts; call `recover` before the first `run_once`."""
+        """Store the parts; call `recover` before the first `run_once`.
+
+        Args:
+            candle_log: the log to append to.
+            events: what the other threads report.
+            schedule: decides what to request.
+            request_klines: requests the klines from a cursor on; a RestResponse or a RestFailure
+                comes through `events`.
+            server_time: the exchange's time.
+            metrics: counts what was published.
+            interval_ms: milliseconds between two open times.
+        """
         self._log, self._events, self._schedule = candle_log, events, schedule
-        self._rest, self._server_time, self._metrics = rest, server_time, metrics
-        self._interval_ms = interval_ms
-        self._time_requested_s = 0.0
+        self._request_klines, self._metrics = request_klines, metrics
+        self._server_time, self._interval_ms = server_time, interval_ms
         self._rest_responds = True
         self._cursors: dict[str, SymbolCursor] = {}
 
@@ -104,8 +113,10 @@ class ProducerWorker:
             if not self._publish(entries[first : first + MAX_RECORDS_PER_TRANSACTION]):
                 break
         # 3. Request what is missing, only now that the cursors agree with the log.
-        self._request_missing()
-        behind = self._schedule.symbols_behind(self._cursors, self._server_time.ms)
+        now_s, server_ms = time.monotonic(), self._server_time.ms
+        for cursor in self._schedule.take_due(self._cursors, server_ms, now_s):
+            self._request_klines(cursor)
+        behind = self._schedule.symbols_behind(self._cursors, server_ms)
         pending = self._schedule.pending_backfills()
         self._metrics.report_progress(len(self._cursors), len(behind), pending)
 
@@ -143,12 +154,11 @@ class ProducerWorker:
             before, response.requested_from_ms, response.rows, self._interval_ms
         )
         after = transition.cursor
+        advanced = after.next_open_time_ms > before.next_open_time_ms
         retries_row = after.unreadable_attempts > before.unreadable_attempts
+        has_more = response.has_more or retries_row or bool(after.early)
         self._schedule.on_response(
-            response.symbol,
-            time.monotonic(),
-            advanced=after.next_open_time_ms > before.next_open_time_ms,
-            has_more=response.has_more or retries_row or bool(after.early),
+            response.symbol, time.monotonic(), advanced=advanced, has_more=has_more
         )
         return self._apply(transition)
 
@@ -180,12 +190,3 @@ class ProducerWorker:
     def _set_cursors(self, cursors: Mapping[str, SymbolCursor]) -> None:
         self._cursors = dict(cursors)
         self._schedule.catch_up(self._cursors, self._server_time.ms)
-
-    def _request_missing(self) -> None:
-        now_s = time.monotonic()
-        for cursor in self._schedule.take_due(self._cursors, self._server_time.ms, now_s):
-            self._rest.request_klines(cursor)
-        time_is_old = self._server_time.age_s() > MAX_TIME_AGE_S
-        if time_is_old and now_s - self._time_requested_s > MAX_TIME_AGE_S:
-            self._time_requested_s = now_s
-            self._rest.request_time()

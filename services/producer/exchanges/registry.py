@@ -12,4 +12,3 @@ from services.producer.ports import Exchange
 ExchangeFactory = Callable[[str, str | None, str | None, threading.Event], Exchange]
 
 EXCHANGES: Final[Mapping[str, ExchangeFactory]] = {"binance": BinanceExchange}
-DEFAULT_EXCHANGE: Final = "binance"

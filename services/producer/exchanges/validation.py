@@ -26,22 +26,17 @@ def validate_kline(
         interval: the interval that was requested.
         origin: where the kline came from.
     """
+    duration_ms = interval_ms(interval)
     try:
         _check_span(fields, close_time_ms, interval)
-        message = build_candle_message(interval_ms(interval), **fields)
+        message = build_candle_message(duration_ms, **fields)
     except BadInput as error:
         symbol, open_ms = fields["symbol"], fields["open_time_ms"]
-        is_symbol = isinstance(symbol, str) and SYMBOL_PATTERN.fullmatch(symbol)
-        is_open_time = (
-            isinstance(open_ms, int) and open_ms > 0 and open_ms % interval_ms(interval) == 0
-        )
-        return UnreadableKline(
-            symbol if is_symbol else "",
-            open_ms if is_open_time else None,
-            error.reason,
-            str(error),
-            origin,
-        )
+        if not (isinstance(symbol, str) and SYMBOL_PATTERN.fullmatch(symbol)):
+            symbol = ""
+        if not (isinstance(open_ms, int) and open_ms > 0 and open_ms % duration_ms == 0):
+            open_ms = None
+        return UnreadableKline(symbol, open_ms, error.reason, str(error), origin)
     value, source, arrival_ms = encode_record(message), origin.source, origin.arrival_ms
     return ReceivedCandle(message.symbol, message.open_time_ms, value, source, arrival_ms)
 

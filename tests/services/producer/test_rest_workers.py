@@ -2,6 +2,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from services.producer import rest_workers
 from services.producer.event_queue import (
     EventQueue,
     RestFailure,
@@ -13,6 +14,7 @@ from services.producer.ports import KlinePage
 from services.producer.rest_workers import SETTLING_MS, RestWorkerPool
 from services.producer.sequencer import SymbolCursor
 from shared.core.errors import Incompatible, UlstmError, Unavailable
+from tests.support.waiting import eventually
 
 NOW_MS = 1_735_689_600_000
 CURSOR = SymbolCursor("BTCUSDT", NOW_MS - 600_000)
@@ -62,3 +64,12 @@ def test_an_error_is_an_event(error: UlstmError, expected: type) -> None:
 
     [event] = events.drain(10.0)
     assert isinstance(event, expected)
+
+
+def test_idle_threads_keep_the_exchanges_time_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rest_workers, "MAX_SILENCE_S", 0.01)
+    server_time = ServerTime()
+
+    RestWorkerPool(1, ScriptedRest, server_time, EventQueue())
+
+    eventually(lambda: server_time.ms == NOW_MS)

@@ -50,9 +50,7 @@ class ScriptedExchange:
     def open_rest(self) -> RestClient:
         raise NotImplementedError
 
-    def open_stream(
-        self, on_event: OnEvent, on_error: OnError, silence_s: float
-    ) -> ScriptedConnection:
+    def open_stream(self, on_event: OnEvent, on_error: OnError) -> ScriptedConnection:
         if self.refusals:
             self.refusals -= 1
             raise Unavailable("nobody there")

@@ -45,8 +45,6 @@ class RecordedRequests:
     def request_klines(self, cursor: SymbolCursor) -> None:
         self.from_ms.append(cursor.next_open_time_ms)
 
-    def request_time(self) -> None: ...
-
 
 @pytest.fixture
 def candle_log() -> InMemoryCandleLog:
@@ -71,7 +69,7 @@ def worker(
         candle_log,
         events,
         BackfillSchedule([SYMBOL], STEP_MS, grace_s=3.0),
-        requests,
+        requests.request_klines,
         ServerTime(),
         ProducerMetrics(Telemetry("producer")),
         STEP_MS,

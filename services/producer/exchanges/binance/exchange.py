@@ -9,7 +9,6 @@ from services.producer.ports import OnError, OnEvent
 
 REST_URL: Final = "https://data-api.binance.vision"  # market data only, needs no key
 STREAM_URL: Final = "wss://data-stream.binance.vision"
-MIN_SILENCE_S: Final = 60.0  # the exchange pings every 20 s
 
 
 class BinanceExchange:
@@ -35,11 +34,6 @@ class BinanceExchange:
         """Return a REST client for one thread; all clients share one weight limit."""
         return BinanceRestClient(self._rest_url, self._interval, self._limiter)
 
-    def open_stream(
-        self, on_event: OnEvent, on_error: OnError, silence_s: float
-    ) -> BinanceStreamConnection:
+    def open_stream(self, on_event: OnEvent, on_error: OnError) -> BinanceStreamConnection:
         """Connect to the streams; see `Exchange.open_stream`."""
-        silence_s = max(MIN_SILENCE_S, silence_s)
-        return BinanceStreamConnection(
-            self._stream_url, self._interval, on_event, on_error, silence_s
-        )
+        return BinanceStreamConnection(self._stream_url, self._interval, on_event, on_error)

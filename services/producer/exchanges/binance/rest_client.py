@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import requests
@@ -107,11 +108,10 @@ class BinanceRestClient:
         Raises:
             Unavailable, Incompatible: as `server_time_ms`.
         """
-        rows = self._request(
-            f"klines of {symbol}",
-            list,
-            lambda: self._client.klines(symbol, self._interval, startTime=from_ms, limit=MAX_ROWS),
+        send = partial(
+            self._client.klines, symbol, self._interval, startTime=from_ms, limit=MAX_ROWS
         )
+        rows = self._request(f"klines of {symbol}", list, send)
         arrival_ms = time.time_ns() // 1_000_000
         klines = decode_rest_klines(symbol, self._interval, rows, settled_ms, arrival_ms)
         return KlinePage(klines, has_more=len(rows) >= MAX_ROWS)
@@ -132,8 +132,9 @@ class BinanceRestClient:
         # The connector returns a page of text with status 200 as if it were data.
         body = response["data"]
         if not isinstance(body, kind):
+            text = str(body)[:100]
             raise Unavailable(
-                f"{self._url}: unusable response to a request for {subject}: {str(body)[:100]!r}"
+                f"{self._url}: unusable response to a request for {subject}: {text!r}"
             )
         return body
 

@@ -16,6 +16,7 @@ from shared.core.errors import Incompatible, Unavailable
 
 STREAMS_PER_MESSAGE: Final = 200  # longer messages lose the connection
 MESSAGE_PAUSE_S: Final = 0.5  # Binance accepts 5 messages a second, pongs included
+SILENCE_S: Final = 60.0  # Binance pings every 20 s
 JOIN_TIMEOUT_S: Final = 5.0
 
 # All that the connector logs it also raises or passes to a callback.
@@ -26,9 +27,7 @@ _silent_log.setLevel(logging.CRITICAL)
 class BinanceStreamConnection:
     """One connection to Binance's streams; see `StreamConnection` in ports.py."""
 
-    def __init__(
-        self, url: str, interval: str, on_event: OnEvent, on_error: OnError, silence_s: float
-    ) -> None:
+    def __init__(self, url: str, interval: str, on_event: OnEvent, on_error: OnError) -> None:
         """Connect; see `Exchange.open_stream`."""
         self._url, self._interval = url, interval
         self._ids = itertools.count(1)
@@ -41,7 +40,7 @@ class BinanceStreamConnection:
                 stream_url=url,
                 on_message=on_message,
                 on_error=lambda _, error: on_error(error),
-                timeout=silence_s,
+                timeout=SILENCE_S,
                 logger=_silent_log,
             )
         except (WebSocketException, OSError) as error:

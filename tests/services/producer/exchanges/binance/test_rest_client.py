@@ -76,7 +76,7 @@ def rest(exchange: BinanceExchange) -> Iterator[BinanceRestClient]:
 
 
 def open_stream(exchange: BinanceExchange) -> None:
-    exchange.open_stream(lambda _: None, lambda _: None, 1.0)
+    exchange.open_stream(lambda _: None, lambda _: None)
 
 
 def test_a_response_is_decoded(server: ScriptedServer, rest: BinanceRestClient) -> None:
