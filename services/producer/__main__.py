@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 from contextlib import closing
+from functools import partial
 from typing import Final
 
 from services.producer.backfill_schedule import BackfillSchedule
@@ -66,46 +67,12 @@ def run(settings: ProducerSettings, metrics: ProducerMetrics, stop: threading.Ev
     # 1. Wait for Kafka and the exchange, and agree on the symbols.
     with closing(exchange.open_rest()) as rest:
         candle_log = retry_until_available(stop, lambda: prepare_log(settings, exchange, rest))
-    symbols = candle_log.symbols
-    log.info("following %d symbols, such as %s", len(symbols), symbols[0])
-    publish(settings, metrics, exchange, candle_log, stop)
-
-
-def prepare_log(settings: ProducerSettings, exchange: Exchange, rest: RestClient) -> KafkaCandleLog:
-    """Create the topics, choose the symbols, and find where the history of a new symbol begins.
-
-    Raises:
-        BadSetting, Incompatible: as `run`.
-        Unavailable: Kafka or the exchange does not answer.
-    """
-    servers, topics = settings.kafka_bootstrap_servers, settings.topics
-    ensure_topics(servers, topics)
-    symbols = select_symbols(
-        settings.named_symbols,
-        rest.list_symbols(),
-        lambda names: read_positions(servers, topics, settings.codec, names),
-        exchange.max_symbols,
-    )
-    duration_ms, now_ms = interval_ms(settings.interval), rest.server_time_ms()
-    start_ms = now_ms - now_ms % duration_ms - settings.backfill_candles * duration_ms
-    return KafkaCandleLog(settings, symbols, max(0, start_ms))
-
-
-def publish(
-    settings: ProducerSettings,
-    metrics: ProducerMetrics,
-    exchange: Exchange,
-    candle_log: KafkaCandleLog,
-    stop: threading.Event,
-) -> None:
-    """Run the stream, the REST workers and the worker until stop is set."""
     symbols, duration_ms = candle_log.symbols, interval_ms(settings.interval)
+    log.info("following %d symbols, such as %s", len(symbols), symbols[0])
     server_time, events = ServerTime(), EventQueue()
     schedule = BackfillSchedule(symbols, duration_ms, settings.close_grace_s)
-    rest = RestWorkerPool(settings.rest_threads, exchange.open_rest, server_time, events)
-    worker = ProducerWorker(
-        candle_log, events, schedule, rest.request_klines, server_time, metrics, duration_ms
-    )
+    pool = RestWorkerPool(settings.rest_threads, exchange.open_rest, server_time, events)
+    worker = ProducerWorker(candle_log, events, schedule, pool.request_klines, server_time, metrics)
     supervisor = StreamSupervisor(
         exchange, symbols, settings.stream_silence_s, events, server_time, stop
     )
@@ -122,6 +89,24 @@ def publish(
         stop.set()
         stream.join(JOIN_TIMEOUT_S)
         candle_log.close()
+
+
+def prepare_log(settings: ProducerSettings, exchange: Exchange, rest: RestClient) -> KafkaCandleLog:
+    """Create the topics, choose the symbols, and find where the history of a new symbol begins.
+
+    Raises:
+        BadSetting, Incompatible: as `run`.
+        Unavailable: Kafka or the exchange does not answer.
+    """
+    servers, topics = settings.kafka_bootstrap_servers, settings.topics
+    ensure_topics(servers, topics)
+    find_in_log = partial(read_positions, servers, topics, settings.codec)
+    symbols = select_symbols(
+        settings.named_symbols, rest.list_symbols(), find_in_log, exchange.max_symbols
+    )
+    duration_ms, now_ms = interval_ms(settings.interval), rest.server_time_ms()
+    start_ms = now_ms - now_ms % duration_ms - settings.backfill_candles * duration_ms
+    return KafkaCandleLog(settings, symbols, max(0, start_ms))
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ class BackfillSchedule:
     def __init__(self, symbols: Iterable[str], interval_ms: int, grace_s: float) -> None:
         """Schedule a first request for every symbol at once."""
         self._symbols = {symbol: _SymbolSchedule() for symbol in symbols}
-        self._interval_ms, self._grace_s = interval_ms, grace_s
+        self.interval_ms, self._grace_s = interval_ms, grace_s
 
     def take_due(
         self, cursors: Mapping[str, SymbolCursor], server_ms: int, now_s: float
@@ -89,7 +89,7 @@ class BackfillSchedule:
         return float(min(MAX_BACKOFF_S, max(MIN_BACKOFF_S, self._grace_s) * 2**doublings))
 
     def _is_behind(self, cursor: SymbolCursor, server_ms: int) -> bool:
-        return server_ms >= cursor.next_open_time_ms + self._interval_ms
+        return server_ms >= cursor.next_open_time_ms + self.interval_ms
 
     def _is_due(self, cursor: SymbolCursor, server_ms: int, now_s: float) -> bool:
         schedule = self._symbols[cursor.symbol]

@@ -86,9 +86,8 @@ def to_producer_record(entry: LogEntry, topics: Topics, now_ms: int) -> Producer
         end_ms = entry.open_time_ms + interval_ms(topics.interval)
     headers = [("source", source.encode()), ("arrival_ms", str(arrival_ms).encode())]
     partition = partition_for(entry.symbol, topics.partitions)
-    return ProducerRecord(
-        topics.klines, partition, entry.symbol.encode(), value, end_ms - 1, headers
-    )
+    key = entry.symbol.encode()
+    return ProducerRecord(topics.klines, partition, key, value, end_ms - 1, headers)
 
 
 def _dead_letter(kline: UnreadableKline, topics: Topics) -> ProducerRecord:

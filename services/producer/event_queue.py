@@ -2,7 +2,6 @@
 
 import queue
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -96,9 +95,3 @@ class ServerTime:
     def update(self, time_ms: int) -> None:
         """Record a report."""
         self._last = (time_ms, time.monotonic())
-
-    def refresh(self, max_age_s: float, fetch_ms: Callable[[], int]) -> int:
-        """Return a time reported at most `max_age_s` ago, fetching a new one if needed."""
-        if self.age_s() > max_age_s:
-            self.update(fetch_ms())
-        return self.ms

@@ -54,13 +54,13 @@ class RestWorkerPool:
             try:
                 cursor = self._requests.get(timeout=MAX_SILENCE_S)
             except queue.Empty:
-                cursor = None
+                cursor = None  # idle
             try:
                 self._send(rest, cursor)
             except Unavailable as error:
                 if cursor is not None:
                     self._events.put(RestFailure(cursor.symbol, str(error)))
-            except Exception as error:
+            except Exception as error:  # of any kind: the worker raises it, on the main thread
                 self._events.put(ThreadFailure(error))
 
     def _send(self, rest: RestClient, cursor: SymbolCursor | None) -> None:
@@ -68,7 +68,9 @@ class RestWorkerPool:
         if cursor is None and self._server_time.age_s() < MAX_SILENCE_S:
             return
         # The time first: what had closed by then is final in the response that comes after it.
-        time_ms = self._rest_time.refresh(MAX_TIME_AGE_S, rest.server_time_ms)
+        if self._rest_time.age_s() > MAX_TIME_AGE_S:
+            self._rest_time.update(rest.server_time_ms())
+        time_ms = self._rest_time.ms
         if self._server_time.age_s() > MAX_TIME_AGE_S:
             self._server_time.update(time_ms)
         if cursor is not None:

@@ -5,7 +5,6 @@ the exchange itself has no candle. Only a REST response can prove a gap: it hold
 time on, while the stream does not tell what it left out.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
@@ -17,7 +16,6 @@ MAX_EARLY_CANDLES: Final = 32  # of one symbol; what is dropped comes again by R
 # writing one.
 MAX_UNREADABLE_ATTEMPTS: Final = 3
 
-SYMBOL_PATTERN: Final = re.compile(r"[A-Z0-9]{2,30}")  # the symbols that readers of the log accept
 Source = Literal["stream", "rest"]
 
 
@@ -140,8 +138,7 @@ def on_rest_klines(
         # 4. Append the row and advance. An unreadable one is a dead letter, and a gap in the log.
         next_ms = open_ms + interval_ms
         entries += [row, *_gap_until(next_ms, cursor)] if is_unreadable else [row]
-        is_new = cursor.is_new and is_unreadable
-        cursor = SymbolCursor(cursor.symbol, next_ms, is_new, cursor.early)
+        cursor = SymbolCursor(cursor.symbol, next_ms, cursor.is_new and is_unreadable, cursor.early)
     # 5. Append the early candles that were pending for these rows.
     return _release_early(cursor, tuple(entries), stale, interval_ms)
 

@@ -70,7 +70,7 @@ class StreamSupervisor:
         """Keep the stream connected until stop is set; an error goes to the event queue."""
         try:
             self._reconnect_until_stopped()
-        except Exception as error:
+        except Exception as error:  # of any kind: the worker raises it, on the main thread
             self._events.put(ThreadFailure(error))
 
     def _reconnect_until_stopped(self) -> None:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from services.producer.sequencer import SYMBOL_PATTERN
+from services.producer.ports import SYMBOL_PATTERN
 from shared.core.errors import BadSetting
 
 log = logging.getLogger(__name__)

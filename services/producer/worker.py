@@ -41,7 +41,7 @@ MAX_RECORDS_PER_TRANSACTION: Final = 2_000
 class ProducerWorker:
     """Keeps each symbol's cursor; after a failed commit they are read from the log again."""
 
-    def __init__(  # noqa: PLR0913 - the parts list
+    def __init__(
         self,
         candle_log: CandleLog,
         events: EventQueue,
@@ -49,7 +49,6 @@ class ProducerWorker:
         request_klines: Callable[[SymbolCursor], None],
         server_time: ServerTime,
         metrics: ProducerMetrics,
-        interval_ms: int,
     ) -> None:
         """Store the parts; call `recover` before the first `run_once`.
 
@@ -61,11 +60,13 @@ class ProducerWorker:
                 comes through `events`.
             server_time: the exchange's time.
             metrics: counts what was published.
-            interval_ms: milliseconds between two open times.
         """
         self._log, self._events, self._schedule = candle_log, events, schedule
-        self._request_klines, self._metrics = request_klines, metrics
-        self._server_time, self._interval_ms = server_time, interval_ms
+        self._request_klines, self._server_time, self._metrics = (
+            request_klines,
+            server_time,
+            metrics,
+        )
         self._rest_responds = True
         self._cursors: dict[str, SymbolCursor] = {}
 
@@ -142,7 +143,7 @@ class ProducerWorker:
         if cursor is None:
             log.warning("ignoring a kline of %s, which is not subscribed to", kline.symbol)
             return ()
-        transition = on_stream_kline(cursor, kline, self._interval_ms)
+        transition = on_stream_kline(cursor, kline, self._schedule.interval_ms)
         if transition.cursor.early:
             self._schedule.expedite(kline.symbol)
         return self._apply(transition)
@@ -151,7 +152,7 @@ class ProducerWorker:
         self._rest_responds = True
         before = self._cursors[response.symbol]
         transition = on_rest_klines(
-            before, response.requested_from_ms, response.rows, self._interval_ms
+            before, response.requested_from_ms, response.rows, self._schedule.interval_ms
         )
         after = transition.cursor
         advanced = after.next_open_time_ms > before.next_open_time_ms

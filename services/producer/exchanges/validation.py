@@ -3,13 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from services.producer.sequencer import (
-    SYMBOL_PATTERN,
-    KlineOrigin,
-    ReceivedCandle,
-    ReceivedKline,
-    UnreadableKline,
-)
+from services.producer.ports import SYMBOL_PATTERN
+from services.producer.sequencer import KlineOrigin, ReceivedCandle, ReceivedKline, UnreadableKline
 from shared.adapters.schemas.klines import build_candle_message, encode_record
 from shared.core.errors import BadInput
 from shared.core.topics import interval_ms

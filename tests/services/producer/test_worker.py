@@ -72,7 +72,6 @@ def worker(
         requests.request_klines,
         ServerTime(),
         ProducerMetrics(Telemetry("producer")),
-        STEP_MS,
     )
     worker.recover()
     return worker

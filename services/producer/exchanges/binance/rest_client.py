@@ -16,7 +16,6 @@ from shared.core.errors import Incompatible, Unavailable
 
 TIMEOUT_S: Final = 10.0
 MAX_ROWS: Final = 1000
-TRADING: Final = "TRADING"
 
 WEIGHT_HEADER: Final = "x-mbx-used-weight-1m"
 DEFAULT_WEIGHT_PER_MINUTE: Final = 6000
@@ -50,10 +49,8 @@ class RateLimiter:
 
     def update(self, headers: Mapping[str, str]) -> None:
         """Store the weight that Binance reports; pause when it nears the limit."""
-        try:
-            self.used = int(headers[WEIGHT_HEADER])
-        except (KeyError, ValueError):
-            return
+        text = headers.get(WEIGHT_HEADER, "")
+        self.used = int(text) if text.isdecimal() else self.used
         if self.used >= self._limit * MAX_WEIGHT_SHARE:
             self.pause(WEIGHT_PAUSE_S)
 
@@ -97,7 +94,7 @@ class BinanceRestClient:
         body = self._request("the symbols", dict, self._client.exchange_info)
         self._limiter.set_limit(body.get("rateLimits"))
         try:
-            return {str(each["symbol"]): each["status"] == TRADING for each in body["symbols"]}
+            return {str(each["symbol"]): each["status"] == "TRADING" for each in body["symbols"]}
         except (KeyError, TypeError) as error:
             message = f"{self._url}: the response has no symbols with a status: {str(body)[:100]}"
             raise Unavailable(message) from error

@@ -1,6 +1,5 @@
 """Binance's kline streams through binance-connector."""
 
-import itertools
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +29,6 @@ class BinanceStreamConnection:
     def __init__(self, url: str, interval: str, on_event: OnEvent, on_error: OnError) -> None:
         """Connect; see `Exchange.open_stream`."""
         self._url, self._interval = url, interval
-        self._ids = itertools.count(1)
 
         def on_message(_: object, text: str) -> None:
             on_event(decode_message(text, interval, time.time_ns() // 1_000_000))
@@ -53,10 +51,9 @@ class BinanceStreamConnection:
             Unavailable: the connection has ended.
         """
         request_ids = set()
-        for first in range(0, len(symbols), STREAMS_PER_MESSAGE):
+        for request_id, first in enumerate(range(0, len(symbols), STREAMS_PER_MESSAGE), start=1):
             part = symbols[first : first + STREAMS_PER_MESSAGE]
             streams = [f"{symbol.lower()}@kline_{self._interval}" for symbol in part]
-            request_id = next(self._ids)
             try:
                 self._client.subscribe(streams, id=request_id)
             except (WebSocketException, OSError) as error:
