@@ -5,7 +5,6 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -42,18 +41,19 @@ def read_blocks(recording: Recording) -> Iterator[Block]:
     Raises:
         BadInput: a line or row is invalid; the message names file, line, value and limit.
     """
-    with _unreadable_as_bad_input(recording.path):
-        if recording.path.suffix == ".parquet":
+    path = recording.path
+    try:
+        if path.suffix == ".parquet":
             yield from read_parquet(recording)
-        elif recording.path.suffix == ".zip":
-            with (
-                zipfile.ZipFile(recording.path) as archive,
-                archive.open(_only_member(archive)) as member,
-            ):
+        elif path.suffix == ".zip":
+            with zipfile.ZipFile(path) as zipped, zipped.open(_only_member(zipped)) as member:
                 yield from read_csv(recording, io.TextIOWrapper(member, "ascii", "replace"))
         else:
-            with recording.path.open(encoding="ascii", errors="replace") as text:
+            with path.open(encoding="ascii", errors="replace") as text:
                 yield from read_csv(recording, text)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ArrowException) as error:
+        message = f"{path} cannot be read ({error}): fetch it again"
+        raise BadInput("unreadable_file", message) from error
 
 
 def _files(path: Path) -> list[Path]:
@@ -78,15 +78,6 @@ def _recording(path: Path) -> Recording:
         return Recording(path, name["symbol"], interval_ms(name["interval"]))
     except BadSetting as error:
         raise BadInput("unknown_interval", f"{path}: {error}; {advice}") from None
-
-
-@contextmanager
-def _unreadable_as_bad_input(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ArrowException) as error:
-        message = f"{path} cannot be read ({error}): fetch it again"
-        raise BadInput("unreadable_file", message) from error
 
 
 def _only_member(archive: zipfile.ZipFile) -> str:

@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Final
 
 import numpy as np
@@ -17,6 +18,7 @@ from shared.core.records import Amendment, Candle, Record
 from shared.core.sequence import SEQUENCE_COLUMNS
 from shared.core.topics import Topics, interval_ms, partition_for
 
+_row = attrgetter("open_time_ms", "open", "high", "low", "close", "volume")
 _TAIL: Final = 200  # records at a partition's end that are searched for the newest candle
 
 
@@ -149,14 +151,15 @@ class _SequenceBuilder:
         """Return the sequences by symbol, sorted by symbol."""
         found = {}
         for symbol in sorted(self.flat):
-            self._trim(symbol, self.keep)
+            self._trim(symbol)
             found[symbol] = read_only64(
                 np.frombuffer(self.flat[symbol]).reshape(-1, SEQUENCE_COLUMNS)
             )
         return found
 
     def _append(self, candle: Candle) -> None:
-        if not self._is_wanted(candle):
+        is_wanted = not self.symbols or candle.symbol in self.symbols
+        if not (is_wanted and candle.open_time_ms in self.span):
             return
         flat = self.flat[candle.symbol]
         if flat and candle.open_time_ms <= flat[-SEQUENCE_COLUMNS]:
@@ -164,7 +167,7 @@ class _SequenceBuilder:
             return
         flat.extend(_row(candle))
         if self.keep is not None and len(flat) >= 2 * self.keep * SEQUENCE_COLUMNS:
-            self._trim(candle.symbol, self.keep)
+            self._trim(candle.symbol)
 
     def _amend(self, candle: Candle) -> None:
         flat = self.flat.get(candle.symbol)
@@ -176,16 +179,6 @@ class _SequenceBuilder:
         if at < count and flat[at * SEQUENCE_COLUMNS] == time:
             flat[at * SEQUENCE_COLUMNS : (at + 1) * SEQUENCE_COLUMNS] = array("d", _row(candle))
 
-    def _is_wanted(self, candle: Candle) -> bool:
-        return candle.open_time_ms in self.span and (
-            not self.symbols or candle.symbol in self.symbols
-        )
-
-    def _trim(self, symbol: str, keep: int | None) -> None:
-        if keep is not None:
-            del self.flat[symbol][: -keep * SEQUENCE_COLUMNS]
-
-
-def _row(candle: Candle) -> tuple[float, ...]:
-    c = candle
-    return float(c.open_time_ms), c.open, c.high, c.low, c.close, c.volume
+    def _trim(self, symbol: str) -> None:
+        if self.keep is not None:
+            del self.flat[symbol][: -self.keep * SEQUENCE_COLUMNS]

@@ -46,11 +46,10 @@ class PromotionLog:
         Raises:
             Unknown: there is none.
         """
-        history = self.history(0)
-        current = next(history, None)
-        for record in history:
-            version = record.promotion.model_version
-            if current is not None and version != current.promotion.model_version:
+        versions = (record.promotion.model_version for record in self.history(0))
+        current = next(versions, None)
+        for version in versions:
+            if version != current:
                 return version
         raise Unknown(
             "no other version was promoted before the current one;"

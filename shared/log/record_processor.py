@@ -12,13 +12,7 @@ from shared.adapters.schemas.klines import KlineCodec
 from shared.core.errors import BadInput, Unavailable
 from shared.core.online.context import REPLAY, FoldContext, FoldOptions
 from shared.core.online.model import Model
-from shared.core.online.partition import (
-    PartitionChange,
-    PartitionState,
-    fold,
-    reject_promotion,
-    skip_record,
-)
+from shared.core.online.partition import PartitionChange, PartitionState, fold, reject_record
 from shared.core.online.prediction import Prediction
 from shared.core.records import Amendment, Candle, Promotion, Record
 
@@ -103,7 +97,7 @@ class RecordProcessor:
             change = fold(result.state, value, record.offset, model, self.context, options)
         except BadInput as error:
             # A record that cannot be folded is set aside, so that one record never stops the rest.
-            change = _reject(result.state, value, record.offset)
+            change = reject_record(result.state, value, record.offset)
             place = (self.topic, record.partition, record.offset)
             dead_letters = [DeadLetter(*place, record.key, record.value, error.reason, str(error))]
         if publishing:
@@ -135,20 +129,8 @@ class RecordProcessor:
         )
 
 
-def _reject(state: PartitionState, value: Record | None, offset: int) -> PartitionChange:
-    if isinstance(value, Promotion):
-        return reject_promotion(state, value, offset)
-    return skip_record(state, offset)
-
-
 def _check_known(state: PartitionState, value: Record) -> None:
-    symbol = _symbol(value)
-    if symbol is not None and state.known_from > 0 and symbol not in state.symbols:
-        raise UnknownSymbol(symbol)
-
-
-def _symbol(value: Record) -> str | None:
-    """Return the symbol whose state a record changes; None if it changes all of them, or none."""
-    if isinstance(value, Amendment):
-        return value.candle.symbol
-    return value.symbol if isinstance(value, Candle) else None
+    """Check that the past of the symbol whose state a record changes is known here."""
+    candle = value.candle if isinstance(value, Amendment) else value
+    if isinstance(candle, Candle) and state.known_from > 0 and candle.symbol not in state.symbols:
+        raise UnknownSymbol(candle.symbol)

@@ -102,12 +102,7 @@ def _check(
     for name in wanted:
         if name not in found:
             raise Unavailable(f"Kafka at {bootstrap} does not show topic {name} yet")
-    _check_partitions(
-        {
-            name: (len(found[name].partitions), partitions)
-            for name, (partitions, _) in wanted.items()
-        }
-    )
+    _check_partitions({name: (len(found[name].partitions), wanted[name][0]) for name in wanted})
     for name, (_, config) in wanted.items():
         _check_config(admin, name, config)
 

@@ -6,17 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from shared.adapters.schemas.wire import (
-    LAST_MS,
-    NumericProfile,
-    Sha256,
-    Symbol,
-    TimeMs,
-    Version,
-    Wire,
-    canonical_json,
-    to_bad_input,
-)
+from shared.adapters.schemas import wire
 from shared.core.errors import BadInput
 from shared.core.records import Amendment, Candle, Gap, Promotion, Record, check_candle
 from shared.core.topics import partition_for
@@ -27,14 +17,14 @@ _LARGEST_PRICE: Final = 1e15
 Decimals = Annotated[str, Field(pattern=r"^[0-9]{1,20}(\.[0-9]{1,20})?$")]
 
 
-class CandleMessage(Wire):
+class CandleMessage(wire.Wire):
     """A closed kline. Prices and volumes are the exchange's own decimal strings."""
 
     schema_: Literal[1] = Field(default=1, alias="schema")
     type: Literal["candle", "amendment"]
-    symbol: Symbol
+    symbol: wire.Symbol
     interval: str
-    open_time_ms: TimeMs
+    open_time_ms: wire.TimeMs
     open: Decimals
     high: Decimals
     low: Decimals
@@ -46,25 +36,25 @@ class CandleMessage(Wire):
     taker_buy_quote_volume: Decimals | None = None
 
 
-class GapMessage(Wire):
+class GapMessage(wire.Wire):
     """A span without candles on the exchange; its end is not part of it."""
 
     schema_: Literal[1] = Field(default=1, alias="schema")
     type: Literal["gap"]
-    symbol: Symbol
+    symbol: wire.Symbol
     interval: str
-    from_open_time_ms: TimeMs
-    until_open_time_ms: TimeMs
+    from_open_time_ms: wire.TimeMs
+    until_open_time_ms: wire.TimeMs
 
 
-class PromotionMessage(Wire):
+class PromotionMessage(wire.Wire):
     """The model version from here on, for processes of this numeric profile."""
 
     schema_: Literal[1] = Field(default=1, alias="schema")
     type: Literal["promotion"]
-    model_version: Version
-    bundle_sha256: Sha256
-    numeric_profile: NumericProfile
+    model_version: wire.Version
+    bundle_sha256: wire.Sha256
+    numeric_profile: wire.NumericProfile
 
 
 KlineMessage = Annotated[CandleMessage | GapMessage | PromotionMessage, Field(discriminator="type")]
@@ -125,7 +115,7 @@ class KlineCodec:
         is_right = (
             interval == self.interval
             and partition == partition_for(symbol, self.partitions)
-            and candle.open_time_ms <= LAST_MS
+            and candle.open_time_ms <= wire.LAST_MS
             and candle.open_time_ms % self.interval_ms == 0
             and 0 < candle.low <= candle.open <= candle.high <= _LARGEST_PRICE
             and candle.low <= candle.close <= candle.high
@@ -174,7 +164,7 @@ class KlineCodec:
         try:
             return _kline.validate_json(value)
         except ValidationError as error:
-            raise to_bad_input(error) from error
+            raise wire.to_bad_input(error) from error
 
 
 def to_candle(message: CandleMessage) -> Candle:
@@ -195,7 +185,7 @@ def to_candle(message: CandleMessage) -> Candle:
 
 def encode_record(message: CandleMessage | GapMessage | PromotionMessage) -> bytes:
     """Return the canonical bytes of a kline log record."""
-    return canonical_json(message.model_dump(by_alias=True, exclude_none=True))
+    return wire.canonical_json(message.model_dump(by_alias=True, exclude_none=True))
 
 
 def build_candle_message(interval_ms: int, **fields: Any) -> CandleMessage:
@@ -207,6 +197,6 @@ def build_candle_message(interval_ms: int, **fields: Any) -> CandleMessage:
     try:
         message = CandleMessage(type="candle", **fields)
     except ValidationError as error:
-        raise to_bad_input(error) from error
+        raise wire.to_bad_input(error) from error
     check_candle(to_candle(message), interval_ms)
     return message

@@ -4,22 +4,13 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from shared.adapters.schemas.wire import (
-    SCHEMA,
-    Sha256,
-    Symbol,
-    TimeMs,
-    Version,
-    Wire,
-    canonical_json,
-    to_bad_input,
-)
+from shared.adapters.schemas import wire
 from shared.core.dataclass_fields import dataclass_fields
 from shared.core.online.prediction import Outcome, Prediction
 from shared.core.online.scores import Scores
 
 
-class ScoresMessage(Wire):
+class ScoresMessage(wire.Wire):
     """A symbol's running scores since its model was promoted."""
 
     n: int
@@ -32,23 +23,23 @@ class ScoresMessage(Wire):
     squared_error_calibrated: float
 
 
-class OutcomeMessage(Wire):
+class OutcomeMessage(wire.Wire):
     """The symbol's previous prediction and its outcome; None across a gap."""
 
-    open_time_ms: TimeMs
-    model_version: Version
+    open_time_ms: wire.TimeMs
+    model_version: wire.Version
     predicted_change: float
     calibrated_change: float
     outcome_change: float | None
 
 
-class PredictionMessage(Wire):
+class PredictionMessage(wire.Wire):
     """A prediction as downstream readers find it. Changes are fractions."""
 
     schema_: Literal[1] = Field(default=1, alias="schema")
-    symbol: Symbol
+    symbol: wire.Symbol
     interval: str
-    open_time_ms: TimeMs
+    open_time_ms: wire.TimeMs
     close: float
     predicted_change: float
     predicted_close: float
@@ -57,7 +48,7 @@ class PredictionMessage(Wire):
     calibrated_change: float
     calibrated_close: float
     actionable: bool
-    model_version: Version
+    model_version: wire.Version
     steps: int
     loss: float | None
     was_reset: bool
@@ -65,7 +56,7 @@ class PredictionMessage(Wire):
     scores: ScoresMessage
     source_offset: int
     promotion_offset: int
-    state_digest: Sha256
+    state_digest: wire.Sha256
     numeric_profile: str
 
 
@@ -81,11 +72,11 @@ def encode_prediction(prediction: Prediction) -> bytes:
     previous = None if prediction.previous is None else dataclass_fields(prediction.previous)
     fields = {
         **dataclass_fields(prediction),
-        "schema": SCHEMA,
+        "schema": wire.SCHEMA,
         "previous": previous,
         "scores": dataclass_fields(prediction.scores),
     }
-    return canonical_json(fields)
+    return wire.canonical_json(fields)
 
 
 def decode_prediction(value: bytes | None) -> Prediction:
@@ -97,7 +88,7 @@ def decode_prediction(value: bytes | None) -> Prediction:
     try:
         message = PredictionMessage.model_validate_json(value or b"")
     except ValidationError as error:
-        raise to_bad_input(error) from error
+        raise wire.to_bad_input(error) from error
     fields = dict(vars(message))  # iterating the model gives the same, at several times the cost
     del fields["schema_"]
     fields["previous"] = None if message.previous is None else Outcome(**vars(message.previous))

@@ -49,10 +49,8 @@ def learn(state: SymbolState, change: float | None, model: Model | None) -> Step
     scores = state.scores.with_outcome(pending.change, pending.calibrated_change, change)
     calibration = state.calibration.with_outcome(pending.output, label, model.card.shrinkage)
     learner, loss = _optimise(state, pending, label, model)
-    if learner is None:
-        base = model.base_learner
-        return StepResult(base, scores, calibration, previous, loss, was_reset=True)
-    return StepResult(learner, scores, calibration, previous, loss)
+    after = learner or model.base_learner
+    return StepResult(after, scores, calibration, previous, loss, was_reset=learner is None)
 
 
 def _optimise(

@@ -77,7 +77,8 @@ def fold(
         a full window.
 
     Raises:
-        BadInput: the record contradicts the log before it; the caller skips it with `skip_record`.
+        BadInput: the record contradicts the log before it; the caller goes on with the change that
+            `reject_record` gives.
     """
     # 1. A promotion restarts every symbol, at one offset, so that a switch of models has one place
     #    in the log. A gap needs no state: the next candle's open time shows it.
@@ -109,19 +110,19 @@ def skip_record(state: PartitionState, offset: int) -> PartitionChange:
     )
 
 
-def reject_promotion(state: PartitionState, promotion: Promotion, offset: int) -> PartitionChange:
-    """Return the change of a promotion whose bundle is unusable.
+def reject_record(state: PartitionState, record: Record | None, offset: int) -> PartitionChange:
+    """Return the change of a record that does not decode (None) or that cannot be folded.
 
-    The model before it stays, unless it belonged to another numeric profile. What that profile
-    computed ends at a promotion to another, so that two versions that judge bundles differently
-    agree on where.
+    Only a promotion whose bundle is unusable may change more than the offset. The model before it
+    stays, unless it belonged to another numeric profile. What that profile computed ends at a
+    promotion to another, so that two versions that judge bundles differently agree on where.
     """
-    if state.numeric_profile in (None, promotion.numeric_profile):
+    if not isinstance(record, Promotion) or state.numeric_profile in (None, record.numeric_profile):
         return skip_record(state, offset)
     symbols = {
         name: SymbolState(name, sequence=symbol.sequence) for name, symbol in state.symbols.items()
     }
-    return PartitionChange(offset + 1, None, None, promotion.numeric_profile, symbols)
+    return PartitionChange(offset + 1, None, None, record.numeric_profile, symbols)
 
 
 def _promote(

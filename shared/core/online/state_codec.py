@@ -79,16 +79,13 @@ def _head(state: SymbolState) -> dict[str, Any]:
         "candles": len(state.sequence),
         "model_version": state.model_version,
         "promotion_offset": state.promotion_offset,
-        "scaler": None if state.scaler is None else dataclass_fields(state.scaler),
-        "pending": None if state.pending is None else dataclass_fields(state.pending),
+        "scaler": state.scaler and dataclass_fields(state.scaler),
+        "pending": state.pending and dataclass_fields(state.pending),
         "scores": dataclass_fields(state.scores),
         "calibration": dataclass_fields(state.calibration),
-        "features": None
-        if features is None
-        else {"carry": features.carry, "shape": features.rows.shape},
-        "learner": None
-        if learner is None
-        else {
+        "features": features and {"carry": features.carry, "shape": features.rows.shape},
+        "learner": learner
+        and {
             "weights": learner.parameters.shape[1],
             "steps": learner.steps,
             "beta_1_power": learner.beta_1_power,

@@ -19,7 +19,7 @@ from shared.core.online.state import PendingPrediction, SymbolState
 from shared.core.online.state_codec import state_digest
 from shared.core.online.symbol_history import extend_features, symbol_features
 from shared.core.records import Candle
-from shared.core.sequence import CLOSE, HIGH, LOW, OPEN, OPEN_TIME, VOLUME, append_candle
+from shared.core.sequence import OPEN, OPEN_TIME, append_candle
 
 
 def step_symbol(
@@ -198,16 +198,10 @@ def _check_newer(state: SymbolState, candle: Candle) -> None:
     if candle.open_time_ms < last_ms:
         message = f"{subject} comes after the one at {last_ms} ms; candles go in by open time"
         raise BadInput("out_of_order", message)
-    is_same = candle == _last_candle(state)
+    is_same = candle == Candle(state.symbol, last_ms, *state.sequence[-1, OPEN:].tolist())
     reason, values = ("duplicate", "") if is_same else ("contradiction", " with other values")
     message = (
         f"{subject} is in the log already{values}; the log keeps the first; publish an amendment to"
         " change a candle"
     )
     raise BadInput(reason, message)
-
-
-def _last_candle(state: SymbolState) -> Candle:
-    row = state.sequence[-1]
-    prices = (float(row[column]) for column in (OPEN, HIGH, LOW, CLOSE, VOLUME))
-    return Candle(state.symbol, int(row[OPEN_TIME]), *prices)
