@@ -83,8 +83,6 @@ def _recording(path: Path) -> Recording:
 def _only_member(archive: zipfile.ZipFile) -> str:
     names = archive.namelist()
     if len(names) != 1:
-        raise BadInput(
-            "unknown_format",
-            f"{archive.filename} holds {len(names)} files; a dump is a ZIP of one CSV",
-        )
+        message = f"{archive.filename} holds {len(names)} files; a dump is a ZIP of one CSV"
+        raise BadInput("unknown_format", message)
     return names[0]

@@ -74,10 +74,8 @@ def _check_lines(path: Path, first_line: int, lines: list[str]) -> None:
 
 def _raise_malformed(place: str, fields: list[str]) -> None:
     if len(fields) != COLUMNS:
-        raise BadInput(
-            "truncated_line",
-            f"{place} has {len(fields)} columns; a dump has {COLUMNS}: fetch the file again",
-        )
+        message = f"{place} has {len(fields)} columns; a dump has {COLUMNS}: fetch the file again"
+        raise BadInput("truncated_line", message)
     for column, value in enumerate(fields, start=1):
         if not _is_number(column, value):
             wanted = "a whole" if column in _WHOLE_NUMBER_COLUMNS else "a plain decimal"

@@ -93,11 +93,10 @@ class RedisStateStore:
             Incompatible: it may evict states.
         """
         try:
-            policy = self._client.config_get("maxmemory-policy").get(
-                "maxmemory-policy", "noeviction"
-            )
+            settings = self._client.config_get("maxmemory-policy")
         except redis.RedisError as error:
             raise self._unavailable(error) from error
+        policy = settings.get("maxmemory-policy", "noeviction")
         if policy != "noeviction":
             message = f"Redis at {self._url} has maxmemory-policy {policy}; set it to noeviction"
             raise Incompatible(message)
@@ -169,10 +168,8 @@ class RedisStateStore:
         #    another number of symbols or in a later offset.
         index: dict[bytes, bytes] = self._client.hgetall(self._key("offsets", partition))  # type: ignore[assignment]
         offsets = {name.decode(): int(offset) for name, offset in sorted(index.items())}
-        if (
-            len(offsets) != int(head[b"symbols"])
-            or max(offsets.values(), default=0) > applied_offset
-        ):
+        newest = max(offsets.values(), default=0)
+        if len(offsets) != int(head[b"symbols"]) or newest > applied_offset:
             return None
         # 3. Each symbol's state must be of exactly the offset in the index.
         symbols = {state.symbol: state for state in self._load_symbols(offsets, profile)}

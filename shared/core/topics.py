@@ -26,11 +26,10 @@ def interval_ms(interval: str) -> int:
     Raises:
         BadSetting: the interval is not supported.
     """
-    try:
-        return _INTERVALS_MS[interval]
-    except KeyError:
+    if interval not in _INTERVALS_MS:
         allowed = ", ".join(_INTERVALS_MS)
-        raise BadSetting(f"INTERVAL is {interval!r}; choose one of {allowed}") from None
+        raise BadSetting(f"INTERVAL is {interval!r}; choose one of {allowed}")
+    return _INTERVALS_MS[interval]
 
 
 def partition_for(symbol: str, partitions: int) -> int:

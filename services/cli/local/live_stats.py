@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import reduce
 from typing import Final
 
@@ -121,14 +121,14 @@ class LiveStats:
         self.gaps += isinstance(value, Gap)
         if isinstance(value, Candle):
             self.symbols[value.symbol] += 1
-            self._note_arrival(value, item)
+            self._note_arrival(value, record.headers or {})
 
-    def _note_arrival(self, candle: Candle, item: TailRecord) -> None:
+    def _note_arrival(self, candle: Candle, headers: Mapping[str, bytes]) -> None:
         """Note when a candle of the stream arrived: the start of its prediction's latency."""
-        if item.headers.get("source") != b"stream":
+        if headers.get("source") != b"stream":
             return
         self.is_live = True
-        arrival_ms = item.headers.get("arrival_ms", b"")
+        arrival_ms = headers.get("arrival_ms", b"")
         if arrival_ms.isdigit():
             predicted = candle.symbol, candle.open_time_ms + self._codec.interval_ms
             self._arrival_ms[predicted] = int(arrival_ms)

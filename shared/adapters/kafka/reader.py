@@ -43,11 +43,11 @@ def to_consumer_record(message: Message, *, headers: bool = False) -> ConsumerRe
         message.timestamp()[1],
         _to_bytes(message.key()),
         _to_bytes(message.value()),
-        read_headers(message) if headers else None,
+        _read_headers(message) if headers else None,
     )
 
 
-def read_headers(message: Message) -> dict[str, bytes]:
+def _read_headers(message: Message) -> dict[str, bytes]:
     """Return a message's headers; of a name that comes twice, the last."""
     headers = message.headers() or []
     pairs = headers.items() if isinstance(headers, dict) else headers

@@ -6,21 +6,14 @@ from typing import NamedTuple, Self
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from shared.adapters.kafka.errors import is_transient, to_app_error, translate_errors
-from shared.adapters.kafka.reader import (
-    REQUEST_S,
-    ConsumerRecord,
-    poll_batch,
-    read_headers,
-    to_consumer_record,
-)
+from shared.adapters.kafka.reader import REQUEST_S, ConsumerRecord, poll_batch, to_consumer_record
 
 
 class TailRecord(NamedTuple):
-    """A record with its topic and headers."""
+    """A record, its headers included, with its topic."""
 
     topic: str
     record: ConsumerRecord
-    headers: dict[str, bytes]
 
 
 class TopicTail:
@@ -58,8 +51,8 @@ class TopicTail:
         for message in poll_batch(self._consumer, max_records, timeout_s):
             error = message.error()
             if error is None:
-                record = to_consumer_record(message)
-                records.append(TailRecord(message.topic() or "", record, read_headers(message)))
+                record = to_consumer_record(message, headers=True)
+                records.append(TailRecord(message.topic() or "", record))
             elif not (error.retriable() or is_transient(error.code())):
                 raise to_app_error(KafkaException(error), self._bootstrap, "following topics")
         return records
@@ -74,9 +67,8 @@ class TopicTail:
 
     def _tail_places(self, topic: str, tail: int) -> list[TopicPartition]:
         places = []
-        for partition in (
-            self._consumer.list_topics(topic, timeout=REQUEST_S).topics[topic].partitions
-        ):
+        partitions = self._consumer.list_topics(topic, timeout=REQUEST_S).topics[topic].partitions
+        for partition in partitions:
             place = TopicPartition(topic, partition)
             first, end = self._consumer.get_watermark_offsets(place, timeout=REQUEST_S)
             places.append(TopicPartition(topic, partition, max(first, end - tail)))

@@ -17,11 +17,10 @@ def feature_set(name: str) -> FeatureSet:
     Raises:
         BadInput: this version has none of that name.
     """
-    try:
-        return FEATURE_SETS[name]
-    except KeyError:
+    if name not in FEATURE_SETS:
         known = ", ".join(sorted(FEATURE_SETS))
         message = (
             f"feature set {name!r} is not known here; known: {known}. A newer version may know it"
         )
-        raise BadInput("unknown_features", message) from None
+        raise BadInput("unknown_features", message)
+    return FEATURE_SETS[name]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shared.core.model.limits import reject_bundle
+from shared.core.model.limits import check_range, reject_bundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +21,12 @@ class Architecture:
 
     def __post_init__(self) -> None:
         """Reject sizes that the kernel does not compute."""
-        if not 1 <= len(self.widths) <= 3:
-            reject_bundle("number of LSTM layers", len(self.widths), "1 to 3")
+        check_range("number of LSTM layers", len(self.widths), 1, 3)
         for width in self.widths:
             if width % 8 or not 8 <= width <= 128:
                 reject_bundle("LSTM width", width, "a multiple of 8 from 8 to 128")
-        if not 16 <= self.window_length <= 1024:
-            reject_bundle("window length", self.window_length, "16 to 1024")
-        if not 1 <= self.features <= 32:
-            reject_bundle("number of features", self.features, "1 to 32")
+        check_range("window length", self.window_length, 16, 1024)
+        check_range("number of features", self.features, 1, 32)
 
     def shapes(self) -> list[tuple[int, ...]]:
         """Return the shapes of the weight arrays in Keras' order.

@@ -106,12 +106,9 @@ def validate_weights(architecture: Architecture, weights: Float32s) -> Float32s:
     Raises:
         BadInput: their number does not fit the architecture, or one is not finite or too large.
     """
-    if weights.shape != (architecture.weight_count(),):
-        reject_bundle(
-            "number of weights",
-            weights.size,
-            f"{architecture.weight_count()} for this architecture",
-        )
+    count = architecture.weight_count()
+    if weights.shape != (count,):
+        reject_bundle("number of weights", weights.size, f"{count} for this architecture")
     if not np.isfinite(weights).all() or np.abs(weights).max() > MAX_WEIGHT:
         reject_bundle("a weight", "not finite or too large", f"finite numbers up to {MAX_WEIGHT:g}")
     return read_only32(np.ascontiguousarray(weights, dtype=np.float32))

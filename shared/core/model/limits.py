@@ -13,3 +13,13 @@ def reject_bundle(setting: str, value: object, allowed: str) -> NoReturn:
     """
     message = f"{setting} is {value}; allowed: {allowed}. Rebuild the model within these limits"
     raise BadInput("bad_bundle", message)
+
+
+def check_range(setting: str, value: float, least: float, largest: float) -> None:
+    """Check that a bundle's setting lies in a closed range.
+
+    Raises:
+        BadInput: it does not.
+    """
+    if not least <= value <= largest:
+        reject_bundle(setting, value, f"{least:g} to {largest:g}")

@@ -9,7 +9,7 @@ import numpy as np
 
 from shared.core.arrays import Float32s, read_only32
 from shared.core.model.kernel.library import KernelAdamRates, address, check_floats, load_kernel
-from shared.core.model.limits import reject_bundle
+from shared.core.model.limits import check_range, reject_bundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +24,11 @@ class Optimiser:
 
     def __post_init__(self) -> None:
         """Reject settings that cannot converge."""
-        if not 0 <= self.rate <= 1:
-            reject_bundle("optimiser rate", self.rate, "0 to 1")
+        check_range("optimiser rate", self.rate, 0, 1)
         for beta in (self.beta_1, self.beta_2):
             if not 0 <= beta < 1:
                 reject_bundle("optimiser beta", beta, "0 to below 1")
-        if not 1e-12 <= self.epsilon <= 1:
-            reject_bundle("optimiser epsilon", self.epsilon, "1e-12 to 1")
+        check_range("optimiser epsilon", self.epsilon, 1e-12, 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from shared.core.model.limits import reject_bundle
+from shared.core.model.limits import check_range
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,5 +28,4 @@ class Shrinkage:
             ("confidence", self.confidence, 0.0, 1e3),
             ("patience", self.patience, 0, 10**9),
         ):
-            if not least <= value <= largest:
-                reject_bundle(f"shrinkage {name}", value, f"{least:g} to {largest:g}")
+            check_range(f"shrinkage {name}", value, least, largest)

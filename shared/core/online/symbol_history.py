@@ -65,11 +65,9 @@ def amend_symbol(
     sequence[matches[0]] = candle_row(candle)[0]
     pending = state.pending and replace(state.pending, learnable=False)
     after = replace(state, sequence=read_only64(sequence), pending=pending, jacobian=None)
-    return (
-        after
-        if model is None
-        else replace(after, features=_compute_features(after, model, context))
-    )
+    if model is None:
+        return after
+    return replace(after, features=_compute_features(after, model, context))
 
 
 def symbol_features(state: SymbolState) -> Features:

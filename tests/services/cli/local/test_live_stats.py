@@ -20,7 +20,7 @@ def stats() -> LiveStats:
 def arrived(
     topic: str, records: list[ConsumerRecord], headers: dict[str, bytes] | None = None
 ) -> list[TailRecord]:
-    return [TailRecord(topic, record, headers or {}) for record in records]
+    return [TailRecord(topic, record._replace(headers=headers or {})) for record in records]
 
 
 def test_candles_gaps_predictions_and_dead_letters_are_counted() -> None:
