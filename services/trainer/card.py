@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from services.trainer.data.preparation import PreparedData
-from services.trainer.fitting.training_loop import FitResult
+from services.trainer.fitting.options import FitResult
 from services.trainer.settings import TrainerSettings
 from shared.core.model.card import Bundle, Card
 from shared.core.sequence import OPEN_TIME

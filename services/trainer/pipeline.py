@@ -9,12 +9,18 @@ from pathlib import Path
 from rich.console import Console
 
 from services.trainer.card import build_card
-from services.trainer.data.archive_source import ArchiveSource
-from services.trainer.data.preparation import NotEnoughCandles, PreparedData, fit_options, prepare
+from services.trainer.data.preparation import (
+    ArchiveSource,
+    NotEnoughCandles,
+    PreparedData,
+    fit_options,
+    prepare,
+)
 from services.trainer.evaluate import Evaluation, HeldOutEvaluation, write_report
 from services.trainer.fitting.checkpoints import TrainingCheckpoints
 from services.trainer.fitting.fit import fit
-from services.trainer.fitting.training_loop import FitCallbacks, FitResult
+from services.trainer.fitting.options import FitResult
+from services.trainer.fitting.training_loop import FitCallbacks
 from services.trainer.fitting.validation_scorer import build_epoch_scorer
 from services.trainer.promotion_policy import PromotionDecision, decide_promotion
 from services.trainer.settings import TrainerSettings
@@ -127,8 +133,7 @@ class Trainer:
             if checkpoints is None
             else checkpoints.for_candles(context.numeric_profile, prepared.sequences)
         )
-        callbacks = FitCallbacks(score_epoch, store)
-        options = fit_options(s)
+        callbacks, options = FitCallbacks(score_epoch, store), fit_options(s)
         fitted = fit(s.architecture, prepared.dataset, options, self._stop, callbacks=callbacks)
         resumable = "; it resumes after its last complete epoch" if checkpoints else ""
         check_stop(self._stop, f" before the release{resumable}")

@@ -96,19 +96,20 @@ def _check_range(
     path: Path, symbol: str, column: str, low: object, high: object
 ) -> tuple[float, float]:
     if column not in _LIMITS:
-        fault = f"{symbol} has the column {column!r}; allowed: {', '.join(COLUMNS)}"
-        raise _bad_table(path, fault)
+        raise _bad_table(path, f"{symbol} has the column {column!r}; allowed: {', '.join(COLUMNS)}")
     least, most = _LIMITS[column]
     numbers = []
     for name, value in (("min", low), ("max", high)):
         number = _to_number(value)
         if number is None or not least <= number <= most:
-            fault = f"{symbol}, {column}: {name} is {value!r}; allowed: {least:g} to {most:g}"
-            raise _bad_table(path, fault)
+            raise _bad_table(
+                path, f"{symbol}, {column}: {name} is {value!r}; allowed: {least:g} to {most:g}"
+            )
         numbers.append(number)
     if numbers[1] < numbers[0]:
-        fault = f"{symbol}, {column}: max is {high!r}; allowed: at least min, {low!r}"
-        raise _bad_table(path, fault)
+        raise _bad_table(
+            path, f"{symbol}, {column}: max is {high!r}; allowed: at least min, {low!r}"
+        )
     return numbers[0], numbers[1]
 
 
@@ -125,8 +126,9 @@ def _to_number(value: object) -> float | None:
 def _to_scaler(path: Path, symbol: str, columns: Mapping[str, tuple[float, float]]) -> Scaler:
     missing = [column for column in _PRICES if column not in columns]
     if missing:
-        fault = f"{symbol} has no {', '.join(missing)}; wanted: {', '.join(_PRICES)}"
-        raise _bad_table(path, fault)
+        raise _bad_table(
+            path, f"{symbol} has no {', '.join(missing)}; wanted: {', '.join(_PRICES)}"
+        )
     ends = np.array([columns.get(column, _WHOLE_DAY) for column in COLUMNS])
     return scaler_from_ranges(ends[:, 0], ends[:, 1])
 

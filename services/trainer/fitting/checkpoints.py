@@ -9,25 +9,34 @@ from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from math import isnan, nan
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from services.trainer.data.dataset import Dataset
-from services.trainer.fitting.options import FitOptions
-from services.trainer.fitting.training_loop import Arrays, FitCheckpoint, FitResult
+from services.trainer.fitting.options import FitOptions, FitResult
 from shared.adapters.atomic_write import write_atomically
 from shared.core.arrays import Float32s, Float64s
 from shared.core.errors import BadSetting
 from shared.core.model.architecture import Architecture
 from shared.log.archive import TimeSpan
 
+Arrays: TypeAlias = Mapping[str, NDArray[Any]]
+
 log = logging.getLogger(__name__)
 
 _PROGRESS: Final = "progress.json"
 _RESULT_ARRAYS: Final = ("best_weights", "training_losses", "validation_losses", "skills")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FitCheckpoint:
+    """A fit after a complete epoch."""
+
+    fitted: FitResult
+    arrays: Arrays  # all that a later epoch depends on
 
 
 class StoredRecord(BaseModel):

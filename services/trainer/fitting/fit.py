@@ -7,8 +7,8 @@ from dataclasses import replace
 from services.trainer.data.dataset import Dataset
 from services.trainer.fitting.checkpoints import fit_digest
 from services.trainer.fitting.kernel_backend import InitialWeights, fit_with_kernel
-from services.trainer.fitting.options import FitOptions
-from services.trainer.fitting.training_loop import NO_CALLBACKS, FitCallbacks, FitResult
+from services.trainer.fitting.options import FitOptions, FitResult
+from services.trainer.fitting.training_loop import NO_CALLBACKS, FitCallbacks
 from shared.core.model.architecture import Architecture
 
 

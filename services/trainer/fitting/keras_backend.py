@@ -9,15 +9,10 @@ from typing import Any
 import numpy as np
 
 from services.trainer.data.dataset import Dataset, Int64s, draw_epoch, spread_evenly
+from services.trainer.fitting.checkpoints import Arrays
 from services.trainer.fitting.native_output import discard_native_stderr
-from services.trainer.fitting.options import FitOptions
-from services.trainer.fitting.training_loop import (
-    NO_CALLBACKS,
-    Arrays,
-    FitCallbacks,
-    FitResult,
-    fit_by_epochs,
-)
+from services.trainer.fitting.options import FitOptions, FitResult
+from services.trainer.fitting.training_loop import NO_CALLBACKS, FitCallbacks, fit_by_epochs
 from shared.core.arrays import Float32s
 from shared.core.model.architecture import Architecture
 from shared.reporting.progress import EpochProgress
@@ -158,12 +153,13 @@ class _StepCallback(keras.callbacks.Callback):  # type: ignore[misc]
 
     def __init__(self, options: FitOptions, windows: int, network: Any) -> None:
         super().__init__()
-        self._options, self._schedule = options, options.learning_rate_schedule(windows)
+        self._options, self._windows = options, windows
         self.mean: list[Float32s] = network.get_weights()
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         optimizer = self.model.optimizer
-        optimizer.learning_rate = self._schedule.rate(int(optimizer.iterations))
+        step = int(optimizer.iterations)
+        optimizer.learning_rate = self._options.learning_rate_at(step, self._windows)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         step = int(self.model.optimizer.iterations) - 1

@@ -11,14 +11,9 @@ from typing import Final
 import numpy as np
 
 from services.trainer.data.dataset import Dataset, Int64s, draw_epoch, spread_evenly
-from services.trainer.fitting.options import FitOptions
-from services.trainer.fitting.training_loop import (
-    NO_CALLBACKS,
-    Arrays,
-    FitCallbacks,
-    FitResult,
-    fit_by_epochs,
-)
+from services.trainer.fitting.checkpoints import Arrays
+from services.trainer.fitting.options import FitOptions, FitResult
+from services.trainer.fitting.training_loop import NO_CALLBACKS, FitCallbacks, fit_by_epochs
 from shared.core.arrays import Float32s, Float64s, read_only32
 from shared.core.model.architecture import Architecture
 from shared.core.model.network import Network
@@ -139,13 +134,12 @@ class _BatchRunner:
         ends = draw_epoch(
             self.dataset.training_ends, options.windows_per_epoch, options.seed, epoch
         )
-        schedule = options.learning_rate_schedule(windows)
         progress.begin(epoch, options.steps_per_epoch(windows))
         loss, seen = 0.0, 0
         for batch in self._cut(ends, options.batch_size):
             outputs, gradient = self._gradient(learner.weights, batch)
             step, share = learner.steps, np.float32(1.0 / len(batch))
-            optimiser = Optimiser(rate=schedule.rate(step))
+            optimiser = Optimiser(rate=options.learning_rate_at(step, windows))
             learner = apply_gradient(learner, optimiser, share, gradient)
             mean = options.average_weights(step, mean, learner.weights)
             loss += self._loss(outputs, batch)

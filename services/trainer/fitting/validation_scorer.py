@@ -10,7 +10,7 @@ import numpy as np
 from services.trainer.card import build_card
 from services.trainer.data.preparation import PreparedData
 from services.trainer.evaluate import map_spans
-from services.trainer.fitting.training_loop import FitResult
+from services.trainer.fitting.options import FitResult
 from services.trainer.settings import TrainerSettings
 from shared.core.arrays import Float32s, Float64s
 from shared.core.evaluation.backtest import ReportProgress, run_backtest

@@ -68,11 +68,11 @@ def _refuse_other_layers(file: h5py.File, architecture: Architecture, path: Path
     layers = file.get("layers", ())
     other = sorted(n for n in layers if n not in known and not n.startswith(_WEIGHTLESS))
     if other:
-        fault = (
+        raise _bad_file(
+            path,
             f"it has the layers {', '.join(other)} too, the architecture is"
-            f" {_describe(architecture)}"
+            f" {_describe(architecture)}",
         )
-        raise _bad_file(path, fault)
 
 
 def _describe(architecture: Architecture) -> str:
@@ -84,11 +84,11 @@ def _read_array(
 ) -> Float32s:
     dataset = _find_dataset(file, name, path)
     if dataset.shape != shape or dataset.dtype not in (np.float32, np.float64):
-        fault = (
+        raise _bad_file(
+            path,
             f"{name} is {dataset.dtype} {dataset.shape}, the architecture has float32 {shape}:"
-            f" {_describe(architecture)} over {architecture.features} features"
+            f" {_describe(architecture)} over {architecture.features} features",
         )
-        raise _bad_file(path, fault)
     if dataset.external or dataset.is_virtual:
         raise _bad_file(path, f"{name} takes its numbers from another file")
     return np.asarray(dataset[()], dtype=np.float32)
@@ -100,8 +100,9 @@ def _find_dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
     for part in name.split("/"):
         link = place.get(part, getlink=True) if isinstance(place, h5py.Group) else None
         if not isinstance(link, h5py.HardLink):
-            fault = f"it has no {name}; wanted: LSTM layers and a Dense(1) as Keras 3 saves them"
-            raise _bad_file(path, fault)
+            raise _bad_file(
+                path, f"it has no {name}; wanted: LSTM layers and a Dense(1) as Keras 3 saves them"
+            )
         place = place[part]
     if not isinstance(place, h5py.Dataset):
         raise _bad_file(path, f"{name} is not an array")

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from rich.console import Console
 from rich.table import Table
 
-from services.trainer.data.archive_source import ArchiveSource
+from services.trainer.data.preparation import ArchiveSource
 from services.trainer.settings import SearchSettings, TrainerSettings
 from services.trainer.stopping import Deadline
 from services.trainer.tuning.proposals import default_values, propose, search_space

@@ -25,10 +25,10 @@ class TrialResult:
     """What was tried, and its skill on the validation span: shares of zero change's error."""
 
     values: Values
-    skill: float | None  # None: it has no score
-    low: float | None  # of the interval of 95 %
-    high: float | None
-    seconds: float
+    skill: float | None = None  # None: it has no score
+    low: float | None = None  # of the interval of 95 %
+    high: float | None = None
+    seconds: float = 0.0
     note: str = ""  # why it has no score
 
 

@@ -76,12 +76,12 @@ class TrialRunner:
             return self.run(values, deadline)
         expected_s = first.seconds * self._cost(values) / self._cost(first.values)
         if expected_s > _MAX_OVERRUN * limit_s:
-            return _without_score(values, f"would take about {expected_s:.0f} s")
+            return TrialResult(values, note=f"would take about {expected_s:.0f} s")
         try:
             return self.run(values, Deadline(deadline, self._clock() + limit_s, self._clock))
         except StopRequested:
             check_stop(deadline)  # the whole search is over, not only this trial
-            return _without_score(values, f"longer than {limit_s:.0f} s")
+            return TrialResult(values, note=f"longer than {limit_s:.0f} s")
 
     def run(self, values: Values, deadline: Deadline) -> TrialResult:
         """Return the trial's result, without its time.
@@ -98,8 +98,8 @@ class TrialRunner:
             challenger = Bundle("challenger", card, fitted.weights, "")
             skill = self._scorer.skill(challenger, stoppable(deadline, progress))
         if skill is None:
-            return _without_score(values, "its weights predict nothing")
-        return TrialResult(values, skill.value, skill.low, skill.high, 0.0)
+            return TrialResult(values, note="its weights predict nothing")
+        return TrialResult(values, skill.value, skill.low, skill.high)
 
     def _cost(self, values: Values) -> int:
         return estimate_cost(with_environment(self._settings, to_environment(values)))
@@ -125,7 +125,3 @@ class TrialRunner:
                 " that are needed"
             )
         return scorer
-
-
-def _without_score(values: Values, note: str) -> TrialResult:
-    return TrialResult(values, None, None, None, 0.0, note)

@@ -13,10 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.trainer.data.dataset import Dataset
-from services.trainer.fitting.checkpoints import FitCheckpointFile, TrainingCheckpoints
+from services.trainer.fitting.checkpoints import (
+    FitCheckpoint,
+    FitCheckpointFile,
+    TrainingCheckpoints,
+)
 from services.trainer.fitting.fit import fit
-from services.trainer.fitting.options import FitOptions
-from services.trainer.fitting.training_loop import FitCallbacks, FitCheckpoint, FitResult
+from services.trainer.fitting.options import FitOptions, FitResult
+from services.trainer.fitting.training_loop import FitCallbacks
 from shared.core.arrays import Float32s
 from shared.core.errors import BadSetting
 from shared.core.model.architecture import Architecture

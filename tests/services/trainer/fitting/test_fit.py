@@ -17,8 +17,8 @@ from services.trainer.fitting.keras_backend import (
     initial_weights,
 )
 from services.trainer.fitting.kernel_backend import InitialWeights, compute_losses, fit_with_kernel
-from services.trainer.fitting.options import FitOptions
-from services.trainer.fitting.training_loop import NO_CALLBACKS, FitCallbacks, FitResult
+from services.trainer.fitting.options import FitOptions, FitResult
+from services.trainer.fitting.training_loop import NO_CALLBACKS, FitCallbacks
 from shared.core.arrays import Float32s
 from shared.core.model.architecture import Architecture
 from shared.core.model.network import Network

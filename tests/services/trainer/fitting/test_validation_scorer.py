@@ -8,7 +8,7 @@ import numpy as np
 from services.trainer.card import build_card
 from services.trainer.data.dataset import Split
 from services.trainer.data.preparation import prepare_with_split
-from services.trainer.fitting.training_loop import FitResult
+from services.trainer.fitting.options import FitResult
 from services.trainer.fitting.validation_scorer import (
     ValidationScorer,
     build_epoch_scorer,
