@@ -69,9 +69,8 @@ def _import_result(deployment: BenchmarkDeployment, recordings: Path, size: Size
     seconds, output = _ulstm(deployment, "import", str(recordings), "--json")
     candles = json.loads(output)["candles"]
     note = f"{candles:,} in {seconds:.1f} s, {candles / seconds:,.0f} candles/s; {size.source}"
-    return Result(
-        "ulstm import of 1.4 M candles", seconds / candles * 1.4e6, "s", at_most=60.0, note=note
-    )
+    what, figure = "ulstm import of 1.4 M candles", seconds / candles * 1.4e6
+    return Result(what, figure, "s", at_most=60.0, note=note)
 
 
 def _read_result(deployment: BenchmarkDeployment, report_progress: Callable[[str], None]) -> Result:
@@ -120,13 +119,9 @@ def _backtest_result(deployment: BenchmarkDeployment, size: Size) -> Result:
         f"`ulstm backtest`, {outcomes:,} outcomes in {seconds:.1f} s with {os.cpu_count()}"
         f" processes, reading included: {outcomes / seconds:,.0f} candles/s; {size.source}"
     )
-    return Result(
-        "backtest of 1 M candles, from the topic to scores",
-        seconds / outcomes * 1e6 / 60,
-        "min",
-        6.0,
-        note=note,
-    )
+    minutes = seconds / outcomes * MILLION / 60
+    what = "backtest of 1 M candles, from the topic to scores"
+    return Result(what, minutes, "min", at_most=6.0, note=note)
 
 
 def _ulstm(deployment: BenchmarkDeployment, *arguments: str) -> tuple[float, str]:

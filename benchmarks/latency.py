@@ -72,10 +72,9 @@ def _latency_results(closes: list[tuple[float, list[float]]], used_ms: float) ->
         ("last prediction", SYMBOLS - 1, 0.4),
     ):
         seconds = [arrivals[at] - first for first, arrivals in closes]
-        spread = (
-            f"{min(seconds):.3g} to {max(seconds):.3g} s; {note if at == 0 else 'the same closes'}"
-        )
+        spread = f"{min(seconds):.3g} to {max(seconds):.3g} s; {note}"
         yield Result(f"{what}{name} readable", median(seconds), "s", at_most=limit, note=spread)
+        note = "the same closes"
 
 
 def arrival_calls(bootstrap: str, topics: tuple[str, ...]) -> Calls:
@@ -122,9 +121,8 @@ def single_symbol_rows(options: BenchmarkOptions) -> Iterator[Result]:
     for percent, limit in ((50, 12.0), (99, 30.0)):
         peer = Peer("bare consume-transform-produce loop", float(np.percentile(theirs, percent)))
         what = f"a lone symbol: record in -> prediction readable, p{percent}"
-        yield Result(
-            what, float(np.percentile(ours, percent)), "ms", at_most=limit, peer=peer, note=note
-        )
+        figure = float(np.percentile(ours, percent))
+        yield Result(what, figure, "ms", at_most=limit, peer=peer, note=note)
 
 
 def _single_symbol_ms(
@@ -155,18 +153,10 @@ def _single_symbol_ms(
 
 def bare_loop_calls(bootstrap: str, topics: Topics) -> Calls:
     """Return the shortest loop that reads a record and writes another exactly once."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": bootstrap,
-            "group.id": "bare",
-            "isolation.level": "read_committed",
-            "auto.offset.reset": "earliest",
-            "enable.auto.commit": False,
-        }
-    )
-    producer = Producer(
-        {"bootstrap.servers": bootstrap, "transactional.id": "bare", "linger.ms": 0}
-    )
+    kafka = {"bootstrap.servers": bootstrap}
+    group = {"group.id": "bare", "auto.offset.reset": "earliest", "enable.auto.commit": False}
+    consumer = Consumer({**kafka, **group, "isolation.level": "read_committed"})
+    producer = Producer({**kafka, "transactional.id": "bare", "linger.ms": 0})
     producer.init_transactions()
     consumer.subscribe([topics.klines])
 

@@ -54,9 +54,7 @@ class Result:
             "not measured" if self.figure is None else f"{_number(self.figure)} {self.unit}",
             "; ".join(wanted),
             met,
-            ""
-            if self.peer is None
-            else f"{self.peer.name}: {_number(self.peer.figure)} {self.unit}",
+            f"{self.peer.name}: {_number(self.peer.figure)} {self.unit}" if self.peer else "",
             "" if self.ratio is None else f"{_number(self.ratio)}x",
             self.note,
         )
@@ -89,12 +87,8 @@ def to_markdown(rows: Iterable[Result], caption: str) -> str:
     return "\n".join([*lines, "", caption, ""])
 
 
-def _number(value: float | None) -> str:
-    if value is None:
-        return ""
-    if value >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def draw_bars(title: str, results: Sequence[Result]) -> str:

@@ -40,14 +40,12 @@ def startup_rows(options: BenchmarkOptions) -> Iterator[Result]:
 
 
 def _heavy_libraries_result() -> Result:
-    done = subprocess.run(
-        [sys.executable, "-c", LOADED], check=True, capture_output=True, text=True
-    )
+    command = [sys.executable, "-c", LOADED]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
     found = sorted(set(HEAVY) & set(done.stdout.split()))
     note = f"of {', '.join(HEAVY)}; {', '.join(found) or 'none'} loaded"
-    return Result(
-        "predictor: heavy libraries in the process", len(found), "libraries", at_most=0, note=note
-    )
+    what = "predictor: heavy libraries in the process"
+    return Result(what, len(found), "libraries", at_most=0, note=note)
 
 
 def _start_s(deployment: BenchmarkDeployment) -> float:

@@ -68,33 +68,22 @@ def _round(
 
 
 def _results(best: dict[str, StepTimes], yardstick: Path | str) -> Iterator[Result]:
-    keras, xla = (
-        Peer("Keras train_on_batch + predict_on_batch", best["keras"].best),
-        Peer("XLA autodiff", best["xla"].best),
-    )
+    keras = Peer("Keras train_on_batch + predict_on_batch", best["keras"].best)
+    xla = Peer("XLA autodiff", best["xla"].best)
     alone = {name: _describe(best[f"{name} alone"]) for name in ("close", "event", "published")}
     hot = (
         f"2 processes, {SYMBOLS} symbols each, best of {ROUNDS}; one process alone {alone['close']}"
     )
-    yield Result(
-        HOT, best["close"].best, "ms", at_most=0.10, least_ratio=1000, peer=keras, note=hot
-    )
-    yield Result(HOT, best["close"].best, "ms", at_most=0.10, peer=xla, note="same run")
     full = f"2 processes; as in a backtest and a recovery; one process alone {alone['event']}"
-    yield Result(
-        FULL, best["event"].best, "ms", at_most=0.25, least_ratio=400, peer=keras, note=full
-    )
-    yield Result(
-        FULL, best["event"].best, "ms", at_most=0.25, least_ratio=8, peer=xla, note="same run"
-    )
-    note = f"2 processes, state digest included; one process alone {alone['published']}"
-    yield Result(
-        f"{FULL}, in a catch-up that publishes",
-        best["published"].best,
-        "ms",
-        at_most=0.25,
-        note=note,
-    )
+    digest = f"2 processes, state digest included; one process alone {alone['published']}"
+    for what, name, at_most, least_ratio, peer, note in (
+        (HOT, "close", 0.10, 1000, keras, hot),
+        (HOT, "close", 0.10, None, xla, "same run"),
+        (FULL, "event", 0.25, 400, keras, full),
+        (FULL, "event", 0.25, 8, xla, "same run"),
+        (f"{FULL}, in a catch-up that publishes", "published", 0.25, None, None, digest),
+    ):
+        yield Result(what, best[name].best, "ms", at_most, least_ratio, peer, note)
     yield _one_process_result(best, yardstick)
 
 
@@ -122,9 +111,8 @@ def _build_yardstick(limit: Path | None, folder: Path) -> Path | str:
     installed = next((path for path in map(shutil.which, ("g++", "clang++")) if path), None)
     compiler = [installed] if installed else [sys.executable, "-m", "ziglang", "c++"]
     program = folder / "limit"
-    done = subprocess.run(
-        [*compiler, *LIMIT_FLAGS, *variant, str(limit), "-o", str(program)], check=False
-    )
+    command = [*compiler, *LIMIT_FLAGS, *variant, str(limit), "-o", str(program)]
+    done = subprocess.run(command, check=False)
     return program if done.returncode == 0 else f"{compiler[0]} does not build {limit.name}"
 
 
