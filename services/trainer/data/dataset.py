@@ -13,6 +13,7 @@ from shared.core.features.registry import feature_set
 from shared.core.model.card import Target
 from shared.core.model.scaler import Scaler
 from shared.core.sequence import OPEN_TIME, count_before
+from shared.reporting.progress import track_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +124,14 @@ def build_dataset(
     """
     compute, parts = compute or feature_function(step_ms), []
     needs_scaler = feature_set(options.feature_set).needs_scaler
-    for symbol, sequence in sequences.items():
-        seen = sequence[: count_before(sequence, split.validation_until_ms)]
-        unscaled, units = compute(options.feature_set, symbol, seen)
-        rows = scalers[symbol].apply(unscaled) if needs_scaler else unscaled.astype(np.float32)
-        changes = next_changes(seen, step_ms) / units
-        parts.append(_SymbolPart(seen[:, OPEN_TIME], rows, changes))
+    with track_count("features", sum(map(len, sequences.values()))) as progress:
+        for symbol, sequence in sequences.items():
+            seen = sequence[: count_before(sequence, split.validation_until_ms)]
+            unscaled, units = compute(options.feature_set, symbol, seen)
+            rows = scalers[symbol].apply(unscaled) if needs_scaler else unscaled.astype(np.float32)
+            changes = next_changes(seen, step_ms) / units
+            parts.append(_SymbolPart(seen[:, OPEN_TIME], rows, changes))
+            progress(len(sequence))
     return _join(parts, options, split, step_ms)
 
 

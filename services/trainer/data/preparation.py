@@ -13,7 +13,6 @@ from services.trainer.data.dataset import (
     FeatureFunction,
     Split,
     build_dataset,
-    feature_function,
     split_by_time,
     training_candles,
 )
@@ -109,10 +108,8 @@ def prepare(
         raise NotEnoughCandles(
             f"topic {s.topics.klines} has no candles of the symbols and times asked for"
         )
-    step_ms = interval_ms(s.interval)
-    split = split_by_time(
-        sequences, step_ms, s.validation_share, s.held_out_share, s.scored_candles
-    )
+    shares = (s.validation_share, s.held_out_share)
+    split = split_by_time(sequences, interval_ms(s.interval), *shares, s.scored_candles)
     return prepare_with_split(s, sequences, split, compute)
 
 
@@ -133,17 +130,7 @@ def prepare_with_split(
     options = DatasetOptions(
         s.feature_set, s.window_length, s.common_move == "removed", s.target, s.mirrored
     )
-    compute = compute or feature_function(step_ms)
-    with track_count("features", sum(map(len, chosen.values()))) as progress:
-
-        def compute_and_report(
-            name: str, symbol: str, sequence: Float64s
-        ) -> tuple[Float64s, Float64s]:
-            features = compute(name, symbol, sequence)
-            progress(len(chosen[symbol]))
-            return features
-
-        dataset = build_dataset(chosen, scalers, options, split, step_ms, compute_and_report)
+    dataset = build_dataset(chosen, scalers, options, split, step_ms, compute)
     _check_windows(dataset)
     log.info("training on %d symbols, %d windows", len(chosen), len(dataset.training_ends))
     return PreparedData(sequences, chosen, scalers, split, dataset)

@@ -1,7 +1,7 @@
 """Options of a fit, and its result, epoch by epoch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, isfinite
 from typing import Final
 
@@ -105,9 +105,7 @@ class FitResult:
         )
         if longer.best_epoch == self.epochs:
             return longer
-        return FitResult(
-            self.weights, longer.training_losses, longer.validation_losses, longer.skills
-        )
+        return replace(longer, weights=self.weights)
 
     def is_complete(self, options: FitOptions) -> bool:
         """Return whether no further epoch is due."""

@@ -56,11 +56,9 @@ def _read_member(path: Path) -> bytes:
 
 def _names(architecture: Architecture) -> list[str]:
     """Return the names of the weight arrays, in Keras' order."""
-    names = []
-    for at in range(len(architecture.widths)):
-        layer = "lstm" if at == 0 else f"lstm_{at}"
-        names += [f"layers/{layer}/cell/vars/{part}" for part in range(3)]
-    return [*names, "layers/dense/vars/0", "layers/dense/vars/1"]
+    layers = ["lstm", *(f"lstm_{at}" for at in range(1, len(architecture.widths)))]
+    cells = [f"layers/{layer}/cell/vars/{part}" for layer in layers for part in range(3)]
+    return [*cells, "layers/dense/vars/0", "layers/dense/vars/1"]
 
 
 def _refuse_other_layers(file: h5py.File, architecture: Architecture, path: Path) -> None:
