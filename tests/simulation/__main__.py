@@ -68,7 +68,7 @@ def _count_until_caught(seeds: range, console: Console) -> int:
 
 
 def _show(report: SoakReport, console: Console) -> None:
-    table = Table("what counts", "offsets_for_times", title=f"{report.schedules} schedules")
+    table = Table("fault", "times", title=f"{report.schedules} schedules")
     for name, times in sorted(report.counts.items(), key=lambda item: -item[1]):
         table.add_row(name, f"{times:,}")
     console.print(table)

@@ -31,6 +31,8 @@ def test_a_monitor_survives_a_kafka_that_is_away(tmp_path: Path) -> None:
         version = version_of(a_card(), bundle_bytes())
         deployment.registry.release(bundle_bytes(), version, START_MS, promote=True)
         deployment.write(failing_predictions(deployment, version, 100))
+        for partition in range(PARTITIONS):  # a commit shows in one partition after the other
+            deployment.await_settled(deployment.topics.predictions, partition)
 
         reason = monitor.check()
 
