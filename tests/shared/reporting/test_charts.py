@@ -92,6 +92,7 @@ def test_times_are_in_utc(days: int, expected: list[str]) -> None:
 finite = st.floats(-1e6, 1e6)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.lists(finite, min_size=1, max_size=2000), st.sampled_from([numbers, percents]))
 def test_every_line_is_drawn_within_the_frame(values: list[float], y_format: AxisFormat) -> None:
@@ -107,6 +108,7 @@ def test_every_line_is_drawn_within_the_frame(values: list[float], y_format: Axi
     assert_within(svg, points)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(finite, finite, st.floats(0.0, 1e3)), min_size=1, max_size=10))
 def test_bins_that_come_true_in_full_lie_on_the_diagonal(

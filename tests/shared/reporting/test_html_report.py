@@ -148,6 +148,7 @@ def test_many_candles_make_a_small_page() -> None:
     assert len(render_report(ModelReport("v1", comparison))) < 100_000
 
 
+@pytest.mark.slow
 def test_the_same_report_has_the_same_bytes() -> None:
     assert render_report(a_full_report()) == render_report(a_full_report())
 

@@ -58,6 +58,7 @@ def an_hour_of_work() -> list[Float64s]:
     return [np.column_stack([times, np.full((candles, 5), 100.0)])] * 10
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_a_backtest_within_a_symbol() -> None:
     def interrupted(done: int) -> None:
         if done:
@@ -67,6 +68,7 @@ def test_an_interrupt_ends_a_backtest_within_a_symbol() -> None:
         backtests(*an_hour_of_work(), progress=interrupted)
 
 
+@pytest.mark.slow
 def test_a_failure_ends_the_other_backtests() -> None:
     one = a_sequence(1, 60)
 

@@ -66,6 +66,7 @@ def bytes_of(dataset: Dataset, ends: Int64s) -> bytes:
     return dataset.windows(ends).tobytes() + dataset.labels[ends].tobytes()
 
 
+@pytest.mark.slow
 @given(markets)
 def test_later_candles_change_no_training_window_label_or_scaler(
     market: dict[str, list[bool]],
@@ -82,6 +83,7 @@ def test_later_candles_change_no_training_window_label_or_scaler(
     assert again.label_scale == dataset.label_scale
 
 
+@pytest.mark.slow
 @given(markets)
 def test_held_out_candles_change_nothing_that_training_sees(market: dict[str, list[bool]]) -> None:
     before = {symbol: a_sequence(present) for symbol, present in market.items()}

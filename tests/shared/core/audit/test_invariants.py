@@ -109,6 +109,7 @@ def gap(start: int, end: int, symbol: str = "BTCUSDT") -> Gap:
     return Gap(symbol, START_MS + start * STEP_MS, START_MS + end * STEP_MS)
 
 
+@pytest.mark.slow
 @given(logs())
 @settings(max_examples=100, deadline=None)
 def test_the_predictions_of_the_fold_keep_all_invariants(records: list[Record]) -> None:
