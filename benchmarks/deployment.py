@@ -26,7 +26,7 @@ until = partial(eventually, deadline_s=LONGEST_S, poll_interval_s=POLL_S)
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkOptions:
-    """What to measure, and with what."""
+    """The options of a benchmark run."""
 
     is_full: bool
     yardstick: Path | None  # the source of limit.cc, which is not part of this project

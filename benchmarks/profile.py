@@ -41,10 +41,10 @@ SYMBOLS: Final = 64
 ROUNDS: Final = 15
 
 Part = tuple[str, str, Callable[[int], object]]
-"""When it happens, what it is, and the work for the symbol of a number."""
+"""(phase, name, function of a symbol's index)."""
 
 Parts = Mapping[str, Callable[[int], object]]
-"""The work for the symbol of a number, by what it is."""
+"""Functions of a symbol's index, by name."""
 
 
 class EventParts:

@@ -1,4 +1,4 @@
-"""One measured figure, its target, and the same of what a user would choose instead."""
+"""A measured figure with its target and its peer, the tool a user would choose instead."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -11,7 +11,7 @@ from shared.reporting.charts import bar_chart
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """What the figure is compared with, measured in the same run, in the figure's unit."""
+    """The peer's figure, measured in the same run, in the same unit."""
 
     name: str
     figure: float

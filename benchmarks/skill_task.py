@@ -1,4 +1,4 @@
-"""What to train on and to score for `benchmarks.skill`, and how."""
+"""The spans, symbols and settings of a `benchmarks.skill` run."""
 
 import argparse
 import sys
@@ -39,7 +39,7 @@ _WARM_UP_MS: Final = 4 * 86_400_000  # of another recording: more than the longe
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SkillTask:
-    """What to train on, and which candles to score."""
+    """The training span and the scored candles."""
 
     title: str
     training: Mapping[str, Float64s]
@@ -105,7 +105,7 @@ def compare_forecasts(
 
 
 def load_task(arguments: argparse.Namespace) -> SkillTask:
-    """Read the recordings and split them into what to train on and what to score."""
+    """Read the recordings and split them into training and scored candles."""
     sequences = recorded_sequences(arguments.klines)
     training = {s: q[q[:, OPEN_TIME] < TRAINED_UNTIL_MS] for s, q in sorted(sequences.items())}
     if arguments.week is not None:

@@ -150,7 +150,7 @@ def _default(value: object) -> str:
 
 
 def _allowed(schema: Mapping[str, Any]) -> str:
-    """Return what a JSON schema allows, in words."""
+    """Describe the values that a JSON schema allows."""
     options = [option for option in schema.get("anyOf", [schema]) if option.get("type") != "null"]
     return " or ".join(_one(option) for option in options)
 

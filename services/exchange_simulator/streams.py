@@ -1,4 +1,4 @@
-"""The stream service: connections, and what is pushed to them when."""
+"""The stream service: connections and their push schedule."""
 
 import asyncio
 import json

@@ -72,7 +72,7 @@ def _build_worker(
     stop: threading.Event,
     resources: ExitStack,
 ) -> Worker:
-    """Wait for the servers, then put the parts together; what must be closed goes on the stack."""
+    """Wait for the servers, then build the worker; the stack closes its parts."""
     kafka, topics = settings.kafka_bootstrap_servers, settings.topics
     states = _open_states(settings, telemetry, stop)
     klines = resources.enter_context(Reader(kafka, topics.klines))

@@ -8,7 +8,7 @@ from shared.log.record_processor import BatchResult
 
 
 class PredictorMetrics:
-    """Count what a replica does, and report whether it is ready."""
+    """Metrics and readiness of a replica."""
 
     def __init__(self, telemetry: Telemetry) -> None:
         """Register the metrics."""
@@ -31,7 +31,7 @@ class PredictorMetrics:
         self._redis_up = telemetry.gauge("redis_up", "1 if the last save to Redis succeeded.")
 
     def count_commit(self, results: Iterable[BatchResult], seconds: float) -> None:
-        """Count what a committed batch led to."""
+        """Count the results of a committed batch."""
         self._batch_s.observe(seconds)
         for result in results:
             self._candles.inc(result.candles)

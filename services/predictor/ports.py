@@ -1,4 +1,4 @@
-"""Declare what the predictor needs from outside: adapters implement it, in tests fakes do."""
+"""Interfaces of the predictor, implemented by adapters and by the tests' fakes."""
 
 from collections.abc import Iterable, Iterator
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""What the threads of the producer share: the queue of events, and the exchange's time."""
+"""The queue of events and the exchange's time, shared by the producer's threads."""
 
 import queue
 import time

@@ -105,7 +105,7 @@ def on_stream_kline(cursor: SymbolCursor, kline: ReceivedCandle, interval_ms: in
 def on_rest_klines(
     cursor: SymbolCursor, requested_from_ms: int, rows: Sequence[ReceivedKline], interval_ms: int
 ) -> Transition:
-    """Append the rows of a REST response, and a gap for what the exchange left out between them.
+    """Append the rows of a REST response, and gaps for the candles missing between them.
 
     Args:
         cursor: where the symbol is now.

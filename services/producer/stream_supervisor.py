@@ -142,7 +142,7 @@ class StreamSupervisor:
 
 
 class _ConnectionStatus:
-    """What one connection has received so far; written by its thread, read by the supervisor's."""
+    """The progress of one connection, written by its thread, read by the supervisor's."""
 
     def __init__(self) -> None:
         self.started_s = self.last_message_s = time.monotonic()

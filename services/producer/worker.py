@@ -1,4 +1,4 @@
-"""The producer's loop: take events, decide, append in one transaction, request what is missing."""
+"""The producer's loop: take events, decide, append in a transaction, request missing candles."""
 
 import logging
 import threading

@@ -19,7 +19,7 @@ class PromotionDecision:
 
     @property
     def outcome(self) -> str:
-        """What happens to the version, in words."""
+        """The decision in words."""
         return "published and promoted" if self.promote else "published, not promoted"
 
 

@@ -57,7 +57,7 @@ _ORIGINAL: Final[Mapping[str, str]] = {
 
 
 class TrainerSettings(ServiceSettings):
-    """Settings of a training: what is read, how it is fitted, scored and released."""
+    """Settings of a training: archive, fit, evaluation and release."""
 
     model_config = SettingsConfigDict(use_attribute_docstrings=True)
 

@@ -1,4 +1,4 @@
-"""Errors, named after what the caller should do."""
+"""Errors, named after the caller's reaction."""
 
 
 class UlstmError(Exception):

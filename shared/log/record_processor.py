@@ -29,7 +29,7 @@ class UnknownSymbol(Exception):
 
 @dataclass(slots=True)
 class BatchResult:
-    """The state after the records of a batch, and what the batch writes.
+    """The state after the records of a batch, and the records it writes.
 
     It works on a copy of the state it starts from, made once. If the transaction aborts, drop the
     result: the state before the batch is as it was.
@@ -53,7 +53,7 @@ class BatchResult:
             self.predictions.append(change.prediction)
 
     def clear_output(self) -> None:
-        """Forget what the records so far write, to go on from the same state."""
+        """Clear predictions and dead letters; continue from the same state."""
         self.predictions, self.dead_letters = [], []
         self.changed, self.candles = set(), 0
 

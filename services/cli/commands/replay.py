@@ -75,7 +75,7 @@ def replay_command(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fold the archived topic again and compare with what was published, byte for byte.
+    """Fold the archived topic again and compare with the published predictions, byte for byte.
 
     Exit code 1 if anything differs, or if a record on the predictions topic is no prediction.
     """

@@ -1,4 +1,4 @@
-"""Read the end of the predictions topic: what a partition published last."""
+"""Read a partition's newest predictions from the end of their topic."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

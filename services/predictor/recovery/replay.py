@@ -23,7 +23,7 @@ _SEARCH_BACK: Final = 64  # records, at first, in which to find a candle's time
 
 @dataclass(slots=True)
 class ReplayResult:
-    """The state after a replay, and how it compares with what was published."""
+    """The state after a replay, compared with the published predictions."""
 
     state: PartitionState
     unproved: set[str] = field(default_factory=set)  # symbols whose state may be another

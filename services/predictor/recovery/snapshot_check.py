@@ -6,7 +6,7 @@ from shared.core.online.prediction import Prediction
 
 
 def is_committed(snapshot: PartitionState, next_offset: int, published: PublishedTail) -> bool:
-    """Return whether a snapshot is a fold of what was committed.
+    """Return whether a snapshot is a fold of committed records.
 
     Args:
         snapshot: the state as it was saved.

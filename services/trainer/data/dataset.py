@@ -66,7 +66,7 @@ Returns unscaled rows (n, features) and the unit of each next change (n,).
 
 @dataclass(frozen=True, slots=True)
 class DatasetOptions:
-    """What windows and labels are made of."""
+    """The settings of windows and labels."""
 
     feature_set: str
     window_length: int

@@ -79,7 +79,7 @@ class ArchiveSource:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedData:
-    """What a fit takes, and the candles that are held out from it."""
+    """The dataset of a fit, and the candles held out from it."""
 
     sequences: Mapping[str, Float64s]  # all candles (n, columns), by symbol
     symbols: Collection[str]  # trained on

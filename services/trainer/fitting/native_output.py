@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def discard_native_stderr() -> Iterator[None]:
-    """Discard what is written to file descriptor 2; exceptions pass as they are.
+    """Discard writes to file descriptor 2; exceptions pass through.
 
     TensorFlow reports CPU features and missing GPUs before it reads TF_CPP_MIN_LOG_LEVEL.
     """

@@ -15,14 +15,14 @@ from shared.core.errors import BadSetting
 
 Value: TypeAlias = bool | int | float | str
 Values: TypeAlias = Mapping[str, Value]
-"""What a trial tries, by the names of the search space."""
+"""The values of a trial, by the names of the search space."""
 
 LAYERS: Final = ("width_1", "width_2", "width_3")
 
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """What was tried, and its skill on the validation span: shares of zero change's error."""
+    """A trial's values and its skill on the validation span, a share of zero change's error."""
 
     values: Values
     skill: float | None = None  # None: it has no score

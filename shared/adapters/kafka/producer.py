@@ -160,7 +160,7 @@ class TransactionalProducer:
             self._connection_was_lost = True
 
     def _classify(self, error: KafkaError) -> Aborted | OutcomeUnknown | Fenced:
-        """Return what a client's error says about the transaction."""
+        """Classify a client's error by the state of the transaction."""
         message = f"transaction on Kafka at {self._bootstrap}: {error.str()} ({error.name()})"
         if error.code() in _FENCED_CODES and not self._exclusive_id:
             return Fenced(

@@ -1,4 +1,4 @@
-"""What the wire shapes of all topics share."""
+"""The base model and field types of all wire schemas."""
 
 import json
 from collections.abc import Mapping

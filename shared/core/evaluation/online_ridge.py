@@ -1,4 +1,4 @@
-"""An online linear forecast: what a simple method achieves with the same features."""
+"""An online linear forecast: the baseline with the same features."""
 
 from typing import Final
 

@@ -19,7 +19,7 @@ from shared.core.timestamps import format_timestamp
 
 @dataclass(frozen=True, slots=True)
 class ModelReport:
-    """What a report is made of; fields left empty have no section."""
+    """The figures of a report; empty fields have no section."""
 
     title: str
     comparison: Comparison

@@ -8,7 +8,7 @@ import numpy as np
 from shared.core.arrays import Float64s, read_only64
 
 Carry: TypeAlias = tuple[float, ...]
-"""What a feature set remembers from candle to candle. A set may give its fields names."""
+"""The state of a feature set between candles. A set may name its fields."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

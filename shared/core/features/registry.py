@@ -1,4 +1,4 @@
-"""The feature sets by name: what a card, the trainer's settings and its search choose from."""
+"""The feature sets by name, for cards, the trainer's settings and its search."""
 
 from collections.abc import Mapping
 from typing import Final

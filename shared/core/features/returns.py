@@ -12,7 +12,7 @@ Row: TypeAlias = tuple[float, ...]
 
 
 class ReturnsCarry(NamedTuple):
-    """What is remembered of a symbol's candles. The order of the fields is that of the bytes."""
+    """The carry of a symbol's candles. The order of the fields is that of the bytes."""
 
     candles: float = 0.0  # seen so far
     close: float = 0.0
@@ -86,7 +86,7 @@ class Returns:
 
     @property
     def mirror(self) -> Float64s:
-        """What points up points down in a market turned upside down; the rest stays."""
+        """The sign of each column in a mirrored market: directions flip, sizes stay."""
         return np.array([-1.0, -1.0, 1.0, 1.0, 1.0, 1.0, -1.0, -1.0, -1.0, 1.0, 1.0])
 
 

@@ -1,4 +1,4 @@
-"""What a fold needs besides the state, the record and the model."""
+"""The context and the options of a fold."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -22,7 +22,7 @@ class FoldContext:
 
 @dataclass(frozen=True, slots=True)
 class FoldOptions:
-    """What to compute besides a prediction. No other value depends on it."""
+    """Optional computations of a fold. No other value depends on them."""
 
     # The Jacobian of the new prediction, with its forward pass. Cheaper than later, when the
     # forward pass has to be repeated, but the prediction waits for it.

@@ -79,7 +79,7 @@ def step_symbol(
 
 
 def precompute(state: SymbolState, model: Model | None) -> SymbolState:
-    """Compute in idle time what the symbol's next candle needs: Jacobian and digest.
+    """Compute the Jacobian and the digest for the symbol's next candle in idle time.
 
     No value depends on whether this was done; the next prediction only comes sooner.
     """
