@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -17,7 +18,7 @@ from services.producer.sequencer import SymbolCursor
 from shared.core.errors import Unavailable
 
 MAX_TIME_AGE_S: Final = 0.25  # of the exchange's time that goes with a request
-MAX_SILENCE_S: Final = 2.0  # of the stream, until an idle thread requests the time
+MAX_SILENCE_S: Final = 2.0  # of the stream, until one idle thread requests the time
 SETTLING_MS: Final = 1_000  # REST's database may lag the close by a little
 
 
@@ -40,6 +41,7 @@ class RestWorkerPool:
         # Only REST's own clock can tell which of REST's rows are final: the stream's may be ahead
         # of it.
         self._rest_time = ServerTime()
+        self._refresh_lock, self._next_refresh_s = threading.Lock(), 0.0
         self._requests: queue.SimpleQueue[SymbolCursor] = queue.SimpleQueue()
         for number in range(threads):
             threading.Thread(target=self._run, name=f"rest-{number}", daemon=True).start()
@@ -65,7 +67,7 @@ class RestWorkerPool:
 
     def _send(self, rest: RestClient, cursor: SymbolCursor | None) -> None:
         """Request the klines from a cursor on; without one only the time, if it is old."""
-        if cursor is None and self._server_time.age_s() < MAX_SILENCE_S:
+        if cursor is None and not self._may_refresh_time():
             return
         # The time first: what had closed by then is final in the response that comes after it.
         if self._rest_time.age_s() > MAX_TIME_AGE_S:
@@ -77,3 +79,12 @@ class RestWorkerPool:
             from_ms = cursor.next_open_time_ms
             page = rest.fetch_klines(cursor.symbol, from_ms, time_ms - SETTLING_MS)
             self._events.put(RestResponse(cursor.symbol, from_ms, page.rows, page.has_more))
+
+    def _may_refresh_time(self) -> bool:
+        """Let one idle thread request the time, whatever the number of threads."""
+        with self._refresh_lock:
+            now_s = time.monotonic()
+            if self._server_time.age_s() < MAX_SILENCE_S or now_s < self._next_refresh_s:
+                return False
+            self._next_refresh_s = now_s + MAX_SILENCE_S
+            return True

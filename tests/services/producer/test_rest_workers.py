@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from time import monotonic
 
 import pytest
 
@@ -73,3 +74,24 @@ def test_idle_threads_keep_the_exchanges_time_fresh(monkeypatch: pytest.MonkeyPa
     RestWorkerPool(1, ScriptedRest, server_time, EventQueue())
 
     eventually(lambda: server_time.ms == NOW_MS)
+
+
+class RestWithoutTime(ScriptedRest):
+    """Counts the requests for the time, and answers none of them."""
+
+    requests = 0
+
+    def server_time_ms(self) -> int:
+        self.requests += 1
+        raise Unavailable("down")
+
+
+def test_idle_threads_share_one_request_for_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rest_workers, "MAX_SILENCE_S", 0.05)
+    rest, started_s = RestWithoutTime(), monotonic()
+
+    RestWorkerPool(4, lambda: rest, ServerTime(), EventQueue())
+
+    eventually(lambda: rest.requests >= 3)
+    requests = rest.requests  # counted before the time is taken: later ones do not matter
+    assert requests <= (monotonic() - started_s) / 0.05 + 1
