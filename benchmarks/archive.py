@@ -24,7 +24,6 @@ from benchmarks.stepping import DEFAULT
 from shared.core.arrays import Float64s
 from shared.core.evaluation.backtest import backtest
 from shared.core.evaluation.forecasts import HeldOutSpan
-from shared.core.model.numeric_profile import self_test
 from shared.core.online.context import FoldContext
 from shared.core.online.model import Model
 from shared.core.sequence import SEQUENCE_LENGTH
@@ -164,7 +163,7 @@ def _two_processes_result() -> Result:
 
 def _run_backtest(sequence: Float64s) -> int:
     """Backtest one symbol; runs in a separate process."""
-    context = FoldContext("5m", STEP_MS, self_test())
+    context = FoldContext.of_this_machine("5m")
     span = HeldOutSpan("SYN0000USDT", sequence, SEQUENCE_LENGTH)
     return sum(1 for _ in backtest(Model(a_bundle(DEFAULT)), span, context))
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from benchmarks.market import STEP_MS, recorded_sequences
+from benchmarks.market import recorded_sequences
 from benchmarks.shared_weights import forecast_with_shared_weights
 from benchmarks.variants import ONE_SET, raw_name
 from services.trainer.card import build_card
@@ -27,7 +27,6 @@ from shared.core.evaluation.backtest import Contenders, without_online_learning
 from shared.core.evaluation.comparison import CHALLENGER, CHALLENGER_FROZEN, Comparison
 from shared.core.evaluation.forecasts import HeldOutSpan, hold_out
 from shared.core.model.card import Bundle
-from shared.core.model.numeric_profile import self_test
 from shared.core.online.context import FoldContext
 from shared.core.sequence import OPEN_TIME
 from shared.core.timestamps import parse_timestamp_ms
@@ -51,7 +50,7 @@ class FitCache:
 
     def __init__(self, task: SkillTask) -> None:
         """Take the candles to train on."""
-        self.context = FoldContext("5m", STEP_MS, self_test())
+        self.context = FoldContext.of_this_machine("5m")
         self._training = task.training
         self._last: tuple[dict[str, object], PreparedData, FitResult] | None = None
 

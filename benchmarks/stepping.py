@@ -9,12 +9,11 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from benchmarks.market import STEP_MS, a_bundle, a_sequence, next_candle
+from benchmarks.market import a_bundle, a_sequence, next_candle
 from benchmarks.worker import Calls
 from shared.core.evaluation.backtest import SCORING
 from shared.core.model.architecture import Architecture
 from shared.core.model.network import Network
-from shared.core.model.numeric_profile import self_test
 from shared.core.online.context import LIVE, REPLAY, FoldContext, FoldOptions
 from shared.core.online.model import Model
 from shared.core.online.partition import PartitionState, fold
@@ -98,7 +97,7 @@ def a_market(
         name: SymbolState(name, sequence=a_sequence(SEQUENCE_LENGTH, seed))
         for seed, name in enumerate(names)
     }
-    context = FoldContext("5m", STEP_MS, self_test())
+    context = FoldContext.of_this_machine("5m")
     promotion = Promotion(model.version, model.bundle.sha256, context.numeric_profile)
     promoted = fold(PartitionState(symbols=unpromoted), promotion, 0, model, context)
     market = RandomWalkMarket(model, context, list(promoted.symbols.values()))

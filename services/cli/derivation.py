@@ -5,9 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.adapters.env_settings import ServiceSettings
-from shared.core.model.numeric_profile import self_test
 from shared.core.online.context import FoldContext
-from shared.core.topics import interval_ms
 from shared.log.model_cache import LoadBundle, ModelCache
 from shared.log.record_processor import RecordProcessor
 
@@ -18,7 +16,7 @@ def build_processor(settings: ServiceSettings, load: LoadBundle) -> RecordProces
     Raises:
         Incompatible: this machine does not compute the golden bits.
     """
-    context = FoldContext(settings.interval, interval_ms(settings.interval), self_test())
+    context = FoldContext.of_this_machine(settings.interval)
     return RecordProcessor(settings.topics.klines, settings.codec, context, ModelCache(load))
 
 

@@ -25,9 +25,7 @@ from shared.adapters.prometheus import Telemetry
 from shared.adapters.redis_state_store import RedisStateStore
 from shared.adapters.retry import StopRequested, retry_until_available
 from shared.core.errors import Incompatible, Unavailable
-from shared.core.model.numeric_profile import self_test
 from shared.core.online.context import FoldContext
-from shared.core.topics import interval_ms
 from shared.log.bundle_store import BundleStore
 from shared.log.model_cache import ModelCache
 from shared.log.record_processor import RecordProcessor
@@ -50,7 +48,7 @@ def run(settings: PredictorSettings, stop: threading.Event) -> None:
         Incompatible: the log, or this machine, does not fit.
     """
     # The self-test comes first: a machine that computes other bits must not touch anything.
-    context = FoldContext(settings.interval, interval_ms(settings.interval), self_test())
+    context = FoldContext.of_this_machine(settings.interval)
     telemetry = Telemetry("predictor")
     stop_serving = telemetry.serve(settings.metrics_host, settings.metrics_port)
     try:

@@ -2,13 +2,12 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from services.producer.sequencer import LogEntry, SymbolCursor, UnreadableKline, initial_cursors
 from services.producer.settings import ProducerSettings
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.schemas.dead_letters import DeadLetter, dead_letter_headers
-from shared.adapters.schemas.klines import GapMessage, encode_record
+from shared.adapters.schemas.klines import encode_gap
 from shared.core.errors import Unavailable
 from shared.core.records import Gap
 from shared.core.topics import Topics, interval_ms, partition_for
@@ -79,7 +78,7 @@ def to_producer_record(entry: LogEntry, topics: Topics, now_ms: int) -> Producer
     if isinstance(entry, UnreadableKline):
         return _dead_letter(entry, topics)
     if isinstance(entry, Gap):
-        value = encode_record(GapMessage(type="gap", interval=topics.interval, **asdict(entry)))
+        value = encode_gap(entry, topics.interval)
         source, arrival_ms, end_ms = "rest", now_ms, entry.until_open_time_ms
     else:
         value, source, arrival_ms = entry.value, entry.source, entry.arrival_ms

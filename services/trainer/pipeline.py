@@ -31,9 +31,7 @@ from shared.adapters.retry import retry_until_available
 from shared.core.errors import BadInput
 from shared.core.evaluation.comparison import CHALLENGER, CHAMPION
 from shared.core.model.card import Bundle
-from shared.core.model.numeric_profile import self_test
 from shared.core.online.context import FoldContext
-from shared.core.topics import interval_ms
 from shared.log.model_registry import ModelRegistry
 from shared.reporting.progress import comparison_table
 
@@ -76,7 +74,7 @@ class Trainer:
             Incompatible: this machine's kernel does not compute the golden bits.
         """
         s = self._settings
-        context = FoldContext(s.interval, interval_ms(s.interval), self_test())
+        context = FoldContext.of_this_machine(s.interval)
         # 1. Read the candles and split them by time.
         prepared = self._prepare_data()
         # 2. Fit on the training span; the validation span chooses the epoch.

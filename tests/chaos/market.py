@@ -9,8 +9,9 @@ from typing import Final
 from shared.adapters.kafka.errors import Aborted, OutcomeUnknown
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.kafka.reader import Reader
-from shared.adapters.schemas.klines import GapMessage, encode_record
+from shared.adapters.schemas.klines import encode_gap
 from shared.core.errors import Unavailable
+from shared.core.records import Gap
 from shared.core.topics import Topics, partition_for
 from tests.support.builders import START_MS, STEP_MS, candle_bytes
 
@@ -211,12 +212,4 @@ def _time_ms(at: int) -> int:
 
 
 def _gap(symbol: str, at: int, until: int) -> bytes:
-    return encode_record(
-        GapMessage(
-            type="gap",
-            symbol=symbol,
-            interval="5m",
-            from_open_time_ms=_time_ms(at),
-            until_open_time_ms=_time_ms(until),
-        )
-    )
+    return encode_gap(Gap(symbol, _time_ms(at), _time_ms(until)), "5m")

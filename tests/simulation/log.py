@@ -7,13 +7,14 @@ from random import Random
 from typing import Final
 
 from shared.adapters.kafka.reader import ConsumerRecord
-from shared.adapters.schemas.klines import GapMessage, KlineCodec, PromotionMessage, encode_record
+from shared.adapters.schemas.klines import KlineCodec, PromotionMessage, encode_gap, encode_record
 from shared.adapters.schemas.predictions import encode_prediction
 from shared.core.errors import Unavailable
 from shared.core.online.context import FoldContext
 from shared.core.online.model import Model
 from shared.core.online.partition import PartitionState
 from shared.core.online.state_codec import state_digest
+from shared.core.records import Gap
 from shared.core.topics import Topics, partition_for
 from shared.log.record_processor import BatchResult, RecordProcessor
 from tests.simulation.broker import Broker, RecordData
@@ -115,14 +116,8 @@ def _record(symbol: str, value: bytes, at: int) -> tuple[int, RecordData]:
 
 def _gap(symbol: str, at: int) -> tuple[int, RecordData]:
     start = START_MS + at * STEP_MS
-    message = GapMessage(
-        type="gap",
-        symbol=symbol,
-        interval="5m",
-        from_open_time_ms=start,
-        until_open_time_ms=start + STEP_MS,
-    )
-    return _record(symbol, encode_record(message), at)
+    gap = Gap(symbol, start, start + STEP_MS)
+    return _record(symbol, encode_gap(gap, "5m"), at)
 
 
 def _promotion(version: str) -> Chunk:

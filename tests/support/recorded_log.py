@@ -9,13 +9,14 @@ from shared.adapters.bundle_codec import decode_bundle
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.schemas.dead_letters import dead_letter_headers
-from shared.adapters.schemas.klines import GapMessage, KlineCodec, PromotionMessage, encode_record
+from shared.adapters.schemas.klines import KlineCodec, PromotionMessage, encode_gap, encode_record
 from shared.adapters.schemas.predictions import encode_prediction
 from shared.adapters.schemas.wire import canonical_json
 from shared.core.errors import BadInput
 from shared.core.model.card import Bundle
 from shared.core.online.context import FoldContext
 from shared.core.online.partition import PartitionState
+from shared.core.records import Gap
 from shared.core.topics import Topics
 from shared.log.model_cache import ModelCache
 from shared.log.record_processor import BatchResult, RecordProcessor
@@ -164,14 +165,8 @@ def candles(start: int, stop: int) -> list[tuple[str, bytes]]:
 
 
 def gap(start: int, stop: int, symbol: str) -> tuple[str, bytes]:
-    message = GapMessage(
-        type="gap",
-        symbol=symbol,
-        interval="5m",
-        from_open_time_ms=START_MS + start * STEP_MS,
-        until_open_time_ms=START_MS + stop * STEP_MS,
-    )
-    return symbol, encode_record(message)
+    span = Gap(symbol, START_MS + start * STEP_MS, START_MS + stop * STEP_MS)
+    return symbol, encode_gap(span, "5m")
 
 
 def promotion(bundle: Bundle, profile: str = OWN, sha256: str = "") -> tuple[str, bytes]:

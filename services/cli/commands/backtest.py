@@ -21,12 +21,10 @@ from shared.core.evaluation.comparison import CHALLENGER
 from shared.core.evaluation.forecasts import split_at
 from shared.core.evaluation.report import ModelReport
 from shared.core.model.card import Bundle
-from shared.core.model.numeric_profile import self_test
 from shared.core.online.context import FoldContext
 from shared.core.online.scores import Scores
 from shared.core.sequence import SEQUENCE_LENGTH
 from shared.core.timestamps import format_timestamp
-from shared.core.topics import interval_ms
 from shared.log.archive import Archive, TimeSpan
 from shared.log.model_registry import ModelRegistry
 
@@ -57,7 +55,7 @@ def backtest_command(
     check_report(report, against)
     bundles = ModelRegistry(settings.kafka_bootstrap_servers, settings.topics).bundles
     bundle, champion = bundles.load(model), bundles.load(against) if against else None
-    fold_context = FoldContext(settings.interval, interval_ms(settings.interval), self_test())
+    fold_context = FoldContext.of_this_machine(settings.interval)
     default_ms = bundle.card.trained_through_ms + fold_context.interval_ms
     from_ms = parse_time_option_ms(start, "--from", default_ms)
     through_ms = parse_time_option_ms(end, "--to", TimeSpan().through_ms) - 1

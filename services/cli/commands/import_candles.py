@@ -22,9 +22,10 @@ from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.recording import Block, CandleRow, Recording
-from shared.adapters.schemas.klines import GapMessage, build_candle_message, encode_record
+from shared.adapters.schemas.klines import build_candle_message, encode_gap
 from shared.core.arrays import Float64s
 from shared.core.errors import BadInput, Incompatible
+from shared.core.records import Gap
 from shared.core.sequence import OPEN, OPEN_TIME, SEQUENCE_COLUMNS
 from shared.core.topics import Topics, interval_ms, partition_for
 from shared.log.archive import Archive, TimeSpan
@@ -186,7 +187,8 @@ class CandleImporter:
             return
         if next_ms is not None and row.open_time_ms > next_ms:
             self.summary.gaps += 1
-            value = gap_bytes(row, next_ms, self._topics.interval)
+            gap = Gap(row.symbol, next_ms, row.open_time_ms)
+            value = encode_gap(gap, self._topics.interval)
             yield self._record(row.symbol, row.open_time_ms - 1, value)
         self._next_ms[row.symbol] = row.open_time_ms + self._step_ms
         self._last[row.symbol] = row
@@ -260,18 +262,6 @@ def candle_bytes(row: CandleRow, interval: str) -> bytes:
         f'"schema":1,"symbol":"{row.symbol}",{taker_quote}{taker}{trades}'
         f'"type":"candle","volume":"{row.volume}"}}'
     ).encode()
-
-
-def gap_bytes(row: CandleRow, next_ms: int, interval: str) -> bytes:
-    """Return the canonical bytes of the gap before a row."""
-    gap = GapMessage(
-        type="gap",
-        symbol=row.symbol,
-        interval=interval,
-        from_open_time_ms=next_ms,
-        until_open_time_ms=row.open_time_ms,
-    )
-    return encode_record(gap)
 
 
 def _quoted(name: str, text: str | None) -> str:

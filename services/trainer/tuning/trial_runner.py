@@ -22,7 +22,6 @@ from services.trainer.tuning.study_record import (
 from shared.adapters.retry import StopRequested
 from shared.core.arrays import Float64s
 from shared.core.model.card import Bundle
-from shared.core.model.numeric_profile import self_test
 from shared.core.online.context import FoldContext
 from shared.core.topics import interval_ms
 from shared.reporting.progress import track_count
@@ -116,7 +115,7 @@ class TrialRunner:
     def _build_scorer(self, deadline: Deadline) -> ValidationScorer:
         """Build the scorer of all trials: the longest window decides which candles it scores."""
         longest = with_environment(self._settings, {"WINDOW_LENGTH": str(max(WINDOW_LENGTHS))})
-        context = FoldContext(longest.interval, self._step_ms, self_test())
+        context = FoldContext.of_this_machine(longest.interval)
         prepared = self._prepare(longest, deadline)
         scorer = build_validation_scorer(longest, prepared, context)
         if not scorer.events:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from shared.adapters.schemas import wire
+from shared.core.dataclass_fields import dataclass_fields
 from shared.core.errors import BadInput
 from shared.core.records import Amendment, Candle, Gap, Promotion, Record, check_candle
 from shared.core.topics import partition_for
@@ -186,6 +187,11 @@ def to_candle(message: CandleMessage) -> Candle:
 def encode_record(message: CandleMessage | GapMessage | PromotionMessage) -> bytes:
     """Return the canonical bytes of a kline log record."""
     return wire.canonical_json(message.model_dump(by_alias=True, exclude_none=True))
+
+
+def encode_gap(gap: Gap, interval: str) -> bytes:
+    """Return the canonical bytes of a gap in a topic of this interval."""
+    return encode_record(GapMessage(type="gap", interval=interval, **dataclass_fields(gap)))
 
 
 def build_candle_message(interval_ms: int, **fields: Any) -> CandleMessage:

@@ -1,7 +1,10 @@
 """The context and the options of a fold."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
+
+from shared.core.model.numeric_profile import self_test
+from shared.core.topics import interval_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +14,15 @@ class FoldContext:
     interval: str
     interval_ms: int
     numeric_profile: str
+
+    @classmethod
+    def of_this_machine(cls, interval: str) -> Self:
+        """Return the context of an interval with the numeric profile of this machine's kernel.
+
+        Raises:
+            Incompatible: the kernel does not compute the golden bits.
+        """
+        return cls(interval, interval_ms(interval), self_test())
 
     def predicts(self, profile: str | None) -> bool:
         """Return whether this profile predicts where `profile` is the one promoted last.

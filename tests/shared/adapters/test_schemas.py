@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from shared.adapters.schemas.klines import (
     MAX_RECORD_BYTES,
     CandleMessage,
-    GapMessage,
     KlineCodec,
     PromotionMessage,
+    encode_gap,
     encode_record,
 )
 from shared.adapters.schemas.predictions import decode_prediction, encode_prediction
@@ -56,18 +56,12 @@ def test_a_field_of_a_later_version_is_read_over() -> None:
 
 
 def test_gaps_amendments_and_promotions_survive_their_bytes() -> None:
-    gap = GapMessage(
-        type="gap",
-        symbol="BTCUSDT",
-        interval="5m",
-        from_open_time_ms=START_MS,
-        until_open_time_ms=START_MS + STEP_MS,
-    )
+    gap = Gap("BTCUSDT", START_MS, START_MS + STEP_MS)
     promotion = PromotionMessage(
         type="promotion", model_version="v1", bundle_sha256="0" * 64, numeric_profile="1-f00"
     )
 
-    assert CODEC.decode(encode_record(gap), PARTITION) == Gap(
+    assert CODEC.decode(encode_gap(gap, "5m"), PARTITION) == Gap(
         "BTCUSDT", START_MS, START_MS + STEP_MS
     )
     assert CODEC.decode(encode_record(promotion), 5) == Promotion("v1", "0" * 64, "1-f00")

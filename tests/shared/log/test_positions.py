@@ -11,7 +11,8 @@ from shared.adapters.kafka.backwards_reader import (
 )
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
-from shared.adapters.schemas.klines import GapMessage, PromotionMessage, encode_record
+from shared.adapters.schemas.klines import PromotionMessage, encode_gap, encode_record
+from shared.core.records import Gap
 from shared.core.topics import partition_for
 from shared.log.positions import read_positions
 from tests.support.builders import START_MS, STEP_MS, candle_bytes
@@ -78,14 +79,10 @@ def test_a_candle_is_followed_by_the_next_whatever_comes_after_it(
 
 def test_a_gap_at_the_end_counts(settings: ServiceSettings, writer: TransactionalProducer) -> None:
     until = START_MS + 9 * STEP_MS
-    gap = GapMessage(
-        type="gap",
-        symbol=SYMBOL,
-        interval="5m",
-        from_open_time_ms=START_MS + STEP_MS,
-        until_open_time_ms=until,
+    gap = Gap(SYMBOL, START_MS + STEP_MS, until)
+    writer.write(
+        [record(settings, candle_bytes(0, SYMBOL)), record(settings, encode_gap(gap, "5m"))]
     )
-    writer.write([record(settings, candle_bytes(0, SYMBOL)), record(settings, encode_record(gap))])
 
     assert standing(settings) == {SYMBOL: until}
 

@@ -8,8 +8,9 @@ from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.errors import Fenced
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.recording import CandleRow
-from shared.adapters.schemas.klines import GapMessage, build_candle_message, encode_record
+from shared.adapters.schemas.klines import build_candle_message, encode_gap, encode_record
 from shared.core.errors import BadInput, Incompatible
+from shared.core.records import Gap
 from shared.core.topics import partition_for
 from shared.log.archive import Archive, TimeSpan
 from shared.log.positions import producer_transactional_id
@@ -140,13 +141,7 @@ def test_a_candle_where_the_log_ends_with_a_gap_is_refused(
 ) -> None:
     run_import(settings, a_file(tmp_path, [line(0), line(1)]))
     until = START_MS + 9 * STEP_MS
-    gap = GapMessage(
-        type="gap",
-        symbol="BTCUSDT",
-        interval="5m",
-        from_open_time_ms=START_MS + 2 * STEP_MS,
-        until_open_time_ms=until,
-    )
+    gap = Gap("BTCUSDT", START_MS + 2 * STEP_MS, until)
     writer = TransactionalProducer(
         settings.kafka_bootstrap_servers, producer_transactional_id(settings.topics)
     )
@@ -154,7 +149,7 @@ def test_a_candle_where_the_log_ends_with_a_gap_is_refused(
     writer.write(
         [
             ProducerRecord(
-                settings.topics.klines, partition, b"BTCUSDT", encode_record(gap), until - 1
+                settings.topics.klines, partition, b"BTCUSDT", encode_gap(gap, "5m"), until - 1
             )
         ]
     )

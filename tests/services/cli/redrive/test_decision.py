@@ -15,8 +15,9 @@ from services.cli.redrive.decision import (
 )
 from shared.adapters.kafka.producer import ProducerRecord
 from shared.adapters.schemas.dead_letters import DeadLetter, dead_letter_headers, decode_dead_letter
-from shared.adapters.schemas.klines import GapMessage, KlineCodec, PromotionMessage, encode_record
+from shared.adapters.schemas.klines import KlineCodec, PromotionMessage, encode_gap, encode_record
 from shared.core.errors import BadInput
+from shared.core.records import Gap
 from shared.core.topics import Topics, partition_for
 from tests.support.builders import START_MS, STEP_MS, candle_bytes
 
@@ -35,15 +36,7 @@ PROMOTION = encode_record(
 
 def gap_bytes(start: int, stop: int) -> bytes:
     starts_ms, ends_ms = START_MS + start * STEP_MS, START_MS + stop * STEP_MS
-    return encode_record(
-        GapMessage(
-            type="gap",
-            symbol=SYMBOL,
-            interval="5m",
-            from_open_time_ms=starts_ms,
-            until_open_time_ms=ends_ms,
-        )
-    )
+    return encode_gap(Gap(SYMBOL, starts_ms, ends_ms), "5m")
 
 
 def a_dead_letter(
