@@ -17,14 +17,13 @@ from services.predictor.settings import PredictorSettings
 from services.predictor.worker import Worker
 from shared.adapters.kafka.admin import ensure_topics, topic_id
 from shared.adapters.kafka.consumer_group import ConsumerGroupMember
-from shared.adapters.kafka.errors import Fenced
 from shared.adapters.kafka.producer import TransactionalProducer
 from shared.adapters.kafka.reader import Reader
 from shared.adapters.process import exit_code, log_to_stderr, stop_on_signal
 from shared.adapters.prometheus import Telemetry
 from shared.adapters.redis_state_store import RedisStateStore
 from shared.adapters.retry import StopRequested, retry_until_available
-from shared.core.errors import Incompatible, Unavailable
+from shared.core.errors import Unavailable
 from shared.core.online.context import FoldContext
 from shared.log.bundle_store import BundleStore
 from shared.log.model_cache import ModelCache
@@ -57,8 +56,6 @@ def run(settings: PredictorSettings, stop: threading.Event) -> None:
         log.info("stopped")
     except StopRequested as request:
         log.info("stopped before the start was complete: %s", request)
-    except Fenced as error:
-        raise Incompatible(str(error)) from error
     finally:
         stop_serving()
 

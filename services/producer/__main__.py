@@ -20,11 +20,9 @@ from services.producer.stream_supervisor import StreamSupervisor
 from services.producer.symbol_selection import select_symbols
 from services.producer.worker import ProducerWorker
 from shared.adapters.kafka.admin import ensure_topics
-from shared.adapters.kafka.errors import Fenced
 from shared.adapters.process import exit_code, log_to_stderr, stop_on_signal
 from shared.adapters.prometheus import Telemetry
 from shared.adapters.retry import StopRequested, retry_until_available
-from shared.core.errors import Incompatible
 from shared.core.topics import interval_ms
 from shared.log.positions import read_positions
 
@@ -44,8 +42,6 @@ def main() -> None:
         run(settings, ProducerMetrics(telemetry), stop)
     except StopRequested:
         log.debug("stopped while waiting for a server")
-    except Fenced as error:
-        raise Incompatible(str(error)) from error
     finally:
         stop_serving()
     log.info("stopped")

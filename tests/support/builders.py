@@ -1,6 +1,7 @@
 """Valid values by default; a test overrides what it is about."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import inf
 
 import numpy as np
@@ -9,7 +10,7 @@ from shared.adapters.bundle_codec import decode_bundle, encode_bundle, version_o
 from shared.adapters.schemas.klines import CandleMessage, encode_record
 from shared.core.arrays import Float64s
 from shared.core.errors import BadInput
-from shared.core.evaluation.comparison import CHALLENGER, CHALLENGER_RAW, Comparison
+from shared.core.evaluation.comparison import CHALLENGER, CHALLENGER_RAW, CHAMPION, Comparison
 from shared.core.evaluation.forecasts import ForecastSeries, SeriesBySymbol
 from shared.core.features.registry import feature_set
 from shared.core.model.architecture import Architecture
@@ -192,3 +193,14 @@ def a_comparison(series: SeriesBySymbol | None = None) -> Comparison:
     comparison.add(CHALLENGER, series)
     comparison.add(CHALLENGER_RAW, series, raw=True)
     return comparison
+
+
+def a_comparison_before() -> Comparison:
+    """The champion, over the candles before those of `a_comparison`."""
+    series = {
+        symbol: replace(one, open_time_ms=one.open_time_ms - 400 * STEP_MS)
+        for symbol, one in some_forecasts(seed=8).items()
+    }
+    before = Comparison(series, {symbol: np.full(400, 2e-3) for symbol in series})
+    before.add(CHAMPION, series, raw=True)
+    return before

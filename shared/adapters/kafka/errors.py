@@ -37,7 +37,7 @@ class OutcomeUnknown(UlstmError):
     """Raised when a transaction may or may not be committed: the log tells; forget and recover."""
 
 
-class Fenced(UlstmError):
+class Fenced(Incompatible):
     """Raised when another process took over this transactional id: stop."""
 
 

@@ -18,7 +18,7 @@ from shared.core.evaluation.forecasts import SeriesBySymbol
 from shared.core.evaluation.report import ModelReport
 from shared.reporting.charts import COLOURS
 from shared.reporting.html_report import render_report
-from tests.support.builders import STEP_MS, a_comparison, some_forecasts
+from tests.support.builders import a_comparison, a_comparison_before, some_forecasts
 
 CHARTS = [
     "Squared error saved over time, by forecast",
@@ -34,16 +34,6 @@ def a_full_comparison() -> Comparison:
     halved = {s: replace(one, calibrated=one.calibrated / 2) for s, one in series.items()}
     comparison.add(ONLINE_LINEAR, halved)
     return comparison
-
-
-def a_comparison_before() -> Comparison:
-    series = {
-        symbol: replace(one, open_time_ms=one.open_time_ms - 400 * STEP_MS)
-        for symbol, one in some_forecasts(seed=8).items()
-    }
-    before = Comparison(series, {symbol: np.full(400, 2e-3) for symbol in series})
-    before.add(CHAMPION, series, raw=True)
-    return before
 
 
 def a_full_report() -> ModelReport:

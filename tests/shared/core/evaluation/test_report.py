@@ -1,8 +1,5 @@
 """What a report shows, as plain values."""
 
-from dataclasses import replace
-
-import numpy as np
 import pytest
 
 from shared.core.evaluation.comparison import CHALLENGER, CHAMPION, Comparison
@@ -11,23 +8,13 @@ from shared.core.evaluation.report import (
     build_figures,
     overlap_notes,
 )
-from tests.support.builders import STEP_MS, a_comparison, some_forecasts
+from tests.support.builders import STEP_MS, a_comparison, a_comparison_before, some_forecasts
 
 
 def a_comparison_with_a_champion() -> Comparison:
     comparison = a_comparison()
     comparison.add(CHAMPION, some_forecasts(), raw=True)
     return comparison
-
-
-def a_comparison_before() -> Comparison:
-    series = {
-        symbol: replace(one, open_time_ms=one.open_time_ms - 400 * STEP_MS)
-        for symbol, one in some_forecasts(seed=8).items()
-    }
-    before = Comparison(series, {symbol: np.full(400, 2e-3) for symbol in series})
-    before.add(CHAMPION, series, raw=True)
-    return before
 
 
 def test_the_challenger_starts_at_the_promotion_where_the_champion_has_got_to() -> None:
