@@ -6,8 +6,24 @@ from shared.core.errors import BadInput
 
 
 @dataclass(frozen=True, slots=True)
+class MarketMove:
+    """The market's move during a candle: medians of changes from the close before, as fractions.
+
+    None is unknown: fewer symbols than a quorum had a price.
+    """
+
+    change: float | None
+    symbols: int  # whose changes the median is of
+    baskets: str | None = None  # version of the definition of the baskets
+    basket_changes: tuple[float | None, ...] = ()  # in the order of the definition
+
+
+@dataclass(frozen=True, slots=True)
 class Candle:
-    """A closed kline that was checked: it is final. Prices are in the quote currency."""
+    """A closed kline that was checked: it is final. Prices are in the quote currency.
+
+    What the source did not tell is None: unknown, not zero.
+    """
 
     symbol: str
     open_time_ms: int
@@ -16,6 +32,10 @@ class Candle:
     low: float
     close: float
     volume: float
+    quote_volume: float | None = None
+    trades: int | None = None
+    taker_buy_volume: float | None = None
+    market: MarketMove | None = None
 
 
 @dataclass(frozen=True, slots=True)
