@@ -23,8 +23,9 @@ from services.trainer.fitting.training_loop import FitCallbacks
 from services.trainer.fitting.validation_scorer import build_epoch_scorer
 from services.trainer.settings import TrainerSettings
 from shared.core.arrays import Float64s
-from shared.core.evaluation.backtest import Contenders, without_online_learning
+from shared.core.evaluation.backtest import without_online_learning
 from shared.core.evaluation.comparison import CHALLENGER, CHALLENGER_FROZEN, Comparison
+from shared.core.evaluation.contenders import Contenders
 from shared.core.evaluation.forecasts import HeldOutSpan, hold_out
 from shared.core.model.card import Bundle
 from shared.core.online.context import FoldContext

@@ -11,8 +11,9 @@ from typing import TypeVar
 from services.trainer.fitting.options import FitResult
 from services.trainer.promotion_policy import PromotionDecision
 from shared.core.arrays import Float64s
-from shared.core.evaluation.backtest import Contenders, ReportProgress, SymbolForecasts, challenge
+from shared.core.evaluation.backtest import ReportProgress
 from shared.core.evaluation.comparison import CHAMPION, Comparison
+from shared.core.evaluation.contenders import Contenders, SymbolForecasts, challenge
 from shared.core.evaluation.forecasts import (
     HeldOutSpan,
     hold_out,

@@ -12,8 +12,8 @@ from rich.progress import Progress
 from services.cli.worker_pool import report_progress, run_in_workers
 from shared.core.arrays import Float64s
 from shared.core.errors import BadSetting
-from shared.core.evaluation.backtest import Contenders, SymbolForecasts, challenge
 from shared.core.evaluation.comparison import Comparison
+from shared.core.evaluation.contenders import Contenders, SymbolForecasts, challenge
 from shared.core.evaluation.forecasts import HeldOutSpan, hold_out_before
 from shared.core.evaluation.online_ridge import HALF_LIFE
 from shared.core.evaluation.report import ModelReport, overlap_notes

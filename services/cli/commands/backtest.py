@@ -16,8 +16,9 @@ from services.cli.terminal import print_warning
 from shared.adapters.env_settings import ServiceSettings, parse_symbols
 from shared.core.arrays import Float64s
 from shared.core.errors import Unknown
-from shared.core.evaluation.backtest import Contenders, SymbolBacktest, SymbolForecasts
+from shared.core.evaluation.backtest import SymbolBacktest
 from shared.core.evaluation.comparison import CHALLENGER
+from shared.core.evaluation.contenders import Contenders, SymbolForecasts
 from shared.core.evaluation.forecasts import split_at
 from shared.core.evaluation.report import ModelReport
 from shared.core.model.card import Bundle

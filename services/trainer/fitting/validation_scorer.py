@@ -14,7 +14,7 @@ from services.trainer.fitting.options import FitResult
 from services.trainer.settings import TrainerSettings
 from shared.core.arrays import Float32s, Float64s
 from shared.core.evaluation.backtest import ReportProgress, run_backtest
-from shared.core.evaluation.comparison import clipped_skill
+from shared.core.evaluation.comparison import pooled_skill
 from shared.core.evaluation.forecasts import (
     HeldOutSpan,
     compute_volatility,
@@ -56,9 +56,7 @@ class ValidationScorer:
         work = partial(run_backtest, bundle, self.context)
         step_ms = self.context.interval_ms
         backtests = map_spans(work, self.spans, progress, self.threads)
-        return clipped_skill(
-            {one.symbol: one.series(step_ms) for one in backtests}, self.volatility
-        )
+        return pooled_skill({one.symbol: one.series(step_ms) for one in backtests}, self.volatility)
 
 
 def build_validation_scorer(

@@ -1,23 +1,17 @@
 """Compare forecasts of the same held-out candles."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from math import sqrt
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 
 from shared.core.arrays import Float64s
+from shared.core.evaluation.errors import TimePool, bounded, squared_errors
 from shared.core.evaluation.forecasts import SeriesBySymbol
-from shared.core.evaluation.skill_score import (
-    Skill,
-    TimePool,
-    clipped_squared_errors,
-    skill_score,
-    skill_to_fields,
-    squared_errors,
-)
+from shared.core.evaluation.skill_score import Skill, clark_west_p, skill_score, skill_to_fields
 
 # The contenders, as reports and cards name them.
 ZERO_CHANGE: Final = "zero change"
@@ -47,30 +41,22 @@ class CalibrationBin:
     n: int
 
 
-ErrorFunction: TypeAlias = Callable[[Float64s, Float64s, Float64s], Float64s]
-
-
 class Comparison:
     """Errors and skills of several forecasts of the same candles.
 
     Errors are in units of the symbol's volatility, so that a quiet symbol counts as much as a
-    volatile one. Candles across a gap, whose outcome is unknown, are left out.
+    volatile one, and bounded, so that no single candle decides. Candles across a gap, whose
+    outcome is unknown, are left out.
     """
 
-    def __init__(
-        self,
-        candles: SeriesBySymbol,
-        volatility: Mapping[str, Float64s],
-        compute_errors: ErrorFunction = squared_errors,
-    ) -> None:
+    def __init__(self, candles: SeriesBySymbol, volatility: Mapping[str, Float64s]) -> None:
         """Take the candles to compare over.
 
         Args:
             candles: any contender's forecasts; their open times and outcomes are what counts.
             volatility: each symbol's volatility (n,) at the moment of each forecast.
-            compute_errors: takes changes, outcomes and volatility, each (n,).
         """
-        self._candles, self._compute_errors = candles, compute_errors
+        self._candles = candles
         self._is_known = np.isfinite(_join([one.outcome for one in candles.values()]))
         self._outcomes = self._known([one.outcome for one in candles.values()])
         self._times = self._known([one.open_time_ms for one in candles.values()])
@@ -126,6 +112,12 @@ class Comparison:
         rows = self._rows[symbol]
         return skill_score(self._all_errors(name)[rows], self._all_errors(against)[rows])
 
+    def nested_p(self, name: str, against: str = ZERO_CHANGE) -> float | None:
+        """Test one contender against another that is nested in it, by Clark and West."""
+        changes = [bounded(self._changes[one] / self._volatility) for one in (name, against)]
+        distances = self._pool.sum((changes[0] - changes[1]) ** 2)
+        return clark_west_p(self.errors(name), self.errors(against), distances)
+
     def worst_symbol(self, name: str) -> tuple[float, str] | None:
         """Find the symbol of a contender's lowest skill against zero change.
 
@@ -151,7 +143,7 @@ class Comparison:
     def calibration_bins(self, count: int = 10) -> list[CalibrationBin]:
         """Group the challenger's forecasts by raw size into bins of equal number, least first."""
         raw, calibrated, outcomes = (
-            changes / self._volatility
+            bounded(changes / self._volatility)
             for changes in (
                 self._changes[CHALLENGER_RAW],
                 self._changes[CHALLENGER],
@@ -197,11 +189,11 @@ class Comparison:
         return _join(by_symbol)[self._is_known]
 
     def _all_errors(self, name: str) -> Float64s:
-        return self._compute_errors(self._changes[name], self._outcomes, self._volatility)
+        return squared_errors(self._changes[name], self._outcomes, self._volatility)
 
 
-def clipped_skill(series: SeriesBySymbol, volatility: Mapping[str, Float64s]) -> Skill | None:
-    """Score calibrated forecasts against zero change over all symbols, with clipped outcomes.
+def pooled_skill(series: SeriesBySymbol, volatility: Mapping[str, Float64s]) -> Skill | None:
+    """Score calibrated forecasts against zero change over all symbols.
 
     Args:
         series: forecasts by symbol.
@@ -209,7 +201,7 @@ def clipped_skill(series: SeriesBySymbol, volatility: Mapping[str, Float64s]) ->
     """
     # Sorted, since the order in which symbols are summed changes the last bits.
     in_order = dict(sorted(series.items()))
-    comparison = Comparison(in_order, volatility, clipped_squared_errors)
+    comparison = Comparison(in_order, volatility)
     comparison.add(CHALLENGER, in_order)
     return comparison.skill(CHALLENGER)
 

@@ -6,12 +6,8 @@ from typing import Final
 import numpy as np
 
 from shared.core.evaluation.comparison import CHALLENGER
-from shared.core.evaluation.skill_score import (
-    Skill,
-    clipped_squared_errors,
-    probability_above,
-    skill_score,
-)
+from shared.core.evaluation.errors import squared_errors
+from shared.core.evaluation.skill_score import Skill, probability_above, skill_score
 from shared.core.model.card import Card
 from shared.core.online.prediction import Outcome, Prediction
 
@@ -22,7 +18,7 @@ class RecentErrors:
     """Squared errors of one model version at its newest moments.
 
     Memory is bounded: so many moments, and the newest prediction's scale of each symbol. Errors
-    are in units of each prediction's scale (the symbol's volatility), with clipped outcomes.
+    are in units of each prediction's scale (the symbol's volatility), bounded.
     """
 
     def __init__(self, version: str, moments: int, promised: Skill | None = None) -> None:
@@ -66,8 +62,8 @@ class RecentErrors:
         time_ms = previous.open_time_ms
         errors, zero_errors = self._sums.get(time_ms, (0.0, 0.0))
         self._sums[time_ms] = (
-            errors + clipped_squared_errors(change, outcome, scale),
-            zero_errors + clipped_squared_errors(0.0, outcome, scale),
+            errors + squared_errors(change, outcome, scale),
+            zero_errors + squared_errors(0.0, outcome, scale),
         )
         if len(self._sums) > self._moments + 1:
             del self._sums[min(self._sums)]

@@ -1,13 +1,10 @@
-"""Errors of forecasts: how much better one is than another, and how certain that is."""
+"""Skill: how much better one forecast is than another, and how certain that is."""
 
 from dataclasses import asdict, dataclass
 from math import erfc, sqrt
-from typing import Any, Final, TypeVar
-
-import numpy as np
+from typing import Any, Final
 
 from shared.core.arrays import Float64s
-from shared.core.model.shrinkage import Shrinkage
 
 STANDARD_ERRORS_OF_95_PERCENT: Final = 1.959964  # from the mean to each end of an interval
 
@@ -52,7 +49,7 @@ def skill_score(errors: Float64s, reference: Float64s) -> Skill | None:
     if n < 2 or total <= 0.0:
         return None
     value = 1.0 - float(errors.sum()) / total
-    error = sqrt(_long_run_variance(reference - errors) * n) / total
+    error = sqrt(long_run_variance(reference - errors) * n) / total
     if error == 0.0:
         return Skill(value, value, value, 0.0 if value > 0.0 else 1.0, n)
     reach = STANDARD_ERRORS_OF_95_PERCENT * error
@@ -69,7 +66,40 @@ def skill_to_fields(skill: Skill | None) -> dict[str, Any] | None:
     return None if skill is None else asdict(skill)
 
 
-def _long_run_variance(series: Float64s) -> float:
+def clark_west_p(errors: Float64s, reference: Float64s, distances: Float64s) -> float | None:
+    """Test whether a forecast is better than one that is nested in it.
+
+    Clark and West (2007): where the reference is the forecast with some coefficients at zero, such
+    as "no change" or the same network frozen, estimating these coefficients costs the larger model
+    squared error even if they are zero, so that the test of equal errors says too little. The
+    expected cost is the squared distance of the two forecasts, which is subtracted from the
+    forecast's errors. The variance is that of `skill_score`.
+
+    Args:
+        errors: squared errors of the forecast (n,), oldest moment first.
+        reference: squared errors of the nested forecast (n,).
+        distances: squared differences of the two forecasts (n,), in the same units.
+
+    Returns:
+        The probability of at least this much gain if the coefficients were zero (one-sided); None
+        if there is nothing to compare.
+    """
+    n, gains = len(reference), reference - (errors - distances)
+    if n < 2:
+        return None
+    error = sqrt(long_run_variance(gains) / n)
+    mean = float(gains.mean())
+    if error == 0.0:
+        return 0.0 if mean > 0.0 else 1.0
+    return probability_above(mean, error)
+
+
+def long_run_variance(series: Float64s) -> float:
+    """Estimate the variance of a mean's terms (n,), which may be correlated in time.
+
+    Newey and West (1987) with Bartlett weights up to the cube root of n: divided by n it is the
+    variance of the mean.
+    """
     n = len(series)
     centred = series - series.mean()
     variance = float(centred @ centred) / n
@@ -78,49 +108,3 @@ def _long_run_variance(series: Float64s) -> float:
         weight = 1.0 - lag / (lags + 1)
         variance += 2.0 * weight * float(centred[lag:] @ centred[:-lag]) / n
     return max(variance, 0.0)
-
-
-MAX_OUTCOME: Final = Shrinkage().largest  # volatilities
-
-Values = TypeVar("Values", float, Float64s)
-
-
-def squared_errors(changes: Float64s, outcomes: Float64s, volatility: Float64s) -> Float64s:
-    """Compute squared errors (n,) in squared volatilities.
-
-    >>> volatility = np.array([0.01, 0.01])
-    >>> squared_errors(np.array([0.0, 0.01]), np.array([0.5, 0.03]), volatility).round(6)
-    array([2500.,    4.])
-    """
-    error: Float64s = (changes - outcomes) / volatility
-    return error * error
-
-
-def clipped_squared_errors(changes: Values, outcomes: Values, volatility: Values) -> Values:
-    """Compute squared errors, one or (n,), with outcomes clipped at MAX_OUTCOME volatilities.
-
-    A decision about a model, such as which epoch to keep, then never hangs on a single candle.
-
-    >>> small = np.array([0.01, 0.01])
-    >>> clipped_squared_errors(np.array([0.0, 0.01]), np.array([0.5, 0.03]), small).round(6)
-    array([64.,  4.])
-    """
-    # Faster than `np.clip` for a single error.
-    clipped = np.minimum(MAX_OUTCOME, np.maximum(-MAX_OUTCOME, outcomes / volatility))
-    error: Values = changes / volatility - clipped
-    return error * error
-
-
-class TimePool:
-    """Sums errors over symbols at each moment.
-
-    Symbols move together, so all symbols of a moment are one sample, not many.
-    """
-
-    def __init__(self, times_ms: Float64s) -> None:
-        """Take the moment of each error (n,), in any order."""
-        self.moments, self._index = np.unique(times_ms, return_inverse=True)
-
-    def sum(self, errors: Float64s) -> Float64s:
-        """Sum the errors (n,) of each moment, oldest moment first."""
-        return np.bincount(self._index, errors, len(self.moments)).astype(np.float64)

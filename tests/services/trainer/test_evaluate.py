@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from services.trainer.evaluate import HeldOutEvaluation, map_spans
-from shared.core.evaluation.backtest import Contenders
 from shared.core.evaluation.comparison import (
     CHALLENGER,
     CHALLENGER_FROZEN,
@@ -14,6 +13,7 @@ from shared.core.evaluation.comparison import (
     ZERO_CHANGE,
     Comparison,
 )
+from shared.core.evaluation.contenders import Contenders
 from shared.core.evaluation.forecasts import hold_out
 from shared.reporting.progress import comparison_table
 from tests.support.builders import CONTEXT, START_MS, STEP_MS, a_bundle, a_card, a_sequence

@@ -13,12 +13,7 @@ from services.cli.backtest.output import write_predictions
 from services.cli.worker_pool import report_progress, run_in_workers
 from shared.core.arrays import Float64s
 from shared.core.errors import BadInput
-from shared.core.evaluation.backtest import (
-    PREDICTION_ROW,
-    SymbolBacktest,
-    backtest,
-    run_backtest,
-)
+from shared.core.evaluation.backtest import PREDICTION_ROW, SymbolBacktest, backtest, run_backtest
 from shared.core.evaluation.forecasts import HeldOutSpan, split_at
 from shared.core.online.scores import Scores
 from tests.support.builders import CONTEXT, START_MS, STEP_MS, a_bundle, a_model, a_sequence

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from shared.core.evaluation.skill_score import TimePool, skill_score
+from shared.core.arrays import Float64s
+from shared.core.evaluation.skill_score import clark_west_p, skill_score
 
 N = 4000
 
@@ -62,12 +61,40 @@ def test_a_forecast_against_itself_has_a_skill_of_exactly_zero() -> None:
     assert (found.value, found.low, found.high, found.p) == (0.0, 0.0, 0.0, 1.0)
 
 
-@given(st.lists(st.tuples(st.integers(0, 5), st.floats(0, 1e6)), max_size=40))
-def test_errors_of_one_moment_are_summed(errors: list[tuple[int, float]]) -> None:
-    times = np.array([time for time, _ in errors], dtype=np.float64)
+def nested_forecasts(seed: int, slope: float) -> tuple[Float64s, Float64s, Float64s]:
+    """Forecast zero, and by a regression on all that was known; return errors and distances."""
+    x, noise = normal(seed, 1000), normal(seed + 10_000, 1000)
+    y = slope * x + noise
+    products, squares = np.cumsum(x * y), np.cumsum(x * x)
+    forecast = np.concatenate([[0.0], products[:-1] / squares[:-1]]) * x
+    rows = slice(100, None)
+    return ((y - forecast) ** 2)[rows], (y**2)[rows], (forecast**2)[rows]
 
-    pool = TimePool(times)
-    sums = pool.sum(np.array([error for _, error in errors], dtype=np.float64))
 
-    assert len(pool.moments) == len(sums) == len({time for time, _ in errors})
-    assert sums.sum() == pytest.approx(sum(error for _, error in errors))
+def test_a_nested_test_rejects_a_true_null_as_often_as_it_says() -> None:
+    """The test of equal errors rejects hardly ever there: estimation costs the larger model."""
+    samples = [nested_forecasts(seed, 0.0) for seed in range(400)]
+
+    nested = np.mean([(clark_west_p(*sample) or 0.0) < 0.1 for sample in samples])
+    equal = np.mean(
+        [one is not None and one.p < 0.1 for one in (skill_score(a, b) for a, b, _ in samples)]
+    )
+
+    assert 0.03 < nested < 0.14  # Clark and West: somewhat below the nominal size
+    assert equal < 0.03
+
+
+def test_a_nested_test_finds_a_weak_truth_more_often_than_one_of_equal_errors() -> None:
+    samples = [nested_forecasts(seed, 0.06) for seed in range(200)]
+
+    nested = sum((clark_west_p(*sample) or 0.0) < 0.05 for sample in samples)
+    equal = sum(
+        one is not None and one.p < 0.05 for one in (skill_score(a, b) for a, b, _ in samples)
+    )
+
+    assert nested > 1.3 * equal
+
+
+def test_a_nested_test_needs_two_moments_and_knows_a_forecast_that_is_the_same() -> None:
+    assert clark_west_p(np.ones(1), np.ones(1), np.zeros(1)) is None
+    assert clark_west_p(np.ones(9), np.ones(9), np.zeros(9)) == 1.0

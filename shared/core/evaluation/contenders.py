@@ -1,0 +1,123 @@
+"""Forecast the same candles by several contenders, and compare them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import reduce
+
+import numpy as np
+
+from shared.core.arrays import Float64s
+from shared.core.evaluation.backtest import (
+    ReportProgress,
+    SymbolBacktest,
+    run_backtest,
+    without_online_learning,
+)
+from shared.core.evaluation.comparison import (
+    CHALLENGER,
+    CHALLENGER_FROZEN,
+    CHALLENGER_RAW,
+    CHAMPION,
+    ONLINE_LINEAR,
+    Comparison,
+)
+from shared.core.evaluation.forecasts import ForecastSeries, HeldOutSpan, compute_volatility
+from shared.core.evaluation.online_ridge import ridge_forecasts
+from shared.core.model.card import Bundle
+from shared.core.model.shrinkage import Shrinkage
+from shared.core.online.context import FoldContext
+from shared.core.sequence import OPEN_TIME
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SymbolForecasts:
+    """All contenders' forecasts of one symbol's held-out candles."""
+
+    symbol: str
+    backtests: Mapping[str, SymbolBacktest]  # by contender: those that are models
+    series: Mapping[str, ForecastSeries]  # by contender: all of them
+    times_ms: Float64s  # (n,): the open times of the candles that can be forecast
+    volatility: Float64s  # (n,): at the moment of each forecast
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Contenders:
+    """The models to compare and, if it has a shrinkage, the online linear forecast."""
+
+    bundles: Mapping[str, Bundle]
+    context: FoldContext
+    linear_shrinkage: Shrinkage | None = None
+
+    def events(self, spans: Iterable[HeldOutSpan]) -> int:
+        """Count the candles that `forecast` reports as processed over all spans."""
+        is_linear = self.linear_shrinkage is not None
+        return sum(
+            len(span.candles) * len(self.bundles) + len(span.sequence) * is_linear for span in spans
+        )
+
+    def forecast(
+        self, span: HeldOutSpan, report_progress: ReportProgress = lambda _: None
+    ) -> SymbolForecasts:
+        """Forecast one symbol's held-out candles with every contender.
+
+        Args:
+            span: the held-out candles, with as much history as the models have seen.
+            report_progress: called with the number of candles since its last call.
+        """
+        step_ms = self.context.interval_ms
+        backtests = {
+            name: run_backtest(bundle, self.context, span, report_progress)
+            for name, bundle in self.bundles.items()
+        }
+        series = {name: one.series(step_ms) for name, one in backtests.items()}
+        if self.linear_shrinkage is not None:
+            series[ONLINE_LINEAR] = ridge_forecasts(span, step_ms, self.linear_shrinkage)
+            report_progress(len(span.sequence))
+        return SymbolForecasts(
+            span.symbol,
+            backtests,
+            series,
+            span.candles[:-1, OPEN_TIME] + step_ms,
+            compute_volatility(span.recent, span.candles, step_ms),
+        )
+
+    def compare(self, forecasts: Iterable[SymbolForecasts]) -> Comparison:
+        """Compare the contenders over the candles that all of them forecast.
+
+        The challenger, if there is one, takes part twice: calibrated and raw.
+        """
+        # Sorted, since the order in which symbols are summed changes the last bits.
+        common = dict(sorted((one.symbol, _at_common_times(one)) for one in forecasts))
+        linear = [] if self.linear_shrinkage is None else [ONLINE_LINEAR]
+        series = {
+            name: {symbol: one.series[name] for symbol, one in common.items()}
+            for name in (*self.bundles, *linear)
+        }
+        volatility = {symbol: one.volatility for symbol, one in common.items()}
+        comparison = Comparison(next(iter(series.values())), volatility)
+        for name, by_symbol in series.items():
+            comparison.add(name, by_symbol)
+            if name == CHALLENGER:
+                comparison.add(CHALLENGER_RAW, by_symbol, raw=True)
+        return comparison
+
+
+def _at_common_times(forecasts: SymbolForecasts) -> SymbolForecasts:
+    # Models with longer windows start later: only candles that all of them forecast are compared.
+    times = reduce(np.intersect1d, [one.open_time_ms for one in forecasts.series.values()])
+    return replace(
+        forecasts,
+        series={name: one.at(times) for name, one in forecasts.series.items()},
+        times_ms=times,
+        volatility=forecasts.volatility[np.isin(forecasts.times_ms, times)],
+    )
+
+
+def challenge(
+    challenger: Bundle, champion: Bundle | None, context: FoldContext, champion_name: str = CHAMPION
+) -> Contenders:
+    """Return the challenger, its frozen self, the champion and the online linear forecast."""
+    bundles = {CHALLENGER: challenger, CHALLENGER_FROZEN: without_online_learning(challenger)}
+    if champion is not None:
+        bundles[champion_name] = champion
+    return Contenders(bundles, context, challenger.card.shrinkage)
