@@ -7,6 +7,7 @@ from typing import Final
 from shared.adapters.bundle_codec import decode_bundle
 from shared.adapters.kafka.producer import ProducerRecord
 from shared.adapters.kafka.reader import Reader
+from shared.adapters.schemas.baskets import is_baskets_key
 from shared.core.errors import BadInput, Incompatible, Unavailable, Unknown
 from shared.core.model.card import Bundle, sha256_hex
 from shared.core.topics import Topics
@@ -75,9 +76,10 @@ class BundleStore:
             return
         for block in reader.read(_PARTITION, self._next_offset):
             for record in block:
-                version = (record.key or b"").decode("ascii", "replace")
-                self._offsets.setdefault(version, record.offset)
                 self._next_offset = record.offset + 1
+                if not is_baskets_key(record.key):
+                    version = (record.key or b"").decode("ascii", "replace")
+                    self._offsets.setdefault(version, record.offset)
 
     def _read(self, version: str) -> bytes | None:
         with Reader(self._bootstrap, self._topic) as reader:

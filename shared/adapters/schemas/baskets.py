@@ -1,0 +1,63 @@
+"""Records of the topic `models` that define baskets; the other records there are bundles."""
+
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, ValidationError
+
+from shared.adapters.schemas import wire
+from shared.core.dataclass_fields import dataclass_fields
+from shared.core.errors import BadInput
+from shared.core.market import BasketDefinition, define_baskets
+
+MAX_BASKETS: Final = 12
+MAX_MEMBERS: Final = 2_000
+
+_KEY_PREFIX: Final = b"baskets:"
+Basket = Annotated[tuple[wire.Symbol, ...], Field(min_length=1, max_length=MAX_MEMBERS)]
+
+
+class BasketsMessage(wire.Wire):
+    """Baskets of symbols that move together, and the open times that they were made from."""
+
+    schema_: Literal[1] = Field(default=1, alias="schema")
+    type: Literal["baskets"] = "baskets"
+    version: Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")]
+    baskets: Annotated[tuple[Basket, ...], Field(min_length=1, max_length=MAX_BASKETS)]
+    made_from_ms: wire.TimeMs
+    made_through_ms: wire.TimeMs
+
+
+def is_baskets_key(key: bytes | None) -> bool:
+    """Say whether a record of the topic `models` defines baskets; a bundle's key is its version."""
+    return key is not None and key.startswith(_KEY_PREFIX)
+
+
+def baskets_key(version: str) -> bytes:
+    """Return the key of the record that defines a version of baskets."""
+    return _KEY_PREFIX + version.encode()
+
+
+def encode_baskets(definition: BasketDefinition) -> bytes:
+    """Return the canonical bytes of a definition."""
+    message = BasketsMessage(**dataclass_fields(definition))
+    return wire.canonical_json(message.model_dump(by_alias=True))
+
+
+def decode_baskets(value: bytes | None) -> BasketDefinition:
+    """Return the definition of a record's bytes.
+
+    Raises:
+        BadInput: they are none, or the version is not that of the baskets.
+    """
+    try:
+        message = BasketsMessage.model_validate_json(value or b"")
+    except ValidationError as error:
+        raise wire.to_bad_input(error) from error
+    found = define_baskets(message.baskets, message.made_from_ms, message.made_through_ms)
+    if found.version != message.version:
+        text = (
+            f"baskets {message.version} have the symbols of version {found.version}; publish them"
+            " under that version"
+        )
+        raise BadInput("wrong_version", text)
+    return found
