@@ -73,6 +73,31 @@ class Network:
         self._free_scratch.append(scratch)
         return np.float32(output), read_only32(jacobian)
 
+    def hidden(self, weights: Float32s, window: Float32s) -> tuple[np.float32, Float32s]:
+        """Return the output for one window, and the hidden vector (width,) it is computed from.
+
+        The hidden vector is the last output of the top LSTM layer. The output equals that of
+        `predict` to the bit.
+
+        Raises:
+            ValueError: as `predict`.
+        """
+        self._check(weights, window, window.shape)
+        hidden = np.empty(self.architecture.widths[-1], dtype=np.float32)
+        scratch = self._take_scratch()
+        output = self._library.kernel_hidden(
+            self._shape, address(weights), address(window), address(scratch), address(hidden)
+        )
+        self._free_scratch.append(scratch)
+        return np.float32(output), read_only32(hidden)
+
+    def jacobian_hidden(self, jacobian: Float32s) -> Float32s:
+        """Return the hidden vector (width,) that a Jacobian holds.
+
+        It is the gradient by the dense layer's kernel, as output = hidden . kernel + bias.
+        """
+        return jacobian[-1 - self.architecture.widths[-1] : -1]
+
     def step(
         self, learner: Learner, optimiser: Optimiser, error: np.float32, jacobian: Float32s
     ) -> Learner:
@@ -100,6 +125,28 @@ class Network:
         )
         self._free_scratch.append(scratch)
         return outputs
+
+    def hidden_many(self, weights: Float32s, windows: Float32s) -> tuple[Float32s, Float32s]:
+        """Return outputs (n,) and hidden vectors (n, width) of windows, each as `hidden` does.
+
+        Raises:
+            ValueError: as `predict`.
+        """
+        self._check(weights, windows, windows.shape[1:])
+        outputs = np.empty(len(windows), dtype=np.float32)
+        hidden = np.empty((len(windows), self.architecture.widths[-1]), dtype=np.float32)
+        batch = KernelBatch(len(windows), inf, address(windows), None)
+        scratch = self._take_scratch()
+        self._library.kernel_batch_hidden(
+            self._shape,
+            address(weights),
+            batch,
+            address(scratch),
+            address(outputs),
+            address(hidden),
+        )
+        self._free_scratch.append(scratch)
+        return outputs, hidden
 
     def batch_gradient(
         self, weights: Float32s, windows: Float32s, labels: Float32s, huber_delta: float = inf

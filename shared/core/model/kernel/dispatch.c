@@ -15,6 +15,11 @@ typedef struct {
                         float *);
   void (*batch_gradient)(const kernel_shape *, const float *, const kernel_batch *, float *,
                          float *, float *);
+  float (*hidden)(const kernel_shape *, const float *, const float *, float *, float *);
+  void (*batch_hidden)(const kernel_shape *, const float *, const kernel_batch *, float *, float *,
+                       float *);
+  double (*dot)(long, const double *, const double *);
+  int (*rls)(const kernel_observation *, double *);
 } kernel_variant;
 
 #define VARIANT_OF_(v)       \
@@ -23,7 +28,11 @@ typedef struct {
    kernel_jacobian_##v,      \
    kernel_adam_##v,          \
    kernel_batch_forward_##v, \
-   kernel_batch_gradient_##v}
+   kernel_batch_gradient_##v, \
+   kernel_hidden_##v,        \
+   kernel_batch_hidden_##v,  \
+   kernel_dot_##v,           \
+   kernel_rls_##v}
 #define VARIANT_OF(v) VARIANT_OF_(v)
 
 #if !defined(ONLY)
@@ -110,4 +119,20 @@ void kernel_batch_gradient(const kernel_shape *shape, const float *weights,
 int kernel_adam(long n, const kernel_adam_rates *rates, const float *jacobian, const float *in,
                 float *out) {
   return variant.adam(n, rates, jacobian, in, out);
+}
+
+float kernel_hidden(const kernel_shape *shape, const float *weights, const float *window,
+                    float *scratch, float *hidden) {
+  return variant.hidden(shape, weights, window, scratch, hidden);
+}
+
+void kernel_batch_hidden(const kernel_shape *shape, const float *weights, const kernel_batch *batch,
+                         float *scratch, float *outputs, float *hidden) {
+  variant.batch_hidden(shape, weights, batch, scratch, outputs, hidden);
+}
+
+double kernel_dot(long n, const double *a, const double *b) { return variant.dot(n, a, b); }
+
+int kernel_rls(const kernel_observation *observation, double *head) {
+  return variant.rls(observation, head);
 }

@@ -3,9 +3,11 @@
  *   forward   output = Dense(1)(LSTM(..)(..LSTM(window)))   (Hochreiter and Schmidhuber 1997)
  *   jacobian  d(output)/d(weights) by back-propagation through time, after a forward pass with the
  *             same weights and window
+ *   hidden    the inputs of that dense layer, beside its output
  *   adam      one step of the optimiser for the gradient factor * jacobian
+ *   rls       one step of recursive least squares for a linear layer, in float64
  *
- * For training the first two also run over a batch of windows, one after the other.
+ * For training the first three also run over a batch of windows, one after the other.
  *
  * The bits are the same on every processor and under every compiler, because
  *
@@ -288,6 +290,25 @@ void NAME(kernel_batch_forward)(const kernel_shape *shape, const float *weights,
     outputs[k] = NAME(kernel_forward)(shape, weights, batch->windows + k * size, scratch);
 }
 
+float NAME(kernel_hidden)(const kernel_shape *shape, const float *weights, const float *window,
+                          float *scratch, float *hidden) {
+  layer y[KERNEL_MAX_LAYERS];
+  const float output = NAME(kernel_forward)(shape, weights, window, scratch);
+  lay_out(shape, window, &scratch, y);
+  const layer *top = y + shape->layers - 1;
+  memcpy(hidden, top->h + (long)top->T * top->H, sizeof(float) * top->H);
+  return output;
+}
+
+void NAME(kernel_batch_hidden)(const kernel_shape *shape, const float *weights,
+                               const kernel_batch *batch, float *scratch, float *outputs,
+                               float *hidden) {
+  const long size = (long)shape->window * shape->features, width = shape->width[shape->layers - 1];
+  for (long k = 0; k < batch->n; k++)
+    outputs[k] = NAME(kernel_hidden)(shape, weights, batch->windows + k * size, scratch,
+                                     hidden + k * width);
+}
+
 /* d(loss)/d(output) of the clipped squared error. NaN stays NaN. */
 INLINE float slope(float error, float huber_delta) {
   return 2.f * (error > huber_delta ? huber_delta : error < -huber_delta ? -huber_delta : error);
@@ -336,4 +357,66 @@ int NAME(kernel_adam)(long n, const kernel_adam_rates *rates, const float *restr
     beyond |= beyond_float(wi) | beyond_float(mi) | beyond_float(vi);
   }
   return !(beyond >> 31);
+}
+
+/* a . b: eight partial sums, by index modulo 8, added in pairs at the end. */
+double NAME(kernel_dot)(long n, const double *a, const double *b) {
+  double sum[8] = {0};
+  long i = 0;
+  for (; i + 8 <= n; i += 8)
+    for (int k = 0; k < 8; k++) sum[k] = fma(a[i + k], b[i + k], sum[k]);
+  for (int k = 0; i < n; i++, k++) sum[k] = fma(a[i], b[i], sum[k]);
+  return ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
+}
+
+/* As beyond_float, for a double. */
+INLINE uint64_t beyond_double(double x) {
+  uint64_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return (bits & 0x7fffffffffffffff) + 0x0010000000000000;
+}
+
+/* One step of recursive least squares: Bierman's measurement update of a U-D factorisation
+ * (Automatica 12, 1976), with exponential forgetting.
+ *
+ * The covariance of the weights is P = U D U^T, U unit upper triangular and stored column after
+ * column above its diagonal, D diagonal. So P is symmetric and positive definite by its form,
+ * whatever was rounded. In terms of P the step is
+ *
+ *   s = forgetting + x . P x,  w += P x (label - w . x) / s,  P = (P - P x x^T P / s) / forgetting
+ */
+int NAME(kernel_rls)(const kernel_observation *observation, double *head) {
+  const int n = observation->n;
+  const double *x = observation->inputs, forgetting = observation->forgetting,
+               limit = observation->largest_error;
+  double *w = head, *variances = head + n, *factors = head + 2 * n;
+  double gain[KERNEL_MAX_INPUTS]; /* becomes P x */
+  uint64_t beyond = 0;
+  /* 1. The error of the weights before the step. NaN stays NaN. */
+  double error = observation->label - NAME(kernel_dot)(n, w, x);
+  error = error > limit ? limit : error < -limit ? -limit : error;
+  /* 2. U and D, column by column; s grows by each column's part of x . P x. */
+  double s = forgetting;
+  for (int j = 0; j < n; factors += j++) {
+    double *restrict u = factors, *restrict g = gain;
+    const double f = x[j] + NAME(kernel_dot)(j, u, x), v = variances[j] * f, before = s;
+    const double lambda = -f / before;
+    s = fma(v, f, before);
+    for (int i = 0; i < j; i++) {
+      const double ui = u[i], gi = g[i];
+      u[i] = fma(lambda, gi, ui);
+      g[i] = fma(v, ui, gi);
+      beyond |= beyond_double(u[i]);
+    }
+    g[j] = v;
+    variances[j] *= before / (s * forgetting);
+    beyond |= beyond_double(variances[j]);
+  }
+  /* 3. The weights. */
+  error /= s;
+  for (int i = 0; i < n; i++) {
+    w[i] = fma(gain[i], error, w[i]);
+    beyond |= beyond_double(w[i]);
+  }
+  return !(beyond >> 63);
 }

@@ -2,7 +2,7 @@
 #ifndef ULSTM_KERNEL_H
 #define ULSTM_KERNEL_H
 
-enum { KERNEL_MAX_LAYERS = 3, KERNEL_MAX_WIDTH = 128 };
+enum { KERNEL_MAX_LAYERS = 3, KERNEL_MAX_WIDTH = 128, KERNEL_MAX_INPUTS = 256 };
 
 /* LSTM layers of these widths, then a dense layer of one unit, over [window][features]. */
 typedef struct {
@@ -26,6 +26,19 @@ typedef struct {
   const float *windows, *labels;
 } kernel_batch;
 
+/* One observation of a linear regression, label = weights . inputs + noise of variance 1.
+ *
+ *   n              inputs, at most KERNEL_MAX_INPUTS
+ *   forgetting     factor of what was known before, above 0 and at most 1
+ *   largest_error  errors beyond +-largest_error count as this much
+ *   inputs         [n]
+ */
+typedef struct {
+  int n;
+  double forgetting, label, largest_error;
+  const double *inputs;
+} kernel_observation;
+
 /* Number of floats in the weights. */
 static inline long kernel_weight_count(const kernel_shape *shape) {
   long n = 0, inputs = shape->features;
@@ -40,8 +53,12 @@ static inline long kernel_weight_count(const kernel_shape *shape) {
  *
  *   scratch    kernel_scratch_floats(shape) floats; one call at a time may use them
  *   jacobian   must follow a forward pass with the same weights, window and scratch
+ *   hidden     forward, and the outputs of the top layer at the last step: [width]; for a batch
+ *              [n][width]
  *   adam       in and out: [3][n] weights, first moments, second moments; returns whether every
  *              number of out is finite
+ *   rls        head, changed in place: [n] weights, [n] variances, [n (n - 1) / 2] factors;
+ *              returns whether every number of it is finite
  */
 #define KERNEL_FUNCTIONS(variant)                                                                 \
   float kernel_forward_##variant(const kernel_shape *, const float *weights, const float *window, \
@@ -54,7 +71,14 @@ static inline long kernel_weight_count(const kernel_shape *shape) {
                                       const kernel_batch *, float *scratch, float *outputs);      \
   void kernel_batch_gradient_##variant(const kernel_shape *, const float *weights,                \
                                        const kernel_batch *, float *scratch, float *outputs,      \
-                                       float *gradient);
+                                       float *gradient);                                          \
+  float kernel_hidden_##variant(const kernel_shape *, const float *weights, const float *window,  \
+                                float *scratch, float *hidden);                                   \
+  void kernel_batch_hidden_##variant(const kernel_shape *, const float *weights,                  \
+                                     const kernel_batch *, float *scratch, float *outputs,        \
+                                     float *hidden);                                              \
+  double kernel_dot_##variant(long n, const double *a, const double *b);                          \
+  int kernel_rls_##variant(const kernel_observation *, double *head);
 
 KERNEL_FUNCTIONS(plain)
 KERNEL_FUNCTIONS(v3)

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from shared.core.arrays import Float32s
+from shared.core.arrays import Float32s, Float64s
 from shared.core.errors import Incompatible
 
 _LIBRARY: Final = Path(__file__).parent / "_kernel.so"
@@ -44,6 +44,18 @@ class KernelBatch(ctypes.Structure):
     )
 
 
+class KernelObservation(ctypes.Structure):
+    """`kernel_observation` in kernel.h: one observation of a linear regression."""
+
+    _fields_ = (
+        ("n", ctypes.c_int),
+        ("forgetting", ctypes.c_double),
+        ("label", ctypes.c_double),
+        ("largest_error", ctypes.c_double),
+        ("inputs", ctypes.c_void_p),
+    )
+
+
 @lru_cache(maxsize=8)
 def load_kernel(path: Path = _LIBRARY) -> ctypes.CDLL:
     """Load the compiled kernel.
@@ -65,7 +77,7 @@ def variant_name(library: ctypes.CDLL | None = None) -> str:
     return name.decode()
 
 
-def address(array: Float32s) -> int:
+def address(array: Float32s | Float64s) -> int:
     """Return the address of an array's first number."""
     return array.ctypes.data
 
@@ -86,6 +98,7 @@ def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
     """Declare the argument and result types of the kernel's functions."""
     pointer, shape = ctypes.c_void_p, ctypes.POINTER(KernelShape)
     batch, rates = ctypes.POINTER(KernelBatch), ctypes.POINTER(KernelAdamRates)
+    observation = ctypes.POINTER(KernelObservation)
     signatures = {
         "kernel_variant_name": (ctypes.c_char_p, []),
         "kernel_scratch_floats": (ctypes.c_long, [shape]),
@@ -93,7 +106,11 @@ def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
         "kernel_jacobian": (None, [shape, pointer, pointer, pointer, pointer]),
         "kernel_batch_forward": (None, [shape, pointer, batch, pointer, pointer]),
         "kernel_batch_gradient": (None, [shape, pointer, batch, pointer, pointer, pointer]),
+        "kernel_hidden": (ctypes.c_float, [shape, pointer, pointer, pointer, pointer]),
+        "kernel_batch_hidden": (None, [shape, pointer, batch, pointer, pointer, pointer]),
         "kernel_adam": (ctypes.c_int, [ctypes.c_long, rates, pointer, pointer, pointer]),
+        "kernel_dot": (ctypes.c_double, [ctypes.c_long, pointer, pointer]),
+        "kernel_rls": (ctypes.c_int, [observation, pointer]),
     }
     for name, (result, arguments) in signatures.items():
         function = getattr(library, name)

@@ -3,6 +3,7 @@
 A program of its own, because a build for wider vectors than the processor has ends the process.
 """
 
+import ctypes
 import hashlib
 import sys
 from collections.abc import Iterator
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from shared.core.arrays import Float32s
+from shared.core.arrays import Float32s, Float64s
 from shared.core.model.architecture import Architecture
+from shared.core.model.head import HeadPrior, HeadSettings, diagonal_head
 from shared.core.model.kernel.library import load_kernel
 from shared.core.model.network import Network
 from shared.core.model.numeric_profile import fixed_numbers, golden_digest
@@ -27,6 +29,7 @@ ARCHITECTURES = (
     Architecture((32,), 1024, 6),
 )
 BATCH_ARCHITECTURES = (Architecture((32, 32), 60, 6), Architecture((8, 24), 17, 5))
+HEAD_SIZES = (1, 7, 8, 57, 161, 256)
 
 
 def steps(network: Network) -> Iterator[Float32s]:
@@ -49,10 +52,28 @@ def batches(network: Network) -> Iterator[Float32s]:
         yield from network.batch_gradient(weights, windows, fixed_numbers(7, 1.0), huber_delta)
 
 
-def digest(arrays: Iterator[Float32s]) -> str:
+def hidden_vectors(network: Network) -> Iterator[Float32s]:
+    architecture = network.architecture
+    windows = fixed_numbers(3 * architecture.window_length * architecture.features, 2.0)
+    windows = windows.reshape(3, architecture.window_length, architecture.features)
+    weights = fixed_numbers(architecture.weight_count(), 0.8)
+    yield from network.hidden_many(weights, windows)
+    yield network.hidden(weights, windows[0])[1]
+
+
+def heads(size: int, library: ctypes.CDLL) -> Iterator[Float64s]:
+    base = diagonal_head(np.zeros(size), np.ones(size))
+    prior = HeadPrior(base, HeadSettings(0.95, 2.0, 1.5), library)
+    head, rows = prior.head, fixed_numbers(20 * size, 3.0).astype(np.float64).reshape(20, size)
+    for row in rows:
+        head = prior.learn(head, row, 1.0)
+        yield head.parameters
+
+
+def digest(arrays: Iterator[Float32s] | Iterator[Float64s]) -> str:
     sha256 = hashlib.sha256()
     for array in arrays:
-        sha256.update(array.astype("<f4").tobytes())
+        sha256.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
     return sha256.hexdigest()
 
 
@@ -62,6 +83,8 @@ def main() -> None:
         golden_digest(library),
         digest(a for sizes in ARCHITECTURES for a in steps(Network(sizes, library))),
         digest(a for sizes in BATCH_ARCHITECTURES for a in batches(Network(sizes, library))),
+        digest(a for sizes in BATCH_ARCHITECTURES for a in hidden_vectors(Network(sizes, library))),
+        digest(a for size in HEAD_SIZES for a in heads(size, library)),
     ]
     sys.stdout.write("\n".join(digests) + "\n")
 

@@ -20,6 +20,9 @@ ROOT = Path(__file__).parents[4]
 STEPS = "149c4d9a23f7cbadd6957d7c6b06e0a8ce3ccca4164a01d1c100fa2bd93c4126"
 # Of batches, each the sum of its windows.
 BATCHES = "34826ce9be9b4e4ef7606d08004e738aed93ccf769a9f12053f4195de7c8f78d"
+# Of the hidden vectors of those networks, and of heads of several sizes.
+HIDDEN = "711ca675f4775d819e5789a6b0283de11066ab9ee8b2320e36781e636ea86eb4"
+HEADS = "9872f39172847dae6f7deaaaaabb75e950b484a9e4ba112057a41014c91e3adf"
 
 
 @pytest.mark.slow  # compiles a kernel for each
@@ -48,7 +51,7 @@ def test_every_vector_width_computes_the_golden_bits(only: str, tmp_path: Path) 
     )
     if found.returncode == -signal.SIGILL:
         pytest.skip(f"this processor has no {only}")
-    assert found.stdout.split() == [GOLDEN, STEPS, BATCHES], found.stderr
+    assert found.stdout.split() == [GOLDEN, STEPS, BATCHES, HIDDEN, HEADS], found.stderr
 
 
 def test_a_missing_kernel_says_what_to_do(tmp_path: Path) -> None:

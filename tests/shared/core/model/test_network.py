@@ -92,6 +92,33 @@ def test_a_batch_is_the_sum_of_its_windows_to_the_bit(huber_delta: float) -> Non
     assert network.predict_many(weights, windows).tobytes() == outputs.tobytes()
 
 
+@pytest.mark.parametrize("architecture", [SMALL, Architecture((32,), 16, 24)])
+def test_the_hidden_vector_gives_the_output_by_the_dense_layer(architecture: Architecture) -> None:
+    network, weights = Network(architecture), some((architecture.weight_count(),), 1)
+    windows = some((3, architecture.window_length, architecture.features), 2, 1.0)
+
+    output, hidden = network.hidden(weights, windows[1])
+
+    width = architecture.widths[-1]
+    assert output == network.predict(weights, windows[1])
+    assert hidden.shape == (width,)
+    dense = weights[-1 - width : -1].astype(np.float64) @ hidden.astype(np.float64)
+    assert float(output) == pytest.approx(dense + float(weights[-1]), abs=1e-6)
+
+
+def test_hidden_vectors_are_the_same_alone_in_a_batch_and_in_the_jacobian() -> None:
+    network, weights = Network(SMALL), some((SMALL.weight_count(),), 1)
+    windows = some((3, 20, 6), 2, 1.0)
+
+    outputs, hidden = network.hidden_many(weights, windows)
+
+    for window, output, vector in zip(windows, outputs, hidden, strict=True):
+        assert network.hidden(weights, window)[0] == output
+        assert network.hidden(weights, window)[1].tobytes() == vector.tobytes()
+        jacobian = network.jacobian(weights, window)[1]
+        assert network.jacobian_hidden(jacobian).tobytes() == vector.tobytes()
+
+
 def test_no_windows_have_no_gradient() -> None:
     network, weights = Network(SMALL), some((SMALL.weight_count(),), 1)
 
