@@ -41,6 +41,11 @@ class MarketView:
             rows[-1] = partial_candle(rows[-1], (now_ms - rows[-1].open_time_ms) / self.interval_ms)
         return rows
 
+    def last(self, symbol: str, duration_ms: int, now_ms: int) -> list[CandleRow]:
+        """Return the candles that opened in the last milliseconds; the last one may be open."""
+        limit = -(-duration_ms // self.interval_ms)
+        return self.klines(symbol, now_ms - duration_ms, None, limit, now_ms)
+
     def final_candle(self, symbol: str, open_time_ms: int) -> CandleRow | None:
         """Return the candle of an open time as it will close; None if the exchange has none."""
         numbers = self.market.find(symbol, open_time_ms, open_time_ms + 1)

@@ -18,6 +18,7 @@ from services.exchange_simulator.limits import (
     WeightLimiter,
 )
 from services.exchange_simulator.market_view import MarketView
+from services.exchange_simulator.ticker import DAY_MS, TYPES, to_day_ticker
 
 MAX_LIMIT: Final = 1000
 SYMBOL_RANGE: Final = r"^[A-Z0-9-_.]{1,20}$"
@@ -69,6 +70,8 @@ class RestApi:
             "time": Endpoint(1, frozenset(), lambda _: {"serverTime": self._clock.now_ms()}),
             "exchangeInfo": Endpoint(20, filters, self._exchange_info),
             "klines": Endpoint(2, klines, self._klines),
+            # The weight of all symbols; Binance asks less for a few.
+            "ticker/24hr": Endpoint(80, frozenset({"symbol", "symbols", "type"}), self._tickers),
         }
 
     def routes(self) -> list[web.RouteDef]:
@@ -118,6 +121,17 @@ class RestApi:
             symbol, start_ms, end_ms, min(limit or 500, MAX_LIMIT), self._clock.now_ms()
         )
         return [to_rest_row(row, self._view.interval_ms) for row in rows]
+
+    def _tickers(self, query: Mapping[str, str]) -> object:
+        kind, symbols = query.get("type", TYPES[0]), self._requested_symbols(query)
+        if kind not in TYPES:
+            raise RequestRefused(-1139, "Invalid ticker type.")
+        now_ms = self._clock.now_ms()
+        tickers = [
+            to_day_ticker(symbol, self._view.last(symbol, DAY_MS, now_ms), now_ms, kind)
+            for symbol in symbols
+        ]
+        return tickers[0] if "symbol" in query else tickers
 
     def _exchange_info(self, query: Mapping[str, str]) -> object:
         return {

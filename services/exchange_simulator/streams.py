@@ -83,9 +83,10 @@ class StreamService:
 
     def _payload(self, stream: str, open_ms: int, at_ms: int) -> str | None:
         row = self._view.final_candle(self._stream_symbols[stream], open_ms)
-        if row is None:
-            return None
         progress = (at_ms - open_ms) / self._view.interval_ms
+        # While nobody trades, there is nothing to push before the close.
+        if row is None or (row.trades == 0 and progress < 1):
+            return None
         candle = row if progress >= 1 else partial_candle(row, progress)
         # A push may be late, but the close must never be announced before its time.
         event_ms = max(at_ms, self._clock.now_ms())

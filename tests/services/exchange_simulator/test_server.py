@@ -171,6 +171,19 @@ def test_klines_count_back_from_now_unless_a_start_is_given(client: Any) -> None
     assert [row[0] for row in both_ends] == [ORIGIN_MS, ORIGIN_MS + STEP_MS]
 
 
+def test_a_ticker_has_the_turnover_and_the_range_of_a_day(client: Any) -> None:
+    tickers = {each["symbol"]: each for each in client.ticker_24hr(type="MINI")}
+    assert list(tickers) == ["SYN01USDT", "SYN02USDT", "SYN03USDT"]
+    one = client.ticker_24hr(symbol="SYN01USDT")
+    assert float(one["priceChange"]) == pytest.approx(
+        float(one["lastPrice"]) - float(one["openPrice"])
+    )
+    rows = client.klines("SYN01USDT", "5m", startTime=START_MS - 287 * STEP_MS, limit=287)
+    assert float(one["highPrice"]) >= max(float(row[2]) for row in rows)
+    assert 0 < float(one["lowPrice"]) <= min(float(row[3]) for row in rows)
+    assert float(one["quoteVolume"]) >= sum(float(row[7]) for row in rows)
+
+
 @pytest.mark.parametrize(
     ("query", "code"),
     [
@@ -187,6 +200,7 @@ def test_klines_count_back_from_now_unless_a_start_is_given(client: Any) -> None
         ("exchangeInfo?symbol=NOPEUSDT", -1121),
         ("exchangeInfo?symbols=SYN01USDT", -1100),
         ("exchangeInfo?symbol=SYN01USDT&symbols=[]", -1128),
+        ("ticker/24hr?type=TINY", -1139),
     ],
 )
 def test_an_invalid_request_gets_the_exchanges_code(
