@@ -45,7 +45,7 @@ def test_nothing_comes_before_the_synthetic_market_begins() -> None:
 
 def changes(market: SyntheticMarket, symbol: str) -> NDArray[np.float64]:
     closes = np.array([float(row.close) for row in market.rows(symbol, range(4000))])
-    return closes[1:] / closes[:-1] - 1
+    return np.asarray(closes[1:] / closes[:-1] - 1)
 
 
 def test_liquid_symbols_move_with_the_market_and_thin_ones_follow_it() -> None:
