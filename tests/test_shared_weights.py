@@ -1,13 +1,11 @@
 """One set of weights for all symbols: the original project's way, for comparison."""
 
 import numpy as np
-import pytest
 
 from benchmarks.shared_weights import forecast_with_shared_weights
 from shared.core.evaluation.backtest import run_backtest
 from shared.core.evaluation.forecasts import hold_out
 from shared.core.features.levels import Levels
-from shared.core.model.card import Target
 from shared.core.model.scaler import fit_min_max_scaler
 from shared.core.sequence import CLOSE
 from tests.support.builders import (
@@ -24,9 +22,8 @@ SEQUENCES = {f"S{seed}USDT": a_sequence(seed) for seed in range(3)}
 SPANS = hold_out(SEQUENCES, START_MS + 60 * STEP_MS, 1000, 10)
 
 
-@pytest.mark.parametrize("target", ["change", "level"])
-def test_one_set_of_weights_for_one_symbol_is_the_live_fold(target: Target) -> None:
-    bundle = a_bundle(card=a_card(target=target))
+def test_one_set_of_weights_for_one_symbol_is_the_live_fold() -> None:
+    bundle = a_bundle()
     expected = run_backtest(bundle, CONTEXT, SPANS[0]).series(STEP_MS)
 
     series = forecast_with_shared_weights(bundle, SPANS[:1], CONTEXT)["S0USDT"]

@@ -28,7 +28,6 @@ def build_card(
         optimiser=s.optimiser,
         huber_delta=s.max_quadratic_error,
         shrinkage=s.shrinkage,
-        target=s.target,
         scalers=prepared.scalers,
         trained_from_ms=min(firsts),
         # The choice of the epoch has seen the validation span.

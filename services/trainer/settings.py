@@ -12,7 +12,6 @@ from shared.adapters.env_settings import EnvSettings, ServiceSettings, parse_sym
 from shared.core.errors import BadInput
 from shared.core.features.registry import FEATURE_SETS, feature_set
 from shared.core.model.architecture import Architecture
-from shared.core.model.card import Target
 from shared.core.model.optimiser import Optimiser
 from shared.core.model.shrinkage import Shrinkage
 from shared.core.sequence import SEQUENCE_LENGTH
@@ -38,10 +37,11 @@ _HOURS_OF_A_YEAR: Final = 24 * 365
 
 _ORIGINAL: Final[Mapping[str, str]] = {
     "feature_set": "levels",
-    "target": "level",
     "window_length": "288",
     "widths": "32,32",
     "common_move": "kept",
+    "labels_standardised": "false",
+    "shrinkage_weight": "1.6e-5",  # 4 squared changes of 0.2 %: labels are fractions
     "mirrored": "false",
     "huber_delta": "0",
     "dropout": "0.2",
@@ -98,11 +98,6 @@ class TrainerSettings(ServiceSettings):
         "returns",
         description=f"Features of a candle: {' or '.join(f'`{name}`' for name in FEATURE_SETS)}.",
     )
-    target: Target = Field(
-        "change",
-        description="What the network predicts: the `change` to the next close, or its `level` on"
-        " the symbol's scaler.",
-    )
     window_length: int = Field(16, ge=16, le=SEQUENCE_LENGTH)
     """Candles that the network sees."""
     widths: str = "32"
@@ -119,6 +114,8 @@ class TrainerSettings(ServiceSettings):
     # Labels and loss.
     common_move: Literal["removed", "kept"] = "removed"
     """The median move of all symbols at a moment, in the labels trained on."""
+    labels_standardised: bool = True
+    """Whether labels are divided by their standard deviation."""
     mirrored: bool = True
     """Train on each window upside down too, if the feature set can."""
     huber_delta: float = Field(3.0, ge=0)
@@ -208,17 +205,6 @@ class TrainerSettings(ServiceSettings):
             _ = self.architecture
         except BadInput as error:
             raise ValueError(str(error)) from error
-        return self
-
-    @model_validator(mode="after")
-    def _check_level_target(self) -> Self:
-        needed = {"feature_set": "levels", "common_move": "kept", "huber_delta": 0.0}
-        other = [name.upper() for name, value in needed.items() if getattr(self, name) != value]
-        if self.target == "level" and other:
-            raise ValueError(
-                "TARGET=level needs FEATURE_SET=levels COMMON_MOVE=kept HUBER_DELTA=0;"
-                f" different: {', '.join(other)}"
-            )
         return self
 
     @property

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from shared.adapters.schemas.wire import canonical_json
 from shared.core.errors import BadInput
 from shared.core.model.architecture import Architecture
-from shared.core.model.card import Bundle, Card, Target, sha256_hex, validate_weights
+from shared.core.model.card import Bundle, Card, sha256_hex, validate_weights
 from shared.core.model.optimiser import Optimiser
 from shared.core.model.scaler import Scaler
 from shared.core.model.shrinkage import Shrinkage
@@ -62,7 +62,6 @@ class _Card(_Wire):
     architecture: _Architecture
     feature_set: str
     label_scale: float
-    target: Target = "change"  # left out where it is the usual one
     loss: Literal["squared_error"] | _Loss
     optimiser: _Optimiser
     shrinkage: _Shrinkage
@@ -83,8 +82,6 @@ def encode_bundle(card: Card, weights: np.ndarray[Any, np.dtype[np.float32]]) ->
     checked = validate_weights(card.architecture, weights)
     fields = asdict(card)
     fields["schema"] = 1
-    if card.target == "change":
-        del fields["target"]
     delta = fields.pop("huber_delta")
     fields["loss"] = "squared_error" if delta == inf else {"name": "huber", "delta": delta}
     head = canonical_json(fields)

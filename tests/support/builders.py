@@ -14,7 +14,7 @@ from shared.core.evaluation.comparison import CHALLENGER, CHALLENGER_RAW, CHAMPI
 from shared.core.evaluation.forecasts import ForecastSeries, SeriesBySymbol
 from shared.core.features.registry import feature_set
 from shared.core.model.architecture import Architecture
-from shared.core.model.card import Bundle, Card, Target
+from shared.core.model.card import Bundle, Card
 from shared.core.model.optimiser import Optimiser
 from shared.core.model.scaler import Scaler
 from shared.core.online.context import FoldContext
@@ -61,7 +61,6 @@ def a_card(
     label_scale: float = 1e-3,
     features: str = "levels",
     huber_delta: float = inf,
-    target: Target = "change",
     optimiser: Optimiser | None = None,
 ) -> Card:
     return Card(
@@ -70,7 +69,6 @@ def a_card(
         label_scale=label_scale,
         optimiser=optimiser or Optimiser(rate=rate),
         huber_delta=huber_delta,
-        target=target,
         scalers=scalers or {},
         trained_from_ms=START_MS,
         trained_through_ms=START_MS + 1000 * STEP_MS,

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from shared.core.arrays import Float32s, Float64s
 from shared.core.evaluation.forecasts import next_changes
 from shared.core.features.registry import feature_set
-from shared.core.model.card import Target
 from shared.core.model.scaler import Scaler
 from shared.core.sequence import OPEN_TIME, count_before
 from shared.reporting.progress import track_count
@@ -74,7 +73,7 @@ class DatasetOptions:
     # windows of one moment are then one sample, not many, and a network learns the season's drift
     # from them. Without the common move it learns what is a symbol's own.
     is_common_move_removed: bool
-    target: Target = "change"
+    is_standardised: bool = True  # labels are divided by their standard deviation
     is_mirrored: bool = False  # each training window upside down too, so that no drift is learnt
 
 
@@ -175,15 +174,11 @@ def _join(
     training_ends, validation_ends = _window_ends(parts, options.window_length, split, step_ms)
     rows = np.concatenate([part.rows for part in parts])
     changes = np.concatenate([part.changes for part in parts])
-    label_scale = _label_scale(changes[training_ends])
+    label_scale = _label_deviation(changes[training_ends]) if options.is_standardised else 1.0
     if options.is_common_move_removed:
         changes -= common_moves(np.concatenate([part.times_ms for part in parts]), changes)
     chosen = feature_set(options.feature_set)
-    labels = (
-        (changes / label_scale).astype(np.float32)
-        if options.target == "change"
-        else _next_levels(rows[:, chosen.close_column], changes)
-    )
+    labels = (changes / label_scale).astype(np.float32)
     dataset = Dataset(
         rows, labels, training_ends, validation_ends, options.window_length, label_scale
     )
@@ -219,10 +214,5 @@ def _with_mirrored_training(dataset: Dataset, mirror: Float64s) -> Dataset:
     )
 
 
-def _next_levels(levels: Float32s, changes: Float64s) -> Float32s:
-    """Return for each row the next one's scaled close (n,); NaN where there is no next."""
-    return np.where(np.isfinite(changes), np.roll(levels, -1), np.float32(np.nan))
-
-
-def _label_scale(labels: Float64s) -> float:
+def _label_deviation(labels: Float64s) -> float:
     return max(float(labels.std()), _MIN_LABEL_SCALE) if len(labels) else 1.0

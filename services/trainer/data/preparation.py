@@ -128,7 +128,11 @@ def prepare_with_split(
     chosen = _long_enough(sequences, split, s.min_candles)
     scalers = _fit_scalers(s.feature_set, chosen, split, step_ms)
     options = DatasetOptions(
-        s.feature_set, s.window_length, s.common_move == "removed", s.target, s.mirrored
+        s.feature_set,
+        s.window_length,
+        is_common_move_removed=s.common_move == "removed",
+        is_standardised=s.labels_standardised,
+        is_mirrored=s.mirrored,
     )
     dataset = build_dataset(chosen, scalers, options, split, step_ms, compute)
     _check_windows(dataset)

@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from math import sqrt
 from pathlib import Path
-from typing import Final
 
 from services.trainer.data.scaler_table import read_scalers
 from services.trainer.keras_files.reader import read_weights
@@ -14,7 +12,6 @@ from shared.core.arrays import Float32s
 from shared.core.errors import BadInput, BadSetting
 from shared.core.model.card import Card, sha256_hex
 from shared.core.model.scaler import Scaler
-from shared.core.topics import interval_ms
 from shared.log.model_registry import ModelRegistry
 
 
@@ -39,10 +36,6 @@ def export_version(settings: TrainerSettings, version: str, path: Path) -> None:
     save_keras_file(bundle.card.architecture, bundle.arrays(), path)
 
 
-# A usual change of 5 minutes: with TARGET=level it is only the unit of the calibration.
-_USUAL_CHANGE: Final = 2e-3
-
-
 def import_with_card(settings: TrainerSettings, path: Path, like: str) -> str:
     """Publish a file's weights with another version's card; return the new version.
 
@@ -61,32 +54,34 @@ def import_with_card(settings: TrainerSettings, path: Path, like: str) -> str:
 def import_with_scalers(settings: TrainerSettings, path: Path, table: Path, now_ms: int) -> str:
     """Publish a file's weights with a card of the settings and a table of ranges.
 
-    The network predicts the next close on the symbol's scaler (TARGET=level). Its training counts
-    as having seen every candle up to TRAIN_TO or, without that, up to `now_ms`. The new version,
-    which is returned, is not promoted.
+    The network predicts the next change as a fraction, from price levels on the symbol's scaler.
+    Its training counts as having seen every candle up to TRAIN_TO or, without that, up to `now_ms`.
+    The new version, which is returned, is not promoted.
 
     Raises:
-        BadSetting: TARGET is not level, or the table lacks one of SYMBOLS.
+        BadSetting: FEATURE_SET is not levels, LABELS_STANDARDISED is true, or the table lacks one
+            of SYMBOLS.
         BadInput: the file does not hold the weights of the settings' architecture, or the table
             cannot be read.
     """
-    if settings.target != "level":
+    if settings.feature_set != "levels" or settings.labels_standardised:
         raise BadSetting(
-            f"TARGET is {settings.target}; --scalers is for networks that predict the next close:"
-            " PRESET=original"
+            f"FEATURE_SET is {settings.feature_set}, LABELS_STANDARDISED is"
+            f" {str(settings.labels_standardised).lower()}; --scalers is for networks that predict"
+            " changes as they are from price levels: levels, false (PRESET=original)"
         )
     weights = read_weights(path, settings.architecture)
     through_ms = min(settings.span.through_ms, now_ms)
     card = Card(
         architecture=settings.architecture,
         feature_set=settings.feature_set,
-        label_scale=_USUAL_CHANGE * sqrt(interval_ms(settings.interval) / interval_ms("5m")),
+        label_scale=1.0,
         optimiser=settings.optimiser,
+        huber_delta=settings.max_quadratic_error,
         scalers=_select(read_scalers(table), settings.wanted_symbols, table),
         trained_from_ms=min(max(settings.span.from_ms, 0), through_ms),
         trained_through_ms=through_ms,
         shrinkage=settings.shrinkage,
-        target=settings.target,
         training={**_describe_origin(path, weights), "scalers_from": table.name},
     )
     return _publish(settings, card, weights)

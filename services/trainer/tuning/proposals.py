@@ -11,7 +11,6 @@ from optuna.trial import BaseTrial, FixedTrial, FrozenTrial, TrialState, create_
 from services.trainer.settings import TrainerSettings
 from services.trainer.tuning.study_record import LAYERS, TrialResult, Values
 from shared.core.features.registry import FEATURE_SETS, feature_set
-from shared.core.model.card import Target
 
 WINDOW_LENGTHS: Final = (16, 24, 32, 48, 64, 96, 144, 288)
 _WIDTHS: Final = (8, 16, 32, 48, 64, 96)
@@ -23,12 +22,11 @@ SearchSpace: TypeAlias = Callable[[BaseTrial], None]
 """Suggests each value of a trial; which ones there are may depend on those before."""
 
 
-def search_space(target: Target, *, with_dropout: bool) -> SearchSpace:
-    """Return the space of a target's settings."""
+def search_space(*, with_dropout: bool) -> SearchSpace:
+    """Return the space of settings."""
 
     def suggest(trial: BaseTrial) -> None:
-        if target == "change":
-            _suggest_features(trial)
+        _suggest_features(trial)
         _suggest_network(trial)
         trial.suggest_float("learning_rate", 1e-4, 3e-2, log=True)
         trial.suggest_categorical("batch_size", _BATCH_SIZES)

@@ -98,7 +98,7 @@ class Study:
             BadSetting: the folder has a search with other settings.
         """
         self._settings, self._folder, self._stop, self._clock = settings, folder, stop, clock
-        self._space = search_space(settings.target, with_dropout=with_dropout)
+        self._space = search_space(with_dropout=with_dropout)
         self._fixed = fixed_settings(settings, default_values(self._space))
         self._console = console or Console(width=120)
         self._runner: TrialRunner | None = None

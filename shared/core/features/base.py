@@ -28,7 +28,6 @@ class FeatureSet(Protocol):
 
     columns: int
     needs_scaler: bool  # rows go through the symbol's scaler; otherwise the network takes them
-    close_column: int | None  # the column that is the candle's close, if one is
     initial_carry: Carry
 
     @property

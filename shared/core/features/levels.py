@@ -25,7 +25,6 @@ class Levels:
 
     columns = 6
     needs_scaler = True
-    close_column: int | None = 3
     initial_carry: Carry = ()
     mirror = None  # prices cannot be turned upside down
 

@@ -63,7 +63,6 @@ class Returns:
 
     columns = 11
     needs_scaler = False
-    close_column: int | None = None
     initial_carry: Carry = ReturnsCarry()
 
     def update(self, carry: Carry, candle: Float64s, step_ms: int) -> tuple[Carry, Float64s]:

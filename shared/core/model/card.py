@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 
@@ -17,8 +17,6 @@ from shared.core.model.scaler import Scaler
 from shared.core.model.shrinkage import Shrinkage
 
 MAX_WEIGHT: Final = 1e6  # larger ones overflow float32 in the products of a window
-Target = Literal["change", "level"]
-"""The network's output: the next change, or the next close on the symbol's scaler."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,6 @@ class Card:
     trained_through_ms: int  # open time of the last candle that training has seen
     huber_delta: float = inf  # larger errors, in units of the change scale, are clipped to it
     shrinkage: Shrinkage = field(default_factory=Shrinkage)
-    target: Target = "change"
     parent: str | None = None  # the champion when this version was made
     scores: Mapping[str, Any] = field(default_factory=dict)  # as the trainer measured them
     training: Mapping[str, Any] = field(default_factory=dict)  # the trainer's settings
@@ -55,8 +52,6 @@ class Card:
             reject_bundle("label scale", self.label_scale, "1e-9 to 1e3")
         for symbol, scaler in self.scalers.items():
             self._check_scaler(symbol, scaler)
-        if self.target == "level":
-            self._check_level()
 
     def _check_scaler(self, symbol: str, scaler: Scaler) -> None:
         sizes = {len(scaler.scale), len(scaler.offset)}
@@ -65,20 +60,6 @@ class Card:
             reject_bundle(f"scaler columns of {symbol}", sorted(sizes), allowed)
         if not np.isfinite([*scaler.scale, *scaler.offset]).all():
             reject_bundle(f"scaler of {symbol}", "not finite", "finite numbers")
-
-    def _check_level(self) -> None:
-        """Reject the target level where no close can be computed from it."""
-        close = feature_set(self.feature_set).close_column
-        if close is None:
-            reject_bundle("target", "level", f"change, as {self.feature_set} has no close")
-        if self.huber_delta != inf:
-            allowed = "none with target level, whose loss is the squared error"
-            reject_bundle("huber delta", self.huber_delta, allowed)
-        for symbol, scaler in self.scalers.items():
-            scale = scaler.scale[close]
-            if not 1e-12 <= scale <= 1e12:
-                allowed = "1e-12 to 1e12 with target level"
-                reject_bundle(f"close's scale of {symbol}", scale, allowed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

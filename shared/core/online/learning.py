@@ -7,7 +7,7 @@ import numpy as np
 from shared.core.model.optimiser import Learner
 from shared.core.online.calibration import Calibration
 from shared.core.online.model import Model
-from shared.core.online.network_io import error_to_output, pending_jacobian
+from shared.core.online.network_io import pending_jacobian
 from shared.core.online.prediction import Outcome
 from shared.core.online.scores import Scores
 from shared.core.online.state import PendingPrediction, SymbolState
@@ -72,9 +72,8 @@ def _optimise(
     clipped = min(max(error, -delta), delta)
     # 3. Error x Jacobian is the gradient. The Jacobian needs no label, so idle time has computed
     #    it already: at the close only this product and the optimiser are left.
-    factor = error_to_output(clipped, state, pending.scale, model)
     jacobian = pending_jacobian(state, model)
     learner = model.network.step(
-        state.learner or model.base_learner, model.card.optimiser, factor, jacobian
+        state.learner or model.base_learner, model.card.optimiser, clipped, jacobian
     )
     return learner if learner.is_finite else None, loss

@@ -10,7 +10,6 @@ from shared.core.online.learning import StepResult, learn
 from shared.core.online.model import Model
 from shared.core.online.network_io import (
     fit_missing_scaler,
-    output_to_change,
     pending_jacobian,
     run_network,
 )
@@ -99,8 +98,7 @@ def repredict(state: SymbolState, model: Model) -> SymbolState:
     if pending is None or not pending.learnable:
         return state
     output, jacobian = run_network(state, model, with_jacobian=True)
-    change = output_to_change(float(output), state, pending.scale, model)
-    return replace(state, pending=replace(pending, output=change), jacobian=jacobian)
+    return replace(state, pending=replace(pending, output=float(output)), jacobian=jacobian)
 
 
 def _label(state: SymbolState, candle: Candle, interval_ms: int) -> float | None:
@@ -134,14 +132,13 @@ def _pending(
     state: SymbolState, output: float, model: Model, context: FoldContext
 ) -> PendingPrediction:
     scale = model.card.label_scale * model.feature_set.change_unit(symbol_features(state).carry)
-    in_scale = output_to_change(output, state, scale, model)
-    change = in_scale * scale
+    change = output * scale
     return PendingPrediction(
         open_time_ms=int(state.sequence[-1, OPEN_TIME]) + context.interval_ms,
         model_version=model.version,
         change=change,
         calibrated_change=change * state.calibration.coefficient(model.card.shrinkage),
-        output=in_scale,
+        output=output,
         scale=scale,
         learnable=True,
     )

@@ -20,7 +20,7 @@ from shared.core.model.network import Network
 from shared.core.model.optimiser import Optimiser, new_learner
 from shared.core.model.scaler import fit_min_max_scaler
 from shared.core.records import Candle
-from shared.core.sequence import CLOSE, candle_row
+from shared.core.sequence import candle_row
 from tests.support.builders import CONTEXT, START_MS, STEP_MS, a_bundle, a_card, a_walk, candles
 
 pytestmark = [
@@ -65,10 +65,10 @@ def test_twenty_online_steps_agree_with_keras(reference: keras.Sequential) -> No
 
 
 @pytest.mark.parametrize("symbols", [["BTCUSDT"], ["BTCUSDT", "ETHUSDT"]])
-def test_the_original_loop_in_keras_and_the_fold_predict_the_same_closes(
+def test_the_original_loop_in_keras_and_the_fold_predict_the_same_changes(
     symbols: list[str],
 ) -> None:
-    """One network for all symbols: `train_on_batch` with the scaled close, then `predict`."""
+    """One network for all symbols: `train_on_batch` with the change, then `predict`."""
     small, first, last = Architecture((8,), 16, 6), 60, 75
     keras.utils.set_random_seed(3)
     network = build_network(small)
@@ -85,25 +85,23 @@ def test_the_original_loop_in_keras_and_the_fold_predict_the_same_closes(
         symbol: Levels().compute(sequence, STEP_MS)[1] for symbol, sequence in sequences.items()
     }
     scalers = {symbol: MinMaxScaler().fit(of_symbol[:first]) for symbol, of_symbol in rows.items()}
-    card = a_card(
-        target="level", rate=1e-3, scalers={s: fit_scaler(rows[s][:first]) for s in symbols}
-    )
+    fitted = {s: fit_scaler(rows[s][:first]) for s in symbols}
+    card = a_card(label_scale=1.0, rate=1e-3, scalers=fitted)
     bundle = decode_bundle("original", encode_bundle(card, flatten(network.get_weights())))
-    closes: dict[str, list[float]] = {symbol: [] for symbol in symbols}
+    changes: dict[str, list[float]] = {symbol: [] for symbol in symbols}
 
     for at in range(first, last):
         for symbol in symbols:
             scaled = scalers[symbol].transform(rows[symbol][at - 16 : at + 1]).astype(np.float32)
             if at > first:
-                network.train_on_batch(scaled[None, :-1], scaled[None, -1:, 3])
-            said = float(network.predict_on_batch(scaled[None, 1:])[0, 0])
-            closes[symbol].append((said - scalers[symbol].min_[3]) / scalers[symbol].scale_[3])
+                change = rows[symbol][at, 3] / rows[symbol][at - 1, 3] - 1.0
+                network.train_on_batch(scaled[None, :-1], np.array([[change]], np.float32))
+            changes[symbol].append(float(network.predict_on_batch(scaled[None, 1:])[0, 0]))
     spans = hold_out(sequences, START_MS + first * STEP_MS, last, len(symbols))
     series = forecast_with_shared_weights(bundle, spans, CONTEXT)
 
     for symbol in symbols:
-        ours = sequences[symbol][first:-1, CLOSE] * (1.0 + series[symbol].change)
-        np.testing.assert_allclose(ours, closes[symbol][:-1], rtol=1e-6)
+        np.testing.assert_allclose(series[symbol].change, changes[symbol][:-1], rtol=0, atol=1e-5)
 
 
 def test_an_exported_file_predicts_the_same_in_stock_keras(tmp_path: Path) -> None:

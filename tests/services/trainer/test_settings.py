@@ -15,7 +15,7 @@ def test_the_preset_original_is_the_original_network_and_its_parts_can_be_set() 
         1e-3,
         "kept",
     )
-    assert original.target == "level"
+    assert not original.labels_standardised
     assert original.dropout == 0.0
 
 
@@ -44,8 +44,6 @@ def test_the_default_trains_on_returns_of_all_symbols() -> None:
         ("REPORT", "/nowhere/at/all/report.html"),
         ("REPORT", "report.txt"),
         ("COMMON_MOVE", "halved"),
-        ("TARGET", "price"),
-        ("TARGET", "level"),  # of features that have none
         ("HUBER_DELTA", "-1"),
         ("ONLINE_OPTIMISER", "rmsprop"),
         ("CHOOSE_BY", "luck"),

@@ -17,7 +17,6 @@ from tests.support.builders import a_card, bundle_bytes
 
 MAGIC = b"ULSTM-BUNDLE-1\n"
 CARD = a_card(scalers={"BTCUSDT": Scaler((0.5,) * 6, (-0.25,) * 6)})
-OF_RETURNS = {"widths": [8], "window_length": 16, "features": 11}
 
 
 def with_card(change: Callable[[dict[str, Any]], object]) -> bytes:
@@ -42,14 +41,6 @@ def test_a_bundle_comes_back_as_it_was() -> None:
     assert bundle.sha256 == sha256_hex(encoded)
     assert encode_bundle(bundle.card, bundle.weights) == encoded
     assert [array.shape for array in bundle.arrays()] == CARD.architecture.shapes()
-
-
-def test_a_target_is_named_only_where_it_is_not_the_change() -> None:
-    level = a_card(scalers=CARD.scalers, target="level")
-
-    assert decode_bundle("v1", bundle_bytes(card=level)).card == level
-    assert b'"target":"level"' in bundle_bytes(card=level)
-    assert b"target" not in bundle_bytes(card=CARD)
 
 
 def test_a_version_names_its_time_and_its_content() -> None:
@@ -105,14 +96,7 @@ def test_damaged_bytes_are_refused(damaged: bytes | None, why: str) -> None:
         lambda card: card.update(loss={"name": "huber", "delta": 0.0}),
         lambda card: card["shrinkage"].update(weight=0.0),
         lambda card: card["optimiser"].update(rate=-1.0),
-        lambda card: card.update(target="price"),
-        lambda card: card.update(target="level", loss={"name": "huber", "delta": 3.0}),
-        lambda card: card.update(
-            target="level", feature_set="returns", architecture=OF_RETURNS, scalers={}
-        ),
-        lambda card: card.update(
-            target="level", scalers={"BTCUSDT": {"scale": [0.0] * 6, "offset": [0.0] * 6}}
-        ),
+        lambda card: card.update(target="level"),
         lambda card: card["architecture"].update(features=5),
         lambda card: card["architecture"].update(widths=[]),
         lambda card: card["architecture"].update(widths=[12]),

@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
+from math import inf
 from pathlib import Path
 
 import h5py  # type: ignore[import-untyped]
@@ -99,11 +100,8 @@ def test_the_originals_weights_become_a_version_from_a_table_of_ranges(
     assert deployment.registry.promotions.current() is None
     card = deployment.registry.bundles.load(version).card
     assert card.architecture == Architecture((32, 32), 288, 6)
-    assert (card.feature_set, card.target, card.optimiser) == (
-        "levels",
-        "level",
-        Optimiser(rate=1e-3),
-    )
+    assert (card.feature_set, card.label_scale, card.huber_delta) == ("levels", 1.0, inf)
+    assert card.optimiser == Optimiser(rate=1e-3)
     assert list(card.scalers) == ["BTCUSDT"]
     assert card.scalers["BTCUSDT"].scale[3] == 1 / 20
     assert card.training["scalers_from"] == "ranges.json"

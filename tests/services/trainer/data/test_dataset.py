@@ -116,17 +116,15 @@ def test_every_window_ends_with_the_candle_before_its_label(present: list[bool])
 
 
 @given(presences)
-def test_a_level_is_the_next_row_close_as_the_network_sees_it(present: list[bool]) -> None:
+def test_labels_that_are_not_standardised_are_the_changes_as_they_are(present: list[bool]) -> None:
     sequence = a_sequence(present)
-    _, changes = prepared({"AAAUSDT": sequence})
 
-    _, levels = prepared({"AAAUSDT": sequence}, replace(INPUTS, target="level"))
+    _, dataset = prepared({"AAAUSDT": sequence}, replace(INPUTS, is_standardised=False))
 
-    ends = np.concatenate([levels.training_ends, levels.validation_ends])
-    assert levels.label_scale == changes.label_scale
-    assert levels.training_ends.tolist() == changes.training_ends.tolist()
-    assert levels.labels[ends].tolist() == levels.rows[ends + 1, 3].tolist()
-    assert np.isnan(levels.labels).tolist() == np.isnan(changes.labels).tolist()
+    ends = dataset.training_ends
+    changes = sequence[ends + 1, CLOSE] / sequence[ends, CLOSE] - 1.0
+    assert dataset.label_scale == 1.0
+    assert dataset.labels[ends].tolist() == changes.astype(np.float32).tolist()
 
 
 def test_no_window_reaches_into_another_symbol() -> None:

@@ -35,7 +35,7 @@ from shared.core.sequence import CLOSE, HIGH, candle_row
 from shared.log.archive import TimeSpan
 from tests.support.builders import START_MS, STEP_MS, a_walk, candles
 
-SPACE = search_space("change", with_dropout=False)
+SPACE = search_space(with_dropout=False)
 DEFAULTS = default_values(SPACE)
 TINY = {"MIN_CANDLES": "100", "EPOCHS": "1", "WINDOWS_PER_EPOCH": "40", "VALIDATION_WINDOWS": "20"}
 SETTINGS = TrainerSettings.from_env(TINY)
@@ -90,20 +90,9 @@ def test_proposals_are_valid_settings(seed: int, at: int) -> None:
     assert chosen.online_rate == values["online_rate"]
 
 
-def test_proposals_for_a_level_target_are_valid_settings() -> None:
-    original = TrainerSettings.from_env({"PRESET": "original"})
-    level = search_space("level", with_dropout=False)
-    first = TrialResult(default_values(level), None, None, None, 1.0)
-
-    values = propose(level, [first], seed=1)
-
-    assert values is not None
-    assert with_environment(original, to_environment(values)).target == "level"
-
-
 def test_dropout_is_searched_only_if_it_is_asked_for() -> None:
     assert "dropout" not in DEFAULTS
-    assert "dropout" in default_values(search_space("change", with_dropout=True))
+    assert "dropout" in default_values(search_space(with_dropout=True))
 
 
 def test_the_same_seed_proposes_the_same_and_another_seed_does_not() -> None:
@@ -116,7 +105,11 @@ def test_the_same_seed_proposes_the_same_and_another_seed_does_not() -> None:
 
 def test_proposals_move_to_where_the_scores_are_high() -> None:
     # A space without the feature sets: one more of them must not change what is drawn here.
-    trials = proposed(24, 0, space=search_space("level", with_dropout=False))
+    def rates(trial: BaseTrial) -> None:
+        trial.suggest_float("learning_rate", 1e-4, 3e-2, log=True)
+        trial.suggest_float("online_rate", 1e-6, 1e-2, log=True)
+
+    trials = proposed(24, 0, space=rates)
 
     drawn, chosen = (
         np.mean([trial.skill or 0.0 for trial in part]) for part in (trials[1:10], trials[-8:])

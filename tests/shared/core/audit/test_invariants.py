@@ -17,7 +17,6 @@ from tests.support.builders import (
     START_MS,
     STEP_MS,
     a_candle,
-    a_card,
     a_model,
     a_promotion,
     a_walk,
@@ -25,7 +24,7 @@ from tests.support.builders import (
     fold_all,
 )
 
-MODEL, OTHER = a_model(), a_model(seed=2, card=a_card(target="level"))
+MODEL, OTHER = a_model(), a_model(seed=2)
 MODELS = {MODEL.version: MODEL, OTHER.version: OTHER}
 WINDOW = MODEL.card.architecture.window_length
 AT = WINDOW + 3  # a prediction in the midst of an honest log

@@ -4,23 +4,19 @@ import pytest
 from hypothesis import strategies as st
 
 from shared.core.model.optimiser import Optimiser
-from shared.core.model.scaler import Scaler
 from tests.support.builders import a_card, a_model
 
 MODEL = a_model()
 OTHER = a_model(seed=2)
 RETURNS = a_model(card=a_card(features="returns", label_scale=1.0, huber_delta=2.0))
-RANGES = Scaler((0.01,) * 4 + (0.5,) * 2, (-0.4,) * 4 + (0.5,) * 2)
-LEVEL = a_model(card=a_card(target="level", scalers={"BTCUSDT": RANGES}))
 SGD = a_model(card=a_card(features="returns", label_scale=1.0, optimiser=Optimiser("sgd", 1e-2)))
-MODELS = {model.version: model for model in (MODEL, OTHER, RETURNS, LEVEL, SGD)}
+MODELS = {model.version: model for model in (MODEL, OTHER, RETURNS, SGD)}
 OTHER_WEIGHTS = {
-    model.version: a_model(seed=3, card=model.card).base_learner
-    for model in (MODEL, RETURNS, LEVEL, SGD)
+    model.version: a_model(seed=3, card=model.card).base_learner for model in (MODEL, RETURNS, SGD)
 }
 both_feature_sets = pytest.mark.parametrize("model", [MODEL, RETURNS], ids=["levels", "returns"])
 all_kinds = pytest.mark.parametrize(
-    "model", [MODEL, RETURNS, LEVEL, SGD], ids=["levels", "returns", "target level", "sgd"]
+    "model", [MODEL, RETURNS, SGD], ids=["levels", "returns", "sgd"]
 )
 WINDOW = MODEL.card.architecture.window_length
 walks = st.lists(st.floats(50.0, 200.0), min_size=WINDOW + 2, max_size=WINDOW + 25)
