@@ -9,12 +9,12 @@ import numpy as np
 
 from shared.adapters.bundle_codec import decode_bundle, encode_bundle, version_of
 from shared.adapters.candle_files import find_recordings, read_blocks
-from shared.core.arrays import Float64s, read_only64
+from shared.core.arrays import Float64s
 from shared.core.model.architecture import Architecture
 from shared.core.model.card import Bundle, Card
 from shared.core.model.optimiser import Optimiser
 from shared.core.records import Candle
-from shared.core.sequence import CLOSE, OPEN_TIME
+from shared.core.sequence import CLOSE, OPEN_TIME, with_unknown_columns
 
 STEP_MS: Final = 300_000
 START_MS: Final = 1_735_689_600_000  # 2025-01-01 00:00 UTC
@@ -47,7 +47,8 @@ def a_sequence(candles: int, seed: int) -> Float64s:
     opens = np.concatenate([[100.0], closes[:-1]])
     times = START_MS + STEP_MS * np.arange(candles, dtype=np.float64)
     top, bottom = np.maximum(opens, closes) * 1.001, np.minimum(opens, closes) * 0.999
-    return read_only64(np.column_stack([times, opens, top, bottom, closes, np.full(candles, 12.5)]))
+    volumes = np.full(candles, 12.5)
+    return with_unknown_columns(np.column_stack([times, opens, top, bottom, closes, volumes]))
 
 
 def recorded_sequences(folder: Path, most: float = inf) -> dict[str, Float64s]:
@@ -66,7 +67,9 @@ def recorded_sequences(folder: Path, most: float = inf) -> dict[str, Float64s]:
             count += len(times)
         if count >= most:
             break
-    return {symbol: np.concatenate(blocks) for symbol, blocks in found.items()}
+    return {
+        symbol: with_unknown_columns(np.concatenate(blocks)) for symbol, blocks in found.items()
+    }
 
 
 def describe_source(recorded: Path | None) -> str:

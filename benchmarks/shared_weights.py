@@ -24,6 +24,7 @@ from shared.core.online.prediction import Prediction
 from shared.core.online.state import SymbolState
 from shared.core.online.symbol_step import repredict, step_symbol
 from shared.core.records import Candle, Promotion
+from shared.core.sequence import row_candle
 
 _NO_DIGEST = FoldOptions(digest=False)
 
@@ -90,5 +91,5 @@ def _by_time(spans: list[HeldOutSpan], step_ms: int) -> Iterator[tuple[Candle, f
             (row[0], span.symbol, row, label)
             for row, label in zip(span.candles.tolist(), completed[span.start :], strict=True)
         ]
-    for time_ms, symbol, row, label in sorted(rows, key=itemgetter(0, 1)):
-        yield Candle(symbol, int(time_ms), *row[1:]), None if isnan(label) else float(label)
+    for _, symbol, row, label in sorted(rows, key=itemgetter(0, 1)):
+        yield row_candle(symbol, row), None if isnan(label) else float(label)

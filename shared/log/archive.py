@@ -5,7 +5,6 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from operator import attrgetter
 from typing import Final
 
 import numpy as np
@@ -15,10 +14,9 @@ from shared.adapters.schemas.klines import KlineCodec
 from shared.core.arrays import Float64s, read_only64
 from shared.core.errors import BadInput
 from shared.core.records import Amendment, Candle, Record
-from shared.core.sequence import SEQUENCE_COLUMNS
+from shared.core.sequence import SEQUENCE_COLUMNS, candle_values
 from shared.core.topics import Topics, interval_ms, partition_for
 
-_row = attrgetter("open_time_ms", "open", "high", "low", "close", "volume")
 _TAIL: Final = 200  # records at a partition's end that are searched for the newest candle
 
 
@@ -91,7 +89,7 @@ class Archive:
         keep: int | None = None,
         progress: Callable[[int], None] = lambda _: None,
     ) -> ArchivedCandles:
-        """Return every symbol's candles up to the current end, at about 50 bytes a candle.
+        """Return every symbol's candles up to the current end, at about 200 bytes a candle.
 
         Args:
             span: the open times wanted.
@@ -165,7 +163,7 @@ class _SequenceBuilder:
         if flat and candle.open_time_ms <= flat[-SEQUENCE_COLUMNS]:
             self.refused += 1
             return
-        flat.extend(_row(candle))
+        flat.extend(candle_values(candle))
         if self.keep is not None and len(flat) >= 2 * self.keep * SEQUENCE_COLUMNS:
             self._trim(candle.symbol)
 
@@ -177,7 +175,9 @@ class _SequenceBuilder:
         time = float(candle.open_time_ms)
         at = bisect_left(range(count), time, key=lambda i: flat[i * SEQUENCE_COLUMNS])
         if at < count and flat[at * SEQUENCE_COLUMNS] == time:
-            flat[at * SEQUENCE_COLUMNS : (at + 1) * SEQUENCE_COLUMNS] = array("d", _row(candle))
+            flat[at * SEQUENCE_COLUMNS : (at + 1) * SEQUENCE_COLUMNS] = array(
+                "d", candle_values(candle)
+            )
 
     def _trim(self, symbol: str) -> None:
         if self.keep is not None:

@@ -2,20 +2,53 @@
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from shared.adapters.schemas import wire
 from shared.core.dataclass_fields import dataclass_fields
 from shared.core.errors import BadInput
-from shared.core.records import Amendment, Candle, Gap, Promotion, Record, check_candle
+from shared.core.records import (
+    Amendment,
+    Candle,
+    Gap,
+    MarketMove,
+    Promotion,
+    Record,
+    check_candle,
+)
+from shared.core.sequence import MAX_BASKETS
 from shared.core.topics import partition_for
 
-MAX_RECORD_BYTES = 4096  # a candle takes about 300
+MAX_RECORD_BYTES = 4096  # a candle takes about 300, with the market about 500
+PPB: Final = 1_000_000_000
 
 _LARGEST_PRICE: Final = 1e15
 Decimals = Annotated[str, Field(pattern=r"^[0-9]{1,20}(\.[0-9]{1,20})?$")]
+
+
+Ppb = Annotated[int, Field(ge=-999_999_999, le=10**12)]
+BasketsVersion = Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")]
+
+
+class MarketMessage(wire.Wire):
+    """The market's move during a candle, in parts per billion of the close before.
+
+    Whole numbers are the same in every reader of JSON. What is unknown is left out, or null in a
+    list.
+    """
+
+    change_ppb: Ppb | None = None
+    symbols: Annotated[int, Field(ge=0, le=1_000_000)]
+    baskets: BasketsVersion | None = None
+    basket_changes_ppb: Annotated[list[Ppb | None], Field(max_length=MAX_BASKETS)] | None = None
+
+    @model_validator(mode="after")
+    def _check_version(self) -> Self:
+        if (self.baskets is None) != (self.basket_changes_ppb is None):
+            raise ValueError("baskets and basket_changes_ppb go together: the version names them")
+        return self
 
 
 class CandleMessage(wire.Wire):
@@ -32,9 +65,10 @@ class CandleMessage(wire.Wire):
     close: Decimals
     volume: Decimals
     quote_volume: Decimals | None = None
-    trades: Annotated[int, Field(ge=0)] | None = None
+    trades: Annotated[int, Field(ge=0, lt=10**15)] | None = None
     taker_buy_volume: Decimals | None = None
     taker_buy_quote_volume: Decimals | None = None
+    market: MarketMessage | None = None
 
 
 class GapMessage(wire.Wire):
@@ -59,6 +93,7 @@ class PromotionMessage(wire.Wire):
 
 
 KlineMessage = Annotated[CandleMessage | GapMessage | PromotionMessage, Field(discriminator="type")]
+_market: TypeAdapter[MarketMessage] = TypeAdapter(MarketMessage)
 _kline: TypeAdapter[CandleMessage | GapMessage | PromotionMessage] = TypeAdapter(KlineMessage)
 
 # A candle's bytes as `encode_record` writes them. Most records are candles, and a pattern reads
@@ -69,14 +104,15 @@ _PLAIN_CANDLE: Final = re.compile(
     "high":"(DECIMALS)",
     "interval":"([0-9a-z]{1,5})",
     "low":"(DECIMALS)",
+    (?:"market":(\{[^{}\x80-\xff]{0,400}\}),)?
     "open":"(DECIMALS)",
     "open_time_ms":(0|[1-9][0-9]{0,14}),
-    (?:"quote_volume":"DECIMALS",)?
+    (?:"quote_volume":"(DECIMALS)",)?
     "schema":1,
     "symbol":"([A-Z0-9]{2,30})",
     (?:"taker_buy_quote_volume":"DECIMALS",)?
-    (?:"taker_buy_volume":"DECIMALS",)?
-    (?:"trades":(?:0|[1-9][0-9]{0,17}),)?
+    (?:"taker_buy_volume":"(DECIMALS)",)?
+    (?:"trades":(0|[1-9][0-9]{0,14}),)?
     "type":"candle",
     "volume":"(DECIMALS)"\}
     """.replace("DECIMALS", r"[0-9]{1,20}+(?:\.[0-9]{1,20}+)?+"),
@@ -109,9 +145,25 @@ class KlineCodec:
         found = None if value is None else _PLAIN_CANDLE.fullmatch(value.decode("latin-1"))
         if found is None:
             return None
-        close, high, interval, low, opened, time, symbol, volume = found.groups()
+        close, high, interval, low, market, opened, time, quote, symbol, taker, trades, volume = (
+            found.groups()
+        )
+        try:
+            move = None if market is None else _to_market(_market.validate_json(market))
+        except ValidationError:
+            return None
         candle = Candle(
-            symbol, int(time), float(opened), float(high), float(low), float(close), float(volume)
+            symbol,
+            int(time),
+            float(opened),
+            float(high),
+            float(low),
+            float(close),
+            float(volume),
+            None if quote is None else float(quote),
+            None if trades is None else int(trades),
+            None if taker is None else float(taker),
+            move,
         )
         is_right = (
             interval == self.interval
@@ -180,8 +232,52 @@ def to_candle(message: CandleMessage) -> Candle:
             raise BadInput("bad_price", f"price {price} of {message.symbol} is not in (0, 1e15]")
     opened, high, low, close = prices
     return Candle(
-        message.symbol, message.open_time_ms, opened, high, low, close, float(message.volume)
+        message.symbol,
+        message.open_time_ms,
+        opened,
+        high,
+        low,
+        close,
+        float(message.volume),
+        _to_float(message.quote_volume),
+        message.trades,
+        _to_float(message.taker_buy_volume),
+        None if message.market is None else _to_market(message.market),
     )
+
+
+def to_market_message(move: MarketMove) -> MarketMessage:
+    """Return the message of a market's move, rounded to whole parts per billion."""
+    has_baskets = move.baskets is not None
+    return MarketMessage(
+        change_ppb=_to_ppb(move.change),
+        symbols=move.symbols,
+        baskets=move.baskets,
+        basket_changes_ppb=[_to_ppb(c) for c in move.basket_changes] if has_baskets else None,
+    )
+
+
+def _to_market(message: MarketMessage) -> MarketMove:
+    changes = message.basket_changes_ppb or ()
+    return MarketMove(
+        _from_ppb(message.change_ppb),
+        message.symbols,
+        message.baskets,
+        tuple(_from_ppb(change) for change in changes),
+    )
+
+
+def _to_ppb(change: float | None) -> int | None:
+    return None if change is None else round(change * PPB)
+
+
+def _from_ppb(change_ppb: int | None) -> float | None:
+    # One division, which IEEE 754 rounds alike everywhere.
+    return None if change_ppb is None else change_ppb / PPB
+
+
+def _to_float(text: str | None) -> float | None:
+    return None if text is None else float(text)
 
 
 def encode_record(message: CandleMessage | GapMessage | PromotionMessage) -> bytes:

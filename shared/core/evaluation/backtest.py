@@ -17,7 +17,8 @@ from shared.core.online.partition import PartitionState, fold
 from shared.core.online.prediction import Prediction
 from shared.core.online.scores import Scores
 from shared.core.online.state import SymbolState
-from shared.core.records import Candle, Promotion
+from shared.core.records import Promotion
+from shared.core.sequence import row_candle
 
 # The digest of the state belongs to predictions that are published; a backtest needs none.
 SCORING: Final = FoldOptions(jacobian=True, digest=False)
@@ -75,7 +76,7 @@ def backtest(model: Model, span: HeldOutSpan, context: FoldContext) -> Iterator[
     promotion = Promotion(model.version, model.bundle.sha256, context.numeric_profile)
     state.apply(fold(state, promotion, 0, model, context))
     for offset, row in enumerate(span.candles.tolist(), 1):
-        candle = Candle(symbol, int(row[0]), *row[1:])
+        candle = row_candle(symbol, row)
         change = fold(state, candle, offset, model, context, SCORING)
         state.apply(change)
         if change.prediction is not None:

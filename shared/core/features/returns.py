@@ -7,6 +7,7 @@ import numpy as np
 
 from shared.core.arrays import Float64s
 from shared.core.features.base import Carry
+from shared.core.sequence import EXCHANGE_COLUMNS
 
 Row: TypeAlias = tuple[float, ...]
 
@@ -128,7 +129,7 @@ def _fold_candle(
 
 
 def _update_means(before: ReturnsCarry, candle: list[float], base: float) -> ReturnsCarry:
-    time_ms, _, high, low, close, volume = candle
+    time_ms, _, high, low, close, volume = candle[:EXCHANGE_COLUMNS]
     candles = before.candles + 1.0
     plain = 1.0 / candles  # the newest candle's weight in a plain mean
     # 1. Volatility first: everything else is measured in it.
@@ -165,7 +166,7 @@ def _update_means(before: ReturnsCarry, candle: list[float], base: float) -> Ret
 
 def _row(before: ReturnsCarry, after: ReturnsCarry, candle: list[float], base: float) -> Row:
     """Return the columns of `Returns`, in their order."""
-    _, opened, high, low, close, volume = candle
+    _, opened, high, low, close, volume = candle[:EXCHANGE_COLUMNS]
     unit = _volatility(after.variance)
     price_unit = base * unit
     both_volumes = volume + before.volume

@@ -25,7 +25,7 @@ class Architecture:
         for width in self.widths:
             if width % 8 or not 8 <= width <= 128:
                 reject_bundle("LSTM width", width, "a multiple of 8 from 8 to 128")
-        check_range("window length", self.window_length, 16, 1024)
+        check_range("window length", self.window_length, 16, 512)
         check_range("number of features", self.features, 1, 32)
 
     def shapes(self) -> list[tuple[int, ...]]:

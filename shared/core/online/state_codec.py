@@ -25,7 +25,7 @@ from shared.core.online.scores import Scores
 from shared.core.online.state import PendingPrediction, SymbolState
 from shared.core.sequence import SEQUENCE_COLUMNS
 
-STATE_SCHEMA: Final = 2
+STATE_SCHEMA: Final = 3
 _DIGESTS: Final[WeakKeyDictionary[SymbolState, str]] = WeakKeyDictionary()
 
 

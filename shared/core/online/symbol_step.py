@@ -18,7 +18,7 @@ from shared.core.online.state import PendingPrediction, SymbolState
 from shared.core.online.state_codec import state_digest
 from shared.core.online.symbol_history import extend_features, symbol_features
 from shared.core.records import Candle
-from shared.core.sequence import OPEN, OPEN_TIME, append_candle
+from shared.core.sequence import EXCHANGE_COLUMNS, OPEN_TIME, append_candle, candle_values
 
 
 def step_symbol(
@@ -195,10 +195,15 @@ def _check_newer(state: SymbolState, candle: Candle) -> None:
     if candle.open_time_ms < last_ms:
         message = f"{subject} comes after the one at {last_ms} ms; candles go in by open time"
         raise BadInput("out_of_order", message)
-    is_same = candle == Candle(state.symbol, last_ms, *state.sequence[-1, OPEN:].tolist())
+    is_same = _exchange_values(candle) == tuple(state.sequence[-1, :EXCHANGE_COLUMNS].tolist())
     reason, values = ("duplicate", "") if is_same else ("contradiction", " with other values")
     message = (
         f"{subject} is in the log already{values}; the log keeps the first; publish an amendment to"
         " change a candle"
     )
     raise BadInput(reason, message)
+
+
+def _exchange_values(candle: Candle) -> tuple[float, ...]:
+    """Return what every source has of a candle: the rest may be unknown to one and not another."""
+    return candle_values(candle)[:EXCHANGE_COLUMNS]

@@ -1,6 +1,7 @@
 import contextlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 import pytest
@@ -14,11 +15,13 @@ from shared.adapters.schemas.klines import (
     PromotionMessage,
     encode_gap,
     encode_record,
+    to_market_message,
 )
 from shared.adapters.schemas.predictions import decode_prediction, encode_prediction
 from shared.adapters.schemas.wire import canonical_json
 from shared.core.errors import BadInput
-from shared.core.records import Amendment, Candle, Gap, Promotion, Record
+from shared.core.records import Amendment, Candle, Gap, MarketMove, Promotion, Record
+from shared.core.sequence import MAX_BASKETS, candle_row, row_candle
 from shared.core.topics import partition_for
 from tests.support.builders import (
     START_MS,
@@ -43,6 +46,37 @@ def test_a_candle_survives_its_bytes() -> None:
     assert CODEC.decode(candle_bytes(3), PARTITION) == Candle(
         "BTCUSDT", START_MS + 3 * STEP_MS, 100.0, 1000.0, 1.0, 100.5, 12.5
     )
+
+
+def test_a_whole_kline_and_the_markets_move_survive_their_bytes() -> None:
+    candle = CODEC.decode(FULL, PARTITION)
+
+    assert isinstance(candle, Candle)
+    assert (candle.quote_volume, candle.trades, candle.taker_buy_volume) == (1255.0, 7, 0.5)
+    assert candle.market == MarketMove(-0.001234567, 40, "00c0ffee", (0.25, None))
+    assert to_market_message(candle.market).model_dump() == MARKET
+    assert row_candle(candle.symbol, candle_row(candle)[0].tolist()) == replace(
+        candle,
+        market=replace(candle.market, basket_changes=(0.25, *[None] * (MAX_BASKETS - 1))),
+    )
+
+
+@pytest.mark.parametrize(
+    "market",
+    [
+        {"symbols": 1, "change_ppb": -(10**9)},
+        {"symbols": 1, "change_ppb": 10**12 + 1},
+        {"symbols": 1, "change_ppb": 0.5},
+        {"symbols": 1, "baskets": "00c0ffee"},
+        {"symbols": 1, "basket_changes_ppb": [1]},
+        {"symbols": 1, "baskets": "00c0ffee", "basket_changes_ppb": [1] * (MAX_BASKETS + 1)},
+        {"symbols": -1},
+        {"change_ppb": 1},
+    ],
+)
+def test_a_market_that_cannot_be_is_refused(market: dict[str, object]) -> None:
+    with pytest.raises(BadInput, match="market"):
+        CODEC.decode(changed(market=market), PARTITION)
 
 
 def test_the_bytes_of_a_record_are_canonical() -> None:
@@ -200,7 +234,19 @@ prices = (
     )
     | decimals
 )
-counts = st.integers(0, 10**19)
+counts = st.integers(0, 10**15 - 1)
+changes_ppb = st.integers(-999_999_999, 10**12)
+medians_ppb = st.none() | changes_ppb
+markets = st.fixed_dictionaries(
+    {"change_ppb": medians_ppb, "symbols": st.integers(0, 1_000_000)},
+) | st.fixed_dictionaries(
+    {
+        "change_ppb": medians_ppb,
+        "symbols": st.integers(0, 1_000_000),
+        "baskets": st.from_regex(r"[0-9a-f]{8}", fullmatch=True),
+        "basket_changes_ppb": st.lists(medians_ppb, max_size=MAX_BASKETS),
+    }
+)
 candle_fields = st.fixed_dictionaries(
     {
         "open": prices,
@@ -218,10 +264,21 @@ candle_fields = st.fixed_dictionaries(
         "trades": counts,
         "taker_buy_volume": decimals,
         "taker_buy_quote_volume": decimals,
+        "market": markets,
     },
 )
+MARKET = {
+    "change_ppb": -1_234_567,
+    "symbols": 40,
+    "baskets": "00c0ffee",
+    "basket_changes_ppb": [250_000_000, None],
+}
 FULL = candle_bytes(
-    quote_volume="1255", trades=7, taker_buy_volume="0.5", taker_buy_quote_volume="50.25"
+    quote_volume="1255",
+    trades=7,
+    taker_buy_volume="0.5",
+    taker_buy_quote_volume="50.25",
+    market=MARKET,
 )
 # What JSON reads otherwise than it looks, and what a pattern may take for what it is not.
 ODDITIES = [
@@ -249,6 +306,10 @@ ODD_FIELDS = [
     b'"mood":"good",',
     b'"quote_volume":null,',
     b'"type":"gap",',
+    b'"symbols":-1,',
+    b'"change_ppb":0.5,',
+    b'"market":null,',
+    b'"baskets":null,',
 ]
 
 

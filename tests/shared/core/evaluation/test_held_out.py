@@ -1,5 +1,7 @@
 """Which candles are held out, of which symbols."""
 
+import numpy as np
+
 from shared.core.evaluation.forecasts import hold_out, hold_out_before, with_full_windows
 from tests.support.builders import START_MS, STEP_MS, a_sequence
 
@@ -22,7 +24,7 @@ def test_the_span_before_a_moment_is_as_long_as_the_one_after_it() -> None:
 
     assert [span.symbol for span in spans] == list(SEQUENCES)
     for span in spans:
-        assert span.sequence.tolist() == SEQUENCES[span.symbol][:60].tolist()
+        np.testing.assert_array_equal(span.sequence, SEQUENCES[span.symbol][:60])
         assert len(span.candles) == 20
     assert len(scarce[0].candles) == 10
 

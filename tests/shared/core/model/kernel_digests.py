@@ -26,7 +26,7 @@ ARCHITECTURES = (
     Architecture((16, 40), 17, 1),
     Architecture((56, 72), 19, 3),
     Architecture((104,), 18, 7),
-    Architecture((32,), 1024, 6),
+    Architecture((32,), 512, 6),
 )
 BATCH_ARCHITECTURES = (Architecture((32, 32), 60, 6), Architecture((8, 24), 17, 5))
 HEAD_SIZES = (1, 7, 8, 57, 161, 256)

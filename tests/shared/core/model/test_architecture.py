@@ -12,7 +12,7 @@ from shared.core.model.architecture import Architecture
         ((12,), 20, 6),
         ((136,), 20, 6),
         ((8,), 8, 6),
-        ((8,), 1025, 6),
+        ((8,), 513, 6),
         ((8,), 20, 33),
     ],
 )

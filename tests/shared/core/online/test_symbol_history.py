@@ -27,7 +27,7 @@ def test_a_promotion_keeps_the_sequence_alone() -> None:
     promoted = fold(state, a_promotion(OTHER), state.next_offset, OTHER, CONTEXT)
 
     before, after = state.symbols["BTCUSDT"], promoted.symbols["BTCUSDT"]
-    assert np.array_equal(after.sequence, before.sequence)
+    np.testing.assert_array_equal(after.sequence, before.sequence)
     assert after.model_version == OTHER.version
     assert after.learner is OTHER.base_learner
     assert after.scores.n == 0
