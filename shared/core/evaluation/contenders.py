@@ -6,7 +6,6 @@ from functools import reduce
 
 import numpy as np
 
-from shared.core.arrays import Float64s
 from shared.core.evaluation.backtest import (
     ReportProgress,
     SymbolBacktest,
@@ -21,12 +20,17 @@ from shared.core.evaluation.comparison import (
     ONLINE_LINEAR,
     Comparison,
 )
-from shared.core.evaluation.forecasts import ForecastSeries, HeldOutSpan, compute_volatility
+from shared.core.evaluation.costs import DEFAULT_COSTS, NetReturn, net_returns
+from shared.core.evaluation.forecasts import (
+    ForecastSeries,
+    HeldOutSpan,
+    ScoredCandles,
+    scored_candles,
+)
 from shared.core.evaluation.online_ridge import ridge_forecasts
 from shared.core.model.card import Bundle
 from shared.core.model.shrinkage import Shrinkage
 from shared.core.online.context import FoldContext
-from shared.core.sequence import OPEN_TIME
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,8 +40,7 @@ class SymbolForecasts:
     symbol: str
     backtests: Mapping[str, SymbolBacktest]  # by contender: those that are models
     series: Mapping[str, ForecastSeries]  # by contender: all of them
-    times_ms: Float64s  # (n,): the open times of the candles that can be forecast
-    volatility: Float64s  # (n,): at the moment of each forecast
+    candles: ScoredCandles
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,8 +80,7 @@ class Contenders:
             span.symbol,
             backtests,
             series,
-            span.candles[:-1, OPEN_TIME] + step_ms,
-            compute_volatility(span.recent, span.candles, step_ms),
+            scored_candles(span, step_ms),
         )
 
     def compare(self, forecasts: Iterable[SymbolForecasts]) -> Comparison:
@@ -93,13 +95,25 @@ class Contenders:
             name: {symbol: one.series[name] for symbol, one in common.items()}
             for name in (*self.bundles, *linear)
         }
-        volatility = {symbol: one.volatility for symbol, one in common.items()}
+        volatility = {symbol: one.candles.volatility for symbol, one in common.items()}
         comparison = Comparison(next(iter(series.values())), volatility)
         for name, by_symbol in series.items():
             comparison.add(name, by_symbol)
             if name == CHALLENGER:
                 comparison.add(CHALLENGER_RAW, by_symbol, raw=True)
         return comparison
+
+    def net_returns(
+        self, forecasts: Iterable[SymbolForecasts], costs: Iterable[float] = DEFAULT_COSTS
+    ) -> dict[str, list[NetReturn]]:
+        """Compute what is left of each contender's forecasts after costs (fractions)."""
+        common, levels = [_at_common_times(one) for one in forecasts], tuple(costs)
+        ordered = sorted(common, key=lambda one: one.symbol)
+        names = ordered[0].series if ordered else ()
+        return {
+            name: net_returns([(one.series[name], one.candles) for one in ordered], levels)
+            for name in names
+        }
 
 
 def _at_common_times(forecasts: SymbolForecasts) -> SymbolForecasts:
@@ -108,8 +122,7 @@ def _at_common_times(forecasts: SymbolForecasts) -> SymbolForecasts:
     return replace(
         forecasts,
         series={name: one.at(times) for name, one in forecasts.series.items()},
-        times_ms=times,
-        volatility=forecasts.volatility[np.isin(forecasts.times_ms, times)],
+        candles=forecasts.candles.at(times),
     )
 
 
