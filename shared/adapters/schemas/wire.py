@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import to_json
 
 from shared.core.errors import BadInput
 
@@ -18,6 +19,7 @@ Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
 NumericProfile = Annotated[str, Field(pattern=r"^[0-9]{1,9}-[A-Za-z0-9]{1,64}$")]
 
 _LONGEST_INPUT: Final = 80  # characters of a value in a message
+_CONTAINERS: Final = (dict, list, tuple)
 
 
 class Wire(BaseModel):
@@ -27,8 +29,24 @@ class Wire(BaseModel):
 
 
 def canonical_json(value: Mapping[str, Any]) -> bytes:
-    """Return canonical JSON: sorted keys, no spaces, shortest round-trip floats, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+    """Return canonical JSON: sorted keys, no spaces, shortest round-trip floats, no NaN.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    data = to_json(_sort_keys(value))  # several times faster than the standard library
+    if b"NaN" in data or b"Infinity" in data:
+        json.dumps(value, allow_nan=False)  # raises unless that is part of a string
+    return data
+
+
+def _sort_keys(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: _sort_keys(one) if isinstance(one, _CONTAINERS) else one
+            for key, one in sorted(value.items())
+        }
+    return [_sort_keys(one) for one in value] if isinstance(value, _CONTAINERS) else value
 
 
 def to_bad_input(error: ValidationError) -> BadInput:

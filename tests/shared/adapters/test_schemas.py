@@ -204,7 +204,7 @@ OF_PROFILE_2: Final = {
     "source_offset": 20,
     "promotion_offset": 0,
     "state_digest": "9b" * 32,
-    "numeric_profile": "3-50ac22fce68847bb",
+    "numeric_profile": "2-fb10993c9bbb10a6",
 }
 
 
