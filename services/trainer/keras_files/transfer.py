@@ -52,11 +52,20 @@ def import_with_card(settings: TrainerSettings, path: Path, like: str) -> str:
 
 
 def import_with_scalers(settings: TrainerSettings, path: Path, table: Path, now_ms: int) -> str:
-    """Publish a file's weights with a card of the settings and a table of ranges.
+    """Publish a file's weights with the card of `read_with_scalers`; return the new version.
+
+    The new version is not promoted.
+    """
+    return _publish(settings, *read_with_scalers(settings, path, table, now_ms))
+
+
+def read_with_scalers(
+    settings: TrainerSettings, path: Path, table: Path, now_ms: int
+) -> tuple[Card, Float32s]:
+    """Read a file's weights (weights,), with a card of the settings and a table of ranges.
 
     The network predicts the next change as a fraction, from price levels on the symbol's scaler.
     Its training counts as having seen every candle up to TRAIN_TO or, without that, up to `now_ms`.
-    The new version, which is returned, is not promoted.
 
     Raises:
         BadSetting: FEATURE_SET is not levels, LABELS_STANDARDISED is true, or the table lacks one
@@ -84,7 +93,7 @@ def import_with_scalers(settings: TrainerSettings, path: Path, table: Path, now_
         shrinkage=settings.shrinkage,
         training={**_describe_origin(path, weights), "scalers_from": table.name},
     )
-    return _publish(settings, card, weights)
+    return card, weights
 
 
 def _select(

@@ -1,24 +1,20 @@
 """`ulstm models`: what it prints, what it changes, how it ends."""
 
-import io
 import json
-import zipfile
 from collections.abc import Mapping
-from math import inf
 from pathlib import Path
 
-import h5py  # type: ignore[import-untyped]
-import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from benchmarks.original import load_original
 from services.cli.commands.models import app as models_app
 from shared.core.errors import BadSetting, Unknown
 from shared.core.model.architecture import Architecture
-from shared.core.model.optimiser import Optimiser
 from tests.support.deployment import Deployment
 
+ORIGINAL = Path(__file__).parents[3] / "original"
 LEVELS = ("open", "high", "low", "close")
 NOWHERE = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
 
@@ -87,24 +83,23 @@ def test_a_file_without_a_model_is_refused_by_the_trainer(
 def test_the_originals_weights_become_a_version_from_a_table_of_ranges(
     deployment: Deployment, tmp_path: Path
 ) -> None:
-    file, table = an_original_file(tmp_path / "m.keras"), tmp_path / "ranges.json"
-    ends = {"open": [90, 110], "high": [91, 112], "low": [88, 109], "close": [90, 110]}
-    table.write_text(json.dumps({"BTCUSDT": ends, "ETHUSDT": ends}))
+    table = tmp_path / "ranges.csv"
+    ranges = (ORIGINAL / "ranges.csv").read_text()
+    table.write_text(ranges + ranges.partition("\n")[2].replace("BTCUSDT", "ETHUSDT"))
 
     given = ["--scalers", str(table), "--symbols", "BTCUSDT", "--to", "2025-01-01"]
-    result = models(deployment, "import", str(file), *given)
+    result = models(deployment, "import", str(ORIGINAL / "model.keras"), *given)
 
     assert result.exit_code == 0
     (version,) = deployment.registry.bundles.versions()
     assert version.startswith("20250101T0000-")
     assert deployment.registry.promotions.current() is None
-    card = deployment.registry.bundles.load(version).card
+    bundle = deployment.registry.bundles.load(version)
+    card, expected = bundle.card, load_original(ORIGINAL)
+    assert bundle.weights.tobytes() == expected.weights.tobytes()
     assert card.architecture == Architecture((32, 32), 288, 6)
-    assert (card.feature_set, card.label_scale, card.huber_delta) == ("levels", 1.0, inf)
-    assert card.optimiser == Optimiser(rate=1e-3)
-    assert list(card.scalers) == ["BTCUSDT"]
-    assert card.scalers["BTCUSDT"].scale[3] == 1 / 20
-    assert card.training["scalers_from"] == "ranges.json"
+    assert dict(card.scalers) == dict(expected.card.scalers)
+    assert card.training["scalers_from"] == "ranges.csv"
 
 
 @pytest.mark.integration
@@ -127,7 +122,7 @@ def test_an_import_that_contradicts_itself_publishes_nothing(
     result = models(
         deployment,
         "import",
-        str(an_original_file(tmp_path / "m.keras")),
+        str(ORIGINAL / "model.keras"),
         "--scalers",
         str(tmp_path / "t.csv"),
         *arguments,
@@ -137,24 +132,10 @@ def test_an_import_that_contradicts_itself_publishes_nothing(
     assert deployment.registry.bundles.versions() == []
 
 
-def test_a_card_comes_from_a_version_or_from_a_table(tmp_path: Path) -> None:
-    assert (
-        invoke(models_app, NOWHERE, "import", str(an_original_file(tmp_path / "m.keras"))).exit_code
-        == 2
-    )
+def test_a_card_comes_from_a_version_or_from_a_table() -> None:
+    result = invoke(models_app, NOWHERE, "import", str(ORIGINAL / "model.keras"))
 
-
-def an_original_file(path: Path) -> Path:
-    """LSTM(32) -> LSTM(32) -> Dense(1) over six features, as Keras saves it."""
-    content = io.BytesIO()
-    names = [f"layers/{layer}/cell/vars/{at}" for layer in ("lstm", "lstm_1") for at in range(3)]
-    names += ["layers/dense/vars/0", "layers/dense/vars/1"]
-    with h5py.File(content, "w") as file:
-        for name, shape in zip(names, Architecture((32, 32), 288, 6).shapes(), strict=True):
-            file[name] = np.full(shape, 0.01, np.float32)
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("model.weights.h5", content.getvalue())
-    return path
+    assert result.exit_code == 2
 
 
 def test_wrong_use_ends_with_two() -> None:
