@@ -20,6 +20,7 @@ SEQUENCE_COLUMNS: Final = 24
 EXCHANGE_COLUMNS: Final = 6  # up to VOLUME: those that every source of candles has
 SEQUENCE_LENGTH: Final = 512  # candles kept: the longest window that a card may have
 
+_BUFFER_SHAPE: Final = (SEQUENCE_LENGTH + 64, SEQUENCE_COLUMNS)
 _UNKNOWN_MARKET: Final = (nan,) * (SEQUENCE_COLUMNS - MARKET_CHANGE)
 
 
@@ -76,14 +77,36 @@ def with_unknown_columns(rows: Float64s) -> Float64s:
 
 
 def append_candle(sequence: Float64s, candle: Candle) -> Float64s:
-    """Return the sequence with one more candle; beyond SEQUENCE_LENGTH the oldest is dropped."""
-    keep = sequence[-(SEQUENCE_LENGTH - 1) :] if len(sequence) >= SEQUENCE_LENGTH else sequence
-    return read_only64(np.concatenate([keep, candle_row(candle)]))
+    """Return the sequence with one more candle; beyond SEQUENCE_LENGTH the oldest is dropped.
+
+    Sequences that grow from each other are views of one buffer, so that most candles copy one row
+    and not all of them.
+    """
+    kept = sequence[-(SEQUENCE_LENGTH - 1) :]
+    buffer, end = _room_after(kept)
+    buffer[end] = candle_values(candle)
+    return read_only64(buffer[end - len(kept) : end + 1])
 
 
 def count_before(sequence: Float64s, time_ms: int) -> int:
     """Count the candles of a sequence (n, columns) that open before a time."""
     return int(np.searchsorted(sequence[:, OPEN_TIME], time_ms))
+
+
+def _room_after(kept: Float64s) -> tuple[Float64s, int]:
+    """Return a buffer with a free row after these candles, and that row's number.
+
+    A row is free while its open time is unknown. No sequence sees it, because each ends before it;
+    the second one to grow from the same candles finds it taken, and gets a buffer of its own.
+    """
+    buffer = kept.base
+    if isinstance(buffer, np.ndarray) and buffer.shape == _BUFFER_SHAPE and buffer.flags.writeable:
+        end = (kept.ctypes.data - buffer.ctypes.data) // buffer.strides[0] + len(kept)
+        if end < len(buffer) and isnan(buffer[end, OPEN_TIME]):
+            return buffer, end
+    buffer = np.full(_BUFFER_SHAPE, nan)
+    buffer[: len(kept)] = kept
+    return buffer, len(kept)
 
 
 def _market_values(market: MarketMove) -> tuple[float, ...]:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
@@ -149,7 +150,7 @@ class KlineCodec:
             found.groups()
         )
         try:
-            move = None if market is None else _to_market(_market.validate_json(market))
+            move = None if market is None else _parse_market(market)
         except ValidationError:
             return None
         candle = Candle(
@@ -255,6 +256,12 @@ def to_market_message(move: MarketMove) -> MarketMessage:
         baskets=move.baskets,
         basket_changes_ppb=[_to_ppb(c) for c in move.basket_changes] if has_baskets else None,
     )
+
+
+@lru_cache(maxsize=32)
+def _parse_market(text: str) -> MarketMove:
+    """Return the market's move of its JSON, which candles that close together share."""
+    return _to_market(_market.validate_json(text))
 
 
 def _to_market(message: MarketMessage) -> MarketMove:
