@@ -142,7 +142,7 @@ class EventParts:
             learn(state, change, self.model)
             for state, change in zip(self.states, self.changes, strict=True)
         ]
-        return [result.learner or self.model.base_learner for result in results]
+        return [after.learner or self.model.base_learner for after, _ in results]
 
     def _windows(self) -> list[Float32s]:
         return [network_input(state, self.model) for state in self.states_after]

@@ -1,8 +1,18 @@
-"""Bundles as bytes: a JSON card, then the weights as raw float32. No pickle, no code."""
+"""Bundles as bytes: a JSON card, then raw arrays. No pickle, no code.
 
+first line     ULSTM-BUNDLE-1
+second line    length of the card in bytes
+card           canonical JSON; it says which arrays follow
+weights        (weights,)            float32, little-endian
+head           (n (n + 3) / 2,)      float64, if the card has a head
+starts         canonical bytes of the symbols' states, sorted by symbol
+"""
+
+from collections.abc import Mapping
 from dataclasses import asdict
 from math import inf
-from typing import Annotated, Any, Final, Literal
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Literal, NoReturn
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -10,12 +20,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from shared.adapters.schemas.wire import canonical_json
 from shared.core.errors import BadInput
 from shared.core.model.architecture import Architecture
-from shared.core.model.card import Bundle, Card, sha256_hex, validate_weights
+from shared.core.model.card import Bundle, Card, Learns, sha256_hex, validate_weights
+from shared.core.model.head import MAX_INPUTS, Head, HeadSettings, validate_head
+from shared.core.model.limits import check_range
 from shared.core.model.optimiser import Optimiser
 from shared.core.model.scaler import Scaler
 from shared.core.model.shrinkage import Shrinkage
 
-MAX_BUNDLE_BYTES: Final = 32 * 1024 * 1024
+MAX_BUNDLE_BYTES: Final = 60 * 1024 * 1024
 _MAGIC: Final = b"ULSTM-BUNDLE-1\n"
 
 
@@ -57,6 +69,13 @@ class _Scaler(_Wire):
     offset: tuple[float, ...]
 
 
+class _Head(_Wire):
+    inputs: int
+    forgetting: float
+    prior_observations: float
+    largest_error: float | None  # None: no bound
+
+
 class _Card(_Wire):
     schema_: Literal[1] = Field(default=1, alias="schema")
     architecture: _Architecture
@@ -65,6 +84,10 @@ class _Card(_Wire):
     loss: Literal["squared_error"] | _Loss
     optimiser: _Optimiser
     shrinkage: _Shrinkage
+    learns: Learns = "gradient"
+    head: _Head | None = None
+    starts: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)  # bytes of each
+    baskets: Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")] | None = None
     scalers: dict[str, _Scaler]
     trained_from_ms: int
     trained_through_ms: int
@@ -73,19 +96,37 @@ class _Card(_Wire):
     training: dict[str, Any]
 
 
-def encode_bundle(card: Card, weights: np.ndarray[Any, np.dtype[np.float32]]) -> bytes:
+def encode_bundle(
+    card: Card,
+    weights: np.ndarray[Any, np.dtype[np.float32]],
+    head: Head | None = None,
+    starts: Mapping[str, bytes] = MappingProxyType({}),
+) -> bytes:
     """Return a bundle's canonical bytes.
+
+    Args:
+        card: the card.
+        weights: (weights,), flat in Keras' order.
+        head: the head that symbols start from, if the model has one.
+        starts: the canonical bytes of each symbol's state when training ended.
 
     Raises:
         BadInput: the weights do not fit the card or are not finite.
     """
     checked = validate_weights(card.architecture, weights)
-    fields = asdict(card)
-    fields["schema"] = 1
-    delta = fields.pop("huber_delta")
-    fields["loss"] = "squared_error" if delta == inf else {"name": "huber", "delta": delta}
-    head = canonical_json(fields)
-    return b"".join([_MAGIC, str(len(head)).encode(), b"\n", head, checked.astype("<f4").tobytes()])
+    names = sorted(starts)
+    fields = asdict(card) | {
+        "schema": 1,
+        "loss": _loss_fields(card.huber_delta),
+        "head": None if head is None else _head_fields(card.head, head.inputs),
+        "starts": {name: len(starts[name]) for name in names},
+    }
+    del fields["huber_delta"]
+    text = canonical_json(fields)
+    parts = [_MAGIC, str(len(text)).encode(), b"\n", text, checked.astype("<f4").tobytes()]
+    if head is not None:
+        parts.append(head.parameters.astype("<f8").tobytes())
+    return b"".join([*parts, *(starts[name] for name in names)])
 
 
 def version_of(card: Card, data: bytes) -> str:
@@ -119,12 +160,76 @@ def decode_bundle(version: str, data: bytes | None) -> Bundle:
         where = ".".join(map(str, first["loc"]))
         message = f"card of bundle {version}: {where}: {first['msg']}; rebuild the model"
         raise BadInput("bad_bundle", message) from error
-    card = _to_card(wire)
-    if len(raw) % 4:
-        message = f"bundle {version} ends inside a weight; publish it again whole"
+    card, arrays = _to_card(wire), _Arrays(version, raw)
+    weights = arrays.take(card.architecture.weight_count(), "<f4").astype(np.float32)
+    base_head = None if wire.head is None else _take_head(arrays, wire.head.inputs)
+    starts = {name: arrays.take_bytes(size) for name, size in sorted(wire.starts.items())}
+    arrays.check_end()
+    checked = validate_weights(card.architecture, weights)
+    return Bundle(version, card, checked, sha256_hex(data), base_head, starts)
+
+
+class _Arrays:
+    """The bytes after the card, taken from the front."""
+
+    def __init__(self, version: str, raw: bytes) -> None:
+        self._version, self._raw, self._at = version, raw, 0
+
+    def take(self, count: int, kind: str) -> np.ndarray[Any, Any]:
+        """Take an array (count,) of a kind."""
+        return np.frombuffer(self.take_bytes(count * np.dtype(kind).itemsize), dtype=kind)
+
+    def take_bytes(self, size: int) -> bytes:
+        """Take bytes.
+
+        Raises:
+            BadInput: there are fewer.
+        """
+        taken = self._raw[self._at : self._at + size]
+        self._at += size
+        if len(taken) < size:
+            self._reject()
+        return taken
+
+    def check_end(self) -> None:
+        """Check that nothing is left.
+
+        Raises:
+            BadInput: something is.
+        """
+        if self._at != len(self._raw):
+            self._reject()
+
+    def _reject(self) -> NoReturn:
+        message = (
+            f"bundle {self._version} has {len(self._raw)} bytes of arrays, its card describes"
+            " another number; publish it again whole"
+        )
         raise BadInput("bad_bundle", message)
-    weights = np.frombuffer(raw, dtype="<f4").astype(np.float32)
-    return Bundle(version, card, validate_weights(card.architecture, weights), sha256_hex(data))
+
+
+def _take_head(arrays: _Arrays, inputs: int) -> Head:
+    check_range("inputs of the head", inputs, 1, MAX_INPUTS)
+    return validate_head(arrays.take(inputs * (inputs + 3) // 2, "<f8"), inputs)
+
+
+def _loss_fields(huber_delta: float) -> str | dict[str, Any]:
+    return "squared_error" if huber_delta == inf else {"name": "huber", "delta": huber_delta}
+
+
+def _head_fields(settings: HeadSettings, inputs: int) -> dict[str, Any]:
+    largest = settings.largest_error
+    return asdict(settings) | {
+        "inputs": inputs,
+        "largest_error": None if largest == inf else largest,
+    }
+
+
+def _head_settings(wire: _Head | None) -> HeadSettings:
+    if wire is None:
+        return HeadSettings()
+    largest = inf if wire.largest_error is None else wire.largest_error
+    return HeadSettings(wire.forgetting, wire.prior_observations, largest)
 
 
 def _split(version: str, data: bytes) -> tuple[bytes, bytes]:
@@ -143,11 +248,12 @@ def _split(version: str, data: bytes) -> tuple[bytes, bytes]:
 
 def _to_card(wire: _Card) -> Card:
     fields = dict(wire)
-    del fields["schema_"], fields["loss"]
+    del fields["schema_"], fields["loss"], fields["starts"]
     return Card(
         **fields
         | {
             "huber_delta": inf if isinstance(wire.loss, str) else wire.loss.delta,
+            "head": _head_settings(wire.head),
             "architecture": Architecture(**dict(wire.architecture)),
             "optimiser": Optimiser(**dict(wire.optimiser)),
             "shrinkage": Shrinkage(**dict(wire.shrinkage)),

@@ -14,7 +14,8 @@ from shared.core.evaluation.comparison import CHALLENGER, CHALLENGER_RAW, CHAMPI
 from shared.core.evaluation.forecasts import ForecastSeries, SeriesBySymbol
 from shared.core.features.registry import feature_set
 from shared.core.model.architecture import Architecture
-from shared.core.model.card import Bundle, Card
+from shared.core.model.card import Bundle, Card, Learns
+from shared.core.model.head import Head, HeadSettings, diagonal_head
 from shared.core.model.optimiser import Optimiser
 from shared.core.model.scaler import Scaler
 from shared.core.online.context import FoldContext
@@ -62,12 +63,15 @@ def a_card(
     features: str = "levels",
     huber_delta: float = inf,
     optimiser: Optimiser | None = None,
+    learns: Learns = "gradient",
 ) -> Card:
     return Card(
         architecture=Architecture(widths, window_length, feature_set(features).columns),
         feature_set=features,
         label_scale=label_scale,
         optimiser=optimiser or Optimiser(rate=rate),
+        learns=learns,
+        head=HeadSettings(0.999, 100.0, 8.0) if has_head(learns) else HeadSettings(),
         huber_delta=huber_delta,
         scalers=scalers or {},
         trained_from_ms=START_MS,
@@ -83,7 +87,18 @@ def a_bundle(seed: int = 1, card: Card | None = None, reach: float = 0.3) -> Bun
 def bundle_bytes(seed: int = 1, card: Card | None = None, reach: float = 0.3) -> bytes:
     card = card or a_card()
     weights = np.random.default_rng(seed).uniform(-reach, reach, card.architecture.weight_count())
-    return encode_bundle(card, weights.astype(np.float32))
+    head = a_head(card, seed) if has_head(card.learns) else None
+    return encode_bundle(card, weights.astype(np.float32), head)
+
+
+def has_head(learns: Learns) -> bool:
+    return learns in {"head", "both"}
+
+
+def a_head(card: Card, seed: int = 1) -> Head:
+    inputs = card.architecture.widths[-1] + card.architecture.features + 1
+    rng = np.random.default_rng(seed)
+    return diagonal_head(rng.uniform(-0.1, 0.1, inputs), rng.uniform(0.5, 2.0, inputs))
 
 
 def a_model(seed: int = 1, card: Card | None = None, reach: float = 0.3) -> Model:

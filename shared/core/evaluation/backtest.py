@@ -113,9 +113,8 @@ def collect_predictions(symbol: str, predictions: Iterable[Prediction]) -> Symbo
 
 
 def without_online_learning(bundle: Bundle) -> Bundle:
-    """Return the same model with an online learning rate of zero."""
-    optimiser = replace(bundle.card.optimiser, rate=0.0)
-    return replace(bundle, card=replace(bundle.card, optimiser=optimiser))
+    """Return the same model whose weights do not move; only its calibration learns."""
+    return replace(bundle, card=replace(bundle.card, learns="nothing"), starts={})
 
 
 def _with_progress(

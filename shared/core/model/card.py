@@ -4,17 +4,21 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
 from shared.core.arrays import Float32s, read_only32
 from shared.core.features.registry import feature_set
 from shared.core.model.architecture import Architecture
+from shared.core.model.head import Head, HeadSettings
 from shared.core.model.limits import reject_bundle
 from shared.core.model.optimiser import Optimiser
 from shared.core.model.scaler import Scaler
 from shared.core.model.shrinkage import Shrinkage
+
+Learns = Literal["nothing", "gradient", "head", "both"]
+"""What learns online: no weight, all of the network's by gradient steps, the head, or both."""
 
 MAX_WEIGHT: Final = 1e6  # larger ones overflow float32 in the products of a window
 
@@ -36,6 +40,9 @@ class Card:
     trained_through_ms: int  # open time of the last candle that training has seen
     huber_delta: float = inf  # larger errors, in units of the change scale, are clipped to it
     shrinkage: Shrinkage = field(default_factory=Shrinkage)
+    learns: Learns = "gradient"
+    head: HeadSettings = field(default_factory=HeadSettings)
+    baskets: str | None = None  # version of the definition that the model was trained with
     parent: str | None = None  # the champion when this version was made
     scores: Mapping[str, Any] = field(default_factory=dict)  # as the trainer measured them
     training: Mapping[str, Any] = field(default_factory=dict)  # the trainer's settings
@@ -64,12 +71,29 @@ class Card:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bundle:
-    """A card and its weights, float32 (weight_count,), flat in Keras' order."""
+    """A card and its weights, float32 (weight_count,), flat in Keras' order.
+
+    With a head, the head's output is the forecast; the network gives its inputs.
+    """
 
     version: str
     card: Card
     weights: Float32s
     sha256: str  # of the bundle's bytes in the log
+    head: Head | None = None  # each symbol's before its first step
+    # By symbol: its state when training ended, as canonical bytes. See online/start.py.
+    starts: Mapping[str, bytes] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Reject a bundle whose card and arrays contradict each other."""
+        card = self.card
+        if self.head is None:
+            if card.learns in {"head", "both"}:
+                reject_bundle("what learns", card.learns, "nothing or gradient without a head")
+            return
+        inputs = card.architecture.widths[-1] + card.architecture.features + 1
+        if self.head.inputs != inputs:
+            reject_bundle("inputs of the head", self.head.inputs, f"{inputs} for this network")
 
     def arrays(self) -> list[Float32s]:
         """Return the weights in the shapes of Keras' get_weights()."""

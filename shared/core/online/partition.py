@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 from shared.core.online.context import LIVE, FoldContext, FoldOptions
 from shared.core.online.model import Model
 from shared.core.online.prediction import Prediction
+from shared.core.online.start import start_symbol
 from shared.core.online.state import SymbolState
-from shared.core.online.symbol_history import amend_symbol, start_symbol
+from shared.core.online.symbol_history import amend_symbol
 from shared.core.online.symbol_step import step_symbol
 from shared.core.records import Amendment, Gap, Promotion, Record
 
@@ -132,11 +133,7 @@ def _promote(
     model: Model | None,
     context: FoldContext,
 ) -> PartitionChange:
-    """Restart every symbol from its sequence: base weights, fresh optimiser, no scores.
-
-    A symbol's state at a promotion so follows from its last candles alone. That bounds a replay,
-    and it lets another numeric profile take over here.
-    """
+    """Start every symbol anew: see start_symbol."""
     profile = promotion.numeric_profile
     if not context.predicts(profile):
         model = None  # only the profile that predicts needs it, or can judge it

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from shared.core.arrays import Float32s, Float64s
 from shared.core.features.base import Features
+from shared.core.model.head import Head
 from shared.core.model.optimiser import Learner
 from shared.core.model.scaler import Scaler
 from shared.core.online.calibration import Calibration
@@ -22,6 +23,9 @@ class PendingPrediction:
     output: float  # the predicted change in units of `scale`, a float32
     scale: float  # change = output x scale
     learnable: bool  # its window and weights are still those it was made with
+    # A promotion makes one of the candles since training: it is learnt from, but it is no
+    # prediction that anybody has read.
+    is_published: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,15 +36,18 @@ class SymbolState:
     sequence: Float64s = field(default_factory=empty_sequence)  # (n, columns), oldest first
     model_version: str | None = None
     promotion_offset: int | None = None
-    learner: Learner | None = None
+    learner: Learner | None = None  # None: the network's weights are the model's
+    head: Head | None = None  # None: the model's, or it has none
+    steps: int = 0  # outcomes learnt from since the promotion
     features: Features | None = None  # None while no model is promoted
     scaler: Scaler | None = None  # fitted here because the card has none for this symbol
     pending: PendingPrediction | None = None
     scores: Scores = field(default_factory=Scores)
     calibration: Calibration = field(default_factory=Calibration)
-    # Not stored: the Jacobian (weights,) of the pending prediction, computed in idle time. It is
-    # computed again where it is missing.
+    # Not stored, and computed again where they are missing: the Jacobian (weights,) of the pending
+    # prediction, which idle time computes, and the inputs (n,) that the head made it from.
     jacobian: Float32s | None = None
+    head_inputs: Float64s | None = None
 
     @property
     def last_open_time_ms(self) -> int | None:

@@ -1,10 +1,11 @@
 """The canonical bytes of a symbol's state, and their digest.
 
-JSON head, sorted keys, no spaces      settings, counters, shapes of the arrays
+JSON line, sorted keys, no spaces      settings, counters, shapes of the arrays
 line feed
 sequence    (candles, columns)         float64, little-endian
-features    (rows, columns)            float64, if the head names them
-parameters  (3, weights)               float32, if the head names a learner
+features    (rows, columns)            float64, if the first line names them
+head        (n (n + 3) / 2,)           float64, if the first line names a head
+parameters  (3, weights)               float32, if the first line names a learner
 """
 
 import hashlib
@@ -18,6 +19,7 @@ from shared.core.arrays import Float32s, Float64s, read_only32, read_only64
 from shared.core.dataclass_fields import dataclass_fields
 from shared.core.errors import BadInput
 from shared.core.features.base import Features
+from shared.core.model.head import Head
 from shared.core.model.optimiser import Learner
 from shared.core.model.scaler import Scaler
 from shared.core.online.calibration import Calibration
@@ -65,14 +67,16 @@ def _parts(state: SymbolState) -> list[bytes | memoryview]:
     arrays: list[Float64s | Float32s] = [state.sequence.astype("<f8", order="C", copy=False)]
     if state.features is not None:
         arrays.append(state.features.rows.astype("<f8", order="C", copy=False))
+    if state.head is not None:
+        arrays.append(state.head.parameters.astype("<f8", order="C", copy=False))
     if state.learner is not None:
         arrays.append(state.learner.parameters.astype("<f4", order="C", copy=False))
-    text = json.dumps(_head(state), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(_fields(state), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return [text.encode(), b"\n", *(array.data for array in arrays)]
 
 
-def _head(state: SymbolState) -> dict[str, Any]:
-    learner, features = state.learner, state.features
+def _fields(state: SymbolState) -> dict[str, Any]:
+    learner, features, head = state.learner, state.features, state.head
     return {
         "schema": STATE_SCHEMA,
         "symbol": state.symbol,
@@ -84,6 +88,8 @@ def _head(state: SymbolState) -> dict[str, Any]:
         "scores": dataclass_fields(state.scores),
         "calibration": dataclass_fields(state.calibration),
         "features": features and {"carry": features.carry, "shape": features.rows.shape},
+        "steps": state.steps,
+        "head": head and {"inputs": head.inputs, "steps": head.steps},
         "learner": learner
         and {
             "weights": learner.parameters.shape[1],
@@ -96,44 +102,59 @@ def _head(state: SymbolState) -> dict[str, Any]:
 
 def _decode(data: bytes) -> SymbolState:
     first_line, rest = data.split(b"\n", 1)
-    head: dict[str, Any] = json.loads(first_line)
-    if head["schema"] != STATE_SCHEMA:
-        raise ValueError(f"state schema {head['schema']}, this version reads {STATE_SCHEMA}")
-    size = head["candles"] * SEQUENCE_COLUMNS * 8
+    fields: dict[str, Any] = json.loads(first_line)
+    if fields["schema"] != STATE_SCHEMA:
+        raise ValueError(f"state schema {fields['schema']}, this version reads {STATE_SCHEMA}")
+    size = fields["candles"] * SEQUENCE_COLUMNS * 8
     sequence = np.frombuffer(rest[:size], dtype="<f8").reshape(-1, SEQUENCE_COLUMNS)
-    features, rest = _decode_features(head["features"], rest[size:])
-    scaler, pending = head["scaler"], head["pending"]
+    features, rest = _decode_features(fields["features"], rest[size:])
+    head, rest = _decode_head(fields["head"], rest)
+    scaler, pending = fields["scaler"], fields["pending"]
     return SymbolState(
-        symbol=head["symbol"],
+        symbol=fields["symbol"],
         sequence=read_only64(sequence.astype(np.float64)),
-        model_version=head["model_version"],
-        promotion_offset=head["promotion_offset"],
-        learner=_decode_learner(head["learner"], rest),
+        model_version=fields["model_version"],
+        promotion_offset=fields["promotion_offset"],
+        learner=_decode_learner(fields["learner"], rest),
+        head=head,
+        steps=fields["steps"],
         features=features,
         scaler=None if scaler is None else Scaler(tuple(scaler["scale"]), tuple(scaler["offset"])),
         pending=None if pending is None else PendingPrediction(**pending),
-        scores=Scores(**head["scores"]),
-        calibration=Calibration(**head["calibration"]),
+        scores=Scores(**fields["scores"]),
+        calibration=Calibration(**fields["calibration"]),
     )
 
 
-def _decode_features(head: dict[str, Any] | None, data: bytes) -> tuple[Features | None, bytes]:
+def _decode_features(fields: dict[str, Any] | None, data: bytes) -> tuple[Features | None, bytes]:
     """Return the features, and the bytes after them."""
-    if head is None:
+    if fields is None:
         return None, data
-    rows, columns = head["shape"]
+    rows, columns = fields["shape"]
     size = rows * columns * 8
     values = np.frombuffer(data[:size], dtype="<f8").reshape(rows, columns)
-    return Features(tuple(head["carry"]), read_only64(values.astype(np.float64))), data[size:]
+    return Features(tuple(fields["carry"]), read_only64(values.astype(np.float64))), data[size:]
 
 
-def _decode_learner(head: dict[str, Any] | None, data: bytes) -> Learner | None:
-    if head is None:
+def _decode_head(fields: dict[str, Any] | None, data: bytes) -> tuple[Head | None, bytes]:
+    """Return the head, and the bytes after it."""
+    if fields is None:
+        return None, data
+    inputs = fields["inputs"]
+    size = inputs * (inputs + 3) // 2 * 8
+    parameters = np.frombuffer(data[:size], dtype="<f8").astype(np.float64)
+    if len(parameters) * 8 != size:
+        raise ValueError(f"a head of {inputs} inputs has {len(parameters)} parameters")
+    return Head(read_only64(parameters), inputs, fields["steps"]), data[size:]
+
+
+def _decode_learner(fields: dict[str, Any] | None, data: bytes) -> Learner | None:
+    if fields is None:
         return None
-    parameters = np.frombuffer(data, dtype="<f4").reshape(3, head["weights"])
+    parameters = np.frombuffer(data, dtype="<f4").reshape(3, fields["weights"])
     return Learner(
         read_only32(parameters.astype(np.float32)),
-        head["steps"],
-        head["beta_1_power"],
-        head["beta_2_power"],
+        fields["steps"],
+        fields["beta_1_power"],
+        fields["beta_2_power"],
     )

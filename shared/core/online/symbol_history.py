@@ -1,4 +1,4 @@
-"""Changes of a symbol's candles and of the features folded from them: start, extend, amend."""
+"""Changes of a symbol's candles and of the features folded from them: extend, amend."""
 
 from dataclasses import replace
 
@@ -11,28 +11,6 @@ from shared.core.online.model import Model
 from shared.core.online.state import SymbolState
 from shared.core.records import Candle
 from shared.core.sequence import OPEN_TIME, candle_row
-
-
-def start_symbol(
-    state: SymbolState, version: str, offset: int, model: Model | None, context: FoldContext
-) -> SymbolState:
-    """Return a symbol's state after a promotion: its sequence, and nothing that it has learnt.
-
-    Args:
-        state: the state before the promotion.
-        version: the model version promoted.
-        offset: the promotion's offset.
-        model: the model promoted; None where another numeric profile predicts.
-        context: the interval and the numeric profile.
-    """
-    return SymbolState(
-        symbol=state.symbol,
-        sequence=state.sequence,
-        model_version=version,
-        promotion_offset=offset,
-        learner=None if model is None else model.base_learner,
-        features=None if model is None else _compute_features(state, model, context),
-    )
 
 
 def extend_features(
@@ -64,10 +42,10 @@ def amend_symbol(
     sequence = state.sequence.copy()
     sequence[matches[0]] = candle_row(candle)[0]
     pending = state.pending and replace(state.pending, learnable=False)
-    after = replace(state, sequence=read_only64(sequence), pending=pending, jacobian=None)
+    after = replace(state, sequence=read_only64(sequence), pending=pending)
     if model is None:
         return after
-    return replace(after, features=_compute_features(after, model, context))
+    return replace(after, features=fold_features(after, model, context))
 
 
 def symbol_features(state: SymbolState) -> Features:
@@ -81,7 +59,7 @@ def symbol_features(state: SymbolState) -> Features:
     return state.features
 
 
-def _compute_features(state: SymbolState, model: Model, context: FoldContext) -> Features:
+def fold_features(state: SymbolState, model: Model, context: FoldContext) -> Features:
     """Return the features of the candles that are kept, folded from the oldest of them."""
     return compute_features(
         model.feature_set, state.sequence, context.interval_ms, model.window_length

@@ -1,17 +1,20 @@
 """Fold one candle of a symbol: learn from it, then predict the next."""
 
 from dataclasses import replace
+from math import isfinite
+from typing import Final
 
 import numpy as np
 
 from shared.core.errors import BadInput
 from shared.core.online.context import LIVE, FoldContext, FoldOptions
-from shared.core.online.learning import StepResult, learn
+from shared.core.online.learning import StepReport, learn
 from shared.core.online.model import Model
 from shared.core.online.network_io import (
+    ForwardPass,
     fit_missing_scaler,
     pending_jacobian,
-    run_network,
+    run_model,
 )
 from shared.core.online.prediction import Prediction
 from shared.core.online.state import PendingPrediction, SymbolState
@@ -19,6 +22,9 @@ from shared.core.online.state_codec import state_digest
 from shared.core.online.symbol_history import extend_features, symbol_features
 from shared.core.records import Candle
 from shared.core.sequence import EXCHANGE_COLUMNS, OPEN_TIME, append_candle, candle_values
+
+_LEAST_CHANGE: Final = -0.9
+_LARGEST_CHANGE: Final = 9.0
 
 
 def step_symbol(
@@ -48,33 +54,47 @@ def step_symbol(
     Raises:
         BadInput: the candle is not newer than the newest.
     """
-    # 1. Refuse a candle that the log has already: no outcome may be learnt from twice.
     _check_newer(state, candle)
-    # 2. Learn before the candle enters the window: the pending prediction was made without it.
-    result = learn(state, _label(state, candle, context.interval_ms), model)
-    # 3. Extend sequence and features, so that the new window ends with the candle. The prediction
-    #    and the Jacobian belong to the window before.
+    after, report = advance_symbol(state, candle, model, context, options)
+    if model is None or after.pending is None:
+        return after, None
+    # The digest of the state that the prediction was made from lets a replay prove itself.
+    digest = state_digest(state) if options.digest else None
+    return after, _prediction(after, report, offset, digest, model, context)
+
+
+def advance_symbol(
+    state: SymbolState,
+    candle: Candle,
+    model: Model | None,
+    context: FoldContext,
+    options: FoldOptions = LIVE,
+) -> tuple[SymbolState, StepReport]:
+    """Learn from a candle that is newer than the newest, and predict the one after it.
+
+    Returns:
+        The state after the candle, its pending prediction made; how the step went.
+    """
+    # 1. Learn before the candle enters the window: the pending prediction was made without it.
+    learnt, report = learn(state, _label(state, candle, context.interval_ms), model)
+    # 2. Extend sequence and features, so that the new window ends with the candle. The prediction,
+    #    the Jacobian and the head's inputs belong to the window before.
     after = replace(
-        state,
+        learnt,
         sequence=append_candle(state.sequence, candle),
         features=extend_features(state, candle, model, context),
-        learner=result.learner,
-        scores=result.scores,
-        calibration=result.calibration,
         pending=None,
         jacobian=None,
+        head_inputs=None,
     )
     if model is None or len(after.sequence) < model.window_length:
-        return after, None
-    # 4. Predict with the weights just learnt.
-    after, output, was_reset = _forward(fit_missing_scaler(after, model), model, options)
-    if was_reset:
-        result = replace(result, was_reset=True)
-    # 5. Remember the prediction: the next candle is its outcome.
-    after = replace(after, pending=_pending(after, output, model, context))
-    # 6. Publish it with the digest of the state it was made from, which lets a replay prove itself.
-    digest = state_digest(state) if options.digest else None
-    return after, _prediction(after, result, offset, digest, model, context)
+        return after, report
+    # 3. Predict with the weights just learnt, and remember the prediction: the next candle is its
+    #    outcome.
+    after, run, was_reset = _run(fit_missing_scaler(after, model), model, options)
+    pending = _pending(after, run.output, model, context)
+    after = replace(after, pending=pending, jacobian=run.jacobian, head_inputs=run.head_inputs)
+    return after, replace(report, was_reset=True) if was_reset else report
 
 
 def precompute(state: SymbolState, model: Model | None) -> SymbolState:
@@ -83,7 +103,7 @@ def precompute(state: SymbolState, model: Model | None) -> SymbolState:
     No value depends on whether this was done; the next prediction only comes sooner.
     """
     is_learnable = state.pending is not None and state.pending.learnable
-    if model is not None and state.jacobian is None and is_learnable:
+    if model is not None and model.steps_by_gradient and state.jacobian is None and is_learnable:
         state = replace(state, jacobian=pending_jacobian(state, model))
     state_digest(state)  # kept with the state from here on
     return state
@@ -97,8 +117,9 @@ def repredict(state: SymbolState, model: Model) -> SymbolState:
     pending = state.pending
     if pending is None or not pending.learnable:
         return state
-    output, jacobian = run_network(state, model, with_jacobian=True)
-    return replace(state, pending=replace(pending, output=float(output)), jacobian=jacobian)
+    run = run_model(state, model, with_jacobian=True)
+    _, output = _bound_change(run.output, pending.scale)
+    return replace(state, pending=replace(pending, output=output), jacobian=run.jacobian)
 
 
 def _label(state: SymbolState, candle: Candle, interval_ms: int) -> float | None:
@@ -107,32 +128,30 @@ def _label(state: SymbolState, candle: Candle, interval_ms: int) -> float | None
     return candle.close / state.last_close - 1.0 if follows else None
 
 
-def _forward(
+def _run(
     state: SymbolState, model: Model, options: FoldOptions
-) -> tuple[SymbolState, float, bool]:
-    """Run the network on a symbol's window, with the model's weights if its own overflow.
+) -> tuple[SymbolState, ForwardPass, bool]:
+    """Run the model on a symbol's window, with the base's weights if its own overflow.
 
     Finite weights may still give an output that is not finite.
 
     Returns:
-        The state with the weights used and, if asked for, the Jacobian; the output; whether the
-        symbol is back at the model's weights.
+        The state with the weights used, the forward pass, and whether the symbol is back at the
+        model's weights.
     """
-    output, jacobian = run_network(state, model, with_jacobian=options.jacobian)
-    was_reset = not np.isfinite(output)
-    if was_reset:
-        state = replace(state, learner=model.base_learner)
-        output, jacobian = run_network(state, model, with_jacobian=options.jacobian)
-    if jacobian is not None:
-        state = replace(state, jacobian=jacobian)
-    return state, float(output), was_reset
+    with_jacobian = options.jacobian and model.steps_by_gradient
+    run = run_model(state, model, with_jacobian=with_jacobian)
+    if isfinite(run.output):
+        return state, run, False
+    state = replace(state, learner=None, head=None, steps=0)
+    return state, run_model(state, model, with_jacobian=with_jacobian), True
 
 
 def _pending(
     state: SymbolState, output: float, model: Model, context: FoldContext
 ) -> PendingPrediction:
     scale = model.card.label_scale * model.feature_set.change_unit(symbol_features(state).carry)
-    change = output * scale
+    change, output = _bound_change(output, scale)
     return PendingPrediction(
         open_time_ms=int(state.sequence[-1, OPEN_TIME]) + context.interval_ms,
         model_version=model.version,
@@ -144,9 +163,22 @@ def _pending(
     )
 
 
+def _bound_change(output: float, scale: float) -> tuple[float, float]:
+    """Return the predicted change of an output, and the output, both within bounds.
+
+    A price may fall to a tenth or rise to ten times: whatever a network says of a window that
+    training has not seen, the predicted close stays above zero.
+    """
+    change = output * scale
+    bounded = min(max(change, _LEAST_CHANGE), _LARGEST_CHANGE)
+    if bounded == change:
+        return change, output
+    return bounded, float(np.float32(bounded / scale))
+
+
 def _prediction(
     state: SymbolState,
-    result: StepResult,
+    report: StepReport,
     offset: int,
     digest: str | None,
     model: Model,
@@ -170,10 +202,10 @@ def _prediction(
         calibrated_close=close * (1.0 + pending.calibrated_change),
         actionable=state.calibration.is_actionable(model.card.shrinkage),
         model_version=model.version,
-        steps=(state.learner or model.base_learner).steps,
-        loss=result.loss,
-        was_reset=result.was_reset,
-        previous=result.previous,
+        steps=state.steps,
+        loss=report.loss,
+        was_reset=report.was_reset,
+        previous=report.previous,
         scores=state.scores,
         source_offset=offset,
         promotion_offset=state.promotion_offset,

@@ -29,7 +29,7 @@ def test_a_promotion_keeps_the_sequence_alone() -> None:
     before, after = state.symbols["BTCUSDT"], promoted.symbols["BTCUSDT"]
     np.testing.assert_array_equal(after.sequence, before.sequence)
     assert after.model_version == OTHER.version
-    assert after.learner is OTHER.base_learner
+    assert after.learner is None
     assert after.scores.n == 0
     assert after.pending is None
     assert after.scaler is None

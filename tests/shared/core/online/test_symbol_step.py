@@ -11,19 +11,24 @@ from shared.adapters.schemas.predictions import encode_prediction
 from shared.core.errors import BadInput
 from shared.core.online.context import FoldOptions
 from shared.core.online.model import Model
-from shared.core.online.network_io import network_input
+from shared.core.online.network_io import network_input, pending_head_inputs
 from shared.core.online.partition import PartitionState, fold
 from shared.core.online.prediction import Prediction
 from shared.core.online.state_codec import decode_state, encode_state, state_digest
 from shared.core.online.symbol_step import precompute, repredict, step_symbol
 from tests.shared.core.online.models import (
+    BOTH,
+    HEAD,
     MODEL,
     MODELS,
     OTHER_WEIGHTS,
     RETURNS,
+    SGD,
     WINDOW,
     all_kinds,
     both_feature_sets,
+    gradient_kinds,
+    head_kinds,
     walks,
 )
 from tests.support.builders import (
@@ -71,18 +76,55 @@ def test_each_step_learns_from_the_previous_prediction_and_its_outcome(
         assert asked is not None
         assert prediction is not None
         label = closes[i - 1] / closes[i - 2] - 1.0
-        assert before.learner is not None
-        output, jacobian = model.network.jacobian(
-            before.learner.weights, network_input(before, model)
-        )
+        learner = before.learner or model.base_learner
+        output, jacobian = model.network.jacobian(learner.weights, network_input(before, model))
         error = np.clip(output - np.float32(label / asked.change_scale), -delta, delta)
-        stepped = model.network.step(before.learner, model.card.optimiser, error, jacobian)
+        stepped = model.network.step(learner, model.card.optimiser, error, jacobian)
         learnt = states[i + 1].symbols["BTCUSDT"].learner
         assert learnt is not None
         assert np.array_equal(learnt.parameters, stepped.parameters)
         assert float(output) * asked.change_scale == asked.predicted_change
         assert prediction.previous is not None
         assert prediction.previous.outcome_change == label
+
+
+@head_kinds
+@given(closes=walks)
+@settings(max_examples=30, deadline=None)
+def test_each_step_moves_the_head_by_the_outcome_of_its_prediction(
+    model: Model, closes: list[float]
+) -> None:
+    prior = model.head_prior
+    assert prior is not None
+    before, predictions = fold_all([a_promotion(model), *candles(closes[:-1])], MODELS)
+    state, asked = before.symbols["BTCUSDT"], predictions[-1]
+    after = applied(
+        before, fold(before, candles(closes)[-1], before.next_offset, model, CONTEXT)
+    ).symbols["BTCUSDT"]
+
+    inputs = pending_head_inputs(replace(state, head_inputs=None), model)
+    label = (closes[-1] / closes[-2] - 1.0) / asked.change_scale
+    expected = prior.learn(state.head or prior.head, inputs, label)
+
+    assert after.head is not None
+    assert np.array_equal(after.head.parameters, expected.parameters)
+    assert np.float32((state.head or prior.head).predict(inputs)) == np.float32(
+        asked.predicted_change / asked.change_scale
+    )
+    assert (after.learner is not None) == model.steps_by_gradient
+
+
+@given(closes=walks, jump=st.sampled_from([1e-3, 0.02, 50.0, 1e3]), data=st.data())
+@settings(max_examples=50, deadline=None)
+def test_every_predicted_close_is_above_zero_whatever_the_prices_do(
+    closes: list[float], jump: float, data: st.DataObject
+) -> None:
+    at = data.draw(st.integers(0, len(closes)))
+    jumping = [*closes[:at], *(close * jump for close in closes[at:])]
+
+    for model in (MODEL, RETURNS, SGD, HEAD, BOTH):
+        _, predictions = fold_all([a_promotion(model), *candles(jumping)], MODELS)
+        assert all(p.predicted_close > 0 and p.calibrated_close > 0 for p in predictions)
 
 
 @all_kinds
@@ -142,7 +184,7 @@ def test_precomputing_and_fold_options_change_no_prediction(
     ]
 
 
-@all_kinds
+@gradient_kinds
 def test_a_pending_prediction_is_made_again_with_the_weights_of_now(model: Model) -> None:
     partition, predictions = fold_all([a_promotion(model), *candles(a_walk(WINDOW + 3))], MODELS)
     state = partition.symbols["BTCUSDT"]
