@@ -1,137 +1,133 @@
-"""The spans, symbols and settings of a `benchmarks.skill` run."""
+"""The candles of a `benchmarks.skill` run: what is trained on, and what is scored."""
 
-import argparse
 import sys
-import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from itertools import pairwise
+from typing import Any
 
-import numpy as np
-
-from benchmarks.market import recorded_sequences
-from benchmarks.shared_weights import forecast_with_shared_weights
-from benchmarks.variants import ONE_SET, raw_name
-from services.trainer.card import build_card
-from services.trainer.data.dataset import Split
-from services.trainer.data.preparation import PreparedData, fit_options, prepare_with_split
-from services.trainer.evaluate import forecast_with_progress
-from services.trainer.fitting.fit import fit
-from services.trainer.fitting.options import FitResult
-from services.trainer.fitting.training_loop import FitCallbacks
-from services.trainer.fitting.validation_scorer import build_epoch_scorer
-from services.trainer.settings import TrainerSettings
+from benchmarks.recorded_market import Market, most_traded, read_folder, with_market
+from benchmarks.skill_options import SkillOptions, Spans, resolve_spans
 from shared.core.arrays import Float64s
-from shared.core.evaluation.backtest import without_online_learning
-from shared.core.evaluation.comparison import CHALLENGER, CHALLENGER_FROZEN, Comparison
-from shared.core.evaluation.contenders import Contenders
+from shared.core.errors import BadSetting
 from shared.core.evaluation.forecasts import HeldOutSpan, hold_out
-from shared.core.model.card import Bundle
-from shared.core.online.context import FoldContext
-from shared.core.sequence import OPEN_TIME
-from shared.core.timestamps import parse_timestamp_ms
-from shared.reporting.progress import track_count
+from shared.core.sequence import OPEN_TIME, SEQUENCE_LENGTH, count_before
+from shared.core.timestamps import format_timestamp
+from shared.core.topics import interval_ms
 
-TRAINED_UNTIL_MS: Final = parse_timestamp_ms("2025-03-01")
-_WARM_UP_MS: Final = 4 * 86_400_000  # of another recording: more than the longest window
+Sequences = Mapping[str, Float64s]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SkillTask:
-    """The training span and the scored candles."""
+    """The candles to train on, and those to score."""
 
-    title: str
-    training: Mapping[str, Float64s]
-    spans: list[HeldOutSpan]
+    interval: str
+    spans: Spans
+    market: Market
+    training: Sequences  # by symbol, of the training span
+    held_out: list[HeldOutSpan]  # with their history, unless the run is cold
+    fields: dict[str, Any]  # names the data, for the results
 
+    @property
+    def title(self) -> str:
+        """The data in a few words."""
+        s = self.spans
+        times = [
+            format_timestamp(one) for one in (s.train_from, s.train_to, s.score_from, s.score_to)
+        ]
+        trained, scored = (f"{start} to {end}" for start, end in (times[:2], times[2:]))
+        cold = ", each forecast learning from there on" if self.fields["cold"] else ""
+        return (
+            f"trained on {len(self.training)} symbols, {trained};"
+            f" scored on {len(self.held_out)}, {scored}{cold}"
+        )
 
-class FitCache:
-    """Fits bundles on a task, once for variants that differ in their online step alone."""
-
-    def __init__(self, task: SkillTask) -> None:
-        """Take the candles to train on."""
-        self.context = FoldContext.of_this_machine("5m")
-        self._training = task.training
-        self._last: tuple[dict[str, object], PreparedData, FitResult] | None = None
-
-    def bundle(self, name: str, given: Mapping[str, str]) -> Bundle:
-        """Fit the bundle of these settings, or return it if only the online step differs."""
-        settings = TrainerSettings.from_env(given)
-        online = {"online_rate", "online_optimiser"} if settings.choose_by == "loss" else set[str]()
-        key = settings.model_dump(exclude=online)
-        if self._last is None or self._last[0] != key:
-            self._last = (key, *self._fit(settings))
-        _, prepared, fitted = self._last
-        return Bundle(name, build_card(settings, prepared, fitted, None), fitted.weights, "")
-
-    def _fit(self, settings: TrainerSettings) -> tuple[PreparedData, FitResult]:
-        first_ms = int(min(q[0, OPEN_TIME] for q in self._training.values()))
-        validation_ms = int((TRAINED_UNTIL_MS - first_ms) * settings.validation_share)
-        split = Split(TRAINED_UNTIL_MS - validation_ms, TRAINED_UNTIL_MS)
-        prepared = prepare_with_split(settings, self._training, split)
-        callbacks = FitCallbacks(build_epoch_scorer(settings, prepared, self.context))
-        options, architecture = fit_options(settings), settings.architecture
-        never = threading.Event()
-        fitted = fit(architecture, prepared.dataset, options, never, callbacks=callbacks)
-        return prepared, fitted
+    def describe(self) -> Iterator[str]:
+        """Yield lines that name the candles and the market."""
+        fields, baskets = self.fields, self.market.baskets
+        yield f"{fields['symbols']} symbols, {fields['candles']:,} candles; {self.title}"
+        names = ", ".join(fields["market"])
+        yield f"market: the median of the {len(fields['market'])} most traded: {names}"
+        if baskets is not None:
+            yield f"baskets: version {baskets.version}, {len(baskets.baskets)} of the training span"
+        if fields["gaps"]:
+            yield "gaps: " + ", ".join(f"{s} {count}" for s, count in fields["gaps"].items())
 
 
-def compare_forecasts(
-    bundle: Bundle,
-    task: SkillTask,
-    context: FoldContext,
-    is_shared: bool,
-    *,
-    with_linear: bool = False,
-) -> Comparison:
-    """Score a bundle learning and frozen, each calibrated and raw.
+def load_task(options: SkillOptions) -> SkillTask:
+    """Read the folder, measure the market, and split the candles by symbol and time.
 
-    With `is_shared` it is scored with one set of weights for all symbols as well.
+    The market is chosen and its baskets are made from the training span alone; its move is then
+    known at every candle.
+
+    Raises:
+        BadSetting: the folder lacks a symbol or the candles of a span, or the spans overlap.
+        BadInput: a recording is invalid.
     """
-    bundles = {CHALLENGER: bundle, CHALLENGER_FROZEN: without_online_learning(bundle)}
-    shrinkage = bundle.card.shrinkage if with_linear else None
-    contenders = Contenders(bundles, context, shrinkage)
-    forecasts = forecast_with_progress(contenders, task.spans)
-    comparison = contenders.compare(forecasts)
-    frozen = {one.symbol: one.series[CHALLENGER_FROZEN] for one in forecasts}
-    comparison.add(raw_name(CHALLENGER_FROZEN), frozen, raw=True)
-    if is_shared:
-        with track_count(ONE_SET, sum(len(span.candles) for span in task.spans)) as advance:
-            shared = forecast_with_shared_weights(bundle, task.spans, context, advance)
-        comparison.add(ONE_SET, shared)
-        comparison.add(raw_name(ONE_SET), shared, raw=True)
-    return comparison
+    step_ms = interval_ms(options.interval)
+    sequences = read_folder(options.klines, step_ms)
+    train_names = _resolve(options.train_symbols, sequences, "--train-symbols")
+    score_names = _resolve(options.score_symbols, sequences, "--score-symbols")
+    first_ms = min(int(one[0, OPEN_TIME]) for one in sequences.values())
+    until_ms = max(int(one[-1, OPEN_TIME]) for one in sequences.values()) + step_ms
+    spans = resolve_spans(options, first_ms, until_ms, step_ms)
+    known = _between(sequences, spans.train_from, spans.train_to)
+    market = Market(most_traded(known, options.market_symbols), None)
+    sequences = with_market(sequences, market, step_ms)
+    training = _between({s: sequences[s] for s in train_names}, spans.train_from, spans.train_to)
+    held_out = _hold_out({s: sequences[s] for s in score_names}, spans, cold=options.cold)
+    if not training or not held_out:
+        raise BadSetting("the chosen symbols have no candles in the span to train on, or to score")
+    fields = _describe(options, spans, sequences, market)
+    fields |= {"trained": list(training), "scored": [one.symbol for one in held_out]}
+    return SkillTask(options.interval, spans, market, training, held_out, fields)
 
 
-def load_task(arguments: argparse.Namespace) -> SkillTask:
-    """Read the recordings and split them into training and scored candles."""
-    sequences = recorded_sequences(arguments.klines)
-    training = {s: q[q[:, OPEN_TIME] < TRAINED_UNTIL_MS] for s, q in sorted(sequences.items())}
-    if arguments.week is not None:
-        scored, from_ms = _other_symbols(arguments.week, training)
-        start = np.datetime64(from_ms, "ms").astype("datetime64[m]")
-        title = f"symbols never seen, from {start} on"
-    else:
-        from_ms = parse_timestamp_ms(f"{arguments.month}-01")
-        until_ms = parse_timestamp_ms(str(np.datetime64(arguments.month) + 1) + "-01")
-        scored = {s: q[q[:, OPEN_TIME] < until_ms] for s, q in sorted(sequences.items())}
-        title = arguments.month
-    if arguments.unseen:
-        names = list(training)
-        training, scored = {s: training[s] for s in names[::2]}, {s: scored[s] for s in names[1::2]}
-        title += ", symbols never seen"
-    if arguments.candles is not None:
-        title += f", first {arguments.candles:,} candles"
-    spans = hold_out(scored, from_ms, arguments.candles or sys.maxsize, len(scored))
-    return SkillTask(title, training, spans)
+def _resolve(names: Collection[str], sequences: Sequences, option: str) -> list[str]:
+    missing = [name for name in names if name not in sequences]
+    if missing:
+        raise BadSetting(f"{option}: the folder has no candles of {', '.join(missing)}")
+    return sorted(names or sequences)
 
 
-def _other_symbols(
-    recording: Path, training: Mapping[str, Float64s]
-) -> tuple[dict[str, Float64s], int]:
-    """Read the symbols of a recording that are not trained on, and when to start scoring."""
-    recorded = recorded_sequences(recording)
-    scored = {s: q for s, q in sorted(recorded.items()) if s not in training}
-    first_ms = int(min(q[0, OPEN_TIME] for q in scored.values()))
-    return scored, first_ms + _WARM_UP_MS
+def _between(sequences: Sequences, from_ms: int, until_ms: int) -> dict[str, Float64s]:
+    """Select the candles of a span, by symbol; a symbol without any is left out."""
+    cut = {
+        symbol: one[count_before(one, from_ms) : count_before(one, until_ms)]
+        for symbol, one in sequences.items()
+    }
+    return {symbol: one for symbol, one in cut.items() if len(one)}
+
+
+def _hold_out(sequences: Sequences, spans: Spans, *, cold: bool) -> list[HeldOutSpan]:
+    kept = {}
+    for symbol, one in sequences.items():
+        start = count_before(one, spans.score_from)
+        oldest = max(0, start - SEQUENCE_LENGTH) if cold else 0
+        kept[symbol] = one[oldest : count_before(one, spans.score_to)]
+    return hold_out(kept, spans.score_from, sys.maxsize, len(kept))
+
+
+def _describe(
+    options: SkillOptions, spans: Spans, sequences: Sequences, market: Market
+) -> dict[str, Any]:
+    """Name the data and the market."""
+    step_ms = interval_ms(options.interval)
+    baskets = market.baskets
+    return {
+        "klines": str(options.klines),
+        "interval": options.interval,
+        **spans.fields(),
+        "cold": options.cold,
+        "symbols": len(sequences),
+        "candles": sum(len(one) for one in sequences.values()),
+        "gaps": {s: gaps for s, one in sequences.items() if (gaps := _count_gaps(one, step_ms))},
+        "market": list(market.symbols),
+        "baskets": None if baskets is None else baskets.version,
+        "basket_symbols": None if baskets is None else [list(one) for one in baskets.baskets],
+    }
+
+
+def _count_gaps(sequence: Float64s, step_ms: int) -> int:
+    return sum(after - before > step_ms for before, after in pairwise(sequence[:, OPEN_TIME]))

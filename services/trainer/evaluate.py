@@ -76,7 +76,7 @@ class HeldOutEvaluation:
     stoppable: Callable[[ReportProgress], ReportProgress] = lambda report: report
 
     def compare(self, challenger: Bundle, champion: Bundle | None) -> Comparison:
-        """Compare the challenger with its frozen self, the champion and the online linear one."""
+        """Compare the challenger with its frozen self, the champion and online ridge ones."""
         if champion is not None and champion.card.trained_through_ms >= self.from_ms:
             log.warning("the champion was trained on some of the held-out candles")
         spans = hold_out(self.sequences, self.from_ms, self.max_candles, self.max_symbols)

@@ -33,7 +33,7 @@ from shared.core.evaluation.comparison import CHALLENGER, CHAMPION
 from shared.core.model.card import Bundle
 from shared.core.online.context import FoldContext
 from shared.log.model_registry import ModelRegistry
-from shared.reporting.progress import comparison_table
+from shared.reporting.tables import comparison_table
 
 log = logging.getLogger(__name__)
 

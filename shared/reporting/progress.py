@@ -1,16 +1,11 @@
-"""Progress displays on standard error, and the table of a comparison."""
+"""Progress displays on standard error."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
-
-from shared.core.evaluation.comparison import ZERO_CHANGE, Comparison
-
-_FIGURES = ("outcomes", "skill", "interval of 95 %", "p", "worst symbol", "sign right")
 
 
 class RateColumn(ProgressColumn):
@@ -91,33 +86,3 @@ def track_epochs(epochs: int) -> Iterator[EpochProgress]:
     """Show the progress of a fit; yields the callbacks of its epochs."""
     with progress_bar() as progress:
         yield EpochProgress(progress, epochs)
-
-
-def comparison_table(comparison: Comparison) -> Table:
-    """Return the table of a comparison, one row a contender."""
-    table = Table(
-        title="Held-out candles, each forecast before it was learnt from;"
-        " skill is against zero change"
-    )
-    table.add_column("forecast")
-    for column in _FIGURES:
-        table.add_column(column, justify="right")
-    for name in comparison.names:
-        table.add_row(name, *_figures(comparison, name))
-    return table
-
-
-def _figures(comparison: Comparison, name: str) -> list[str]:
-    outcomes = f"{comparison.outcomes:,}"
-    found, hits = comparison.skill(name), comparison.hit_rate(name)
-    if found is None or name == ZERO_CHANGE:
-        return [outcomes, "", "", "", "", ""]
-    worst = comparison.worst_symbol(name)
-    return [
-        outcomes,
-        f"{100 * found.value:+.3f} %",
-        f"{100 * found.low:+.3f} to {100 * found.high:+.3f} %",
-        f"{found.p:.2g}",
-        f"{100 * (worst[0] if worst else 0.0):+.3f} %",
-        f"{100 * hits.right / hits.moves:.1f} %" if hits.moves else "",
-    ]

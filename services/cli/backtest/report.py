@@ -59,7 +59,7 @@ def check_report(report: Path | None, against: str) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BacktestReport:
-    """Compares a model with its frozen self, the online linear forecast and another version."""
+    """Compares a model with its frozen self, online ridge regressions and another version."""
 
     challenger: Bundle
     champion: Bundle | None
@@ -68,7 +68,7 @@ class BacktestReport:
 
     @property
     def contenders(self) -> Contenders:
-        """The models and the linear forecast that are compared after the promotion."""
+        """The models and baselines that are compared after the promotion."""
         name = "" if self.champion is None else self.champion.version
         return challenge(self.challenger, self.champion, self.context, name)
 
@@ -106,6 +106,6 @@ class BacktestReport:
         self, champion: Bundle, sequences: Mapping[str, Float64s], progress: Progress
     ) -> Comparison:
         spans = hold_out_before(sequences, self.from_ms, MAX_HISTORY, self.context.interval_ms)
-        contenders = Contenders({champion.version: champion}, self.context, champion.card.shrinkage)
+        contenders = Contenders({champion.version: champion}, self.context)
         forecasts = forecast_spans(contenders, spans, f"{champion.version} before", progress)
         return contenders.compare(forecasts)

@@ -19,7 +19,6 @@ CHALLENGER: Final = "challenger"
 CHALLENGER_RAW: Final = "challenger, raw"
 CHALLENGER_FROZEN: Final = "challenger, frozen"
 CHAMPION: Final = "champion"
-ONLINE_LINEAR: Final = "online linear"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,18 +169,19 @@ class Comparison:
 
     def to_fields(self) -> dict[str, Any]:
         """Return every contender's skill against zero change as plain values for a card."""
+        return {name: self._fields(name) for name in self.names if name != ZERO_CHANGE}
+
+    def _fields(self, name: str) -> dict[str, Any]:
         has_challenger = CHALLENGER in self._changes
+        is_nested = has_challenger and name == CHALLENGER_FROZEN
+        against = self.skill(CHALLENGER, name) if has_challenger else None
         return {
-            name: {
-                "skill": skill_to_fields(self.skill(name)),
-                "challenger_against": skill_to_fields(
-                    self.skill(CHALLENGER, name) if has_challenger else None
-                ),
-                "hits": asdict(self.hit_rate(name)),
-                "symbols": {s: skill_to_fields(self.symbol_skill(name, s)) for s in self.symbols},
-            }
-            for name in self.names
-            if name != ZERO_CHANGE
+            "skill": skill_to_fields(self.skill(name)),
+            "nested_p": self.nested_p(name),
+            "challenger_against": skill_to_fields(against),
+            "challenger_nested_p": self.nested_p(CHALLENGER, name) if is_nested else None,
+            "hits": asdict(self.hit_rate(name)),
+            "symbols": {s: skill_to_fields(self.symbol_skill(name, s)) for s in self.symbols},
         }
 
     def _known(self, by_symbol: Sequence[Float64s]) -> Float64s:

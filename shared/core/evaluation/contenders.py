@@ -1,7 +1,7 @@
 """Forecast the same candles by several contenders, and compare them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 
 import numpy as np
@@ -17,7 +17,6 @@ from shared.core.evaluation.comparison import (
     CHALLENGER_FROZEN,
     CHALLENGER_RAW,
     CHAMPION,
-    ONLINE_LINEAR,
     Comparison,
 )
 from shared.core.evaluation.costs import DEFAULT_COSTS, NetReturn, net_returns
@@ -27,9 +26,8 @@ from shared.core.evaluation.forecasts import (
     ScoredCandles,
     scored_candles,
 )
-from shared.core.evaluation.online_ridge import ridge_forecasts
+from shared.core.evaluation.online_ridge import RidgeBaseline, ridge_baselines
 from shared.core.model.card import Bundle
-from shared.core.model.shrinkage import Shrinkage
 from shared.core.online.context import FoldContext
 
 
@@ -45,17 +43,17 @@ class SymbolForecasts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contenders:
-    """The models to compare and, if it has a shrinkage, the online linear forecast."""
+    """The models and the online ridge regressions to compare."""
 
     bundles: Mapping[str, Bundle]
     context: FoldContext
-    linear_shrinkage: Shrinkage | None = None
+    baselines: Mapping[str, RidgeBaseline] = field(default_factory=dict)
 
     def events(self, spans: Iterable[HeldOutSpan]) -> int:
         """Count the candles that `forecast` reports as processed over all spans."""
-        is_linear = self.linear_shrinkage is not None
         return sum(
-            len(span.candles) * len(self.bundles) + len(span.sequence) * is_linear for span in spans
+            len(span.candles) * len(self.bundles) + len(span.sequence) * len(self.baselines)
+            for span in spans
         )
 
     def forecast(
@@ -73,8 +71,8 @@ class Contenders:
             for name, bundle in self.bundles.items()
         }
         series = {name: one.series(step_ms) for name, one in backtests.items()}
-        if self.linear_shrinkage is not None:
-            series[ONLINE_LINEAR] = ridge_forecasts(span, step_ms, self.linear_shrinkage)
+        for name, baseline in self.baselines.items():
+            series[name] = baseline.forecast(span, step_ms)
             report_progress(len(span.sequence))
         return SymbolForecasts(
             span.symbol,
@@ -90,10 +88,9 @@ class Contenders:
         """
         # Sorted, since the order in which symbols are summed changes the last bits.
         common = dict(sorted((one.symbol, _at_common_times(one)) for one in forecasts))
-        linear = [] if self.linear_shrinkage is None else [ONLINE_LINEAR]
         series = {
             name: {symbol: one.series[name] for symbol, one in common.items()}
-            for name in (*self.bundles, *linear)
+            for name in (*self.bundles, *self.baselines)
         }
         volatility = {symbol: one.candles.volatility for symbol, one in common.items()}
         comparison = Comparison(next(iter(series.values())), volatility)
@@ -129,8 +126,9 @@ def _at_common_times(forecasts: SymbolForecasts) -> SymbolForecasts:
 def challenge(
     challenger: Bundle, champion: Bundle | None, context: FoldContext, champion_name: str = CHAMPION
 ) -> Contenders:
-    """Return the challenger, its frozen self, the champion and the online linear forecast."""
+    """Return the challenger, its frozen self, the champion and the online ridge regressions."""
     bundles = {CHALLENGER: challenger, CHALLENGER_FROZEN: without_online_learning(challenger)}
     if champion is not None:
         bundles[champion_name] = champion
-    return Contenders(bundles, context, challenger.card.shrinkage)
+    card = challenger.card
+    return Contenders(bundles, context, ridge_baselines(card.feature_set, card.shrinkage))

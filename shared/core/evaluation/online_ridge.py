@@ -1,10 +1,13 @@
-"""An online linear forecast: the baseline with the same features."""
+"""Online linear forecasts: baselines with the features of a network."""
 
+from dataclasses import dataclass
+from math import isfinite
 from typing import Final
 
 import numpy as np
 
 from shared.core.arrays import Float64s
+from shared.core.evaluation.errors import bounded
 from shared.core.evaluation.forecasts import (
     VOLATILITY_FEATURES,
     ForecastSeries,
@@ -18,6 +21,11 @@ from shared.core.sequence import OPEN_TIME
 
 HALF_LIFE: Final = 8640  # candles until an outcome's weight has halved: a month of 5m
 _FORGETTING: Final = 0.5 ** (1 / HALF_LIFE)
+
+# As reports and cards name them.
+ONLINE_RIDGE: Final = "online ridge"
+COLD_RIDGE: Final = "online ridge, cold"
+RETURNS_RIDGE: Final = "online ridge, own candles"
 
 
 class OnlineRidge:
@@ -44,32 +52,62 @@ class OnlineRidge:
         self._inverse = (self._inverse - np.outer(gain, projected)) / self._forgetting
 
 
-def ridge_forecasts(span: HeldOutSpan, step_ms: int, shrinkage: Shrinkage) -> ForecastSeries:
-    """Forecast a held-out span by an online ridge regression on the newest candle's features.
+@dataclass(frozen=True, slots=True)
+class RidgeBaseline:
+    """An online ridge regression on the newest row of a feature set."""
 
-    It learns from the candles before the span as well, and is calibrated as the model is.
+    features: str
+    is_cold: bool  # whether it learns from the held-out candles alone
+    shrinkage: Shrinkage  # of its forecasts, as the network's are shrunk
 
-    Args:
-        span: the held-out candles, with as much history as the model has seen.
-        step_ms: the interval.
-        shrinkage: settings of the calibration.
+    def forecast(self, span: HeldOutSpan, step_ms: int) -> ForecastSeries:
+        """Forecast a held-out span, each candle before it is learnt from.
+
+        Outcomes beyond 8 volatilities count as 8.
+
+        Args:
+            span: the held-out candles, with as much history as the network has seen.
+            step_ms: the interval.
+        """
+        sequence = span.sequence
+        _, rows, units = feature_set(self.features).compute(sequence, step_ms)
+        changes = next_changes(sequence, step_ms)
+        inputs = np.column_stack([rows, np.ones(len(rows))])  # the last column is the intercept
+        learn_from, chosen = span.start if self.is_cold else 0, slice(span.start, -1)
+        labels = bounded(changes / units)
+        outputs = _forecast_rows(inputs[learn_from:], labels[learn_from:], self.shrinkage)
+        raw, calibrated = (outputs[span.start - learn_from : -1] * units[chosen, None]).T
+        times = sequence[chosen, OPEN_TIME] + step_ms
+        return ForecastSeries(times, raw, calibrated, changes[chosen])
+
+
+def ridge_baselines(features: str, shrinkage: Shrinkage) -> dict[str, RidgeBaseline]:
+    """Return the baselines of a network with these features, by name.
+
+    With the network's own columns, learning since the start of the data and since the held-out
+    span; and with the columns of `returns`, which see the symbol's own candles alone. A set that
+    has to be scaled first is left out.
     """
-    sequence = span.sequence
-    _, rows, units = feature_set(VOLATILITY_FEATURES).compute(sequence, step_ms)
-    times, changes = sequence[:, OPEN_TIME], next_changes(sequence, step_ms)
-    inputs = np.column_stack([rows, np.ones(len(rows))])  # the last column is the intercept
+    baselines = {
+        RETURNS_RIDGE: RidgeBaseline(VOLATILITY_FEATURES, is_cold=False, shrinkage=shrinkage)
+    }
+    if feature_set(features).needs_scaler:
+        return baselines
+    own = {
+        ONLINE_RIDGE: RidgeBaseline(features, is_cold=False, shrinkage=shrinkage),
+        COLD_RIDGE: RidgeBaseline(features, is_cold=True, shrinkage=shrinkage),
+    }
+    return own if features == VOLATILITY_FEATURES else own | baselines
+
+
+def _forecast_rows(inputs: Float64s, labels: Float64s, shrinkage: Shrinkage) -> Float64s:
+    """Forecast each row (n, features) before its label is learnt: (n, 2), raw and calibrated."""
     ridge, calibration = OnlineRidge(inputs.shape[1], forgetting=_FORGETTING), Calibration()
-    forecasts = []
-    for at in range(len(sequence) - 1):
-        output = ridge.predict(inputs[at])
-        coefficient = calibration.coefficient(shrinkage)
-        is_held_out, is_known = at >= span.start, bool(np.isfinite(changes[at]))
-        label = changes[at] / units[at]
-        if is_held_out:
-            calibrated = output * coefficient * units[at]
-            forecasts.append((times[at] + step_ms, output * units[at], calibrated, changes[at]))
-        if is_held_out and is_known:
+    forecasts = np.empty((len(inputs), 2))
+    for at, (row, label) in enumerate(zip(inputs, labels.tolist(), strict=True)):
+        output = ridge.predict(row)
+        forecasts[at] = output, output * calibration.coefficient(shrinkage)
+        if isfinite(label):
             calibration = calibration.with_outcome(output, label, shrinkage)
-        if is_known:
-            ridge.learn(inputs[at], label)
-    return ForecastSeries(*np.array(forecasts, dtype=np.float64).reshape(-1, 4).T)
+            ridge.learn(row, label)
+    return forecasts

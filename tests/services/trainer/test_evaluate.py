@@ -9,13 +9,13 @@ from shared.core.evaluation.comparison import (
     CHALLENGER_FROZEN,
     CHALLENGER_RAW,
     CHAMPION,
-    ONLINE_LINEAR,
     ZERO_CHANGE,
     Comparison,
 )
 from shared.core.evaluation.contenders import Contenders
 from shared.core.evaluation.forecasts import hold_out
-from shared.reporting.progress import comparison_table
+from shared.core.evaluation.online_ridge import RETURNS_RIDGE
+from shared.reporting.tables import comparison_table
 from tests.support.builders import CONTEXT, START_MS, STEP_MS, a_bundle, a_card, a_sequence
 
 SEQUENCES = {f"S{seed}USDT": a_sequence(seed) for seed in range(3)}
@@ -45,7 +45,7 @@ def test_all_contenders_are_compared_over_the_same_candles() -> None:
         CHALLENGER_RAW,
         CHALLENGER_FROZEN,
         CHAMPION,
-        ONLINE_LINEAR,
+        RETURNS_RIDGE,
     ]
     assert comparison.outcomes == 3 * 59
     assert comparison_table(comparison).row_count == 6

@@ -48,7 +48,8 @@ def test_a_fit_publishes_and_promotes_a_version_that_exports_and_imports(
         "challenger",
         "challenger, raw",
         "challenger, frozen",
-        "online linear",
+        "online ridge",
+        "online ridge, cold",
     }
     assert forecasts["challenger"]["skill"]["n"] == HELD_OUT - 1
     assert set(forecasts["challenger"]["symbols"]) == set(SYMBOLS)

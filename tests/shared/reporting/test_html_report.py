@@ -11,10 +11,10 @@ from shared.core.evaluation.comparison import (
     CHALLENGER,
     CHALLENGER_FROZEN,
     CHAMPION,
-    ONLINE_LINEAR,
     Comparison,
 )
 from shared.core.evaluation.forecasts import SeriesBySymbol
+from shared.core.evaluation.online_ridge import ONLINE_RIDGE
 from shared.core.evaluation.report import ModelReport
 from shared.reporting.charts import COLOURS
 from shared.reporting.html_report import render_report
@@ -32,7 +32,7 @@ def a_full_comparison() -> Comparison:
     comparison.add(CHALLENGER_FROZEN, series, raw=True)
     comparison.add(CHAMPION, series, raw=True)
     halved = {s: replace(one, calibrated=one.calibrated / 2) for s, one in series.items()}
-    comparison.add(ONLINE_LINEAR, halved)
+    comparison.add(ONLINE_RIDGE, halved)
     return comparison
 
 

@@ -14,10 +14,10 @@ from shared.core.evaluation.comparison import (
     CHALLENGER,
     CHALLENGER_FROZEN,
     CHALLENGER_RAW,
-    ONLINE_LINEAR,
     ZERO_CHANGE,
 )
 from shared.core.evaluation.forecasts import split_at
+from shared.core.evaluation.online_ridge import RETURNS_RIDGE
 from shared.core.evaluation.report import ModelReport
 from shared.core.model.card import Bundle
 from shared.reporting.html_report import render_report
@@ -47,7 +47,7 @@ def test_its_forecasts_are_those_that_the_trainer_would_score() -> None:
         CHALLENGER,
         CHALLENGER_RAW,
         CHALLENGER_FROZEN,
-        ONLINE_LINEAR,
+        RETURNS_RIDGE,
     ]
     assert comparison.outcomes == 59 + 57
     assert comparison.to_fields() == expected.to_fields()
@@ -59,7 +59,7 @@ def test_another_version_is_scored_after_the_promotion_and_over_as_many_candles_
     assert report.champion == CHAMPION.version
     assert report.comparison.skill(CHALLENGER, CHAMPION.version) is not None
     assert report.before is not None
-    assert report.before.names == [ZERO_CHANGE, CHAMPION.version, ONLINE_LINEAR]
+    assert report.before.names == [ZERO_CHANGE, CHAMPION.version]
     assert report.before.moments[-1] < FROM_MS
     versions = [CHALLENGING.version, CHAMPION.version]
     assert [note.split()[0] for note in report.notes] == versions

@@ -1,0 +1,212 @@
+"""Results of a `benchmarks.skill` run, kept in one JSON file to resume from."""
+
+import json
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from rich.table import Table
+
+from benchmarks.family import superior_ability_p
+from benchmarks.variants import DEFAULT, ONE_SET, Settings
+from shared.adapters.atomic_write import write_atomically
+from shared.core.errors import BadSetting
+from shared.core.evaluation.comparison import (
+    CHALLENGER,
+    CHALLENGER_FROZEN,
+    CHALLENGER_RAW,
+    Comparison,
+)
+from shared.core.evaluation.costs import NetReturn
+from shared.core.evaluation.skill_score import Skill, skill_score
+
+_SCHEMA: Final = 1
+_ROOT: Final = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True, slots=True)
+class VariantResult:
+    """The results of one variant: all forecasts of the same candles."""
+
+    name: str
+    settings: Settings
+    seconds: float
+    outcomes: int
+    forecasts: Mapping[str, Any]  # by contender, as `Comparison.to_fields` has them
+    net_returns: Mapping[str, Sequence[Mapping[str, Any]]]  # by contender, at each cost and fill
+    errors: Mapping[str, Sequence[float]]  # of the updating forecasts, at each moment
+
+    def skill(self, contender: str) -> Skill | None:
+        """Return a contender's pooled skill against zero change; None if it has none."""
+        fields = self.forecasts.get(contender, {}).get("skill")
+        return None if fields is None else Skill(**fields)
+
+    def worst_symbol(self, contender: str) -> tuple[float, str] | None:
+        """Find the symbol of a contender's lowest skill against zero change."""
+        symbols = self.forecasts.get(contender, {}).get("symbols", {}).items()
+        return min(((one["value"], s) for s, one in symbols if one is not None), default=None)
+
+
+def variant_result(
+    name: str,
+    settings: Settings,
+    seconds: float,
+    comparison: Comparison,
+    net_returns: Mapping[str, Sequence[NetReturn]],
+) -> VariantResult:
+    """Collect the results of a variant."""
+    updating = [one for one in (CHALLENGER, ONE_SET) if one in comparison.names]
+    return VariantResult(
+        name,
+        settings,
+        round(seconds, 1),
+        comparison.outcomes,
+        comparison.to_fields(),
+        {contender: [asdict(one) for one in rows] for contender, rows in net_returns.items()},
+        {contender: comparison.errors(contender).tolist() for contender in updating},
+    )
+
+
+class ResultFile:
+    """The JSON file of a run, which is complete after every variant."""
+
+    def __init__(self, path: Path | None, task: Mapping[str, Any], numeric_profile: str) -> None:
+        """Take the file, if there is one, the description of the candles, and the profile.
+
+        Raises:
+            BadSetting: the file exists and is none of this benchmark's.
+        """
+        self._path = path
+        versions = {**_versions(), "numeric_profile": numeric_profile}
+        self._head = {"schema": _SCHEMA, "task": dict(task), "versions": versions}
+        self._known = _read(path, self._head)
+
+    def find(self, name: str, settings: Settings) -> VariantResult | None:
+        """Return a variant's results of the same candles, settings and versions, if known."""
+        wanted = (name, dict(settings))
+        return next((r for r in self._known if (r.name, dict(r.settings)) == wanted), None)
+
+    def write(self, results: Sequence[VariantResult]) -> None:
+        """Write these results, and the known ones that are not among them."""
+        if self._path is None:
+            return
+        names = {(one.name, tuple(sorted(one.settings.items()))) for one in results}
+        others = [
+            one
+            for one in self._known
+            if (one.name, tuple(sorted(one.settings.items()))) not in names
+        ]
+        document = {
+            **self._head,
+            "family_p": family_p(results),
+            "variants": [asdict(one) for one in (*results, *others)],
+        }
+        write_atomically(self._path, json.dumps(document, sort_keys=True).encode())
+
+
+def family_p(results: Sequence[VariantResult]) -> float | None:
+    """Compute one p-value of all gains over the default: Hansen's superior predictive ability."""
+    default = next((one.errors[CHALLENGER] for one in results if one.name == DEFAULT), None)
+    others = [
+        errors
+        for one in results
+        for contender, errors in one.errors.items()
+        if (one.name, contender) != (DEFAULT, CHALLENGER)
+    ]
+    if default is None or any(len(errors) != len(default) for errors in others) or not others:
+        return None
+    return superior_ability_p(np.array(default)[:, None] - np.array(others).T)
+
+
+def variants_table(results: Sequence[VariantResult], title: str) -> Table:
+    """Return a table of the variants, one row each."""
+    p = family_p(results)
+    caption = (
+        "skill against zero change; p: probability of this gain over the default by chance, by"
+        " Diebold and Mariano"
+    )
+    if p is not None:
+        caption += f"\nthat any of them is better than the default: p = {p:.2g}, by Hansen's test"
+    table = Table(title=title, caption=caption)
+    table.add_column("variant")
+    scores = ("updating, calibrated", "updating, raw", "frozen, calibrated")
+    for column in (*scores, "worst symbol", "against the default", "p"):
+        table.add_column(column, justify="right")
+    default = next((one for one in results if one.name == DEFAULT), None)
+    for one in results:
+        for cells in variant_rows(one, default):
+            table.add_row(*cells)
+    return table
+
+
+def variant_rows(result: VariantResult, default: VariantResult | None) -> Iterator[tuple[str, ...]]:
+    """Yield a variant's rows as text: its own, and with one set of weights if it was scored."""
+    contenders = {result.name: (CHALLENGER, CHALLENGER_RAW, CHALLENGER_FROZEN)}
+    if ONE_SET in result.forecasts:
+        contenders[f"{result.name}, {ONE_SET}"] = (ONE_SET, raw_name(ONE_SET), "")
+    for title, names in contenders.items():
+        worst = result.worst_symbol(names[0])
+        against = _against(result.errors[names[0]], default, title)
+        yield (
+            title,
+            *(_interval(result.skill(name)) for name in names),
+            "" if worst is None else f"{worst[1]} {_percent(worst[0])} %",
+            "" if against is None else f"{_percent(against.value)} %",
+            "" if against is None else f"{against.p:.2g}",
+        )
+
+
+def raw_name(contender: str) -> str:
+    """Return the name of a contender's forecasts without calibration."""
+    return f"{contender}, raw"
+
+
+def _against(errors: Sequence[float], default: VariantResult | None, title: str) -> Skill | None:
+    if default is None or title == DEFAULT or len(default.errors[CHALLENGER]) != len(errors):
+        return None
+    return skill_score(np.array(errors), np.array(default.errors[CHALLENGER]))
+
+
+def _versions() -> dict[str, str]:
+    names = ("numpy", "updating-lstm")
+    packages = {name: version(name) for name in names}
+    return {"python": platform.python_version(), **packages, "source": _source_digest()}
+
+
+def _source_digest() -> str:
+    """Return a digest of the code that results depend on: it changes with every edit."""
+    digest = sha256()
+    for folder in ("benchmarks", "services/trainer", "shared/core"):
+        for file in sorted((_ROOT / folder).rglob("*.py")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _read(path: Path | None, head: Mapping[str, Any]) -> list[VariantResult]:
+    """Read the results that the file has of the same candles and versions."""
+    if path is None or not path.exists():
+        return []
+    try:
+        document = json.loads(path.read_bytes())
+        if {name: document[name] for name in head} != json.loads(json.dumps(head)):
+            return []
+        return [VariantResult(**fields) for fields in document["variants"]]
+    except (ValueError, TypeError, KeyError) as error:
+        raise BadSetting(
+            f"--json is {path}, which is no result of this benchmark ({error!r}): move it away"
+        ) from error
+
+
+def _interval(found: Skill | None) -> str:
+    if found is None:
+        return ""
+    return f"{_percent(found.value)} % ({_percent(found.low)} to {_percent(found.high)})"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:+.3f}" if abs(share) < 1 else f"{100 * share:+,.0f}"

@@ -1,0 +1,93 @@
+"""Tables of a comparison and of returns after costs, for the terminal."""
+
+from collections.abc import Iterable
+
+from rich.table import Table
+
+from shared.core.evaluation.comparison import (
+    CHALLENGER,
+    CHALLENGER_FROZEN,
+    ZERO_CHANGE,
+    Comparison,
+)
+from shared.core.evaluation.costs import NetReturn
+
+_FIGURES = ("outcomes", "skill", "interval of 95 %", "p", "p, nested", "worst symbol", "sign right")
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """Return the table of a comparison, one row a contender."""
+    table = Table(
+        title="Held-out candles, each forecast before it was learnt from;"
+        " skill is against zero change",
+        caption="p: by Diebold and Mariano; nested: by Clark and West",
+    )
+    table.add_column("forecast")
+    for column in _FIGURES:
+        table.add_column(column, justify="right")
+    for name in comparison.names:
+        table.add_row(name, *_figures(comparison, name))
+    return table
+
+
+def _figures(comparison: Comparison, name: str) -> list[str]:
+    outcomes = f"{comparison.outcomes:,}"
+    found, hits = comparison.skill(name), comparison.hit_rate(name)
+    if found is None or name == ZERO_CHANGE:
+        return [outcomes, *[""] * (len(_FIGURES) - 1)]
+    worst = comparison.worst_symbol(name)
+    return [
+        outcomes,
+        f"{100 * found.value:+.3f} %",
+        f"{100 * found.low:+.3f} to {100 * found.high:+.3f} %",
+        f"{found.p:.2g}",
+        _probability(comparison.nested_p(name)),
+        f"{100 * (worst[0] if worst else 0.0):+.3f} %",
+        f"{100 * hits.right / hits.moves:.1f} %" if hits.moves else "",
+    ]
+
+
+def comparison_lines(comparison: Comparison) -> Iterable[str]:
+    """Yield how much better the challenger is than each other contender, a line each."""
+    for other in comparison.names[1:]:
+        skill = comparison.skill(CHALLENGER, other)
+        if skill is None or other == CHALLENGER:
+            continue
+        line = f"challenger against {other}: {skill.value:+.4%} (p = {skill.p:.2g}"
+        if other == CHALLENGER_FROZEN:
+            line += f"; nested, p = {_probability(comparison.nested_p(CHALLENGER, other))}"
+        yield line + ")"
+
+
+def net_returns_table(rows: Iterable[NetReturn]) -> Table:
+    """Return the table of what is left of forecasts after costs, in basis points a candle."""
+    table = Table(
+        title="After costs: long or short where the calibrated change exceeds the cost, else flat",
+        caption="bp a candle, mean over symbols; turnover: changes of position a candle; last"
+        " close: filled at the close before, stale or not; traded next: only where the next candle"
+        " trades; first trade: there, at its open",
+    )
+    for column in ("cost, bp", "filled at", "candles", "gross", "net", "interval of 95 %", "p"):
+        table.add_column(column, justify="right")
+    table.add_column("turnover", justify="right")
+    table.add_column("in position", justify="right")
+    for row in rows:
+        table.add_row(*_net_return_cells(row))
+    return table
+
+
+def _net_return_cells(row: NetReturn) -> list[str]:
+    return [
+        f"{1e4 * row.cost:g}",
+        row.fill,
+        f"{row.n:,}",
+        *(f"{1e4 * one:+.3f}" for one in (row.gross, row.net)),
+        f"{1e4 * row.low:+.3f} to {1e4 * row.high:+.3f}",
+        f"{row.p:.2g}",
+        f"{row.turnover:.3f}",
+        f"{row.exposure:.1%}",
+    ]
+
+
+def _probability(p: float | None) -> str:
+    return "" if p is None else f"{p:.2g}"
