@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.market import recorded_sequences
-from benchmarks.skill_task import SkillTask, compare_forecasts
+from benchmarks.skill_fit import score
 from services.trainer.keras_files.transfer import read_with_scalers
 from services.trainer.settings import TrainerSettings
 from shared.adapters.bundle_codec import decode_bundle, encode_bundle
@@ -32,7 +32,7 @@ from shared.core.model.card import Bundle
 from shared.core.online.context import FoldContext
 from shared.core.sequence import OPEN_TIME
 from shared.core.timestamps import parse_timestamp_ms
-from shared.reporting.progress import comparison_table
+from shared.reporting.tables import comparison_table
 
 SYMBOL: Final = "BTCUSDT"
 _FILES: Final = ("model.keras", "ranges.csv", f"{SYMBOL}-expected.jsonl")
@@ -170,9 +170,8 @@ def _print_skill(
         if symbol in bundle.card.scalers
     }
     spans = hold_out(scaled, from_ms, sys.maxsize, len(scaled))
-    task = SkillTask(f"the original, {month}", {}, spans)
-    comparison = compare_forecasts(bundle, task, FoldContext.of_this_machine("5m"), is_shared=True)
-    console.print(comparison_table(comparison))
+    scored = score(bundle, spans, FoldContext.of_this_machine("5m"), is_shared=True)
+    console.print(comparison_table(scored.comparison))
 
 
 def _check_folders(original: Path, klines: Path) -> None:

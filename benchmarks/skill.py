@@ -66,7 +66,9 @@ class VariantRunner:
         """Fit and score a variant, and print its tables unless it is one of many."""
         started_s = monotonic()
         bundle = self._fits.bundle(name, settings)
-        scored = score(bundle, self._task, self._context, is_shared=name in ALSO_WITH_ONE_SET)
+        scored = score(
+            bundle, self._task.held_out, self._context, is_shared=name in ALSO_WITH_ONE_SET
+        )
         net = scored.contenders.net_returns(scored.forecasts, self._options.costs)
         seconds = monotonic() - started_s
         if not self._options.ablation:

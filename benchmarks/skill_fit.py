@@ -21,6 +21,7 @@ from services.trainer.fitting.validation_scorer import build_epoch_scorer
 from services.trainer.settings import TrainerSettings
 from shared.core.evaluation.comparison import CHALLENGER_FROZEN, Comparison
 from shared.core.evaluation.contenders import Contenders, SymbolForecasts, challenge
+from shared.core.evaluation.forecasts import HeldOutSpan
 from shared.core.model.card import Bundle
 from shared.core.online.context import FoldContext
 from shared.reporting.progress import track_count
@@ -59,7 +60,7 @@ class FitCache:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoredForecasts:
-    """All contenders' forecasts of a task's candles."""
+    """All contenders' forecasts of the same candles."""
 
     contenders: Contenders
     forecasts: list[SymbolForecasts]
@@ -67,7 +68,7 @@ class ScoredForecasts:
 
 
 def score(
-    bundle: Bundle, task: SkillTask, context: FoldContext, *, is_shared: bool
+    bundle: Bundle, spans: list[HeldOutSpan], context: FoldContext, *, is_shared: bool
 ) -> ScoredForecasts:
     """Score a bundle updating and frozen, each calibrated and raw, beside the baselines.
 
@@ -75,13 +76,13 @@ def score(
     """
     contenders = challenge(bundle, None, context)
     with Progress() as progress:
-        forecasts = list(forecast_spans(contenders, task.held_out, bundle.version, progress))
+        forecasts = list(forecast_spans(contenders, spans, bundle.version, progress))
     comparison = contenders.compare(forecasts)
     frozen = {one.symbol: one.series[CHALLENGER_FROZEN] for one in forecasts}
     comparison.add(raw_name(CHALLENGER_FROZEN), frozen, raw=True)
     if is_shared:
-        with track_count(ONE_SET, sum(len(span.candles) for span in task.held_out)) as advance:
-            shared = forecast_with_shared_weights(bundle, task.held_out, context, advance)
+        with track_count(ONE_SET, sum(len(span.candles) for span in spans)) as advance:
+            shared = forecast_with_shared_weights(bundle, spans, context, advance)
         comparison.add(ONE_SET, shared)
         comparison.add(raw_name(ONE_SET), shared, raw=True)
     return ScoredForecasts(contenders, forecasts, comparison)
