@@ -44,9 +44,12 @@ def _search(settings: TrainerSettings, _: argparse.Namespace) -> None:
 
 
 def _export(settings: TrainerSettings, arguments: argparse.Namespace) -> None:
-    from services.trainer.keras_files.transfer import export_version
+    from services.trainer.keras_files.transfer import export_live_weights, export_version
 
-    export_version(settings, arguments.version, arguments.file)
+    if arguments.symbol is None:
+        export_version(settings, arguments.version, arguments.file)
+    else:
+        sys.stdout.write(f"{export_live_weights(settings, arguments.symbol, arguments.file)}\n")
 
 
 def _import(settings: TrainerSettings, arguments: argparse.Namespace) -> None:
@@ -80,9 +83,11 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("fit", help="train once, then exit").set_defaults(run=_fit)
     search = commands.add_parser("search", help="search better settings, within a time budget")
     search.set_defaults(run=_search)
-    export = commands.add_parser("export", help="write a model version as a .keras file")
-    export.add_argument("version")
+    export = commands.add_parser("export", help="write a network as a .keras file")
     export.add_argument("file", type=Path)
+    network = export.add_mutually_exclusive_group(required=True)
+    network.add_argument("--version", help="as a version has it")
+    network.add_argument("--symbol", help="as a symbol has it at the end of the log")
     export.set_defaults(run=_export)
     importing = commands.add_parser("import", help="publish the weights of a .keras file")
     importing.add_argument("file", type=Path)

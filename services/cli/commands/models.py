@@ -69,11 +69,25 @@ def rollback_command(context: typer.Context) -> None:
 @app.command("export")
 def export_command(
     context: typer.Context,
-    version: Version,
-    file: Annotated[Path, typer.Argument(help="The .keras file to write.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[VERSION] FILE", help="A version, unless --symbol is given; the .keras file."
+        ),
+    ],
+    symbol: Annotated[
+        str | None, typer.Option(help="Export what its weights have become, such as BTCUSDT.")
+    ] = None,
 ) -> None:
-    """Write a version as a .keras file; it takes scaled windows."""
-    run_trainer(context, "export", version, str(file))
+    """Write a version, or a symbol's live weights, as a .keras file; it takes scaled windows.
+
+    The live weights are those at the end of the log, under the version promoted last.
+    """
+    *version, file = names
+    chosen = ["--symbol", symbol.upper()] if symbol else ["--version", *version]
+    if len(version) != (0 if symbol else 1):
+        raise typer.BadParameter("wanted: VERSION FILE, or --symbol SYMBOL FILE")
+    run_trainer(context, "export", file, *chosen)
 
 
 @app.command("import")

@@ -1,17 +1,22 @@
-"""Publishes the weights of a `.keras` file as a model version. Runs without TensorFlow."""
+"""Publishes the weights of a `.keras` file as a version, and writes such files.
+
+Only writing needs TensorFlow.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from services.trainer.data.scaler_table import read_scalers
+from services.trainer.keras_files.live_state import read_live_state
 from services.trainer.keras_files.reader import read_weights
 from services.trainer.settings import TrainerSettings
 from shared.adapters.bundle_codec import encode_bundle, version_of
 from shared.core.arrays import Float32s
 from shared.core.errors import BadInput, BadSetting
-from shared.core.model.card import Card, sha256_hex
+from shared.core.model.card import Bundle, Card, sha256_hex
 from shared.core.model.scaler import Scaler
+from shared.core.timestamps import format_timestamp
 from shared.log.model_registry import ModelRegistry
 
 
@@ -22,14 +27,38 @@ def export_version(settings: TrainerSettings, version: str, path: Path) -> None:
         Unknown: the log has no such version.
         BadInput: the file's name does not end in .keras, or its folder is missing.
     """
+    _check_name(path)
+    bundle = _registry(settings).bundles.load(version)
+    _save(bundle, path)
+
+
+def export_live_weights(settings: TrainerSettings, symbol: str, path: Path) -> str:
+    """Write a symbol's network as it is at the end of the log; return what the file holds.
+
+    Raises:
+        Unknown: the symbol has no weights.
+        BadInput: the file's name does not end in .keras, or its folder is missing.
+    """
+    _check_name(path)
+    state, model = read_live_state(settings, symbol, _registry(settings).bundles.load)
+    learner = state.learner or model.base_learner
+    _save(replace(model.bundle, weights=learner.weights), path)
+    return (
+        f"{path}: {symbol} after {learner.steps:,} steps since the promotion of {model.version},"
+        f" newest candle {format_timestamp(state.last_open_time_ms or 0)}; left out: the state of"
+        " optimiser and calibration"
+    )
+
+
+def _check_name(path: Path) -> None:
     if path.suffix != ".keras" or not path.parent.is_dir():
         raise BadInput(
             "bad_keras_file",
             f"{path}: name a file in a folder that exists, with a name that ends in .keras",
         )
-    registry = ModelRegistry(settings.kafka_bootstrap_servers, settings.topics)
-    bundle = registry.bundles.load(version)
 
+
+def _save(bundle: Bundle, path: Path) -> None:
     # Here and not above: TensorFlow takes seconds to import, and no refusal waits for it.
     from services.trainer.fitting.keras_backend import save_keras_file
 

@@ -141,4 +141,6 @@ def test_a_card_comes_from_a_version_or_from_a_table() -> None:
 def test_wrong_use_ends_with_two() -> None:
     assert invoke(models_app, NOWHERE, "show").exit_code == 2
     assert invoke(models_app, NOWHERE, "import", "missing.keras", "--like", "v1").exit_code == 2
+    assert invoke(models_app, NOWHERE, "export", "m.keras").exit_code == 2
+    assert invoke(models_app, NOWHERE, "export", "v1", "m.keras", "--symbol", "B").exit_code == 2
     assert isinstance(invoke(models_app, {"INTERVAL": "7m"}, "list").exception, BadSetting)
