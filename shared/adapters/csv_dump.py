@@ -13,7 +13,8 @@ from shared.adapters.recording import Block, Recording
 from shared.core.errors import BadInput
 
 COLUMNS: Final = 12
-BLOCK_LINES: Final = 65_536
+BLOCK_LINES: Final = 8_192
+_FIRST_LINES: Final = 64  # of the first block, from which a file's first time is known at once
 _WHOLE_NUMBER_COLUMNS: Final = frozenset({1, 7, 9})  # open time, close time, trades
 _VOLUMES_FROM_COLUMN: Final = 7
 
@@ -39,8 +40,9 @@ def read_csv(recording: Recording, text: Iterable[str]) -> Iterator[Block]:
     if symbol is None:
         message = f"{recording.path}: a CSV dump needs its symbol in the file name"
         raise BadInput("bad_file_name", message)
-    lines, line_number, scale, last_ms = iter(text), 1, 0, -1
-    while block := [line.rstrip("\r\n") for line in islice(lines, BLOCK_LINES)]:
+    lines, line_number, scale, last_ms, wanted = iter(text), 1, 0, -1, _FIRST_LINES
+    while block := [line.rstrip("\r\n") for line in islice(lines, wanted)]:
+        wanted = BLOCK_LINES
         if line_number == 1 and _is_header(block[0]):
             block, line_number = block[1:], 2
         if not block:

@@ -16,7 +16,15 @@ from shared.core.errors import BadInput
 
 __all__ = ["ArrowException", "read_parquet"]
 
-BLOCK_ROWS: Final = 65_536
+BLOCK_ROWS: Final = 8_192
+# Columns that a file may have, by their names in a record of the log, and in a dump's header.
+OPTIONAL: Final = {
+    "quote_volume": ("quote_volume",),
+    "trades": ("trades", "count"),
+    "taker_buy_volume": ("taker_buy_volume",),
+    "taker_buy_quote_volume": ("taker_buy_quote_volume",),
+}
+_MOST_TRADES: Final = 10**15  # exclusive: such a count is exact in a float64
 
 
 def read_parquet(recording: Recording) -> Iterator[Block]:
@@ -52,7 +60,19 @@ def _check_columns(recording: Recording, schema: pa.Schema) -> list[str]:
     if recording.symbol is None and "symbol" not in schema.names:
         message = f"{recording.path}: neither the name nor a column `symbol` has the symbol"
         raise BadInput("bad_columns", message)
-    return [*required, *(name for name in ("close_time", "symbol") if name in schema.names)]
+    optional = [name for name in _optional_names(schema.names) if name is not None]
+    for name in optional:
+        if schema.field(name).type not in {pa.int64(), pa.float64()}:
+            kind = schema.field(name).type
+            message = f"{recording.path}: column {name} is {kind}, not int64 or double"
+            raise BadInput("bad_columns", f"{message}: convert the file or leave the column out")
+    names = (name for name in ("close_time", "symbol") if name in schema.names)
+    return [*required, *names, *optional]
+
+
+def _optional_names(names: list[str]) -> list[str | None]:
+    """Return the file's name of each optional column; None for one that it lacks."""
+    return [next((one for one in known if one in names), None) for known in OPTIONAL.values()]
 
 
 def _rows_by_symbol(
@@ -77,8 +97,9 @@ def _rows_by_symbol(
 
 
 def _check_nulls(recording: Recording, batch: pa.RecordBatch, first_row: int) -> None:
+    optional = set(_optional_names(batch.schema.names))
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        if column.null_count:
+        if column.null_count and name not in optional:
             rows = f"rows {first_row} to {first_row + len(batch) - 1}"
             message = f"{recording.path} {rows}: column {name} has nulls: leave such rows out"
             raise BadInput("missing_value", message)
@@ -92,4 +113,34 @@ def _to_block(
     has_close_times = "close_time" in batch.schema.names
     close_ms = batch["close_time"].to_numpy()[rows] if has_close_times else None
     check_rows(position, open_ms, close_ms, numbers, last_ms)
-    return Block(position.symbol, open_ms, numbers, None)
+    return Block(position.symbol, open_ms, numbers, None, _optional_numbers(position, batch, rows))
+
+
+def _optional_numbers(
+    position: RowPosition, batch: pa.RecordBatch, rows: NDArray[np.int64]
+) -> NDArray[np.float64] | None:
+    """Return the optional columns (n, 4), NaN where unknown; None if the file has none of them."""
+    names = _optional_names(batch.schema.names)
+    if not any(names):
+        return None
+    numbers = np.full((len(rows), len(names)), np.nan)
+    for number, name in enumerate(names):
+        if name is not None:
+            column = batch[name].cast(pa.float64(), safe=False)
+            numbers[:, number] = column.to_numpy(zero_copy_only=False)[rows]  # a null is a NaN
+    _check_optional(position, numbers)
+    return numbers
+
+
+def _check_optional(position: RowPosition, numbers: NDArray[np.float64]) -> None:
+    def describe(at: int) -> str:
+        pairs = zip(OPTIONAL, numbers[at].tolist(), strict=True)
+        values = ", ".join(f"{name} {value}" for name, value in pairs)
+        return f"{values}: each must be finite and at least 0, trades a whole number"
+
+    trades = numbers[:, list(OPTIONAL).index("trades")]
+    is_wrong = ((numbers < 0) | np.isinf(numbers)).any(axis=1)
+    is_no_count = (trades != np.floor(trades)) | (trades >= _MOST_TRADES)
+    position.check(
+        np.asarray(is_wrong | (is_no_count & ~np.isnan(trades))), "bad_optional_value", describe
+    )

@@ -1,8 +1,9 @@
 """Recorded candles as values: a file, a block of its candles, one candle."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from math import isnan
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,19 +47,31 @@ class Block:
     open_time_ms: NDArray[np.int64]  # (n,)
     numbers: NDArray[np.float64]  # (n, 5): open, high, low, close, volume
     lines: list[str] | None = field(repr=False)  # n lines of a dump; None: there are only floats
+    # (n, 4): quote volume, trades, taker-buy volume and quote volume; NaN or None: unknown.
+    optional: NDArray[np.float64] | None = None
 
     def rows(self, first: int = 0, until: int | None = None) -> Iterator[CandleRow]:
         """Yield candles `first` up to, not including, `until` (None: all) as exact decimals."""
         times = self.open_time_ms[first:until].tolist()
-        if self.lines is None:
-            columns = self.numbers[first:until].T.tolist()
-            decimals = [[_decimal(number) for number in column] for column in columns]
-            for time_ms, opened, high, low, close, volume in zip(times, *decimals, strict=True):
-                prices = (opened, high, low, close)
-                yield CandleRow(self.symbol, time_ms, *prices, volume, None, None, None, None)
-        else:
+        if self.lines is not None:
             for time_ms, line in zip(times, self.lines[first:until], strict=True):
                 yield _parse_line(self.symbol, time_ms, line)
+            return
+        columns = self.numbers[first:until].T.tolist()
+        decimals = [[_decimal(number) for number in column] for column in columns]
+        rest = self._optional_columns(first, until, len(times))
+        for time_ms, *fields in zip(times, *decimals, *rest, strict=True):
+            yield CandleRow(self.symbol, time_ms, *fields)
+
+    def _optional_columns(
+        self, first: int, until: int | None, count: int
+    ) -> Iterable[Iterable[str | int | None]]:
+        if self.optional is None:
+            return ((None,) * count,) * 4
+        quote, trades, taker, taker_quote = self.optional[first:until].T.tolist()
+        whole = [None if isnan(number) else int(number) for number in trades]
+        known = _known_decimals
+        return (known(quote), whole, known(taker), known(taker_quote))
 
 
 def _parse_line(symbol: str, time_ms: int, line: str) -> CandleRow:
@@ -66,6 +79,10 @@ def _parse_line(symbol: str, time_ms: int, line: str) -> CandleRow:
     return CandleRow(
         symbol, time_ms, opened, high, low, close, volume, quote, int(trades), taker, taker_quote
     )
+
+
+def _known_decimals(numbers: list[float]) -> list[str | None]:
+    return [None if isnan(number) else _decimal(number) for number in numbers]
 
 
 def _decimal(number: float) -> str:

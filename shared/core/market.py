@@ -9,6 +9,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from math import isnan
 from typing import Final
 
 import numpy as np
@@ -90,7 +91,7 @@ def to_ppb(change: float) -> int:
 
 
 def to_fraction(ppb: int) -> float:
-    """Return a change in ppb as a fraction."""
+    """Return a change in ppb as a fraction: one division, which is rounded alike everywhere."""
     return ppb / PPB
 
 
@@ -146,7 +147,18 @@ class MarketMoves:
 
     changes: Float64s  # (times,), fractions
     symbols: Float64s  # (times,), whose changes the median is of
+    baskets: str | None  # version of the definition
     basket_changes: Float64s  # (times, baskets), fractions in the order of the definition
+
+    def move(self, number: int) -> MarketMove | None:
+        """Return the move of an interval; None if nothing of it is known."""
+        change, *rest = (
+            None if isnan(value) else value
+            for value in (float(self.changes[number]), *self.basket_changes[number].tolist())
+        )
+        if change is None and not any(value is not None for value in rest):
+            return None
+        return MarketMove(change, int(self.symbols[number]), self.baskets, tuple(rest))
 
 
 def market_moves(
@@ -172,7 +184,7 @@ def market_moves(
     parts = [] if baskets is None else baskets.baskets
     medians = [_medians(changes, columns, basket)[1] for basket in parts]
     basket_changes = np.stack(medians, axis=1) if medians else np.empty((len(changes), 0))
-    return MarketMoves(move, known, basket_changes)
+    return MarketMoves(move, known, None if baskets is None else baskets.version, basket_changes)
 
 
 def changes_of_closes(closes: Float64s) -> Float64s:

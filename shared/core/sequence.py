@@ -40,10 +40,28 @@ def baskets_code(version: str | None) -> float:
 
 def candle_values(candle: Candle) -> tuple[float, ...]:
     """Return the numbers of a candle in the order of the columns."""
+    return (*own_values(candle), *market_values(candle.market))
+
+
+def own_values(candle: Candle) -> tuple[float, ...]:
+    """Return the numbers of the columns up to MARKET_CHANGE: those of the symbol itself."""
     c = candle
     own = (float(c.open_time_ms), c.open, c.high, c.low, c.close, c.volume)
-    rest = (_number(c.quote_volume), _number(c.trades), _number(c.taker_buy_volume))
-    return (*own, *rest, *(_UNKNOWN_MARKET if c.market is None else _market_values(c.market)))
+    return (*own, _number(c.quote_volume), _number(c.trades), _number(c.taker_buy_volume))
+
+
+def market_values(market: MarketMove | None) -> tuple[float, ...]:
+    """Return the numbers of the columns from MARKET_CHANGE on."""
+    if market is None:
+        return _UNKNOWN_MARKET
+    missing = (nan,) * (MAX_BASKETS - len(market.basket_changes))
+    return (
+        _number(market.change),
+        float(market.symbols),
+        baskets_code(market.baskets),
+        *map(_number, market.basket_changes),
+        *missing,
+    )
 
 
 def candle_row(candle: Candle) -> Float64s:
@@ -107,17 +125,6 @@ def _room_after(kept: Float64s) -> tuple[Float64s, int]:
     buffer = np.full(_BUFFER_SHAPE, nan)
     buffer[: len(kept)] = kept
     return buffer, len(kept)
-
-
-def _market_values(market: MarketMove) -> tuple[float, ...]:
-    missing = (nan,) * (MAX_BASKETS - len(market.basket_changes))
-    return (
-        _number(market.change),
-        float(market.symbols),
-        baskets_code(market.baskets),
-        *map(_number, market.basket_changes),
-        *missing,
-    )
 
 
 def _market(values: list[float]) -> MarketMove | None:

@@ -1,21 +1,16 @@
 """Read `klines` once, up to a fixed end, as arrays."""
 
-from array import array
-from bisect import bisect_left
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import chain
 from typing import Final
-
-import numpy as np
 
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
 from shared.adapters.schemas.klines import KlineCodec
-from shared.core.arrays import Float64s, read_only64
 from shared.core.errors import BadInput
 from shared.core.records import Amendment, Candle, Record
-from shared.core.sequence import SEQUENCE_COLUMNS, candle_values
 from shared.core.topics import Topics, interval_ms, partition_for
+from shared.log.archived_sequences import ArchivedSequences, SequenceBuilder
 
 _TAIL: Final = 200  # records at a partition's end that are searched for the newest candle
 
@@ -36,7 +31,7 @@ class TimeSpan:
 class ArchivedCandles:
     """The candles of the archive, by symbol."""
 
-    sequences: Mapping[str, Float64s]  # (n, columns), oldest candle first
+    sequences: ArchivedSequences
     ends: Mapping[int, int]  # by partition: the offset up to which it was read
     refused: int  # records that contradict the log or do not decode: the predictor's dead letters
 
@@ -89,7 +84,7 @@ class Archive:
         keep: int | None = None,
         progress: Callable[[int], None] = lambda _: None,
     ) -> ArchivedCandles:
-        """Return every symbol's candles up to the current end, at about 200 bytes a candle.
+        """Return every symbol's candles up to the current end, at about 80 bytes a candle.
 
         Args:
             span: the open times wanted.
@@ -101,17 +96,32 @@ class Archive:
             Unavailable: Kafka does not answer.
         """
         ends = self.ends()
-        wanted = (
-            {partition_for(s, self._topics.partitions) for s in symbols} if symbols else set(ends)
-        )
-        builder = _SequenceBuilder(span, frozenset(symbols), keep)
+        selection = _Selection(span, frozenset(symbols), SequenceBuilder(keep))
+        for block in self._scan(span, symbols, ends):
+            for record in block:
+                selection.add(record)
+            progress(len(block))
+        return ArchivedCandles(selection.builder.sequences(), ends, selection.refused)
+
+    def scan(self, span: TimeSpan) -> Iterator[Record | BadInput]:
+        """Yield the records up to the current end, one partition after the other.
+
+        All of the span are among them, and others. A record that does not decode is yielded as its
+        error.
+
+        Raises:
+            Unavailable: Kafka does not answer.
+        """
+        return chain.from_iterable(self._scan(span, (), self.ends()))
+
+    def _scan(
+        self, span: TimeSpan, symbols: Collection[str], ends: Mapping[int, int]
+    ) -> Iterator[list[Record | BadInput]]:
+        wanted = {partition_for(s, self._topics.partitions) for s in symbols} or set(ends)
         for partition in sorted(wanted & set(ends)):
             start = self.offset_at(partition, span.from_ms) if span.from_ms > 0 else 0
             for block in self._blocks(partition, start, ends[partition]):
-                for record in block:
-                    builder.add(self._decode(record.value, partition))
-                progress(len(block))
-        return ArchivedCandles(builder.sequences(), ends, builder.refused)
+                yield [self._decode(record.value, partition) for record in block]
 
     def _blocks(self, partition: int, start: int, end: int) -> Iterator[list[ConsumerRecord]]:
         with Reader(self._bootstrap, self._topics.klines) as reader:
@@ -125,60 +135,23 @@ class Archive:
 
 
 @dataclass(slots=True)
-class _SequenceBuilder:
-    """Collects candles of each symbol in one flat array, row after row."""
+class _Selection:
+    """Adds the wanted candles among the records of a partition to a builder."""
 
     span: TimeSpan
     symbols: frozenset[str]
-    keep: int | None
+    builder: SequenceBuilder
     refused: int = 0
-    flat: defaultdict[str, "array[float]"] = field(
-        default_factory=lambda: defaultdict(lambda: array("d"))
-    )
 
     def add(self, record: Record | BadInput) -> None:
         """Append a candle, or replace the one that an amendment names."""
         if isinstance(record, Candle):
-            self._append(record)
+            self.refused += self._is_wanted(record) and not self.builder.append(record)
         elif isinstance(record, Amendment):
-            self._amend(record.candle)
+            self.builder.amend(record.candle)
         elif isinstance(record, BadInput):
             self.refused += 1
 
-    def sequences(self) -> dict[str, Float64s]:
-        """Return the sequences by symbol, sorted by symbol."""
-        found = {}
-        for symbol in sorted(self.flat):
-            self._trim(symbol)
-            found[symbol] = read_only64(
-                np.frombuffer(self.flat[symbol]).reshape(-1, SEQUENCE_COLUMNS)
-            )
-        return found
-
-    def _append(self, candle: Candle) -> None:
+    def _is_wanted(self, candle: Candle) -> bool:
         is_wanted = not self.symbols or candle.symbol in self.symbols
-        if not (is_wanted and candle.open_time_ms in self.span):
-            return
-        flat = self.flat[candle.symbol]
-        if flat and candle.open_time_ms <= flat[-SEQUENCE_COLUMNS]:
-            self.refused += 1
-            return
-        flat.extend(candle_values(candle))
-        if self.keep is not None and len(flat) >= 2 * self.keep * SEQUENCE_COLUMNS:
-            self._trim(candle.symbol)
-
-    def _amend(self, candle: Candle) -> None:
-        flat = self.flat.get(candle.symbol)
-        if flat is None:
-            return
-        count = len(flat) // SEQUENCE_COLUMNS
-        time = float(candle.open_time_ms)
-        at = bisect_left(range(count), time, key=lambda i: flat[i * SEQUENCE_COLUMNS])
-        if at < count and flat[at * SEQUENCE_COLUMNS] == time:
-            flat[at * SEQUENCE_COLUMNS : (at + 1) * SEQUENCE_COLUMNS] = array(
-                "d", candle_values(candle)
-            )
-
-    def _trim(self, symbol: str) -> None:
-        if self.keep is not None:
-            del self.flat[symbol][: -self.keep * SEQUENCE_COLUMNS]
+        return is_wanted and candle.open_time_ms in self.span

@@ -2,49 +2,34 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
-from heapq import merge
-from itertools import chain, islice
-from operator import attrgetter
+from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Final
 
-import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from services.cli.candle_import.importer import CandleImporter, ImportSummary
+from services.cli.candle_import.log_contents import read_log_contents
+from services.cli.candle_import.market_history import MarketHistory
+from services.cli.candle_import.time_blocks import TimeBlock, open_readers, read_time_blocks
 from services.cli.cli_options import AsJson
-from shared.adapters.candle_files import find_recordings, read_blocks
+from shared.adapters.candle_files import find_recordings
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
-from shared.adapters.recording import Block, CandleRow, Recording
-from shared.adapters.schemas.klines import build_candle_message, encode_gap
-from shared.core.arrays import Float64s
+from shared.adapters.recording import Recording
+from shared.adapters.schemas.klines import encode_market
 from shared.core.errors import BadInput, Incompatible
-from shared.core.records import Gap
-from shared.core.sequence import OPEN, OPEN_TIME, SEQUENCE_COLUMNS
-from shared.core.topics import Topics, interval_ms, partition_for
-from shared.log.archive import Archive, TimeSpan
+from shared.core.topics import interval_ms
+from shared.log.basket_store import BasketStore
 from shared.log.positions import producer_transactional_id, read_positions
 
 _BATCH: Final = 5_000  # records of one transaction: it holds back every reader while it is open
-# Characters of a number that needs no further check: it is less than 1e15.
-_SAFE_LENGTH: Final = 15
-_EMPTY: Final = np.empty((0, SEQUENCE_COLUMNS))
-
-
-@dataclass(slots=True)
-class ImportSummary:
-    """The counts of an import."""
-
-    candles: int = 0
-    gaps: int = 0
-    already_there: int = 0
-    symbols: set[str] = field(default_factory=set)
 
 
 def import_command(
@@ -74,13 +59,18 @@ def import_recordings(
     settings: ServiceSettings,
     recordings: Sequence[Recording],
     report_progress: Callable[[int], None] = lambda _: None,
+    batch_size: int = _BATCH,
 ) -> ImportSummary:
     """Write the candles that the log lacks, merged over all symbols by time; holes become gaps.
+
+    Each has the market's move of its interval: of the changes of all symbols in the recordings and
+    in the log, from close to close.
 
     Args:
         settings: of the deployment.
         recordings: the files.
         report_progress: takes the number of records of each transaction.
+        batch_size: records of a transaction.
 
     Raises:
         BadInput: a file is damaged or contradicts the log; earlier transactions stay in the log.
@@ -90,28 +80,39 @@ def import_recordings(
     where, topics = settings.kafka_bootstrap_servers, settings.topics
     _check_interval(recordings, settings.interval)
     ensure_topics(where, topics)
-    sources = [source for recording in recordings for source in _by_symbol(recording)]
+    readers = open_readers(recordings)
+    symbols = {reader.symbol for reader in readers}
+    if not readers:
+        return ImportSummary()
     # 1. Take the producer's transactional id: it fences a running producer, so that no other
     #    writer can append from here on.
     with closing(TransactionalProducer(where, producer_transactional_id(topics))) as writer:
         # 2. Read where each symbol's log ends: a row before that is compared, not written.
-        next_ms = read_positions(where, topics, settings.codec, {symbol for symbol, _ in sources})
-        rows = merge(
-            *(chain.from_iterable(block.rows() for block in blocks) for _, blocks in sources),
-            key=attrgetter("open_time_ms", "symbol"),
-        )
-        first = next(rows, None)
-        if first is None:
-            return ImportSummary()
-        in_log = _read_overlap(Archive(where, topics), next_ms, first.open_time_ms)
-        importer = CandleImporter(topics, next_ms, in_log, time.time_ns() // 1_000_000)
+        next_ms = read_positions(where, topics, settings.codec, symbols)
+        from_ms = min(reader.next_ms or 0 for reader in readers)
+        contents = read_log_contents(where, topics, next_ms, from_ms)
+        importer = CandleImporter(topics, next_ms, contents.candles, time.time_ns() // 1_000_000)
+        baskets = BasketStore(where, topics).newest()
+        market = MarketHistory(symbols, baskets, contents.market, interval_ms(settings.interval))
         # 3. Append in order of time. Every transaction leaves a log without a hole, so an import
         #    that is interrupted continues where it was.
-        records = chain.from_iterable(map(importer.records, chain((first,), rows)))
-        while batch := list(islice(records, _BATCH)):
+        blocks = read_time_blocks(readers, interval_ms(settings.interval))
+        records = (record for block in blocks for record in _records(block, market, importer))
+        while batch := list(islice(records, batch_size)):
             writer.write(batch)
             report_progress(len(batch))
     return importer.summary
+
+
+def _records(
+    block: TimeBlock, market: MarketHistory, importer: CandleImporter
+) -> Iterator[ProducerRecord]:
+    texts = {
+        time_ms: f'"market":{encode_market(move)},'
+        for time_ms, move in market.measure(block).items()
+    }
+    for row in block.rows():
+        yield from importer.records(row, texts.get(row.open_time_ms, ""))
 
 
 def _check_interval(recordings: Sequence[Recording], interval: str) -> None:
@@ -124,149 +125,3 @@ def _check_interval(recordings: Sequence[Recording], interval: str) -> None:
                 f"{recording.path} has candles of {recording.interval_ms} ms, this deployment"
                 f" follows {interval} ({step_ms} ms): leave it out or set INTERVAL"
             )
-
-
-def _by_symbol(recording: Recording) -> Iterator[tuple[str, Iterable[Block]]]:
-    """Yield the symbols of a recording with their blocks.
-
-    A file of many symbols is kept in memory, as arrays; a file of one is read as it is used.
-    """
-    if recording.symbol is not None:
-        yield recording.symbol, read_blocks(recording)
-        return
-    blocks: dict[str, list[Block]] = {}
-    for block in read_blocks(recording):
-        blocks.setdefault(block.symbol, []).append(block)
-    yield from blocks.items()
-
-
-def _read_overlap(
-    archive: Archive, next_ms: Mapping[str, int], from_ms: int
-) -> Mapping[str, Float64s]:
-    """Return the log's candles from a time on, of the symbols that have any."""
-    symbols = [symbol for symbol, ends_ms in next_ms.items() if ends_ms > from_ms]
-    return archive.read(TimeSpan(from_ms=from_ms), symbols).sequences if symbols else {}
-
-
-class CandleImporter:
-    """Decides on each row, in the order of open times, which records it leads to."""
-
-    def __init__(
-        self,
-        topics: Topics,
-        next_ms: Mapping[str, int],
-        in_log: Mapping[str, Float64s],
-        now_ms: int,
-    ) -> None:
-        """Begin with the contents of the log.
-
-        Args:
-            topics: of the deployment.
-            next_ms: by symbol: the open time in ms that the log must continue with.
-            in_log: by symbol: the log's candles that the recordings overlap, (n, columns).
-            now_ms: the time of the import, for the records' headers.
-        """
-        self._topics, self._step_ms = topics, interval_ms(topics.interval)
-        self._log_ends_ms, self._in_log = next_ms, in_log
-        self._next_ms = dict(next_ms)
-        self._last: dict[str, CandleRow] = {}
-        self._headers = [("source", b"import"), ("arrival_ms", str(now_ms).encode())]
-        self.summary = ImportSummary()
-
-    def records(self, row: CandleRow) -> Iterator[ProducerRecord]:
-        """Yield the records of a row: none, a candle, or a gap and a candle.
-
-        Raises:
-            BadInput: the row contradicts the log or an earlier row.
-        """
-        next_ms = self._next_ms.get(row.symbol)
-        self.summary.symbols.add(row.symbol)
-        if next_ms is not None and row.open_time_ms < next_ms:
-            self._check_repeated(row)
-            self.summary.already_there += 1
-            return
-        if next_ms is not None and row.open_time_ms > next_ms:
-            self.summary.gaps += 1
-            gap = Gap(row.symbol, next_ms, row.open_time_ms)
-            value = encode_gap(gap, self._topics.interval)
-            yield self._record(row.symbol, row.open_time_ms - 1, value)
-        self._next_ms[row.symbol] = row.open_time_ms + self._step_ms
-        self._last[row.symbol] = row
-        self.summary.candles += 1
-        value = candle_bytes(row, self._topics.interval)
-        if max(map(len, row[2:7])) > _SAFE_LENGTH or row.volume.startswith("-"):
-            self._check_as_reader(row)
-        yield self._record(row.symbol, row.open_time_ms + self._step_ms - 1, value)
-
-    def _record(self, symbol: str, time_ms: int, value: bytes) -> ProducerRecord:
-        partition = partition_for(symbol, self._topics.partitions)
-        return ProducerRecord(
-            self._topics.klines, partition, symbol.encode(), value, time_ms, self._headers
-        )
-
-    def _check_as_reader(self, row: CandleRow) -> None:
-        """Refuse a row that readers of the log would reject: a very long number, or -0."""
-        try:
-            build_candle_message(self._step_ms, interval=self._topics.interval, **row._asdict())
-        except BadInput as error:
-            message = f"{_describe(row)}: {error}; correct it or leave it out"
-            raise BadInput(error.reason, message) from error
-
-    def _check_repeated(self, row: CandleRow) -> None:
-        """Check that a row agrees with the log, or with an earlier row."""
-        if row.open_time_ms < self._log_ends_ms.get(row.symbol, 0):
-            self._check_against_log(row)
-        elif row != self._last[row.symbol]:
-            raise BadInput(
-                "contradiction",
-                f"{_describe(row)} comes twice with different values; leave one of the files out",
-            )
-
-    def _check_against_log(self, row: CandleRow) -> None:
-        sequence = self._in_log.get(row.symbol, _EMPTY)
-        if len(sequence) and row.open_time_ms < sequence[0, OPEN_TIME]:
-            raise BadInput(
-                "older_than_the_log",
-                f"{_describe(row)} is older than the first one in the log"
-                f" ({int(sequence[0, OPEN_TIME])} ms); the log only grows at its end: import"
-                " history into a new deployment (TOPIC_PREFIX) before anything else",
-            )
-        at = int(np.searchsorted(sequence[:, OPEN_TIME], row.open_time_ms))
-        if at == len(sequence) or sequence[at, OPEN_TIME] != row.open_time_ms:
-            raise BadInput(
-                "contradiction",
-                f"{_describe(row)} is in the file, and the log has a gap there; the log keeps what"
-                " it has",
-            )
-        ours, theirs = sequence[at, OPEN:].tolist(), [float(text) for text in row[2:7]]
-        if ours != theirs:
-            raise BadInput(
-                "contradiction",
-                f"{_describe(row)} has {theirs} in the file and {ours} in the log (open, high, low,"
-                " close, volume); the log keeps what it has",
-            )
-
-
-def candle_bytes(row: CandleRow, interval: str) -> bytes:
-    """Return the canonical bytes of a checked row.
-
-    They are those of encode_record, without building a pydantic model for each of millions of rows.
-    """
-    quote = _quoted("quote_volume", row.quote_volume)
-    taker_quote = _quoted("taker_buy_quote_volume", row.taker_buy_quote_volume)
-    taker = _quoted("taker_buy_volume", row.taker_buy_volume)
-    trades = "" if row.trades is None else f'"trades":{row.trades},'
-    return (
-        f'{{"close":"{row.close}","high":"{row.high}","interval":"{interval}",'
-        f'"low":"{row.low}","open":"{row.open}","open_time_ms":{row.open_time_ms},{quote}'
-        f'"schema":1,"symbol":"{row.symbol}",{taker_quote}{taker}{trades}'
-        f'"type":"candle","volume":"{row.volume}"}}'
-    ).encode()
-
-
-def _quoted(name: str, text: str | None) -> str:
-    return "" if text is None else f'"{name}":"{text}",'
-
-
-def _describe(row: CandleRow) -> str:
-    return f"candle of {row.symbol} at open time {row.open_time_ms} ms"

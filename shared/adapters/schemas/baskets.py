@@ -8,8 +8,8 @@ from shared.adapters.schemas import wire
 from shared.core.dataclass_fields import dataclass_fields
 from shared.core.errors import BadInput
 from shared.core.market import BasketDefinition, define_baskets
+from shared.core.sequence import MAX_BASKETS
 
-MAX_BASKETS: Final = 12
 MAX_MEMBERS: Final = 2_000
 
 _KEY_PREFIX: Final = b"baskets:"
@@ -21,7 +21,7 @@ class BasketsMessage(wire.Wire):
 
     schema_: Literal[1] = Field(default=1, alias="schema")
     type: Literal["baskets"] = "baskets"
-    version: Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")]
+    version: wire.BasketsVersion
     baskets: Annotated[tuple[Basket, ...], Field(min_length=1, max_length=MAX_BASKETS)]
     made_from_ms: wire.TimeMs
     made_through_ms: wire.TimeMs

@@ -10,6 +10,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from shared.adapters.schemas import wire
 from shared.core.dataclass_fields import dataclass_fields
 from shared.core.errors import BadInput
+from shared.core.market import to_fraction, to_ppb
 from shared.core.records import (
     Amendment,
     Candle,
@@ -23,14 +24,13 @@ from shared.core.sequence import MAX_BASKETS
 from shared.core.topics import partition_for
 
 MAX_RECORD_BYTES = 4096  # a candle takes about 300, with the market about 500
-PPB: Final = 1_000_000_000
 
 _LARGEST_PRICE: Final = 1e15
+_CACHED_MOVES: Final = 256  # records of one moment, which share it, lie close to each other
 Decimals = Annotated[str, Field(pattern=r"^[0-9]{1,20}(\.[0-9]{1,20})?$")]
 
 
 Ppb = Annotated[int, Field(ge=-999_999_999, le=10**12)]
-BasketsVersion = Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")]
 
 
 class MarketMessage(wire.Wire):
@@ -42,7 +42,7 @@ class MarketMessage(wire.Wire):
 
     change_ppb: Ppb | None = None
     symbols: Annotated[int, Field(ge=0, le=1_000_000)]
-    baskets: BasketsVersion | None = None
+    baskets: wire.BasketsVersion | None = None
     basket_changes_ppb: Annotated[list[Ppb | None], Field(max_length=MAX_BASKETS)] | None = None
 
     @model_validator(mode="after")
@@ -258,9 +258,15 @@ def to_market_message(move: MarketMove) -> MarketMessage:
     )
 
 
-@lru_cache(maxsize=32)
+def encode_market(move: MarketMove) -> str:
+    """Return the canonical JSON of a record's field `market`."""
+    fields = to_market_message(move).model_dump(exclude_none=True)
+    return wire.canonical_json(fields).decode()
+
+
+@lru_cache(_CACHED_MOVES)
 def _parse_market(text: str) -> MarketMove:
-    """Return the market's move of its JSON, which candles that close together share."""
+    """Return the market's move of its JSON, as one object for the candles that share it."""
     return _to_market(_market.validate_json(text))
 
 
@@ -275,12 +281,11 @@ def _to_market(message: MarketMessage) -> MarketMove:
 
 
 def _to_ppb(change: float | None) -> int | None:
-    return None if change is None else round(change * PPB)
+    return None if change is None else to_ppb(change)
 
 
 def _from_ppb(change_ppb: int | None) -> float | None:
-    # One division, which IEEE 754 rounds alike everywhere.
-    return None if change_ppb is None else change_ppb / PPB
+    return None if change_ppb is None else to_fraction(change_ppb)
 
 
 def _to_float(text: str | None) -> float | None:

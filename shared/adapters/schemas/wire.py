@@ -16,6 +16,7 @@ Symbol = Annotated[str, Field(pattern=r"^[A-Z0-9]{2,30}$")]
 TimeMs = Annotated[int, Field(ge=0, le=LAST_MS)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
+BasketsVersion = Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")]
 NumericProfile = Annotated[str, Field(pattern=r"^[0-9]{1,9}-[A-Za-z0-9]{1,64}$")]
 
 _LONGEST_INPUT: Final = 80  # characters of a value in a message

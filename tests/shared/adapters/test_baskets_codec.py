@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from shared.adapters.schemas.baskets import MAX_BASKETS, decode_baskets, encode_baskets
+from shared.adapters.schemas.baskets import decode_baskets, encode_baskets
 from shared.core.errors import BadInput
 from shared.core.market import define_baskets
+from shared.core.sequence import MAX_BASKETS
 
 COINS = define_baskets([["AAAUSDT", "BBBUSDT"], ["CCCUSDT"]], 1_000, 2_000)
 

@@ -1,20 +1,28 @@
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from services.cli.commands.import_candles import ImportSummary, candle_bytes, import_recordings
+from services.cli.candle_import.importer import ImportSummary, candle_bytes
+from services.cli.commands.import_candles import import_recordings
 from shared.adapters.candle_files import find_recordings
 from shared.adapters.env_settings import ServiceSettings
+from shared.adapters.kafka.admin import ensure_topics
+from shared.adapters.kafka.backwards_reader import await_settled
 from shared.adapters.kafka.errors import Fenced
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
+from shared.adapters.kafka.reader import Reader
 from shared.adapters.recording import CandleRow
 from shared.adapters.schemas.klines import build_candle_message, encode_gap, encode_record
 from shared.core.errors import BadInput, Incompatible
-from shared.core.records import Gap
+from shared.core.market import define_baskets
+from shared.core.records import Candle, Gap, MarketMove
 from shared.core.topics import partition_for
 from shared.log.archive import Archive, TimeSpan
+from shared.log.basket_store import BasketStore
 from shared.log.positions import producer_transactional_id
-from tests.support.builders import START_MS, STEP_MS
+from tests.support.builders import START_MS, STEP_MS, a_walk
 
 
 def line(at: int, close: str = "100.5", scale: int = 1) -> str:
@@ -179,15 +187,139 @@ def test_a_second_writer_stops_the_import_and_says_so(
 ) -> None:
     paths = a_file(tmp_path, [line(at) for at in range(12_000)])
 
-    def producer_starts(_: int) -> None:
+    with pytest.raises(Fenced, match="stop one of them"):
+        import_recordings(settings, find_recordings(paths), start_producer(settings))
+    assert run_import(settings, paths) == (7_000, 0, 5_000)
+    assert len(closes(settings)) == 12_000
+
+
+def start_producer(settings: ServiceSettings) -> Callable[[int], None]:
+    """Return a function that fences an import: another writer takes its transactional id."""
+
+    def start(_: int) -> None:
         TransactionalProducer(
             settings.kafka_bootstrap_servers, producer_transactional_id(settings.topics)
         ).close()
 
-    with pytest.raises(Fenced, match="stop one of them"):
-        import_recordings(settings, find_recordings(paths), producer_starts)
-    assert run_import(settings, paths) == (7_000, 0, 5_000)
-    assert len(closes(settings)) == 12_000
+    return start
+
+
+def walks(folder: Path, names: list[str], count: int = 40) -> list[Path]:
+    """Write a dump for each symbol, whose closes are a random walk of its own."""
+    paths = []
+    for seed, name in enumerate(names):
+        closes = a_walk(count, seed + 1)
+        lines = [
+            line(at, f"{close:.6f}").replace("101.00,99.5", "1000.0,1.0")
+            for at, close in enumerate(closes)
+        ]
+        paths += a_file(folder, lines, f"{name}-5m-2025-01.csv")
+    return paths
+
+
+def logged_values(settings: ServiceSettings) -> list[tuple[bytes | None, bytes | None]]:
+    """Return key and value of every record, in the order of the log."""
+    with Reader(settings.kafka_bootstrap_servers, settings.topics.klines) as reader:
+        await_settled(reader, range(settings.symbol_groups))
+        return [
+            (record.key, record.value)
+            for partition in range(settings.symbol_groups)
+            for block in reader.read(partition, 0)
+            for record in block
+        ]
+
+
+def logged_candles(settings: ServiceSettings, symbol: str) -> list[Candle]:
+    partition = partition_for(symbol, settings.symbol_groups)
+    records = (
+        settings.codec.decode(value, partition)
+        for key, value in logged_values(settings)
+        if key == symbol.encode()
+    )
+    return [record for record in records if isinstance(record, Candle)]
+
+
+def market_of(settings: ServiceSettings, symbol: str) -> list[MarketMove | None]:
+    return [candle.market for candle in logged_candles(settings, symbol)]
+
+
+FIVE = ["AAAUSDT", "BBBUSDT", "CCCUSDT", "DDDUSDT", "EEEUSDT"]
+
+
+@pytest.mark.integration
+def test_each_candle_has_the_move_of_all_symbols_from_close_to_close(
+    settings: ServiceSettings, tmp_path: Path
+) -> None:
+    run_import(settings, walks(tmp_path, FIVE))
+
+    closes = np.array([[float(f"{c:.6f}") for c in a_walk(40, seed + 1)] for seed in range(5)])
+    changes = np.median(closes[:, 1:] / closes[:, :-1] - 1.0, axis=0)
+    first, *moves = market_of(settings, "CCCUSDT")
+    assert first is None
+    assert [move.symbols for move in moves if move is not None] == [5] * 39
+    found = [move.change for move in moves if move is not None]
+    assert found == pytest.approx(changes.tolist(), abs=1e-9)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("written", [1, 7, 103])
+def test_an_interrupted_import_gives_the_same_bytes_as_one_that_was_not(
+    settings: ServiceSettings, tmp_path: Path, written: int
+) -> None:
+    paths = walks(tmp_path, FIVE)
+    whole = settings.model_copy(update={"topic_prefix": f"{settings.topic_prefix}whole."})
+    run_import(whole, paths)
+    with pytest.raises(Fenced):
+        import_recordings(settings, find_recordings(paths), start_producer(settings), written)
+
+    assert run_import(settings, paths) == (200 - written, 0, written)
+    assert logged_values(settings) == logged_values(whole)
+
+
+@pytest.mark.integration
+def test_a_symbol_imported_later_has_the_moves_that_the_log_has(
+    settings: ServiceSettings, tmp_path: Path
+) -> None:
+    run_import(settings, walks(tmp_path, FIVE))
+    (tmp_path / "later").mkdir()
+
+    run_import(settings, walks(tmp_path / "later", ["FFFUSDT", "GGGUSDT"]))
+
+    assert market_of(settings, "FFFUSDT") == market_of(settings, "AAAUSDT")
+
+
+@pytest.mark.integration
+def test_symbols_imported_one_by_one_have_a_move_once_there_are_enough(
+    settings: ServiceSettings, tmp_path: Path
+) -> None:
+    for number, path in enumerate(walks(tmp_path, FIVE[:3])):
+        run_import(settings, [path])
+        known = [move.symbols for move in market_of(settings, FIVE[number]) if move is not None]
+        assert known == ([3] * 39 if number == 2 else [])
+
+
+@pytest.mark.integration
+def test_the_baskets_in_force_are_in_each_candle(settings: ServiceSettings, tmp_path: Path) -> None:
+    ensure_topics(settings.kafka_bootstrap_servers, settings.topics)
+    baskets = define_baskets([FIVE[:3], ["HHHUSDT", "IIIUSDT", "JJJUSDT"]], START_MS, START_MS)
+    store = BasketStore(settings.kafka_bootstrap_servers, settings.topics)
+    store.publish(baskets)
+
+    run_import(settings, walks(tmp_path, FIVE))
+
+    moves = [move for move in market_of(settings, "EEEUSDT") if move is not None]
+    assert len(moves) == 39
+    assert {move.baskets for move in moves} == {baskets.version}
+    pairs = [move.basket_changes for move in moves]
+    assert all(coins is not None and gone is None for coins, gone in pairs)
+
+
+@pytest.mark.integration
+def test_the_whole_kline_is_in_the_log(settings: ServiceSettings, tmp_path: Path) -> None:
+    run_import(settings, a_file(tmp_path, [line(0)]))
+
+    (candle,) = logged_candles(settings, "BTCUSDT")
+    assert (candle.quote_volume, candle.trades, candle.taker_buy_volume) == (1250.0, 42, 6.25)
 
 
 def test_another_interval_is_refused(tmp_path: Path) -> None:

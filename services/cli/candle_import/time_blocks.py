@@ -1,0 +1,141 @@
+"""Read many recordings together, a block of time after the other, in bounded memory."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.adapters.candle_files import read_blocks
+from shared.adapters.recording import Block, CandleRow, Recording
+
+# Rows as text take about 700 bytes each, so a block of time holds about 40 MB of them.
+_ROWS: Final = 60_000
+_MOMENTS: Final = (12, 2_048)  # of a block: the least and the most
+
+OpenBlocks: TypeAlias = Callable[[], Iterable[Block]]
+"""Opens a recording; yields the blocks of one symbol, ascending in time."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BlockSlice:
+    """Candles `first` up to, not including, `until` of a block."""
+
+    block: Block
+    first: int
+    until: int
+
+    @property
+    def open_time_ms(self) -> NDArray[np.int64]:
+        """Open times (n,)."""
+        return self.block.open_time_ms[self.first : self.until]
+
+    @property
+    def closes(self) -> NDArray[np.float64]:
+        """Closes (n,)."""
+        return self.block.numbers[self.first : self.until, 3]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TimeBlock:
+    """All candles that open in a span of time; its end is not part of it."""
+
+    from_ms: int
+    until_ms: int
+    slices: Sequence[BlockSlice]
+
+    def rows(self) -> list[CandleRow]:
+        """Return the candles by open time, and by symbol within it."""
+        rows = [row for part in self.slices for row in part.block.rows(part.first, part.until)]
+        rows.sort(key=attrgetter("open_time_ms", "symbol"))
+        return rows
+
+
+class RecordingReader:
+    """Reads one symbol of a recording as time goes on; it is open only in between."""
+
+    def __init__(self, symbol: str, first_ms: int, open_blocks: OpenBlocks) -> None:
+        """Take the first open time and the function that opens the recording."""
+        self.symbol = symbol
+        self.next_ms: int | None = first_ms  # open time of the next candle; None: there is none
+        self._open_blocks = open_blocks
+        self._blocks: Iterator[Block] | None = None
+        self._block: Block | None = None
+        self._at = 0
+
+    def take(self, until_ms: int) -> Iterator[BlockSlice]:
+        """Yield the next candles, those that open before a time.
+
+        Raises:
+            BadInput: the recording is damaged.
+        """
+        while self.next_ms is not None and self.next_ms < until_ms:
+            block = self._current_block()
+            if block is None:
+                self.next_ms = None
+                return
+            until = int(np.searchsorted(block.open_time_ms, until_ms))
+            yield BlockSlice(block, self._at, until)
+            self._advance(block, until)
+
+    def _current_block(self) -> Block | None:
+        if self._blocks is None:
+            self._blocks = iter(self._open_blocks())
+        if self._block is None:
+            self._block, self._at = next(self._blocks, None), 0
+        return self._block
+
+    def _advance(self, block: Block, until: int) -> None:
+        self._at = until
+        if until == len(block.open_time_ms):
+            self._block = None
+            following = self._current_block()
+            self.next_ms = None if following is None else int(following.open_time_ms[0])
+        else:
+            self.next_ms = int(block.open_time_ms[until])
+
+
+def open_readers(recordings: Iterable[Recording]) -> list[RecordingReader]:
+    """Return a reader for each symbol of each recording that has candles.
+
+    A file of many symbols is kept in memory, as arrays; one of a single symbol is opened to read
+    its first time, and again when that time has come: years of dumps are far more files than a
+    process may have open.
+
+    Raises:
+        BadInput: a recording is damaged.
+    """
+    return [reader for recording in recordings for reader in _readers_of(recording)]
+
+
+def _readers_of(recording: Recording) -> Iterator[RecordingReader]:
+    if recording.symbol is not None:
+        first = next(iter(read_blocks(recording)), None)
+        if first is not None:
+            first_ms = int(first.open_time_ms[0])
+            yield RecordingReader(recording.symbol, first_ms, partial(read_blocks, recording))
+        return
+    blocks: dict[str, list[Block]] = {}
+    for block in read_blocks(recording):
+        blocks.setdefault(block.symbol, []).append(block)
+    for symbol, parts in blocks.items():
+        yield RecordingReader(symbol, int(parts[0].open_time_ms[0]), partial(iter, parts))
+
+
+def read_time_blocks(readers: Sequence[RecordingReader], step_ms: int) -> Iterator[TimeBlock]:
+    """Yield the candles of all readers in blocks of time; a time without any is passed over.
+
+    Raises:
+        BadInput: a recording is damaged.
+    """
+    least, most = _MOMENTS
+    symbols = len({reader.symbol for reader in readers})
+    span_ms = min(max(_ROWS // max(symbols, 1), least), most) * step_ms
+    while pending := [reader for reader in readers if reader.next_ms is not None]:
+        from_ms = min(reader.next_ms for reader in pending if reader.next_ms is not None)
+        until_ms = from_ms + span_ms
+        slices = [part for reader in pending for part in reader.take(until_ms)]
+        yield TimeBlock(from_ms, until_ms, slices)

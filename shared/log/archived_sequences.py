@@ -1,0 +1,166 @@
+"""Sequences of many symbols, kept compactly: a move of the market once for all who have it."""
+
+from array import array
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.core.arrays import Float64s, read_only64
+from shared.core.records import Candle, MarketMove
+from shared.core.sequence import (
+    MARKET_CHANGE,
+    SEQUENCE_COLUMNS,
+    market_values,
+    own_values,
+)
+
+OWN_COLUMNS: Final = MARKET_CHANGE  # those before the market's
+
+
+class ArchivedSequences(Mapping[str, Float64s]):
+    """Sequences (n, columns) by symbol, oldest candle first; each is built when it is asked for.
+
+    A candle takes about 80 bytes here and 200 in its sequence, so a caller that needs many symbols
+    takes one after the other, and asks for `own_columns` if these are enough.
+    """
+
+    def __init__(
+        self,
+        own: Mapping[str, Float64s],
+        move_numbers: Mapping[str, NDArray[np.int32]],
+        moves: Float64s,
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            own: by symbol: the columns before the market's (n, 9).
+            move_numbers: by symbol: the row of `moves` that each candle has (n,).
+            moves: columns of the market (moves, 15).
+        """
+        self._own, self._move_numbers, self._moves = own, move_numbers, moves
+
+    def __getitem__(self, symbol: str) -> Float64s:
+        """Return a symbol's sequence (n, columns)."""
+        own = self._own[symbol]
+        sequence = np.empty((len(own), SEQUENCE_COLUMNS))
+        sequence[:, :OWN_COLUMNS] = own
+        np.take(self._moves, self._move_numbers[symbol], axis=0, out=sequence[:, OWN_COLUMNS:])
+        return read_only64(sequence)
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the symbols in their order."""
+        return iter(self._own)
+
+    def __len__(self) -> int:
+        """Return the number of symbols."""
+        return len(self._own)
+
+    def own_columns(self, symbol: str) -> Float64s:
+        """Return a symbol's candles without the market's columns (n, 9); nothing is copied."""
+        return self._own[symbol]
+
+    def with_moves(
+        self, move_numbers: Mapping[str, NDArray[np.int32]], moves: Float64s
+    ) -> "ArchivedSequences":
+        """Return the same candles with other moves of the market: see the constructor."""
+        return ArchivedSequences(self._own, move_numbers, moves)
+
+
+@dataclass(slots=True)
+class MarketMoveTable:
+    """Numbers the moves of the market: all symbols of a moment mostly share one."""
+
+    _rows: "array[float]" = field(default_factory=lambda: array("d", market_values(None)))
+    # By identity, which is quicker than by value: equal moves come as one object from the codec.
+    _numbers: dict[int, int] = field(default_factory=dict)
+    _moves: list[MarketMove] = field(default_factory=list)  # keeps the identities
+
+    def number(self, move: MarketMove | None) -> int:
+        """Return the row of a move; 0 is the unknown one."""
+        if move is None:
+            return 0
+        number = self._numbers.get(id(move))
+        if number is None:
+            self._moves.append(move)
+            number = self._numbers[id(move)] = len(self._moves)
+            self._rows.extend(market_values(move))
+        return number
+
+    def rows(self) -> Float64s:
+        """Return the columns of the moves (moves, 15)."""
+        return read_only64(np.frombuffer(self._rows).reshape(-1, SEQUENCE_COLUMNS - OWN_COLUMNS))
+
+
+@dataclass(slots=True)
+class _SymbolColumns:
+    """A symbol's candles, row after row."""
+
+    own: "array[float]" = field(default_factory=lambda: array("d"))
+    move_numbers: "array[int]" = field(default_factory=lambda: array("i"))
+
+    def __len__(self) -> int:
+        return len(self.move_numbers)
+
+    @property
+    def last_ms(self) -> float:
+        return self.own[-OWN_COLUMNS] if self.own else -1.0
+
+    def append(self, candle: Candle, move_number: int) -> None:
+        self.own.extend(own_values(candle))
+        self.move_numbers.append(move_number)
+
+    def replace(self, candle: Candle, move_number: int) -> None:
+        """Replace the candle that opens at the same time, if there is one."""
+        time, count = float(candle.open_time_ms), len(self)
+        at = bisect_left(range(count), time, key=lambda row: self.own[row * OWN_COLUMNS])
+        if at < count and self.own[at * OWN_COLUMNS] == time:
+            start = at * OWN_COLUMNS
+            self.own[start : start + OWN_COLUMNS] = array("d", own_values(candle))
+            self.move_numbers[at] = move_number
+
+    def keep(self, count: int) -> None:
+        """Drop all but the newest candles."""
+        del self.own[: -count * OWN_COLUMNS]
+        del self.move_numbers[:-count]
+
+
+class SequenceBuilder:
+    """Collects the candles of each symbol in the order of the log."""
+
+    def __init__(self, keep: int | None = None) -> None:
+        """Take the largest number of candles of a symbol, the newest ones; None: all."""
+        self._keep = keep
+        self._symbols: defaultdict[str, _SymbolColumns] = defaultdict(_SymbolColumns)
+        self._moves = MarketMoveTable()
+
+    def append(self, candle: Candle) -> bool:
+        """Append a candle; return False if it is not newer than its symbol's newest."""
+        columns = self._symbols[candle.symbol]
+        if candle.open_time_ms <= columns.last_ms:
+            return False
+        columns.append(candle, self._moves.number(candle.market))
+        if self._keep is not None and len(columns) >= 2 * self._keep:
+            columns.keep(self._keep)
+        return True
+
+    def amend(self, candle: Candle) -> None:
+        """Replace the candle that opens at the same time, if there is one."""
+        columns = self._symbols.get(candle.symbol)
+        if columns is not None:
+            columns.replace(candle, self._moves.number(candle.market))
+
+    def sequences(self) -> ArchivedSequences:
+        """Return the sequences, sorted by symbol."""
+        own, move_numbers = dict[str, Float64s](), dict[str, NDArray[np.int32]]()
+        for symbol in sorted(self._symbols):
+            columns = self._symbols[symbol]
+            if self._keep is not None:
+                columns.keep(self._keep)
+            own[symbol] = read_only64(np.frombuffer(columns.own).reshape(-1, OWN_COLUMNS))
+            move_numbers[symbol] = np.frombuffer(columns.move_numbers, dtype=np.int32)
+        return ArchivedSequences(own, move_numbers, self._moves.rows())
