@@ -198,3 +198,35 @@ def test_a_folder_is_read_by_symbol_and_month(tmp_path: Path) -> None:
         ("BTCUSDT", 0),
         ("BTCUSDT", 8640),
     ]
+
+
+def test_parquet_gives_what_it_has_of_the_whole_kline(tmp_path: Path) -> None:
+    columns = {"quote_volume": [16.1, None], "count": [12, 3], "taker_buy_volume": [3.5, 0.0]}
+
+    first, second = rows(parquet(tmp_path, columns))
+
+    assert first[7:] == ("16.1", 12, "3.5", None)
+    assert second[7:] == (None, 3, "0.0", None)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"quote_volume": [-1.0]},
+        {"taker_buy_volume": [float("inf")]},
+        {"trades": [1.5]},
+        {"trades": [-1]},
+        {"trades": [10**16]},
+    ],
+)
+def test_an_impossible_optional_value_is_refused_with_its_row(
+    tmp_path: Path, columns: dict[str, list[Any]]
+) -> None:
+    error = refused(parquet(tmp_path, columns))
+
+    assert error.reason == "bad_optional_value"
+    assert "row 0" in str(error)
+
+
+def test_an_optional_column_of_text_is_refused(tmp_path: Path) -> None:
+    assert refused(parquet(tmp_path, {"trades": ["12"]})).reason == "bad_columns"
