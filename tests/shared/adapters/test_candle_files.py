@@ -201,7 +201,11 @@ def test_a_folder_is_read_by_symbol_and_month(tmp_path: Path) -> None:
 
 
 def test_parquet_gives_what_it_has_of_the_whole_kline(tmp_path: Path) -> None:
-    columns = {"quote_volume": [16.1, None], "count": [12, 3], "taker_buy_volume": [3.5, 0.0]}
+    columns: dict[str, list[Any]] = {
+        "quote_volume": [16.1, None],
+        "count": [12, 3],
+        "taker_buy_volume": [3.5, 0.0],
+    }
 
     first, second = rows(parquet(tmp_path, columns))
 
