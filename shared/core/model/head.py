@@ -19,6 +19,7 @@ from shared.core.model.limits import check_range, reject_bundle
 
 MAX_INPUTS: Final = 256  # of the kernel
 _MAX_WEIGHT: Final = 1e6
+_FLOAT64: Final = np.dtype(np.float64)
 _VARIANCES: Final = (1e-18, 1e9)  # allowed in a bundle
 
 
@@ -123,9 +124,8 @@ class HeadPrior:
             label: the outcome, in units of its noise.
 
         Raises:
-            ValueError: the inputs are not contiguous float64, or not as many as the prior's.
+            ValueError: the inputs are not contiguous float64, or not n.
         """
-        _check_inputs(self.head, inputs)
         _check_inputs(head, inputs)
         kernel, settings = self._library, self.settings
         parameters = head.parameters.copy()
@@ -214,7 +214,7 @@ def information_roots(head: Head) -> Float64s:
 
 def _check_inputs(head: Head, inputs: Float64s) -> None:
     """Check that C may read the inputs as n `double`."""
-    is_contiguous = inputs.dtype == np.float64 and inputs.flags.c_contiguous
+    is_contiguous = inputs.dtype == _FLOAT64 and inputs.flags.c_contiguous
     if not is_contiguous or inputs.shape != (head.inputs,):
         raise ValueError(
             f"a head of {head.inputs} inputs takes as many contiguous float64, not {inputs.dtype}"
