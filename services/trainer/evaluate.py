@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,8 +12,9 @@ from services.trainer.fitting.options import FitResult
 from services.trainer.promotion_policy import PromotionDecision
 from shared.core.arrays import Float64s
 from shared.core.evaluation.backtest import ReportProgress
-from shared.core.evaluation.comparison import CHAMPION, Comparison
+from shared.core.evaluation.comparison import CHALLENGER, CHAMPION, Comparison
 from shared.core.evaluation.contenders import Contenders, SymbolForecasts, challenge
+from shared.core.evaluation.costs import NetReturn
 from shared.core.evaluation.forecasts import (
     HeldOutSpan,
     hold_out,
@@ -65,6 +66,14 @@ def forecast_with_progress(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class HeldOutScores:
+    """Forecasts of the held-out candles, compared, and what is left of them after costs."""
+
+    comparison: Comparison
+    net_returns: Mapping[str, list[NetReturn]]  # by contender
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class HeldOutEvaluation:
     """Compares a challenger with the champion on the candles that training has not seen."""
 
@@ -75,23 +84,24 @@ class HeldOutEvaluation:
     context: FoldContext
     stoppable: Callable[[ReportProgress], ReportProgress] = lambda report: report
 
-    def compare(self, challenger: Bundle, champion: Bundle | None) -> Comparison:
+    def compare(self, challenger: Bundle, champion: Bundle | None) -> HeldOutScores:
         """Compare the challenger with its frozen self, the champion and online ridge ones."""
         if champion is not None and champion.card.trained_through_ms >= self.from_ms:
             log.warning("the champion was trained on some of the held-out candles")
         spans = hold_out(self.sequences, self.from_ms, self.max_candles, self.max_symbols)
         return self._compare(challenge(challenger, champion, self.context), spans)
 
-    def score_before(self, champion: Bundle, symbols: list[str]) -> Comparison:
+    def score_before(self, champion: Bundle, symbols: list[str]) -> HeldOutScores:
         """Score the champion over as many candles right before the held-out ones."""
         sequences = {symbol: self.sequences[symbol] for symbol in symbols}
         spans = hold_out_before(sequences, self.from_ms, self.max_candles, self.context.interval_ms)
         return self._compare(Contenders({CHAMPION: champion}, self.context), spans)
 
-    def _compare(self, contenders: Contenders, spans: list[HeldOutSpan]) -> Comparison:
+    def _compare(self, contenders: Contenders, spans: list[HeldOutSpan]) -> HeldOutScores:
         for bundle in contenders.bundles.values():
             spans = with_full_windows(spans, bundle.card.architecture.window_length)
-        return contenders.compare(forecast_with_progress(contenders, spans, self.stoppable))
+        forecasts = forecast_with_progress(contenders, spans, self.stoppable)
+        return HeldOutScores(contenders.compare(forecasts), contenders.net_returns(forecasts))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,6 +112,7 @@ class Evaluation:
     champion: Bundle | None
     comparison: Comparison
     before: Comparison | None  # the champion alone, over the candles before; for the report
+    net_returns: Mapping[str, list[NetReturn]] = field(default_factory=dict)  # by contender
 
 
 def write_report(
@@ -125,5 +136,6 @@ def write_report(
         fitted.skills,
         before=before,
         notes=notes,
+        net_returns=tuple(evaluation.net_returns.get(CHALLENGER, ())),
     )
     path.write_text(render_report(report), encoding="utf-8")

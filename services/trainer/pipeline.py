@@ -33,7 +33,7 @@ from shared.core.evaluation.comparison import CHALLENGER, CHAMPION
 from shared.core.model.card import Bundle
 from shared.core.online.context import FoldContext
 from shared.log.model_registry import ModelRegistry
-from shared.reporting.tables import comparison_table
+from shared.reporting.tables import comparison_table, net_returns_table
 
 log = logging.getLogger(__name__)
 
@@ -151,12 +151,14 @@ class Trainer:
             context,
             lambda progress: stoppable(self._stop, progress),
         )
-        comparison = held_out.compare(challenger, champion)
+        scores = held_out.compare(challenger, champion)
+        comparison = scores.comparison
         Console(width=110).print(comparison_table(comparison))
+        Console(width=110).print(net_returns_table(scores.net_returns.get(CHALLENGER, ())))
         before = None
         if champion is not None and s.report:
-            before = held_out.score_before(champion, comparison.symbols)
-        return Evaluation(challenger, champion, comparison, before)
+            before = held_out.score_before(champion, comparison.symbols).comparison
+        return Evaluation(challenger, champion, comparison, before, scores.net_returns)
 
     def _load_champion(self) -> Bundle | None:
         current = self._registry.promotions.current()
@@ -169,7 +171,11 @@ class Trainer:
             return None
 
     def _release(self, evaluation: Evaluation, decision: PromotionDecision) -> Bundle:
-        scores = {"forecasts": evaluation.comparison.to_fields(), "decision": asdict(decision)}
+        net_returns = {
+            name: [asdict(one) for one in rows] for name, rows in evaluation.net_returns.items()
+        }
+        forecasts, decided = evaluation.comparison.to_fields(), asdict(decision)
+        scores = {"forecasts": forecasts, "net_returns": net_returns, "decision": decided}
         card = replace(evaluation.challenger.card, scores=scores)
         encoded = encode_bundle(card, evaluation.challenger.weights)
         version = version_of(card, encoded)

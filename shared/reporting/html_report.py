@@ -88,7 +88,17 @@ def _rate(hits: HitRate) -> str:
     return f"{hits.right / hits.moves:.1%}" if hits.moves else ""
 
 
+def _nested(p: float | None) -> str:
+    return "" if p is None else f"{p:.2g}"
+
+
+def _basis_points(fraction: float) -> str:
+    return f"{1e4 * fraction:+.3f}"
+
+
 _TEMPLATES.filters |= {
+    "basis_points": _basis_points,
+    "nested": _nested,
     "skill": _skill,
     "interval": _interval,
     "probability": _probability,

@@ -70,7 +70,7 @@ def test_the_commands_show_replay_and_backtest_what_was_published(deployment: De
     tested = deployment.ulstm(*backtest, "--from", start, *files)
     assert tested.returncode == 0, tested.stderr
     assert "WARNING" in tested.stderr  # the span lies before the end of its training
-    assert {row["n"] for row in json.loads(tested.stdout).values()} == {5}
+    assert {row["n"] for row in json.loads(tested.stdout)["symbols"].values()} == {5}
     assert f"Backtest of model version {last.model_version}" in page.read_text()
 
     assert deployment.ulstm("backtest", "--model", "none").returncode == 1

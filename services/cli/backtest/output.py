@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing
 from dataclasses import asdict
 from functools import reduce
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -63,13 +63,12 @@ def write_predictions(
     return scores
 
 
-def scores_as_json(scores: Mapping[str, Scores]) -> str:
-    """Return the scores by symbol as JSON."""
-    rows = {
+def scores_to_fields(scores: Mapping[str, Scores]) -> dict[str, Any]:
+    """Return the scores by symbol as plain values."""
+    return {
         symbol: asdict(one) | {"skill": one.skill(), "calibrated_skill": one.calibrated_skill()}
         for symbol, one in scores.items()
     }
-    return json.dumps(rows, sort_keys=True)
 
 
 def scores_table(scores: Mapping[str, Scores]) -> Table:

@@ -12,8 +12,9 @@ from rich.progress import Progress
 from services.cli.worker_pool import report_progress, run_in_workers
 from shared.core.arrays import Float64s
 from shared.core.errors import BadSetting
-from shared.core.evaluation.comparison import Comparison
+from shared.core.evaluation.comparison import CHALLENGER, Comparison
 from shared.core.evaluation.contenders import Contenders, SymbolForecasts, challenge
+from shared.core.evaluation.costs import DEFAULT_COSTS
 from shared.core.evaluation.forecasts import HeldOutSpan, hold_out_before
 from shared.core.evaluation.online_ridge import HALF_LIFE
 from shared.core.evaluation.report import ModelReport, overlap_notes
@@ -65,6 +66,7 @@ class BacktestReport:
     champion: Bundle | None
     from_ms: int
     context: FoldContext
+    costs: tuple[float, ...] = DEFAULT_COSTS
 
     @property
     def contenders(self) -> Contenders:
@@ -88,6 +90,7 @@ class BacktestReport:
         """
         version, card = self.challenger.version, self.challenger.card
         comparison, before = self.contenders.compare(forecasts), None
+        net = self.contenders.net_returns(forecasts, self.costs)
         notes = overlap_notes(version, card.trained_through_ms, comparison)
         if self.champion is not None:
             before = self._score_before(self.champion, sequences, progress)
@@ -100,6 +103,7 @@ class BacktestReport:
             champion="" if self.champion is None else self.champion.version,
             before=before,
             notes=notes,
+            net_returns=tuple(net.get(CHALLENGER, ())),
         )
 
     def _score_before(

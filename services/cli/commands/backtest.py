@@ -9,8 +9,10 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from services.cli.backtest.output import check_out, scores_as_json, scores_table, write_predictions
+from services.cli.backtest.forecast_file import check_forecasts, read_forecasts
+from services.cli.backtest.output import check_out, write_predictions
 from services.cli.backtest.report import MAX_HISTORY, BacktestReport, check_report, forecast_spans
+from services.cli.backtest.results import build_results, parse_costs
 from services.cli.cli_options import parse_time_option_ms
 from services.cli.terminal import print_warning
 from shared.adapters.env_settings import ServiceSettings, parse_symbols
@@ -48,19 +50,35 @@ def backtest_command(
     against: Annotated[
         str, typer.Option(help="A model version to compare it with in the report.")
     ] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
+    forecasts_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--forecasts",
+            help="Score these forecasts on the same candles: .csv, .parquet or .jsonl with symbol,"
+            " open_time_ms (of the candle that is forecast) and change (a fraction).",
+        ),
+    ] = None,
+    costs_bp: Annotated[
+        str, typer.Option(help="Costs of a change of position in basis points, comma-separated.")
+    ] = "0,2,10",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Score a model version as if it had been promoted at a moment: the same fold as live."""
     settings = ServiceSettings.from_env(context.obj)
     check_out(out)
     check_report(report, against)
+    check_forecasts(forecasts_file)
+    costs = parse_costs(costs_bp)
     bundles = ModelRegistry(settings.kafka_bootstrap_servers, settings.topics).bundles
     bundle, champion = bundles.load(model), bundles.load(against) if against else None
     fold_context = FoldContext.of_this_machine(settings.interval)
+    outside = (
+        None if forecasts_file is None else read_forecasts(forecasts_file, fold_context.interval_ms)
+    )
     default_ms = bundle.card.trained_through_ms + fold_context.interval_ms
     from_ms = parse_time_option_ms(start, "--from", default_ms)
     through_ms = parse_time_option_ms(end, "--to", TimeSpan().through_ms) - 1
-    run = BacktestReport(bundle, champion, from_ms, fold_context)
+    run = BacktestReport(bundle, champion, from_ms, fold_context, costs)
     console = Console(stderr=True)
     _warn_of_overlap(bundle, from_ms, console)
     history = SEQUENCE_LENGTH + (0 if report is None else MAX_HISTORY)
@@ -71,15 +89,15 @@ def backtest_command(
         alone = Contenders({CHALLENGER: bundle}, fold_context)
         contenders = alone if report is None else run.contenders
         results = forecast_spans(contenders, spans, "predicting", progress)
-        backtests = _keep_forecasts(results, None if report is None else forecasts)
-        scores = write_predictions(backtests, bundle.version, out)
+        scores = write_predictions(_keep_forecasts(results, forecasts), bundle.version, out)
         _check_scored(scores, bundle)
+        found = build_results(scores, contenders, forecasts, costs, outside)
         if report is not None:
             _write_report(run.build(forecasts, sequences, progress), report)
     if as_json:
-        print(scores_as_json(scores))
+        print(found.to_json())
     else:
-        Console().print(scores_table(scores))
+        found.print(Console())
 
 
 def _read_archive(
@@ -106,13 +124,12 @@ def _warn_of_overlap(bundle: Bundle, from_ms: int, console: Console) -> None:
 
 
 def _keep_forecasts(
-    results: Generator[SymbolForecasts, None, None], kept: list[SymbolForecasts] | None
+    results: Generator[SymbolForecasts, None, None], kept: list[SymbolForecasts]
 ) -> Generator[SymbolBacktest, None, None]:
-    """Yield the model's backtests; keep the forecasts for the report if there is one."""
+    """Yield the model's backtests, and keep all forecasts."""
     with closing(results):
         for one in results:
-            if kept is not None:
-                kept.append(one)
+            kept.append(one)
             yield one.backtests[CHALLENGER]
 
 

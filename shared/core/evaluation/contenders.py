@@ -81,16 +81,20 @@ class Contenders:
             scored_candles(span, step_ms),
         )
 
-    def compare(self, forecasts: Iterable[SymbolForecasts]) -> Comparison:
+    def compare(self, forecasts: Iterable[SymbolForecasts], *others: str) -> Comparison:
         """Compare the contenders over the candles that all of them forecast.
 
         The challenger, if there is one, takes part twice: calibrated and raw.
+
+        Args:
+            forecasts: of these contenders, by symbol.
+            others: further contenders that these forecasts have.
         """
         # Sorted, since the order in which symbols are summed changes the last bits.
         common = dict(sorted((one.symbol, _at_common_times(one)) for one in forecasts))
         series = {
             name: {symbol: one.series[name] for symbol, one in common.items()}
-            for name in (*self.bundles, *self.baselines)
+            for name in (*self.bundles, *self.baselines, *others)
         }
         volatility = {symbol: one.candles.volatility for symbol, one in common.items()}
         comparison = Comparison(next(iter(series.values())), volatility)

@@ -104,7 +104,8 @@ def _trade(series: ForecastSeries, candles: ScoredCandles, cost: float, fill: Fi
     is_known = np.isfinite(series.outcome)
     can_trade = is_known & (candles.is_traded | (fill == "last close"))
     position = _positions(np.where(is_known, series.calibrated, 0.0), cost, can_trade | ~is_known)
-    change = np.diff(position, prepend=0.0)
+    before = _positions_before(position, series.open_time_ms)
+    change = position - before
     outcome = _bounded_change(series.outcome, candles.volatility)
     gross = position * outcome
     if fill == "first trade":
@@ -124,6 +125,13 @@ def _positions(changes: Float64s, cost: float, can_trade: NDArray[np.bool_]) -> 
     wanted = np.sign(changes) * (np.abs(changes) > cost)
     last = np.maximum.accumulate(np.where(can_trade, np.arange(len(changes)), -1))
     return np.where(last >= 0, wanted[last], 0.0)
+
+
+def _positions_before(position: Float64s, times_ms: Float64s) -> Float64s:
+    """Return the position (n,) before each candle: flat where the candle before is missing."""
+    step_ms = np.diff(times_ms).min(initial=np.inf)
+    follows = np.diff(times_ms) == step_ms
+    return np.concatenate([np.zeros(len(position[:1])), np.where(follows, position[:-1], 0.0)])
 
 
 def _bounded_change(changes: Float64s, volatility: Float64s) -> Float64s:

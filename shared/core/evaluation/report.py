@@ -13,6 +13,7 @@ from shared.core.evaluation.comparison import (
     CalibrationBin,
     Comparison,
 )
+from shared.core.evaluation.costs import NetReturn
 from shared.core.evaluation.skill_score import Skill
 from shared.core.timestamps import format_timestamp
 
@@ -30,6 +31,7 @@ class ModelReport:
     champion: str = CHAMPION  # its name in the comparison, if it takes part
     before: Comparison | None = None  # the champion alone, over the candles before these
     notes: tuple[str, ...] = ()  # sentences on how far to trust the figures
+    net_returns: tuple[NetReturn, ...] = ()  # of the challenger
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -37,7 +37,7 @@ def test_the_number_of_threads_changes_no_forecast() -> None:
 
 
 def test_all_contenders_are_compared_over_the_same_candles() -> None:
-    comparison = EVALUATION.compare(a_bundle(), a_bundle(2))
+    comparison = EVALUATION.compare(a_bundle(), a_bundle(2)).comparison
 
     assert comparison.names == [
         ZERO_CHANGE,
@@ -54,18 +54,18 @@ def test_all_contenders_are_compared_over_the_same_candles() -> None:
 def test_only_symbols_with_a_window_for_every_version_are_compared() -> None:
     champion = a_bundle(2, a_card(window_length=61))
 
-    assert EVALUATION.compare(a_bundle(), None).symbols == list(SEQUENCES)
-    assert EVALUATION.compare(a_bundle(), champion).symbols == []
+    assert EVALUATION.compare(a_bundle(), None).comparison.symbols == list(SEQUENCES)
+    assert EVALUATION.compare(a_bundle(), champion).comparison.symbols == []
 
 
 def test_the_champion_is_scored_right_before_the_held_out_candles_as_well() -> None:
-    before = EVALUATION.score_before(a_bundle(), ["S0USDT"])
+    before = EVALUATION.score_before(a_bundle(), ["S0USDT"]).comparison
 
     assert before.names == [ZERO_CHANGE, CHAMPION]
     assert before.moments.tolist() == []
 
     shorter = HeldOutEvaluation(SEQUENCES, FROM_MS, 20, 10, CONTEXT)
-    before = shorter.score_before(a_bundle(), list(SEQUENCES))
+    before = shorter.score_before(a_bundle(), list(SEQUENCES)).comparison
 
     assert before.outcomes == 3 * 19
     assert before.moments[-1] == FROM_MS - STEP_MS

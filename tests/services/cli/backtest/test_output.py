@@ -16,6 +16,7 @@ from shared.core.errors import BadInput
 from shared.core.evaluation.backtest import PREDICTION_ROW, SymbolBacktest, backtest, run_backtest
 from shared.core.evaluation.forecasts import HeldOutSpan, split_at
 from shared.core.online.scores import Scores
+from shared.core.sequence import with_unknown_columns
 from tests.support.builders import CONTEXT, START_MS, STEP_MS, a_bundle, a_model, a_sequence
 
 FROM_MS = START_MS + 40 * STEP_MS
@@ -50,7 +51,7 @@ def test_worker_processes_give_the_same_predictions_as_this_one() -> None:
 def an_hour_of_work() -> list[Float64s]:
     candles = 400_000
     times = START_MS + STEP_MS * np.arange(candles, dtype=np.float64)
-    return [np.column_stack([times, np.full((candles, 5), 100.0)])] * 10
+    return [with_unknown_columns(np.column_stack([times, np.full((candles, 5), 100.0)]))] * 10
 
 
 @pytest.mark.slow

@@ -50,7 +50,7 @@ def test_its_forecasts_are_those_that_the_trainer_would_score() -> None:
         RETURNS_RIDGE,
     ]
     assert comparison.outcomes == 59 + 57
-    assert comparison.to_fields() == expected.to_fields()
+    assert comparison.to_fields() == expected.comparison.to_fields()
 
 
 def test_another_version_is_scored_after_the_promotion_and_over_as_many_candles_before() -> None:
