@@ -4,17 +4,23 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from typing import Final
 
 from services.producer.backfill_schedule import BackfillSchedule
 from services.producer.candle_log import KafkaCandleLog
-from services.producer.event_queue import EventQueue, ServerTime
+from services.producer.event_queue import Inbox
+from services.producer.events import MarketChanged
 from services.producer.exchanges.registry import EXCHANGES
+from services.producer.held_responses import rows_of_page
+from services.producer.market_selection import Listing
+from services.producer.market_tracker import MarketTracker
+from services.producer.market_watcher import MarketWatcher
 from services.producer.metrics import ProducerMetrics
-from services.producer.ports import Exchange, RestClient
-from services.producer.rest_workers import RestWorkerPool
+from services.producer.ports import DayTicker, Exchange, ListedSymbol, RestClient
+from services.producer.rest_workers import RestOptions, RestWorkerPool
 from services.producer.settings import ProducerSettings
 from services.producer.stream_supervisor import StreamSupervisor
 from services.producer.symbol_selection import select_symbols
@@ -24,6 +30,8 @@ from shared.adapters.process import exit_code, log_to_stderr, stop_on_signal
 from shared.adapters.prometheus import Telemetry
 from shared.adapters.retry import StopRequested, retry_until_available
 from shared.core.topics import interval_ms
+from shared.log.basket_store import BasketStore
+from shared.log.market_moves import read_market_moves
 from shared.log.positions import read_positions
 
 log = logging.getLogger(__name__)
@@ -60,23 +68,31 @@ def run(settings: ProducerSettings, metrics: ProducerMetrics, stop: threading.Ev
     exchange = EXCHANGES[settings.exchange](
         settings.interval, settings.exchange_rest_url, settings.exchange_stream_url, stop
     )
-    # 1. Wait for Kafka and the exchange, and agree on the symbols.
+    # 1. Wait for Kafka and the exchange; agree on the symbols, and on those that make the market.
     with closing(exchange.open_rest()) as rest:
-        candle_log = retry_until_available(stop, lambda: prepare_log(settings, exchange, rest))
-    symbols, duration_ms = candle_log.symbols, interval_ms(settings.interval)
-    log.info("following %d symbols, such as %s", len(symbols), symbols[0])
-    server_time, events = ServerTime(), EventQueue()
-    schedule = BackfillSchedule(symbols, duration_ms, settings.close_grace_s)
-    pool = RestWorkerPool(settings.rest_threads, exchange.open_rest, server_time, events)
-    worker = ProducerWorker(candle_log, events, schedule, pool.request_klines, server_time, metrics)
-    supervisor = StreamSupervisor(
-        exchange, symbols, settings.stream_silence_s, events, server_time, stop
+        candle_log, listed = retry_until_available(stop, lambda: prepare(settings, exchange, rest))
+    watcher = make_watcher(settings, exchange, candle_log.symbols, listed)
+    market = watcher.refresh()
+    log.info(
+        "following %d symbols, such as %s, and the prices of %d more",
+        len(candle_log.symbols),
+        candle_log.symbols[0],
+        len(market.price_only),
     )
-    stream = threading.Thread(target=supervisor.run, name="stream", daemon=True)
+    inbox = Inbox()
+    supervisor = StreamSupervisor(
+        exchange, candle_log.symbols, settings.stream_silence_s, inbox, stop
+    )
+    worker = make_worker(settings, exchange, candle_log, market, inbox, metrics)
 
     # 2. Connect the stream before the back-fill, so that no close is missed between the two: its
     #    candles wait in the queue, and the sequencer keeps those that are early.
+    supervisor.follow_prices(market.price_only)
+    stream = threading.Thread(target=supervisor.run, name="stream", daemon=True)
     stream.start()
+    threading.Thread(
+        target=watcher.run, args=(supervisor, inbox.events, stop), name="market", daemon=True
+    ).start()
     try:
         # 3. Read the positions from the log, back-fill by REST up to now, continue with the stream.
         worker.run_until_stopped(stop, lambda: metrics.report_exchange(supervisor, exchange))
@@ -87,8 +103,13 @@ def run(settings: ProducerSettings, metrics: ProducerMetrics, stop: threading.Ev
         candle_log.close()
 
 
-def prepare_log(settings: ProducerSettings, exchange: Exchange, rest: RestClient) -> KafkaCandleLog:
+def prepare(
+    settings: ProducerSettings, exchange: Exchange, rest: RestClient
+) -> tuple[KafkaCandleLog, Mapping[str, ListedSymbol]]:
     """Create the topics, choose the symbols, and find where the history of a new symbol begins.
+
+    Returns:
+        The log of the symbols, and all symbols that the exchange lists.
 
     Raises:
         BadSetting, Incompatible: as `run`.
@@ -97,12 +118,57 @@ def prepare_log(settings: ProducerSettings, exchange: Exchange, rest: RestClient
     servers, topics = settings.kafka_bootstrap_servers, settings.topics
     ensure_topics(servers, topics)
     find_in_log = partial(read_positions, servers, topics, settings.codec)
-    symbols = select_symbols(
-        settings.named_symbols, rest.list_symbols(), find_in_log, exchange.max_symbols
-    )
+    listed = rest.list_symbols()
+    symbols = select_symbols(settings.named_symbols, listed, find_in_log, exchange.max_symbols)
     duration_ms, now_ms = interval_ms(settings.interval), rest.server_time_ms()
     start_ms = now_ms - now_ms % duration_ms - settings.backfill_candles * duration_ms
-    return KafkaCandleLog(settings, symbols, max(0, start_ms))
+    return KafkaCandleLog(settings, symbols, max(0, start_ms)), listed
+
+
+def make_watcher(
+    settings: ProducerSettings,
+    exchange: Exchange,
+    symbols: Sequence[str],
+    listed: Mapping[str, ListedSymbol],
+) -> MarketWatcher:
+    """Return what keeps the market's symbols and baskets up to date."""
+    baskets = BasketStore(settings.kafka_bootstrap_servers, settings.topics)
+
+    def fetch_tickers() -> Sequence[DayTicker]:
+        with closing(exchange.open_rest()) as rest:
+            return rest.fetch_tickers()
+
+    room = exchange.max_symbols - len(symbols)
+    return MarketWatcher(
+        Listing(symbols, listed, room), settings.price_symbols, fetch_tickers, baskets.newest
+    )
+
+
+def make_worker(
+    settings: ProducerSettings,
+    exchange: Exchange,
+    candle_log: KafkaCandleLog,
+    market: MarketChanged,
+    inbox: Inbox,
+    metrics: ProducerMetrics,
+) -> ProducerWorker:
+    """Return the worker with the threads that send its requests."""
+    servers, topics = settings.kafka_bootstrap_servers, settings.topics
+    symbols, duration_ms = candle_log.symbols, interval_ms(settings.interval)
+    pool = RestWorkerPool(
+        RestOptions(settings.rest_threads, duration_ms, rows_of_page(len(symbols))),
+        exchange.open_rest,
+        partial(read_market_moves, servers, topics, settings.codec),
+        inbox,
+    )
+    return ProducerWorker(
+        candle_log,
+        inbox,
+        BackfillSchedule(symbols, duration_ms, settings.close_grace_s),
+        MarketTracker(symbols, market, duration_ms, settings.market_price_max_age_ms),
+        pool.request_klines,
+        metrics,
+    )
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ the stream of a symbol that nobody trades may never announce the close. The exch
 faster than real time.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +14,7 @@ from services.producer.sequencer import SymbolCursor
 MAX_BACKOFF_S: Final = 60.0  # between two responses without news: a halted symbol costs little
 MIN_BACKOFF_S: Final = 0.25
 MAX_DOUBLINGS: Final = 10
+MAX_AWAITED_REQUESTS: Final = 3  # without news, after which other symbols do not wait
 
 
 @dataclass(slots=True)
@@ -80,9 +81,32 @@ class BackfillSchedule:
         schedule.fruitless_requests += 1
         schedule.not_before_s = now_s + self._backoff_s(schedule)
 
+    def awaited_from_ms(
+        self, cursors: Mapping[str, SymbolCursor], held: Container[str]
+    ) -> int | None:
+        """Return the earliest open time of a request that is due or in flight; None without one.
+
+        A symbol whose requests keep failing is not waited for.
+
+        Args:
+            cursors: where each symbol is.
+            held: the symbols whose response has arrived, but is not recorded yet.
+        """
+        awaited = [
+            cursor.next_open_time_ms
+            for symbol, cursor in cursors.items()
+            if symbol not in held and self._is_awaited(self._symbols[symbol])
+        ]
+        return min(awaited, default=None)
+
     def pending_backfills(self) -> list[str]:
         """Return the symbols whose history has not been fetched to its end since the start."""
         return [symbol for symbol, each in self._symbols.items() if not each.is_backfilled]
+
+    def _is_awaited(self, schedule: _SymbolSchedule) -> bool:
+        if schedule.fruitless_requests >= MAX_AWAITED_REQUESTS:
+            return False
+        return schedule.in_flight or schedule.is_urgent
 
     def _backoff_s(self, schedule: _SymbolSchedule) -> float:
         doublings = min(schedule.fruitless_requests - 1, MAX_DOUBLINGS)

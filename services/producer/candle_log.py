@@ -7,7 +7,7 @@ from services.producer.sequencer import LogEntry, SymbolCursor, UnreadableKline,
 from services.producer.settings import ProducerSettings
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.schemas.dead_letters import DeadLetter, dead_letter_headers
-from shared.adapters.schemas.klines import encode_gap
+from shared.adapters.schemas.klines import add_market, encode_gap
 from shared.core.errors import Unavailable
 from shared.core.records import Gap
 from shared.core.topics import Topics, interval_ms, partition_for
@@ -82,6 +82,8 @@ def to_producer_record(entry: LogEntry, topics: Topics, now_ms: int) -> Producer
         source, arrival_ms, end_ms = "rest", now_ms, entry.until_open_time_ms
     else:
         value, source, arrival_ms = entry.value, entry.source, entry.arrival_ms
+        if entry.market is not None:
+            value = add_market(value, entry.market)
         end_ms = entry.open_time_ms + interval_ms(topics.interval)
     headers = [("source", source.encode()), ("arrival_ms", str(arrival_ms).encode())]
     partition = partition_for(entry.symbol, topics.partitions)

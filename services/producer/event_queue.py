@@ -1,48 +1,17 @@
-"""The queue of events and the exchange's time, shared by the producer's threads."""
+"""What the producer's threads share: the queue of events, the prices heard, the time."""
 
 import queue
 import time
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Final
 
-from services.producer.sequencer import ReceivedCandle, ReceivedKline, UnreadableKline
+from services.producer.events import ProducerEvent
+from services.producer.price_book import HeardPrice, StreamInterrupted
 
 MAX_EVENTS: Final = 20_000  # about 20 closes of 1,000 symbols
-
-
-@dataclass(frozen=True, slots=True)
-class RestResponse:
-    """Settled klines of one symbol, from a requested open time on."""
-
-    symbol: str
-    requested_from_ms: int
-    rows: list[ReceivedKline]
-    has_more: bool
-
-
-@dataclass(frozen=True, slots=True)
-class RestFailure:
-    """A request for one symbol that got no usable response."""
-
-    symbol: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class StreamConnected:
-    """Every subscription is acknowledged; candles that closed before may be missing."""
-
-
-@dataclass(frozen=True, slots=True)
-class ThreadFailure:
-    """An error that a thread cannot handle: the worker raises it."""
-
-    error: Exception
-
-
-ProducerEvent = (
-    ReceivedCandle | UnreadableKline | RestResponse | RestFailure | StreamConnected | ThreadFailure
-)
+MAX_PRICES: Final = 200_000  # some minutes of 1,000 symbols, while Kafka is away
 
 
 class EventQueue(queue.SimpleQueue[ProducerEvent]):
@@ -72,6 +41,26 @@ class EventQueue(queue.SimpleQueue[ProducerEvent]):
         return [first, *(self.get_nowait() for _ in range(self.qsize()))]
 
 
+class PriceFeed:
+    """The prices of the stream on their way to the worker, which they do not wake up.
+
+    They come by the thousand a second; the worker takes them when it has something to write.
+    """
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._heard: deque[HeardPrice | StreamInterrupted] = deque(maxlen=MAX_PRICES)
+
+    def put(self, heard: HeardPrice | StreamInterrupted) -> None:
+        """Add what the stream told; drops the oldest if nobody takes it."""
+        self._heard.append(heard)
+
+    def drain(self) -> Iterator[HeardPrice | StreamInterrupted]:
+        """Remove and yield what is there, the oldest first."""
+        while self._heard:
+            yield self._heard.popleft()
+
+
 class ServerTime:
     """The last time that the exchange reported: a lower bound of its time now.
 
@@ -95,3 +84,12 @@ class ServerTime:
     def update(self, time_ms: int) -> None:
         """Record a report."""
         self._last = (time_ms, time.monotonic())
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """What the other threads report to the worker."""
+
+    events: EventQueue = field(default_factory=EventQueue)
+    prices: PriceFeed = field(default_factory=PriceFeed)
+    server_time: ServerTime = field(default_factory=ServerTime)

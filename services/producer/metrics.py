@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from services.producer.market_tracker import MarketTracker
 from services.producer.ports import Exchange
 from services.producer.sequencer import LogEntry, ReceivedCandle, UnreadableKline
 from services.producer.stream_supervisor import StreamSupervisor
@@ -33,6 +34,13 @@ class ProducerMetrics:
         self._weight = gauge(
             "rest_weight_used", "REST weight used in this minute, as counted by the exchange."
         )
+        self._without_market = counter(
+            "candles_without_market_total", "Candles published without the market's move."
+        )
+        self._market_symbols = gauge("market_symbols", "Symbols that make up the market.")
+        self._price_age_s = gauge(
+            "market_price_age_seconds", "Median age of the prices in the newest market's move."
+        )
         self.stale = counter("stale_klines_total", "Klines dropped because the log has them.")
         self.aborts = counter("aborts_total", "Transactions aborted or of unknown outcome.")
         self.rest_failures = counter(
@@ -44,6 +52,7 @@ class ProducerMetrics:
         for entry in entries:
             if isinstance(entry, ReceivedCandle):
                 self._candles.labels(entry.source).inc()
+                self._without_market.inc(entry.market is None)
                 self._latency_s.observe(max(0, now_ms - entry.arrival_ms) / 1000)
             elif isinstance(entry, Gap):
                 self._gaps.inc()
@@ -65,6 +74,11 @@ class ProducerMetrics:
             if pending
             else None
         )
+
+    def report_market(self, market: MarketTracker) -> None:
+        """Report what the market's move is made of."""
+        self._market_symbols.set(market.symbols)
+        self._price_age_s.set(market.price_age_s)
 
     def report_unavailable(self, reason: str) -> None:
         """Report why nothing is published for a while."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from services.producer.price_book import HeardPrice
 from services.producer.sequencer import LogEntry, ReceivedKline, SymbolCursor
 from shared.core.errors import Unavailable
 
@@ -40,13 +41,35 @@ class ServerShutdown:
 
 @dataclass(frozen=True, slots=True)
 class StreamUpdate:
-    """Any other message: the exchange's time and a closed kline, each if the message has it."""
+    """Any other message: the exchange's time, a closed kline and a price, each if it has them.
+
+    Both open and closed klines have a price.
+    """
 
     event_ms: int | None
     kline: ReceivedKline | None = None
+    price: HeardPrice | None = None
 
 
 StreamEvent = SubscriptionAck | ServerShutdown | StreamUpdate
+
+
+@dataclass(frozen=True, slots=True)
+class ListedSymbol:
+    """A symbol of the exchange: whether it is being traded, and the asset that prices are in."""
+
+    is_traded: bool
+    quote_asset: str
+
+
+@dataclass(frozen=True, slots=True)
+class DayTicker:
+    """A symbol's last 24 hours: its turnover in the quote asset and the range of its price."""
+
+    symbol: str
+    quote_volume: float
+    high: float
+    low: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +90,19 @@ class RestClient(Protocol):
     def server_time_ms(self) -> int:
         """Return the exchange's time in milliseconds."""
 
-    def list_symbols(self) -> Mapping[str, bool]:
-        """Return every symbol listed, and whether it is being traded.
+    def list_symbols(self) -> Mapping[str, ListedSymbol]:
+        """Return every symbol listed.
 
         It is called before any other request for klines or a stream.
         """
 
-    def fetch_klines(self, symbol: str, from_ms: int, settled_ms: int) -> KlinePage:
+    def fetch_tickers(self) -> Sequence[DayTicker]:
+        """Return the last 24 hours of every symbol."""
+
+    def fetch_klines(self, symbol: str, from_ms: int, settled_ms: int, max_rows: int) -> KlinePage:
         """Return the klines that open at `from_ms` or later and closed before `settled_ms`.
+
+        At most `max_rows` of them, or the exchange's own limit, the oldest ones.
 
         A kline that is missing between two rows, or between `from_ms` and the first, becomes a gap
         in the log, which is final.
@@ -90,10 +118,11 @@ class StreamConnection(Protocol):
     def subscribe(self, symbols: Sequence[str], wait: Callable[[float], object]) -> set[int]:
         """Subscribe to the klines of symbols; return the ids of the acknowledgements to expect.
 
-        An exchange that acknowledges nothing returns no ids.
+        It is called again when more symbols are wanted; ids must not repeat. An exchange that
+        acknowledges nothing returns no ids.
 
         Args:
-            symbols: all symbols followed.
+            symbols: the symbols to add.
             wait: waits so many seconds or until the process stops, for exchanges that limit the
                 message rate.
 

@@ -3,23 +3,41 @@
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
-from services.producer.event_queue import (
-    EventQueue,
-    RestFailure,
-    RestResponse,
-    ServerTime,
-    ThreadFailure,
-)
+from services.producer.event_queue import Inbox, ServerTime
+from services.producer.events import RestFailure, RestResponse, ThreadFailure
 from services.producer.ports import RestClient
-from services.producer.sequencer import SymbolCursor
+from services.producer.sequencer import ReceivedCandle
 from shared.core.errors import Unavailable
+from shared.core.records import MarketMove
 
 MAX_TIME_AGE_S: Final = 0.25  # of the exchange's time that goes with a request
 MAX_SILENCE_S: Final = 2.0  # of the stream, until one idle thread requests the time
 SETTLING_MS: Final = 1_000  # REST's database may lag the close by a little
+
+
+@dataclass(frozen=True, slots=True)
+class RestOptions:
+    """The number of threads, the interval in milliseconds, the largest number of rows of a page."""
+
+    threads: int
+    interval_ms: int
+    max_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class KlineRequest:
+    """A request for a symbol's klines from an open time on.
+
+    The log has the market's moves of candles that open before `logged_until_ms`.
+    """
+
+    symbol: str
+    from_ms: int
+    logged_until_ms: int = 0
 
 
 class RestWorkerPool:
@@ -31,43 +49,51 @@ class RestWorkerPool:
 
     def __init__(
         self,
-        threads: int,
+        options: RestOptions,
         open_rest: Callable[[], RestClient],
-        server_time: ServerTime,
-        events: EventQueue,
+        read_moves: Callable[[int, int], Mapping[int, MarketMove]],
+        inbox: Inbox,
     ) -> None:
-        """Start the threads as daemons: a request lost at exit is made again at the next start."""
-        self._open_rest, self._server_time, self._events = open_rest, server_time, events
+        """Start the threads as daemons: a request lost at exit is made again at the next start.
+
+        Args:
+            options: how many threads, and how much to request.
+            open_rest: returns a client for one thread.
+            read_moves: returns the market's moves that the log has between two open times.
+            inbox: takes the responses, and the exchange's time when the stream does not tell it.
+        """
+        self._options, self._open_rest, self._read_moves = options, open_rest, read_moves
+        self._server_time, self._events = inbox.server_time, inbox.events
         # Only REST's own clock can tell which of REST's rows are final: the stream's may be ahead
         # of it.
         self._rest_time = ServerTime()
         self._refresh_lock, self._next_refresh_s = threading.Lock(), 0.0
-        self._requests: queue.SimpleQueue[SymbolCursor] = queue.SimpleQueue()
-        for number in range(threads):
+        self._requests: queue.SimpleQueue[KlineRequest] = queue.SimpleQueue()
+        for number in range(options.threads):
             threading.Thread(target=self._run, name=f"rest-{number}", daemon=True).start()
 
-    def request_klines(self, cursor: SymbolCursor) -> None:
-        """Request the klines from a cursor on."""
-        self._requests.put(cursor)
+    def request_klines(self, request: KlineRequest) -> None:
+        """Request klines; the response or the failure comes through the event queue."""
+        self._requests.put(request)
 
     def _run(self) -> None:
         rest = self._open_rest()
         while True:
             try:
-                cursor = self._requests.get(timeout=MAX_SILENCE_S)
+                request = self._requests.get(timeout=MAX_SILENCE_S)
             except queue.Empty:
-                cursor = None  # idle
+                request = None  # idle
             try:
-                self._send(rest, cursor)
+                self._send(rest, request)
             except Unavailable as error:
-                if cursor is not None:
-                    self._events.put(RestFailure(cursor.symbol, str(error)))
+                if request is not None:
+                    self._events.put(RestFailure(request.symbol, str(error)))
             except Exception as error:  # of any kind: the worker raises it, on the main thread
                 self._events.put(ThreadFailure(error))
 
-    def _send(self, rest: RestClient, cursor: SymbolCursor | None) -> None:
-        """Request the klines from a cursor on; without one only the time, if it is old."""
-        if cursor is None and not self._may_refresh_time():
+    def _send(self, rest: RestClient, request: KlineRequest | None) -> None:
+        """Request klines; without a request only the time, if it is old."""
+        if request is None and not self._may_refresh_time():
             return
         # The time first: what had closed by then is final in the response that comes after it.
         if self._rest_time.age_s() > MAX_TIME_AGE_S:
@@ -75,10 +101,36 @@ class RestWorkerPool:
         time_ms = self._rest_time.ms
         if self._server_time.age_s() > MAX_TIME_AGE_S:
             self._server_time.update(time_ms)
-        if cursor is not None:
-            from_ms = cursor.next_open_time_ms
-            page = rest.fetch_klines(cursor.symbol, from_ms, time_ms - SETTLING_MS)
-            self._events.put(RestResponse(cursor.symbol, from_ms, page.rows, page.has_more))
+        if request is not None:
+            self._events.put(self._fetch(rest, request, time_ms - SETTLING_MS))
+
+    def _fetch(self, rest: RestClient, request: KlineRequest, settled_ms: int) -> RestResponse:
+        """Fetch klines, and the candle before them: the market's move begins at its close."""
+        step_ms, from_ms = self._options.interval_ms, request.from_ms
+        first_ms = max(0, from_ms - step_ms)
+        page = rest.fetch_klines(request.symbol, first_ms, settled_ms, self._options.max_rows)
+        earlier = [row for row in page.rows if (row.open_time_ms or from_ms) < from_ms]
+        rows = [row for row in page.rows if (row.open_time_ms or from_ms) >= from_ms]
+        before = earlier[-1] if earlier else None
+        until_ms = settled_ms // step_ms * step_ms
+        if page.has_more and rows and rows[-1].open_time_ms is not None:
+            until_ms = rows[-1].open_time_ms + step_ms
+        response = RestResponse(
+            request.symbol,
+            from_ms,
+            rows,
+            page.has_more,
+            until_ms,
+            before if isinstance(before, ReceivedCandle) else None,
+        )
+        return response if request.logged_until_ms <= from_ms else self._add_moves(response)
+
+    def _add_moves(self, response: RestResponse) -> RestResponse:
+        if not response.rows:
+            return response
+        first_ms, last_ms = response.span_ms
+        moves = self._read_moves(first_ms, last_ms + self._options.interval_ms)
+        return replace(response, logged_moves=moves)
 
     def _may_refresh_time(self) -> bool:
         """Let one idle thread request the time, whatever the number of threads."""

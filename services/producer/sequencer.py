@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from shared.core.records import Gap
+from shared.core.records import Gap, MarketMove
 
 MAX_EARLY_CANDLES: Final = 32  # of one symbol; what is dropped comes again by REST
 # A gap is final, and an exchange often corrects a garbled kline within seconds: ask so often before
@@ -30,13 +30,18 @@ class KlineOrigin:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedCandle:
-    """A closed kline that passed validation, as the bytes of its record."""
+    """A closed kline that passed validation, as the bytes of its record.
+
+    The market's move is known only when the record is written, and not part of these bytes.
+    """
 
     symbol: str
     open_time_ms: int
+    close: float
     value: bytes
     source: Source
     arrival_ms: int
+    market: MarketMove | None = None
 
 
 @dataclass(frozen=True, slots=True)

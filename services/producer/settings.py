@@ -5,6 +5,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, Field
 
 from services.producer.exchanges.registry import EXCHANGES
+from services.producer.market_selection import PriceSymbols, parse_price_symbols
 from shared.adapters.env_settings import Port, ServiceSettings, parse_symbols
 from shared.core.errors import BadSetting
 
@@ -21,6 +22,15 @@ def _check_exchange(name: str) -> str:
     if name not in EXCHANGES:
         raise BadSetting(f"EXCHANGE is {name!r}; choose one of {', '.join(EXCHANGES)}")
     return name
+
+
+def _check_market_symbols(text: str) -> str:
+    if parse_price_symbols(text) is None:
+        raise BadSetting(
+            f"MARKET_SYMBOLS is {text!r}; use top:40 for the 40 most traded, names such as"
+            " BTCUSDT,ETHUSDT, or none"
+        )
+    return text
 
 
 class ProducerSettings(ServiceSettings):
@@ -41,6 +51,18 @@ class ProducerSettings(ServiceSettings):
     backfill_candles: int = Field(
         2000, ge=1, le=1_000_000, description="Candles to fetch of a symbol that is new to the log."
     )
+    market_symbols: Annotated[str, AfterValidator(_check_market_symbols)] = Field(
+        "top:40",
+        description="Symbols whose prices alone are followed, for the market's move: `top:N` most"
+        " traded in the main quote asset, names, or `none`.",
+    )
+    market_price_max_age_s: float = Field(
+        60.0,
+        ge=0,
+        le=3600,
+        description="How old, in seconds of the exchange's time, a price may be in the market's"
+        " move if the stream was interrupted since.",
+    )
     metrics_host: str = Field("127.0.0.1", description="Address for metrics and health.")
     metrics_port: Port = Field(0, description="Port for metrics and health; 0: any free one.")
     stream_silence_s: float = Field(
@@ -55,3 +77,13 @@ class ProducerSettings(ServiceSettings):
     def named_symbols(self) -> tuple[str, ...] | None:
         """The symbols to follow; None means all that are traded."""
         return None if self.symbols.strip().lower() == ALL else parse_symbols(self.symbols)
+
+    @property
+    def price_symbols(self) -> PriceSymbols:
+        """The symbols whose prices alone are followed."""
+        return parse_price_symbols(self.market_symbols) or PriceSymbols()
+
+    @property
+    def market_price_max_age_ms(self) -> int:
+        """The largest age of a price of an interrupted stream, in milliseconds."""
+        return int(self.market_price_max_age_s * 1000)

@@ -21,7 +21,8 @@ from contextlib import closing
 from functools import partial
 from typing import Final
 
-from services.producer.event_queue import EventQueue, ServerTime, StreamConnected, ThreadFailure
+from services.producer.event_queue import Inbox
+from services.producer.events import StreamConnected, ThreadFailure
 from services.producer.ports import (
     Exchange,
     ServerShutdown,
@@ -30,6 +31,7 @@ from services.producer.ports import (
     SubscriptionAck,
     Throttled,
 )
+from services.producer.price_book import StreamInterrupted
 from shared.adapters.retry import Backoff
 from shared.core.errors import Unavailable
 
@@ -47,8 +49,7 @@ class StreamSupervisor:
         exchange: Exchange,
         symbols: Sequence[str],
         silence_s: float,
-        events: EventQueue,
-        server_time: ServerTime,
+        inbox: Inbox,
         stop: threading.Event,
     ) -> None:
         """Store the parts; `run` connects.
@@ -57,21 +58,25 @@ class StreamSupervisor:
             exchange: the exchange to connect to.
             symbols: the symbols to subscribe to.
             silence_s: seconds without a message after which a connection is replaced.
-            events: the queue for closed klines.
-            server_time: updated from the messages.
+            inbox: takes closed klines, prices and the exchange's time.
             stop: ends `run`.
         """
-        self._exchange, self._symbols, self._silence_s = exchange, symbols, silence_s
-        self._events, self._server_time, self._stop = events, server_time, stop
+        self._exchange, self._symbols, self._silence_s = exchange, tuple(symbols), silence_s
+        self._price_only: tuple[str, ...] = ()
+        self._inbox, self._stop = inbox, stop
         self.is_connected = False
         self.reconnects = 0
+
+    def follow_prices(self, symbols: Sequence[str]) -> None:
+        """Subscribe also to symbols whose prices are wanted, but not their candles."""
+        self._price_only = tuple(symbols)
 
     def run(self) -> None:
         """Keep the stream connected until stop is set; an error goes to the event queue."""
         try:
             self._reconnect_until_stopped()
         except Exception as error:  # of any kind: the worker raises it, on the main thread
-            self._events.put(ThreadFailure(error))
+            self._inbox.events.put(ThreadFailure(error))
 
     def _reconnect_until_stopped(self) -> None:
         backoff = Backoff()
@@ -79,6 +84,7 @@ class StreamSupervisor:
             status = _ConnectionStatus()
             wait_s, reason = self._run_connection(status, backoff)
             self.is_connected = False
+            self._inbox.prices.put(StreamInterrupted())
             if self._stop.is_set():
                 return
             if status.messages:
@@ -100,7 +106,7 @@ class StreamSupervisor:
 
     def _watch(self, connection: StreamConnection, status: "_ConnectionStatus") -> str:
         """Subscribe, then wait for the connection to end; return why it ended."""
-        status.awaited_acks = connection.subscribe(self._symbols, self._stop.wait)
+        status.awaited_acks = self._subscribe(connection, status)
         while not self._stop.is_set():
             reason = status.end_reason or self._overdue(status)
             if reason is None and not connection.is_alive:
@@ -109,9 +115,18 @@ class StreamSupervisor:
                 return reason
             if not self.is_connected and status.awaited_acks <= status.acks:
                 self.is_connected = True
-                self._events.put(StreamConnected())
+                self._inbox.events.put(StreamConnected())
+            elif self.is_connected:
+                self._subscribe(connection, status)
             self._stop.wait(CHECK_EVERY_S)
         return "stopping"
+
+    def _subscribe(self, connection: StreamConnection, status: "_ConnectionStatus") -> set[int]:
+        """Subscribe to what this connection does not carry yet; return the acks to expect."""
+        wanted = (*self._symbols, *self._price_only)
+        missing = [symbol for symbol in wanted if symbol not in status.subscribed]
+        status.subscribed.update(missing)
+        return connection.subscribe(missing, self._stop.wait) if missing else set()
 
     def _overdue(self, status: "_ConnectionStatus") -> str | None:
         """Return which of the connection's time limits has passed, None if none has."""
@@ -135,8 +150,11 @@ class StreamSupervisor:
             status.end_reason = event.reason
         else:
             if event.event_ms is not None:
-                self._server_time.update(event.event_ms)
-            if event.kline is not None and not self._events.offer(event.kline):
+                self._inbox.server_time.update(event.event_ms)
+            # The price first: whoever takes the candle out of the queue finds its close.
+            if event.price is not None:
+                self._inbox.prices.put(event.price)
+            if event.kline is not None and not self._inbox.events.offer(event.kline):
                 # Reconnecting makes the worker request from REST what was dropped here.
                 status.end_reason = "the event queue is full; REST will give what was dropped"
 
@@ -149,6 +167,7 @@ class _ConnectionStatus:
         self.messages = 0
         self.awaited_acks: set[int] = set()
         self.acks: set[int] = set()
+        self.subscribed: set[str] = set()
         self.end_reason: str | None = None
 
     def on_error(self, error: Exception) -> None:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from services.producer.ports import SYMBOL_PATTERN
+from services.producer.ports import SYMBOL_PATTERN, ListedSymbol
 from shared.core.errors import BadSetting
 
 log = logging.getLogger(__name__)
@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 def select_symbols(
     named: Sequence[str] | None,
-    listed: Mapping[str, bool],
+    listed: Mapping[str, ListedSymbol],
     find_in_log: Callable[[Sequence[str]], Iterable[str]],
     max_symbols: int,
 ) -> list[str]:
@@ -19,7 +19,7 @@ def select_symbols(
 
     Args:
         named: the symbols that SYMBOLS names; None means all that are traded.
-        listed: the symbols that the exchange lists, and whether each is traded.
+        listed: the symbols that the exchange lists.
         find_in_log: returns those of some symbols that are in the log.
         max_symbols: the limit of the exchange.
 
@@ -47,9 +47,9 @@ def _check_delisted(symbols: Sequence[str], in_log: set[str]) -> None:
     log.warning("the exchange no longer lists %s", ", ".join(symbols))
 
 
-def _traded(listed: Mapping[str, bool]) -> list[str]:
+def _traded(listed: Mapping[str, ListedSymbol]) -> list[str]:
     """Return the symbols that are traded and that the log accepts."""
-    traded = sorted(symbol for symbol, is_traded in listed.items() if is_traded)
+    traded = sorted(symbol for symbol, each in listed.items() if each.is_traded)
     accepted = [symbol for symbol in traded if SYMBOL_PATTERN.fullmatch(symbol)]
     if refused := sorted(set(traded) - set(accepted)):
         log.warning(

@@ -7,17 +7,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from services.producer.backfill_schedule import BackfillSchedule
-from services.producer.event_queue import (
-    EventQueue,
+from services.producer.event_queue import Inbox
+from services.producer.events import (
+    MarketChanged,
     ProducerEvent,
     RestFailure,
     RestResponse,
-    ServerTime,
     StreamConnected,
     ThreadFailure,
 )
+from services.producer.market_tracker import MarketTracker
 from services.producer.metrics import ProducerMetrics
 from services.producer.ports import CandleLog
+from services.producer.rest_workers import KlineRequest
 from services.producer.sequencer import (
     LogEntry,
     ReceivedCandle,
@@ -44,31 +46,28 @@ class ProducerWorker:
     def __init__(
         self,
         candle_log: CandleLog,
-        events: EventQueue,
+        inbox: Inbox,
         schedule: BackfillSchedule,
-        request_klines: Callable[[SymbolCursor], None],
-        server_time: ServerTime,
+        market: MarketTracker,
+        request_klines: Callable[[KlineRequest], None],
         metrics: ProducerMetrics,
     ) -> None:
         """Store the parts; call `recover` before the first `run_once`.
 
         Args:
             candle_log: the log to append to.
-            events: what the other threads report.
+            inbox: what the other threads report.
             schedule: decides what to request.
-            request_klines: requests the klines from a cursor on; a RestResponse or a RestFailure
-                comes through `events`.
-            server_time: the exchange's time.
+            market: adds the market's move to the candles.
+            request_klines: requests klines; a RestResponse or a RestFailure comes through the
+                inbox.
             metrics: counts what was published.
         """
-        self._log, self._events, self._schedule = candle_log, events, schedule
-        self._request_klines, self._server_time, self._metrics = (
-            request_klines,
-            server_time,
-            metrics,
-        )
+        self._log, self._inbox, self._schedule = candle_log, inbox, schedule
+        self._market, self._request_klines, self._metrics = market, request_klines, metrics
         self._rest_responds = True
         self._cursors: dict[str, SymbolCursor] = {}
+        self._logged_until_ms = 0  # the log has candles up to here, of one symbol at least
 
     def recover(self) -> None:
         """Become the only writer of the log and read where each symbol is.
@@ -107,41 +106,71 @@ class ProducerWorker:
             Unavailable: Kafka does not answer; recover before the next call.
         """
         # 1. Decide. The cursors in memory are now ahead of the log.
-        entries = [entry for event in self._events.drain(POLL_S) for entry in self._on_event(event)]
-        # 2. Append. After a failure the rest is dropped too: the cursors are back where the log
+        events = self._inbox.events.drain(POLL_S)
+        entries = [entry for event in events for entry in self._on_event(event)]
+        # 2. Take the prices only now: what was heard last belongs to these candles. Then some REST
+        #    responses need not wait any longer.
+        self._market.listen(self._inbox.prices.drain())
+        entries += self._release_responses()
+        # 3. Append. After a failure the rest is dropped too: the cursors are back where the log
         #    is, and REST gives everything from there again.
-        for first in range(0, len(entries), MAX_RECORDS_PER_TRANSACTION):
-            if not self._publish(entries[first : first + MAX_RECORDS_PER_TRANSACTION]):
+        recorded = self._market.record(entries)
+        for first in range(0, len(recorded), MAX_RECORDS_PER_TRANSACTION):
+            if not self._publish(recorded[first : first + MAX_RECORDS_PER_TRANSACTION]):
                 break
-        # 3. Request what is missing, only now that the cursors agree with the log.
-        now_s, server_ms = time.monotonic(), self._server_time.ms
-        for cursor in self._schedule.take_due(self._cursors, server_ms, now_s):
-            self._request_klines(cursor)
-        behind = self._schedule.symbols_behind(self._cursors, server_ms)
+        # 4. Request what is missing, only now that the cursors agree with the log.
+        self._request_missing()
+        self._report()
+
+    def _release_responses(self) -> Iterable[LogEntry]:
+        if not self._market.held_symbols:
+            return ()
+        awaited_ms = self._schedule.awaited_from_ms(self._cursors, self._market.held_symbols)
+        released = self._market.release(awaited_ms, time.monotonic())
+        return [entry for response in released for entry in self._apply_response(response)]
+
+    def _request_missing(self) -> None:
+        server_ms = self._inbox.server_time.ms
+        for cursor in self._schedule.take_due(self._cursors, server_ms, time.monotonic()):
+            from_ms, until_ms = cursor.next_open_time_ms, self._logged_until_ms
+            self._request_klines(KlineRequest(cursor.symbol, from_ms, until_ms))
+        for symbol, from_ms in self._market.take_due():
+            self._request_klines(KlineRequest(symbol, from_ms))
+
+    def _report(self) -> None:
+        behind = self._schedule.symbols_behind(self._cursors, self._inbox.server_time.ms)
         pending = self._schedule.pending_backfills()
         self._metrics.report_progress(len(self._cursors), len(behind), pending)
+        self._metrics.report_market(self._market)
 
     def _on_event(self, event: ProducerEvent) -> Iterable[LogEntry]:
         match event:
             case ReceivedCandle():
                 return self._on_stream_kline(event)
             case UnreadableKline():
-                return (event,)  # a dead letter; the candle is requested from REST once overdue
+                # A dead letter; the candle is requested from REST once overdue.
+                return (event,) if self._is_followed(event.symbol) else ()
             case RestResponse():
                 return self._on_rest_response(event)
             case RestFailure():
                 self._on_rest_failure(event)
+            case MarketChanged():
+                self._market.change(event)
             case StreamConnected():
                 log.info("the stream is connected")
-                self._schedule.catch_up(self._cursors, self._server_time.ms)
+                self._schedule.catch_up(self._cursors, self._inbox.server_time.ms)
+                self._market.on_connected(self._inbox.server_time.ms)
             case ThreadFailure():
                 raise event.error
         return ()
 
+    def _is_followed(self, symbol: str) -> bool:
+        """Return whether a symbol's candles are written; one that is not readable may be."""
+        return not symbol or symbol in self._cursors
+
     def _on_stream_kline(self, kline: ReceivedCandle) -> Sequence[LogEntry]:
         cursor = self._cursors.get(kline.symbol)
-        if cursor is None:
-            log.warning("ignoring a kline of %s, which is not subscribed to", kline.symbol)
+        if cursor is None:  # followed for its price alone
             return ()
         transition = on_stream_kline(cursor, kline, self._schedule.interval_ms)
         if transition.cursor.early:
@@ -150,6 +179,10 @@ class ProducerWorker:
 
     def _on_rest_response(self, response: RestResponse) -> Sequence[LogEntry]:
         self._rest_responds = True
+        waits = self._market.take(response, time.monotonic())
+        return () if waits else self._apply_response(response)
+
+    def _apply_response(self, response: RestResponse) -> Sequence[LogEntry]:
         before = self._cursors[response.symbol]
         transition = on_rest_klines(
             before, response.requested_from_ms, response.rows, self._schedule.interval_ms
@@ -169,7 +202,8 @@ class ProducerWorker:
         log.log(level, "%s", failure.reason)
         self._rest_responds = False
         self._metrics.rest_failures.inc()
-        self._schedule.on_failure(failure.symbol, time.monotonic())
+        if not self._market.on_failure(failure.symbol):
+            self._schedule.on_failure(failure.symbol, time.monotonic())
 
     def _apply(self, transition: Transition) -> Sequence[LogEntry]:
         self._cursors[transition.cursor.symbol] = transition.cursor
@@ -190,4 +224,6 @@ class ProducerWorker:
 
     def _set_cursors(self, cursors: Mapping[str, SymbolCursor]) -> None:
         self._cursors = dict(cursors)
-        self._schedule.catch_up(self._cursors, self._server_time.ms)
+        logged = (each.next_open_time_ms for each in cursors.values() if not each.is_new)
+        self._logged_until_ms = max(logged, default=0)
+        self._schedule.catch_up(self._cursors, self._inbox.server_time.ms)

@@ -1,9 +1,11 @@
 """Validate the klines of an exchange: the part that all exchanges share. PURE."""
 
 from collections.abc import Sequence
+from math import inf
 from typing import Any
 
 from services.producer.ports import SYMBOL_PATTERN
+from services.producer.price_book import HeardPrice
 from services.producer.sequencer import KlineOrigin, ReceivedCandle, ReceivedKline, UnreadableKline
 from shared.adapters.schemas.klines import build_candle_message, encode_record
 from shared.core.errors import BadInput
@@ -32,8 +34,39 @@ def validate_kline(
         if not (isinstance(open_ms, int) and open_ms > 0 and open_ms % duration_ms == 0):
             open_ms = None
         return UnreadableKline(symbol, open_ms, error.reason, str(error), origin)
-    value, source, arrival_ms = encode_record(message), origin.source, origin.arrival_ms
-    return ReceivedCandle(message.symbol, message.open_time_ms, value, source, arrival_ms)
+    value, close = encode_record(message), float(message.close)
+    return ReceivedCandle(
+        message.symbol, message.open_time_ms, close, value, origin.source, origin.arrival_ms
+    )
+
+
+def closing_price(kline: ReceivedKline) -> HeardPrice | None:
+    """Return the price in a closed kline of the stream; None if it was not readable."""
+    if isinstance(kline, UnreadableKline):
+        return None
+    return HeardPrice(kline.symbol, kline.open_time_ms, kline.close, is_close=True)
+
+
+def open_price(symbol: Any, open_time_ms: Any, price: Any, event_ms: Any) -> HeardPrice | None:
+    """Return the newest price in an open kline of the stream; None if it was not readable.
+
+    Args:
+        symbol: the symbol, not checked.
+        open_time_ms: open time of the kline in milliseconds, not checked.
+        price: its newest price as a decimal string, not checked.
+        event_ms: the exchange's time of the message, not checked.
+    """
+    is_whole = isinstance(open_time_ms, int) and isinstance(event_ms, int)
+    if not isinstance(symbol, str) or not isinstance(price, str) or not is_whole:
+        return None
+    # A time that is far ahead would make every other price look old.
+    if not 0 < open_time_ms <= event_ms:
+        return None
+    try:
+        number = float(price)
+    except ValueError:
+        return None
+    return HeardPrice(symbol, open_time_ms, number, event_ms) if 0 < number < inf else None
 
 
 def settled_klines(

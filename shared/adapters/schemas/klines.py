@@ -297,6 +297,20 @@ def encode_record(message: CandleMessage | GapMessage | PromotionMessage) -> byt
     return wire.canonical_json(message.model_dump(by_alias=True, exclude_none=True))
 
 
+def add_market(value: bytes, move: MarketMove) -> bytes:
+    """Return a candle's canonical bytes with the market's move, which they do not have yet.
+
+    All candles of a moment share a move, so this costs far less than encoding each of them anew.
+    """
+    head, key, tail = value.partition(b'"open":')  # the key that follows "market" in order
+    return b'%b"market":%b,%b%b' % (head, _encode_market(move), key, tail)
+
+
+@lru_cache(maxsize=4_096)
+def _encode_market(move: MarketMove) -> bytes:
+    return wire.canonical_json(to_market_message(move).model_dump(exclude_none=True))
+
+
 def encode_gap(gap: Gap, interval: str) -> bytes:
     """Return the canonical bytes of a gap in a topic of this interval."""
     return encode_record(GapMessage(type="gap", interval=interval, **dataclass_fields(gap)))

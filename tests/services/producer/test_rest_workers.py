@@ -1,24 +1,21 @@
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import monotonic
 
 import pytest
 
 from services.producer import rest_workers
-from services.producer.event_queue import (
-    EventQueue,
-    RestFailure,
-    RestResponse,
-    ServerTime,
-    ThreadFailure,
-)
-from services.producer.ports import KlinePage
-from services.producer.rest_workers import SETTLING_MS, RestWorkerPool
-from services.producer.sequencer import SymbolCursor
+from services.producer.event_queue import Inbox
+from services.producer.events import RestFailure, RestResponse, ThreadFailure
+from services.producer.ports import DayTicker, KlinePage, ListedSymbol
+from services.producer.rest_workers import SETTLING_MS, KlineRequest, RestOptions, RestWorkerPool
+from services.producer.sequencer import ReceivedCandle
 from shared.core.errors import Incompatible, UlstmError, Unavailable
+from shared.core.records import MarketMove
 from tests.support.waiting import eventually
 
 NOW_MS = 1_735_689_600_000
-CURSOR = SymbolCursor("BTCUSDT", NOW_MS - 600_000)
+STEP_MS = 300_000
+REQUEST = KlineRequest("BTCUSDT", NOW_MS - 2 * STEP_MS)
 
 
 class ScriptedRest:
@@ -31,27 +28,52 @@ class ScriptedRest:
     def server_time_ms(self) -> int:
         return NOW_MS
 
-    def list_symbols(self) -> Mapping[str, bool]:
+    def list_symbols(self) -> Mapping[str, ListedSymbol]:
         return {}
 
-    def fetch_klines(self, symbol: str, from_ms: int, settled_ms: int) -> KlinePage:
+    def fetch_tickers(self) -> Sequence[DayTicker]:
+        return []
+
+    def fetch_klines(self, symbol: str, from_ms: int, settled_ms: int, max_rows: int) -> KlinePage:
         if self.error is not None:
             raise self.error
         self.settled_ms.append(settled_ms)
-        return KlinePage([], has_more=False)
+        rows = [candle(open_ms) for open_ms in range(from_ms, settled_ms - STEP_MS, STEP_MS)]
+        return KlinePage([*rows[:max_rows]], has_more=len(rows) > max_rows)
 
     def close(self) -> None: ...
 
 
+def candle(open_ms: int) -> ReceivedCandle:
+    return ReceivedCandle("BTCUSDT", open_ms, 1.0, b"{}", "rest", 0)
+
+
+def no_moves(from_ms: int, until_ms: int) -> Mapping[int, MarketMove]:
+    return {}
+
+
+def start_pool(
+    rest: ScriptedRest, inbox: Inbox, threads: int = 1, max_rows: int = 1_000
+) -> RestWorkerPool:
+    return RestWorkerPool(RestOptions(threads, STEP_MS, max_rows), lambda: rest, no_moves, inbox)
+
+
 def test_a_response_holds_what_had_settled_when_it_was_requested() -> None:
-    rest, events, server_time = ScriptedRest(), EventQueue(), ServerTime()
+    rest, inbox = ScriptedRest(), Inbox()
 
-    RestWorkerPool(1, lambda: rest, server_time, events).request_klines(CURSOR)
+    start_pool(rest, inbox).request_klines(REQUEST)
 
-    [response] = events.drain(10.0)
-    assert response == RestResponse("BTCUSDT", CURSOR.next_open_time_ms, [], has_more=False)
+    [response] = inbox.events.drain(10.0)
+    assert response == RestResponse(
+        "BTCUSDT",
+        REQUEST.from_ms,
+        [candle(NOW_MS - 2 * STEP_MS)],
+        has_more=False,
+        complete_until_ms=NOW_MS - STEP_MS,
+        before=candle(NOW_MS - 3 * STEP_MS),
+    )
     assert rest.settled_ms == [NOW_MS - SETTLING_MS]
-    assert server_time.ms == NOW_MS
+    assert inbox.server_time.ms == NOW_MS
 
 
 @pytest.mark.parametrize(
@@ -59,21 +81,21 @@ def test_a_response_holds_what_had_settled_when_it_was_requested() -> None:
     [(Unavailable("down"), RestFailure), (Incompatible("not served here"), ThreadFailure)],
 )
 def test_an_error_is_an_event(error: UlstmError, expected: type) -> None:
-    events = EventQueue()
+    inbox = Inbox()
 
-    RestWorkerPool(1, lambda: ScriptedRest(error), ServerTime(), events).request_klines(CURSOR)
+    start_pool(ScriptedRest(error), inbox).request_klines(REQUEST)
 
-    [event] = events.drain(10.0)
+    [event] = inbox.events.drain(10.0)
     assert isinstance(event, expected)
 
 
 def test_idle_threads_keep_the_exchanges_time_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rest_workers, "MAX_SILENCE_S", 0.01)
-    server_time = ServerTime()
+    inbox = Inbox()
 
-    RestWorkerPool(1, ScriptedRest, server_time, EventQueue())
+    start_pool(ScriptedRest(), inbox)
 
-    eventually(lambda: server_time.ms == NOW_MS)
+    eventually(lambda: inbox.server_time.ms == NOW_MS)
 
 
 class RestWithoutTime(ScriptedRest):
@@ -90,7 +112,7 @@ def test_idle_threads_share_one_request_for_the_time(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(rest_workers, "MAX_SILENCE_S", 0.05)
     rest, started_s = RestWithoutTime(), monotonic()
 
-    RestWorkerPool(4, lambda: rest, ServerTime(), EventQueue())
+    start_pool(rest, Inbox(), threads=4)
 
     eventually(lambda: rest.requests >= 3)
     requests = rest.requests  # counted before the time is taken: later ones do not matter

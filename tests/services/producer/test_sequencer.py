@@ -24,7 +24,8 @@ SYMBOL = "BTCUSDT"
 
 
 def kline(at: int, source: str = "rest") -> ReceivedCandle:
-    return ReceivedCandle(SYMBOL, at * STEP_MS, b"{}", "rest" if source == "rest" else "stream", 0)
+    from_rest = source == "rest"
+    return ReceivedCandle(SYMBOL, at * STEP_MS, 1.0, b"{}", "rest" if from_rest else "stream", 0)
 
 
 def unreadable(at: int) -> UnreadableKline:

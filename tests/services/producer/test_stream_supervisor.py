@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from services.producer import stream_supervisor
-from services.producer.event_queue import EventQueue, ServerTime, StreamConnected
+from services.producer.event_queue import EventQueue, Inbox
+from services.producer.events import StreamConnected
 from services.producer.ports import (
     OnError,
     OnEvent,
@@ -80,7 +81,7 @@ def connect(
     stop = threading.Event()
 
     def start(silence_s: float) -> None:
-        supervisor = StreamSupervisor(exchange, ["BTCUSDT"], silence_s, events, ServerTime(), stop)
+        supervisor = StreamSupervisor(exchange, ["BTCUSDT"], silence_s, Inbox(events), stop)
         threading.Thread(target=supervisor.run, daemon=True).start()
         eventually(lambda: exchange.connections and supervisor.is_connected)
 
@@ -109,7 +110,7 @@ def test_a_full_queue_ends_the_connection_so_that_rest_gives_what_was_dropped(
     exchange: ScriptedExchange, connect: Callable[[float], None]
 ) -> None:
     connect(60.0)
-    candle = ReceivedCandle("BTCUSDT", 0, b"{}", "stream", 0)
+    candle = ReceivedCandle("BTCUSDT", 0, 1.0, b"{}", "stream", 0)
 
     for _ in range(2):
         exchange.connections[0].on_event(StreamUpdate(None, candle))

@@ -1,9 +1,11 @@
 import pytest
 
+from services.producer.ports import ListedSymbol
 from services.producer.symbol_selection import select_symbols
 from shared.core.errors import BadSetting
 
-LISTED = {"BTCUSDT": True, "ETHUSDT": True, "LUNAUSDT": False, "币安人生USDT": True}
+TRADED, HALTED = ListedSymbol(True, "USDT"), ListedSymbol(False, "USDT")
+LISTED = {"BTCUSDT": TRADED, "ETHUSDT": TRADED, "LUNAUSDT": HALTED, "币安人生USDT": TRADED}
 MAX_SYMBOLS = 1024
 
 
@@ -25,7 +27,7 @@ def test_a_delisted_symbol_stops_no_other() -> None:
 
 
 def test_more_symbols_than_a_connection_can_follow_are_refused() -> None:
-    many = {f"S{n}USDT": True for n in range(MAX_SYMBOLS + 1)}
+    many = {f"S{n}USDT": TRADED for n in range(MAX_SYMBOLS + 1)}
 
     with pytest.raises(BadSetting, match="1025"):
         select_symbols(None, many, nothing, MAX_SYMBOLS)

@@ -3,8 +3,11 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from services.producer.backfill_schedule import BackfillSchedule
-from services.producer.event_queue import EventQueue, RestResponse, ServerTime, ThreadFailure
+from services.producer.event_queue import EventQueue, Inbox
+from services.producer.events import MarketChanged, RestResponse, ThreadFailure
+from services.producer.market_tracker import MarketTracker
 from services.producer.metrics import ProducerMetrics
+from services.producer.rest_workers import KlineRequest
 from services.producer.sequencer import LogEntry, ReceivedCandle, SymbolCursor
 from services.producer.worker import ProducerWorker
 from shared.adapters.kafka.errors import Aborted
@@ -42,8 +45,8 @@ class RecordedRequests:
     def __init__(self) -> None:
         self.from_ms: list[int] = []
 
-    def request_klines(self, cursor: SymbolCursor) -> None:
-        self.from_ms.append(cursor.next_open_time_ms)
+    def request_klines(self, request: KlineRequest) -> None:
+        self.from_ms.append(request.from_ms)
 
 
 @pytest.fixture
@@ -67,10 +70,10 @@ def worker(
 ) -> ProducerWorker:
     worker = ProducerWorker(
         candle_log,
-        events,
+        Inbox(events),
         BackfillSchedule([SYMBOL], STEP_MS, grace_s=3.0),
+        MarketTracker([SYMBOL], MarketChanged((), None), STEP_MS, max_age_ms=60_000),
         requests.request_klines,
-        ServerTime(),
         ProducerMetrics(Telemetry("producer")),
     )
     worker.recover()
@@ -78,7 +81,7 @@ def worker(
 
 
 def candle(at: int) -> ReceivedCandle:
-    return ReceivedCandle(SYMBOL, at * STEP_MS, b"{}", "stream", 0)
+    return ReceivedCandle(SYMBOL, at * STEP_MS, 1.0, b"{}", "stream", 0)
 
 
 def test_after_an_aborted_transaction_its_candles_are_requested_again(

@@ -10,8 +10,8 @@ import requests
 from binance.error import ClientError, Error, ServerError
 from binance.spot import Spot
 
-from services.producer.exchanges.binance.schemas import decode_rest_klines
-from services.producer.ports import KlinePage, Throttled
+from services.producer.exchanges.binance.schemas import decode_rest_klines, decode_tickers
+from services.producer.ports import DayTicker, KlinePage, ListedSymbol, Throttled
 from shared.core.errors import Incompatible, Unavailable
 
 TIMEOUT_S: Final = 10.0
@@ -85,8 +85,8 @@ class BinanceRestClient:
             raise Unavailable(f"{self._url}: the response has no serverTime: {str(body)[:100]}")
         return int(body["serverTime"])
 
-    def list_symbols(self) -> dict[str, bool]:
-        """Return every symbol listed, and whether its status is TRADING.
+    def list_symbols(self) -> dict[str, ListedSymbol]:
+        """Return every symbol listed; it is being traded if its status is TRADING.
 
         Raises:
             Unavailable, Incompatible: as `server_time_ms`.
@@ -94,24 +94,37 @@ class BinanceRestClient:
         body = self._request("the symbols", dict, self._client.exchange_info)
         self._limiter.set_limit(body.get("rateLimits"))
         try:
-            return {str(each["symbol"]): each["status"] == "TRADING" for each in body["symbols"]}
-        except (KeyError, TypeError) as error:
+            return {
+                str(each["symbol"]): ListedSymbol(
+                    each["status"] == "TRADING", str(each.get("quoteAsset", ""))
+                )
+                for each in body["symbols"]
+            }
+        except (KeyError, TypeError, AttributeError) as error:
             message = f"{self._url}: the response has no symbols with a status: {str(body)[:100]}"
             raise Unavailable(message) from error
 
-    def fetch_klines(self, symbol: str, from_ms: int, settled_ms: int) -> KlinePage:
-        """Return up to 1,000 klines that open at `from_ms` or later and closed before `settled_ms`.
+    def fetch_tickers(self) -> list[DayTicker]:
+        """Return the last 24 hours of every symbol.
 
         Raises:
             Unavailable, Incompatible: as `server_time_ms`.
         """
-        send = partial(
-            self._client.klines, symbol, self._interval, startTime=from_ms, limit=MAX_ROWS
-        )
+        send = partial(self._client.ticker_24hr, type="MINI")
+        return decode_tickers(self._request("the turnover of symbols", list, send))
+
+    def fetch_klines(self, symbol: str, from_ms: int, settled_ms: int, max_rows: int) -> KlinePage:
+        """Return klines that open at `from_ms` or later and closed before `settled_ms`.
+
+        Raises:
+            Unavailable, Incompatible: as `server_time_ms`.
+        """
+        limit = min(max_rows, MAX_ROWS)
+        send = partial(self._client.klines, symbol, self._interval, startTime=from_ms, limit=limit)
         rows = self._request(f"klines of {symbol}", list, send)
         arrival_ms = time.time_ns() // 1_000_000
         klines = decode_rest_klines(symbol, self._interval, rows, settled_ms, arrival_ms)
-        return KlinePage(klines, has_more=len(rows) >= MAX_ROWS)
+        return KlinePage(klines, has_more=len(rows) >= limit)
 
     def close(self) -> None:
         """Close the connection."""

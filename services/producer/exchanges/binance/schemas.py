@@ -4,8 +4,14 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from services.producer.exchanges.validation import settled_klines, validate_kline
+from services.producer.exchanges.validation import (
+    closing_price,
+    open_price,
+    settled_klines,
+    validate_kline,
+)
 from services.producer.ports import (
+    DayTicker,
     ServerShutdown,
     StreamEvent,
     StreamUpdate,
@@ -48,10 +54,28 @@ def decode_message(text: str, interval: str, arrival_ms: int) -> StreamEvent:
 def _decode_kline(message: dict[str, Any], interval: str, origin: KlineOrigin) -> StreamEvent:
     event_ms = message.get("E") if isinstance(message.get("E"), int) else None
     kline = message.get("k")
-    if message.get("e") != "kline" or not isinstance(kline, dict) or kline.get("x") is not True:
+    if message.get("e") != "kline" or not isinstance(kline, dict):
         return StreamUpdate(event_ms)
-    fields = {name: kline.get(key) for name, key in STREAM_FIELDS.items()}
-    return StreamUpdate(event_ms, validate_kline(fields, kline.get("T"), interval, origin))
+    if kline.get("x") is True:
+        fields = {name: kline.get(key) for name, key in STREAM_FIELDS.items()}
+        received = validate_kline(fields, kline.get("T"), interval, origin)
+        return StreamUpdate(event_ms, received, closing_price(received))
+    if kline.get("i") != interval:
+        return StreamUpdate(event_ms)
+    price = open_price(kline.get("s"), kline.get("t"), kline.get("c"), event_ms)
+    return StreamUpdate(event_ms, None, price)
+
+
+def decode_tickers(rows: Sequence[Any]) -> list[DayTicker]:
+    """Decode the body of `GET /api/v3/ticker/24hr`; what cannot be read is left out."""
+    tickers = []
+    for row in rows:
+        try:
+            numbers = [float(row[name]) for name in ("quoteVolume", "highPrice", "lowPrice")]
+            tickers.append(DayTicker(str(row["symbol"]), *numbers))
+        except (TypeError, KeyError, ValueError):
+            continue
+    return tickers
 
 
 def decode_rest_klines(

@@ -29,6 +29,7 @@ class BinanceStreamConnection:
     def __init__(self, url: str, interval: str, on_event: OnEvent, on_error: OnError) -> None:
         """Connect; see `Exchange.open_stream`."""
         self._url, self._interval = url, interval
+        self._requests = 0
 
         def on_message(_: object, text: str) -> None:
             on_event(decode_message(text, interval, time.time_ns() // 1_000_000))
@@ -51,8 +52,9 @@ class BinanceStreamConnection:
             Unavailable: the connection has ended.
         """
         request_ids = set()
-        for request_id, first in enumerate(range(0, len(symbols), STREAMS_PER_MESSAGE), start=1):
-            part = symbols[first : first + STREAMS_PER_MESSAGE]
+        for first in range(0, len(symbols), STREAMS_PER_MESSAGE):
+            self._requests += 1
+            request_id, part = self._requests, symbols[first : first + STREAMS_PER_MESSAGE]
             streams = [f"{symbol.lower()}@kline_{self._interval}" for symbol in part]
             try:
                 self._client.subscribe(streams, id=request_id)

@@ -11,7 +11,7 @@ import pytest
 
 from services.producer.exchanges.binance.exchange import BinanceExchange
 from services.producer.exchanges.binance.rest_client import BinanceRestClient, to_refusal
-from services.producer.ports import Throttled
+from services.producer.ports import DayTicker, ListedSymbol, Throttled
 from shared.core.errors import Incompatible, Unavailable
 from shared.local_servers.programs import free_port
 from tests.support.builders import STEP_MS
@@ -81,12 +81,21 @@ def open_stream(exchange: BinanceExchange) -> None:
 
 def test_a_response_is_decoded(server: ScriptedServer, rest: BinanceRestClient) -> None:
     assert rest.server_time_ms() == 5
-    listed = [{"symbol": "BTCUSDT", "status": "TRADING"}, {"symbol": "XUSDT", "status": "BREAK"}]
+    listed = [
+        {"symbol": "BTCUSDT", "status": "TRADING", "quoteAsset": "USDT"},
+        {"symbol": "XUSDT", "status": "BREAK"},
+    ]
     server.body = json.dumps({"symbols": listed, "rateLimits": []})
-    assert rest.list_symbols() == {"BTCUSDT": True, "XUSDT": False}
+    assert rest.list_symbols() == {
+        "BTCUSDT": ListedSymbol(True, "USDT"),
+        "XUSDT": ListedSymbol(False, ""),
+    }
+    ticker = {"symbol": "BTCUSDT", "quoteVolume": "9.5", "highPrice": "2.0", "lowPrice": "1.0"}
+    server.body = json.dumps([ticker, {"symbol": "XUSDT"}, "nonsense"])
+    assert rest.fetch_tickers() == [DayTicker("BTCUSDT", 9.5, 2.0, 1.0)]
     prices = ["1.0"] * 5
     server.body = json.dumps([[STEP_MS, *prices, 2 * STEP_MS - 1, "1.0", 1, "1.0", "1.0", "0"]])
-    page = rest.fetch_klines("BTCUSDT", 0, 2 * STEP_MS)
+    page = rest.fetch_klines("BTCUSDT", 0, 2 * STEP_MS, 2)
     assert [kline.open_time_ms for kline in page.rows] == [STEP_MS]
     assert not page.has_more
 
@@ -110,7 +119,7 @@ def test_an_unusable_response_is_unavailable_and_names_the_host(
     server.status, server.body = status, body
 
     with pytest.raises(Unavailable, match=server.url):
-        rest.fetch_klines("BTCUSDT", 0, 1)
+        rest.fetch_klines("BTCUSDT", 0, 1, 1_000)
 
 
 def test_a_missing_server_is_unavailable(stop: threading.Event) -> None:

@@ -6,6 +6,7 @@ import pytest
 from services.producer.candle_log import to_producer_record
 from services.producer.exchanges.binance.schemas import decode_message, decode_rest_klines
 from services.producer.ports import ServerShutdown, StreamUpdate, SubscriptionAck
+from services.producer.price_book import HeardPrice
 from services.producer.sequencer import ReceivedCandle, UnreadableKline
 from shared.adapters.schemas.klines import KlineCodec
 from shared.core.records import Candle
@@ -58,7 +59,7 @@ def test_stream_and_rest_give_the_same_record_with_all_fields() -> None:
     assert record.headers == [("source", b"stream"), ("arrival_ms", b"7")]
     assert json.loads(streamed.value)["taker_buy_quote_volume"] == "625.0"
     candle = KlineCodec("5m", STEP_MS, 6).decode(streamed.value, PARTITION)
-    assert candle == Candle("BTCUSDT", START_MS, 100.0, 101.0, 99.5, 100.5, 12.5)
+    assert candle == Candle("BTCUSDT", START_MS, 100.0, 101.0, 99.5, 100.5, 12.5, 1250.0, 42, 6.25)
 
 
 def test_the_form_of_combined_streams_is_decoded() -> None:
@@ -68,7 +69,7 @@ def test_the_form_of_combined_streams_is_decoded() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (payload(x=False), StreamUpdate(START_MS + STEP_MS + 5)),
+        (payload(x=False, i="1m"), StreamUpdate(START_MS + STEP_MS + 5)),
         ('{"result": null, "id": 7}', SubscriptionAck(7)),
         ('{"e": "trade", "E": 5}', StreamUpdate(5)),
         ("[]", StreamUpdate(None)),
@@ -76,6 +77,27 @@ def test_the_form_of_combined_streams_is_decoded() -> None:
 )
 def test_other_messages_are_recognised(text: str, expected: object) -> None:
     assert decode_message(text, "5m", 7) == expected
+
+
+def test_open_and_closed_klines_tell_a_price() -> None:
+    event_ms = START_MS + STEP_MS + 5
+    opened = decode_message(payload(x=False), "5m", 7)
+    assert opened == StreamUpdate(
+        event_ms, None, HeardPrice("BTCUSDT", START_MS, 100.5, event_ms, is_close=False)
+    )
+    closed_update = decode_message(payload(), "5m", 7)
+    assert isinstance(closed_update, StreamUpdate)
+    assert closed_update.price == HeardPrice("BTCUSDT", START_MS, 100.5, is_close=True)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"c": "NaN"}, {"c": "0"}, {"c": 100.5}, {"c": None}, {"s": 7}, {"t": "soon"}, {"t": 10**15}],
+)
+def test_what_is_no_price_of_an_open_kline_is_left_out(changed: dict[str, Any]) -> None:
+    assert decode_message(payload(x=False, **changed), "5m", 7) == StreamUpdate(
+        START_MS + STEP_MS + 5
+    )
 
 
 @pytest.mark.parametrize(

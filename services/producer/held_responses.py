@@ -1,0 +1,101 @@
+"""REST responses that wait until the market's move in their candles is known. PURE.
+
+A back-fill asks for many symbols at once, page by page; the market's move of a page is known when
+the pages of the others are there. A response waits until
+
+1. enough of the market is known at its first and at its last candle, or
+2. no request is left that could still give a close up to its last candle, or
+3. it has waited long enough: then its candles have the move of what is known, or none.
+
+Candles of the stream do not wait.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from services.producer.events import RestResponse
+
+MAX_HOLD_S: Final = 60.0  # a page of 1,000 symbols takes about half of it
+MAX_ROWS_AT_ONCE: Final = 4_000  # candles of the stream come in between
+MAX_HELD_CANDLES: Final = 250_000  # about 120 MB
+MIN_PAGE_ROWS, MAX_PAGE_ROWS = 100, 1_000
+
+
+def rows_of_page(symbols: int) -> int:
+    """Return how many klines to request at once, so that a page of each symbol can be held.
+
+    >>> [rows_of_page(symbols) for symbols in (20, 1_000, 9_000)]
+    [1000, 250, 100]
+    """
+    return max(MIN_PAGE_ROWS, min(MAX_PAGE_ROWS, MAX_HELD_CANDLES // symbols))
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    response: RestResponse
+    since_s: float
+
+    @property
+    def first_ms(self) -> int:
+        return self.response.span_ms[0]
+
+    @property
+    def last_ms(self) -> int:
+        return self.response.span_ms[1]
+
+
+class HeldResponses:
+    """Holds one response of a symbol at most. Times in seconds are the monotonic clock's."""
+
+    def __init__(self, is_known: Callable[[int], bool]) -> None:
+        """Start empty.
+
+        Args:
+            is_known: tells whether enough of the market is known in the candle of an open time.
+        """
+        self._is_known = is_known
+        self._held: dict[str, _Held] = {}
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """The symbols whose response is held."""
+        return frozenset(self._held)
+
+    def add(self, response: RestResponse, now_s: float) -> None:
+        """Hold a response that has rows."""
+        self._held[response.symbol] = _Held(response, now_s)
+
+    def oldest_span_ms(self) -> tuple[int, int] | None:
+        """Return the first and the last open time of the oldest response; None if none is held."""
+        oldest = min(self._held.values(), key=lambda each: each.first_ms, default=None)
+        return None if oldest is None else (oldest.first_ms, oldest.last_ms)
+
+    def release(self, awaited_from_ms: int | None, now_s: float) -> list[RestResponse]:
+        """Remove and return responses that need not wait any longer, the oldest candles first.
+
+        Args:
+            awaited_from_ms: the earliest open time of an unanswered request; None if there is none.
+            now_s: the time now.
+        """
+        known: dict[int, bool] = {}
+
+        def is_known(open_ms: int) -> bool:
+            if open_ms not in known:
+                known[open_ms] = self._is_known(open_ms)
+            return known[open_ms]
+
+        released, rows = list[RestResponse](), 0
+        for held in sorted(self._held.values(), key=lambda each: each.first_ms):
+            may_go = (
+                awaited_from_ms is None
+                or awaited_from_ms > held.last_ms
+                or now_s - held.since_s >= MAX_HOLD_S
+                or (is_known(held.first_ms) and is_known(held.last_ms))
+            )
+            if may_go and rows < MAX_ROWS_AT_ONCE:
+                released.append(held.response)
+                rows += len(held.response.rows)
+        for response in released:
+            del self._held[response.symbol]
+        return released

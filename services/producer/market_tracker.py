@@ -1,0 +1,130 @@
+"""Everything the worker needs to know about the market, from prices and REST responses. PURE."""
+
+from collections.abc import Iterable, Sequence
+from statistics import median_low
+
+from services.producer.events import MarketChanged, RestResponse
+from services.producer.held_responses import HeldResponses
+from services.producer.market_recorder import MarketRecorder
+from services.producer.price_book import HeardPrice, PriceBook, StreamInterrupted
+from services.producer.price_history import PriceHistory
+from services.producer.sequencer import LogEntry, ReceivedCandle
+
+
+class MarketTracker:
+    """Follows the market's prices; holds REST responses until it knows the moves they need."""
+
+    def __init__(
+        self, followed: Sequence[str], market: MarketChanged, interval_ms: int, max_age_ms: int
+    ) -> None:
+        """Start without a price.
+
+        Args:
+            followed: the symbols whose candles are written.
+            market: the symbols followed for their prices alone, and the baskets in force.
+            interval_ms: milliseconds between two open times.
+            max_age_ms: as in `PriceBook`.
+        """
+        self._followed, self._interval_ms = tuple(followed), interval_ms
+        self._book = PriceBook((*followed, *market.price_only), interval_ms, max_age_ms)
+        self._recorder = MarketRecorder(self._book, market.baskets)
+        self._history = PriceHistory(market.price_only)
+        self._held = HeldResponses(self._recorder.is_known)
+        self._baskets = market.baskets
+        self._forgotten_ms = self._aged_ms = 0
+        self.price_age_s = 0.0  # median age of the prices in the newest move
+
+    @property
+    def symbols(self) -> int:
+        """The number of the market's symbols."""
+        return len(self._book.symbols)
+
+    @property
+    def held_symbols(self) -> frozenset[str]:
+        """The symbols whose REST response waits."""
+        return self._held.symbols
+
+    def listen(self, heard: Iterable[HeardPrice | StreamInterrupted]) -> None:
+        """Take what the stream told."""
+        for each in heard:
+            self._book.hear(each)
+
+    def change(self, market: MarketChanged) -> None:
+        """Follow other symbols for their prices, and other baskets from the next candle on."""
+        self._book.set_symbols((*self._followed, *market.price_only))
+        self._history.set_symbols(market.price_only)
+        if market.baskets != self._baskets:
+            self._recorder.adopt(market.baskets)
+            self._baskets = market.baskets
+
+    def on_connected(self, server_ms: int) -> None:
+        """Want the closes before the candle that is open now: the stream did not tell them."""
+        closed_ms = server_ms // self._interval_ms * self._interval_ms - self._interval_ms
+        if closed_ms > 0 and not self._held.symbols:
+            self._history.want(closed_ms, closed_ms)
+
+    def take(self, response: RestResponse, now_s: float) -> bool:
+        """Learn a response's closes; return True if it is for the market alone or has to wait."""
+        self._learn_closes(response)
+        if response.symbol in self._history:
+            from_ms, until_ms = response.requested_from_ms, response.complete_until_ms
+            self._history.on_response(response.symbol, from_ms, until_ms)
+            return True
+        self._recorder.learn(response.logged_moves)
+        if response.rows:
+            self._held.add(response, now_s)
+        return bool(response.rows)
+
+    def on_failure(self, symbol: str) -> bool:
+        """Record a request that failed; return True if it was for the market alone."""
+        self._history.on_failure(symbol)
+        return symbol in self._history
+
+    def release(self, awaited_from_ms: int | None, now_s: float) -> list[RestResponse]:
+        """Return the responses that need not wait any longer, as in `HeldResponses`.
+
+        Args:
+            awaited_from_ms: the earliest open time of an unanswered request for a symbol followed.
+            now_s: the time now.
+        """
+        if (span := self._held.oldest_span_ms()) is None:
+            return []
+        self._history.want(*span)
+        awaited = [awaited_from_ms, self._history.awaited_from_ms()]
+        earliest_ms = min((each for each in awaited if each is not None), default=None)
+        return self._held.release(earliest_ms, now_s)
+
+    def record(self, entries: Iterable[LogEntry]) -> list[LogEntry]:
+        """Return the entries with the market's move in each candle for which it is known."""
+        recorded = self._recorder.record(entries)
+        self._update_age(recorded)
+        self._forget()
+        return recorded
+
+    def take_due(self) -> list[tuple[str, int]]:
+        """Return symbols to request for their prices, with the open time to request from."""
+        if not self._held.symbols and self._history.awaited_from_ms() is None:
+            self._history.want_nothing()
+        return self._history.take_due()
+
+    def _learn_closes(self, response: RestResponse) -> None:
+        before = () if response.before is None else (response.before,)
+        for row in (*before, *response.rows):
+            if isinstance(row, ReceivedCandle):
+                self._book.add_close(row.symbol, row.open_time_ms, row.close)
+
+    def _update_age(self, recorded: Sequence[LogEntry]) -> None:
+        """Measure the age of the prices once for each candle, when it is first written."""
+        newest_ms = max(
+            (each.open_time_ms for each in recorded if isinstance(each, ReceivedCandle)), default=0
+        )
+        if newest_ms > self._aged_ms and (ages_ms := self._book.ages_ms(newest_ms)):
+            self._aged_ms, self.price_age_s = newest_ms, median_low(ages_ms) / 1000
+
+    def _forget(self) -> None:
+        """Drop prices that no held response needs, when there are new ones to drop."""
+        span = self._held.oldest_span_ms()
+        needed_ms = self._book.newest_open_ms if span is None else span[0] - self._interval_ms
+        if needed_ms > self._forgotten_ms:
+            self._forgotten_ms = needed_ms
+            self._history.forget_before(self._book.forget_before(needed_ms))
