@@ -82,7 +82,7 @@ class EventParts:
         return {
             "decode and check the record": lambda at: codec.decode(raw[at], partitions[at]),
             "fold, as a whole": lambda at: step_symbol(states[at], candles[at], 1, model, context),
-            "  learn: score and step": lambda at: learn(states[at], changes[at], model),
+            "  learn: score and step": lambda at: learn(states[at], changes[at], None, model),
             **self._kernel_at_the_close(),
             "  sequence with one more candle": lambda at: append_candle(
                 states[at].sequence, candles[at]
@@ -139,7 +139,7 @@ class EventParts:
 
     def _learners(self) -> list[Learner]:
         results = [
-            learn(state, change, self.model)
+            learn(state, change, None, self.model)
             for state, change in zip(self.states, self.changes, strict=True)
         ]
         return [after.learner or self.model.base_learner for after, _ in results]

@@ -49,7 +49,9 @@ def forecast_with_shared_weights(
     predictions: dict[str, list[Prediction]] = {span.symbol: [] for span in spans}
     for offset, (candle, change) in enumerate(_by_time(spans, context.interval_ms), 1):
         state = replace(states[candle.symbol], learner=learner)
-        learner = learn(repredict(state, model), change, model)[0].learner or model.base_learner
+        learner = (
+            learn(repredict(state, model), change, None, model)[0].learner or model.base_learner
+        )
         state = replace(state, learner=learner, jacobian=no_jacobian)
         states[candle.symbol], prediction = step_symbol(
             state, candle, offset, frozen, context, _NO_DIGEST

@@ -57,6 +57,14 @@ class FeatureSet(Protocol):
     def change_unit(self, carry: Carry) -> float:
         """Return the unit that the next change is measured in, a fraction."""
 
+    def explained_change(self, carry: Carry, market_change: float) -> float:
+        """Return how much of the next change the market's move in the same candle explains.
+
+        Nobody can forecast the market's part, and the log names it together with the outcome: what
+        learns from the rest of the change alone learns faster. Both are fractions; an unknown move
+        (NaN) explains nothing.
+        """
+
 
 def compute_features(
     feature_set: FeatureSet, sequence: Float64s, step_ms: int, window_length: int

@@ -40,6 +40,10 @@ class Levels:
         """Return 1: changes are measured as they are."""
         return 1.0
 
+    def explained_change(self, carry: Carry, market_change: float) -> float:
+        """Return 0: the market is not looked at."""
+        return 0.0
+
 
 @lru_cache(maxsize=1)
 def _circle() -> Float64s:

@@ -84,6 +84,10 @@ class Returns:
         """Return the volatility of the symbol's changes."""
         return _volatility(ReturnsCarry._make(carry).variance)
 
+    def explained_change(self, carry: Carry, market_change: float) -> float:
+        """Return 0: the market is not looked at."""
+        return 0.0
+
     @property
     def mirror(self) -> Float64s:
         """The sign of each column in a mirrored market: directions flip, sizes stay."""

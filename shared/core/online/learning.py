@@ -1,6 +1,7 @@
 """Learn from the outcome of a prediction: scores, calibration and one step of what learns."""
 
 from dataclasses import dataclass, replace
+from math import isfinite
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from shared.core.online.model import Model
 from shared.core.online.network_io import pending_head_inputs, pending_jacobian, symbol_head
 from shared.core.online.prediction import Outcome
 from shared.core.online.state import PendingPrediction, SymbolState
+from shared.core.online.symbol_history import symbol_features
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +24,14 @@ class StepReport:
 
 
 def learn(
-    state: SymbolState, change: float | None, model: Model | None
+    state: SymbolState, change: float | None, market_change: float | None, model: Model | None
 ) -> tuple[SymbolState, StepReport]:
     """Score the pending prediction and make one step on it, if its outcome is known.
 
     Args:
         state: the state before the candle.
-        change: the label, close / close before - 1; None across a gap.
+        change: of the candle, close / close before - 1; None across a gap.
+        market_change: the market's in the same candle; None if unknown.
         model: the state's model.
 
     Returns:
@@ -40,17 +43,15 @@ def learn(
     previous = _outcome(pending, change)
     if change is None or model is None or not pending.learnable:
         return state, StepReport(previous)
-    # 1. The error in float32, as the kernel computes it in a batch.
-    label = change / pending.scale
-    with np.errstate(over="ignore"):  # a change beyond what a float32 holds
-        error = np.float32(pending.output) - np.float32(label)
-    # 2. One step of all that learns; what is not finite returns to the model.
-    learner, head, was_reset = _step(state, label, error, model)
+    # 1. Learn from what the market does not explain.
+    label = (change - _explained_change(state, market_change, model)) / pending.scale
+    learner, head, was_reset = _step(state, pending.output, label, model)
+    # 2. Score the change as it is.
     scores, steps, loss = state.scores, 0, None
     if pending.is_published:
         scores = scores.with_outcome(pending.change, pending.calibrated_change, change)
         steps = 0 if was_reset else state.steps + 1
-        loss = float(error) * float(error) if np.isfinite(error) else None
+        loss = _squared_error(pending.output, change / pending.scale)
     after = replace(
         state,
         learner=learner,
@@ -75,8 +76,25 @@ def _outcome(pending: PendingPrediction, change: float | None) -> Outcome | None
     )
 
 
+def _explained_change(state: SymbolState, market_change: float | None, model: Model) -> float:
+    if market_change is None:
+        return 0.0
+    return model.feature_set.explained_change(symbol_features(state).carry, market_change)
+
+
+def _error(output: float, label: float) -> np.float32:
+    """Return the error in float32, as the kernel computes it in a batch."""
+    with np.errstate(over="ignore"):  # a change beyond what a float32 holds
+        return np.float32(output) - np.float32(label)
+
+
+def _squared_error(output: float, label: float) -> float | None:
+    error = float(_error(output, label))
+    return error * error if isfinite(error) else None
+
+
 def _step(
-    state: SymbolState, label: float, error: np.float32, model: Model
+    state: SymbolState, output: float, label: float, model: Model
 ) -> tuple[Learner | None, Head | None, bool]:
     """Make one step of what the card says learns.
 
@@ -84,7 +102,8 @@ def _step(
         The learner and the head, and whether they are back at the model's because the step was not
         finite.
     """
-    if not np.isfinite(error):
+    error = _error(output, label)
+    if not isfinite(error):
         return None, None, True
     learner = _step_learner(state, error, model) if model.steps_by_gradient else state.learner
     head = _step_head(state, label, model) if model.steps_head else state.head

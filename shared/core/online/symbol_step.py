@@ -76,7 +76,9 @@ def advance_symbol(
         The state after the candle, its pending prediction made; how the step went.
     """
     # 1. Learn before the candle enters the window: the pending prediction was made without it.
-    learnt, report = learn(state, _label(state, candle, context.interval_ms), model)
+    market_change = None if candle.market is None else candle.market.change
+    change = _change(state, candle, context.interval_ms)
+    learnt, report = learn(state, change, market_change, model)
     # 2. Extend sequence and features, so that the new window ends with the candle. The prediction,
     #    the Jacobian and the head's inputs belong to the window before.
     after = replace(
@@ -122,7 +124,7 @@ def repredict(state: SymbolState, model: Model) -> SymbolState:
     return replace(state, pending=replace(pending, output=output), jacobian=run.jacobian)
 
 
-def _label(state: SymbolState, candle: Candle, interval_ms: int) -> float | None:
+def _change(state: SymbolState, candle: Candle, interval_ms: int) -> float | None:
     """Return the candle's change, close / close before - 1; None across a gap."""
     follows = state.last_open_time_ms == candle.open_time_ms - interval_ms
     return candle.close / state.last_close - 1.0 if follows else None
