@@ -19,11 +19,13 @@ from shared.core.evaluation.forecasts import (
     HeldOutSpan,
     hold_out,
     hold_out_before,
+    learning_before,
     with_full_windows,
 )
 from shared.core.evaluation.report import ModelReport, overlap_notes
 from shared.core.model.card import Bundle
 from shared.core.online.context import FoldContext
+from shared.core.online.start import START_CANDLES
 from shared.reporting.progress import track_count
 
 T = TypeVar("T")
@@ -100,6 +102,8 @@ class HeldOutEvaluation:
     def _compare(self, contenders: Contenders, spans: list[HeldOutSpan]) -> HeldOutScores:
         for bundle in contenders.bundles.values():
             spans = with_full_windows(spans, bundle.card.architecture.window_length)
+        # As a release would leave the symbols: they have learnt from the candles before.
+        spans = learning_before(spans, START_CANDLES)
         forecasts = forecast_with_progress(contenders, spans, self.stoppable)
         return HeldOutScores(contenders.compare(forecasts), contenders.net_returns(forecasts))
 

@@ -21,12 +21,12 @@ from shared.core.errors import Unknown
 from shared.core.evaluation.backtest import SymbolBacktest
 from shared.core.evaluation.comparison import CHALLENGER
 from shared.core.evaluation.contenders import Contenders, SymbolForecasts
-from shared.core.evaluation.forecasts import split_at
+from shared.core.evaluation.forecasts import learning_before, split_at
 from shared.core.evaluation.report import ModelReport
 from shared.core.model.card import Bundle
 from shared.core.online.context import FoldContext
 from shared.core.online.scores import Scores
-from shared.core.sequence import SEQUENCE_LENGTH
+from shared.core.online.start import START_CANDLES
 from shared.core.timestamps import format_timestamp
 from shared.log.archive import Archive, TimeSpan
 from shared.log.model_registry import ModelRegistry
@@ -81,11 +81,12 @@ def backtest_command(
     run = BacktestReport(bundle, champion, from_ms, fold_context, costs)
     console = Console(stderr=True)
     _warn_of_overlap(bundle, from_ms, console)
-    history = SEQUENCE_LENGTH + (0 if report is None else MAX_HISTORY)
+    history = START_CANDLES if report is None else MAX_HISTORY
     span = TimeSpan(from_ms - history * fold_context.interval_ms, through_ms)
     with Progress(console=console) as progress:
         sequences = _read_archive(settings, span, symbols, progress)
-        spans, forecasts = split_at(sequences, from_ms), list[SymbolForecasts]()
+        spans = learning_before(split_at(sequences, from_ms), START_CANDLES)
+        forecasts = list[SymbolForecasts]()
         alone = Contenders({CHALLENGER: bundle}, fold_context)
         contenders = alone if report is None else run.contenders
         results = forecast_spans(contenders, spans, "predicting", progress)

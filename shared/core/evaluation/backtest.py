@@ -16,6 +16,7 @@ from shared.core.online.model import Model
 from shared.core.online.partition import PartitionState, fold
 from shared.core.online.prediction import Prediction
 from shared.core.online.scores import Scores
+from shared.core.online.start import build_start
 from shared.core.online.state import SymbolState
 from shared.core.records import Promotion
 from shared.core.sequence import row_candle
@@ -65,11 +66,15 @@ def backtest(model: Model, span: HeldOutSpan, context: FoldContext) -> Iterator[
     """Yield a symbol's predictions as if the model had been promoted before the held-out span.
 
     Args:
-        model: the model.
+        model: the model. If the span learns before, its own starts give way to one that is folded
+            from the span's history: they may know the held-out candles.
         span: the held-out candles; those before them fill the model's first window.
         context: the interval and the numeric profile.
     """
     symbol = span.symbol
+    if span.learns_before:
+        start = build_start(symbol, span.before, model, context)
+        model = model.with_starts({} if start is None else {symbol: start})
     state = PartitionState(
         symbols={symbol: SymbolState(symbol, sequence=read_only64(span.recent.copy()))}
     )
@@ -99,7 +104,7 @@ def run_backtest(
             abort.
     """
     predictions = backtest(Model(bundle), span, context)
-    reported = _with_progress(predictions, len(span.candles), report_progress)
+    reported = _with_progress(predictions, span.events, report_progress)
     return collect_predictions(span.symbol, reported)
 
 
@@ -125,5 +130,5 @@ def _with_progress(
         yield prediction
         if count % PROGRESS_EVERY == 0:
             report_progress(PROGRESS_EVERY)
-    # The first candles give no prediction where the window is not full yet: they count as done.
+    # Candles without a prediction count as done: the history, and those before a full window.
     report_progress(candles - count + count % PROGRESS_EVERY)

@@ -52,7 +52,7 @@ class Contenders:
     def events(self, spans: Iterable[HeldOutSpan]) -> int:
         """Count the candles that `forecast` reports as processed over all spans."""
         return sum(
-            len(span.candles) * len(self.bundles) + len(span.sequence) * len(self.baselines)
+            span.events * len(self.bundles) + len(span.sequence) * len(self.baselines)
             for span in spans
         )
 

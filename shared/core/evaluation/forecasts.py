@@ -1,6 +1,6 @@
 """Held-out candles with their history, and forecasts of them as arrays."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -14,11 +14,21 @@ from shared.core.sequence import CLOSE, OPEN, OPEN_TIME, SEQUENCE_LENGTH, VOLUME
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeldOutSpan:
-    """A symbol's sequence (n, columns), oldest candle first, held out from row `start` on."""
+    """A symbol's sequence (n, columns), oldest candle first, held out from row `start` on.
+
+    With `learns_before` a contender has learnt from the history as a training's end leaves it;
+    without, it is promoted at the held-out span with the starts that its bundle carries.
+    """
 
     symbol: str
     sequence: Float64s
     start: int
+    learns_before: bool = False
+
+    @property
+    def events(self) -> int:
+        """How many candles a contender folds."""
+        return len(self.sequence) if self.learns_before else len(self.candles)
 
     @property
     def before(self) -> Float64s:
@@ -41,6 +51,15 @@ def split_at(sequences: Mapping[str, Float64s], from_ms: int) -> list[HeldOutSpa
     return [
         HeldOutSpan(symbol, sequence, count_before(sequence, from_ms))
         for symbol, sequence in sequences.items()
+    ]
+
+
+def learning_before(spans: Iterable[HeldOutSpan], candles: int) -> list[HeldOutSpan]:
+    """Return the spans with at most so many candles of history, which contenders learn from."""
+    return [
+        HeldOutSpan(span.symbol, span.sequence[drop:], span.start - drop, learns_before=True)
+        for span in spans
+        for drop in [max(0, span.start - candles)]
     ]
 
 

@@ -11,6 +11,7 @@ from shared.core.online.symbol_history import fold_features
 from shared.core.online.symbol_step import advance_symbol
 from shared.core.sequence import count_before, row_candle
 
+START_CANDLES: Final = 8_640  # of history that a start is folded from: a month of 5m
 _NO_VERSION: Final = ""  # a version is the digest of a bundle, which the starts are part of
 
 

@@ -16,10 +16,11 @@ from shared.core.evaluation.comparison import (
     CHALLENGER_RAW,
     ZERO_CHANGE,
 )
-from shared.core.evaluation.forecasts import split_at
+from shared.core.evaluation.forecasts import learning_before, split_at
 from shared.core.evaluation.online_ridge import RETURNS_RIDGE
 from shared.core.evaluation.report import ModelReport
 from shared.core.model.card import Bundle
+from shared.core.online.start import START_CANDLES
 from shared.reporting.html_report import render_report
 from tests.support.builders import CONTEXT, START_MS, STEP_MS, a_bundle, a_card, a_sequence
 
@@ -32,7 +33,7 @@ CHALLENGING, CHAMPION = a_bundle(), a_bundle(2)
 def build_report(champion: Bundle | None = None) -> ModelReport:
     comparing = BacktestReport(CHALLENGING, champion, FROM_MS, CONTEXT)
     with Progress(disable=True) as progress:
-        spans = split_at(SEQUENCES, FROM_MS)
+        spans = learning_before(split_at(SEQUENCES, FROM_MS), START_CANDLES)
         forecasts = list(forecast_spans(comparing.contenders, spans, "predicting", progress))
         return comparing.build(forecasts, SEQUENCES, progress)
 

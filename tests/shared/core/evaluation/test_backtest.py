@@ -1,5 +1,7 @@
 """A backtest is the live fold, with a promotion before the first held-out candle."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from shared.core.evaluation.backtest import run_backtest, without_online_learning
@@ -38,6 +40,17 @@ def test_forecasts_are_those_of_the_live_fold() -> None:
     assert series.open_time_ms.tolist() == [p.open_time_ms for p in live[:-1]]
 
 
+def test_a_model_that_learns_before_forecasts_as_if_it_had_been_live_all_along() -> None:
+    model = a_model()
+    (span,) = hold_out({"BTCUSDT": a_sequence(1)}, FROM_MS, 40, 1)
+
+    result = run_backtest(model.bundle, CONTEXT, replace(span, learns_before=True))
+
+    _, live = fold_all([a_promotion(model), *candles(a_walk(120, 1))[:100]], {model.version: model})
+    assert result.series(STEP_MS).change.tolist() == [p.predicted_change for p in live[-40:-1]]
+    assert result.scores.n == 39
+
+
 def test_a_frozen_model_keeps_its_weights() -> None:
     (span,) = split_at({"BTCUSDT": a_sequence(1)}, FROM_MS)
 
@@ -64,8 +77,10 @@ def test_a_gap_has_no_outcome_and_no_loss() -> None:
 def test_progress_adds_up_to_the_candles_of_the_span() -> None:
     for count in (0, 10, 100, 150, 300):
         (span,) = split_at({"BTCUSDT": a_sequence(1, 5 + count)}, START_MS + 5 * STEP_MS)
-        reported: list[int] = []
+        for learns_before in (False, True):
+            reported: list[int] = []
+            chosen = replace(span, learns_before=learns_before)
 
-        run_backtest(a_bundle(), CONTEXT, span, reported.append)
+            run_backtest(a_bundle(), CONTEXT, chosen, reported.append)
 
-        assert sum(reported) == count
+            assert sum(reported) == chosen.events == count + 5 * learns_before
