@@ -1,0 +1,117 @@
+"""Bounds of a symbol's next close: a volatility forecast times quantiles, both learnt online."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from shared.core.model.interval_settings import IntervalSettings
+from shared.core.online.interval_scores import COVERAGES, IntervalScores
+from shared.core.online.quantiles import Quantiles, order, step_size, track
+from shared.core.online.volatility import Volatility, change_of, fold_candle, start_volatility
+
+_LEAST_CHANGE: Final = -0.99  # so that every bound is a close above 0
+_LARGEST_CHANGE: Final = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """The bounds of the next change that hold its outcome `coverage` per cent of the time.
+
+    Bounds are inside: an outcome that equals one is covered.
+    """
+
+    coverage: int
+    lower_change: float
+    upper_change: float
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalState:
+    """What a symbol's candles have taught about the size of its changes."""
+
+    volatility: Volatility
+    outcomes: int  # that the quantiles have learnt from
+    quantiles: Quantiles  # of (change - centre) / volatility forecast
+    constant: Quantiles  # of change / its plain mean: constant volatility, for comparison
+    exponential: Quantiles  # of change / its exponentially weighted mean, for comparison
+    scores: IntervalScores = field(default_factory=IntervalScores)
+
+
+def start_intervals(settings: IntervalSettings) -> IntervalState:
+    """Return the state of a symbol without candles: that of the symbols of the training."""
+    start = settings.quantiles
+    return IntervalState(start_volatility(settings), 0, start, start, start)
+
+
+def step_intervals(
+    state: IntervalState,
+    candle: Sequence[float],
+    settings: IntervalSettings,
+    step_ms: int,
+    centre: float = 0.0,
+    is_scored: bool = False,
+) -> IntervalState:
+    """Learn from the outcome that a candle brings, then fold the candle.
+
+    Args:
+        state: the state before the candle; it stays as it is.
+        candle: a row of a sequence, at least up to its close.
+        settings: the card's.
+        step_ms: the interval; a candle across a gap is no outcome.
+        centre: the calibrated change that was predicted for the candle; 0 without a prediction.
+        is_scored: whether intervals were published for the candle.
+    """
+    change = change_of(state.volatility, candle, step_ms)
+    if change is None:
+        after = state
+    else:
+        after = _learn(state, centre, min(change, _LARGEST_CHANGE), is_scored)
+    return replace(after, volatility=fold_candle(state.volatility, candle, step_ms, settings))
+
+
+def intervals(state: IntervalState, centre: float) -> tuple[Interval, ...]:
+    """Return the intervals of the next change, innermost first; each holds the one before.
+
+    Args:
+        state: the state after the newest candle.
+        centre: the calibrated change that is predicted, above -1.
+    """
+    bounds = _bounds(order(state.quantiles), state.volatility.forecast, centre)
+    return tuple(
+        [
+            Interval(coverage, bounds[3 - index], bounds[4 + index])
+            for index, coverage in enumerate(COVERAGES)
+        ]
+    )
+
+
+def _learn(state: IntervalState, centre: float, change: float, is_scored: bool) -> IntervalState:
+    """Return the state with quantiles and scores after an outcome."""
+    step, volatility = step_size(state.outcomes), state.volatility
+    own, constant, exponential = map(order, (state.quantiles, state.constant, state.exponential))
+    scores = state.scores
+    if is_scored:
+        scores = scores.with_outcome(
+            _bounds(own, volatility.forecast, centre),
+            _bounds(constant, volatility.constant),
+            _bounds(exponential, volatility.exponential),
+            change,
+        )
+    return IntervalState(
+        volatility,
+        state.outcomes + 1,
+        track(state.quantiles, own, (change - centre) / volatility.forecast, step),
+        track(state.constant, constant, change / volatility.constant, step),
+        track(state.exponential, exponential, change / volatility.exponential, step),
+        scores,
+    )
+
+
+def _bounds(ordered: Quantiles, unit: float, centre: float = 0.0) -> Quantiles:
+    """Return quantiles of the change, within what leaves a close above 0."""
+    lowest = centre + unit * ordered[0]
+    highest = centre + unit * ordered[-1]
+    bounds = tuple([centre + unit * quantile for quantile in ordered])
+    if lowest >= _LEAST_CHANGE and highest <= _LARGEST_CHANGE:
+        return bounds
+    return tuple([min(max(bound, _LEAST_CHANGE), _LARGEST_CHANGE) for bound in bounds])
