@@ -20,19 +20,17 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.market import recorded_sequences
-from benchmarks.skill_fit import score
+from benchmarks.original_skill import print_skill
 from services.trainer.keras_files.transfer import read_with_scalers
 from services.trainer.settings import TrainerSettings
 from shared.adapters.bundle_codec import decode_bundle, encode_bundle
 from shared.core.arrays import Float64s
 from shared.core.errors import BadInput, BadSetting
 from shared.core.evaluation.backtest import run_backtest, without_online_learning
-from shared.core.evaluation.forecasts import HeldOutSpan, hold_out
+from shared.core.evaluation.forecasts import HeldOutSpan
 from shared.core.model.card import Bundle
 from shared.core.online.context import FoldContext
 from shared.core.sequence import OPEN_TIME
-from shared.core.timestamps import parse_timestamp_ms
-from shared.reporting.tables import comparison_table
 
 SYMBOL: Final = "BTCUSDT"
 _FILES: Final = ("model.keras", "ranges.csv", f"{SYMBOL}-expected.jsonl")
@@ -76,7 +74,7 @@ def main() -> None:
         found = list(find_differences(bundle, sequences, expected))
         console.print(_differences_table(found))
         if arguments.month is not None:
-            _print_skill(bundle, sequences, arguments.month, console)
+            print_skill(bundle, sequences, arguments.month, console)
     except (BadInput, BadSetting, ValueError) as error:
         sys.exit(str(error))
     if any(one.tolerance is not None and one.largest > one.tolerance for one in found):
@@ -155,23 +153,6 @@ def _differences_table(found: list[Difference]) -> Table:
         limit = "" if one.tolerance is None else f"{one.tolerance:.0e}"
         table.add_row(one.forecast, str(one.candles), f"{one.largest:.1e}", limit)
     return table
-
-
-def _print_skill(
-    bundle: Bundle, sequences: Mapping[str, Float64s], month: str, console: Console
-) -> None:
-    """Score the symbols that have a scaler: frozen and updating, with weights per symbol or one."""
-    from_ms, until_ms = (
-        parse_timestamp_ms(f"{np.datetime64(month) + after}-01") for after in range(2)
-    )
-    scaled = {
-        symbol: sequence[sequence[:, OPEN_TIME] < until_ms]
-        for symbol, sequence in sorted(sequences.items())
-        if symbol in bundle.card.scalers
-    }
-    spans = hold_out(scaled, from_ms, sys.maxsize, len(scaled))
-    scored = score(bundle, spans, FoldContext.of_this_machine("5m"), is_shared=True)
-    console.print(comparison_table(scored.comparison))
 
 
 def _check_folders(original: Path, klines: Path) -> None:
