@@ -15,6 +15,7 @@ from services.trainer.fitting.options import FitOptions, FitResult
 from services.trainer.fitting.training_loop import NO_CALLBACKS, FitCallbacks, fit_by_epochs
 from shared.core.arrays import Float32s
 from shared.core.model.architecture import Architecture
+from shared.core.model.card import Bundle
 from shared.reporting.progress import EpochProgress
 
 with discard_native_stderr():
@@ -45,10 +46,30 @@ def flatten(arrays: Sequence[Any]) -> Float32s:
     return np.concatenate([np.asarray(a, dtype=np.float32).ravel() for a in arrays])
 
 
-def save_keras_file(architecture: Architecture, arrays: Sequence[Float32s], path: Path) -> None:
-    """Write a `.keras` file that stock Keras loads; its model takes scaled windows."""
-    network = build_network(architecture)
-    network.set_weights(list(arrays))
+def _build_network_with_head(architecture: Architecture) -> Any:
+    """Build the Keras model whose last layer takes the window's newest row too, as a head does."""
+    window = keras.Input((architecture.window_length, architecture.features))
+    hidden, last = window, len(architecture.widths) - 1
+    for at, width in enumerate(architecture.widths):
+        hidden = keras.layers.LSTM(width, return_sequences=at < last)(hidden)
+    newest = keras.layers.Cropping1D((architecture.window_length - 1, 0))(window)
+    joined = keras.layers.Concatenate()([hidden, keras.layers.Flatten()(newest)])
+    return keras.Model(window, keras.layers.Dense(1)(joined))
+
+
+def save_keras_file(bundle: Bundle, path: Path) -> None:
+    """Write a `.keras` file that stock Keras loads; its model takes scaled windows.
+
+    With a head, the head takes the place of the last layer.
+    """
+    architecture, arrays = bundle.card.architecture, bundle.arrays()
+    if bundle.head is None:
+        network = build_network(architecture)
+    else:
+        network = _build_network_with_head(architecture)
+        means = bundle.head.weights.astype(np.float32)
+        arrays[-2:] = means[:-1, None], means[-1:]
+    network.set_weights(arrays)
     network.save(path)
 
 

@@ -2,13 +2,14 @@
 
 import io
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import h5py  # type: ignore[import-untyped]
 import numpy as np
 
-from shared.core.arrays import Float32s
+from shared.core.arrays import Float32s, Float64s
 from shared.core.errors import BadInput
 from shared.core.model.architecture import Architecture
 from shared.core.model.card import validate_weights
@@ -16,7 +17,7 @@ from shared.core.model.card import validate_weights
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 _WEIGHTS: Final = "model.weights.h5"
 # Layers without weights, which a training may have and the architecture does not name.
-_WEIGHTLESS: Final = ("dropout", "input_layer")
+_WEIGHTLESS: Final = ("concatenate", "cropping1d", "dropout", "flatten", "input_layer")
 
 
 def read_weights(path: Path, architecture: Architecture) -> Float32s:
@@ -28,6 +29,30 @@ def read_weights(path: Path, architecture: Architecture) -> Float32s:
         BadInput: the file cannot be read, is too large, or holds other arrays than the
             architecture's.
     """
+    return validate_weights(architecture, _read_flat(path, architecture, architecture.shapes()))
+
+
+def read_weights_with_head(path: Path, architecture: Architecture) -> tuple[Float32s, Float64s]:
+    """Read a file whose last layer takes the window's newest row too, as an export of a head does.
+
+    Returns:
+        The weights (weights,), flat in Keras' order, and those of the head (n,).
+
+    Raises:
+        BadInput: as `read_weights`.
+    """
+    width, features = architecture.widths[-1], architecture.features
+    *shapes, _, bias = architecture.shapes()
+    flat = _read_flat(path, architecture, [*shapes, (width + features, 1), bias])
+    inputs = width + features + 1
+    weights = np.delete(flat, np.arange(len(flat) - 1 - features, len(flat) - 1))
+    return validate_weights(architecture, weights), flat[-inputs:].astype(np.float64)
+
+
+def _read_flat(
+    path: Path, architecture: Architecture, shapes: Sequence[tuple[int, ...]]
+) -> Float32s:
+    """Read arrays of these shapes, flat."""
     try:
         file = h5py.File(io.BytesIO(_read_member(path)), "r")
     except OSError as error:
@@ -36,9 +61,9 @@ def read_weights(path: Path, architecture: Architecture) -> Float32s:
         _refuse_other_layers(file, architecture, path)
         arrays = [
             _read_array(file, name, shape, architecture, path)
-            for name, shape in zip(_names(architecture), architecture.shapes(), strict=True)
+            for name, shape in zip(_names(architecture), shapes, strict=True)
         ]
-    return validate_weights(architecture, np.concatenate([a.ravel() for a in arrays]))
+    return np.concatenate([array.ravel() for array in arrays])
 
 
 def _read_member(path: Path) -> bytes:

@@ -6,18 +6,30 @@ Only writing needs TensorFlow.
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
+
+import numpy as np
 
 from services.trainer.data.scaler_table import read_scalers
 from services.trainer.keras_files.live_state import read_live_state
-from services.trainer.keras_files.reader import read_weights
+from services.trainer.keras_files.reader import read_weights, read_weights_with_head
 from services.trainer.settings import TrainerSettings
 from shared.adapters.bundle_codec import encode_bundle, version_of
 from shared.core.arrays import Float32s
 from shared.core.errors import BadInput, BadSetting
-from shared.core.model.card import Bundle, Card, sha256_hex
+from shared.core.model.card import Bundle, Card, Learns, sha256_hex
+from shared.core.model.head import Head, validate_head
 from shared.core.model.scaler import Scaler
+from shared.core.online.network_io import symbol_head
 from shared.core.timestamps import format_timestamp
 from shared.log.model_registry import ModelRegistry
+
+_LEARNT: Final[Mapping[Learns, str]] = {
+    "nothing": "no weight learns online",
+    "gradient": "all weights have learnt",
+    "head": "the last layer has learnt, the LSTM layers are those of the version",
+    "both": "all weights have learnt",
+}
 
 
 def export_version(settings: TrainerSettings, version: str, path: Path) -> None:
@@ -41,13 +53,18 @@ def export_live_weights(settings: TrainerSettings, symbol: str, path: Path) -> s
     """
     _check_name(path)
     state, model = read_live_state(settings, symbol, _registry(settings).bundles.load)
-    learner = state.learner or model.base_learner
-    _save(replace(model.bundle, weights=learner.weights), path)
+    weights = (state.learner or model.base_learner).weights
+    head = None if model.bundle.head is None else symbol_head(state, model)
+    _save(replace(model.bundle, weights=weights, head=head), path)
     return (
-        f"{path}: {symbol} after {learner.steps:,} steps since the promotion of {model.version},"
-        f" newest candle {format_timestamp(state.last_open_time_ms or 0)}; left out: the state of"
-        " optimiser and calibration"
+        f"{path}: {symbol} after {state.steps:,} steps with {model.version}, newest candle"
+        f" {format_timestamp(state.last_open_time_ms or 0)}; {_LEARNT[model.card.learns]}; left"
+        f" out: the states of optimiser and calibration{_describe_head(head)}"
     )
+
+
+def _describe_head(head: Head | None) -> str:
+    return "" if head is None else ", the covariance of the head, which is the last layer"
 
 
 def _check_name(path: Path) -> None:
@@ -62,22 +79,30 @@ def _save(bundle: Bundle, path: Path) -> None:
     # Here and not above: TensorFlow takes seconds to import, and no refusal waits for it.
     from services.trainer.fitting.keras_backend import save_keras_file
 
-    save_keras_file(bundle.card.architecture, bundle.arrays(), path)
+    save_keras_file(bundle, path)
 
 
 def import_with_card(settings: TrainerSettings, path: Path, like: str) -> str:
     """Publish a file's weights with another version's card; return the new version.
 
-    The new version is not promoted.
+    The new version is not promoted. A head gets the weights of the file's last layer and the
+    covariance that it has in `like`. Where symbols start is left out: it belongs to the weights of
+    `like`.
 
     Raises:
         Unknown: the log has no version `like`.
         BadInput: the file does not hold the weights of its architecture.
     """
-    card = _registry(settings).bundles.load(like).card
-    weights = read_weights(path, card.architecture)
+    bundle = _registry(settings).bundles.load(like)
+    card, head = bundle.card, bundle.head
+    if head is None:
+        weights = read_weights(path, card.architecture)
+    else:
+        weights, means = read_weights_with_head(path, card.architecture)
+        head = validate_head(np.concatenate([means, head.parameters[head.inputs :]]), head.inputs)
     origin = _describe_origin(path, weights)
-    return _publish(settings, replace(card, parent=like, scores={}, training=origin), weights)
+    card = replace(card, parent=like, scores={}, training=origin)
+    return _publish(settings, card, weights, head)
 
 
 def import_with_scalers(settings: TrainerSettings, path: Path, table: Path, now_ms: int) -> str:
@@ -138,8 +163,10 @@ def _describe_origin(path: Path, weights: Float32s) -> dict[str, str]:
     return {"imported_from": path.name, "weights_sha256": sha256_hex(weights.tobytes())}
 
 
-def _publish(settings: TrainerSettings, card: Card, weights: Float32s) -> str:
-    encoded = encode_bundle(card, weights)
+def _publish(
+    settings: TrainerSettings, card: Card, weights: Float32s, head: Head | None = None
+) -> str:
+    encoded = encode_bundle(card, weights, head)
     version = version_of(card, encoded)
     _registry(settings).release(encoded, version, card.trained_through_ms, promote=False)
     return version

@@ -1,5 +1,6 @@
 """Keras is the reference: our step and its own agree within float32 rounding."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -10,7 +11,7 @@ from sklearn.preprocessing import MinMaxScaler
 from benchmarks.shared_weights import forecast_with_shared_weights
 from services.trainer.data.preparation import fit_scaler
 from services.trainer.fitting.keras_backend import build_network, flatten, save_keras_file
-from services.trainer.keras_files.reader import read_weights
+from services.trainer.keras_files.reader import read_weights, read_weights_with_head
 from shared.adapters.bundle_codec import decode_bundle, encode_bundle
 from shared.core.arrays import Float32s
 from shared.core.evaluation.forecasts import hold_out
@@ -19,9 +20,21 @@ from shared.core.model.architecture import Architecture
 from shared.core.model.network import Network
 from shared.core.model.optimiser import Optimiser, new_learner
 from shared.core.model.scaler import fit_min_max_scaler
+from shared.core.online.network_io import network_input, symbol_head
 from shared.core.records import Candle
 from shared.core.sequence import candle_row
-from tests.support.builders import CONTEXT, START_MS, STEP_MS, a_bundle, a_card, a_walk, candles
+from tests.support.builders import (
+    CONTEXT,
+    START_MS,
+    STEP_MS,
+    a_bundle,
+    a_card,
+    a_model,
+    a_promotion,
+    a_walk,
+    candles,
+    fold_all,
+)
 
 pytestmark = [
     pytest.mark.slow,
@@ -107,7 +120,7 @@ def test_the_original_loop_in_keras_and_the_fold_predict_the_same_changes(
 def test_an_exported_file_predicts_the_same_in_stock_keras(tmp_path: Path) -> None:
     bundle = a_bundle(card=a_card(window_length=288, widths=(32, 32)))
     window = some_windows(1)[0]
-    save_keras_file(bundle.card.architecture, bundle.arrays(), tmp_path / "model.keras")
+    save_keras_file(bundle, tmp_path / "model.keras")
 
     loaded = keras.saving.load_model(tmp_path / "model.keras")
 
@@ -119,11 +132,33 @@ def test_an_exported_file_predicts_the_same_in_stock_keras(tmp_path: Path) -> No
 @pytest.mark.parametrize("widths", [(8,), (32, 32), (8, 24, 16)])
 def test_weights_survive_a_keras_file(widths: tuple[int, ...], tmp_path: Path) -> None:
     bundle = a_bundle(card=a_card(widths=widths))
-    save_keras_file(bundle.card.architecture, bundle.arrays(), tmp_path / "model.keras")
+    save_keras_file(bundle, tmp_path / "model.keras")
 
     weights = read_weights(tmp_path / "model.keras", bundle.card.architecture)
 
     assert weights.tobytes() == bundle.weights.tobytes()
+
+
+@pytest.mark.parametrize("widths", [(8,), (16, 8)])
+def test_a_head_survives_a_keras_file_and_predicts_the_same_in_stock_keras(
+    widths: tuple[int, ...], tmp_path: Path
+) -> None:
+    model = a_model(card=a_card(widths=widths, features="returns", learns="head"))
+    state = fold_all([a_promotion(model), *candles(a_walk(40))], {model.version: model})[0]
+    symbol, file = state.symbols["BTCUSDT"], tmp_path / "model.keras"
+    head = symbol_head(symbol, model)
+    save_keras_file(replace(model.bundle, head=head), file)
+
+    theirs = keras.saving.load_model(file).predict_on_batch(network_input(symbol, model)[None])
+    weights, means = read_weights_with_head(file, model.card.architecture)
+
+    assert symbol.pending is not None
+    assert float(theirs[0, 0]) == pytest.approx(symbol.pending.output, abs=1e-6)
+    assert means.astype(np.float32).tobytes() == head.weights.astype(np.float32).tobytes()
+    count = len(weights) - widths[-1] - 1  # of the LSTM layers
+    assert weights[:count].tobytes() == model.bundle.weights[:count].tobytes()
+    assert weights[count:-1].tolist() == means[: widths[-1]].tolist()
+    assert weights[-1] == means[-1]
 
 
 def test_weights_of_a_trained_and_compiled_keras_model_are_read(

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from services.trainer.keras_files.live_state import read_live_state
 from services.trainer.keras_files.reader import read_weights
-from services.trainer.keras_files.transfer import export_live_weights
+from services.trainer.keras_files.transfer import export_live_weights, import_with_card
 from shared.core.errors import BadInput, Unknown
+from shared.core.model.card import Card
 from shared.core.online.model import Model
 from shared.core.online.state import SymbolState
 from shared.core.records import Promotion
@@ -23,7 +25,7 @@ pytestmark = [
 BEFORE, AFTER = 30, 12  # candles of a symbol, before and after the promotion
 
 
-def fill(deployment: TrainerDeployment) -> str:
+def fill(deployment: TrainerDeployment, card: Card | None = None) -> str:
     """Write candles of all symbols, with a promotion among them; return the version."""
     walks = {s: a_walk(BEFORE + AFTER, seed) for seed, s in enumerate(SYMBOLS)}
 
@@ -32,7 +34,7 @@ def fill(deployment: TrainerDeployment) -> str:
         deployment.write(deployment.candle(s, at, walks[s][at]) for s, at in spans)
 
     write(0, BEFORE)
-    version = deployment.release(1, a_card())
+    version = deployment.release(1, card or a_card())
     write(BEFORE, BEFORE + AFTER)
     for partition in range(PARTITIONS):
         deployment.await_settled(deployment.topics.klines, partition)
@@ -62,7 +64,28 @@ def test_the_weights_at_the_end_of_the_log_are_written_as_a_keras_file(
     assert learner is not None
     written = read_weights(file, deployment.registry.bundles.load(version).card.architecture)
     assert written.tobytes() == learner.weights.tobytes()
-    assert f"{SYMBOLS[1]} after {learner.steps} steps since the promotion of {version}" in text
+    assert f"{SYMBOLS[1]} after {learner.steps} steps with {version}" in text
+    assert "all weights have learnt; left out: the states of optimiser and calibration" in text
+
+
+def test_a_head_is_the_last_layer_of_the_file_and_becomes_that_of_a_version(
+    deployment: TrainerDeployment, tmp_path: Path
+) -> None:
+    card = a_card(features="returns", label_scale=1.0, learns="head")
+    version, file = fill(deployment, card), tmp_path / "live.keras"
+    settings, bundles = deployment.trainer_settings(), deployment.registry.bundles
+
+    text = export_live_weights(settings, SYMBOLS[1], file)
+    imported = bundles.load(import_with_card(settings, file, version))
+
+    live, base = folded(deployment, version, SYMBOLS[1]).head, bundles.load(version).head
+    assert live is not None
+    assert base is not None
+    assert imported.head is not None
+    assert imported.head.weights.tolist() == live.weights.astype(np.float32).tolist()
+    assert imported.head.variances.tolist() == base.variances.tolist()
+    assert "the LSTM layers are those of the version; left out" in text
+    assert "the covariance of the head" in text
 
 
 def test_a_symbol_without_weights_is_unknown(deployment: TrainerDeployment) -> None:
