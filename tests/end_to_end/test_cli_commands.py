@@ -72,6 +72,15 @@ def test_the_commands_show_replay_and_backtest_what_was_published(deployment: De
     assert "WARNING" in tested.stderr  # the span lies before the end of its training
     assert {row["n"] for row in json.loads(tested.stdout)["symbols"].values()} == {5}
     assert f"Backtest of model version {last.model_version}" in page.read_text()
+    assert "After costs" in page.read_text()
+
+    theirs = deployment.folder / "theirs.csv"
+    theirs.write_text(
+        f"symbol,open_time_ms,change\n{last.symbol},{last.open_time_ms - STEP_MS},0.001\n"
+    )
+    beside = deployment.ulstm(*backtest, "--from", start, "--forecasts", str(theirs))
+    assert beside.returncode == 0, beside.stderr
+    assert json.loads(beside.stdout)["forecasts"]["missing"] == 2 * 5 - 1
 
     assert deployment.ulstm("backtest", "--model", "none").returncode == 1
     assert deployment.ulstm("backtest", *backtest[1:], "--from", "yesterday").returncode == 2
