@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from services.trainer.fitting.training_loop import FitCallbacks
 from services.trainer.fitting.validation_scorer import build_epoch_scorer
 from services.trainer.promotion_policy import PromotionDecision, decide_promotion
 from services.trainer.settings import TrainerSettings
+from services.trainer.starts import build_starts
 from services.trainer.stopping import check_stop, stoppable
 from shared.adapters.bundle_codec import decode_bundle, encode_bundle, version_of
 from shared.adapters.kafka.admin import ensure_topics
@@ -82,9 +84,17 @@ class Trainer:
         # 3. Compare with the champion on the held-out span, which nothing has seen so far.
         evaluation = self._evaluate(prepared, fitted, context)
         decision = _decide(s, evaluation)
-        # 4. Publish the bundle with its promotions: from here on the predictors have it.
-        bundle = self._release(evaluation, decision)
-        # 5. The checkpoint is of no more use; the report names the version.
+        # 4. Fold the archive to its end: where each symbol starts at the promotion.
+        starts = build_starts(
+            evaluation.challenger,
+            prepared.sequences,
+            s.start_candles,
+            context,
+            lambda: check_stop(self._stop, " before the release"),
+        )
+        # 5. Publish the bundle with its promotions: from here on the predictors have it.
+        bundle = self._release(evaluation, decision, starts)
+        # 6. The checkpoint is of no more use; the report names the version.
         if self._checkpoints is not None:
             self._checkpoints.delete()
         if s.report:
@@ -170,14 +180,17 @@ class Trainer:
             log.warning("the champion cannot be compared: %s", error)
             return None
 
-    def _release(self, evaluation: Evaluation, decision: PromotionDecision) -> Bundle:
+    def _release(
+        self, evaluation: Evaluation, decision: PromotionDecision, starts: Mapping[str, bytes]
+    ) -> Bundle:
         net_returns = {
             name: [asdict(one) for one in rows] for name, rows in evaluation.net_returns.items()
         }
         forecasts, decided = evaluation.comparison.to_fields(), asdict(decision)
         scores = {"forecasts": forecasts, "net_returns": net_returns, "decision": decided}
         card = replace(evaluation.challenger.card, scores=scores)
-        encoded = encode_bundle(card, evaluation.challenger.weights)
+        challenger = evaluation.challenger
+        encoded = encode_bundle(card, challenger.weights, challenger.head, starts)
         version = version_of(card, encoded)
         # The fit took hours: if Kafka is away just now, its result waits for it.
         retry_until_available(

@@ -14,6 +14,7 @@ from shared.core.features.registry import FEATURE_SETS, feature_set
 from shared.core.model.architecture import Architecture
 from shared.core.model.optimiser import Optimiser
 from shared.core.model.shrinkage import Shrinkage
+from shared.core.online.start import START_CANDLES
 from shared.core.sequence import SEQUENCE_LENGTH
 from shared.core.timestamps import parse_timestamp_ms
 from shared.log.archive import TimeSpan
@@ -28,6 +29,7 @@ _NOT_IN_CHECKPOINT_KEY: Final = {
     "log_level",
     "promote",
     "report",
+    "start_candles",
     "topic_replicas",
     "train_every_hours",
 }
@@ -130,6 +132,9 @@ class TrainerSettings(ServiceSettings):
     """Candles of a symbol that are held out and scored, at most; 2,016 of 5m: a week."""
     scored_symbols: int = Field(40, ge=1)
     """Symbols that are scored, at most: scoring makes each online step."""
+
+    start_candles: int = Field(START_CANDLES, ge=0)
+    """Candles of a symbol whose lessons its start at a promotion keeps; 0: it begins anew."""
 
     # The fit.
     seed: int = Field(0, ge=0, lt=2**31)

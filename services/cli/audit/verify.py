@@ -17,11 +17,11 @@ from services.cli.audit.partition_log import PartitionLog, decode_published
 from services.cli.audit.report import AuditReport, PartitionReport
 from services.cli.derivation import build_processor
 from services.cli.topic_checks import check_partitions
-from services.cli.worker_pool import report_progress, run_in_workers
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.backwards_reader import await_settled
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
 from shared.adapters.retry import wait_until
+from shared.adapters.worker_pool import report_progress, run_in_workers
 from shared.core.errors import BadInput, BadSetting, Incompatible, Unknown
 from shared.core.model.card import Bundle
 from shared.log.bundle_store import BundleStore

@@ -9,7 +9,7 @@ from typing import Final
 
 from rich.progress import Progress
 
-from services.cli.worker_pool import report_progress, run_in_workers
+from shared.adapters.worker_pool import report_progress, run_in_workers
 from shared.core.arrays import Float64s
 from shared.core.errors import BadSetting
 from shared.core.evaluation.comparison import CHALLENGER, Comparison

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from services.cli.backtest.output import write_predictions
-from services.cli.worker_pool import report_progress, run_in_workers
+from shared.adapters.worker_pool import report_progress, run_in_workers
 from shared.core.arrays import Float64s
 from shared.core.errors import BadInput
 from shared.core.evaluation.backtest import PREDICTION_ROW, SymbolBacktest, backtest, run_backtest

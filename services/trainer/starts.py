@@ -1,0 +1,88 @@
+"""Fold the archive into what each symbol starts from when the model is promoted."""
+
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
+from multiprocessing import cpu_count
+
+from shared.adapters.bundle_codec import MAX_BUNDLE_BYTES
+from shared.adapters.worker_pool import report_progress, run_in_workers
+from shared.core.arrays import Float64s
+from shared.core.model.card import Bundle
+from shared.core.online.context import FoldContext
+from shared.core.online.model import Model
+from shared.core.online.start import build_start
+from shared.core.online.state_codec import encode_state
+from shared.reporting.progress import track_count
+
+log = logging.getLogger(__name__)
+
+_MOST_BYTES = MAX_BUNDLE_BYTES * 9 // 10  # the rest is left to the card and the weights
+
+
+def build_starts(
+    bundle: Bundle,
+    sequences: Mapping[str, Float64s],
+    candles: int,
+    context: FoldContext,
+    check_stop: Callable[[], None] = lambda: None,
+) -> dict[str, bytes]:
+    """Fold each symbol's history and return the states that symbols start from, as bytes.
+
+    Args:
+        bundle: the model, without starts.
+        sequences: all candles (n, columns) by symbol, oldest first.
+        candles: the newest ones of a symbol to fold; 0: no symbol has a start.
+        context: the interval and the numeric profile.
+        check_stop: called now and then; raises to stop.
+    """
+    if candles == 0:
+        return {}
+    newest = {symbol: sequence[-candles:] for symbol, sequence in sorted(sequences.items())}
+    jobs = [
+        partial(_encode_start, bundle, symbol, rows, context) for symbol, rows in newest.items()
+    ]
+    with track_count("folding the symbols' starts", sum(map(len, newest.values()))) as advance:
+        counter = _Counter(advance, check_stop)
+        found = list(run_in_workers(cpu_count(), jobs, counter))
+    return _within_limit({s: data for s, data in zip(newest, found, strict=True) if data})
+
+
+def _encode_start(
+    bundle: Bundle, symbol: str, candles: Float64s, context: FoldContext
+) -> bytes | None:
+    """Return a symbol's start; run in a process of its own."""
+    start = build_start(symbol, candles, Model(bundle), context)
+    report_progress(len(candles))
+    return None if start is None else encode_state(start)
+
+
+def _within_limit(starts: dict[str, bytes]) -> dict[str, bytes]:
+    """Leave starts out where they do not fit into a bundle: those symbols begin anew."""
+    kept, size = dict[str, bytes](), 0
+    for symbol, data in starts.items():
+        size += len(data)
+        if size <= _MOST_BYTES:
+            kept[symbol] = data
+    if len(kept) < len(starts):
+        log.warning(
+            "the starts of %d symbols take %d bytes, a bundle holds %d: %d symbols begin anew at"
+            " the promotion; let the head learn alone (LEARNS=head), its starts are small",
+            len(starts),
+            size,
+            _MOST_BYTES,
+            len(starts) - len(kept),
+        )
+    return kept
+
+
+class _Counter:
+    """Turns a running total into steps of a progress bar."""
+
+    def __init__(self, advance: Callable[[int], None], check_stop: Callable[[], None]) -> None:
+        self._advance, self._check_stop, self._done = advance, check_stop, 0
+
+    def __call__(self, done: int) -> None:
+        self._check_stop()
+        self._advance(done - self._done)
+        self._done = done

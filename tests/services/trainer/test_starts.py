@@ -1,0 +1,73 @@
+"""The trainer hands over what each symbol has learnt, so that a retraining forgets nothing."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from services.trainer import starts
+from services.trainer.starts import build_starts
+from shared.adapters.bundle_codec import decode_bundle, encode_bundle
+from shared.core.model.card import Bundle
+from shared.core.online.model import Model
+from shared.core.records import Candle
+from shared.core.sequence import candle_row
+from tests.shared.core.online.models import BOTH, HEAD, WINDOW
+from tests.support.builders import CONTEXT, a_promotion, a_walk, candles, fold_all
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT")
+DAY = 288
+DAYS = [candles(a_walk(3 * DAY, seed), symbol) for seed, symbol in enumerate(SYMBOLS)]
+SEQUENCES = {
+    symbol: np.concatenate([candle_row(c) for c in records if isinstance(c, Candle)])
+    for symbol, records in zip(SYMBOLS, DAYS, strict=True)
+}
+
+
+def release(bundle: Bundle, day: int) -> Model:
+    """The model as a training at the end of a day publishes it."""
+    seen = {symbol: sequence[: day * DAY] for symbol, sequence in SEQUENCES.items()}
+    found = build_starts(bundle, seen, 10_000, CONTEXT)
+    data = encode_bundle(bundle.card, bundle.weights, bundle.head, found)
+    return Model(decode_bundle(f"day-{day}", data))
+
+
+def test_a_daily_retraining_forgets_nothing() -> None:
+    first, second = release(HEAD.bundle, 1), release(HEAD.bundle, 2)
+    models = {model.version: model for model in (first, second)}
+    records = DAYS[0]
+
+    before, _ = fold_all([*records[:DAY], a_promotion(first), *records[DAY : 2 * DAY + 5]], models)
+    after, _ = fold_all([a_promotion(second)], models, before, first_offset=before.next_offset)
+
+    lived, retrained = before.symbols["BTCUSDT"], after.symbols["BTCUSDT"]
+    assert lived.calibration.outcomes == 2 * DAY + 5 - WINDOW
+    assert retrained.calibration == lived.calibration
+    assert retrained.head is not None
+    assert lived.head is not None
+    assert np.array_equal(retrained.head.parameters, lived.head.parameters)
+
+
+def test_only_the_newest_candles_are_folded() -> None:
+    one = {"BTCUSDT": SEQUENCES["BTCUSDT"]}
+
+    model = Model(replace(HEAD.bundle, starts=build_starts(HEAD.bundle, one, 100, CONTEXT)))
+
+    assert model.starts["BTCUSDT"].calibration.outcomes == 100 - WINDOW
+
+
+def test_no_candles_give_no_starts() -> None:
+    assert build_starts(HEAD.bundle, SEQUENCES, 0, CONTEXT) == {}
+
+
+def test_a_symbol_with_less_than_a_window_has_no_start() -> None:
+    few = {**SEQUENCES, "NEWUSDT": SEQUENCES["BTCUSDT"][: WINDOW - 1]}
+
+    assert list(build_starts(HEAD.bundle, few, 50, CONTEXT)) == list(SYMBOLS)
+
+
+def test_starts_that_a_bundle_cannot_hold_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    everything = build_starts(BOTH.bundle, SEQUENCES, 50, CONTEXT)
+    monkeypatch.setattr(starts, "_MOST_BYTES", len(everything["BTCUSDT"]))
+
+    assert list(build_starts(BOTH.bundle, SEQUENCES, 50, CONTEXT)) == ["BTCUSDT"]
