@@ -79,5 +79,7 @@ def append_features(
 ) -> Features:
     """Return the features after one more candle (6,)."""
     carry, row = feature_set.update(features.carry, candle, step_ms)
-    rows = np.concatenate([features.rows[1 - window_length :], row[None]])
+    kept = features.rows[1 - window_length :]
+    rows = np.empty((len(kept) + 1, feature_set.columns))
+    rows[:-1], rows[-1] = kept, row
     return Features(carry, read_only64(rows))

@@ -1,6 +1,6 @@
 """Learn from the outcome of a prediction: scores, calibration and one step of what learns."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import isfinite
 
 import numpy as np
@@ -52,8 +52,7 @@ def learn(
         scores = scores.with_outcome(pending.change, pending.calibrated_change, change)
         steps = 0 if was_reset else state.steps + 1
         loss = _squared_error(pending.output, change / pending.scale)
-    after = replace(
-        state,
+    after = state.replace(
         learner=learner,
         head=head,
         scores=scores,

@@ -1,6 +1,6 @@
 """Between a symbol's state and the network: its input, its output, and what learning needs."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -78,7 +78,7 @@ def fit_missing_scaler(state: SymbolState, model: Model) -> SymbolState:
     known = state.scaler is not None or state.symbol in model.card.scalers
     if known or not model.feature_set.needs_scaler:
         return state
-    return replace(state, scaler=fit_min_max_scaler(symbol_features(state).rows))
+    return state.replace(scaler=fit_min_max_scaler(symbol_features(state).rows))
 
 
 def _run_network(

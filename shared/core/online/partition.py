@@ -99,16 +99,12 @@ def fold(
         after = amend_symbol(before, candle, model, context)
     else:
         after, prediction = step_symbol(before, candle, offset, model, context, options)
-    return replace(
-        skip_record(state, offset), symbols={candle.symbol: after}, prediction=prediction
-    )
+    return _change(state, offset, {candle.symbol: after}, prediction)
 
 
 def skip_record(state: PartitionState, offset: int) -> PartitionChange:
     """Return the change of a record that changes no symbol: the offset alone moves on."""
-    return PartitionChange(
-        offset + 1, state.promotion_offset, state.model_version, state.numeric_profile
-    )
+    return _change(state, offset, {}, None)
 
 
 def reject_record(state: PartitionState, record: Record | None, offset: int) -> PartitionChange:
@@ -124,6 +120,22 @@ def reject_record(state: PartitionState, record: Record | None, offset: int) -> 
         name: SymbolState(name, sequence=symbol.sequence) for name, symbol in state.symbols.items()
     }
     return PartitionChange(offset + 1, None, None, record.numeric_profile, symbols)
+
+
+def _change(
+    state: PartitionState,
+    offset: int,
+    symbols: Mapping[str, SymbolState],
+    prediction: Prediction | None,
+) -> PartitionChange:
+    return PartitionChange(
+        offset + 1,
+        state.promotion_offset,
+        state.model_version,
+        state.numeric_profile,
+        symbols,
+        prediction,
+    )
 
 
 def _promote(

@@ -36,8 +36,7 @@ def build_start(
         state = _unpublished(state)
     if state.pending is None:
         return None
-    return replace(
-        state,
+    return state.replace(
         sequence=read_only64(candles[-1:].copy()),
         pending=replace(state.pending, model_version=_NO_VERSION),
         jacobian=None,
@@ -68,7 +67,7 @@ def start_symbol(
     start = model.starts.get(state.symbol)
     # A start that knows candles which are not in this log yet would look ahead of it.
     if start is None or not _is_before(start, state):
-        return replace(fresh, features=fold_features(fresh, model, context))
+        return fresh.replace(features=fold_features(fresh, model, context))
     return _resume(start, fresh, model, context)
 
 
@@ -88,14 +87,14 @@ def _resume(
     # 2. Its pending prediction was made from its newest candle: the next one is no outcome of it
     #    where the log does not keep that candle.
     if state.last_open_time_ms != last_ms:
-        state = replace(state, pending=None)
+        state = state.replace(pending=None)
     # 3. What has come since is learnt from as it would have been live.
     for values in fresh.sequence[known:].tolist():
         candle = row_candle(state.symbol, values)
         state, _ = advance_symbol(state, candle, model, context, REPLAY)
         state = _unpublished(state)
     pending = state.pending and replace(state.pending, model_version=model.version)
-    return replace(state, pending=pending)
+    return state.replace(pending=pending)
 
 
 def _is_before(start: SymbolState, state: SymbolState) -> bool:
@@ -106,4 +105,4 @@ def _is_before(start: SymbolState, state: SymbolState) -> bool:
 def _unpublished(state: SymbolState) -> SymbolState:
     """Mark a prediction that is learnt from and not published, so that no score counts it."""
     pending = state.pending and replace(state.pending, is_published=False)
-    return replace(state, pending=pending)
+    return state.replace(pending=pending)

@@ -1,6 +1,7 @@
 """The state of one symbol: everything that must survive a restart."""
 
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 from shared.core.arrays import Float32s, Float64s
 from shared.core.features.base import Features
@@ -48,6 +49,22 @@ class SymbolState:
     # prediction, which idle time computes, and the inputs (n,) that the head made it from.
     jacobian: Float32s | None = None
     head_inputs: Float64s | None = None
+
+    def replace(self, **changes: Any) -> Self:
+        """Return the state with other values of some fields.
+
+        A candle does this several times, and it takes a fifth of the time of dataclasses.replace.
+
+        Raises:
+            TypeError: there is no such field.
+        """
+        if not changes.keys() <= self.__dict__.keys():
+            raise TypeError(
+                f"no fields of a state: {sorted(changes.keys() - self.__dict__.keys())}"
+            )
+        after = object.__new__(type(self))
+        after.__dict__.update(self.__dict__, **changes)
+        return after
 
     @property
     def last_open_time_ms(self) -> int | None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from shared.core.arrays import read_only64
+from shared.core.arrays import Float64s, read_only64
 from shared.core.features.base import Features, append_features, compute_features
 from shared.core.online.context import FoldContext
 from shared.core.online.model import Model
@@ -14,15 +14,15 @@ from shared.core.sequence import OPEN_TIME, candle_row
 
 
 def extend_features(
-    state: SymbolState, candle: Candle, model: Model | None, context: FoldContext
+    state: SymbolState, candle: Float64s, model: Model | None, context: FoldContext
 ) -> Features | None:
-    """Return the features after one more candle; None without a model."""
+    """Return the features after one more candle (columns,); None without a model."""
     if model is None:
         return None
     return append_features(
         model.feature_set,
         symbol_features(state),
-        candle_row(candle)[0],
+        candle,
         context.interval_ms,
         model.window_length,
     )
@@ -42,10 +42,10 @@ def amend_symbol(
     sequence = state.sequence.copy()
     sequence[matches[0]] = candle_row(candle)[0]
     pending = state.pending and replace(state.pending, learnable=False)
-    after = replace(state, sequence=read_only64(sequence), pending=pending)
+    after = state.replace(sequence=read_only64(sequence), pending=pending)
     if model is None:
         return after
-    return replace(after, features=fold_features(after, model, context))
+    return after.replace(features=fold_features(after, model, context))
 
 
 def symbol_features(state: SymbolState) -> Features:

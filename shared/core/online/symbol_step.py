@@ -81,10 +81,10 @@ def advance_symbol(
     learnt, report = learn(state, change, market_change, model)
     # 2. Extend sequence and features, so that the new window ends with the candle. The prediction,
     #    the Jacobian and the head's inputs belong to the window before.
-    after = replace(
-        learnt,
-        sequence=append_candle(state.sequence, candle),
-        features=extend_features(state, candle, model, context),
+    sequence = append_candle(state.sequence, candle)
+    after = learnt.replace(
+        sequence=sequence,
+        features=extend_features(state, sequence[-1], model, context),
         pending=None,
         jacobian=None,
         head_inputs=None,
@@ -95,7 +95,7 @@ def advance_symbol(
     #    outcome.
     after, run, was_reset = _run(fit_missing_scaler(after, model), model, options)
     pending = _pending(after, run.output, model, context)
-    after = replace(after, pending=pending, jacobian=run.jacobian, head_inputs=run.head_inputs)
+    after = after.replace(pending=pending, jacobian=run.jacobian, head_inputs=run.head_inputs)
     return after, replace(report, was_reset=True) if was_reset else report
 
 
@@ -106,7 +106,7 @@ def precompute(state: SymbolState, model: Model | None) -> SymbolState:
     """
     is_learnable = state.pending is not None and state.pending.learnable
     if model is not None and model.steps_by_gradient and state.jacobian is None and is_learnable:
-        state = replace(state, jacobian=pending_jacobian(state, model))
+        state = state.replace(jacobian=pending_jacobian(state, model))
     state_digest(state)  # kept with the state from here on
     return state
 
@@ -121,7 +121,7 @@ def repredict(state: SymbolState, model: Model) -> SymbolState:
         return state
     run = run_model(state, model, with_jacobian=True)
     _, output = _bound_change(run.output, pending.scale)
-    return replace(state, pending=replace(pending, output=output), jacobian=run.jacobian)
+    return state.replace(pending=replace(pending, output=output), jacobian=run.jacobian)
 
 
 def _change(state: SymbolState, candle: Candle, interval_ms: int) -> float | None:
@@ -145,7 +145,7 @@ def _run(
     run = run_model(state, model, with_jacobian=with_jacobian)
     if isfinite(run.output):
         return state, run, False
-    state = replace(state, learner=None, head=None, steps=0)
+    state = state.replace(learner=None, head=None, steps=0)
     return state, run_model(state, model, with_jacobian=with_jacobian), True
 
 
