@@ -28,22 +28,23 @@ Sequences = Mapping[str, Float64s]
 """Candles (n, columns) by symbol, oldest first."""
 
 
-def read_folder(folder: Path, step_ms: int) -> dict[str, Float64s]:
-    """Read the candles of an interval from a folder and those below it, by symbol.
+def read_folders(folders: Collection[Path], step_ms: int) -> dict[str, Float64s]:
+    """Read the candles of an interval from folders and those below them, by symbol.
 
     A candle that several files have is taken from the first one, by file name.
 
     Raises:
         BadInput: a file is invalid; the message names it.
-        BadSetting: the folder has no candles of the interval.
+        BadSetting: there are no candles of the interval.
     """
     found: dict[str, list[Float64s]] = {}
-    for recording in find_recordings([folder]):
+    for recording in find_recordings(folders):
         if recording.interval_ms == step_ms:
             for block in read_blocks(recording):
                 found.setdefault(block.symbol, []).append(_rows(block))
     if not found:
-        raise BadSetting(f"{folder} has no recorded candles of {step_ms // 60_000} minutes")
+        names = ", ".join(map(str, folders))
+        raise BadSetting(f"{names}: no recorded candles of {step_ms // 60_000} minutes")
     return {symbol: _in_order(np.concatenate(found.pop(symbol))) for symbol in sorted(found)}
 
 

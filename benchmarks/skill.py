@@ -67,7 +67,11 @@ class VariantRunner:
         started_s = monotonic()
         bundle = self._fits.bundle(name, settings)
         scored = score(
-            bundle, self._task.held_out, self._context, is_shared=name in ALSO_WITH_ONE_SET
+            bundle,
+            self._task.held_out,
+            self._context,
+            is_shared=name in ALSO_WITH_ONE_SET,
+            with_baselines=not self._options.ablation,
         )
         net = scored.contenders.net_returns(scored.forecasts, self._options.costs)
         seconds = monotonic() - started_s

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.progress import Progress
 
@@ -68,13 +68,20 @@ class ScoredForecasts:
 
 
 def score(
-    bundle: Bundle, spans: list[HeldOutSpan], context: FoldContext, *, is_shared: bool
+    bundle: Bundle,
+    spans: list[HeldOutSpan],
+    context: FoldContext,
+    *,
+    is_shared: bool,
+    with_baselines: bool = True,
 ) -> ScoredForecasts:
-    """Score a bundle updating and frozen, each calibrated and raw, beside the baselines.
+    """Score a bundle updating and frozen, each calibrated and raw, beside the baselines if wanted.
 
     With `is_shared` it is scored with one set of weights for all symbols as well.
     """
     contenders = challenge(bundle, None, context)
+    if not with_baselines:
+        contenders = replace(contenders, baselines={})
     with Progress() as progress:
         forecasts = list(forecast_spans(contenders, spans, bundle.version, progress))
     comparison = contenders.compare(forecasts)

@@ -15,7 +15,7 @@ from shared.core.timestamps import parse_timestamp_ms
 class SkillOptions:
     """The options, parsed; times in ms since 1970, None where they are not given."""
 
-    klines: Path
+    klines: tuple[Path, ...]
     interval: str = "5m"
     train_symbols: tuple[str, ...] = ()  # empty: all of the folder
     score_symbols: tuple[str, ...] = ()
@@ -37,7 +37,7 @@ def parse_options(description: str, arguments: list[str] | None = None) -> Skill
     """Parse the command line; an invalid option ends the process with a message."""
     parsed = vars(_parser(description).parse_args(arguments))
     parsed["given"] = dict(parsed.pop("set"))
-    parsed["only"] = tuple(parsed["only"])
+    parsed |= {name: tuple(parsed[name]) for name in ("klines", "only")}
     return SkillOptions(**parsed)
 
 
@@ -48,7 +48,8 @@ def _parser(description: str) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--klines", type=Path, required=True, help="folder of recorded klines, and those below it")
+    folders = "folders of recorded klines, with those below them"
+    add("--klines", type=Path, required=True, nargs="+", metavar="FOLDER", help=folders)
     add("--interval", default="5m", help="of the recordings to take (5m)")
     names = "comma-separated, or @FILE: one a line, # starts a comment (all of the folder)"
     add("--train-symbols", type=_symbols, default=(), metavar="A,B|@FILE", help=names)

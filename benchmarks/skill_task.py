@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from benchmarks.recorded_market import Market, most_traded, read_folder, with_market
+from benchmarks.recorded_market import Market, most_traded, read_folders, with_market
 from benchmarks.skill_options import SkillOptions, Spans, resolve_spans
 from shared.core.arrays import Float64s
 from shared.core.errors import BadSetting
@@ -66,7 +66,7 @@ def load_task(options: SkillOptions) -> SkillTask:
         BadInput: a recording is invalid.
     """
     step_ms = interval_ms(options.interval)
-    sequences = read_folder(options.klines, step_ms)
+    sequences = read_folders(options.klines, step_ms)
     train_names = _resolve(options.train_symbols, sequences, "--train-symbols")
     score_names = _resolve(options.score_symbols, sequences, "--score-symbols")
     first_ms = min(int(one[0, OPEN_TIME]) for one in sequences.values())
@@ -87,7 +87,7 @@ def load_task(options: SkillOptions) -> SkillTask:
 def _resolve(names: Collection[str], sequences: Sequences, option: str) -> list[str]:
     missing = [name for name in names if name not in sequences]
     if missing:
-        raise BadSetting(f"{option}: the folder has no candles of {', '.join(missing)}")
+        raise BadSetting(f"{option}: --klines has no candles of {', '.join(missing)}")
     return sorted(names or sequences)
 
 
@@ -116,7 +116,7 @@ def _describe(
     step_ms = interval_ms(options.interval)
     baskets = market.baskets
     return {
-        "klines": str(options.klines),
+        "klines": list(map(str, options.klines)),
         "interval": options.interval,
         **spans.fields(),
         "cold": options.cold,

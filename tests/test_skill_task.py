@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.recorded_market import Market, most_traded, read_folder, with_market
+from benchmarks.recorded_market import Market, most_traded, read_folders, with_market
 from benchmarks.skill_options import SkillOptions, parse_options
 from benchmarks.skill_task import SkillTask, load_task
 from shared.core.arrays import Float64s
@@ -54,7 +54,7 @@ def at(candle: int) -> int:
 
 
 def task_of(folder: Path, **options: object) -> SkillTask:
-    return load_task(SkillOptions(folder, **options))  # type: ignore[arg-type]
+    return load_task(SkillOptions((folder,), **options))  # type: ignore[arg-type]
 
 
 def test_by_default_all_symbols_are_trained_on_for_three_quarters_of_the_span(folder: Path) -> None:
@@ -129,7 +129,7 @@ def test_an_invalid_option_ends_the_process(words: str, capsys: pytest.CaptureFi
 def test_a_candle_in_two_files_counts_once(folder: Path) -> None:
     write_recording(folder / "one", "S0USDT", a_sequence(9, COUNT + 10), "-2025-01")
 
-    sequence = read_folder(folder, STEP_MS)["S0USDT"]
+    sequence = read_folders([folder], STEP_MS)["S0USDT"]
 
     assert len(sequence) == COUNT + 10
     assert np.all(np.diff(sequence[:, OPEN_TIME]) == STEP_MS)
@@ -138,7 +138,7 @@ def test_a_candle_in_two_files_counts_once(folder: Path) -> None:
 def test_the_market_is_the_median_change_of_the_most_traded_and_of_each_basket(
     folder: Path,
 ) -> None:
-    sequences = read_folder(folder, STEP_MS)
+    sequences = read_folders([folder], STEP_MS)
     names = most_traded(sequences, 3)
     baskets = define_baskets([["S0USDT", "S3USDT", "S4USDT"]], 0, 0)
 

@@ -13,6 +13,7 @@ from shared.core.evaluation.comparison import (
     CHAMPION,
     Comparison,
 )
+from shared.core.evaluation.costs import FILLS, NetReturn
 from shared.core.evaluation.forecasts import SeriesBySymbol
 from shared.core.evaluation.online_ridge import ONLINE_RIDGE
 from shared.core.evaluation.report import ModelReport
@@ -149,3 +150,16 @@ def test_the_champion_of_a_backtest_is_named_by_its_version() -> None:
 
     assert "Challenger against v0 by symbol" in charts(ModelReport("v1", comparison, champion="v0"))
     assert CHALLENGER in comparison.names
+
+
+def test_the_page_says_what_is_left_after_costs_for_each_way_to_fill() -> None:
+    rows = tuple(
+        NetReturn(0.001, fill, 2e-4, 1e-4, 0.0, 3e-4, 0.04, 0.5, 0.25, 9) for fill in FILLS
+    )
+
+    text = "".join(parsed(replace(a_full_report(), net_returns=rows)).itertext())
+
+    assert "After costs" in text
+    assert all(fill in text for fill in FILLS)
+    assert "+1.000" in text
+    assert "After costs" not in "".join(parsed(a_full_report()).itertext())
