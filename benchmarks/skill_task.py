@@ -10,7 +10,7 @@ from benchmarks.recorded_market import Market, most_traded, read_folders, with_m
 from benchmarks.skill_options import SkillOptions, Spans, resolve_spans
 from shared.core.arrays import Float64s
 from shared.core.errors import BadSetting
-from shared.core.evaluation.forecasts import HeldOutSpan, hold_out
+from shared.core.evaluation.forecasts import HeldOutSpan, hold_out, learning_before
 from shared.core.sequence import OPEN_TIME, SEQUENCE_LENGTH, count_before
 from shared.core.timestamps import format_timestamp
 from shared.core.topics import interval_ms
@@ -106,7 +106,8 @@ def _hold_out(sequences: Sequences, spans: Spans, *, cold: bool) -> list[HeldOut
         start = count_before(one, spans.score_from)
         oldest = max(0, start - SEQUENCE_LENGTH) if cold else 0
         kept[symbol] = one[oldest : count_before(one, spans.score_to)]
-    return hold_out(kept, spans.score_from, sys.maxsize, len(kept))
+    held_out = hold_out(kept, spans.score_from, sys.maxsize, len(kept))
+    return held_out if cold else learning_before(held_out, sys.maxsize)
 
 
 def _describe(

@@ -65,6 +65,7 @@ def test_by_default_all_symbols_are_trained_on_for_three_quarters_of_the_span(fo
     assert [span.symbol for span in task.held_out] == SYMBOLS
     assert {int(span.candles[0, OPEN_TIME]) for span in task.held_out} == {at(600), at(650)}
     assert task.held_out[0].before[0, OPEN_TIME] == at(0)
+    assert task.held_out[0].learns_before
     assert task.fields["gaps"] == {"S2USDT": 8}
     assert any("S4USDT, S3USDT, S2USDT, S0USDT" in line for line in task.describe())
 
@@ -93,6 +94,7 @@ def test_a_cold_run_has_no_history_but_what_the_online_state_keeps(folder: Path)
     span = task_of(folder, cold=True).held_out[0]
 
     assert len(span.before) == SEQUENCE_LENGTH
+    assert not span.learns_before
     assert span.candles[0, OPEN_TIME] == at(600)
 
 
