@@ -50,7 +50,7 @@ class KerasOutputs:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class KerasDifference:
     """How far the fold's predictions are from those of Keras, as fractions."""
 
     forecast: str
@@ -110,7 +110,7 @@ def read_keras_outputs(file: Path) -> KerasOutputs:
 
 def find_differences(
     bundle: Bundle, sequences: Mapping[str, Float64s], expected: KerasOutputs
-) -> Iterator[Difference]:
+) -> Iterator[KerasDifference]:
     """Fold the candles that Keras predicts at, and yield the largest differences.
 
     Raises:
@@ -128,8 +128,8 @@ def find_differences(
 
 def _difference(
     forecast: str, ours: Float64s, theirs: Float64s, tolerance: float | None
-) -> Difference:
-    return Difference(forecast, len(ours), float(np.abs(ours - theirs).max()), tolerance)
+) -> KerasDifference:
+    return KerasDifference(forecast, len(ours), float(np.abs(ours - theirs).max()), tolerance)
 
 
 def _expected_span(sequences: Mapping[str, Float64s], expected: KerasOutputs) -> HeldOutSpan:
@@ -145,7 +145,7 @@ def _expected_span(sequences: Mapping[str, Float64s], expected: KerasOutputs) ->
     return HeldOutSpan(SYMBOL, sequence[:end], int(first))
 
 
-def _differences_table(found: list[Difference]) -> Table:
+def _differences_table(found: list[KerasDifference]) -> Table:
     table = Table("forecast", title=f"{SYMBOL}: the fold against Keras, predicted changes")
     for column in ("candles", "largest difference", "at most"):
         table.add_column(column, justify="right")
