@@ -11,7 +11,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -74,6 +74,7 @@ def main() -> None:
         found = list(find_differences(bundle, sequences, expected))
         console.print(_differences_table(found))
         if arguments.month is not None:
+            bundle = _with_rate(bundle, arguments.online_rate)
             print_skill(bundle, sequences, arguments.month, console)
     except (BadInput, BadSetting, ValueError) as error:
         sys.exit(str(error))
@@ -155,6 +156,11 @@ def _differences_table(found: list[KerasDifference]) -> Table:
     return table
 
 
+def _with_rate(bundle: Bundle, rate: float) -> Bundle:
+    optimiser = replace(bundle.card.optimiser, rate=rate)
+    return replace(bundle, card=replace(bundle.card, optimiser=optimiser))
+
+
 def _check_folders(original: Path, klines: Path) -> None:
     for path in (original, klines, *(original / name for name in _FILES)):
         if not path.exists():
@@ -173,6 +179,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--original", type=Path, required=True, help="the original's files")
     parser.add_argument("--klines", type=Path, required=True, help="a folder of recorded 5m klines")
     parser.add_argument("--month", help="score its symbols over this month, such as 2025-03")
+    rate = "online rate of the skill; the original's is 1e-3"
+    parser.add_argument("--online-rate", type=float, default=1e-3, help=rate)
     return parser
 
 
