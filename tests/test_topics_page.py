@@ -1,10 +1,11 @@
-"""The example of a prediction in docs/reference/topics.md, held against the schema."""
+"""The examples of messages in docs/reference/topics.md, held against their schemas."""
 
 import json
 import re
 from pathlib import Path
 from typing import Any
 
+from shared.adapters.schemas.klines import CandleMessage, MarketMessage
 from shared.adapters.schemas.predictions import OutcomeMessage, PredictionMessage, ScoresMessage
 from shared.adapters.schemas.wire import Wire
 
@@ -12,15 +13,24 @@ PAGE = Path(__file__).parents[1] / "docs" / "reference" / "topics.md"
 
 
 def test_the_example_of_a_prediction_has_every_field() -> None:
-    example = example_prediction()
+    example = example_of("prediction")
 
     assert set(example) == names(PredictionMessage)
     assert set(example["previous"]) == names(OutcomeMessage)
     assert set(example["scores"]) == names(ScoresMessage)
 
 
-def example_prediction() -> dict[str, Any]:
-    match = re.search(r"```json\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+def test_the_example_of_a_candle_has_every_field_and_is_read() -> None:
+    example = example_of("candle")
+
+    assert set(example) == names(CandleMessage)
+    assert set(example["market"]) == names(MarketMessage)
+    assert CandleMessage.model_validate(example).market is not None
+
+
+def example_of(message: str) -> dict[str, Any]:
+    pattern = rf"## A {message}\n.*?```json\n(.*?)```"
+    match = re.search(pattern, PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert match is not None
     example: dict[str, Any] = json.loads(match[1])
     return example

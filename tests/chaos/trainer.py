@@ -4,12 +4,17 @@ import os
 import random
 import sys
 import time
+from typing import Final
 
 from shared.adapters.bundle_codec import version_of
 from shared.adapters.env_settings import ServiceSettings
 from shared.core.errors import UlstmError
 from shared.log.model_registry import ModelRegistry
-from tests.support.builders import START_MS, a_card, bundle_bytes
+from tests.chaos.market import JOINS
+from tests.support.builders import START_MS, a_card, bundle_bytes, started_bundle_bytes
+
+# Networks that learn by gradient, and heads: the predictor serves both.
+CARDS: Final = (a_card(), a_card(features="returns", label_scale=1.0, learns="head"))
 
 
 def main(seed: int) -> None:
@@ -38,8 +43,9 @@ def _act_once(registry: ModelRegistry, rng: random.Random) -> str:
         version = rng.choice(registry.bundles.versions())
         registry.promote(version)
         return f"promoted {version} again"
-    data = bundle_bytes(rng.randrange(2**31))
-    version = version_of(a_card(), data)
+    card, seed = rng.choice(CARDS), rng.randrange(2**31)
+    data = bundle_bytes(seed, card) if draw < 0.6 else started_bundle_bytes([*JOINS], seed, card)
+    version = version_of(card, data)
     registry.release(data, version, START_MS, promote=True)
     return f"released {version}"
 

@@ -6,6 +6,7 @@ from functools import lru_cache
 from random import Random
 from typing import Final
 
+from shared.adapters.bundle_codec import decode_bundle, version_of
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.schemas.klines import KlineCodec, PromotionMessage, encode_gap, encode_record
 from shared.adapters.schemas.predictions import encode_prediction
@@ -19,7 +20,14 @@ from shared.core.topics import Topics, partition_for
 from shared.log.record_processor import BatchResult, RecordProcessor
 from tests.simulation.broker import Broker, RecordData
 from tests.simulation.clock import SimulatedClock
-from tests.support.builders import START_MS, STEP_MS, a_card, a_model, candle_bytes
+from tests.support.builders import (
+    START_MS,
+    STEP_MS,
+    a_card,
+    a_model,
+    candle_bytes,
+    started_bundle_bytes,
+)
 
 PARTITIONS: Final = 2
 WINDOW: Final = 16
@@ -47,8 +55,12 @@ SYMBOLS: Final = _symbols()
 
 @lru_cache(maxsize=1)
 def models() -> Mapping[str, Model]:
-    card = a_card(window_length=WINDOW, widths=(8,), rate=1e-2)
-    return {model.version: model for model in (a_model(seed, card) for seed in (1, 2))}
+    """Return a network that learns by gradient, and a head whose symbols have starts."""
+    gradient = a_model(1, a_card(window_length=WINDOW, widths=(8,), rate=1e-2))
+    card = a_card(WINDOW, (8,), features="returns", label_scale=1.0, learns="head")
+    data = started_bundle_bytes(SYMBOLS, 2, card)
+    started = Model(decode_bundle(version_of(card, data), data))
+    return {model.version: model for model in (gradient, started)}
 
 
 def model_of(version: str, sha256: str) -> Model:

@@ -22,6 +22,8 @@ from shared.core.online.context import FoldContext
 from shared.core.online.model import Model
 from shared.core.online.partition import PartitionChange, PartitionState, fold, skip_record
 from shared.core.online.prediction import Prediction
+from shared.core.online.start import build_start
+from shared.core.online.state_codec import encode_state
 from shared.core.records import Candle, Promotion, Record
 from shared.core.sequence import candle_row
 
@@ -99,6 +101,18 @@ def a_head(card: Card, seed: int = 1) -> Head:
     inputs = card.architecture.widths[-1] + card.architecture.features + 1
     rng = np.random.default_rng(seed)
     return diagonal_head(rng.uniform(-0.1, 0.1, inputs), rng.uniform(0.5, 2.0, inputs))
+
+
+def started_bundle_bytes(symbols: Sequence[str], seed: int = 1, card: Card | None = None) -> bytes:
+    """A bundle whose symbols start where their first candles, of a walk of its own, have led."""
+    model = a_model(seed, card)
+    starts = {}
+    for symbol in symbols:
+        sequence = a_sequence(seed, 2 * model.window_length)
+        start = build_start(symbol, sequence[: model.window_length + 4], model, CONTEXT)
+        if start is not None:
+            starts[symbol] = encode_state(start)
+    return encode_bundle(model.card, model.bundle.weights, model.bundle.head, starts)
 
 
 def a_model(seed: int = 1, card: Card | None = None, reach: float = 0.3) -> Model:

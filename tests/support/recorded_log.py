@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from shared.adapters.bundle_codec import decode_bundle
+from shared.adapters.bundle_codec import decode_bundle, version_of
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.schemas.dead_letters import dead_letter_headers
@@ -28,6 +28,7 @@ from tests.support.builders import (
     bundle_bytes,
     candle_bytes,
     interleaved_candles,
+    started_bundle_bytes,
 )
 
 TOPICS: Final = Topics("5m", 1)
@@ -36,9 +37,12 @@ OWN: Final = "1-own"
 NEXT: Final = "2-next"
 
 FIRST = a_bundle(1)
-SECOND_CARD = replace(a_card(), parent=FIRST.version)
-SECOND = a_bundle(2, SECOND_CARD)
-BUNDLES: Final = {FIRST.version: bundle_bytes(1), SECOND.version: bundle_bytes(2, SECOND_CARD)}
+SECOND_CARD = replace(
+    a_card(features="returns", label_scale=1.0, learns="head"), parent=FIRST.version
+)
+SECOND_BYTES = started_bundle_bytes(SYMBOLS, 2, SECOND_CARD)
+SECOND = decode_bundle(version_of(SECOND_CARD, SECOND_BYTES), SECOND_BYTES)
+BUNDLES: Final = {FIRST.version: bundle_bytes(1), SECOND.version: SECOND_BYTES}
 
 Values = Sequence[tuple[str, bytes]]
 """(key, value) of klines, all of one partition."""
