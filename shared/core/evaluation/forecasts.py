@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.core.arrays import Float64s
-from shared.core.features.registry import feature_set
+from shared.core.evaluation.volatility import volatility_after
 from shared.core.sequence import CLOSE, OPEN, OPEN_TIME, SEQUENCE_LENGTH, VOLUME, count_before
 
 
@@ -107,9 +107,6 @@ def with_full_windows(spans: list[HeldOutSpan], window_length: int) -> list[Held
     return [span for span in spans if span.start >= window_length]
 
 
-VOLATILITY_FEATURES: Final = "returns"  # the feature set whose unit is a symbol's volatility
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class ForecastSeries:
     """A symbol's forecasts and their outcomes, arrays (n,), oldest first.
@@ -183,10 +180,7 @@ def compute_volatility(before: Float64s, candles: Float64s, step_ms: int) -> Flo
             since its outcome is unknown.
         step_ms: the interval.
     """
-    _, _, units = feature_set(VOLATILITY_FEATURES).compute(
-        np.concatenate([before, candles]), step_ms
-    )
-    return units[len(before) : -1]
+    return volatility_after(np.concatenate([before, candles]), step_ms)[len(before) : -1]
 
 
 def scored_candles(span: HeldOutSpan, step_ms: int) -> ScoredCandles:

@@ -9,7 +9,6 @@ import numpy as np
 from shared.core.arrays import Float64s
 from shared.core.evaluation.errors import bounded
 from shared.core.evaluation.forecasts import (
-    VOLATILITY_FEATURES,
     ForecastSeries,
     HeldOutSpan,
     next_changes,
@@ -21,6 +20,8 @@ from shared.core.sequence import OPEN_TIME
 
 HALF_LIFE: Final = 8640  # candles until an outcome's weight has halved: a month of 5m
 _FORGETTING: Final = 0.5 ** (1 / HALF_LIFE)
+
+_OWN_CANDLES: Final = "returns"  # a feature set that sees the symbol's own candles alone
 
 # As reports and cards name them.
 ONLINE_RIDGE: Final = "online ridge"
@@ -88,16 +89,14 @@ def ridge_baselines(features: str, shrinkage: Shrinkage) -> dict[str, RidgeBasel
     span; and with the columns of `returns`, which see the symbol's own candles alone. A set that
     has to be scaled first is left out.
     """
-    baselines = {
-        RETURNS_RIDGE: RidgeBaseline(VOLATILITY_FEATURES, is_cold=False, shrinkage=shrinkage)
-    }
+    baselines = {RETURNS_RIDGE: RidgeBaseline(_OWN_CANDLES, is_cold=False, shrinkage=shrinkage)}
     if feature_set(features).needs_scaler:
         return baselines
     own = {
         ONLINE_RIDGE: RidgeBaseline(features, is_cold=False, shrinkage=shrinkage),
         COLD_RIDGE: RidgeBaseline(features, is_cold=True, shrinkage=shrinkage),
     }
-    return own if features == VOLATILITY_FEATURES else own | baselines
+    return own if features == _OWN_CANDLES else own | baselines
 
 
 def _forecast_rows(inputs: Float64s, labels: Float64s, shrinkage: Shrinkage) -> Float64s:
