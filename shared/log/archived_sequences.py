@@ -26,7 +26,7 @@ class ArchivedSequences(Mapping[str, Float64s]):
     """Sequences (n, columns) by symbol, oldest candle first; each is built when it is asked for.
 
     A candle takes about 80 bytes here and 200 in its sequence, so a caller that needs many symbols
-    takes one after the other, and asks for `own_columns` if these are enough.
+    takes one after the other, and looks at `own` if that is enough.
     """
 
     def __init__(
@@ -42,11 +42,12 @@ class ArchivedSequences(Mapping[str, Float64s]):
             move_numbers: by symbol: the row of `moves` that each candle has (n,).
             moves: columns of the market (moves, 15).
         """
-        self._own, self._move_numbers, self._moves = own, move_numbers, moves
+        self.own = own
+        self._move_numbers, self._moves = move_numbers, moves
 
     def __getitem__(self, symbol: str) -> Float64s:
         """Return a symbol's sequence (n, columns)."""
-        own = self._own[symbol]
+        own = self.own[symbol]
         sequence = np.empty((len(own), SEQUENCE_COLUMNS))
         sequence[:, :OWN_COLUMNS] = own
         np.take(self._moves, self._move_numbers[symbol], axis=0, out=sequence[:, OWN_COLUMNS:])
@@ -54,21 +55,11 @@ class ArchivedSequences(Mapping[str, Float64s]):
 
     def __iter__(self) -> Iterator[str]:
         """Yield the symbols in their order."""
-        return iter(self._own)
+        return iter(self.own)
 
     def __len__(self) -> int:
         """Return the number of symbols."""
-        return len(self._own)
-
-    def own_columns(self, symbol: str) -> Float64s:
-        """Return a symbol's candles without the market's columns (n, 9); nothing is copied."""
-        return self._own[symbol]
-
-    def with_moves(
-        self, move_numbers: Mapping[str, NDArray[np.int32]], moves: Float64s
-    ) -> "ArchivedSequences":
-        """Return the same candles with other moves of the market: see the constructor."""
-        return ArchivedSequences(self._own, move_numbers, moves)
+        return len(self.own)
 
 
 @dataclass(slots=True)

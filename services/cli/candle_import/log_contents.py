@@ -43,5 +43,4 @@ def read_log_contents(
                 builder.append(record)
         elif isinstance(record, Amendment):
             builder.amend(record.candle)
-    sequences = builder.sequences()
-    return LogContents({symbol: sequences.own_columns(symbol) for symbol in sequences}, market)
+    return LogContents(builder.sequences().own, market)
