@@ -5,8 +5,11 @@ from typing import Any, Final
 from services.trainer.data.preparation import PreparedData
 from services.trainer.fitting.options import FitResult
 from services.trainer.settings import TrainerSettings
+from shared.adapters.schemas.baskets import baskets_to_json
+from shared.core.market_table import MarketSequences
 from shared.core.model.card import Bundle, Card
 from shared.core.sequence import OPEN_TIME
+from shared.core.sequence_mapping import own_columns
 from shared.core.topics import interval_ms
 
 _SETTINGS_OF_THE_FIT: Final = {
@@ -20,7 +23,8 @@ def build_card(
 ) -> Card:
     """Build the challenger's card, without scores."""
     s, step_ms = settings, interval_ms(settings.interval)
-    firsts = [int(prepared.sequences[symbol][0, OPEN_TIME]) for symbol in prepared.symbols]
+    own = own_columns(prepared.sequences)
+    baskets = prepared.baskets
     return Card(
         architecture=s.architecture,
         feature_set=s.feature_set,
@@ -29,7 +33,8 @@ def build_card(
         huber_delta=s.max_quadratic_error,
         shrinkage=s.shrinkage,
         scalers=prepared.scalers,
-        trained_from_ms=min(firsts),
+        baskets=None if baskets is None else baskets.version,
+        trained_from_ms=min(int(own[symbol][0, OPEN_TIME]) for symbol in prepared.symbols),
         # The choice of the epoch has seen the validation span.
         trained_through_ms=prepared.split.validation_until_ms - step_ms,
         parent=None if champion is None else champion.version,
@@ -51,4 +56,15 @@ def _describe_training(
         "chosen_by": "online" if fitted.skills else "loss",
         "chosen_epoch": fitted.best_epoch + 1,
         **s.model_dump(include=_SETTINGS_OF_THE_FIT),
+        **_describe_market(prepared),
     }
+
+
+def _describe_market(prepared: PreparedData) -> dict[str, Any]:
+    """Return the definition of the baskets, and how many of the moves were recomputed."""
+    if not isinstance(prepared.sequences, MarketSequences):
+        return {}
+    share = round(prepared.sequences.recomputed_share(), 6)
+    if prepared.baskets is None:
+        return {"market_recomputed": share}
+    return {"market_recomputed": share, "baskets": baskets_to_json(prepared.baskets)}

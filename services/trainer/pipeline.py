@@ -10,8 +10,8 @@ from pathlib import Path
 from rich.console import Console
 
 from services.trainer.card import build_card
+from services.trainer.data.archive_source import ArchiveSource
 from services.trainer.data.preparation import (
-    ArchiveSource,
     NotEnoughCandles,
     PreparedData,
     fit_options,

@@ -81,6 +81,9 @@ class TrainerSettings(ServiceSettings):
     min_candles: int = Field(4_032, ge=32)
     """Candles that a symbol needs in the training span; 4,032 of 5m: two weeks."""
 
+    baskets_max_age_days: float = Field(30.0, ge=0)
+    """Age of the baskets in force from which a training makes new ones."""
+
     # When a training starts, and what becomes of its model.
     train_every_hours: float = Field(24.0, ge=0, le=_HOURS_OF_A_YEAR)
     """Between two trainings; 0: once, then exit."""

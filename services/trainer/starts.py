@@ -38,7 +38,8 @@ def build_starts(
     """
     if candles == 0:
         return {}
-    newest = {symbol: sequence[-candles:] for symbol, sequence in sorted(sequences.items())}
+    # Copies: a view would keep the rest of its sequence in memory.
+    newest = {symbol: sequences[symbol][-candles:].copy() for symbol in sorted(sequences)}
     jobs = [
         partial(_encode_start, bundle, symbol, rows, context) for symbol, rows in newest.items()
     ]

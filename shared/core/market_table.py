@@ -5,7 +5,7 @@ baskets, or were written when fewer symbols were known. What is learnt from them
 on them, takes the moves from a table instead.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +24,7 @@ from shared.core.sequence import (
     SEQUENCE_COLUMNS,
     baskets_code,
 )
+from shared.core.sequence_mapping import SelectedSequences, SequenceMapping, own_columns
 
 _MOMENTS: Final = 4_096  # measured at a time: 2,000 symbols take 64 MB then
 
@@ -40,6 +41,25 @@ class MarketTable:
         """Return the columns (n, 15) at open times of the span."""
         moments = (times_ms.astype(np.int64) - self.from_ms) // self.step_ms
         return self.columns[moments]
+
+
+def with_market(
+    logged: Mapping[str, Float64s],
+    symbols: Collection[str],
+    baskets: BasketDefinition | None,
+    step_ms: int,
+) -> "MarketSequences":
+    """Return sequences with the market's moves; those that the log lacks are recomputed.
+
+    Args:
+        logged: sequences (n, columns) of all symbols, at least one.
+        symbols: those wanted; none means all.
+        baskets: the definition that the moves must be of; None: of any, or of none.
+        step_ms: the interval.
+    """
+    table = tabulate_market(own_columns(logged), baskets, step_ms)
+    wanted = [symbol for symbol in logged if not symbols or symbol in symbols]
+    return MarketSequences(SelectedSequences(logged, wanted), baskets, table)
 
 
 def tabulate_market(
@@ -86,26 +106,26 @@ def closes_on_grid(
     return closes
 
 
-class MarketSequences(Mapping[str, Float64s]):
+class MarketSequences(SequenceMapping):
     """Sequences whose moves of the market are the log's where these fit, else a table's."""
 
     def __init__(
-        self,
-        logged: Mapping[str, Float64s],
-        symbols: tuple[str, ...],
-        baskets: BasketDefinition | None,
-        table: MarketTable,
+        self, logged: Mapping[str, Float64s], baskets: BasketDefinition | None, table: MarketTable
     ) -> None:
         """Take the log's sequences and the table.
 
         Args:
             logged: sequences (n, columns) by symbol.
-            symbols: those of them that this mapping has.
-            baskets: the definition that the moves must be of; None: any or none.
+            baskets: the definition that the moves must be of; None: of any, or of none.
             table: the moves of the span, of that definition.
         """
         self.baskets = baskets
-        self._logged, self._symbols, self._table = logged, symbols, table
+        self._logged, self._table = logged, table
+
+    @property
+    def own(self) -> Mapping[str, Float64s]:
+        """The columns before the market's (n, 9), or the sequences if they are there anyway."""
+        return own_columns(self._logged)
 
     def __getitem__(self, symbol: str) -> Float64s:
         """Return a symbol's sequence (n, columns), which is built anew each time."""
@@ -116,11 +136,11 @@ class MarketSequences(Mapping[str, Float64s]):
 
     def __iter__(self) -> Iterator[str]:
         """Yield the symbols in their order."""
-        return iter(self._symbols)
+        return iter(self._logged)
 
     def __len__(self) -> int:
         """Return the number of symbols."""
-        return len(self._symbols)
+        return len(self._logged)
 
     def recomputed_share(self) -> float:
         """Return the share of candles whose move is the table's."""

@@ -12,22 +12,14 @@ from numpy.typing import NDArray
 
 from shared.core.arrays import Float64s, read_only64
 from shared.core.records import Candle, MarketMove
-from shared.core.sequence import (
-    MARKET_CHANGE,
-    SEQUENCE_COLUMNS,
-    market_values,
-    own_values,
-)
+from shared.core.sequence import MARKET_CHANGE, SEQUENCE_COLUMNS, market_values, own_values
+from shared.core.sequence_mapping import SequenceMapping
 
 OWN_COLUMNS: Final = MARKET_CHANGE  # those before the market's
 
 
-class ArchivedSequences(Mapping[str, Float64s]):
-    """Sequences (n, columns) by symbol, oldest candle first; each is built when it is asked for.
-
-    A candle takes about 80 bytes here and 200 in its sequence, so a caller that needs many symbols
-    takes one after the other, and looks at `own` if that is enough.
-    """
+class ArchivedSequences(SequenceMapping):
+    """The sequences of an archive: a candle takes about 80 bytes here, and 200 in its sequence."""
 
     def __init__(
         self,
@@ -42,12 +34,16 @@ class ArchivedSequences(Mapping[str, Float64s]):
             move_numbers: by symbol: the row of `moves` that each candle has (n,).
             moves: columns of the market (moves, 15).
         """
-        self.own = own
-        self._move_numbers, self._moves = move_numbers, moves
+        self._own, self._move_numbers, self._moves = own, move_numbers, moves
+
+    @property
+    def own(self) -> Mapping[str, Float64s]:
+        """The columns before the market's (n, 9) by symbol."""
+        return self._own
 
     def __getitem__(self, symbol: str) -> Float64s:
         """Return a symbol's sequence (n, columns)."""
-        own = self.own[symbol]
+        own = self._own[symbol]
         sequence = np.empty((len(own), SEQUENCE_COLUMNS))
         sequence[:, :OWN_COLUMNS] = own
         np.take(self._moves, self._move_numbers[symbol], axis=0, out=sequence[:, OWN_COLUMNS:])
@@ -55,11 +51,11 @@ class ArchivedSequences(Mapping[str, Float64s]):
 
     def __iter__(self) -> Iterator[str]:
         """Yield the symbols in their order."""
-        return iter(self.own)
+        return iter(self._own)
 
     def __len__(self) -> int:
         """Return the number of symbols."""
-        return len(self.own)
+        return len(self._own)
 
 
 @dataclass(slots=True)

@@ -75,15 +75,9 @@ class BasketStore:
         Raises:
             Unavailable: Kafka did not take it, or not for certain; publish it again.
         """
-        if self._is_in_force(definition):
+        if self.is_in_force(definition):
             return
-        record = ProducerRecord(
-            self._topic,
-            _PARTITION,
-            baskets_key(definition.version),
-            encode_baskets(definition),
-            definition.made_through_ms,
-        )
+        record = self.to_record(definition, definition.made_through_ms)
         with closing(TransactionalProducer(self._bootstrap, self._transactional_id)) as writer:
             try:
                 writer.write([record])
@@ -91,11 +85,21 @@ class BasketStore:
                 message = f"baskets {definition.version} may not be published; try again: {error}"
                 raise Unavailable(message) from error
         # A commit is answered a moment before it can be read.
-        if not wait_until(lambda: self._is_in_force(definition), timeout_s=_VISIBLE_S):
+        if not wait_until(lambda: self.is_in_force(definition), timeout_s=_VISIBLE_S):
             version = definition.version
             log.warning("baskets %s are committed, not visible after %g s", version, _VISIBLE_S)
 
-    def _is_in_force(self, definition: BasketDefinition) -> bool:
+    def to_record(self, definition: BasketDefinition, timestamp_ms: int) -> ProducerRecord:
+        """Return the record that puts a definition in force."""
+        key, value = baskets_key(definition.version), encode_baskets(definition)
+        return ProducerRecord(self._topic, _PARTITION, key, value, timestamp_ms)
+
+    def is_in_force(self, definition: BasketDefinition) -> bool:
+        """Say whether a definition is the newest.
+
+        Raises:
+            Unavailable: Kafka does not answer.
+        """
         newest = self.newest()
         return newest is not None and newest.version == definition.version
 

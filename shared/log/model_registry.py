@@ -8,10 +8,12 @@ from shared.adapters.bundle_codec import decode_bundle
 from shared.adapters.kafka.errors import Aborted, OutcomeUnknown
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.retry import wait_until
-from shared.core.errors import Unavailable
+from shared.adapters.schemas.baskets import card_baskets
+from shared.core.errors import BadInput, Unavailable
 from shared.core.model.card import Bundle
 from shared.core.model.numeric_profile import self_test
 from shared.core.topics import Topics
+from shared.log.basket_store import BasketStore
 from shared.log.bundle_store import BundleStore
 from shared.log.promotion_log import PromotionLog
 
@@ -39,6 +41,7 @@ class ModelRegistry:
         self._transactional_id = f"{topics.prefix}ulstm-trainer"
         self.bundles = BundleStore(bootstrap, topics)
         self.promotions = PromotionLog(bootstrap, topics)
+        self.baskets = BasketStore(bootstrap, topics)
 
     def release(self, data: bytes, version: str, timestamp_ms: int, *, promote: bool) -> None:
         """Publish a bundle and, if wanted, promote it in every partition, in one transaction.
@@ -90,7 +93,16 @@ class ModelRegistry:
         return version
 
     def _promotion_records(self, bundle: Bundle, timestamp_ms: int) -> list[ProducerRecord]:
-        return self.promotions.to_records(bundle, self._numeric_profile(), timestamp_ms)
+        """Return a promotion, and the record that puts its model's baskets in force."""
+        promotions = self.promotions.to_records(bundle, self._numeric_profile(), timestamp_ms)
+        try:
+            baskets = card_baskets(bundle.card)
+        except BadInput as error:
+            log.warning("%s has unknown baskets: %s", bundle.version, error)
+            return promotions
+        if baskets is None or self.baskets.is_in_force(baskets):
+            return promotions
+        return [self.baskets.to_record(baskets, timestamp_ms), *promotions]
 
     def _write(self, records: list[ProducerRecord], bundle: Bundle, *, promote: bool) -> None:
         since = self.promotions.end() if promote else None

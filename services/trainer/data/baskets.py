@@ -23,12 +23,13 @@ from shared.core.sequence import MAX_BASKETS, OPEN_TIME
 
 MIN_MEMBERS: Final = 4  # so that a median has a quorum though one member is unknown
 _MAX_MOMENTS: Final = 26_000  # newest ones: three months of 5m tell who goes together
+_FEWEST_MOMENTS: Final = 100
 _LEAST_SHARE: Final = 0.5  # of the moments, that a symbol must have
-# Members, at most: those whose price stands still least. A thin coin follows late, so that its price
+# Members, at most: those whose price stands still least. A thin coin follows late, so its price
 # tells what the market did before.
 _MOST_MEMBERS: Final = 80
 _COMPONENTS: Final = 8  # of the correlations; those after them are mostly noise
-_LARGEST: Final = 5.0  # mean absolute changes: so far one candle counts
+_LARGEST: Final = 8.0  # median absolute changes: so far one candle counts
 
 
 def make_baskets(
@@ -42,12 +43,15 @@ def make_baskets(
         step_ms: the interval.
 
     Returns:
-        The definition; None if too few symbols have candles in half of the time.
+        The definition; None if too few symbols have candles in half of the time, or the time is
+        short.
     """
     symbols = sorted(candles)
     first_ms = min((int(c[0, OPEN_TIME]) for c in candles.values() if len(c)), default=until_ms)
     from_ms = max(first_ms, until_ms - _MAX_MOMENTS * step_ms)
     closes = closes_on_grid(candles, symbols, from_ms, until_ms, step_ms)
+    if len(symbols) < 2 * MIN_MEMBERS or len(closes) < _FEWEST_MOMENTS:
+        return None
     own = _own_changes(closes, symbols)
     chosen = _liveliest(closes, own)
     if len(chosen) < 2 * MIN_MEMBERS:
@@ -76,7 +80,7 @@ def _liveliest(closes: Float64s, own: Float64s) -> NDArray[np.int64]:
 
 def _correlated_parts(changes: Float64s) -> Float64s:
     """Return each symbol's loadings (symbols, components) on what symbols have in common."""
-    sizes = np.nanmean(np.abs(changes), axis=0)
+    sizes = np.maximum(np.nanmedian(np.abs(changes), axis=0), 1.0 / PPB)
     scaled = np.clip(np.nan_to_num(changes / sizes), -_LARGEST, _LARGEST)
     scaled -= scaled.mean(axis=0)
     scaled /= np.maximum(scaled.std(axis=0), 1e-9)

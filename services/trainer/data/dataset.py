@@ -12,6 +12,7 @@ from shared.core.evaluation.forecasts import next_changes
 from shared.core.features.registry import feature_set
 from shared.core.model.scaler import Scaler
 from shared.core.sequence import OPEN_TIME, count_before
+from shared.core.sequence_mapping import own_columns
 from shared.reporting.progress import track_count
 
 
@@ -39,8 +40,9 @@ def split_by_time(
         held_out_share: part of the time span that is held out.
         max_held_out: candles of a symbol that are held out, at most.
     """
-    first = min(int(s[0, OPEN_TIME]) for s in sequences.values())
-    until = max(int(s[-1, OPEN_TIME]) for s in sequences.values()) + step_ms
+    own = own_columns(sequences)
+    first = min(int(s[0, OPEN_TIME]) for s in own.values())
+    until = max(int(s[-1, OPEN_TIME]) for s in own.values()) + step_ms
     candles = (until - first) // step_ms
     held_out = min(int(candles * held_out_share), max_held_out)
     validation_until = until - held_out * step_ms
@@ -123,13 +125,13 @@ def build_dataset(
     """
     compute, parts = compute or feature_function(step_ms), []
     needs_scaler = feature_set(options.feature_set).needs_scaler
-    with track_count("features", sum(map(len, sequences.values()))) as progress:
+    with track_count("features", sum(map(len, own_columns(sequences).values()))) as progress:
         for symbol, sequence in sequences.items():
             seen = sequence[: count_before(sequence, split.validation_until_ms)]
             unscaled, units = compute(options.feature_set, symbol, seen)
             rows = scalers[symbol].apply(unscaled) if needs_scaler else unscaled.astype(np.float32)
             changes = next_changes(seen, step_ms) / units
-            parts.append(_SymbolPart(seen[:, OPEN_TIME], rows, changes))
+            parts.append(_SymbolPart(seen[:, OPEN_TIME].copy(), rows, changes))
             progress(len(sequence))
     return _join(parts, options, split, step_ms)
 

@@ -1,7 +1,6 @@
-"""Reads the candles of a training, splits them, fits scalers and builds the dataset."""
+"""Splits the candles of a training, fits scalers and builds the dataset."""
 
 import logging
-import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 
@@ -18,63 +17,20 @@ from services.trainer.data.dataset import (
 )
 from services.trainer.fitting.options import FitOptions
 from services.trainer.settings import TrainerSettings
-from services.trainer.stopping import stoppable
 from shared.core.arrays import Float64s
 from shared.core.errors import UlstmError
 from shared.core.features.registry import feature_set
+from shared.core.market import BasketDefinition
+from shared.core.market_table import MarketSequences
 from shared.core.model.scaler import Scaler
+from shared.core.sequence_mapping import SelectedSequences, own_columns
 from shared.core.topics import interval_ms
-from shared.log.archive import Archive, TimeSpan
-from shared.reporting.progress import track_count
 
 log = logging.getLogger(__name__)
 
 
 class NotEnoughCandles(UlstmError):
     """Raised when the archive has too few candles: try again when it has grown."""
-
-
-class ArchiveSource:
-    """Reads the archived topic for a training or a search."""
-
-    def __init__(self, settings: TrainerSettings, stop: threading.Event) -> None:
-        """Take the settings; `stop` ends a read."""
-        self._settings, self._stop = settings, stop
-        self._archive = Archive(settings.kafka_bootstrap_servers, settings.topics)
-
-    def available_span(self) -> TimeSpan:
-        """Return the open times that the settings ask for and the archive has.
-
-        Raises:
-            NotEnoughCandles: the archive is empty.
-            Unavailable: Kafka does not answer.
-        """
-        s = self._settings
-        newest_ms = self._archive.newest_ms()
-        if newest_ms is None:
-            raise NotEnoughCandles(f"topic {s.topics.klines} has no candles yet")
-        through_ms = min(newest_ms, s.span.through_ms)
-        oldest_ms = through_ms - (s.max_candles - 1) * interval_ms(s.interval)
-        return TimeSpan(max(s.span.from_ms, oldest_ms), through_ms)
-
-    def read(self, span: TimeSpan) -> Mapping[str, Float64s]:
-        """Return the candles (n, columns) of the wanted symbols, by symbol.
-
-        Raises:
-            StopRequested: a stop was requested.
-            Unavailable: Kafka does not answer.
-        """
-        s = self._settings
-        with track_count("reading the archive", None) as progress:
-            archived = self._archive.read(
-                span, s.wanted_symbols, s.max_candles, stoppable(self._stop, progress)
-            )
-        if archived.refused:
-            log.warning(
-                "%d records of the archive cannot be read: see `ulstm dead-letters list`",
-                archived.refused,
-            )
-        return archived.sequences
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,6 +42,11 @@ class PreparedData:
     scalers: Mapping[str, Scaler]
     split: Split
     dataset: Dataset
+
+    @property
+    def baskets(self) -> BasketDefinition | None:
+        """The definition that the market's moves are of."""
+        return self.sequences.baskets if isinstance(self.sequences, MarketSequences) else None
 
 
 def prepare(
@@ -108,9 +69,13 @@ def prepare(
         raise NotEnoughCandles(
             f"topic {s.topics.klines} has no candles of the symbols and times asked for"
         )
-    shares = (s.validation_share, s.held_out_share)
-    split = split_by_time(sequences, interval_ms(s.interval), *shares, s.scored_candles)
-    return prepare_with_split(s, sequences, split, compute)
+    return prepare_with_split(s, sequences, split_sequences(s, sequences), compute)
+
+
+def split_sequences(settings: TrainerSettings, sequences: Mapping[str, Float64s]) -> Split:
+    """Split the time that the sequences cover as the settings say."""
+    s, step_ms = settings, interval_ms(settings.interval)
+    return split_by_time(sequences, step_ms, s.validation_share, s.held_out_share, s.scored_candles)
 
 
 def prepare_with_split(
@@ -155,15 +120,16 @@ def fit_options(settings: TrainerSettings) -> FitOptions:
 
 def _long_enough(
     sequences: Mapping[str, Float64s], split: Split, min_candles: int
-) -> dict[str, Float64s]:
-    lengths = {symbol: len(training_candles(s, split)) for symbol, s in sequences.items()}
-    chosen = {s: sequences[s] for s, length in lengths.items() if length >= min_candles}
+) -> Mapping[str, Float64s]:
+    own = own_columns(sequences)
+    lengths = {symbol: len(training_candles(s, split)) for symbol, s in own.items()}
+    chosen = [symbol for symbol, length in lengths.items() if length >= min_candles]
     if not chosen:
         raise NotEnoughCandles(
             f"the longest training span has {max(lengths.values())} candles,"
             f" MIN_CANDLES asks for {min_candles}"
         )
-    return chosen
+    return SelectedSequences(sequences, chosen)
 
 
 def _fit_scalers(

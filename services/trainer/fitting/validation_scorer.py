@@ -24,7 +24,6 @@ from shared.core.evaluation.forecasts import (
 from shared.core.evaluation.skill_score import Skill
 from shared.core.model.card import MAX_WEIGHT, Bundle
 from shared.core.online.context import FoldContext
-from shared.core.sequence import count_before
 
 log = logging.getLogger(__name__)
 
@@ -72,9 +71,8 @@ def build_validation_scorer(
     lengths are compared over the same candles if these settings have the longest one.
     """
     until_ms = prepared.split.validation_until_ms
-    sequences = {symbol: s[: count_before(s, until_ms)] for symbol, s in prepared.sequences.items()}
-    from_ms = prepared.split.training_until_ms
-    spans = hold_out(sequences, from_ms, settings.scored_candles, settings.scored_symbols)
+    from_ms, most = prepared.split.training_until_ms, settings.scored_symbols
+    spans = hold_out(prepared.sequences, from_ms, settings.scored_candles, most, until_ms)
     spans = with_full_windows(spans, settings.window_length)
     step_ms = context.interval_ms
     volatility = {s.symbol: compute_volatility(s.recent, s.candles, step_ms) for s in spans}

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from rich.console import Console
 from rich.table import Table
 
-from services.trainer.data.preparation import ArchiveSource
+from services.trainer.data.archive_source import ArchiveSource
 from services.trainer.settings import SearchSettings, TrainerSettings
 from services.trainer.stopping import Deadline
 from services.trainer.tuning.proposals import default_values, propose, search_space
@@ -32,9 +32,12 @@ from services.trainer.tuning.study_record import (
 from services.trainer.tuning.trial_runner import Sequences, TrialRunner
 from shared.adapters.retry import StopRequested
 from shared.core.errors import BadSetting, UlstmError
+from shared.core.features.registry import FEATURE_SETS
 from shared.log.archive import TimeSpan
 
 log = logging.getLogger(__name__)
+
+_MAY_NEED_MARKET: Final = any(each.needs_market for each in FEATURE_SETS.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ def run_study(
     shared = with_environment(settings, search.trial_environment)
     study = Study(shared, search.folder, stop, with_dropout=search.dropout)
     budget = StudyBudget(60 * minutes, search.trials, 60 * trial_minutes)
-    return study.run(budget, ArchiveSource(shared, stop))
+    return study.run(budget, ArchiveSource(shared, stop, with_market=_MAY_NEED_MARKET))
 
 
 class Study:

@@ -1,6 +1,7 @@
 """Records of the topic `models` that define baskets; the other records there are bundles."""
 
-from typing import Annotated, Final, Literal
+import json
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationError
 
@@ -8,6 +9,7 @@ from shared.adapters.schemas import wire
 from shared.core.dataclass_fields import dataclass_fields
 from shared.core.errors import BadInput
 from shared.core.market import BasketDefinition, define_baskets
+from shared.core.model.card import Card
 from shared.core.sequence import MAX_BASKETS
 
 MAX_MEMBERS: Final = 2_000
@@ -39,8 +41,13 @@ def baskets_key(version: str) -> bytes:
 
 def encode_baskets(definition: BasketDefinition) -> bytes:
     """Return the canonical bytes of a definition."""
+    return wire.canonical_json(baskets_to_json(definition))
+
+
+def baskets_to_json(definition: BasketDefinition) -> dict[str, Any]:
+    """Return the fields of a definition, for a record or a card."""
     message = BasketsMessage(**dataclass_fields(definition))
-    return wire.canonical_json(message.model_dump(by_alias=True))
+    return message.model_dump(mode="json", by_alias=True)
 
 
 def decode_baskets(value: bytes | None) -> BasketDefinition:
@@ -50,9 +57,31 @@ def decode_baskets(value: bytes | None) -> BasketDefinition:
         BadInput: they are none, or the version is not that of the baskets.
     """
     try:
-        message = BasketsMessage.model_validate_json(value or b"")
+        return _to_definition(BasketsMessage.model_validate_json(value or b""))
     except ValidationError as error:
         raise wire.to_bad_input(error) from error
+
+
+def card_baskets(card: Card) -> BasketDefinition | None:
+    """Return the definition that a model was trained with, which its card has; None for none.
+
+    Raises:
+        BadInput: the card names a version and has no definition of it.
+    """
+    if card.baskets is None:
+        return None
+    try:
+        definition = decode_baskets(json.dumps(card.training.get("baskets")).encode())
+    except BadInput as error:
+        text = f"the card names baskets {card.baskets} and does not define them: {error}"
+        raise BadInput("no_definition", text) from error
+    if definition.version != card.baskets:
+        text = f"the card names baskets {card.baskets} and defines {definition.version}"
+        raise BadInput("no_definition", text)
+    return definition
+
+
+def _to_definition(message: BasketsMessage) -> BasketDefinition:
     found = define_baskets(message.baskets, message.made_from_ms, message.made_through_ms)
     if found.version != message.version:
         text = (

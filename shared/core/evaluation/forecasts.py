@@ -1,5 +1,6 @@
 """Held-out candles with their history, and forecasts of them as arrays."""
 
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from shared.core.arrays import Float64s
 from shared.core.evaluation.volatility import volatility_after
 from shared.core.sequence import CLOSE, OPEN, OPEN_TIME, SEQUENCE_LENGTH, VOLUME, count_before
+from shared.core.sequence_mapping import own_columns
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +66,11 @@ def learning_before(spans: Iterable[HeldOutSpan], candles: int) -> list[HeldOutS
 
 
 def hold_out(
-    sequences: Mapping[str, Float64s], from_ms: int, max_candles: int, max_symbols: int
+    sequences: Mapping[str, Float64s],
+    from_ms: int,
+    max_candles: int,
+    max_symbols: int,
+    until_ms: int = sys.maxsize,
 ) -> list[HeldOutSpan]:
     """Hold out candles of evenly chosen symbols.
 
@@ -73,14 +79,21 @@ def hold_out(
         from_ms: the open time of the first held-out candle.
         max_candles: held out of each symbol, the oldest ones.
         max_symbols: chosen of those with at least two held-out candles.
+        until_ms: candles that open then or later are left out.
     """
-    spans = [
-        HeldOutSpan(span.symbol, span.sequence[: span.start + max_candles], span.start)
-        for span in split_at(sequences, from_ms)
-        if len(span.candles) > 1
+    own = own_columns(sequences)
+    starts = {symbol: count_before(one, from_ms) for symbol, one in own.items()}
+    ends = {symbol: count_before(one, until_ms) for symbol, one in own.items()}
+    symbols = [symbol for symbol in own if ends[symbol] - starts[symbol] > 1]
+    chosen = np.linspace(0, len(symbols) - 1, min(max_symbols, len(symbols)))
+    return [
+        HeldOutSpan(
+            symbol,
+            sequences[symbol][: min(starts[symbol] + max_candles, ends[symbol])],
+            starts[symbol],
+        )
+        for symbol in (symbols[int(at)] for at in chosen)
     ]
-    chosen = np.linspace(0, len(spans) - 1, min(max_symbols, len(spans)))
-    return [spans[int(at)] for at in chosen]
 
 
 def hold_out_before(

@@ -28,6 +28,7 @@ class FeatureSet(Protocol):
 
     columns: int
     needs_scaler: bool  # rows go through the symbol's scaler; otherwise the network takes them
+    needs_market: bool  # rows depend on the columns of the market
     initial_carry: Carry
 
     @property

@@ -25,6 +25,7 @@ class Levels:
 
     columns = 6
     needs_scaler = True
+    needs_market = False
     initial_carry: Carry = ()
     mirror = None  # prices cannot be turned upside down
 

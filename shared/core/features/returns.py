@@ -64,6 +64,7 @@ class Returns:
 
     columns = 11
     needs_scaler = False
+    needs_market = False
     initial_carry: Carry = ReturnsCarry()
 
     def update(self, carry: Carry, candle: Float64s, step_ms: int) -> tuple[Carry, Float64s]:

@@ -1,11 +1,15 @@
 """Definitions of baskets on a real Kafka, among the bundles."""
 
+from dataclasses import replace
+
 import pytest
 
+from shared.adapters.bundle_codec import version_of
 from shared.adapters.kafka.producer import ProducerRecord
+from shared.adapters.schemas.baskets import baskets_to_json
 from shared.core.market import BasketDefinition, define_baskets
 from shared.log.basket_store import BasketStore
-from tests.support.builders import START_MS, bundle_bytes
+from tests.support.builders import START_MS, a_card, bundle_bytes
 from tests.support.deployment import Deployment
 from tests.support.waiting import eventually
 
@@ -76,3 +80,45 @@ def test_bundles_and_definitions_do_not_see_each_other(deployment: Deployment) -
 
     assert store(deployment).newest() == COINS
     assert [bundle.version for bundle in deployment.registry.bundles.load_all()] == ["v1", "v2"]
+
+
+def release(deployment: Deployment, seed: int, baskets: BasketDefinition | None) -> str:
+    card = a_card()
+    if baskets is not None:
+        training = {"baskets": baskets_to_json(baskets)}
+        card = replace(card, baskets=baskets.version, training=training)
+    data = bundle_bytes(seed, card)
+    version = version_of(card, data)
+    deployment.registry.release(data, version, START_MS, promote=True)
+    return version
+
+
+def test_a_promotion_puts_the_baskets_of_its_model_in_force(deployment: Deployment) -> None:
+    release(deployment, 1, COINS)
+    release(deployment, 2, COINS)
+    release(deployment, 3, None)
+    assert store(deployment).all() == [COINS]
+
+    release(deployment, 4, MEMES)
+
+    assert store(deployment).newest() == MEMES
+
+
+def test_a_rollback_puts_the_baskets_of_that_model_in_force_again(deployment: Deployment) -> None:
+    first = release(deployment, 1, COINS)
+    release(deployment, 2, MEMES)
+
+    assert deployment.registry.rollback() == first
+    assert store(deployment).newest() == COINS
+
+
+def test_a_model_that_does_not_define_its_baskets_is_promoted_without_them(
+    deployment: Deployment,
+) -> None:
+    card = replace(a_card(), baskets=COINS.version)
+    data = bundle_bytes(1, card)
+
+    deployment.registry.release(data, "v1", START_MS, promote=True)
+
+    eventually(lambda: deployment.registry.promotions.current() is not None)
+    assert store(deployment).newest() is None
