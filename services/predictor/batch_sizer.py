@@ -5,7 +5,7 @@ from typing import Final
 # After an idle moment: so few that the first predictions of a close do not wait for the last.
 FIRST_RECORDS: Final = 32
 # While many symbols close at once: still small, because a batch's predictions appear together.
-CLOSE_RECORDS: Final = 128
+CLOSE_RECORDS: Final = 256
 # So many full batches in a row are no close but a backlog: then fewer transactions are faster.
 BACKLOG_BATCHES: Final = 10
 

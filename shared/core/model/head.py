@@ -29,7 +29,7 @@ class HeadSettings:
 
     forgetting: float = 1.0  # factor of an observation's weight at each later one; 1: never
     prior_observations: float = 1.0  # how many observations the prior weighs as much as
-    largest_error: float = inf  # an error beyond it counts as this much, in units of the label
+    largest_error: float = 8.0  # an error beyond it counts as this much, in units of the label
 
     def __post_init__(self) -> None:
         """Reject settings that cannot learn."""

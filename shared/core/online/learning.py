@@ -81,15 +81,9 @@ def _explained_change(state: SymbolState, market_change: float | None, model: Mo
     return model.feature_set.explained_change(symbol_features(state).carry, market_change)
 
 
-def _error(output: float, label: float) -> np.float32:
-    """Return the error in float32, as the kernel computes it in a batch."""
-    with np.errstate(over="ignore"):  # a change beyond what a float32 holds
-        return np.float32(output) - np.float32(label)
-
-
 def _squared_error(output: float, label: float) -> float | None:
-    error = float(_error(output, label))
-    return error * error if isfinite(error) else None
+    error = output - label
+    return error * error if isfinite(error * error) else None
 
 
 def _step(
@@ -101,16 +95,20 @@ def _step(
         The learner and the head, and whether they are back at the model's because the step was not
         finite.
     """
-    error = _error(output, label)
-    if not isfinite(error):
+    if not isfinite(output - label):
         return None, None, True
-    learner = _step_learner(state, error, model) if model.steps_by_gradient else state.learner
+    learner = (
+        _step_learner(state, output, label, model) if model.steps_by_gradient else state.learner
+    )
     head = _step_head(state, label, model) if model.steps_head else state.head
     is_finite = (learner is None or learner.is_finite) and (head is None or head.is_finite)
     return (learner, head, False) if is_finite else (None, None, True)
 
 
-def _step_learner(state: SymbolState, error: np.float32, model: Model) -> Learner:
+def _step_learner(state: SymbolState, output: float, label: float, model: Model) -> Learner:
+    # The error in float32, as the kernel computes it in a batch.
+    with np.errstate(over="ignore"):  # a change beyond what a float32 holds
+        error = np.float32(output) - np.float32(label)
     # Huber's loss: one wild candle must not throw the weights away.
     delta = np.float32(model.card.huber_delta)
     clipped = min(max(error, -delta), delta)

@@ -27,7 +27,7 @@ def test_the_first_batch_is_small() -> None:
 def test_full_batches_double_up_to_the_size_for_a_close() -> None:
     sizes = sizes_after_full_batches(BACKLOG_BATCHES - 1)
 
-    assert sizes[:3] == [FIRST_RECORDS, 2 * FIRST_RECORDS, CLOSE_RECORDS]
+    assert sizes[:3] == [FIRST_RECORDS, 2 * FIRST_RECORDS, 4 * FIRST_RECORDS]
     assert set(sizes[3:]) == {CLOSE_RECORDS}
 
 

@@ -271,7 +271,8 @@ def test_batches_begin_small_and_grow_once_records_pile_up() -> None:
     while kafka.available:
         worker.run_once()
 
-    at_a_close = [FIRST_RECORDS, 2 * FIRST_RECORDS, *[CLOSE_RECORDS] * (BACKLOG_BATCHES - 2)]
+    growing = [FIRST_RECORDS, 2 * FIRST_RECORDS, 4 * FIRST_RECORDS]
+    at_a_close = [*growing, *[CLOSE_RECORDS] * (BACKLOG_BATCHES - len(growing))]
     behind = [2 * CLOSE_RECORDS, 4 * CLOSE_RECORDS, 5 * CLOSE_RECORDS]
     assert kafka.asked == [FIRST_RECORDS, *at_a_close, *behind, 5 * CLOSE_RECORDS, FIRST_RECORDS]
 

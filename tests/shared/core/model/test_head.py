@@ -55,9 +55,7 @@ def test_without_forgetting_it_is_ridge_regression_with_the_prior(
 ) -> None:
     base, inputs, labels = a_problem(seed, size, 50)
 
-    head = learnt(
-        HeadPrior(base, HeadSettings(prior_observations=prior_observations)), inputs, labels
-    )
+    head = learnt(HeadPrior(base, HeadSettings(1.0, prior_observations, inf)), inputs, labels)
 
     prior = prior_observations * np.linalg.inv(covariance(base))
     information = prior + inputs.T @ inputs
@@ -74,7 +72,7 @@ def test_forgetting_weighs_observations_by_age_and_returns_to_the_prior(
 ) -> None:
     base, inputs, labels = a_problem(seed, size, 40)
 
-    head = learnt(HeadPrior(base, HeadSettings(forgetting)), inputs, labels)
+    head = learnt(HeadPrior(base, HeadSettings(forgetting, 1.0, inf)), inputs, labels)
 
     # The same sums, written out: each step also adds one observation of the prior.
     information = np.linalg.inv(covariance(base))
