@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from shared.adapters.schemas.klines import CandleMessage, MarketMessage
-from shared.adapters.schemas.predictions import OutcomeMessage, PredictionMessage, ScoresMessage
+from shared.adapters.schemas.predictions import (
+    IntervalMessage,
+    IntervalScoresMessage,
+    OutcomeMessage,
+    PredictionMessage,
+    ScoresMessage,
+)
 from shared.adapters.schemas.wire import Wire
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "topics.md"
@@ -18,6 +24,8 @@ def test_the_example_of_a_prediction_has_every_field() -> None:
     assert set(example) == names(PredictionMessage)
     assert set(example["previous"]) == names(OutcomeMessage)
     assert set(example["scores"]) == names(ScoresMessage)
+    assert set(example["intervals"][0]) == names(IntervalMessage)
+    assert set(example["interval_scores"]) == names(IntervalScoresMessage)
 
 
 def test_the_example_of_a_candle_has_every_field_and_is_read() -> None:

@@ -21,7 +21,9 @@ from shared.adapters.schemas.wire import canonical_json
 from shared.core.errors import BadInput
 from shared.core.model.architecture import Architecture
 from shared.core.model.card import Bundle, Card, Learns, sha256_hex, validate_weights
+from shared.core.model.evidence_settings import EvidenceSettings
 from shared.core.model.head import MAX_INPUTS, Head, HeadSettings, validate_head
+from shared.core.model.interval_settings import IntervalSettings
 from shared.core.model.limits import check_range
 from shared.core.model.optimiser import Optimiser
 from shared.core.model.scaler import Scaler
@@ -60,8 +62,19 @@ class _Shrinkage(_Wire):
     caution: float
     memory: float
     largest: float
-    confidence: float
-    patience: int
+
+
+class _Intervals(_Wire):
+    weights: tuple[float, ...]
+    hours: tuple[float, ...]
+    parts_of_an_hour: tuple[float, ...]
+    quantiles: tuple[float, ...]
+    change: float
+    true_range: float
+
+
+class _Evidence(_Wire):
+    false_flag_rate: float
 
 
 class _Scaler(_Wire):
@@ -84,6 +97,8 @@ class _Card(_Wire):
     loss: Literal["squared_error"] | _Loss
     optimiser: _Optimiser
     shrinkage: _Shrinkage
+    intervals: _Intervals
+    evidence: _Evidence
     learns: Learns = "gradient"
     head: _Head | None = None
     starts: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)  # bytes of each
@@ -257,6 +272,8 @@ def _to_card(wire: _Card) -> Card:
             "architecture": Architecture(**dict(wire.architecture)),
             "optimiser": Optimiser(**dict(wire.optimiser)),
             "shrinkage": Shrinkage(**dict(wire.shrinkage)),
+            "intervals": IntervalSettings(**dict(wire.intervals)),
+            "evidence": EvidenceSettings(**dict(wire.evidence)),
             "scalers": {symbol: Scaler(**dict(each)) for symbol, each in wire.scalers.items()},
         }
     )

@@ -6,6 +6,8 @@ from pydantic import Field, ValidationError
 
 from shared.adapters.schemas import wire
 from shared.core.dataclass_fields import dataclass_fields
+from shared.core.online.interval_scores import IntervalScores
+from shared.core.online.intervals import Interval
 from shared.core.online.prediction import Outcome, Prediction
 from shared.core.online.scores import Scores
 
@@ -21,6 +23,27 @@ class ScoresMessage(wire.Wire):
     sign_hits: int
     moves: int
     squared_error_calibrated: float
+
+
+class IntervalMessage(wire.Wire):
+    """Bounds that hold the next close `coverage` per cent of the time; bounds are inside."""
+
+    coverage: int
+    lower_change: float
+    upper_change: float
+    lower_close: float
+    upper_close: float
+
+
+class IntervalScoresMessage(wire.Wire):
+    """Running sums of how the symbol's intervals have held since its model was promoted."""
+
+    n: int = 0
+    covered: tuple[int, ...] = IntervalScores().covered
+    width: tuple[float, ...] = IntervalScores().width
+    pinball_loss: float = 0.0
+    pinball_loss_constant: float = 0.0
+    pinball_loss_exponential: float = 0.0
 
 
 class OutcomeMessage(wire.Wire):
@@ -48,12 +71,14 @@ class PredictionMessage(wire.Wire):
     calibrated_change: float
     calibrated_close: float
     actionable: bool
+    intervals: tuple[IntervalMessage, ...] = ()  # profiles before 3 published none
     model_version: wire.Version
     steps: int
     loss: float | None
     was_reset: bool
     previous: OutcomeMessage | None
     scores: ScoresMessage
+    interval_scores: IntervalScoresMessage = IntervalScoresMessage()
     source_offset: int
     promotion_offset: int
     state_digest: wire.Sha256
@@ -74,7 +99,9 @@ def encode_prediction(prediction: Prediction) -> bytes:
         **dataclass_fields(prediction),
         "schema": wire.SCHEMA,
         "previous": previous,
+        "intervals": [dataclass_fields(interval) for interval in prediction.intervals],
         "scores": dataclass_fields(prediction.scores),
+        "interval_scores": dataclass_fields(prediction.interval_scores),
     }
     return wire.canonical_json(fields)
 
@@ -92,5 +119,7 @@ def decode_prediction(value: bytes | None) -> Prediction:
     fields = dict(vars(message))  # iterating the model gives the same, at several times the cost
     del fields["schema_"]
     fields["previous"] = None if message.previous is None else Outcome(**vars(message.previous))
+    fields["intervals"] = tuple([Interval(**vars(each)) for each in message.intervals])
     fields["scores"] = Scores(**vars(message.scores))
+    fields["interval_scores"] = IntervalScores(**vars(message.interval_scores))
     return Prediction(**fields)

@@ -8,7 +8,11 @@ wrong record once rather than in every record after it.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from shared.core.audit.prediction_rules import check_candle_fields, check_succession
+from shared.core.audit.prediction_rules import (
+    check_candle_fields,
+    check_intervals,
+    check_succession,
+)
 from shared.core.audit.symbol_history import SymbolHistory
 from shared.core.audit.violation import ABSENT, Check, Difference, Violation, compare_fields
 from shared.core.online.prediction import Prediction
@@ -157,7 +161,8 @@ class PartitionInvariants:
             return (self._misplaced(prediction),)
         history = newest.history
         violations = [
-            *check_candle_fields(prediction, newest.candle, self._interval, self._step_ms)
+            *check_candle_fields(prediction, newest.candle, self._interval, self._step_ms),
+            *check_intervals(prediction),
         ]
         if not history.lacks_prediction:
             violations += check_succession(prediction, history, newest.change)

@@ -5,14 +5,21 @@ itself here.
 """
 
 from collections.abc import Iterator
+from math import inf
+from operator import add
+from typing import Final
 
 import numpy as np
 
 from shared.core.audit.symbol_history import SymbolHistory
-from shared.core.audit.violation import Check, Violation, compare_fields
+from shared.core.audit.violation import Check, Difference, Violation, compare_fields
+from shared.core.online.interval_scores import COVERAGES, IntervalScores
+from shared.core.online.intervals import Interval
 from shared.core.online.prediction import Outcome, Prediction
 from shared.core.online.scores import Scores
 from shared.core.records import Candle
+
+_FIRST_WITH_INTERVALS: Final = 3  # version of the numeric profile
 
 
 def check_candle_fields(
@@ -31,6 +38,26 @@ def check_candle_fields(
             "calibrated_change": prediction.predicted_change * prediction.calibration,
             "calibrated_close": candle.close * (1.0 + prediction.calibrated_change),
         },
+    )
+
+
+def check_intervals(prediction: Prediction) -> Iterator[Violation]:
+    """Compare a prediction's intervals with what they must be: nested, of closes above zero."""
+    if _profile_version(prediction) < _FIRST_WITH_INTERVALS and not prediction.intervals:
+        return
+    if len(prediction.intervals) != len(COVERAGES):
+        message = f"prediction of {prediction.symbol} has {len(prediction.intervals)} intervals"
+        yield Violation(
+            Check.INTERVALS,
+            message,
+            (Difference("intervals", len(prediction.intervals), len(COVERAGES)),),
+        )
+        return
+    yield from compare_fields(
+        Check.INTERVALS,
+        f"intervals of {prediction.symbol} are not nested, or not those of its close",
+        prediction,
+        {"intervals": _expected_intervals(prediction)},
     )
 
 
@@ -58,6 +85,12 @@ def check_succession(
         f"scores of {symbol} do not follow from the previous ones and the outcome",
         prediction,
         {"scores": _expected_scores(previous, outcome)},
+    )
+    yield from compare_fields(
+        Check.INTERVALS,
+        f"scores of the intervals of {symbol} do not follow from the previous ones and the outcome",
+        prediction,
+        {"interval_scores": _expected_interval_scores(prediction, previous, outcome)},
     )
     steps = 0
     if previous is not None and not prediction.was_reset:
@@ -102,6 +135,48 @@ def _expected_scores(previous: Prediction | None, outcome: float | None) -> Scor
     )
 
 
+def _expected_intervals(prediction: Prediction) -> tuple[Interval, ...]:
+    """Return the intervals of the published changes, each widened to hold the one before."""
+    close, expected = prediction.close, list[Interval]()
+    lowest, highest = inf, -inf
+    for coverage, published in zip(COVERAGES, prediction.intervals, strict=True):
+        lowest = max(min(lowest, published.lower_change), -0.99)
+        highest = max(highest, published.upper_change, lowest)
+        lower_close, upper_close = close * (1.0 + lowest), close * (1.0 + highest)
+        expected.append(Interval(coverage, lowest, highest, lower_close, upper_close))
+    return tuple(expected)
+
+
+def _expected_interval_scores(
+    prediction: Prediction, previous: Prediction | None, outcome: float | None
+) -> IntervalScores:
+    """Return the intervals' scores after an outcome.
+
+    The losses of the baselines cannot be derived from what is published; they never fall.
+    """
+    before = IntervalScores() if previous is None else previous.interval_scores
+    if previous is None or outcome is None:
+        return before
+    found, pairs = prediction.interval_scores, previous.intervals
+    bounds = [
+        *((each.lower_change, (100 - each.coverage) / 200) for each in reversed(pairs)),
+        *((each.upper_change, (100 + each.coverage) / 200) for each in pairs),
+    ]
+    loss = 0.0
+    for bound, level in bounds:
+        loss += (level - (outcome < bound)) * (outcome - bound)
+    covered = [each.lower_change <= outcome <= each.upper_change for each in pairs]
+    widths = [each.upper_change - each.lower_change for each in pairs]
+    return IntervalScores(
+        before.n + 1,
+        tuple(map(add, before.covered, covered)),
+        tuple(map(add, before.width, widths)),
+        before.pinball_loss + loss / 8.0,
+        max(found.pinball_loss_constant, before.pinball_loss_constant),
+        max(found.pinball_loss_exponential, before.pinball_loss_exponential),
+    )
+
+
 def _expected_loss(previous: Prediction | None, outcome: float | None) -> dict[str, float | None]:
     """Return the squared error in units of the change scale, as the network's float32 gives it.
 
@@ -116,3 +191,8 @@ def _expected_loss(previous: Prediction | None, outcome: float | None) -> dict[s
     with np.errstate(over="ignore"):
         error = np.float32(previous.predicted_change / scale) - np.float32(outcome / scale)
     return {"loss": float(error) * float(error) if np.isfinite(error) else None}
+
+
+def _profile_version(prediction: Prediction) -> int:
+    version = prediction.numeric_profile.partition("-")[0]
+    return int(version) if version.isdigit() else _FIRST_WITH_INTERVALS

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from shared.core.online.interval_scores import IntervalScores
 from shared.core.online.prediction import Outcome
 from shared.core.online.scores import Scores
 
@@ -19,6 +20,7 @@ class Check(StrEnum):
     CANDLE = "close, open time and predicted close agree with the candle"
     PREVIOUS = "the previous prediction and its outcome"
     SCORES = "running scores"
+    INTERVALS = "intervals: order, closes and running scores"
     STEPS = "steps, their losses and resets"
     LINEAGE = "model versions, their digests, parents and promotions"
     BYTES = "state digest and every byte, by folding the log again"
@@ -71,4 +73,6 @@ def compare_fields(
 
 
 def _to_plain(value: Any) -> Any:
-    return asdict(value) if isinstance(value, Outcome | Scores) else value
+    if isinstance(value, tuple):
+        return {str(interval.coverage): asdict(interval) for interval in value}
+    return asdict(value) if isinstance(value, Outcome | Scores | IntervalScores) else value

@@ -11,7 +11,9 @@ import numpy as np
 from shared.core.arrays import Float32s, read_only32
 from shared.core.features.registry import feature_set
 from shared.core.model.architecture import Architecture
+from shared.core.model.evidence_settings import EvidenceSettings
 from shared.core.model.head import Head, HeadSettings
+from shared.core.model.interval_settings import IntervalSettings
 from shared.core.model.limits import reject_bundle
 from shared.core.model.optimiser import Optimiser
 from shared.core.model.scaler import Scaler
@@ -27,8 +29,7 @@ MAX_WEIGHT: Final = 1e6  # larger ones overflow float32 in the products of a win
 class Card:
     """The settings and the history of a model version.
 
-    The fold reads all but `trained_from_ms`, `trained_through_ms`, `parent`, `scores` and
-    `training`.
+    The fold reads all but `trained_from_ms`, `parent`, `scores` and `training`.
     """
 
     architecture: Architecture
@@ -40,6 +41,8 @@ class Card:
     trained_through_ms: int  # open time of the last candle that training has seen
     huber_delta: float = inf  # larger errors, in units of the change scale, are clipped to it
     shrinkage: Shrinkage = field(default_factory=Shrinkage)
+    intervals: IntervalSettings = field(default_factory=IntervalSettings)
+    evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
     learns: Learns = "gradient"
     head: HeadSettings = field(default_factory=HeadSettings)
     baskets: str | None = None  # version of the definition that the model was trained with

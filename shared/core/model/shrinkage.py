@@ -14,8 +14,6 @@ class Shrinkage:
     caution: float = 0.0  # standard errors subtracted from the coefficient
     memory: float = 1.0  # factor of the sums at each outcome; 1: nothing is forgotten
     largest: float = 8.0  # an outcome beyond it counts as this much
-    confidence: float = 1.645  # standard errors of the gain above 0 that make a forecast actionable
-    patience: int = 288  # outcomes before any forecast is actionable
 
     def __post_init__(self) -> None:
         """Reject settings that would divide by zero, or amplify."""
@@ -25,7 +23,5 @@ class Shrinkage:
             ("caution", self.caution, 0.0, 1e3),
             ("memory", self.memory, 0.5, 1.0),
             ("largest", self.largest, 1e-3, 1e9),
-            ("confidence", self.confidence, 0.0, 1e3),
-            ("patience", self.patience, 0, 10**9),
         ):
             check_range(f"shrinkage {name}", value, least, largest)

@@ -17,8 +17,6 @@ class Calibration:
     outcomes: int = 0
     products: float = 0.0  # sum of forecast x outcome
     squares: float = 0.0  # sum of forecast**2
-    gains: float = 0.0  # squared error of zero change less that of the calibrated forecast
-    gain_squares: float = 0.0
 
     def coefficient(self, shrinkage: Shrinkage) -> float:
         """Return the factor of the raw forecast, in [0, 1].
@@ -30,15 +28,6 @@ class Calibration:
         mean = (self.products + shrinkage.weight * shrinkage.prior) / precision
         return min(1.0, max(0.0, mean - shrinkage.caution / sqrt(precision)))
 
-    def is_actionable(self, shrinkage: Shrinkage) -> bool:
-        """Return whether calibrated forecasts have been better than zero change beyond chance.
-
-        The mean gain must exceed zero by `confidence` of its standard errors: the statistic of
-        Diebold and Mariano (1995), without autocorrelation, as forecasts reach one candle ahead.
-        """
-        is_enough = self.outcomes >= shrinkage.patience
-        return is_enough and self.gains > shrinkage.confidence * sqrt(self.gain_squares)
-
     def with_outcome(self, forecast: float, outcome: float, shrinkage: Shrinkage) -> "Calibration":
         """Return the calibration after one more outcome.
 
@@ -48,13 +37,9 @@ class Calibration:
             shrinkage: the card's settings.
         """
         bounded = min(shrinkage.largest, max(-shrinkage.largest, outcome))
-        calibrated = forecast * self.coefficient(shrinkage)
-        gain = bounded * bounded - (bounded - calibrated) * (bounded - calibrated)
         memory = shrinkage.memory
         return Calibration(
             self.outcomes + 1,
             memory * self.products + forecast * bounded,
             memory * self.squares + forecast * forecast,
-            memory * self.gains + gain,
-            memory * self.gain_squares + gain * gain,
         )

@@ -15,14 +15,16 @@ _LARGEST_CHANGE: Final = 1e6
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """The bounds of the next change that hold its outcome `coverage` per cent of the time.
+    """Bounds of the next close that hold it `coverage` per cent of the time.
 
-    Bounds are inside: an outcome that equals one is covered.
+    The bounds belong to the interval: an outcome that equals one is covered.
     """
 
     coverage: int
-    lower_change: float
+    lower_change: float  # of the close before, a fraction
     upper_change: float
+    lower_close: float
+    upper_close: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,31 +64,34 @@ def step_intervals(
         is_scored: whether intervals were published for the candle.
     """
     change = change_of(state.volatility, candle, step_ms)
+    volatility = fold_candle(state.volatility, candle, step_ms, settings)
     if change is None:
-        after = state
-    else:
-        after = _learn(state, centre, min(change, _LARGEST_CHANGE), is_scored)
-    return replace(after, volatility=fold_candle(state.volatility, candle, step_ms, settings))
+        return replace(state, volatility=volatility)
+    return _learn(state, volatility, centre, change, is_scored)
 
 
-def intervals(state: IntervalState, centre: float) -> tuple[Interval, ...]:
-    """Return the intervals of the next change, innermost first; each holds the one before.
+def intervals(state: IntervalState, centre: float, close: float) -> tuple[Interval, ...]:
+    """Return the intervals of the next close, innermost first; each holds the one before.
 
     Args:
         state: the state after the newest candle.
         centre: the calibrated change that is predicted, above -1.
+        close: of the newest candle.
     """
     bounds = _bounds(order(state.quantiles), state.volatility.forecast, centre)
+    pairs = zip(COVERAGES, reversed(bounds[:4]), bounds[4:], strict=True)
     return tuple(
         [
-            Interval(coverage, bounds[3 - index], bounds[4 + index])
-            for index, coverage in enumerate(COVERAGES)
+            Interval(coverage, lower, upper, close * (1.0 + lower), close * (1.0 + upper))
+            for coverage, lower, upper in pairs
         ]
     )
 
 
-def _learn(state: IntervalState, centre: float, change: float, is_scored: bool) -> IntervalState:
-    """Return the state with quantiles and scores after an outcome."""
+def _learn(
+    state: IntervalState, after: Volatility, centre: float, change: float, is_scored: bool
+) -> IntervalState:
+    """Return the state after an outcome; `after` is the volatility with its candle."""
     step, volatility = step_size(state.outcomes), state.volatility
     own, constant, exponential = map(order, (state.quantiles, state.constant, state.exponential))
     scores = state.scores
@@ -98,7 +103,7 @@ def _learn(state: IntervalState, centre: float, change: float, is_scored: bool) 
             change,
         )
     return IntervalState(
-        volatility,
+        after,
         state.outcomes + 1,
         track(state.quantiles, own, (change - centre) / volatility.forecast, step),
         track(state.constant, constant, change / volatility.constant, step),

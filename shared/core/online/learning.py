@@ -7,6 +7,7 @@ import numpy as np
 
 from shared.core.model.head import Head
 from shared.core.model.optimiser import Learner
+from shared.core.online.evidence import Evidence
 from shared.core.online.model import Model
 from shared.core.online.network_io import pending_head_inputs, pending_jacobian, symbol_head
 from shared.core.online.prediction import Outcome
@@ -58,6 +59,7 @@ def learn(
         scores=scores,
         steps=steps,
         calibration=state.calibration.with_outcome(pending.output, label, model.card.shrinkage),
+        evidence=_evidence(state, pending, change, model),
     )
     return after, StepReport(previous, loss, was_reset)
 
@@ -73,6 +75,16 @@ def _outcome(pending: PendingPrediction, change: float | None) -> Outcome | None
         pending.calibrated_change,
         change,
     )
+
+
+def _evidence(
+    state: SymbolState, pending: PendingPrediction, change: float, model: Model
+) -> Evidence:
+    """Return the evidence after an outcome; one that training has seen is none."""
+    if pending.open_time_ms <= model.card.trained_through_ms:
+        return state.evidence
+    forecast, outcome = pending.calibrated_change / pending.scale, change / pending.scale
+    return state.evidence.with_outcome(forecast, outcome, model.card.evidence)
 
 
 def _explained_change(state: SymbolState, market_change: float | None, model: Model) -> float:

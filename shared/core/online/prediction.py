@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from shared.core.online.interval_scores import IntervalScores
+from shared.core.online.intervals import Interval
 from shared.core.online.scores import Scores
 
 
@@ -31,12 +33,14 @@ class Prediction:
     calibrated_change: float  # predicted_change x calibration
     calibrated_close: float
     actionable: bool  # calibrated changes have been better than zero change beyond chance
+    intervals: tuple[Interval, ...]  # innermost first, around the calibrated close
     model_version: str
     steps: int  # since the promotion
     loss: float | None  # of the step just made: squared error in units of change_scale
     was_reset: bool  # that step was not finite: the symbol is back at the model's weights
     previous: Outcome | None
     scores: Scores
+    interval_scores: IntervalScores
     source_offset: int  # of the candle that the prediction is made from
     promotion_offset: int
     state_digest: str | None  # of the state before the candle; None if it was not asked for

@@ -7,7 +7,7 @@ from shared.core.arrays import Float64s, read_only64
 from shared.core.online.context import REPLAY, FoldContext
 from shared.core.online.model import Model
 from shared.core.online.state import SymbolState
-from shared.core.online.symbol_history import fold_features
+from shared.core.online.symbol_history import fold_features, fold_intervals
 from shared.core.online.symbol_step import advance_symbol
 from shared.core.sequence import count_before, row_candle
 
@@ -67,7 +67,10 @@ def start_symbol(
     start = model.starts.get(state.symbol)
     # A start that knows candles which are not in this log yet would look ahead of it.
     if start is None or not _is_before(start, state):
-        return fresh.replace(features=fold_features(fresh, model, context))
+        return fresh.replace(
+            features=fold_features(fresh, model, context),
+            intervals=fold_intervals(fresh, model, context),
+        )
     return _resume(start, fresh, model, context)
 
 

@@ -9,6 +9,8 @@ from shared.core.model.head import Head
 from shared.core.model.optimiser import Learner
 from shared.core.model.scaler import Scaler
 from shared.core.online.calibration import Calibration
+from shared.core.online.evidence import Evidence
+from shared.core.online.intervals import IntervalState
 from shared.core.online.scores import Scores
 from shared.core.sequence import CLOSE, OPEN_TIME, empty_sequence
 
@@ -45,6 +47,8 @@ class SymbolState:
     pending: PendingPrediction | None = None
     scores: Scores = field(default_factory=Scores)
     calibration: Calibration = field(default_factory=Calibration)
+    evidence: Evidence = field(default_factory=Evidence)
+    intervals: IntervalState | None = None  # None while no model is promoted
     # Not stored, and computed again where they are missing: the Jacobian (weights,) of the pending
     # prediction, which idle time computes, and the inputs (n,) that the head made it from.
     jacobian: Float32s | None = None

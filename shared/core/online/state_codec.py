@@ -23,6 +23,8 @@ from shared.core.model.head import Head
 from shared.core.model.optimiser import Learner
 from shared.core.model.scaler import Scaler
 from shared.core.online.calibration import Calibration
+from shared.core.online.evidence import Evidence
+from shared.core.online.interval_codec import interval_fields, interval_state
 from shared.core.online.scores import Scores
 from shared.core.online.state import PendingPrediction, SymbolState
 from shared.core.sequence import SEQUENCE_COLUMNS
@@ -87,6 +89,8 @@ def _fields(state: SymbolState) -> dict[str, Any]:
         "pending": state.pending and dataclass_fields(state.pending),
         "scores": dataclass_fields(state.scores),
         "calibration": dataclass_fields(state.calibration),
+        "evidence": dataclass_fields(state.evidence),
+        "intervals": state.intervals and interval_fields(state.intervals),
         "features": features and {"carry": features.carry, "shape": features.rows.shape},
         "steps": state.steps,
         "head": head and {"inputs": head.inputs, "steps": head.steps},
@@ -109,7 +113,7 @@ def _decode(data: bytes) -> SymbolState:
     sequence = np.frombuffer(rest[:size], dtype="<f8").reshape(-1, SEQUENCE_COLUMNS)
     features, rest = _decode_features(fields["features"], rest[size:])
     head, rest = _decode_head(fields["head"], rest)
-    scaler, pending = fields["scaler"], fields["pending"]
+    scaler, pending, intervals = fields["scaler"], fields["pending"], fields["intervals"]
     return SymbolState(
         symbol=fields["symbol"],
         sequence=read_only64(sequence.astype(np.float64)),
@@ -123,6 +127,8 @@ def _decode(data: bytes) -> SymbolState:
         pending=None if pending is None else PendingPrediction(**pending),
         scores=Scores(**fields["scores"]),
         calibration=Calibration(**fields["calibration"]),
+        evidence=Evidence(**fields["evidence"]),
+        intervals=None if intervals is None else interval_state(intervals),
     )
 
 

@@ -1,16 +1,21 @@
 """Changes of a symbol's candles and of the features folded from them: extend, amend."""
 
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 
 from shared.core.arrays import Float64s, read_only64
 from shared.core.features.base import Features, append_features, compute_features
 from shared.core.online.context import FoldContext
+from shared.core.online.intervals import IntervalState, start_intervals, step_intervals
 from shared.core.online.model import Model
 from shared.core.online.state import SymbolState
 from shared.core.records import Candle
-from shared.core.sequence import OPEN_TIME, candle_row
+from shared.core.sequence import OPEN_TIME, candle_row, candle_values
+
+# Enough for the size of a symbol's changes; a promotion folds them for every symbol at once.
+_INTERVAL_CANDLES: Final = 144
 
 
 def extend_features(
@@ -26,6 +31,34 @@ def extend_features(
         context.interval_ms,
         model.window_length,
     )
+
+
+def extend_intervals(
+    state: SymbolState, candle: Candle, model: Model | None, context: FoldContext
+) -> IntervalState | None:
+    """Return the intervals' state after one more candle; None without a model.
+
+    Those published for the candle are scored where the prediction beside them is.
+    """
+    if model is None:
+        return None
+    settings, pending = model.card.intervals, state.pending
+    return step_intervals(
+        state.intervals or start_intervals(settings),
+        candle_values(candle),
+        settings,
+        context.interval_ms,
+        centre=0.0 if pending is None else pending.calibrated_change,
+        is_scored=pending is not None and pending.is_published and pending.learnable,
+    )
+
+
+def fold_intervals(state: SymbolState, model: Model, context: FoldContext) -> IntervalState:
+    """Return the intervals' state after the newest of the kept candles, twelve hours of 5m."""
+    folded = start_intervals(model.card.intervals)
+    for values in state.sequence[-_INTERVAL_CANDLES:].tolist():
+        folded = step_intervals(folded, values, model.card.intervals, context.interval_ms)
+    return folded
 
 
 def amend_symbol(

@@ -8,6 +8,7 @@ import numpy as np
 
 from shared.core.errors import BadInput
 from shared.core.online.context import LIVE, FoldContext, FoldOptions
+from shared.core.online.intervals import intervals
 from shared.core.online.learning import StepReport, learn
 from shared.core.online.model import Model
 from shared.core.online.network_io import (
@@ -19,7 +20,11 @@ from shared.core.online.network_io import (
 from shared.core.online.prediction import Prediction
 from shared.core.online.state import PendingPrediction, SymbolState
 from shared.core.online.state_codec import state_digest
-from shared.core.online.symbol_history import extend_features, symbol_features
+from shared.core.online.symbol_history import (
+    extend_features,
+    extend_intervals,
+    symbol_features,
+)
 from shared.core.records import Candle
 from shared.core.sequence import EXCHANGE_COLUMNS, OPEN_TIME, append_candle, candle_values
 
@@ -85,6 +90,7 @@ def advance_symbol(
     after = learnt.replace(
         sequence=sequence,
         features=extend_features(state, sequence[-1], model, context),
+        intervals=extend_intervals(state, candle, model, context),
         pending=None,
         jacobian=None,
         head_inputs=None,
@@ -187,8 +193,8 @@ def _prediction(
     context: FoldContext,
 ) -> Prediction:
     """Return the pending prediction of a state to publish; `digest` is of the state before."""
-    pending = state.pending
-    if pending is None or state.promotion_offset is None:
+    pending, known = state.pending, state.intervals
+    if pending is None or known is None or state.promotion_offset is None:
         raise ValueError(f"{state.symbol} predicts without a promotion")
     close = state.last_close
     return Prediction(
@@ -202,13 +208,15 @@ def _prediction(
         calibration=state.calibration.coefficient(model.card.shrinkage),
         calibrated_change=pending.calibrated_change,
         calibrated_close=close * (1.0 + pending.calibrated_change),
-        actionable=state.calibration.is_actionable(model.card.shrinkage),
+        actionable=state.evidence.is_actionable(model.card.evidence),
+        intervals=intervals(known, pending.calibrated_change, close),
         model_version=model.version,
         steps=state.steps,
         loss=report.loss,
         was_reset=report.was_reset,
         previous=report.previous,
         scores=state.scores,
+        interval_scores=known.scores,
         source_offset=offset,
         promotion_offset=state.promotion_offset,
         state_digest=digest,

@@ -21,6 +21,7 @@ from shared.adapters.schemas.predictions import encode_prediction
 from shared.core.errors import BadInput, Incompatible, UlstmError, Unavailable, Unknown
 from shared.core.model.card import sha256_hex
 from shared.core.model.numeric_profile import self_test
+from shared.core.online.interval_scores import IntervalScores
 from shared.core.online.prediction import Prediction
 from shared.core.online.scores import Scores
 from shared.core.records import Promotion
@@ -308,12 +309,14 @@ def a_prediction(version: str, source_offset: int, promotion_offset: int) -> Pre
         calibrated_change=0.0,
         calibrated_close=1.0,
         actionable=False,
+        intervals=(),
         model_version=version,
         steps=0,
         loss=None,
         was_reset=False,
         previous=None,
         scores=Scores(),
+        interval_scores=IntervalScores(),
         source_offset=source_offset,
         promotion_offset=promotion_offset,
         state_digest="0" * 64,

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from shared.core.audit.invariants import ActivePromotion, PartitionInvariants, RecordCheck
 from shared.core.audit.violation import Check, Violation
+from shared.core.online.interval_scores import IntervalScores
 from shared.core.online.prediction import Outcome, Prediction
 from shared.core.online.scores import Scores
 from shared.core.records import Amendment, Candle, Gap, Promotion, Record
@@ -126,6 +127,8 @@ CHANGES: dict[str, tuple[Any, Check]] = {
     "calibrated_close": (100.0, Check.CANDLE),
     "previous": (None, Check.PREVIOUS),
     "scores": (Scores(), Check.SCORES),
+    "intervals": ((), Check.INTERVALS),
+    "interval_scores": (IntervalScores(), Check.INTERVALS),
     "steps": (0, Check.STEPS),
     "loss": (None, Check.STEPS),
     "was_reset": (True, Check.STEPS),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from shared.core.evaluation.drift import RecentErrors, drift_reason, held_out_skill
 from shared.core.evaluation.skill_score import Skill, skill_score
+from shared.core.online.interval_scores import IntervalScores
 from shared.core.online.prediction import Outcome, Prediction
 from shared.core.online.scores import Scores
 from tests.support.builders import START_MS, STEP_MS, a_card
@@ -41,12 +42,14 @@ def a_prediction(
         calibrated_change=0.0,
         calibrated_close=100.0,
         actionable=False,
+        intervals=(),
         model_version=version,
         steps=at,
         loss=None,
         was_reset=False,
         previous=before,
         scores=Scores(),
+        interval_scores=IntervalScores(),
         source_offset=at,
         promotion_offset=0,
         state_digest="0" * 64,

@@ -51,15 +51,12 @@ def test_the_coefficient_grows_while_forecasts_are_realised() -> None:
     coefficients = [calibrate(pairs[:count]).coefficient(SHRINKAGE) for count in (0, 2_000, 20_000)]
 
     assert all(early < late for early, late in pairwise(coefficients))
-    assert calibrate(pairs).is_actionable(SHRINKAGE)
-    assert not calibrate(pairs[:287]).is_actionable(SHRINKAGE)
 
 
 def test_the_coefficient_of_opposite_forecasts_is_zero() -> None:
     pairs = draw_pairs(slope=-1.0)
 
     assert calibrate(pairs).coefficient(SHRINKAGE) == 0.0
-    assert not calibrate(pairs).is_actionable(SHRINKAGE)
 
 
 def test_noise_does_little_harm() -> None:
@@ -89,7 +86,6 @@ def test_an_outcome_beyond_the_largest_counts_as_the_largest() -> None:
         ("caution", -1.0),
         ("memory", 1.01),
         ("largest", 0.0),
-        ("confidence", float("nan")),
     ],
 )
 def test_a_setting_out_of_bounds_is_rejected_by_name(name: str, value: Any) -> None:

@@ -25,7 +25,11 @@ from tests.support.builders import (
 
 # SHA-256 of the predictions, under the version of the numeric profile that makes them.
 GOLDEN_PREDICTIONS: Final[Mapping[int, str]] = {
+<<<<<<< HEAD
     3: "817e31ee55b3dc66fc30357f63fad8460dd60745d3b357cbbda3a74fadf3530e",
+=======
+    3: "6db5fc9cbeb0d95c53e6783d3056f91777857c0d8eafb6b7e2300f0294c06e7a",
+>>>>>>> 1229135 (Intervals and evidence in the fold and in predictions)
 }
 
 COUNT: Final = WINDOW + 30

@@ -88,7 +88,9 @@ def test_coverage_is_nominal_where_most_candles_do_not_move() -> None:
 def test_intervals_move_with_the_predicted_change() -> None:
     state = _fold(_walk(_clustered(500, 4)))
 
-    for without, around in zip(intervals(state, 0.0), intervals(state, 0.01), strict=True):
+    for without, around in zip(
+        intervals(state, 0.0, 100.0), intervals(state, 0.01, 100.0), strict=True
+    ):
         assert around.lower_change == pytest.approx(without.lower_change + 0.01)
         assert around.upper_change == pytest.approx(without.upper_change + 0.01)
 
@@ -100,7 +102,7 @@ def test_a_predicted_change_is_taken_off_the_outcome() -> None:
     for row, change in zip(_walk(changes), changes.tolist(), strict=True):
         state = step_intervals(state, row, SETTINGS, STEP_MS, centre=change, is_scored=True)
 
-    outer = intervals(state, 0.0)[-1]
+    outer = intervals(state, 0.0, 100.0)[-1]
     assert outer.upper_change - outer.lower_change < 0.05 * state.volatility.forecast * 5
 
 
@@ -139,8 +141,9 @@ def test_bounds_are_finite_nested_and_above_zero_whatever_comes(
     state = _fold(_rows(closes.tolist()))
 
     inner: tuple[float, float] | None = None
-    for interval in intervals(state, centre):
+    for interval in intervals(state, centre, closes[-1]):
         assert -0.99 <= interval.lower_change <= interval.upper_change <= 1e6
+        assert 0.0 < interval.lower_close <= interval.upper_close < np.inf
         if inner is not None:
             assert interval.lower_change <= inner[0]
             assert inner[1] <= interval.upper_change
@@ -178,7 +181,7 @@ def test_a_listing_that_opens_absurdly_is_forgotten_within_a_day() -> None:
 
 
 def test_a_flat_price_gives_bounds_beside_it() -> None:
-    for interval in intervals(_fold(_rows([5.0] * 2_000)), 0.0):
+    for interval in intervals(_fold(_rows([5.0] * 2_000)), 0.0, 5.0):
         assert interval.upper_change - interval.lower_change < 1e-4
 
 
