@@ -76,8 +76,8 @@ def a_card(
         head=HeadSettings(0.999, 100.0, 8.0) if has_head(learns) else HeadSettings(),
         huber_delta=huber_delta,
         scalers=scalers or {},
-        trained_from_ms=START_MS - 1000 * STEP_MS,
-        trained_through_ms=START_MS - STEP_MS,
+        trained_from_ms=START_MS,
+        trained_through_ms=START_MS + 1000 * STEP_MS,
     )
 
 

@@ -1,14 +1,20 @@
 """Models of every kind that the online step distinguishes, and candles for them."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import strategies as st
 
 from shared.core.model.optimiser import Optimiser
-from tests.support.builders import a_card, a_model
+from tests.support.builders import START_MS, a_card, a_model
 
 MODEL = a_model()
 OTHER = a_model(seed=2)
-RETURNS = a_model(card=a_card(features="returns", label_scale=1.0, huber_delta=2.0))
+RETURNS = a_model(  # trained before the candles, so that their outcomes are evidence
+    card=replace(
+        a_card(features="returns", label_scale=1.0, huber_delta=2.0), trained_through_ms=START_MS
+    )
+)
 SGD = a_model(card=a_card(features="returns", label_scale=1.0, optimiser=Optimiser("sgd", 1e-2)))
 HEAD = a_model(card=a_card(features="returns", label_scale=1.0, learns="head"))
 BOTH = a_model(card=a_card(features="returns", label_scale=1.0, learns="both"))

@@ -25,11 +25,7 @@ from tests.support.builders import (
 
 # SHA-256 of the predictions, under the version of the numeric profile that makes them.
 GOLDEN_PREDICTIONS: Final[Mapping[int, str]] = {
-<<<<<<< HEAD
-    3: "817e31ee55b3dc66fc30357f63fad8460dd60745d3b357cbbda3a74fadf3530e",
-=======
-    3: "6db5fc9cbeb0d95c53e6783d3056f91777857c0d8eafb6b7e2300f0294c06e7a",
->>>>>>> 1229135 (Intervals and evidence in the fold and in predictions)
+    3: "073bda5e3b9e68f19f36d67a2c8656ccce540b95f7256a00abca525b8ec61fa1",
 }
 
 COUNT: Final = WINDOW + 30
