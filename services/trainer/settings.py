@@ -43,10 +43,11 @@ _ORIGINAL: Final[Mapping[str, str]] = {
     "widths": "32,32",
     "common_move": "kept",
     "labels_standardised": "false",
-    "shrinkage_weight": "1.6e-5",  # 4 squared changes of 0.2 %: labels are fractions
+    "shrinkage_weight": "1.6e-3",  # 4 squared forecasts of 2 %: labels are fractions
     "mirrored": "false",
     "huber_delta": "0",
     "dropout": "0.2",
+    "online_optimiser": "adam",
     "online_rate": "1e-3",
     "windows_per_epoch": "50000",
     "epochs": "20",
