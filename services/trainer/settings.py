@@ -1,6 +1,7 @@
 """Settings of the trainer. The environment variable of a field is its name in capitals."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from typing import Any, Final, Literal, Self, TypeAlias
@@ -36,6 +37,9 @@ _NOT_IN_CHECKPOINT_KEY: Final = {
 
 _MIN_DRIFT_CANDLES: Final = 30  # fewer cannot tell drift from chance
 _HOURS_OF_A_YEAR: Final = 24 * 365
+# Labels as they are: a larger outcome counts as this much in the calibration. 8 times 0.2 %, as 8
+# standard deviations are where labels are standardised.
+_LARGEST_CHANGE: Final = 0.016
 
 _ORIGINAL: Final[Mapping[str, str]] = {
     "feature_set": "levels",
@@ -240,7 +244,8 @@ class TrainerSettings(ServiceSettings):
     @property
     def shrinkage(self) -> Shrinkage:
         """How raw predictions are calibrated."""
-        return Shrinkage(weight=self.shrinkage_weight, caution=self.shrinkage_caution)
+        default = Shrinkage(weight=self.shrinkage_weight, caution=self.shrinkage_caution)
+        return default if self.labels_standardised else replace(default, largest=_LARGEST_CHANGE)
 
     @property
     def span(self) -> TimeSpan:

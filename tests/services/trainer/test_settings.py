@@ -3,6 +3,7 @@ import pytest
 from services.trainer.settings import TrainerSettings
 from shared.core.errors import BadSetting
 from shared.core.model.architecture import Architecture
+from shared.core.model.optimiser import Optimiser
 from shared.core.timestamps import parse_timestamp_ms
 
 
@@ -16,6 +17,8 @@ def test_the_preset_original_is_the_original_network_and_its_parts_can_be_set() 
         "kept",
     )
     assert not original.labels_standardised
+    assert original.optimiser == Optimiser("adam", 1e-3)
+    assert original.shrinkage.largest == 8 * 0.002  # fractions, not standard deviations
     assert original.dropout == 0.0
 
 
