@@ -3,7 +3,7 @@
 A back-fill asks for many symbols at once, page by page; the market's move of a page is known when
 the pages of the others are there. A response waits until
 
-1. enough of the market is known at its first and at its last candle, or
+1. candles of other symbols have the move at its first and at its last candle already, or
 2. no request is left that could still give a close up to its last candle, or
 3. it has waited long enough: then its candles have the move of what is known, or none.
 
@@ -12,6 +12,7 @@ Candles of the stream do not wait.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 from services.producer.events import RestResponse
@@ -48,13 +49,13 @@ class _Held:
 class HeldResponses:
     """Holds one response of a symbol at most. Times in seconds are the monotonic clock's."""
 
-    def __init__(self, is_known: Callable[[int], bool]) -> None:
+    def __init__(self, is_recorded: Callable[[int], bool]) -> None:
         """Start empty.
 
         Args:
-            is_known: tells whether enough of the market is known in the candle of an open time.
+            is_recorded: tells whether a candle of this open time has the market's move already.
         """
-        self._is_known = is_known
+        self._is_recorded = is_recorded
         self._held: dict[str, _Held] = {}
 
     @property
@@ -78,20 +79,15 @@ class HeldResponses:
             awaited_from_ms: the earliest open time of an unanswered request; None if there is none.
             now_s: the time now.
         """
-        known: dict[int, bool] = {}
-
-        def is_known(open_ms: int) -> bool:
-            if open_ms not in known:
-                known[open_ms] = self._is_known(open_ms)
-            return known[open_ms]
-
+        ends_ms = {ms for each in self._held.values() for ms in (each.first_ms, each.last_ms)}
+        recorded_ms = {each for each in ends_ms if self._is_recorded(each)}
+        awaited_ms = self._with_next_pages(awaited_from_ms)
         released, rows = list[RestResponse](), 0
         for held in sorted(self._held.values(), key=lambda each: each.first_ms):
             may_go = (
-                awaited_from_ms is None
-                or awaited_from_ms > held.last_ms
+                awaited_ms > held.last_ms
                 or now_s - held.since_s >= MAX_HOLD_S
-                or (is_known(held.first_ms) and is_known(held.last_ms))
+                or {held.first_ms, held.last_ms} <= recorded_ms
             )
             if may_go and rows < MAX_ROWS_AT_ONCE:
                 released.append(held.response)
@@ -99,3 +95,9 @@ class HeldResponses:
         for response in released:
             del self._held[response.symbol]
         return released
+
+    def _with_next_pages(self, awaited_from_ms: int | None) -> float:
+        """Return the earliest open time that is awaited, those of the held ones' next pages too."""
+        pages = (each.response for each in self._held.values())
+        next_ms = [each.complete_until_ms for each in pages if each.has_more]
+        return min(next_ms if awaited_from_ms is None else [*next_ms, awaited_from_ms], default=inf)

@@ -64,14 +64,19 @@ class MarketRecorder:
                 recorded.append(entry)
         return recorded
 
-    def is_known(self, open_ms: int) -> bool:
-        """Return whether the log, or enough of the market's symbols, tell a candle's move."""
-        if open_ms in self._logged:
-            return True
+    def is_recorded(self, open_ms: int) -> bool:
+        """Return whether another symbol's candle has the move of enough of the market already."""
         measured = self._moves.get(open_ms)
         known = 0 if measured is None else measured.move.symbols
-        enough = ENOUGH * len(self._book.symbols)
-        return known >= enough or self._book.count_known(open_ms) >= enough
+        return open_ms in self._logged or known >= self._enough
+
+    def is_heard(self, open_ms: int) -> bool:
+        """Return whether the prices of enough of the market are known in a candle."""
+        return open_ms in self._logged or self._book.count_known(open_ms) >= self._enough
+
+    @property
+    def _enough(self) -> float:
+        return ENOUGH * len(self._book.symbols)
 
     def _move(self, open_ms: int) -> MarketMove | None:
         """Return the move in a candle; None if neither the median nor a basket's is known."""

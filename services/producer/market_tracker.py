@@ -29,7 +29,7 @@ class MarketTracker:
         self._book = PriceBook((*followed, *market.price_only), interval_ms, max_age_ms)
         self._recorder = MarketRecorder(self._book, market.baskets)
         self._history = PriceHistory(market.price_only)
-        self._held = HeldResponses(self._recorder.is_known)
+        self._held = HeldResponses(self._recorder.is_recorded)
         self._baskets = market.baskets
         self._forgotten_ms = self._aged_ms = 0
         self.price_age_s = 0.0  # median age of the prices in the newest move
@@ -89,7 +89,8 @@ class MarketTracker:
         """
         if (span := self._held.oldest_span_ms()) is None:
             return []
-        self._history.want(*span)
+        if not all(map(self._recorder.is_heard, span)):
+            self._history.want(*span)
         awaited = [awaited_from_ms, self._history.awaited_from_ms()]
         earliest_ms = min((each for each in awaited if each is not None), default=None)
         return self._held.release(earliest_ms, now_s)

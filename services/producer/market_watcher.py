@@ -8,8 +8,7 @@ from typing import Final
 from services.producer.event_queue import EventQueue
 from services.producer.events import MarketChanged, ThreadFailure
 from services.producer.market_selection import Listing, PriceSymbols
-from services.producer.ports import DayTicker
-from services.producer.stream_supervisor import StreamSupervisor
+from services.producer.ports import DayTicker, PriceStream
 from shared.core.errors import Unavailable
 from shared.core.market import BasketDefinition
 
@@ -57,7 +56,7 @@ class MarketWatcher:
         self._current = MarketChanged(self._listing.price_only(chosen, members), baskets)
         return self._current
 
-    def run(self, supervisor: StreamSupervisor, events: EventQueue, stop: threading.Event) -> None:
+    def run(self, stream: PriceStream, events: EventQueue, stop: threading.Event) -> None:
         """Refresh until stop is set; pass each change on."""
         try:
             while not stop.wait(REFRESH_S):
@@ -65,6 +64,6 @@ class MarketWatcher:
                 if (changed := self.refresh()) != before:
                     log.info("following the prices of %d more symbols", len(changed.price_only))
                     events.put(changed)
-                    supervisor.follow_prices(changed.price_only)
+                    stream.follow_prices(changed.price_only)
         except Exception as error:  # of any kind: the worker raises it, on the main thread
             events.put(ThreadFailure(error))

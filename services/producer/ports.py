@@ -174,6 +174,13 @@ class Exchange(Protocol):
         """
 
 
+class PriceStream(Protocol):
+    """The stream of prices."""
+
+    def follow_prices(self, symbols: Sequence[str]) -> None:
+        """Subscribe also to symbols whose prices are wanted, but not their candles."""
+
+
 class CandleLog(Protocol):
     """The log of candles, appended to in transactions by one writer."""
 

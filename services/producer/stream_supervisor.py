@@ -123,7 +123,7 @@ class StreamSupervisor:
 
     def _subscribe(self, connection: StreamConnection, status: "_ConnectionStatus") -> set[int]:
         """Subscribe to what this connection does not carry yet; return the acks to expect."""
-        wanted = (*self._symbols, *self._price_only)
+        wanted = dict.fromkeys((*self._symbols, *self._price_only))
         missing = [symbol for symbol in wanted if symbol not in status.subscribed]
         status.subscribed.update(missing)
         return connection.subscribe(missing, self._stop.wait) if missing else set()

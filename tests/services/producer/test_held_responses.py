@@ -21,14 +21,14 @@ def symbols(released: list[RestResponse]) -> list[str]:
 
 
 @pytest.fixture
-def known() -> set[int]:
-    """Return the candle numbers in which enough of the market is known."""
+def recorded() -> set[int]:
+    """Return the candle numbers of which the log has a move."""
     return set()
 
 
 @pytest.fixture
-def held(known: set[int]) -> HeldResponses:
-    return HeldResponses(lambda open_ms: open_ms // STEP_MS in known)
+def held(recorded: set[int]) -> HeldResponses:
+    return HeldResponses(lambda open_ms: open_ms // STEP_MS in recorded)
 
 
 def test_a_response_waits_while_a_request_may_give_closes_of_its_candles(
@@ -52,12 +52,14 @@ def test_without_any_request_left_all_are_released_the_oldest_candles_first(
     assert held.oldest_span_ms() is None
 
 
-def test_what_is_known_at_both_ends_need_not_wait(held: HeldResponses, known: set[int]) -> None:
+def test_what_other_candles_have_at_both_ends_is_not_waited_for(
+    held: HeldResponses, recorded: set[int]
+) -> None:
     held.add(response("AAAUSDT", 5, 9), 0.0)
-    known.add(9)
+    recorded.add(9)
     assert held.release(0, 1.0) == []
 
-    known.add(5)
+    recorded.add(5)
 
     assert symbols(held.release(0, 1.0)) == ["AAAUSDT"]
 

@@ -115,7 +115,8 @@ def test_the_move_of_a_candle_whose_prices_are_forgotten_stays(book: PriceBook) 
 
     book.add_close("AAAUSDT", 2 * STEP_MS, 100.0)
 
-    assert recorder.is_known(2 * STEP_MS)
+    assert recorder.is_recorded(2 * STEP_MS)
+    assert not recorder.is_heard(2 * STEP_MS)
     assert move(recorder, 2) == before
 
 
@@ -126,4 +127,4 @@ def test_the_move_that_the_log_has_counts_first(book: PriceBook) -> None:
     recorder.learn({2 * STEP_MS: MarketMove(0.5, 7)})
 
     assert move(recorder, 2) == MarketMove(0.5, 7)
-    assert recorder.is_known(2 * STEP_MS)
+    assert recorder.is_recorded(2 * STEP_MS)

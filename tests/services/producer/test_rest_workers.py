@@ -76,6 +76,40 @@ def test_a_response_holds_what_had_settled_when_it_was_requested() -> None:
     assert inbox.server_time.ms == NOW_MS
 
 
+def test_a_page_that_the_exchange_cut_is_complete_up_to_its_last_candle() -> None:
+    inbox = Inbox()
+
+    start_pool(ScriptedRest(), inbox, max_rows=3).request_klines(
+        KlineRequest("BTCUSDT", NOW_MS - 9 * STEP_MS)
+    )
+
+    [response] = inbox.events.drain(10.0)
+    assert isinstance(response, RestResponse)
+    assert response.has_more
+    assert response.span_ms == (NOW_MS - 9 * STEP_MS, NOW_MS - 8 * STEP_MS)
+    assert response.complete_until_ms == NOW_MS - 7 * STEP_MS
+
+
+@pytest.mark.parametrize(("logged_until", "expected"), [(-9, {}), (-8, {7: MarketMove(0.5, 9)})])
+def test_moves_are_read_from_the_log_if_it_has_candles_of_the_time(
+    logged_until: int, expected: Mapping[int, MarketMove]
+) -> None:
+    inbox, spans = Inbox(), list[tuple[int, int]]()
+
+    def read_moves(from_ms: int, until_ms: int) -> Mapping[int, MarketMove]:
+        spans.append((from_ms, until_ms))
+        return {7: MarketMove(0.5, 9)}
+
+    pool = RestWorkerPool(RestOptions(1, STEP_MS, 1_000), ScriptedRest, read_moves, inbox)
+    from_ms = NOW_MS - 9 * STEP_MS
+    pool.request_klines(KlineRequest("BTCUSDT", from_ms, NOW_MS + logged_until * STEP_MS))
+
+    [response] = inbox.events.drain(10.0)
+    assert isinstance(response, RestResponse)
+    assert response.logged_moves == expected
+    assert spans == [(from_ms, NOW_MS - STEP_MS)] * len(expected)
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [(Unavailable("down"), RestFailure), (Incompatible("not served here"), ThreadFailure)],

@@ -80,8 +80,8 @@ def worker(
     return worker
 
 
-def candle(at: int) -> ReceivedCandle:
-    return ReceivedCandle(SYMBOL, at * STEP_MS, 1.0, b"{}", "stream", 0)
+def candle(at: int, symbol: str = SYMBOL, close: float = 1.0) -> ReceivedCandle:
+    return ReceivedCandle(symbol, at * STEP_MS, close, b"{}", "stream", 0)
 
 
 def test_after_an_aborted_transaction_its_candles_are_requested_again(

@@ -12,7 +12,9 @@ from shared.adapters.schemas.klines import (
     MAX_RECORD_BYTES,
     CandleMessage,
     KlineCodec,
+    MarketMessage,
     PromotionMessage,
+    add_market,
     encode_gap,
     encode_record,
     to_market_message,
@@ -77,6 +79,17 @@ def test_a_whole_kline_and_the_markets_move_survive_their_bytes() -> None:
 def test_a_market_that_cannot_be_is_refused(market: dict[str, object]) -> None:
     with pytest.raises(BadInput, match="market"):
         CODEC.decode(changed(market=market), PARTITION)
+
+
+def test_a_move_that_is_added_to_bytes_is_where_encoding_the_whole_puts_it() -> None:
+    plain = json.loads(FULL)
+    market = MarketMessage.model_validate(plain.pop("market"))
+    candle = CODEC.decode(FULL, PARTITION)
+    assert isinstance(candle, Candle)
+    assert candle.market is not None
+
+    assert to_market_message(candle.market) == market
+    assert add_market(canonical_json(plain), candle.market) == FULL
 
 
 def test_the_bytes_of_a_record_are_canonical() -> None:
