@@ -31,7 +31,7 @@ from shared.adapters.prometheus import Telemetry
 from shared.adapters.retry import StopRequested, retry_until_available
 from shared.core.topics import interval_ms
 from shared.log.basket_store import BasketStore
-from shared.log.market_moves import read_market_moves
+from shared.log.market_moves import LoggedMarketMoves
 from shared.log.positions import read_positions
 
 log = logging.getLogger(__name__)
@@ -158,7 +158,7 @@ def make_worker(
     pool = RestWorkerPool(
         RestOptions(settings.rest_threads, duration_ms, rows_of_page(len(symbols))),
         exchange.open_rest,
-        partial(read_market_moves, servers, topics, settings.codec),
+        LoggedMarketMoves(servers, topics, settings.codec).read,
         inbox,
     )
     return ProducerWorker(

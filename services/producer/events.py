@@ -19,7 +19,8 @@ class RestResponse:
         has_more: the exchange has more of them.
         complete_until_ms: every settled kline that opens before is among the rows.
         before: the candle before the requested one, if the exchange has it.
-        logged_moves: the market's moves that the log has of these candles, by open time.
+        logged_moves: the market's moves that the log has of these candles and of later ones, by
+            open time.
     """
 
     symbol: str

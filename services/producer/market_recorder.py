@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
+from math import inf
 from typing import Final, TypeVar
 
 from services.producer.price_book import PriceBook
@@ -37,6 +38,7 @@ class MarketRecorder:
         self._baskets_from_ms = 0
         self._moves: dict[int, _Measured] = {}
         self._logged: dict[int, MarketMove] = {}
+        self.learnt_from_ms: float = inf  # what the log has from this open time on is known
 
     def adopt(self, definition: BasketDefinition | None) -> None:
         """Use a definition of baskets for the candles that open after the newest one."""
@@ -45,10 +47,10 @@ class MarketRecorder:
         self._next_baskets = definition
         self._baskets_from_ms = self._book.newest_open_ms + self._book.interval_ms
 
-    def learn(self, logged: Mapping[int, MarketMove]) -> None:
-        """Use the moves that the log has of candles, by open time: other symbols have them."""
-        self._logged |= logged
-        _keep_newest(self._logged)
+    def learn(self, from_ms: int, logged: Mapping[int, MarketMove]) -> None:
+        """Use the moves that the log has, by open time, from one on: other symbols have them."""
+        self.learnt_from_ms = min(self.learnt_from_ms, from_ms)
+        self._logged = dict(logged)
 
     def record(self, entries: Iterable[LogEntry]) -> list[LogEntry]:
         """Return the entries with the market's move in each candle for which it is known."""

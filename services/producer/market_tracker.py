@@ -70,10 +70,15 @@ class MarketTracker:
             from_ms, until_ms = response.requested_from_ms, response.complete_until_ms
             self._history.on_response(response.symbol, from_ms, until_ms)
             return True
-        self._recorder.learn(response.logged_moves)
+        if response.logged_moves:
+            self._recorder.learn(response.requested_from_ms, response.logged_moves)
         if response.rows:
             self._held.add(response, now_s)
         return bool(response.rows)
+
+    def has_learnt(self, open_ms: int) -> bool:
+        """Return whether the moves that the log has from an open time on are known already."""
+        return self._recorder.learnt_from_ms <= open_ms
 
     def on_failure(self, symbol: str) -> bool:
         """Record a request that failed; return True if it was for the market alone."""

@@ -32,7 +32,8 @@ class RestOptions:
 class KlineRequest:
     """A request for a symbol's klines from an open time on.
 
-    The log has the market's moves of candles that open before `logged_until_ms`.
+    The log may have the market's moves of candles that open before `logged_until_ms`, which are
+    then part of the response.
     """
 
     symbol: str
@@ -123,13 +124,9 @@ class RestWorkerPool:
             until_ms,
             before if isinstance(before, ReceivedCandle) else None,
         )
-        return response if request.logged_until_ms <= from_ms else self._add_moves(response)
-
-    def _add_moves(self, response: RestResponse) -> RestResponse:
-        if not response.rows:
+        if not rows or response.span_ms[0] >= request.logged_until_ms:
             return response
-        first_ms, last_ms = response.span_ms
-        moves = self._read_moves(first_ms, last_ms + self._options.interval_ms)
+        moves = self._read_moves(response.span_ms[0], request.logged_until_ms)
         return replace(response, logged_moves=moves)
 
     def _may_refresh_time(self) -> bool:

@@ -133,7 +133,8 @@ class ProducerWorker:
         server_ms = self._inbox.server_time.ms
         for cursor in self._schedule.take_due(self._cursors, server_ms, time.monotonic()):
             from_ms, until_ms = cursor.next_open_time_ms, self._logged_until_ms
-            self._request_klines(KlineRequest(cursor.symbol, from_ms, until_ms))
+            logged_ms = 0 if self._market.has_learnt(from_ms) else until_ms
+            self._request_klines(KlineRequest(cursor.symbol, from_ms, logged_ms))
         for symbol, from_ms in self._market.take_due():
             self._request_klines(KlineRequest(symbol, from_ms))
 

@@ -124,7 +124,8 @@ def test_the_move_that_the_log_has_counts_first(book: PriceBook) -> None:
     recorder = MarketRecorder(book, None)
     close_all(book, 2, 101.0)
 
-    recorder.learn({2 * STEP_MS: MarketMove(0.5, 7)})
+    recorder.learn(STEP_MS, {2 * STEP_MS: MarketMove(0.5, 7)})
 
     assert move(recorder, 2) == MarketMove(0.5, 7)
+    assert recorder.learnt_from_ms == STEP_MS
     assert recorder.is_recorded(2 * STEP_MS)

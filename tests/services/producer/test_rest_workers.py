@@ -107,7 +107,7 @@ def test_moves_are_read_from_the_log_if_it_has_candles_of_the_time(
     [response] = inbox.events.drain(10.0)
     assert isinstance(response, RestResponse)
     assert response.logged_moves == expected
-    assert spans == [(from_ms, NOW_MS - STEP_MS)] * len(expected)
+    assert spans == [(from_ms, NOW_MS - 8 * STEP_MS)] * len(expected)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """The market's moves of the log, on a real Kafka."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from shared.adapters.kafka.producer import ProducerRecord
 from shared.adapters.schemas.klines import add_market
 from shared.core.records import MarketMove
 from shared.core.topics import partition_for
-from shared.log.market_moves import read_market_moves
+from shared.log.market_moves import LoggedMarketMoves
 from tests.support.builders import START_MS, STEP_MS, candle_bytes
 from tests.support.deployment import PARTITIONS, Deployment
 
@@ -30,15 +32,12 @@ def a_candle_record(
     )
 
 
-def read(deployment: Deployment, first: int, until: int) -> dict[int, MarketMove]:
+def read(deployment: Deployment, first: int, until: int) -> Mapping[int, MarketMove]:
     """Return the moves by candle number."""
-    found = read_market_moves(
-        deployment.kafka_bootstrap,
-        deployment.topics,
-        deployment.settings.codec,
-        START_MS + first * STEP_MS,
-        START_MS + until * STEP_MS,
+    moves = LoggedMarketMoves(
+        deployment.kafka_bootstrap, deployment.topics, deployment.settings.codec
     )
+    found = moves.read(START_MS + first * STEP_MS, START_MS + until * STEP_MS)
     return {(open_ms - START_MS) // STEP_MS: move for open_ms, move in found.items()}
 
 
@@ -58,5 +57,6 @@ def test_moves_are_those_of_any_symbol_of_the_time_the_one_of_most_symbols_first
         deployment.await_settled(deployment.topics.klines, partition)
 
     assert read(deployment, 2, 4) == {2: few, 3: few}
+    assert read(deployment, 2, 5) == {2: few, 3: few, 4: few}
     assert read(deployment, 2, 8) == {2: few, 3: few, 4: many, 5: many}
     assert read(deployment, 20, 22) == {}
