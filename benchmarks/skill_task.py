@@ -1,21 +1,30 @@
 """The candles of a `benchmarks.skill` run: what is trained on, and what is scored."""
 
 import sys
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from benchmarks.recorded_market import Market, most_traded, read_folders, with_market
+from benchmarks.recorded_market import Sequences, most_traded, read_folders
 from benchmarks.skill_options import SkillOptions, Spans, resolve_spans
+from services.trainer.data.baskets import make_baskets
 from shared.core.arrays import Float64s
 from shared.core.errors import BadSetting
 from shared.core.evaluation.forecasts import HeldOutSpan, hold_out, learning_before
+from shared.core.market import BasketDefinition
+from shared.core.market_table import MarketSequences, tabulate_market
 from shared.core.sequence import OPEN_TIME, SEQUENCE_LENGTH, count_before
 from shared.core.timestamps import format_timestamp
 from shared.core.topics import interval_ms
 
-Sequences = Mapping[str, Float64s]
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """What the market's move is measured over."""
+
+    symbols: Collection[str]
+    baskets: BasketDefinition | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,7 +34,7 @@ class SkillTask:
     interval: str
     spans: Spans
     market: Market
-    training: Sequences  # by symbol, of the training span
+    training: MarketSequences  # by symbol, of the training span
     held_out: list[HeldOutSpan]  # with their history, unless the run is cold
     fields: dict[str, Any]  # names the data, for the results
 
@@ -73,10 +82,15 @@ def load_task(options: SkillOptions) -> SkillTask:
     until_ms = max(int(one[-1, OPEN_TIME]) for one in sequences.values()) + step_ms
     spans = resolve_spans(options, first_ms, until_ms, step_ms)
     known = _between(sequences, spans.train_from, spans.train_to)
-    market = Market(most_traded(known, options.market_symbols), None)
-    sequences = with_market(sequences, market, step_ms)
-    training = _between({s: sequences[s] for s in train_names}, spans.train_from, spans.train_to)
-    held_out = _hold_out({s: sequences[s] for s in score_names}, spans, cold=options.cold)
+    market = Market(
+        most_traded(known, options.market_symbols), make_baskets(known, spans.train_to, step_ms)
+    )
+    table = tabulate_market(sequences, market.baskets, step_ms, market.symbols)
+    training = MarketSequences(
+        {symbol: known[symbol] for symbol in train_names if symbol in known}, market.baskets, table
+    )
+    scored = MarketSequences({s: sequences[s] for s in score_names}, market.baskets, table)
+    held_out = _hold_out(scored, spans, cold=options.cold)
     if not training or not held_out:
         raise BadSetting("the chosen symbols have no candles in the span to train on, or to score")
     fields = _describe(options, spans, sequences, market)
@@ -101,13 +115,13 @@ def _between(sequences: Sequences, from_ms: int, until_ms: int) -> dict[str, Flo
 
 
 def _hold_out(sequences: Sequences, spans: Spans, *, cold: bool) -> list[HeldOutSpan]:
-    kept = {}
-    for symbol, one in sequences.items():
-        start = count_before(one, spans.score_from)
-        oldest = max(0, start - SEQUENCE_LENGTH) if cold else 0
-        kept[symbol] = one[oldest : count_before(one, spans.score_to)]
-    held_out = hold_out(kept, spans.score_from, sys.maxsize, len(kept))
-    return held_out if cold else learning_before(held_out, sys.maxsize)
+    held_out = hold_out(
+        sequences, spans.score_from, sys.maxsize, len(sequences), until_ms=spans.score_to
+    )
+    if not cold:
+        return learning_before(held_out, sys.maxsize)
+    kept = learning_before(held_out, SEQUENCE_LENGTH)
+    return [replace(span, learns_before=False) for span in kept]
 
 
 def _describe(

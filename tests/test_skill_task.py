@@ -8,18 +8,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.recorded_market import Market, most_traded, read_folders, with_market
+from benchmarks.recorded_market import most_traded, read_folders
 from benchmarks.skill_options import SkillOptions, parse_options
 from benchmarks.skill_task import SkillTask, load_task
 from shared.core.arrays import Float64s
 from shared.core.errors import BadSetting
-from shared.core.market import define_baskets
 from shared.core.sequence import (
-    BASKET_CHANGES,
     CLOSE,
     MARKET_CHANGE,
     MARKET_SYMBOLS,
     OPEN_TIME,
+    QUOTE_VOLUME,
     SEQUENCE_LENGTH,
     VOLUME,
 )
@@ -137,24 +136,46 @@ def test_a_candle_in_two_files_counts_once(folder: Path) -> None:
     assert np.all(np.diff(sequence[:, OPEN_TIME]) == STEP_MS)
 
 
-def test_the_market_is_the_median_change_of_the_most_traded_and_of_each_basket(
-    folder: Path,
-) -> None:
+def test_a_dump_and_a_recording_have_whole_klines(tmp_path: Path) -> None:
+    line = f"{at(0)},1,2,0.5,1.5,10,{at(1) - 1},15.5,7,4,6,0"
+    (tmp_path / "AAAUSDT-5m-2025-01.csv").write_text(line + "\n")
+
+    (row,) = read_folders([tmp_path], STEP_MS)["AAAUSDT"]
+
+    assert row[QUOTE_VOLUME:MARKET_CHANGE].tolist() == [15.5, 7.0, 4.0]
+    assert np.isnan(row[MARKET_CHANGE:]).all()
+
+
+def test_the_market_is_the_median_change_of_the_most_traded(folder: Path) -> None:
     sequences = read_folders([folder], STEP_MS)
-    names = most_traded(sequences, 3)
-    baskets = define_baskets([["S0USDT", "S3USDT", "S4USDT"]], 0, 0)
 
-    filled = with_market(sequences, Market(names, baskets), STEP_MS)
+    task = task_of(folder, market_symbols=3)
 
-    assert names == ["S4USDT", "S3USDT", "S2USDT"]
+    assert task.market.symbols == most_traded(sequences, 3) == ["S4USDT", "S3USDT", "S2USDT"]
     changes = [
-        sequences[s][700, CLOSE] / sequences[s][699, CLOSE] - 1.0
-        for s in ("S0USDT", "S3USDT", "S4USDT")
+        sequences[s][at, CLOSE] / sequences[s][at - 1, CLOSE] - 1.0
+        for s, at in (("S2USDT", 653), ("S3USDT", 660), ("S4USDT", 660))
     ]
-    row = filled["S0USDT"][700]
-    assert row[BASKET_CHANGES][0] == pytest.approx(np.median(changes), abs=1e-9)
-    assert np.isnan(row[BASKET_CHANGES][1:]).all()
+    row = task.held_out[0].candles[60]
+    assert row[MARKET_CHANGE] == pytest.approx(np.median(changes), abs=1e-9)
     assert row[MARKET_SYMBOLS] == 3
-    assert filled["S1USDT"][50, MARKET_CHANGE] == row[MARKET_CHANGE]
-    assert np.isnan(filled["S0USDT"][0, MARKET_CHANGE])
-    assert np.isnan(filled["S0USDT"][[50, 51], MARKET_CHANGE]).all()  # no quorum beside the gap
+    assert np.isnan(task.held_out[0].before[0, MARKET_CHANGE])
+    # There is no quorum beside the gap of one of the three.
+    assert np.isnan(task.held_out[0].before[[50, 51], MARKET_CHANGE]).all()
+
+
+def test_baskets_are_made_of_the_training_span_alone(tmp_path: Path) -> None:
+    for number in range(9):
+        sequence = a_sequence(number, COUNT).copy()
+        write_recording(tmp_path / "one", f"S{number}USDT", sequence)
+        sequence[600:, 1:5] = sequence[600:, 1:5][::-1]
+        write_recording(tmp_path / "other", f"S{number}USDT", sequence)
+
+    one, other = (
+        load_task(SkillOptions((folder,), train_to=at(600))).market.baskets
+        for folder in (tmp_path / "one", tmp_path / "other")
+    )
+
+    assert one is not None
+    assert one == other
+    assert one.made_through_ms < at(600)

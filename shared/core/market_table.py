@@ -63,14 +63,18 @@ def with_market(
 
 
 def tabulate_market(
-    candles: Mapping[str, Float64s], baskets: BasketDefinition | None, step_ms: int
+    candles: Mapping[str, Float64s],
+    baskets: BasketDefinition | None,
+    step_ms: int,
+    market: Collection[str] = (),
 ) -> MarketTable:
-    """Measure the market's move at every moment of a span, over all symbols.
+    """Measure the market's move at every moment of a span.
 
     Args:
         candles: sequences by symbol, or their first columns up to the close (n, 5 or more).
         baskets: the definition; None if there is none.
         step_ms: the interval.
+        market: the symbols that the median is of; none means all.
     """
     symbols = [symbol for symbol in candles if len(candles[symbol])]
     from_ms = min(int(candles[symbol][0, OPEN_TIME]) for symbol in symbols)
@@ -81,7 +85,7 @@ def tabulate_market(
         until = min(first + _MOMENTS, moments)
         grid = (from_ms + (first - 1) * step_ms, from_ms + until * step_ms, step_ms)
         closes = closes_on_grid(candles, symbols, *grid)
-        moves = market_moves(closes, symbols, symbols, baskets)
+        moves = market_moves(closes, symbols, market or symbols, baskets)
         part = columns[first:until]
         part[:, 0], part[:, MARKET_SYMBOLS - MARKET_CHANGE] = moves.changes, moves.symbols
         part[:, BASKETS - MARKET_CHANGE] = baskets_code(moves.baskets)
