@@ -5,11 +5,9 @@ itself here.
 """
 
 from collections.abc import Iterator
-from math import inf
+from math import inf, isfinite
 from operator import add
 from typing import Final
-
-import numpy as np
 
 from shared.core.audit.symbol_history import SymbolHistory
 from shared.core.audit.violation import Check, Difference, Violation, compare_fields
@@ -178,7 +176,7 @@ def _expected_interval_scores(
 
 
 def _expected_loss(previous: Prediction | None, outcome: float | None) -> dict[str, float | None]:
-    """Return the squared error in units of the change scale, as the network's float32 gives it.
+    """Return the squared error in units of the change scale.
 
     Empty if the scale is not positive: then there is nothing to compare with, and the rule that
     every byte must agree with the fold finds the fault.
@@ -188,9 +186,8 @@ def _expected_loss(previous: Prediction | None, outcome: float | None) -> dict[s
     scale = previous.change_scale
     if not scale > 0.0:
         return {}
-    with np.errstate(over="ignore"):
-        error = np.float32(previous.predicted_change / scale) - np.float32(outcome / scale)
-    return {"loss": float(error) * float(error) if np.isfinite(error) else None}
+    error = previous.predicted_change / scale - outcome / scale
+    return {"loss": error * error if isfinite(error * error) else None}
 
 
 def _profile_version(prediction: Prediction) -> int:

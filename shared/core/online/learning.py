@@ -52,7 +52,7 @@ def learn(
     if pending.is_published:
         scores = scores.with_outcome(pending.change, pending.calibrated_change, change)
         steps = 0 if was_reset else state.steps + 1
-        loss = _squared_error(pending.output, change / pending.scale)
+        loss = _squared_error(pending.change / pending.scale, change / pending.scale)
     after = state.replace(
         learner=learner,
         head=head,
