@@ -15,7 +15,7 @@ from rich.console import Console
 from benchmarks import machine
 from benchmarks.archive import archive_rows
 from benchmarks.deployment import BenchmarkOptions
-from benchmarks.latency import latency_rows, single_symbol_rows
+from benchmarks.latency import latency_rows, original_latency_rows, single_symbol_rows
 from benchmarks.result import Result, draw_bars, results_table, to_markdown
 from benchmarks.scaling import scaling_rows
 from benchmarks.startup import startup_rows
@@ -36,7 +36,12 @@ SHORT: Final[dict[str, ResultSource]] = {
     "startup": startup_rows,
     "archive": archive_rows,
 }
-FULL: Final = {**SHORT, "training": training_rows, "scaling": scaling_rows}
+FULL: Final = {
+    **SHORT,
+    "original-latency": original_latency_rows,
+    "training": training_rows,
+    "scaling": scaling_rows,
+}
 
 
 def main() -> None:

@@ -18,15 +18,15 @@ import pyarrow.parquet as pq
 from confluent_kafka import Consumer, TopicPartition
 
 from benchmarks.deployment import BenchmarkDeployment, BenchmarkOptions
-from benchmarks.market import STEP_MS, a_bundle, a_sequence, describe_source
+from benchmarks.market import STEP_MS, a_sequence, describe_source
+from benchmarks.models import DEFAULT
 from benchmarks.result import Peer, Result
-from benchmarks.stepping import DEFAULT
 from shared.core.arrays import Float64s
 from shared.core.evaluation.backtest import backtest
 from shared.core.evaluation.forecasts import HeldOutSpan
 from shared.core.online.context import FoldContext
 from shared.core.online.model import Model
-from shared.core.sequence import SEQUENCE_LENGTH
+from shared.core.sequence import EXCHANGE_COLUMNS, SEQUENCE_LENGTH
 from shared.log.archive import Archive, TimeSpan
 
 READS: Final = 2
@@ -165,14 +165,14 @@ def _run_backtest(sequence: Float64s) -> int:
     """Backtest one symbol; runs in a separate process."""
     context = FoldContext.of_this_machine("5m")
     span = HeldOutSpan("SYN0000USDT", sequence, SEQUENCE_LENGTH)
-    return sum(1 for _ in backtest(Model(a_bundle(DEFAULT)), span, context))
+    return sum(1 for _ in backtest(Model(DEFAULT.bundle()), span, context))
 
 
 def _write_recordings(folder: Path, size: Size) -> Path:
     """Write synthetic candles as Parquet files in the form of recorded klines."""
     folder.mkdir(parents=True, exist_ok=True)
     for seed in range(size.symbols):
-        times, *prices = a_sequence(size.candles, seed).T
+        times, *prices = a_sequence(size.candles, seed)[:, :EXCHANGE_COLUMNS].T
         opens, closes = times.astype("int64"), times.astype("int64") + STEP_MS - 1
         columns = dict(zip(_COLUMNS, (opens, *np.round(prices, 6), closes), strict=True))
         pq.write_table(pa.table(columns), folder / f"SYN{seed:04d}USDT-5m.parquet")

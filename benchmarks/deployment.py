@@ -10,9 +10,9 @@ from time import monotonic, sleep
 from typing import Final
 
 from benchmarks.machine import processor_s
-from benchmarks.market import START_MS, STEP_MS, bundle_bytes, candles_by_time
+from benchmarks.market import START_MS, STEP_MS, candles_by_time
+from benchmarks.models import BenchmarkModel
 from shared.adapters.kafka.producer import ProducerRecord
-from shared.core.model.architecture import Architecture
 from shared.core.topics import partition_for
 from shared.local_servers import launcher
 from tests.support.deployment import Deployment
@@ -74,9 +74,9 @@ class BenchmarkDeployment(Deployment):
             for at, symbol, value in candles_by_time(symbols, start, stop)
         )
 
-    def release_model(self, architecture: Architecture, at: int, *, promote: bool = True) -> str:
+    def release_model(self, model: BenchmarkModel, at: int, *, promote: bool = True) -> str:
         """Publish a model, and promote it before candle `at`."""
-        version, data = bundle_bytes(architecture)
+        version, data = model.encoded()
         self.registry.release(data, version, _close_time_ms(at - 1), promote=promote)
         return version
 

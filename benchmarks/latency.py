@@ -1,6 +1,6 @@
 """Latency from a candle in `klines` to its prediction at a reader."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
 from statistics import median
 from time import monotonic, sleep
@@ -11,15 +11,15 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from benchmarks.deployment import LONGEST_S, BenchmarkDeployment, BenchmarkOptions
 from benchmarks.market import START_MS, STEP_MS, candle_bytes
+from benchmarks.models import DEFAULT, ORIGINAL, BenchmarkModel
 from benchmarks.result import Peer, Result
-from benchmarks.stepping import DEFAULT
 from benchmarks.worker import BackgroundWorker, Calls
 from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.kafka.tail import TopicTail
 from shared.core.topics import Topics, partition_for
 
 SYMBOLS: Final = 2_000
-HISTORY: Final = DEFAULT.window_length
+HISTORY: Final = 288
 REPLICAS: Final = 2
 CLOSES: Final = 6  # the first is not counted
 SINGLE_RECORDS: Final = 300  # records
@@ -28,17 +28,31 @@ SINGLE_SYMBOL: Final = "SYN0000USDT"
 
 
 def latency_rows(options: BenchmarkOptions) -> Iterator[Result]:
-    """Yield the rows of many symbols whose candles close at once."""
+    """Yield the rows of many symbols whose candles close at once, with the default model."""
+    yield from _model_rows(options, DEFAULT, (0.05, 0.15, 0.25))
+
+
+def original_latency_rows(options: BenchmarkOptions) -> Iterator[Result]:
+    """Yield the same rows with a model of the original's size."""
+    yield from _model_rows(options, ORIGINAL, (0.05, 0.25, 0.4))
+
+
+def _model_rows(
+    options: BenchmarkOptions, model: BenchmarkModel, limits: Sequence[float]
+) -> Iterator[Result]:
+    """Yield the rows of a model; the limits (s) of the first, middle and last prediction."""
     report_progress = options.report_progress
     with options.deployments() as deploy, deploy("close.") as deployment:
         report_progress(f"close: writing {SYMBOLS} x {HISTORY} candles of history")
         deployment.write_candles(SYMBOLS, 0, HISTORY)
-        deployment.release_model(DEFAULT, HISTORY)
+        deployment.release_model(model, HISTORY)
         for _ in range(REPLICAS):
             deployment.start_predictor()
         report_progress(f"close: {REPLICAS} predictors read the history")
         deployment.await_folded(SYMBOLS * HISTORY)
-        yield from _latency_results(*_measure_closes(deployment, report_progress))
+        closes, used_ms = _measure_closes(deployment, report_progress)
+    what = f"{SYMBOLS:,} symbols close at once, {model.name}: first candle in klines -> "
+    yield from _latency_results(what, limits, closes, used_ms)
 
 
 def _measure_closes(
@@ -59,18 +73,20 @@ def _measure_closes(
     return closes[1:], (deployment.processor_s() - used_s) / CLOSES / SYMBOLS * 1e3
 
 
-def _latency_results(closes: list[tuple[float, list[float]]], used_ms: float) -> Iterator[Result]:
-    what = f"{SYMBOLS:,} symbols close at once: first candle in klines -> "
+def _latency_results(
+    what: str, limits: Sequence[float], closes: list[tuple[float, list[float]]], used_ms: float
+) -> Iterator[Result]:
     note = (
         f"median of {len(closes)} closes, all candles in one transaction, {REPLICAS} predictors, 6"
         f" symbol groups, {HISTORY} candles before; reader, Kafka and Redis on the same cores;"
         f" processor time of the predictors from close to idle: {used_ms:.2f} ms a symbol"
     )
-    for name, at, limit in (
-        ("first prediction", 0, 0.05),
-        ("half of the predictions", SYMBOLS // 2, 0.25),
-        ("last prediction", SYMBOLS - 1, 0.4),
-    ):
+    positions = (
+        ("first prediction", 0),
+        ("half of the predictions", SYMBOLS // 2),
+        ("last prediction", SYMBOLS - 1),
+    )
+    for (name, at), limit in zip(positions, limits, strict=True):
         seconds = [arrivals[at] - first for first, arrivals in closes]
         spread = f"{min(seconds):.3g} to {max(seconds):.3g} s; {note}"
         yield Result(f"{what}{name} readable", median(seconds), "s", at_most=limit, note=spread)

@@ -1,38 +1,38 @@
-"""Candles and a model to measure with: synthetic, the same in every run, or recorded."""
+"""Candles to measure with: synthetic, the same in every run, or recorded."""
 
+import json
 from collections.abc import Iterator
+from functools import cache
 from math import inf
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from shared.adapters.bundle_codec import decode_bundle, encode_bundle, version_of
 from shared.adapters.candle_files import find_recordings, read_blocks
-from shared.core.arrays import Float64s
-from shared.core.model.architecture import Architecture
-from shared.core.model.card import Bundle, Card
-from shared.core.model.optimiser import Optimiser
-from shared.core.records import Candle
-from shared.core.sequence import CLOSE, OPEN_TIME, with_unknown_columns
+from shared.core.arrays import Float64s, read_only64
+from shared.core.market import PPB
+from shared.core.records import Candle, MarketMove
+from shared.core.sequence import (
+    BASKET_CHANGES,
+    BASKETS,
+    CLOSE,
+    MARKET_CHANGE,
+    MAX_BASKETS,
+    OPEN_TIME,
+    QUOTE_VOLUME,
+    SEQUENCE_COLUMNS,
+    baskets_code,
+    with_unknown_columns,
+)
 
 STEP_MS: Final = 300_000
 START_MS: Final = 1_735_689_600_000  # 2025-01-01 00:00 UTC
+VERSION: Final = "1a2b3c4d"  # of the baskets
+SYMBOLS: Final = 40  # that the market's moves are medians of
 
-
-def bundle_bytes(architecture: Architecture, features: str = "levels") -> tuple[str, bytes]:
-    """Return a model's version and bytes; its card has no scalers, so each symbol fits its own."""
-    trained_through_ms = START_MS - STEP_MS
-    from_ms, optimiser = START_MS - 1000 * STEP_MS, Optimiser(rate=1e-5)
-    card = Card(architecture, features, 1e-3, optimiser, {}, from_ms, trained_through_ms)
-    weights = np.random.default_rng(1).uniform(-0.2, 0.2, architecture.weight_count())
-    data = encode_bundle(card, weights.astype(np.float32))
-    return version_of(card, data), data
-
-
-def a_bundle(architecture: Architecture, features: str = "levels") -> Bundle:
-    """Return the model of those bytes."""
-    return decode_bundle(*bundle_bytes(architecture, features))
+# The market's and each basket's, in turn.
+_MOVES_PPB: Final = np.random.default_rng(0).integers(-(10**6), 10**6, (512, 1 + MAX_BASKETS))
 
 
 def walk(candles: int, seed: int) -> Float64s:
@@ -47,8 +47,13 @@ def a_sequence(candles: int, seed: int) -> Float64s:
     opens = np.concatenate([[100.0], closes[:-1]])
     times = START_MS + STEP_MS * np.arange(candles, dtype=np.float64)
     top, bottom = np.maximum(opens, closes) * 1.001, np.minimum(opens, closes) * 0.999
-    volumes = np.full(candles, 12.5)
-    return with_unknown_columns(np.column_stack([times, opens, top, bottom, closes, volumes]))
+    volumes, moves = np.full(candles, 12.5), _MOVES_PPB[np.arange(candles) % len(_MOVES_PPB)] / PPB
+    sequence = np.empty((candles, SEQUENCE_COLUMNS))
+    sequence[:, :QUOTE_VOLUME] = np.column_stack([times, opens, top, bottom, closes, volumes])
+    sequence[:, QUOTE_VOLUME:MARKET_CHANGE] = (1250.0, 101.0, 6.25)
+    sequence[:, MARKET_CHANGE:BASKETS] = np.column_stack([moves[:, 0], np.full(candles, SYMBOLS)])
+    sequence[:, BASKETS], sequence[:, BASKET_CHANGES] = baskets_code(VERSION), moves[:, 1:]
+    return read_only64(sequence)
 
 
 def recorded_sequences(folder: Path, most: float = inf) -> dict[str, Float64s]:
@@ -82,17 +87,40 @@ def next_candle(symbol: str, sequence: Float64s, at: int) -> Candle:
     last = float(sequence[-1, CLOSE])
     close = last * (1.001 if at % 2 else 0.999)
     top, bottom = max(last, close) * 1.001, min(last, close) * 0.999
-    return Candle(symbol, int(sequence[-1, OPEN_TIME]) + STEP_MS, last, top, bottom, close, 12.5)
+    time_ms = int(sequence[-1, OPEN_TIME]) + STEP_MS
+    return Candle(
+        symbol, time_ms, last, top, bottom, close, 12.5, 1250.0, 101, 6.25, market_move(at)
+    )
+
+
+@cache
+def market_move(at: int) -> MarketMove:
+    """Return the market's move during candle number `at`."""
+    change, *baskets = (_MOVES_PPB[at % len(_MOVES_PPB)] / PPB).tolist()
+    return MarketMove(change, SYMBOLS, VERSION, tuple(baskets))
 
 
 def candle_bytes(symbol: str, at: int, close: float) -> bytes:
     """Return the record of a symbol's candle number `at`, in canonical form."""
     return (
         f'{{"close":"{close:.6f}","high":"{close * 1.001:.6f}","interval":"5m",'
-        f'"low":"{close * 0.999:.6f}","open":"{close:.6f}",'
-        f'"open_time_ms":{START_MS + at * STEP_MS},"schema":1,"symbol":"{symbol}",'
-        f'"type":"candle","volume":"12.5"}}'
+        f'"low":"{close * 0.999:.6f}","market":{_market_json(at)},"open":"{close:.6f}",'
+        f'"open_time_ms":{START_MS + at * STEP_MS},"quote_volume":"1250.0","schema":1,'
+        f'"symbol":"{symbol}","taker_buy_quote_volume":"625.0","taker_buy_volume":"6.25",'
+        f'"trades":101,"type":"candle","volume":"12.5"}}'
     ).encode()
+
+
+@cache
+def _market_json(at: int) -> str:
+    change, *baskets = _MOVES_PPB[at % len(_MOVES_PPB)].tolist()
+    fields = {
+        "basket_changes_ppb": baskets,
+        "baskets": VERSION,
+        "change_ppb": change,
+        "symbols": SYMBOLS,
+    }
+    return json.dumps(fields, separators=(",", ":"))
 
 
 def candles_by_time(symbols: int, start: int, stop: int) -> Iterator[tuple[int, str, bytes]]:

@@ -1,11 +1,11 @@
 """Where the microseconds of an event go: `python -m benchmarks.profile`."""
 
+import argparse
 import hashlib
 import sys
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.market import candle_bytes
-from benchmarks.stepping import DEFAULT, a_market
+from benchmarks.models import DEFAULT, ORIGINAL, BenchmarkModel
+from benchmarks.stepping import a_market, best_of
 from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.redis_state_store import RedisStateStore
@@ -25,10 +26,9 @@ from shared.adapters.schemas.klines import KlineCodec
 from shared.adapters.schemas.predictions import encode_prediction
 from shared.core.arrays import Float32s
 from shared.core.features.base import append_features
-from shared.core.model.network import Network
 from shared.core.model.optimiser import Learner
 from shared.core.online.learning import learn
-from shared.core.online.network_io import network_input
+from shared.core.online.network_io import network_input, pending_head_inputs, symbol_head
 from shared.core.online.partition import PartitionState
 from shared.core.online.state_codec import encode_state
 from shared.core.online.symbol_step import precompute, step_symbol
@@ -50,9 +50,9 @@ Parts = Mapping[str, Callable[[int], object]]
 class EventParts:
     """The parts of an event, each with its inputs prepared for SYMBOLS symbols."""
 
-    def __init__(self) -> None:
+    def __init__(self, chosen: BenchmarkModel) -> None:
         """Prepare a market whose candles are about to close."""
-        market = a_market(SYMBOLS)
+        market = a_market(SYMBOLS, chosen)
         self.model, self.context = market.model, market.context
         self.states = [precompute(state, self.model) for state in market.states]
         self.candles = market.candles()
@@ -74,51 +74,65 @@ class EventParts:
                 yield when, what, work
 
     def _at_the_close(self) -> Parts:
-        model, context, states, candles = self.model, self.context, self.states, self.candles
+        model, states = self.model, self.states
         codec = KlineCodec("5m", 300_000, 6)
         raw = [candle_bytes(s.symbol, 2000, 100.0) for s in states]
         partitions = [partition_for(s.symbol, 6) for s in states]
-        after, changes = self.states_after, self.changes
         return {
             "decode and check the record": lambda at: codec.decode(raw[at], partitions[at]),
-            "fold, as a whole": lambda at: step_symbol(states[at], candles[at], 1, model, context),
-            "  learn: score and step": lambda at: learn(states[at], changes[at], None, model),
-            **self._kernel_at_the_close(),
-            "  sequence with one more candle": lambda at: append_candle(
-                states[at].sequence, candles[at]
-            ),
-            "  window: features, scaled": lambda at: network_input(after[at], model),
+            "  learn: score and step": lambda at: learn(states[at], self.changes[at], None, model),
+            **(self._gradient_step() if model.steps_by_gradient else self._head_step()),
+            "  sequence with one more candle": self._append_candle(),
             "  features of one candle more": self._append_features(),
+            "  window: features, scaled": lambda at: network_input(self.states_after[at], model),
+            "  forward pass (kernel)": self._run_network(),
             "encode the prediction": lambda at: encode_prediction(self.predictions[at]),
         }
 
-    def _kernel_at_the_close(self) -> Parts:
-        optimiser, states, network = self.model.card.optimiser, self.states, Network(DEFAULT)
-        learners, windows, error = self._learners(), self._windows(), np.float32(0.1)
-        jacobians = [state.jacobian for state in states if state.jacobian is not None]
+    def _gradient_step(self) -> Parts:
+        network, optimiser, error = self.model.network, self.model.card.optimiser, np.float32(0.1)
+        learners = self._learners()
+        jacobians = [state.jacobian for state in self.states if state.jacobian is not None]
 
         def step(at: int) -> object:
             return network.step(learners[at], optimiser, error, jacobians[at])
 
-        def copy(at: int) -> object:
-            copied = (states[at].sequence, jacobians[at], learners[at].parameters)
-            return [array.copy() for array in copied]
+        return {"    Adam, and whether all is finite (kernel)": step}
 
+    def _head_step(self) -> Parts:
+        heads = [symbol_head(state, self.model) for state in self.states]
+        inputs = [pending_head_inputs(state, self.model) for state in self.states]
+        prior = self.model.head_prior
+        if prior is None:
+            return {}
         return {
-            "    Adam, and whether all is finite (kernel)": step,
-            "  forward pass (kernel)": lambda at: network.predict(
-                learners[at].weights, windows[at]
+            "    recursive least squares (kernel)": lambda at: prior.learn(
+                heads[at], inputs[at], 0.1
             ),
-            "limit: what a step reads and writes, copied once": copy,
+            "  head's prediction (kernel)": lambda at: heads[at].predict(inputs[at]),
         }
+
+    def _append_candle(self) -> Callable[[int], object]:
+        sequences = [state.sequence for state in self.states]
+
+        def append(at: int) -> None:
+            sequences[at] = append_candle(sequences[at], self.candles[at])
+
+        return append
 
     def _append_features(self) -> Callable[[int], object]:
         features = [state.features for state in self.states if state.features is not None]
-        chosen, step_ms = self.model.feature_set, self.context.interval_ms
+        model, step_ms = self.model, self.context.interval_ms
         newest = [state.sequence[-1] for state in self.states_after]
         return lambda at: append_features(
-            chosen, features[at], newest[at], step_ms, DEFAULT.window_length
+            model.feature_set, features[at], newest[at], step_ms, model.window_length
         )
+
+    def _run_network(self) -> Callable[[int], object]:
+        network, learners, windows = self.model.network, self._learners(), self._windows()
+        if self.model.head_prior is None:
+            return lambda at: network.predict(learners[at].weights, windows[at])
+        return lambda at: network.hidden(learners[at].weights, windows[at])
 
     def _after_the_publish(self) -> Parts:
         return {
@@ -127,14 +141,19 @@ class EventParts:
         }
 
     def _in_idle_time(self) -> Parts:
-        network, learners, windows = Network(DEFAULT), self._learners(), self._windows()
         model, after = self.model, self.states_after
+        return {
+            **(self._jacobian() if model.steps_by_gradient else {}),
+            "SHA-256 of the state": lambda at: hashlib.sha256(self.encoded[at]).digest(),
+            "precompute a state, as a whole": lambda at: precompute(after[at].replace(), model),
+        }
+
+    def _jacobian(self) -> Parts:
+        network, learners, windows = self.model.network, self._learners(), self._windows()
         return {
             "forward pass and Jacobian (kernel)": lambda at: network.jacobian(
                 learners[at].weights, windows[at]
-            ),
-            "SHA-256 of the state": lambda at: hashlib.sha256(self.encoded[at]).digest(),
-            "precompute a state, as a whole": lambda at: precompute(replace(after[at]), model),
+            )
         }
 
     def _learners(self) -> list[Learner]:
@@ -170,11 +189,17 @@ def batches(running: Servers) -> Iterator[tuple[str, str, Callable[[], object]]]
 
 def main() -> None:
     """Print each part's wall time of the best round and its least processor time."""
-    title = f"one event, {SYMBOLS} symbols in turn, best of {ROUNDS} rounds, one thread"
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.profile", description=__doc__)
+    parser.add_argument("--original", action="store_true", help="a model of the original's size")
+    chosen = ORIGINAL if parser.parse_args().original else DEFAULT
+    title = f"one event, {chosen.name}, {SYMBOLS} symbols in turn, best of {ROUNDS} rounds"
     table = Table(title=title)
     for heading in ("when", "what", "µs", "µs of processor time"):
         table.add_column(heading, justify="left" if heading in {"when", "what"} else "right")
-    for when, what, work in EventParts():
+    market = a_market(SYMBOLS, chosen)
+    whole = best_of([market.close() for _ in range(ROUNDS)])
+    table.add_row("at the close", "fold, as a whole", *(f"{ms * 1e3:.1f}" for ms in whole))
+    for when, what, work in EventParts(chosen):
         table.add_row(when, what, *_cells(partial(_for_each_symbol, work)))
     with (
         tempfile.TemporaryDirectory(prefix="profile-") as folder,

@@ -4,34 +4,33 @@ from collections.abc import Iterator
 from typing import Final
 
 from benchmarks.deployment import BenchmarkOptions
+from benchmarks.models import DEFAULT, ORIGINAL, BenchmarkModel, a_model
 from benchmarks.result import Peer, Result
-from benchmarks.stepping import DEFAULT, StepTimes, best_of, our_steps
+from benchmarks.stepping import StepTimes, best_of, our_steps
 from benchmarks.worker import BackgroundWorker
-from shared.core.model.architecture import Architecture
 
 SYMBOLS: Final = 128
 ROUNDS: Final = 5
-CASES: Final[tuple[tuple[str, int, Architecture, str], ...]] = (
-    *((f"{count:,} symbols", count, DEFAULT, "levels") for count in (64, 512, 2048)),
+CASES: Final[tuple[tuple[str, int, BenchmarkModel], ...]] = (
+    *((f"{count:,} symbols", count, DEFAULT) for count in (64, 512, 2048)),
     *(
-        (f"window {length}", SYMBOLS, Architecture((32, 32), length, 6), "levels")
-        for length in (64, 288, 1024)
+        (f"levels, window {length}", SYMBOLS, a_model((32, 32), length, "levels"))
+        for length in (64, 288, 512)
     ),
     *(
-        (f"LSTM({width}) -> LSTM({width})", SYMBOLS, Architecture((width, width), 288, 6), "levels")
+        (f"LSTM({width}) -> LSTM({width})", SYMBOLS, a_model((width, width), 288, "levels"))
         for width in (8, 32, 64, 128)
     ),
-    # The trainer's default.
-    ("returns, window 16, LSTM(32)", SYMBOLS, Architecture((32,), 16, 11), "returns"),
+    (f"model of {ORIGINAL.name}", SYMBOLS, ORIGINAL),
 )
 
 
 def scaling_rows(options: BenchmarkOptions) -> Iterator[Result]:
     """Yield the cost of an event in each case, the default measured in turn with it."""
     with BackgroundWorker(our_steps, SYMBOLS) as default:
-        for name, symbols, architecture, features in CASES:
+        for name, symbols, model in CASES:
             options.report_progress(f"scaling: {name}")
-            with BackgroundWorker(our_steps, symbols, architecture, features) as worker:
+            with BackgroundWorker(our_steps, symbols, model) as worker:
                 pairs = [(worker.ask("event"), default.ask("event")) for _ in range(ROUNDS)]
             yield _result(name, pairs)
         options.report_progress("scaling: 2 replicas")

@@ -12,12 +12,11 @@ import redis
 
 from benchmarks.deployment import BenchmarkDeployment, BenchmarkOptions, until
 from benchmarks.machine import resident_mb
+from benchmarks.models import DEFAULT
 from benchmarks.result import Result
-from benchmarks.stepping import DEFAULT
-from shared.core.sequence import SEQUENCE_LENGTH
 
 SYMBOLS: Final = 500
-HISTORY: Final = DEFAULT.window_length
+HISTORY: Final = 288
 SINCE: Final = 144  # candles since the promotion: 12 hours of 5m
 REPLICAS: Final = 2
 STARTS: Final = 3
@@ -99,10 +98,8 @@ def _memory_result(deployment: BenchmarkDeployment, empty_mb: float | None) -> R
         missing = "this system has no resident memory under /proc"
         return Result(what, None, "MB", at_most=0.5, note=missing)
     grown = sum(size - empty_mb for size in sizes if size is not None)
-    longest_mb = (SEQUENCE_LENGTH - HISTORY - SINCE) * 48 / 2**20
     note = (
         f"resident memory of {REPLICAS} predictors with {SYMBOLS} symbols between them less that"
-        f" of as many without, idle after a warm restart; sequences of {HISTORY + SINCE} candles:"
-        f" full ones take {longest_mb:.2f} MB more"
+        " of as many without, idle after a warm restart"
     )
     return Result(what, grown / SYMBOLS, "MB", at_most=0.5, note=note)

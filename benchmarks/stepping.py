@@ -9,7 +9,8 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from benchmarks.market import a_bundle, a_sequence, next_candle
+from benchmarks.market import a_sequence, next_candle
+from benchmarks.models import DEFAULT, ORIGINAL, BenchmarkModel
 from benchmarks.worker import Calls
 from shared.core.evaluation.backtest import SCORING
 from shared.core.model.architecture import Architecture
@@ -22,7 +23,6 @@ from shared.core.online.symbol_step import precompute, step_symbol
 from shared.core.records import Candle, Promotion
 from shared.core.sequence import SEQUENCE_LENGTH
 
-DEFAULT: Final = Architecture((32, 32), 288, 6)
 BLOCK: Final = 16  # symbols timed at once
 
 
@@ -87,11 +87,9 @@ class RandomWalkMarket:
         return self.event(LIVE)
 
 
-def a_market(
-    symbols: int, architecture: Architecture = DEFAULT, features: str = "levels"
-) -> RandomWalkMarket:
+def a_market(symbols: int, chosen: BenchmarkModel = DEFAULT) -> RandomWalkMarket:
     """Return a market that has made its first predictions."""
-    model = Model(a_bundle(architecture, features))
+    model = Model(chosen.bundle())
     names = [f"SYN{at:04d}USDT" for at in range(symbols)]
     unpromoted = {
         name: SymbolState(name, sequence=a_sequence(SEQUENCE_LENGTH, seed))
@@ -105,21 +103,19 @@ def a_market(
     return market
 
 
-def our_steps(
-    symbols: int, architecture: Architecture = DEFAULT, features: str = "levels"
-) -> Calls:
+def our_steps(symbols: int, chosen: BenchmarkModel = DEFAULT) -> Calls:
     """Return the calls of our step: at the close, in full, and the kernel alone."""
-    market = a_market(symbols, architecture, features)
-    network = Network(architecture)
+    market = a_market(symbols, chosen)
+    network = Network(chosen.architecture)
 
-    learner, window = market.model.base_learner, _window(architecture)
+    learner, window = market.model.base_learner, _window(chosen.architecture)
 
     def step(_: int) -> None:
         output, jacobian = network.jacobian(learner.weights, window)
         network.step(learner, market.model.card.optimiser, output, jacobian)
 
     def event(options: FoldOptions) -> StepTimes:
-        if market.states[0].jacobian is None:
+        if market.model.steps_by_gradient and market.states[0].jacobian is None:
             market.event()  # as the event before does in a catch-up
         return market.event(options)
 
@@ -138,9 +134,9 @@ def keras_steps() -> Calls:
 
     from services.trainer.fitting.keras_backend import build_network
 
-    network = build_network(DEFAULT)
+    network = build_network(ORIGINAL.architecture)
     network.compile(keras.optimizers.Adam(1e-5), loss="mean_squared_error")
-    window, label = _window(DEFAULT)[None], np.zeros((1, 1), np.float32)
+    window, label = _window(ORIGINAL.architecture)[None], np.zeros((1, 1), np.float32)
 
     def once() -> None:
         network.train_on_batch(window, label)
@@ -157,14 +153,14 @@ def xla_steps() -> Calls:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow as tf
 
-    weights = [tf.Variable(array) for array in a_bundle(DEFAULT).arrays()]
+    weights = [tf.Variable(array) for array in ORIGINAL.bundle().arrays()]
     first = [tf.Variable(tf.zeros_like(w)) for w in weights]
     second = [tf.Variable(tf.zeros_like(w)) for w in weights]
 
     def forward(window: Any) -> Any:
         """Return the output for a window (time, features)."""
         sequence = window
-        for layer, width in enumerate(DEFAULT.widths):
+        for layer, width in enumerate(ORIGINAL.architecture.widths):
             kernel, recurrent, bias = weights[3 * layer : 3 * layer + 3]
 
             def cell(state: Any, gates: Any, recurrent: Any = recurrent) -> Any:
@@ -188,7 +184,7 @@ def xla_steps() -> Calls:
             w.assign_sub(1e-5 * m / (tf.sqrt(v) + 1e-7))
         return forward(following)
 
-    window, label = tf.constant(_window(DEFAULT)), tf.zeros((1, 1))
+    window, label = tf.constant(_window(ORIGINAL.architecture)), tf.zeros((1, 1))
     return {"event": _repeated(lambda: step(window, label, window).numpy())}
 
 

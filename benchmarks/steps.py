@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.deployment import BenchmarkOptions
+from benchmarks.models import DEFAULT, ORIGINAL
 from benchmarks.result import Peer, Result
 from benchmarks.stepping import StepTimes, best_of, keras_steps, our_steps, xla_steps
 from benchmarks.worker import BackgroundWorker
@@ -25,15 +26,43 @@ FULL: Final = "full step and prediction, per event"
 
 
 def step_rows(options: BenchmarkOptions) -> Iterator[Result]:
-    """Yield the rows of the step: every implementation in turn, the best of each.
+    """Yield the rows of the step: of the default model, and of one of the original's size."""
+    options.report_progress("online step: the default model")
+    yield from _default_rows()
+    yield from _original_rows(options)
+
+
+def _default_rows() -> Iterator[Result]:
+    """Yield the rows of the default model: two processes at once, and one alone."""
+    found: dict[str, list[StepTimes]] = defaultdict(list)
+    with (
+        BackgroundWorker(our_steps, SYMBOLS, DEFAULT) as first,
+        BackgroundWorker(our_steps, SYMBOLS, DEFAULT) as second,
+    ):
+        for _ in range(ROUNDS):
+            for name, taken in _our_round(first, second):
+                found[name].append(taken)
+    best = {name: best_of(several) for name, several in found.items()}
+    for what, name, at_most in (
+        (HOT, "close", 0.1),
+        (FULL, "event", 0.1),
+        (f"{FULL}, in a catch-up that publishes", "published", 0.2),
+    ):
+        alone = _describe(best[f"{name} alone"])
+        note = f"2 processes, {SYMBOLS} symbols each, best of {ROUNDS}; one process alone {alone}"
+        yield Result(f"{what}, {DEFAULT.name}", best[name].best, "ms", at_most, note=note)
+
+
+def _original_rows(options: BenchmarkOptions) -> Iterator[Result]:
+    """Yield every implementation in turn, the best of each.
 
     Without the source of the yardstick its row gives the reason.
     """
     yardstick = _build_yardstick(options.yardstick, options.folder)
     options.report_progress("online step: preparing 2 x 500 symbols, Keras and XLA")
     with (
-        BackgroundWorker(our_steps, SYMBOLS) as first,
-        BackgroundWorker(our_steps, SYMBOLS) as second,
+        BackgroundWorker(our_steps, SYMBOLS, ORIGINAL) as first,
+        BackgroundWorker(our_steps, SYMBOLS, ORIGINAL) as second,
     ):
         for worker in (first, second):
             worker.ask("close")
@@ -56,15 +85,22 @@ def _round(
     stock: BackgroundWorker,
     xla: BackgroundWorker,
 ) -> Iterator[tuple[str, StepTimes]]:
+    for name, taken in _our_round(first, second):
+        yield name, taken
+        yield "keras", stock.ask("event", KERAS_STEPS)
+        yield "xla", xla.ask("event", XLA_STEPS)
+    yield "kernel", first.ask("kernel")
+
+
+def _our_round(
+    first: BackgroundWorker, second: BackgroundWorker
+) -> Iterator[tuple[str, StepTimes]]:
     for name in ("close", "event", "published"):
         yield f"{name} alone", first.ask(name)
         for worker in (first, second):
             worker.begin(name)
         one, other = first.answer(), second.answer()
         yield name, StepTimes(max(one.best, other.best) / 2, (one.processor + other.processor) / 4)
-        yield "keras", stock.ask("event", KERAS_STEPS)
-        yield "xla", xla.ask("event", XLA_STEPS)
-    yield "kernel", first.ask("kernel")
 
 
 def _results(best: dict[str, StepTimes], yardstick: Path | str) -> Iterator[Result]:
@@ -76,19 +112,21 @@ def _results(best: dict[str, StepTimes], yardstick: Path | str) -> Iterator[Resu
     )
     full = f"2 processes; as in a backtest and a recovery; one process alone {alone['event']}"
     digest = f"2 processes, state digest included; one process alone {alone['published']}"
-    for what, name, at_most, least_ratio, peer, note in (
+    for row, name, at_most, least_ratio, peer, note in (
         (HOT, "close", 0.10, 1000, keras, hot),
         (HOT, "close", 0.10, None, xla, "same run"),
         (FULL, "event", 0.25, 400, keras, full),
         (FULL, "event", 0.25, 8, xla, "same run"),
         (f"{FULL}, in a catch-up that publishes", "published", 0.25, None, None, digest),
     ):
-        yield Result(what, best[name].best, "ms", at_most, least_ratio, peer, note)
+        yield Result(
+            f"{row}, {ORIGINAL.name}", best[name].best, "ms", at_most, least_ratio, peer, note
+        )
     yield _one_process_result(best, yardstick)
 
 
 def _one_process_result(best: dict[str, StepTimes], yardstick: Path | str) -> Result:
-    what, event_ms = f"{FULL}, one process", best["event alone"].best
+    what, event_ms = f"{FULL}, {ORIGINAL.name}, one process", best["event alone"].best
     if isinstance(yardstick, str):
         return Result(what, event_ms, "ms", note=yardstick)
     limit = Peer("limit.cc, one thread", best["limit"].best)

@@ -11,8 +11,8 @@ from typing import Any, Final, NamedTuple
 
 from benchmarks.deployment import BenchmarkOptions
 from benchmarks.market import STEP_MS, a_sequence, describe_source, recorded_sequences
+from benchmarks.models import ORIGINAL
 from benchmarks.result import Peer, Result
-from benchmarks.stepping import DEFAULT
 from benchmarks.worker import BackgroundWorker, Calls
 from services.trainer.data.dataset import (
     Dataset,
@@ -79,7 +79,7 @@ def training_calls(recorded: Path | None) -> Calls:
 
     def ours() -> TrainingCost:
         started = monotonic()
-        losses = fit.fit(DEFAULT, data, options, threading.Event()).validation_losses
+        losses = fit.fit(ORIGINAL.architecture, data, options, threading.Event()).validation_losses
         return _training_cost(started, losses)
 
     stock = partial(_fit_with_stock_keras, keras_backend.build_network, data)
@@ -93,7 +93,9 @@ def _build_dataset(recorded: Path | None) -> Dataset:
         symbol: fit_scaler(Levels().compute(training_candles(sequence, split), STEP_MS)[1])
         for symbol, sequence in sequences.items()
     }
-    options = DatasetOptions("levels", DEFAULT.window_length, is_common_move_removed=False)
+    options = DatasetOptions(
+        "levels", ORIGINAL.architecture.window_length, is_common_move_removed=False
+    )
     return build_dataset(sequences, scalers, options, split, STEP_MS)
 
 
@@ -103,7 +105,7 @@ def _fit_with_stock_keras(
     import keras
 
     keras.utils.set_random_seed(0)
-    network = build_network(DEFAULT)
+    network = build_network(ORIGINAL.architecture)
     network.compile(keras.optimizers.Adam(1e-3), loss="mean_squared_error")
     chosen = spread_evenly(data.validation_ends, VALIDATION)
     validation = data.windows(chosen), data.labels[chosen, None]

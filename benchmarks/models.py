@@ -1,0 +1,76 @@
+"""The models to measure: untrained, of the sizes of the trainer's presets."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from benchmarks.market import START_MS, STEP_MS, VERSION
+from shared.adapters.bundle_codec import decode_bundle, encode_bundle, version_of
+from shared.core.features.registry import feature_set
+from shared.core.model.architecture import Architecture
+from shared.core.model.card import Bundle, Card, Learns
+from shared.core.model.head import Head, HeadSettings, diagonal_head
+from shared.core.model.optimiser import Optimiser
+
+PRIOR_CANDLES: Final = 24_000
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkModel:
+    """What the cost of a model's online step depends on."""
+
+    name: str
+    architecture: Architecture
+    feature_set: str
+    learns: Learns
+
+    def encoded(self) -> tuple[str, bytes]:
+        """Return the model's version and bytes.
+
+        Its card has no scalers, so that each symbol fits its own if the feature set needs one.
+        """
+        card = Card(
+            self.architecture,
+            self.feature_set,
+            label_scale=1e-3 if self.feature_set == "levels" else 1.0,
+            optimiser=Optimiser(rate=1e-5),
+            scalers={},
+            trained_from_ms=START_MS - 1000 * STEP_MS,
+            trained_through_ms=START_MS - STEP_MS,
+            learns=self.learns,
+            head=HeadSettings(prior_observations=PRIOR_CANDLES),
+            baskets=VERSION,
+        )
+        count = self.architecture.weight_count()
+        weights = np.random.default_rng(1).uniform(-0.2, 0.2, count).astype(np.float32)
+        data = encode_bundle(card, weights, self._head())
+        return version_of(card, data), data
+
+    def bundle(self) -> Bundle:
+        """Return the model of those bytes."""
+        return decode_bundle(*self.encoded())
+
+    def _head(self) -> Head | None:
+        if self.learns not in {"head", "both"}:
+            return None
+        inputs = self.architecture.widths[-1] + self.architecture.features + 1
+        return diagonal_head(np.full(inputs, 0.01), np.ones(inputs))
+
+
+def a_model(widths: tuple[int, ...], window_length: int, features: str) -> BenchmarkModel:
+    """Return a model whose weights all learn by gradient steps."""
+    architecture = Architecture(widths, window_length, feature_set(features).columns)
+    name = f"{features}, window {window_length}, " + " -> ".join(f"LSTM({w})" for w in widths)
+    return BenchmarkModel(name, architecture, features, "gradient")
+
+
+DEFAULT: Final = BenchmarkModel(
+    "default model",
+    Architecture((32,), 16, feature_set("returns").columns),
+    "returns",
+    "head",
+)
+ORIGINAL: Final = BenchmarkModel(
+    "original's size", Architecture((32, 32), 288, 6), "levels", "gradient"
+)
