@@ -1,11 +1,11 @@
 """Records of the topic `predictions`."""
 
-from typing import Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field, ValidationError
 
 from shared.adapters.schemas import wire
-from shared.core.dataclass_fields import dataclass_fields
+from shared.core.dataclass_fields import sorted_fields
 from shared.core.online.interval_scores import IntervalScores
 from shared.core.online.intervals import Interval
 from shared.core.online.prediction import Outcome, Prediction
@@ -85,6 +85,12 @@ class PredictionMessage(wire.Wire):
     numeric_profile: str
 
 
+_TEMPLATE: Final[dict[str, Any]] = {
+    **dict.fromkeys(sorted([*Prediction.__slots__, "schema"])),
+    "schema": wire.SCHEMA,
+}
+
+
 def encode_prediction(prediction: Prediction) -> bytes:
     """Return the canonical bytes of a prediction.
 
@@ -94,16 +100,14 @@ def encode_prediction(prediction: Prediction) -> bytes:
     if prediction.state_digest is None:
         place = f"{prediction.symbol} from offset {prediction.source_offset}"
         raise ValueError(f"the prediction of {place} has no state digest")
-    previous = None if prediction.previous is None else dataclass_fields(prediction.previous)
-    fields = {
-        **dataclass_fields(prediction),
-        "schema": wire.SCHEMA,
-        "previous": previous,
-        "intervals": [dataclass_fields(interval) for interval in prediction.intervals],
-        "scores": dataclass_fields(prediction.scores),
-        "interval_scores": dataclass_fields(prediction.interval_scores),
-    }
-    return wire.canonical_json(fields)
+    previous = prediction.previous
+    # Sorted once, in the template: sorting each record would take half of the encoder's time.
+    fields = _TEMPLATE | sorted_fields(prediction)
+    fields["previous"] = None if previous is None else sorted_fields(previous)
+    fields["intervals"] = [sorted_fields(interval) for interval in prediction.intervals]
+    fields["scores"] = sorted_fields(prediction.scores)
+    fields["interval_scores"] = sorted_fields(prediction.interval_scores)
+    return wire.dump_sorted(fields)
 
 
 def decode_prediction(value: bytes | None) -> Prediction:
