@@ -37,7 +37,9 @@ def print_skill(
     context = FoldContext.of_this_machine("5m")
     spans = _month_spans({s: sequences[s] for s in bundle.card.scalers if s in sequences}, month)
     console.print(_sizes_table(bundle, spans, context))
-    table = comparison_table(score(bundle, spans, context, is_shared=True).comparison)
+    table = comparison_table(
+        score(bundle, spans, context, is_shared=True, with_baselines=False).comparison
+    )
     table.title = f"The original (challenger), {month}; skill is against zero change"
     console.print(table)
 
