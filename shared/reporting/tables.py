@@ -53,10 +53,18 @@ def comparison_lines(comparison: Comparison) -> Iterable[str]:
         skill = comparison.skill(CHALLENGER, other)
         if skill is None or other == CHALLENGER:
             continue
-        line = f"challenger against {other}: {skill.value:+.4%} (p = {skill.p:.2g}"
+        line = f"challenger against {other}: {skill.value:+.4%}{_ratio(comparison, other)}"
+        line += f" (p = {skill.p:.2g}"
         if other == CHALLENGER_FROZEN:
             line += f"; nested, p = {_probability(comparison.nested_p(CHALLENGER, other))}"
         yield line + ")"
+
+
+def _ratio(comparison: Comparison, other: str) -> str:
+    """Return how many times the other's skill the challenger has, if both have some."""
+    skills = [comparison.skill(name) for name in (CHALLENGER, other)]
+    values = [0.0 if skill is None else skill.value for skill in skills]
+    return f", {values[0] / values[1]:.2f} times its skill" if min(values) > 0.0 else ""
 
 
 def net_returns_table(rows: Iterable[NetReturn]) -> Table:
