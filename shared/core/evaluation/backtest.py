@@ -1,7 +1,8 @@
 """Backtest a model: fold candles as if it had been promoted at a moment."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
@@ -12,6 +13,7 @@ from shared.core.arrays import read_only64
 from shared.core.evaluation.forecasts import ForecastSeries, HeldOutSpan, changes_to_next
 from shared.core.model.card import Bundle
 from shared.core.online.context import FoldContext, FoldOptions
+from shared.core.online.interval_scores import COVERAGES, IntervalScores
 from shared.core.online.model import Model
 from shared.core.online.partition import PartitionState, fold
 from shared.core.online.prediction import Prediction
@@ -24,22 +26,32 @@ from shared.core.sequence import row_candle
 # The digest of the state belongs to predictions that are published; a backtest needs none.
 SCORING: Final = FoldOptions(jacobian=True, digest=False)
 
+BOUNDS: Final = tuple(
+    f"{side}_{coverage}" for coverage in COVERAGES for side in ("lower", "upper")
+)  # closes
+_LOSSES: Final = ("pinball_loss", "pinball_loss_constant", "pinball_loss_exponential")
+_FIELDS: Final = {
+    "open_time_ms": np.int64,
+    "close": np.float64,
+    "predicted_change": np.float64,
+    "predicted_close": np.float64,
+    "calibrated_change": np.float64,
+    "calibrated_close": np.float64,
+    "actionable": np.bool_,
+    "steps": np.int64,
+    "loss": np.float64,  # NaN where there was no step
+}
 PREDICTION_ROW: Final = np.dtype(
     [
-        ("open_time_ms", np.int64),
-        ("close", np.float64),
-        ("predicted_change", np.float64),
-        ("predicted_close", np.float64),
-        ("calibrated_change", np.float64),
-        ("calibrated_close", np.float64),
-        ("actionable", np.bool_),
-        ("steps", np.int64),
-        ("loss", np.float64),  # NaN where there was no step
+        *_FIELDS.items(),
+        *((name, np.float64) for name in BOUNDS),
+        *((name, np.float64) for name in _LOSSES),  # running sums over the predictions before
     ]
 )
 PROGRESS_EVERY: Final = 100  # candles between two reports of progress: some 50 ms
 
-_fields = attrgetter(*PREDICTION_ROW.names or ())
+_fields = attrgetter(*_FIELDS)
+_losses = attrgetter(*_LOSSES)
 
 ReportProgress: TypeAlias = Callable[[int], None]
 """Takes the number of candles that were processed since its last call; may raise to abort."""
@@ -52,6 +64,7 @@ class SymbolBacktest:
     symbol: str
     rows: NDArray[Any]
     scores: Scores
+    interval_scores: IntervalScores = field(default_factory=IntervalScores)
 
     def series(self, step_ms: int) -> ForecastSeries:
         """Return the forecasts without the last one, whose outcome is unknown."""
@@ -110,11 +123,16 @@ def run_backtest(
 
 def collect_predictions(symbol: str, predictions: Iterable[Prediction]) -> SymbolBacktest:
     """Collect a symbol's predictions as an array, with the scores of the last one."""
-    rows, scores = [], Scores()
+    rows, scores, interval_scores = [], Scores(), IntervalScores()
     for prediction in predictions:
-        rows.append(_fields(prediction))
-        scores = prediction.scores
-    return SymbolBacktest(symbol, np.array(rows, PREDICTION_ROW), scores)
+        rows.append(_row(prediction))
+        scores, interval_scores = prediction.scores, prediction.interval_scores
+    return SymbolBacktest(symbol, np.array(rows, PREDICTION_ROW), scores, interval_scores)
+
+
+def _row(prediction: Prediction) -> tuple[Any, ...]:
+    bounds = [(one.lower_close, one.upper_close) for one in prediction.intervals]
+    return (*_fields(prediction), *chain(*bounds), *_losses(prediction.interval_scores))
 
 
 def without_online_learning(bundle: Bundle) -> Bundle:
