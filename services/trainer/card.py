@@ -1,13 +1,17 @@
 """Builds the card of a fitted network."""
 
+from dataclasses import replace
 from typing import Any, Final
 
+from services.trainer.data.dataset import training_candles
 from services.trainer.data.preparation import PreparedData
 from services.trainer.fitting.options import FitResult
+from services.trainer.interval_fit import fit_intervals
 from services.trainer.settings import TrainerSettings
 from shared.adapters.schemas.baskets import baskets_to_json
 from shared.core.market_table import MarketSequences
 from shared.core.model.card import Bundle, Card
+from shared.core.online.context import FoldContext
 from shared.core.sequence import OPEN_TIME
 from shared.core.sequence_mapping import own_columns
 from shared.core.topics import interval_ms
@@ -40,6 +44,13 @@ def build_card(
         parent=None if champion is None else champion.version,
         training=_describe_training(s, prepared, fitted),
     )
+
+
+def with_fitted_intervals(card: Card, prepared: PreparedData, context: FoldContext) -> Card:
+    """Return the card with the intervals' settings fitted to the training span."""
+    own = own_columns(prepared.sequences)
+    spans = {symbol: training_candles(own[symbol], prepared.split) for symbol in prepared.symbols}
+    return replace(card, intervals=fit_intervals(spans, context.interval_ms))
 
 
 def _describe_training(

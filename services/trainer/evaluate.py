@@ -13,7 +13,12 @@ from services.trainer.promotion_policy import PromotionDecision
 from shared.core.arrays import Float64s
 from shared.core.evaluation.backtest import ReportProgress
 from shared.core.evaluation.comparison import CHALLENGER, CHAMPION, Comparison
-from shared.core.evaluation.contenders import Contenders, SymbolForecasts, challenge
+from shared.core.evaluation.contenders import (
+    Contenders,
+    SymbolForecasts,
+    backtests_of,
+    challenge,
+)
 from shared.core.evaluation.costs import NetReturn
 from shared.core.evaluation.forecasts import (
     HeldOutSpan,
@@ -22,6 +27,7 @@ from shared.core.evaluation.forecasts import (
     learning_before,
     with_full_windows,
 )
+from shared.core.evaluation.interval_summary import IntervalSummary, summarise_intervals
 from shared.core.evaluation.report import ModelReport, overlap_notes
 from shared.core.model.card import Bundle
 from shared.core.online.context import FoldContext
@@ -73,6 +79,7 @@ class HeldOutScores:
 
     comparison: Comparison
     net_returns: Mapping[str, list[NetReturn]]  # by contender
+    intervals: IntervalSummary | None  # the challenger's
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,7 +112,11 @@ class HeldOutEvaluation:
         # As a release would leave the symbols: they have learnt from the candles before.
         spans = learning_before(spans, START_CANDLES)
         forecasts = forecast_with_progress(contenders, spans, self.stoppable)
-        return HeldOutScores(contenders.compare(forecasts), contenders.net_returns(forecasts))
+        return HeldOutScores(
+            contenders.compare(forecasts),
+            contenders.net_returns(forecasts),
+            summarise_intervals(backtests_of(CHALLENGER, forecasts)),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,6 +128,7 @@ class Evaluation:
     comparison: Comparison
     before: Comparison | None  # the champion alone, over the candles before; for the report
     net_returns: Mapping[str, list[NetReturn]] = field(default_factory=dict)  # by contender
+    intervals: IntervalSummary | None = None  # the challenger's
 
 
 def write_report(
@@ -141,5 +153,6 @@ def write_report(
         before=before,
         notes=notes,
         net_returns=tuple(evaluation.net_returns.get(CHALLENGER, ())),
+        intervals=evaluation.intervals,
     )
     path.write_text(render_report(report), encoding="utf-8")

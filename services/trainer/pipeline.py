@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from services.trainer.card import build_card
+from services.trainer.card import build_card, with_fitted_intervals
 from services.trainer.data.archive_source import ArchiveSource
 from services.trainer.data.preparation import (
     NotEnoughCandles,
@@ -35,7 +35,7 @@ from shared.core.evaluation.comparison import CHALLENGER, CHAMPION
 from shared.core.model.card import Bundle
 from shared.core.online.context import FoldContext
 from shared.log.model_registry import ModelRegistry
-from shared.reporting.tables import comparison_table, net_returns_table
+from shared.reporting.tables import comparison_table, intervals_table, net_returns_table
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +87,7 @@ class Trainer:
         # 4. Fold the archive to its end: where each symbol starts at the promotion.
         starts = build_starts(
             evaluation.challenger,
+            evaluation.champion,
             prepared.sequences,
             s.start_candles,
             context,
@@ -151,7 +152,7 @@ class Trainer:
         self, prepared: PreparedData, fitted: FitResult, context: FoldContext
     ) -> Evaluation:
         s, champion = self._settings, self._load_champion()
-        card = build_card(s, prepared, fitted, champion)
+        card = with_fitted_intervals(build_card(s, prepared, fitted, champion), prepared, context)
         challenger = Bundle("challenger", card, fitted.weights, "")
         held_out = HeldOutEvaluation(
             prepared.sequences,
@@ -168,7 +169,11 @@ class Trainer:
         before = None
         if champion is not None and s.report:
             before = held_out.score_before(champion, comparison.symbols).comparison
-        return Evaluation(challenger, champion, comparison, before, scores.net_returns)
+        if scores.intervals is not None:
+            Console(width=110).print(intervals_table(scores.intervals))
+        return Evaluation(
+            challenger, champion, comparison, before, scores.net_returns, scores.intervals
+        )
 
     def _load_champion(self) -> Bundle | None:
         current = self._registry.promotions.current()
@@ -187,7 +192,13 @@ class Trainer:
             name: [asdict(one) for one in rows] for name, rows in evaluation.net_returns.items()
         }
         forecasts, decided = evaluation.comparison.to_fields(), asdict(decision)
-        scores = {"forecasts": forecasts, "net_returns": net_returns, "decision": decided}
+        intervals = evaluation.intervals and evaluation.intervals.to_fields()
+        scores = {
+            "forecasts": forecasts,
+            "net_returns": net_returns,
+            "intervals": intervals,
+            "decision": decided,
+        }
         card = replace(evaluation.challenger.card, scores=scores)
         challenger = evaluation.challenger
         encoded = encode_bundle(card, challenger.weights, challenger.head, starts)

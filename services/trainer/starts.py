@@ -11,7 +11,7 @@ from shared.core.arrays import Float64s
 from shared.core.model.card import Bundle
 from shared.core.online.context import FoldContext
 from shared.core.online.model import Model
-from shared.core.online.start import build_start
+from shared.core.online.start import build_start, continue_evidence
 from shared.core.online.state_codec import encode_state
 from shared.reporting.progress import track_count
 
@@ -22,6 +22,7 @@ _MOST_BYTES = MAX_BUNDLE_BYTES * 9 // 10  # the rest is left to the card and the
 
 def build_starts(
     bundle: Bundle,
+    champion: Bundle | None,
     sequences: Mapping[str, Float64s],
     candles: int,
     context: FoldContext,
@@ -31,6 +32,7 @@ def build_starts(
 
     Args:
         bundle: the model, without starts.
+        champion: the model in force, whose evidence the symbols keep.
         sequences: all candles (n, columns) by symbol, oldest first.
         candles: the newest ones of a symbol to fold; 0: no symbol has a start.
         context: the interval and the numeric profile.
@@ -41,7 +43,8 @@ def build_starts(
     # Copies: a view would keep the rest of its sequence in memory.
     newest = {symbol: sequences[symbol][-candles:].copy() for symbol in sorted(sequences)}
     jobs = [
-        partial(_encode_start, bundle, symbol, rows, context) for symbol, rows in newest.items()
+        partial(_encode_start, bundle, champion, symbol, rows, context)
+        for symbol, rows in newest.items()
     ]
     with track_count("folding the symbols' starts", sum(map(len, newest.values()))) as advance:
         counter = _Counter(advance, check_stop)
@@ -50,12 +53,17 @@ def build_starts(
 
 
 def _encode_start(
-    bundle: Bundle, symbol: str, candles: Float64s, context: FoldContext
+    bundle: Bundle, champion: Bundle | None, symbol: str, candles: Float64s, context: FoldContext
 ) -> bytes | None:
     """Return a symbol's start; run in a process of its own."""
     start = build_start(symbol, candles, Model(bundle), context)
     report_progress(len(candles))
-    return None if start is None else encode_state(start)
+    if start is None:
+        return None
+    if champion is not None:
+        evidence = continue_evidence(symbol, candles, Model(champion), context)
+        start = start if evidence is None else start.replace(evidence=evidence)
+    return encode_state(start)
 
 
 def _within_limit(starts: dict[str, bytes]) -> dict[str, bytes]:

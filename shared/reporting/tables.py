@@ -11,6 +11,8 @@ from shared.core.evaluation.comparison import (
     Comparison,
 )
 from shared.core.evaluation.costs import NetReturn
+from shared.core.evaluation.interval_summary import IntervalSummary
+from shared.core.online.interval_scores import COVERAGES
 
 _FIGURES = ("outcomes", "skill", "interval of 95 %", "p", "p, nested", "worst symbol", "sign right")
 
@@ -65,6 +67,35 @@ def _ratio(comparison: Comparison, other: str) -> str:
     skills = [comparison.skill(name) for name in (CHALLENGER, other)]
     values = [0.0 if skill is None else skill.value for skill in skills]
     return f", {values[0] / values[1]:.2f} times its skill" if min(values) > 0.0 else ""
+
+
+def intervals_table(intervals: IntervalSummary) -> Table:
+    """Return the table of how often intervals held the next close, and how wide they were."""
+    table = Table(
+        title="Intervals of the next close, each published before it was known",
+        caption="\n".join(interval_lines(intervals)),
+    )
+    for column in ("interval", "closes within", "furthest symbol", "mean width, bp"):
+        table.add_column(column, justify="right")
+    for index, coverage in enumerate(COVERAGES):
+        share, symbol = intervals.worst_coverage(index)
+        table.add_row(
+            f"{coverage} %",
+            f"{intervals.coverage(index):.2%}",
+            f"{symbol} {share:.2%}",
+            f"{1e4 * intervals.mean_width(index):.1f}",
+        )
+    return table
+
+
+def interval_lines(intervals: IntervalSummary) -> Iterable[str]:
+    """Yield how much lower the pinball loss is than each baseline's, a line each."""
+    for name, skill in intervals.skills.items():
+        if skill is not None:
+            yield (
+                f"pinball loss {skill.value:.2%} below {name}"
+                f" ({skill.low:.2%} to {skill.high:.2%}, p = {skill.p:.2g})"
+            )
 
 
 def net_returns_table(rows: Iterable[NetReturn]) -> Table:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from rich.table import Table
 
 from shared.core.errors import BadSetting
-from shared.core.evaluation.backtest import PREDICTION_ROW, SymbolBacktest
+from shared.core.evaluation.backtest import BOUNDS, SymbolBacktest
 from shared.core.online.scores import Scores
 
 _SCHEMA: Final = pa.schema(
@@ -29,6 +29,7 @@ _SCHEMA: Final = pa.schema(
         ("model_version", pa.string()),
         ("steps", pa.int64()),
         ("loss", pa.float64()),
+        *((name, pa.float64()) for name in BOUNDS),
     ]
 )
 
@@ -103,7 +104,7 @@ def _table(one: SymbolBacktest, version: str) -> pa.Table:
     """Return a symbol's predictions; a loss that is NaN is null."""
     count = len(one.rows)
     labels = {"symbol": [one.symbol] * count, "model_version": [version] * count}
-    names = PREDICTION_ROW.names or ()
+    names = [name for name in _SCHEMA.names if name not in labels]
     columns = {name: pa.array(one.rows[name], from_pandas=True) for name in names}
     return pa.table({**labels, **columns}, schema=_SCHEMA)
 

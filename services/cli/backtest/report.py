@@ -13,9 +13,15 @@ from shared.adapters.worker_pool import report_progress, run_in_workers
 from shared.core.arrays import Float64s
 from shared.core.errors import BadSetting
 from shared.core.evaluation.comparison import CHALLENGER, Comparison
-from shared.core.evaluation.contenders import Contenders, SymbolForecasts, challenge
+from shared.core.evaluation.contenders import (
+    Contenders,
+    SymbolForecasts,
+    backtests_of,
+    challenge,
+)
 from shared.core.evaluation.costs import DEFAULT_COSTS
 from shared.core.evaluation.forecasts import HeldOutSpan, hold_out_before
+from shared.core.evaluation.interval_summary import summarise_intervals
 from shared.core.evaluation.online_ridge import HALF_LIFE
 from shared.core.evaluation.report import ModelReport, overlap_notes
 from shared.core.model.card import Bundle
@@ -104,6 +110,7 @@ class BacktestReport:
             before=before,
             notes=notes,
             net_returns=tuple(net.get(CHALLENGER, ())),
+            intervals=summarise_intervals(backtests_of(CHALLENGER, forecasts)),
         )
 
     def _score_before(

@@ -1,7 +1,7 @@
 """The results of a backtest beyond its scores: after costs, and beside forecasts of anyone's."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,11 +11,17 @@ from services.cli.backtest.forecast_file import OutsideForecasts
 from services.cli.backtest.output import scores_table, scores_to_fields
 from shared.core.errors import BadSetting, Unknown
 from shared.core.evaluation.comparison import CHALLENGER, Comparison
-from shared.core.evaluation.contenders import Contenders, SymbolForecasts
+from shared.core.evaluation.contenders import Contenders, SymbolForecasts, backtests_of
 from shared.core.evaluation.costs import NetReturn
+from shared.core.evaluation.interval_summary import IntervalSummary, summarise_intervals
 from shared.core.evaluation.outside import MatchedForecasts, match_forecasts
 from shared.core.online.scores import Scores
-from shared.reporting.tables import comparison_lines, comparison_table, net_returns_table
+from shared.reporting.tables import (
+    comparison_lines,
+    comparison_table,
+    intervals_table,
+    net_returns_table,
+)
 
 
 def parse_costs(text: str) -> tuple[float, ...]:
@@ -39,6 +45,7 @@ class BacktestResults:
 
     scores: Mapping[str, Scores]
     net_returns: Mapping[str, list[NetReturn]]
+    intervals: IntervalSummary | None = None
     outside: OutsideForecasts | None = None
     matched: MatchedForecasts | None = None
     comparison: Comparison | None = None  # with the forecasts from outside
@@ -46,12 +53,18 @@ class BacktestResults:
     def to_json(self) -> str:
         """Return everything as JSON."""
         net = {name: [asdict(one) for one in rows] for name, rows in self.net_returns.items()}
-        fields = {"symbols": scores_to_fields(self.scores), "net_returns": net}
+        fields = {
+            "symbols": scores_to_fields(self.scores),
+            "net_returns": net,
+            "intervals": self.intervals and self.intervals.to_fields(),
+        }
         return json.dumps(fields | self._outside_fields(), sort_keys=True)
 
     def print(self, console: Console) -> None:
         """Print everything as tables."""
         console.print(scores_table(self.scores))
+        if self.intervals is not None:
+            console.print(intervals_table(self.intervals))
         if self.comparison is not None:
             console.print(comparison_table(self.comparison))
             for line in (*comparison_lines(self.comparison), *self._counts()):
@@ -86,7 +99,7 @@ class BacktestResults:
 def build_results(
     scores: Mapping[str, Scores],
     contenders: Contenders,
-    forecasts: Iterable[SymbolForecasts],
+    forecasts: Sequence[SymbolForecasts],
     costs: tuple[float, ...],
     outside: OutsideForecasts | None,
 ) -> BacktestResults:
@@ -95,9 +108,10 @@ def build_results(
     Raises:
         Unknown: no forecast from outside is of a candle that the model forecasts.
     """
+    intervals = summarise_intervals(backtests_of(CHALLENGER, forecasts))
     if outside is None:
         net = contenders.net_returns(forecasts, costs)
-        return BacktestResults(scores, {CHALLENGER: net[CHALLENGER]})
+        return BacktestResults(scores, {CHALLENGER: net[CHALLENGER]}, intervals)
     matched = match_forecasts(forecasts, outside.name, outside.changes)
     if not matched.scored:
         raise Unknown(
@@ -107,4 +121,4 @@ def build_results(
     net = contenders.net_returns(matched.forecasts, costs)
     chosen = {name: net[name] for name in (CHALLENGER, outside.name)}
     comparison = contenders.compare(matched.forecasts, outside.name)
-    return BacktestResults(scores, chosen, outside, matched, comparison)
+    return BacktestResults(scores, chosen, intervals, outside, matched, comparison)

@@ -117,6 +117,11 @@ class Contenders:
         }
 
 
+def backtests_of(name: str, forecasts: Iterable[SymbolForecasts]) -> list[SymbolBacktest]:
+    """Return a contender's backtests, those of the symbols that have one."""
+    return [one.backtests[name] for one in forecasts if name in one.backtests]
+
+
 def _at_common_times(forecasts: SymbolForecasts) -> SymbolForecasts:
     # Models with longer windows start later: only candles that all of them forecast are compared.
     times = reduce(np.intersect1d, [one.open_time_ms for one in forecasts.series.values()])

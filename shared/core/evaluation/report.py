@@ -14,6 +14,7 @@ from shared.core.evaluation.comparison import (
     Comparison,
 )
 from shared.core.evaluation.costs import NetReturn
+from shared.core.evaluation.interval_summary import IntervalSummary
 from shared.core.evaluation.skill_score import Skill
 from shared.core.timestamps import format_timestamp
 
@@ -32,6 +33,7 @@ class ModelReport:
     before: Comparison | None = None  # the champion alone, over the candles before these
     notes: tuple[str, ...] = ()  # sentences on how far to trust the figures
     net_returns: tuple[NetReturn, ...] = ()  # of the challenger
+    intervals: IntervalSummary | None = None  # the challenger's
 
 
 @dataclass(frozen=True, slots=True, eq=False)

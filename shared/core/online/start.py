@@ -5,6 +5,7 @@ from typing import Final
 
 from shared.core.arrays import Float64s, read_only64
 from shared.core.online.context import REPLAY, FoldContext
+from shared.core.online.evidence import Evidence
 from shared.core.online.model import Model
 from shared.core.online.state import SymbolState
 from shared.core.online.symbol_history import fold_features, fold_intervals
@@ -42,6 +43,30 @@ def build_start(
         jacobian=None,
         head_inputs=None,
     )
+
+
+def continue_evidence(
+    symbol: str, candles: Float64s, champion: Model, context: FoldContext
+) -> Evidence | None:
+    """Return the evidence of a symbol as the champion has it after the newest candle, live.
+
+    A challenger goes on with it: the wealth then bets on whichever model was in force, each time
+    before the outcome, so that it holds however often models are trained and chosen.
+
+    Args:
+        symbol: the symbol.
+        candles: (n, columns), oldest first.
+        champion: the model in force.
+        context: the interval and the numeric profile.
+
+    Returns:
+        None if the symbol has no start in the champion, or one that is newer than the candles.
+    """
+    start = champion.starts.get(symbol)
+    state = SymbolState(symbol, sequence=candles)
+    if start is None or not _is_before(start, state):
+        return None
+    return _resume(start, state, champion, context).evidence
 
 
 def start_symbol(

@@ -12,7 +12,7 @@ from shared.core.model.card import Bundle
 from shared.core.online.model import Model
 from shared.core.records import Candle
 from shared.core.sequence import candle_row
-from tests.shared.core.online.models import BOTH, HEAD, WINDOW
+from tests.shared.core.online.models import BOTH, HEAD, RETURNS, SGD, WINDOW
 from tests.support.builders import CONTEXT, a_promotion, a_walk, candles, fold_all
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
@@ -24,10 +24,10 @@ SEQUENCES = {
 }
 
 
-def release(bundle: Bundle, day: int) -> Model:
+def release(bundle: Bundle, day: int, champion: Bundle | None = None) -> Model:
     """The model as a training at the end of a day publishes it."""
     seen = {symbol: sequence[: day * DAY] for symbol, sequence in SEQUENCES.items()}
-    found = build_starts(bundle, seen, 10_000, CONTEXT)
+    found = build_starts(bundle, champion, seen, 10_000, CONTEXT)
     data = encode_bundle(bundle.card, bundle.weights, bundle.head, found)
     return Model(decode_bundle(f"day-{day}", data))
 
@@ -48,26 +48,41 @@ def test_a_daily_retraining_forgets_nothing() -> None:
     assert np.array_equal(retrained.head.parameters, lived.head.parameters)
 
 
+def test_a_daily_retraining_keeps_the_evidence() -> None:
+    """The wealth goes on with the champion's bets; a model with others does not begin anew."""
+    first = release(RETURNS.bundle, 1)
+    second = release(SGD.bundle, 2, first.bundle)
+    models = {model.version: model for model in (first, second)}
+    records = DAYS[0]
+
+    before, _ = fold_all([*records[:DAY], a_promotion(first), *records[DAY : 2 * DAY]], models)
+    after, _ = fold_all([a_promotion(second)], models, before, first_offset=before.next_offset)
+
+    lived, retrained = before.symbols["BTCUSDT"].evidence, after.symbols["BTCUSDT"].evidence
+    assert lived.wealth not in (1.0, first.starts["BTCUSDT"].evidence.wealth)
+    assert retrained == lived
+
+
 def test_only_the_newest_candles_are_folded() -> None:
     one = {"BTCUSDT": SEQUENCES["BTCUSDT"]}
 
-    model = Model(replace(HEAD.bundle, starts=build_starts(HEAD.bundle, one, 100, CONTEXT)))
+    model = Model(replace(HEAD.bundle, starts=build_starts(HEAD.bundle, None, one, 100, CONTEXT)))
 
     assert model.starts["BTCUSDT"].calibration.outcomes == 100 - WINDOW
 
 
 def test_no_candles_give_no_starts() -> None:
-    assert build_starts(HEAD.bundle, SEQUENCES, 0, CONTEXT) == {}
+    assert build_starts(HEAD.bundle, None, SEQUENCES, 0, CONTEXT) == {}
 
 
 def test_a_symbol_with_less_than_a_window_has_no_start() -> None:
     few = {**SEQUENCES, "NEWUSDT": SEQUENCES["BTCUSDT"][: WINDOW - 1]}
 
-    assert list(build_starts(HEAD.bundle, few, 50, CONTEXT)) == list(SYMBOLS)
+    assert list(build_starts(HEAD.bundle, None, few, 50, CONTEXT)) == list(SYMBOLS)
 
 
 def test_starts_that_a_bundle_cannot_hold_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    everything = build_starts(BOTH.bundle, SEQUENCES, 50, CONTEXT)
+    everything = build_starts(BOTH.bundle, None, SEQUENCES, 50, CONTEXT)
     monkeypatch.setattr(starts, "_MOST_BYTES", len(everything["BTCUSDT"]))
 
-    assert list(build_starts(BOTH.bundle, SEQUENCES, 50, CONTEXT)) == ["BTCUSDT"]
+    assert list(build_starts(BOTH.bundle, None, SEQUENCES, 50, CONTEXT)) == ["BTCUSDT"]
