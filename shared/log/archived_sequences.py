@@ -57,6 +57,10 @@ class ArchivedSequences(SequenceMapping):
         """Return the number of symbols."""
         return len(self._own)
 
+    def market_columns(self, symbol: str, rows: slice) -> Float64s:
+        """Return the market's columns (n, 15) of some of a symbol's candles."""
+        return read_only64(self._moves[self._move_numbers[symbol][rows]])
+
 
 @dataclass(slots=True)
 class MarketMoveTable:

@@ -1,6 +1,7 @@
 """`ulstm verify`: audit a deployment from its topics alone."""
 
 import json
+from collections.abc import Iterator
 from multiprocessing import cpu_count
 from typing import Annotated
 
@@ -8,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from services.cli.audit.report import AuditReport
+from services.cli.audit.report import AuditReport, MarketReport
 from services.cli.audit.verify import verify
 from services.cli.cli_options import AsJson
 from services.cli.terminal import plain_text, print_warning
@@ -59,10 +60,25 @@ def _table(report: AuditReport) -> Table:
     rejected = sum(partition.rejected for partition in report.partitions)
     table.add_row("rejected records (dead letters)", f"{rejected:,}", "")
     table.add_row("candles not predicted yet", f"{report.not_predicted_yet:,}", "")
+    for name, found in _describe_market(report.market):
+        table.add_row(name, found, "")
     for profile, count in report.other_profiles.items():
         not_derived = plain_text(f"not derived again: numeric profile {profile}")
         table.add_row(not_derived, f"{count:,}", "")
     return table
+
+
+def _describe_market(market: MarketReport) -> Iterator[tuple[str, str]]:
+    """Yield what was found of the market's moves, and how often."""
+    yield "candles without the market's move", f"{market.missing:,}"
+    compared = market.candles - market.missing - market.compared
+    yield "moves of symbols that the log mostly lacks: not compared", f"{compared:,}"
+    if market.typical_distance is not None:
+        distance = f"{100 * market.typical_distance:.1f} %"
+        yield "typical distance from the closes' move, of the typical move", distance
+    for version, count in sorted(market.baskets.items()):
+        defined = "" if version not in market.undefined_baskets else ", which the log lacks"
+        yield f"candles with baskets {version}{defined}", f"{count:,}"
 
 
 def _describe_mismatches(report: AuditReport) -> str:

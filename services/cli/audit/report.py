@@ -86,26 +86,60 @@ class PartitionReport:
         }
 
 
+@dataclass(slots=True)
+class MarketReport:
+    """The result for the market's moves in the candles."""
+
+    candles: int = 0
+    missing: int = 0  # candles without a move
+    compared: int = 0  # moves of enough symbols whose candles are in the log
+    baskets: Counter[str] = field(default_factory=Counter)  # candles by version of their baskets
+    undefined_baskets: set[str] = field(default_factory=set)  # versions that the log lacks
+    typical_distance: float | None = None  # from the closes' moves; a share of the typical move
+    mismatches: int = 0
+    first: list[Mismatch] = field(default_factory=list)
+
+    def add(self, mismatch: Mismatch) -> None:
+        """Count a mismatch; keep it if it is among the first."""
+        self.mismatches += 1
+        if len(self.first) < _KEPT:
+            self.first.append(mismatch)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the values for a program."""
+        return {
+            "candles": self.candles,
+            "missing": self.missing,
+            "compared": self.compared,
+            "baskets": dict(self.baskets),
+            "undefined_baskets": sorted(self.undefined_baskets),
+            "typical_distance": self.typical_distance,
+        }
+
+
 @dataclass(frozen=True, slots=True)
 class AuditReport:
     """The result for a deployment's topics."""
 
     partitions: list[PartitionReport]
+    market: MarketReport = field(default_factory=MarketReport)
 
     @property
     def agrees(self) -> bool:
         """Whether everything holds."""
-        return all(partition.agrees for partition in self.partitions)
+        return all(part.agrees for part in self.partitions) and not self.market.mismatches
 
     @property
     def mismatches(self) -> int:
         """The number of mismatches; a wrong record may count in its symbol's next one too."""
-        return sum(partition.mismatched.total() for partition in self.partitions)
+        of_partitions = sum(partition.mismatched.total() for partition in self.partitions)
+        return of_partitions + self.market.mismatches
 
     @property
     def first(self) -> list[Mismatch]:
-        """The first mismatches of each partition, in the partitions' order."""
-        return [mismatch for partition in self.partitions for mismatch in partition.first]
+        """The first mismatches of each partition, in the partitions' order, then the market's."""
+        of_partitions = (mismatch for part in self.partitions for mismatch in part.first)
+        return [*of_partitions, *self.market.first]
 
     @property
     def not_predicted_yet(self) -> int:
@@ -119,13 +153,14 @@ class AuditReport:
 
     def counts(self) -> dict[Check, tuple[int, int]]:
         """Return for each check how many records it was made on and how many fail it."""
-        return {
+        counts = {
             check: (
                 sum(partition.checked[check] for partition in self.partitions),
                 sum(partition.mismatched[check] for partition in self.partitions),
             )
             for check in Check
         }
+        return counts | {Check.MARKET: (self.market.compared, self.market.mismatches)}
 
     def to_json(self) -> dict[str, Any]:
         """Return the values for a program."""
@@ -139,6 +174,7 @@ class AuditReport:
                 check.name.lower(): {"checked": checked, "mismatches": mismatches}
                 for check, (checked, mismatches) in self.counts().items()
             },
+            "market": self.market.to_json(),
             "partitions": [partition.to_json() for partition in self.partitions],
         }
 

@@ -1,6 +1,6 @@
 """Audit the topics of a deployment, a partition per process."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -12,9 +12,11 @@ from rich.progress import Progress, ProgressColumn, Task
 from rich.text import Text
 
 from services.cli.audit.checks import UNKNOWN_MODEL
+from services.cli.audit.market import MarketAudit
+from services.cli.audit.market_entries import CandleCollector
 from services.cli.audit.partition import PartitionAudit
 from services.cli.audit.partition_log import PartitionLog, decode_published
-from services.cli.audit.report import AuditReport, PartitionReport
+from services.cli.audit.report import AuditReport, MarketReport, PartitionReport
 from services.cli.derivation import build_processor
 from services.cli.topic_checks import check_partitions
 from shared.adapters.env_settings import ServiceSettings
@@ -24,6 +26,8 @@ from shared.adapters.retry import wait_until
 from shared.adapters.worker_pool import report_progress, run_in_workers
 from shared.core.errors import BadInput, BadSetting, Incompatible, Unknown
 from shared.core.model.card import Bundle
+from shared.core.topics import interval_ms
+from shared.log.basket_store import BasketStore
 from shared.log.bundle_store import BundleStore
 from shared.log.dead_letters import decode_dead_letters
 
@@ -66,12 +70,15 @@ def verify(
         task = progress.add_task("verify", total=sum(one.klines for one in ends))
         if processes > 1:
             calls = [partial(_audit, settings, one, report_progress) for one in ends]
-            reports = run_in_workers(
-                processes, calls, lambda done: progress.update(task, completed=done)
+            reports = list(
+                run_in_workers(processes, calls, lambda done: progress.update(task, completed=done))
             )
-            return AuditReport(list(reports))
-        advance = partial(progress.advance, task)
-        return AuditReport([_audit(settings, one, advance) for one in ends])
+        else:
+            advance = partial(progress.advance, task)
+            reports = [_audit(settings, one, advance) for one in ends]
+        task = progress.add_task("the market's moves", total=None)
+        market = _audit_market(settings, ends, partial(progress.advance, task))
+        return AuditReport(reports, market)
 
 
 def _check_wanted(settings: ServiceSettings, partitions: Collection[int] | None) -> list[int]:
@@ -139,6 +146,23 @@ def _audit(
             topics, processor, lambda version: version in bundles.versions(), log, partition
         )
         return audit.run(lambda: klines.ends(partition)[1])
+
+
+def _audit_market(
+    settings: ServiceSettings, ends: Sequence[_PartitionEnds], on_records: Callable[[int], None]
+) -> MarketReport:
+    """Audit the market's moves in the klines that are audited; it takes those of all partitions."""
+    where, topics = settings.kafka_bootstrap_servers, settings.topics
+    collector, until = CandleCollector(settings.codec), {one.partition: one.klines for one in ends}
+    with Reader(where, topics.klines) as klines:
+        for partition in range(topics.partitions):
+            for block in klines.read(partition, 0, until.get(partition)):
+                for record in block:
+                    collector.add(record)
+                on_records(len(block))
+    definitions = BasketStore(where, topics).all()
+    audit = MarketAudit(topics, interval_ms(settings.interval), definitions)
+    return audit.run(collector.candles(), until)
 
 
 def _count(
