@@ -21,7 +21,7 @@ _LEAST_TOLERANCE: Final = 1e-5
 _SIMILAR_SHARE: Final = 0.75  # of the symbols that the moment's record of most symbols has
 # Of the typical move: so far the typical difference from the closes may be. A move that belongs to
 # another moment differs by about 1.4.
-MOST_DISTANT: Final = 0.75
+MOST_DISTANT: Final = 0.5
 FEWEST_DISTANCES: Final = 1_000  # below that a typical difference is chance
 
 OUT_OF_BOUNDS: Final = "lies outside the bounds that the candles in the log give it"
