@@ -22,9 +22,16 @@ from benchmarks.skill_task import SkillTask, load_task
 from benchmarks.variants import ALSO_WITH_ONE_SET, DEFAULT, VARIANTS, Settings
 from shared.core.errors import UlstmError
 from shared.core.evaluation.comparison import CHALLENGER, Comparison
+from shared.core.evaluation.contenders import backtests_of
 from shared.core.evaluation.costs import NetReturn
+from shared.core.evaluation.interval_summary import summarise_intervals
 from shared.core.online.context import FoldContext
-from shared.reporting.tables import comparison_lines, comparison_table, net_returns_table
+from shared.reporting.tables import (
+    comparison_lines,
+    comparison_table,
+    intervals_table,
+    net_returns_table,
+)
 
 
 def main() -> None:
@@ -74,11 +81,14 @@ class VariantRunner:
             with_baselines=not self._options.ablation,
         )
         net = scored.contenders.net_returns(scored.forecasts, self._options.costs)
+        intervals = summarise_intervals(backtests_of(CHALLENGER, scored.forecasts))
         seconds = monotonic() - started_s
         if not self._options.ablation:
             self._print_tables(name, scored.comparison, net[CHALLENGER])
+            if intervals is not None:
+                self._console.print(intervals_table(intervals))
         self._console.print(f"{name}: {seconds:.0f} s", highlight=False)
-        return variant_result(name, settings, seconds, scored.comparison, net)
+        return variant_result(name, settings, seconds, scored.comparison, net, intervals)
 
     def _print_tables(self, name: str, comparison: Comparison, net: list[NetReturn]) -> None:
         table = comparison_table(comparison)

@@ -11,7 +11,7 @@ from benchmarks.skill_result import raw_name
 from benchmarks.skill_task import SkillTask
 from benchmarks.variants import ONE_SET
 from services.cli.backtest.report import forecast_spans
-from services.trainer.card import build_card
+from services.trainer.card import build_card, fit_span_intervals
 from services.trainer.data.dataset import Split
 from services.trainer.data.preparation import PreparedData, fit_options, prepare_with_split
 from services.trainer.fitting.fit import fit
@@ -23,6 +23,7 @@ from shared.core.evaluation.comparison import CHALLENGER_FROZEN, Comparison
 from shared.core.evaluation.contenders import Contenders, SymbolForecasts, challenge
 from shared.core.evaluation.forecasts import HeldOutSpan
 from shared.core.model.card import Bundle
+from shared.core.model.interval_settings import IntervalSettings
 from shared.core.online.context import FoldContext
 from shared.reporting.progress import track_count
 
@@ -33,7 +34,8 @@ class FitCache:
     def __init__(self, task: SkillTask, context: FoldContext) -> None:
         """Take the candles to train on, and the context to score epochs in."""
         self._task, self._context = task, context
-        self._last: tuple[dict[str, object], PreparedData, FitResult] | None = None
+        self._last: tuple[dict[str, object], PreparedData, FitResult, IntervalSettings] | None
+        self._last = None
 
     def bundle(self, name: str, given: Mapping[str, str]) -> Bundle:
         """Fit the bundle of these settings, or return it if only the online step differs."""
@@ -42,10 +44,11 @@ class FitCache:
         key = settings.model_dump(exclude=online)
         if self._last is None or self._last[0] != key:
             self._last = (key, *self._fit(settings))
-        _, prepared, fitted = self._last
-        return Bundle(name, build_card(settings, prepared, fitted, None), fitted.weights, "")
+        _, prepared, fitted, intervals = self._last
+        card = replace(build_card(settings, prepared, fitted, None), intervals=intervals)
+        return Bundle(name, card, fitted.weights, "")
 
-    def _fit(self, settings: TrainerSettings) -> tuple[PreparedData, FitResult]:
+    def _fit(self, settings: TrainerSettings) -> tuple[PreparedData, FitResult, IntervalSettings]:
         spans = self._task.spans
         candles = (spans.train_to - spans.train_from) // self._context.interval_ms
         validation_ms = int(candles * settings.validation_share) * self._context.interval_ms
@@ -55,7 +58,7 @@ class FitCache:
         options, architecture = fit_options(settings), settings.architecture
         never = threading.Event()
         fitted = fit(architecture, prepared.dataset, options, never, callbacks=callbacks)
-        return prepared, fitted
+        return prepared, fitted, fit_span_intervals(prepared, self._context)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

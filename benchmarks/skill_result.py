@@ -23,6 +23,7 @@ from shared.core.evaluation.comparison import (
     Comparison,
 )
 from shared.core.evaluation.costs import NetReturn
+from shared.core.evaluation.interval_summary import IntervalSummary
 from shared.core.evaluation.skill_score import Skill, skill_score
 
 _SCHEMA: Final = 1
@@ -40,6 +41,7 @@ class VariantResult:
     forecasts: Mapping[str, Any]  # by contender, as `Comparison.to_fields` has them
     net_returns: Mapping[str, Sequence[Mapping[str, Any]]]  # by contender, at each cost and fill
     errors: Mapping[str, Sequence[float]]  # of the updating forecasts, at each moment
+    intervals: Mapping[str, Any] | None = None
 
     def skill(self, contender: str) -> Skill | None:
         """Return a contender's pooled skill against zero change; None if it has none."""
@@ -58,6 +60,7 @@ def variant_result(
     seconds: float,
     comparison: Comparison,
     net_returns: Mapping[str, Sequence[NetReturn]],
+    intervals: IntervalSummary | None = None,
 ) -> VariantResult:
     """Collect the results of a variant."""
     updating = [one for one in (CHALLENGER, ONE_SET) if one in comparison.names]
@@ -69,6 +72,7 @@ def variant_result(
         comparison.to_fields(),
         {contender: [asdict(one) for one in rows] for contender, rows in net_returns.items()},
         {contender: comparison.errors(contender).tolist() for contender in updating},
+        None if intervals is None else intervals.to_fields(),
     )
 
 

@@ -11,4 +11,7 @@ while True:
     message = consumer.poll(1.0)
     if message is not None and message.error() is None:
         prediction = json.loads(message.value())
-        print(prediction["symbol"], prediction["open_time_ms"], prediction["calibrated_close"])
+        nine_of_ten = next(one for one in prediction["intervals"] if one["coverage"] == 90)
+        lower, upper = nine_of_ten["lower_close"], nine_of_ten["upper_close"]
+        close = prediction["calibrated_close"]
+        print(prediction["symbol"], prediction["open_time_ms"], close, f"{lower} to {upper}")

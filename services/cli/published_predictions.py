@@ -15,7 +15,11 @@ from shared.core.online.prediction import Prediction
 from shared.core.timestamps import format_timestamp
 
 _KEPT: Final = 5  # unreadable records are named one by one; all are counted
-_NUMBERS: Final = ("close", "raw", "calibrated", "previous", "outcome", "steps", "skill")
+_SHOWN_COVERAGE: Final = 90  # per cent, of the interval in the table
+_NUMBERS: Final = (
+    *("close", "raw", "calibrated", f"{_SHOWN_COVERAGE} % interval", "previous", "outcome"),
+    *("steps", "skill"),
+)
 
 
 @dataclass(slots=True)
@@ -99,9 +103,21 @@ def _row(prediction: Prediction) -> tuple[str, ...]:
         f"{prediction.close:.8g}",
         f"{prediction.predicted_change:+.4%}",
         f"{prediction.calibrated_change:+.4%}{'*' if prediction.actionable else ''}",
+        _shown_interval(prediction),
         "" if previous is None else f"{previous.calibrated_change:+.4%}",
         "" if outcome is None else f"{outcome:+.4%}",
         str(prediction.steps),
         "" if skill is None else f"{skill:+.2%}",
         prediction.model_version,
+    )
+
+
+def _shown_interval(prediction: Prediction) -> str:
+    return next(
+        (
+            f"{one.lower_close:.6g} to {one.upper_close:.6g}"
+            for one in prediction.intervals
+            if one.coverage == _SHOWN_COVERAGE
+        ),
+        "",
     )

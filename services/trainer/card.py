@@ -1,6 +1,5 @@
 """Builds the card of a fitted network."""
 
-from dataclasses import replace
 from typing import Any, Final
 
 from services.trainer.data.dataset import training_candles
@@ -11,6 +10,7 @@ from services.trainer.settings import TrainerSettings
 from shared.adapters.schemas.baskets import baskets_to_json
 from shared.core.market_table import MarketSequences
 from shared.core.model.card import Bundle, Card
+from shared.core.model.interval_settings import IntervalSettings
 from shared.core.online.context import FoldContext
 from shared.core.sequence import OPEN_TIME
 from shared.core.sequence_mapping import own_columns
@@ -46,11 +46,11 @@ def build_card(
     )
 
 
-def with_fitted_intervals(card: Card, prepared: PreparedData, context: FoldContext) -> Card:
-    """Return the card with the intervals' settings fitted to the training span."""
+def fit_span_intervals(prepared: PreparedData, context: FoldContext) -> IntervalSettings:
+    """Fit the card's settings of the intervals to the training span."""
     own = own_columns(prepared.sequences)
     spans = {symbol: training_candles(own[symbol], prepared.split) for symbol in prepared.symbols}
-    return replace(card, intervals=fit_intervals(spans, context.interval_ms))
+    return fit_intervals(spans, context.interval_ms)
 
 
 def _describe_training(

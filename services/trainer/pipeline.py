@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from services.trainer.card import build_card, with_fitted_intervals
+from services.trainer.card import build_card, fit_span_intervals
 from services.trainer.data.archive_source import ArchiveSource
 from services.trainer.data.preparation import (
     NotEnoughCandles,
@@ -152,7 +152,8 @@ class Trainer:
         self, prepared: PreparedData, fitted: FitResult, context: FoldContext
     ) -> Evaluation:
         s, champion = self._settings, self._load_champion()
-        card = with_fitted_intervals(build_card(s, prepared, fitted, champion), prepared, context)
+        intervals = fit_span_intervals(prepared, context)
+        card = replace(build_card(s, prepared, fitted, champion), intervals=intervals)
         challenger = Bundle("challenger", card, fitted.weights, "")
         held_out = HeldOutEvaluation(
             prepared.sequences,

@@ -15,6 +15,7 @@ from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.backwards_reader import last_record_of_each_key
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
 from shared.core.errors import BadInput, Unknown
+from shared.core.online.interval_scores import IntervalScores
 from shared.core.online.prediction import Prediction
 from shared.core.timestamps import format_timestamp
 from shared.core.topics import partition_for
@@ -37,7 +38,7 @@ def predict_command(
         return
     title = plain_text(f"{prediction.symbol}, {prediction.interval}")
     table = Table(title=title, show_header=False)
-    for name, text in _describe(prediction).items():
+    for name, text in describe_prediction(prediction).items():
         table.add_row(name, text)
     Console().print(table)
 
@@ -77,7 +78,7 @@ def read_newest(
     )
 
 
-def _describe(prediction: Prediction) -> dict[str, str]:
+def describe_prediction(prediction: Prediction) -> dict[str, str]:
     """Return the rows of a prediction, by name."""
     return {
         "last close": f"{prediction.close:.10g}",
@@ -85,11 +86,36 @@ def _describe(prediction: Prediction) -> dict[str, str]:
         "share realised so far": f"{prediction.calibration:.0%}",
         "predicted change, calibrated": f"{prediction.calibrated_change:+.4%}",
         "predicted close": f"{prediction.calibrated_close:.10g}",
-        "actionable": "yes" if prediction.actionable else "no: has not beaten zero change so far",
+        "actionable": "yes" if prediction.actionable else "no: not better than chance so far",
+        **_describe_intervals(prediction),
         "candle opens": format_timestamp(prediction.open_time_ms),
         "model version": prediction.model_version,
         "learnt since its promotion": f"{prediction.steps} steps",
         "skill against zero change": _describe_skill(prediction),
+    }
+
+
+def _describe_intervals(prediction: Prediction) -> dict[str, str]:
+    """Return a row for each interval, and how they have held."""
+    rows = {
+        f"{one.coverage} % interval": f"{one.lower_close:.8g} to {one.upper_close:.8g}"
+        f" ({one.lower_change:+.3%} to {one.upper_change:+.3%})"
+        for one in prediction.intervals
+    }
+    scores = prediction.interval_scores
+    if not scores.n:
+        return rows
+    shares = ", ".join(f"{count / scores.n:.1%}" for count in scores.covered)
+    return {**rows, "closes within them": f"{shares} of {scores.n}", **_describe_losses(scores)}
+
+
+def _describe_losses(scores: IntervalScores) -> dict[str, str]:
+    constant, exponential = scores.pinball_loss_constant, scores.pinball_loss_exponential
+    if not constant or not exponential:
+        return {}
+    return {
+        "pinball loss": f"{1.0 - scores.pinball_loss / constant:+.1%} saved against constant,"
+        f" {1.0 - scores.pinball_loss / exponential:+.1%} against exponentially weighted volatility"
     }
 
 
