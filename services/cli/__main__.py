@@ -11,6 +11,7 @@ from rich.console import Console
 from services.cli.audit import command as verify
 from services.cli.commands import (
     backtest,
+    baskets,
     dead_letters,
     import_candles,
     models,
@@ -34,6 +35,9 @@ app = typer.Typer(
 )
 app.add_typer(servers.app, name="servers", help="Kafka and Redis on this machine, without Docker.")
 app.add_typer(models.app, name="models", help="The model versions in the log.")
+app.add_typer(
+    baskets.app, name="baskets", help="Symbols that move together, for the market's moves."
+)
 app.add_typer(
     dead_letters.app,
     name="dead-letters",

@@ -1,4 +1,4 @@
-"""The trainer as a process: `python -m services.trainer [serve|fit|search|export|import]`."""
+"""The trainer as a process: `python -m services.trainer [COMMAND]`; see `--help`."""
 
 import argparse
 import os
@@ -43,6 +43,13 @@ def _search(settings: TrainerSettings, _: argparse.Namespace) -> None:
         _train(with_environment(settings, best), stop)
 
 
+def _baskets(settings: TrainerSettings, _: argparse.Namespace) -> None:
+    from services.trainer.data.archive_source import ArchiveSource
+
+    baskets = ArchiveSource(settings, stop_on_signal()).publish_baskets()
+    sys.stdout.write(f"{baskets.version}\n")
+
+
 def _export(settings: TrainerSettings, arguments: argparse.Namespace) -> None:
     from services.trainer.keras_files.transfer import export_live_weights, export_version
 
@@ -81,6 +88,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands")
     commands.add_parser("serve", help="train on schedule and on drift (the default)")
     commands.add_parser("fit", help="train once, then exit").set_defaults(run=_fit)
+    baskets = commands.add_parser("baskets", help="make baskets and put them in force")
+    baskets.set_defaults(run=_baskets)
     search = commands.add_parser("search", help="search better settings, within a time budget")
     search.set_defaults(run=_search)
     export = commands.add_parser("export", help="write a network as a .keras file")

@@ -185,7 +185,9 @@ def _describe_field(name: str, value: object) -> tuple[str, str]:
     if name.endswith("_ms") and isinstance(value, int):
         return label.removesuffix(" ms"), format_timestamp(value)
     if isinstance(value, Mapping):
-        return label, ", ".join(f"{key} {part}" for key, part in value.items())
+        # `ulstm baskets show` has a definition of baskets; it is long.
+        shown = {key: part for key, part in value.items() if key != "baskets"}
+        return label, ", ".join(f"{key} {part}" for key, part in shown.items())
     return label, str(value)
 
 

@@ -2,14 +2,15 @@
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from services.trainer.data.market import add_market
+from services.trainer.data.market import add_market, make_training_baskets
 from services.trainer.data.preparation import NotEnoughCandles
 from services.trainer.settings import TrainerSettings
 from services.trainer.stopping import stoppable
 from shared.core.arrays import Float64s
 from shared.core.features.registry import feature_set
+from shared.core.market import BasketDefinition
 from shared.core.topics import interval_ms
 from shared.log.archive import Archive, TimeSpan
 from shared.log.basket_store import BasketStore
@@ -60,17 +61,37 @@ class ArchiveSource:
             StopRequested: a stop was requested.
             Unavailable: Kafka does not answer.
         """
-        s = self._settings
-        symbols = () if self._with_market else s.wanted_symbols  # the market is all symbols
-        with track_count("reading the archive", None) as progress:
-            archived = self._archive.read(
-                span, symbols, s.max_candles, stoppable(self._stop, progress)
+        symbols = () if self._with_market else self._settings.wanted_symbols  # of all symbols
+        sequences = self._read(span, symbols)
+        if not self._with_market or not sequences:
+            return sequences
+        return add_market(self._settings, sequences, self._baskets.newest())
+
+    def publish_baskets(self) -> BasketDefinition:
+        """Make baskets of the span that a training would be fitted on now; put them in force.
+
+        Raises:
+            NotEnoughCandles: there are too few symbols, or too few candles.
+            StopRequested: a stop was requested.
+            Unavailable: Kafka does not answer.
+        """
+        sequences = self._read(self.available_span(), ())
+        baskets = make_training_baskets(self._settings, sequences)
+        if baskets is None:
+            raise NotEnoughCandles(
+                f"{len(sequences)} symbols have too few candles in common for baskets; import more"
             )
+        self._baskets.publish(baskets)
+        return baskets
+
+    def _read(self, span: TimeSpan, symbols: Collection[str]) -> Mapping[str, Float64s]:
+        """Read the candles of some symbols, or of all if there are none."""
+        most = self._settings.max_candles
+        with track_count("reading the archive", None) as progress:
+            archived = self._archive.read(span, symbols, most, stoppable(self._stop, progress))
         if archived.refused:
             log.warning(
                 "%d records of the archive cannot be read: see `ulstm dead-letters list`",
                 archived.refused,
             )
-        if not self._with_market or not archived.sequences:
-            return archived.sequences
-        return add_market(s, archived.sequences, self._baskets.newest())
+        return archived.sequences

@@ -34,11 +34,10 @@ def add_market(
         sequences: of all symbols of the archive.
         in_force: the newest definition in the log; None if there is none.
     """
-    step_ms = interval_ms(settings.interval)
     until_ms = split_sequences(settings, sequences).training_until_ms
-    baskets = in_force
-    if not is_usable(in_force, until_ms, settings.baskets_max_age_days):
-        baskets = make_baskets(own_columns(sequences), until_ms, step_ms)
+    is_kept = is_usable(in_force, until_ms, settings.baskets_max_age_days)
+    baskets = in_force if is_kept else make_training_baskets(settings, sequences)
+    step_ms = interval_ms(settings.interval)
     filled = with_market(sequences, settings.wanted_symbols, baskets, step_ms)
     log.info(
         "market: baskets %s, %.0f %% of the moves recomputed",
@@ -46,6 +45,16 @@ def add_market(
         100 * filled.recomputed_share(),
     )
     return filled
+
+
+def make_training_baskets(
+    settings: TrainerSettings, sequences: Mapping[str, Float64s]
+) -> BasketDefinition | None:
+    """Make baskets of the training span of sequences by symbol; None if they are too few."""
+    if not sequences:
+        return None
+    until_ms = split_sequences(settings, sequences).training_until_ms
+    return make_baskets(own_columns(sequences), until_ms, interval_ms(settings.interval))
 
 
 def is_usable(baskets: BasketDefinition | None, until_ms: int, max_age_days: float) -> bool:
