@@ -21,12 +21,14 @@ from benchmarks.skill_result import ResultFile, VariantResult, variant_result, v
 from benchmarks.skill_task import SkillTask, load_task
 from benchmarks.variants import ALSO_WITH_ONE_SET, DEFAULT, VARIANTS, Settings
 from shared.core.errors import UlstmError
+from shared.core.evaluation.actionable import summarise_actionable
 from shared.core.evaluation.comparison import CHALLENGER, Comparison
 from shared.core.evaluation.contenders import backtests_of
 from shared.core.evaluation.costs import NetReturn
 from shared.core.evaluation.interval_summary import summarise_intervals
 from shared.core.online.context import FoldContext
 from shared.reporting.tables import (
+    actionable_line,
     comparison_lines,
     comparison_table,
     intervals_table,
@@ -81,10 +83,13 @@ class VariantRunner:
             with_baselines=not self._options.ablation,
         )
         net = scored.contenders.net_returns(scored.forecasts, self._options.costs)
-        intervals = summarise_intervals(backtests_of(CHALLENGER, scored.forecasts))
+        backtests = backtests_of(CHALLENGER, scored.forecasts)
+        intervals = summarise_intervals(backtests)
         seconds = monotonic() - started_s
         if not self._options.ablation:
             self._print_tables(name, scored.comparison, net[CHALLENGER])
+            line = actionable_line(summarise_actionable(backtests))
+            self._console.print(f"  {line}", highlight=False)
             if intervals is not None:
                 self._console.print(intervals_table(intervals))
         self._console.print(f"{name}: {seconds:.0f} s", highlight=False)

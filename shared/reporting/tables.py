@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from rich.table import Table
 
+from shared.core.evaluation.actionable import ActionableSummary
 from shared.core.evaluation.comparison import (
     CHALLENGER,
     CHALLENGER_FROZEN,
@@ -86,6 +87,16 @@ def intervals_table(intervals: IntervalSummary) -> Table:
             f"{1e4 * intervals.mean_width(index):.1f}",
         )
     return table
+
+
+def actionable_line(summary: ActionableSummary) -> str:
+    """Return how many symbols became actionable, and how soon."""
+    line = f"actionable: {summary.at_end} of {summary.symbols} symbols at the end"
+    if summary.median_first is None:
+        return line
+    return (
+        f"{line}, {summary.ever} at any time, the median after {summary.median_first:,.0f} candles"
+    )
 
 
 def interval_lines(intervals: IntervalSummary) -> Iterable[str]:

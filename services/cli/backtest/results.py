@@ -10,6 +10,7 @@ from rich.console import Console
 from services.cli.backtest.forecast_file import OutsideForecasts
 from services.cli.backtest.output import scores_table, scores_to_fields
 from shared.core.errors import BadSetting, Unknown
+from shared.core.evaluation.actionable import ActionableSummary, summarise_actionable
 from shared.core.evaluation.comparison import CHALLENGER, Comparison
 from shared.core.evaluation.contenders import Contenders, SymbolForecasts, backtests_of
 from shared.core.evaluation.costs import NetReturn
@@ -17,6 +18,7 @@ from shared.core.evaluation.interval_summary import IntervalSummary, summarise_i
 from shared.core.evaluation.outside import MatchedForecasts, match_forecasts
 from shared.core.online.scores import Scores
 from shared.reporting.tables import (
+    actionable_line,
     comparison_lines,
     comparison_table,
     intervals_table,
@@ -45,6 +47,7 @@ class BacktestResults:
 
     scores: Mapping[str, Scores]
     net_returns: Mapping[str, list[NetReturn]]
+    actionable: ActionableSummary
     intervals: IntervalSummary | None = None
     outside: OutsideForecasts | None = None
     matched: MatchedForecasts | None = None
@@ -57,12 +60,14 @@ class BacktestResults:
             "symbols": scores_to_fields(self.scores),
             "net_returns": net,
             "intervals": self.intervals and self.intervals.to_fields(),
+            "actionable": asdict(self.actionable),
         }
         return json.dumps(fields | self._outside_fields(), sort_keys=True)
 
     def print(self, console: Console) -> None:
         """Print everything as tables."""
         console.print(scores_table(self.scores))
+        console.print(actionable_line(self.actionable), highlight=False)
         if self.intervals is not None:
             console.print(intervals_table(self.intervals))
         if self.comparison is not None:
@@ -108,10 +113,11 @@ def build_results(
     Raises:
         Unknown: no forecast from outside is of a candle that the model forecasts.
     """
-    intervals = summarise_intervals(backtests_of(CHALLENGER, forecasts))
+    backtests = backtests_of(CHALLENGER, forecasts)
+    flags, intervals = summarise_actionable(backtests), summarise_intervals(backtests)
     if outside is None:
         net = contenders.net_returns(forecasts, costs)
-        return BacktestResults(scores, {CHALLENGER: net[CHALLENGER]}, intervals)
+        return BacktestResults(scores, {CHALLENGER: net[CHALLENGER]}, flags, intervals)
     matched = match_forecasts(forecasts, outside.name, outside.changes)
     if not matched.scored:
         raise Unknown(
@@ -121,4 +127,4 @@ def build_results(
     net = contenders.net_returns(matched.forecasts, costs)
     chosen = {name: net[name] for name in (CHALLENGER, outside.name)}
     comparison = contenders.compare(matched.forecasts, outside.name)
-    return BacktestResults(scores, chosen, intervals, outside, matched, comparison)
+    return BacktestResults(scores, chosen, flags, intervals, outside, matched, comparison)

@@ -43,7 +43,7 @@ def printed(found: BacktestResults) -> str:
 def test_without_other_forecasts_there_are_scores_and_net_returns() -> None:
     fields = json.loads(results().to_json())
 
-    assert set(fields) == {"symbols", "net_returns", "intervals"}
+    assert set(fields) == {"symbols", "net_returns", "intervals", "actionable"}
     assert fields["symbols"]["AUSDT"]["n"] == 59
     assert [row["cost"] for row in fields["net_returns"][CHALLENGER]] == [0.0] * 3 + [0.001] * 3
     assert "After costs" in printed(results())
