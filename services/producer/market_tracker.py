@@ -102,10 +102,12 @@ class MarketTracker:
 
     def record(self, entries: Iterable[LogEntry]) -> list[LogEntry]:
         """Return the entries with the market's move in each candle for which it is known."""
-        recorded = self._recorder.record(entries)
+        return self._recorder.record(entries)
+
+    def tidy_up(self, recorded: Iterable[LogEntry]) -> None:
+        """Measure the prices' age and drop old prices, once the candles are written."""
         self._update_age(recorded)
         self._forget()
-        return recorded
 
     def take_due(self) -> list[tuple[str, int]]:
         """Return symbols to request for their prices, with the open time to request from."""
@@ -119,7 +121,7 @@ class MarketTracker:
             if isinstance(row, ReceivedCandle):
                 self._book.add_close(row.symbol, row.open_time_ms, row.close)
 
-    def _update_age(self, recorded: Sequence[LogEntry]) -> None:
+    def _update_age(self, recorded: Iterable[LogEntry]) -> None:
         """Measure the age of the prices once for each candle, when it is first written."""
         newest_ms = max(
             (each.open_time_ms for each in recorded if isinstance(each, ReceivedCandle)), default=0

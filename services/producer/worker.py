@@ -66,6 +66,7 @@ class ProducerWorker:
         self._log, self._inbox, self._schedule = candle_log, inbox, schedule
         self._market, self._request_klines, self._metrics = market, request_klines, metrics
         self._rest_responds = True
+        self._releases_more = False  # a round releases a part of the responses that may go
         self._cursors: dict[str, SymbolCursor] = {}
         self._logged_until_ms = 0  # the log has candles up to here, of one symbol at least
 
@@ -106,7 +107,7 @@ class ProducerWorker:
             Unavailable: Kafka does not answer; recover before the next call.
         """
         # 1. Decide. The cursors in memory are now ahead of the log.
-        events = self._inbox.events.drain(POLL_S)
+        events = self._inbox.events.drain(0.0 if self._releases_more else POLL_S)
         entries = [entry for event in events for entry in self._on_event(event)]
         # 2. Take the prices only now: what was heard last belongs to these candles. Then some REST
         #    responses need not wait any longer.
@@ -119,14 +120,17 @@ class ProducerWorker:
             if not self._publish(recorded[first : first + MAX_RECORDS_PER_TRANSACTION]):
                 break
         # 4. Request what is missing, only now that the cursors agree with the log.
+        self._market.tidy_up(recorded)
         self._request_missing()
         self._report()
 
     def _release_responses(self) -> Iterable[LogEntry]:
+        self._releases_more = False
         if not self._market.held_symbols:
             return ()
         awaited_ms = self._schedule.awaited_from_ms(self._cursors, self._market.held_symbols)
         released = self._market.release(awaited_ms, time.monotonic())
+        self._releases_more = bool(released and self._market.held_symbols)
         return [entry for response in released for entry in self._apply_response(response)]
 
     def _request_missing(self) -> None:
