@@ -16,6 +16,7 @@ from services.cli.backtest.results import build_results, parse_costs
 from services.cli.cli_options import parse_time_option_ms
 from services.cli.terminal import print_warning
 from shared.adapters.env_settings import ServiceSettings, parse_symbols
+from shared.adapters.schemas.baskets import card_baskets
 from shared.core.arrays import Float64s
 from shared.core.errors import Unknown
 from shared.core.evaluation.backtest import SymbolBacktest
@@ -23,11 +24,14 @@ from shared.core.evaluation.comparison import CHALLENGER
 from shared.core.evaluation.contenders import Contenders, SymbolForecasts
 from shared.core.evaluation.forecasts import learning_before, split_at
 from shared.core.evaluation.report import ModelReport
+from shared.core.features.registry import feature_set
+from shared.core.market_table import with_market
 from shared.core.model.card import Bundle
 from shared.core.online.context import FoldContext
 from shared.core.online.scores import Scores
 from shared.core.online.start import START_CANDLES
 from shared.core.timestamps import format_timestamp
+from shared.core.topics import interval_ms
 from shared.log.archive import Archive, TimeSpan
 from shared.log.model_registry import ModelRegistry
 
@@ -84,7 +88,7 @@ def backtest_command(
     history = START_CANDLES if report is None else MAX_HISTORY
     span = TimeSpan(from_ms - history * fold_context.interval_ms, through_ms)
     with Progress(console=console) as progress:
-        sequences = _read_archive(settings, span, symbols, progress)
+        sequences = _read_archive(settings, bundle, span, symbols, progress)
         spans = learning_before(split_at(sequences, from_ms), START_CANDLES)
         forecasts = list[SymbolForecasts]()
         alone = Contenders({CHALLENGER: bundle}, fold_context)
@@ -102,15 +106,32 @@ def backtest_command(
 
 
 def _read_archive(
-    settings: ServiceSettings, span: TimeSpan, symbols: str, progress: Progress
+    settings: ServiceSettings, bundle: Bundle, span: TimeSpan, symbols: str, progress: Progress
 ) -> Mapping[str, Float64s]:
-    """Read the candles (n, columns) of the wanted symbols and show the progress."""
+    """Read the candles (n, columns) of the wanted symbols and show the progress.
+
+    Moves of the market that the log lacks, or has of other baskets than the model's, are recomputed
+    from all symbols of the log, as for its training.
+    """
     task = progress.add_task("reading the log", total=None)
     archive = Archive(settings.kafka_bootstrap_servers, settings.topics)
+    wanted = parse_symbols(symbols)
+    needs_market = feature_set(bundle.card.feature_set).needs_market
     archived = archive.read(
-        span, parse_symbols(symbols), progress=lambda n: progress.advance(task, n)
+        span,
+        () if needs_market else wanted,
+        progress=lambda n: progress.advance(task, n),
     )
-    return archived.sequences
+    if not needs_market or not archived.sequences:
+        return archived.sequences
+    baskets, step_ms = card_baskets(bundle.card), interval_ms(settings.interval)
+    filled = with_market(archived.sequences, wanted, baskets, step_ms)
+    if share := filled.recomputed_share():
+        progress.console.print(
+            f"{100 * share:.0f} % of the market's moves are recomputed: the log lacks them, or has"
+            " those of other baskets"
+        )
+    return filled
 
 
 def _warn_of_overlap(bundle: Bundle, from_ms: int, console: Console) -> None:
