@@ -67,18 +67,21 @@ class MarketMoveTable:
     """Numbers the moves of the market: all symbols of a moment mostly share one."""
 
     _rows: "array[float]" = field(default_factory=lambda: array("d", market_values(None)))
-    # By identity, which is quicker than by value: equal moves come as one object from the codec.
-    _numbers: dict[int, int] = field(default_factory=dict)
-    _moves: list[MarketMove] = field(default_factory=list)  # keeps the identities
+    _numbers: dict[MarketMove, int] = field(default_factory=dict)
+    # The candles of a moment lie together in the log, and the codec gives them one object.
+    _last: MarketMove | None = None
+    _last_number: int = 0
 
     def number(self, move: MarketMove | None) -> int:
         """Return the row of a move; 0 is the unknown one."""
-        if move is None:
-            return 0
-        number = self._numbers.get(id(move))
+        if move is not self._last:
+            self._last, self._last_number = move, 0 if move is None else self._find(move)
+        return self._last_number
+
+    def _find(self, move: MarketMove) -> int:
+        number = self._numbers.get(move)
         if number is None:
-            self._moves.append(move)
-            number = self._numbers[id(move)] = len(self._moves)
+            number = self._numbers[move] = len(self._numbers) + 1
             self._rows.extend(market_values(move))
         return number
 
