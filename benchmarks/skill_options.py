@@ -24,6 +24,7 @@ class SkillOptions:
     score_from: int | None = None
     score_to: int | None = None
     market_symbols: int = 40
+    with_baskets: bool = True
     cold: bool = False
     costs: tuple[float, ...] = (0.0, 0.0002, 0.001)
     ablation: bool = False
@@ -63,6 +64,8 @@ def _parser(description: str) -> argparse.ArgumentParser:
     )
     market = "symbols of the market's median: the most traded of the training span; 0: all (40)"
     add("--market-symbols", type=int, default=40, metavar="N", help=market)
+    baskets = "leave the market's baskets out"
+    add("--no-baskets", dest="with_baskets", action="store_false", help=baskets)
     add("--cold", action="store_true", help="all forecasts start to learn with the scored span")
     costs = "of a change of position in basis points, comma-separated (0,2,10)"
     add("--costs-bp", dest="costs", type=_costs, default=(0.0, 0.0002, 0.001), help=costs)

@@ -78,13 +78,10 @@ def load_task(options: SkillOptions) -> SkillTask:
     sequences = read_folders(options.klines, step_ms)
     train_names = _resolve(options.train_symbols, sequences, "--train-symbols")
     score_names = _resolve(options.score_symbols, sequences, "--score-symbols")
-    first_ms = min(int(one[0, OPEN_TIME]) for one in sequences.values())
-    until_ms = max(int(one[-1, OPEN_TIME]) for one in sequences.values()) + step_ms
-    spans = resolve_spans(options, first_ms, until_ms, step_ms)
+    spans = resolve_spans(options, *_time_span(sequences, step_ms), step_ms)
     known = _between(sequences, spans.train_from, spans.train_to)
-    market = Market(
-        most_traded(known, options.market_symbols), make_baskets(known, spans.train_to, step_ms)
-    )
+    baskets = make_baskets(known, spans.train_to, step_ms) if options.with_baskets else None
+    market = Market(most_traded(known, options.market_symbols), baskets)
     table = tabulate_market(sequences, market.baskets, step_ms, market.symbols)
     training = MarketSequences(
         {symbol: known[symbol] for symbol in train_names if symbol in known}, market.baskets, table
@@ -103,6 +100,13 @@ def _resolve(names: Collection[str], sequences: Sequences, option: str) -> list[
     if missing:
         raise BadSetting(f"{option}: --klines has no candles of {', '.join(missing)}")
     return sorted(names or sequences)
+
+
+def _time_span(sequences: Sequences, step_ms: int) -> tuple[int, int]:
+    """Return the open times [from, until) of all candles in ms."""
+    from_ms = min(int(one[0, OPEN_TIME]) for one in sequences.values())
+    through_ms = max(int(one[-1, OPEN_TIME]) for one in sequences.values())
+    return from_ms, through_ms + step_ms
 
 
 def _between(sequences: Sequences, from_ms: int, until_ms: int) -> dict[str, Float64s]:

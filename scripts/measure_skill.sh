@@ -37,5 +37,8 @@ both=(--klines "$klines" "$wide" --train-symbols "@$out/seen.txt"
 skill unseen "${both[@]}" "${products[@]}"
 skill unseen-cold "${both[@]}" "${products[@]}" --cold
 
-# 3. One setting changed at a time.
-skill ablation --klines "$klines" --ablation
+# 3. One setting changed at a time, and the market measured in other ways.
+skill ablation "${both[@]}" --ablation --cold
+skill no-baskets "${both[@]}" --no-baskets --cold
+skill market-of-10 "${both[@]}" --market-symbols 10 --cold
+skill market-of-all "${both[@]}" --market-symbols 0 --cold
