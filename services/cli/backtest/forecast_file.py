@@ -46,19 +46,21 @@ def check_forecasts(path: Path | None) -> None:
         )
 
 
-def read_forecasts(path: Path, step_ms: int) -> OutsideForecasts:
+def read_forecasts(path: Path | None, step_ms: int) -> OutsideForecasts | None:
     """Read a file with the columns `symbol`, `open_time_ms` and `change`.
 
     The open time is that of the candle that is forecast, the change a fraction of the close before
     it. CSV has a first line of names; JSON lines have an object each.
 
     Args:
-        path: the file.
+        path: the file; None: there is none.
         step_ms: the interval.
 
     Raises:
         BadInput: the file or some rows are invalid; the message names line and value.
     """
+    if path is None:
+        return None
     changes: dict[str, dict[int, float]] = {}
     bad: list[str] = []
     for number, row in _read_rows(path):

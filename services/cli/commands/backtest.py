@@ -69,16 +69,12 @@ def backtest_command(
 ) -> None:
     """Score a model version as if it had been promoted at a moment: the same fold as live."""
     settings = ServiceSettings.from_env(context.obj)
-    check_out(out)
-    check_report(report, against)
-    check_forecasts(forecasts_file)
+    _check_files(out, report, against, forecasts_file)
     costs = parse_costs(costs_bp)
     bundles = ModelRegistry(settings.kafka_bootstrap_servers, settings.topics).bundles
     bundle, champion = bundles.load(model), bundles.load(against) if against else None
     fold_context = FoldContext.of_this_machine(settings.interval)
-    outside = (
-        None if forecasts_file is None else read_forecasts(forecasts_file, fold_context.interval_ms)
-    )
+    outside = read_forecasts(forecasts_file, fold_context.interval_ms)
     default_ms = bundle.card.trained_through_ms + fold_context.interval_ms
     from_ms = parse_time_option_ms(start, "--from", default_ms)
     through_ms = parse_time_option_ms(end, "--to", TimeSpan().through_ms) - 1
@@ -90,9 +86,8 @@ def backtest_command(
     with Progress(console=console) as progress:
         sequences = _read_archive(settings, bundle, span, symbols, progress)
         spans = learning_before(split_at(sequences, from_ms), START_CANDLES)
-        forecasts = list[SymbolForecasts]()
         alone = Contenders({CHALLENGER: bundle}, fold_context)
-        contenders = alone if report is None else run.contenders
+        contenders, forecasts = alone if report is None else run.contenders, list[SymbolForecasts]()
         results = forecast_spans(contenders, spans, "predicting", progress)
         scores = write_predictions(_keep_forecasts(results, forecasts), bundle.version, out)
         _check_scored(scores, bundle)
@@ -103,6 +98,19 @@ def backtest_command(
         print(found.to_json())
     else:
         found.print(Console())
+
+
+def _check_files(
+    out: Path | None, report: Path | None, against: str, forecasts_file: Path | None
+) -> None:
+    """Check the names of all files before any work is done.
+
+    Raises:
+        BadSetting: one cannot be read or written, or has an unknown format.
+    """
+    check_out(out)
+    check_report(report, against)
+    check_forecasts(forecasts_file)
 
 
 def _read_archive(

@@ -36,6 +36,7 @@ def write_rows(folder: Path, suffix: str, rows: Rows) -> Path:
 def test_each_format_gives_the_same_forecasts(suffix: str, tmp_path: Path) -> None:
     found = read_forecasts(write_rows(tmp_path, suffix, ROWS), STEP_MS)
 
+    assert found is not None
     assert found.name == f"theirs{suffix}"
     assert found.rows == 3
     assert found.changes == {
