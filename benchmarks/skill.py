@@ -17,7 +17,8 @@ from rich.console import Console
 
 from benchmarks.skill_fit import FitCache, score
 from benchmarks.skill_options import SkillOptions, parse_options
-from benchmarks.skill_result import ResultFile, VariantResult, variant_result, variants_table
+from benchmarks.skill_result import ResultFile, VariantResult, variant_result
+from benchmarks.skill_tables import variants_table
 from benchmarks.skill_task import SkillTask, load_task
 from benchmarks.variants import ALSO_WITH_ONE_SET, DEFAULT, VARIANTS, Settings
 from shared.core.errors import UlstmError

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from rich.progress import Progress
 
 from benchmarks.shared_weights import forecast_with_shared_weights
-from benchmarks.skill_result import raw_name
+from benchmarks.skill_tables import raw_name
 from benchmarks.skill_task import SkillTask
 from benchmarks.variants import ONE_SET
 from services.cli.backtest.report import forecast_spans

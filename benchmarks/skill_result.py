@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from importlib.metadata import version
@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from rich.table import Table
 
 from benchmarks.family import superior_ability_p
 from benchmarks.variants import DEFAULT, ONE_SET, Settings
@@ -18,13 +17,11 @@ from shared.adapters.atomic_write import write_atomically
 from shared.core.errors import BadSetting
 from shared.core.evaluation.comparison import (
     CHALLENGER,
-    CHALLENGER_FROZEN,
-    CHALLENGER_RAW,
     Comparison,
 )
 from shared.core.evaluation.costs import NetReturn
 from shared.core.evaluation.interval_summary import IntervalSummary
-from shared.core.evaluation.skill_score import Skill, skill_score
+from shared.core.evaluation.skill_score import Skill
 
 _SCHEMA: Final = 1
 _ROOT: Final = Path(__file__).parents[1]
@@ -127,55 +124,6 @@ def family_p(results: Sequence[VariantResult]) -> float | None:
     return superior_ability_p(np.array(default)[:, None] - np.array(others).T)
 
 
-def variants_table(results: Sequence[VariantResult], title: str) -> Table:
-    """Return a table of the variants, one row each."""
-    p = family_p(results)
-    caption = (
-        "skill against zero change; p: probability of this gain over the default by chance, by"
-        " Diebold and Mariano"
-    )
-    if p is not None:
-        caption += f"\nthat any of them is better than the default: p = {p:.2g}, by Hansen's test"
-    table = Table(title=title, caption=caption)
-    table.add_column("variant")
-    scores = ("updating, calibrated", "updating, raw", "frozen, calibrated")
-    for column in (*scores, "worst symbol", "against the default", "p"):
-        table.add_column(column, justify="right")
-    default = next((one for one in results if one.name == DEFAULT), None)
-    for one in results:
-        for cells in variant_rows(one, default):
-            table.add_row(*cells)
-    return table
-
-
-def variant_rows(result: VariantResult, default: VariantResult | None) -> Iterator[tuple[str, ...]]:
-    """Yield a variant's rows as text: its own, and with one set of weights if it was scored."""
-    contenders = {result.name: (CHALLENGER, CHALLENGER_RAW, CHALLENGER_FROZEN)}
-    if ONE_SET in result.forecasts:
-        contenders[f"{result.name}, {ONE_SET}"] = (ONE_SET, raw_name(ONE_SET), "")
-    for title, names in contenders.items():
-        worst = result.worst_symbol(names[0])
-        against = _against(result.errors[names[0]], default, title)
-        yield (
-            title,
-            *(_interval(result.skill(name)) for name in names),
-            "" if worst is None else f"{worst[1]} {_percent(worst[0])} %",
-            "" if against is None else f"{_percent(against.value)} %",
-            "" if against is None else f"{against.p:.2g}",
-        )
-
-
-def raw_name(contender: str) -> str:
-    """Return the name of a contender's forecasts without calibration."""
-    return f"{contender}, raw"
-
-
-def _against(errors: Sequence[float], default: VariantResult | None, title: str) -> Skill | None:
-    if default is None or title == DEFAULT or len(default.errors[CHALLENGER]) != len(errors):
-        return None
-    return skill_score(np.array(errors), np.array(default.errors[CHALLENGER]))
-
-
 def _versions() -> dict[str, str]:
     names = ("numpy", "updating-lstm")
     packages = {name: version(name) for name in names}
@@ -204,13 +152,3 @@ def _read(path: Path | None, head: Mapping[str, Any]) -> list[VariantResult]:
         raise BadSetting(
             f"--json is {path}, which is no result of this benchmark ({error!r}): move it away"
         ) from error
-
-
-def _interval(found: Skill | None) -> str:
-    if found is None:
-        return ""
-    return f"{_percent(found.value)} % ({_percent(found.low)} to {_percent(found.high)})"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:+.3f}" if abs(share) < 1 else f"{100 * share:+,.0f}"

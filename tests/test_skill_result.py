@@ -5,15 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.skill_result import (
-    ResultFile,
-    VariantResult,
-    family_p,
-    raw_name,
-    variant_result,
-    variant_rows,
-    variants_table,
-)
+from benchmarks.skill_result import ResultFile, VariantResult, family_p, variant_result
+from benchmarks.skill_tables import raw_name, variant_rows, variants_table
 from benchmarks.variants import DEFAULT, ONE_SET, VARIANTS
 from services.trainer.settings import TrainerSettings
 from shared.core.errors import BadSetting

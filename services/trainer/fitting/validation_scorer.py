@@ -15,12 +15,8 @@ from services.trainer.settings import TrainerSettings
 from shared.core.arrays import Float32s, Float64s
 from shared.core.evaluation.backtest import ReportProgress, run_backtest
 from shared.core.evaluation.comparison import pooled_skill
-from shared.core.evaluation.forecasts import (
-    HeldOutSpan,
-    compute_volatility,
-    hold_out,
-    with_full_windows,
-)
+from shared.core.evaluation.forecasts import HeldOutSpan, hold_out, with_full_windows
+from shared.core.evaluation.scored_candles import compute_volatility
 from shared.core.evaluation.skill_score import Skill
 from shared.core.model.card import MAX_WEIGHT, Bundle
 from shared.core.online.context import FoldContext

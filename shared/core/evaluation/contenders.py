@@ -20,13 +20,9 @@ from shared.core.evaluation.comparison import (
     Comparison,
 )
 from shared.core.evaluation.costs import DEFAULT_COSTS, NetReturn, net_returns
-from shared.core.evaluation.forecasts import (
-    ForecastSeries,
-    HeldOutSpan,
-    ScoredCandles,
-    scored_candles,
-)
+from shared.core.evaluation.forecasts import ForecastSeries, HeldOutSpan
 from shared.core.evaluation.online_ridge import RidgeBaseline, ridge_baselines
+from shared.core.evaluation.scored_candles import ScoredCandles, scored_candles
 from shared.core.model.card import Bundle
 from shared.core.online.context import FoldContext
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from shared.core.arrays import Float64s
 from shared.core.evaluation.errors import TimePool, bounded
-from shared.core.evaluation.forecasts import ForecastSeries, ScoredCandles
+from shared.core.evaluation.forecasts import ForecastSeries
+from shared.core.evaluation.scored_candles import ScoredCandles
 from shared.core.evaluation.skill_score import (
     STANDARD_ERRORS_OF_95_PERCENT,
     long_run_variance,

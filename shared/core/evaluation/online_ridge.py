@@ -8,11 +8,7 @@ import numpy as np
 
 from shared.core.arrays import Float64s
 from shared.core.evaluation.errors import bounded
-from shared.core.evaluation.forecasts import (
-    ForecastSeries,
-    HeldOutSpan,
-    next_changes,
-)
+from shared.core.evaluation.forecasts import ForecastSeries, HeldOutSpan, next_changes
 from shared.core.features.registry import feature_set
 from shared.core.model.shrinkage import Shrinkage
 from shared.core.online.calibration import Calibration

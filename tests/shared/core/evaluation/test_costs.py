@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from shared.core.arrays import Float64s
 from shared.core.evaluation.costs import FILLS, Fill, NetReturn, net_returns
-from shared.core.evaluation.forecasts import ForecastSeries, ScoredCandles
+from shared.core.evaluation.forecasts import ForecastSeries
+from shared.core.evaluation.scored_candles import ScoredCandles
 from tests.support.builders import START_MS, STEP_MS
 
 Symbol = tuple[ForecastSeries, ScoredCandles]
