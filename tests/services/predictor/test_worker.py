@@ -11,7 +11,7 @@ from services.predictor.checkpointer import MAX_LAG_S, PAUSE_S, StateCheckpointe
 from services.predictor.metrics import PredictorMetrics
 from services.predictor.partition_task import PartitionTask
 from services.predictor.recovery.partition_recovery import PartitionRecovery
-from services.predictor.worker import Worker
+from services.predictor.worker import IDLE_AFTER_S, Worker
 from shared.adapters.kafka.consumer_group import Batch
 from shared.adapters.kafka.producer import OffsetsToCommit, ProducerRecord
 from shared.adapters.kafka.reader import ConsumerRecord
@@ -236,7 +236,7 @@ def test_redis_waits_for_idle_time_and_no_longer_than_its_lag() -> None:
     assert saved.next_offset == len(LOG)
 
 
-def test_no_poll_waits_while_a_save_to_redis_is_due() -> None:
+def test_idle_work_waits_for_the_rest_of_a_close_and_then_for_nothing() -> None:
     kafka, states = FakeKafka(), FakeStateStore()
     worker = a_worker(kafka, states=states)
     run_to_the_end(worker, kafka)
@@ -245,7 +245,9 @@ def test_no_poll_waits_while_a_save_to_redis_is_due() -> None:
         worker.run_once()
         saved = states.load(0, CONTEXT.numeric_profile)
 
-    assert set(kafka.timeouts_s[before:]) == {0.0}
+    first, *others = kafka.timeouts_s[before:]
+    assert first == IDLE_AFTER_S
+    assert set(others) == {0.0}
 
 
 def test_after_a_long_catch_up_redis_waits_for_one_piece_of_idle_work_only() -> None:
