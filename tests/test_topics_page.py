@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from shared.adapters.schemas.baskets import BasketsMessage, baskets_to_json, decode_baskets
 from shared.adapters.schemas.klines import CandleMessage, MarketMessage
 from shared.adapters.schemas.predictions import (
     IntervalMessage,
@@ -34,6 +35,13 @@ def test_the_example_of_a_candle_has_every_field_and_is_read() -> None:
     assert set(example) == names(CandleMessage)
     assert set(example["market"]) == names(MarketMessage)
     assert CandleMessage.model_validate(example).market is not None
+
+
+def test_the_example_of_a_definition_of_baskets_is_one() -> None:
+    example = example_of("definition of baskets")
+
+    assert set(example) == names(BasketsMessage)
+    assert baskets_to_json(decode_baskets(json.dumps(example).encode())) == example
 
 
 def example_of(message: str) -> dict[str, Any]:
