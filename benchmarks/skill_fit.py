@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from rich.progress import Progress
 
@@ -11,7 +12,7 @@ from benchmarks.skill_tables import raw_name
 from benchmarks.skill_task import SkillTask
 from benchmarks.variants import ONE_SET
 from services.cli.backtest.report import forecast_spans
-from services.trainer.card import build_card, fit_span_intervals
+from services.trainer.card import build_challenger, fit_span_intervals
 from services.trainer.data.dataset import Split
 from services.trainer.data.preparation import PreparedData, fit_options, prepare_with_split
 from services.trainer.fitting.fit import fit
@@ -27,6 +28,12 @@ from shared.core.model.interval_settings import IntervalSettings
 from shared.core.online.context import FoldContext
 from shared.reporting.progress import track_count
 
+# Settings that no weight depends on where the loss chooses the epoch.
+_ONLINE: Final = {
+    *("learns", "head_prior", "head_half_life", "online_rate", "online_optimiser"),
+    *("shrinkage_weight", "shrinkage_caution", "shrinkage_half_life"),
+}
+
 
 class FitCache:
     """Fits bundles on a task, once for variants that differ in their online step alone."""
@@ -40,13 +47,13 @@ class FitCache:
     def bundle(self, name: str, given: Mapping[str, str]) -> Bundle:
         """Fit the bundle of these settings, or return it if only the online step differs."""
         settings = TrainerSettings.from_env({"INTERVAL": self._task.interval, **given})
-        online = {"online_rate", "online_optimiser"} if settings.choose_by == "loss" else set[str]()
+        online = _ONLINE if settings.choose_by == "loss" else set[str]()
         key = settings.model_dump(exclude=online)
         if self._last is None or self._last[0] != key:
             self._last = (key, *self._fit(settings))
         _, prepared, fitted, intervals = self._last
-        card = replace(build_card(settings, prepared, fitted, None), intervals=intervals)
-        return Bundle(name, card, fitted.weights, "")
+        challenger = build_challenger(settings, prepared, fitted, None, intervals)
+        return replace(challenger, version=name)
 
     def _fit(self, settings: TrainerSettings) -> tuple[PreparedData, FitResult, IntervalSettings]:
         spans = self._task.spans

@@ -90,7 +90,7 @@ def _build_dataset(recorded: Path | None) -> Dataset:
     sequences = _sequences(recorded)
     split = split_by_time(sequences, STEP_MS, 0.1, 0.15, 2016)
     scalers = {
-        symbol: fit_scaler(Levels().compute(training_candles(sequence, split), STEP_MS)[1])
+        symbol: fit_scaler(Levels().compute(training_candles(sequence, split), STEP_MS).rows)
         for symbol, sequence in sequences.items()
     }
     options = DatasetOptions(

@@ -39,7 +39,7 @@ def test_one_set_of_weights_learns_from_one_symbol_after_the_other() -> None:
     expected: dict[str, list[float]] = {span.symbol: [] for span in SPANS[:2]}
     for at in range(60, 120):
         for span in SPANS[:2]:
-            rows = Levels().compute(span.sequence, STEP_MS)[1]
+            rows = Levels().compute(span.sequence, STEP_MS).rows
             scaler = fit_min_max_scaler(rows[45:61])
             before, now = (scaler.apply(rows[end - 15 : end + 1]) for end in (at - 1, at))
             if at > 60:

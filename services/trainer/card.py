@@ -1,9 +1,11 @@
 """Builds the card of a fitted network."""
 
+from dataclasses import replace
 from typing import Any, Final
 
 from services.trainer.data.dataset import training_candles
 from services.trainer.data.preparation import PreparedData
+from services.trainer.fitting.head_fit import fit_head
 from services.trainer.fitting.options import FitResult
 from services.trainer.interval_fit import fit_intervals
 from services.trainer.settings import TrainerSettings
@@ -22,6 +24,33 @@ _SETTINGS_OF_THE_FIT: Final = {
 }
 
 
+def build_challenger(
+    settings: TrainerSettings,
+    prepared: PreparedData,
+    fitted: FitResult,
+    champion: Bundle | None,
+    intervals: IntervalSettings | None = None,
+) -> Bundle:
+    """Build the challenger, without scores and without a version.
+
+    Args:
+        settings: of the training.
+        prepared: its candles.
+        fitted: its network.
+        champion: that it may replace.
+        intervals: fitted to the candles; None: the default ones.
+
+    Raises:
+        BadInput: the weights are not finite.
+    """
+    card = build_card(settings, prepared, fitted, champion)
+    if intervals is not None:
+        card = replace(card, intervals=intervals)
+    has_head = card.learns in {"head", "both"}
+    head = fit_head(card.architecture, fitted.weights, prepared.dataset) if has_head else None
+    return Bundle("challenger", card, fitted.weights, "", head)
+
+
 def build_card(
     settings: TrainerSettings, prepared: PreparedData, fitted: FitResult, champion: Bundle | None
 ) -> Card:
@@ -36,6 +65,8 @@ def build_card(
         optimiser=s.optimiser,
         huber_delta=s.max_quadratic_error,
         shrinkage=s.shrinkage,
+        learns=s.learns,
+        head=s.head,
         scalers=prepared.scalers,
         baskets=None if baskets is None else baskets.version,
         trained_from_ms=min(int(own[symbol][0, OPEN_TIME]) for symbol in prepared.symbols),

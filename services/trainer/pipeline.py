@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from services.trainer.card import build_card, fit_span_intervals
+from services.trainer.card import build_challenger, fit_span_intervals
 from services.trainer.data.archive_source import ArchiveSource
 from services.trainer.data.preparation import (
     NotEnoughCandles,
@@ -153,8 +153,7 @@ class Trainer:
     ) -> Evaluation:
         s, champion = self._settings, self._load_champion()
         intervals = fit_span_intervals(prepared, context)
-        card = replace(build_card(s, prepared, fitted, champion), intervals=intervals)
-        challenger = Bundle("challenger", card, fitted.weights, "")
+        challenger = build_challenger(s, prepared, fitted, champion, intervals)
         held_out = HeldOutEvaluation(
             prepared.sequences,
             prepared.split.validation_until_ms,

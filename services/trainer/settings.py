@@ -13,6 +13,8 @@ from shared.adapters.env_settings import EnvSettings, ServiceSettings, parse_sym
 from shared.core.errors import BadInput
 from shared.core.features.registry import FEATURE_SETS, feature_set
 from shared.core.model.architecture import Architecture
+from shared.core.model.card import Learns
+from shared.core.model.head import HeadSettings
 from shared.core.model.optimiser import Optimiser
 from shared.core.model.shrinkage import Shrinkage
 from shared.core.online.start import START_CANDLES
@@ -51,6 +53,9 @@ _ORIGINAL: Final[Mapping[str, str]] = {
     "mirrored": "false",
     "huber_delta": "0",
     "dropout": "0.2",
+    "shrinkage_caution": "0",
+    "shrinkage_half_life": "0",
+    "learns": "gradient",
     "online_optimiser": "adam",
     "online_rate": "1e-3",
     "windows_per_epoch": "50000",
@@ -105,25 +110,33 @@ class TrainerSettings(ServiceSettings):
 
     # The model.
     feature_set: str = Field(
-        "returns",
+        "market",
         description=f"Features of a candle: {' or '.join(f'`{name}`' for name in FEATURE_SETS)}.",
     )
     window_length: int = Field(16, ge=16, le=SEQUENCE_LENGTH)
     """Candles that the network sees."""
     widths: str = "32"
     """Units of each LSTM layer, comma-separated; multiples of 8."""
+    learns: Learns = "head"
+    """What learns online: `nothing`, all weights by `gradient` steps, the `head`, or `both`."""
+    head_prior: float = Field(24_000, ge=1, le=1e9)
+    """How many candles a symbol's first head weighs as much as."""
+    head_half_life: float = Field(13_824, ge=0)
+    """Candles until an outcome counts half in the head; 13,824 of 5m: 48 days; 0: never."""
     online_optimiser: Literal["adam", "sgd"] = "adam"
-    """Optimiser of the online step."""
-    online_rate: float = Field(5e-5, ge=0, le=1)
-    """Learning rate of the online step; 0 freezes the weights."""
+    """Optimiser of the gradient steps."""
+    online_rate: float = Field(2e-4, ge=0, le=1)
+    """Learning rate of the gradient steps."""
     shrinkage_weight: float = Field(Shrinkage().weight, gt=0)
     """Weight of the calibration's prior, as a sum of squared forecasts."""
-    shrinkage_caution: float = Field(Shrinkage().caution, ge=0)
+    shrinkage_caution: float = Field(0.5, ge=0)
     """Standard errors taken off the calibration's coefficient."""
+    shrinkage_half_life: float = Field(2_016, ge=0)
+    """Candles until an outcome counts half in the calibration; 2,016 of 5m: a week; 0: never."""
 
     # Labels and loss.
     common_move: Literal["removed", "kept"] = "removed"
-    """The median move of all symbols at a moment, in the labels trained on."""
+    """What the market explains of a change (`market`), or the median one, in the labels."""
     labels_standardised: bool = True
     """Whether labels are divided by their standard deviation."""
     mirrored: bool = True
@@ -244,8 +257,19 @@ class TrainerSettings(ServiceSettings):
     @property
     def shrinkage(self) -> Shrinkage:
         """How raw predictions are calibrated."""
-        default = Shrinkage(weight=self.shrinkage_weight, caution=self.shrinkage_caution)
-        return default if self.labels_standardised else replace(default, largest=_LARGEST_CHANGE)
+        chosen = Shrinkage(
+            weight=self.shrinkage_weight,
+            caution=self.shrinkage_caution,
+            memory=_memory(self.shrinkage_half_life),
+        )
+        return chosen if self.labels_standardised else replace(chosen, largest=_LARGEST_CHANGE)
+
+    @property
+    def head(self) -> HeadSettings:
+        """How the head learns."""
+        return HeadSettings(
+            forgetting=_memory(self.head_half_life), prior_observations=self.head_prior
+        )
 
     @property
     def span(self) -> TimeSpan:
@@ -260,6 +284,10 @@ class TrainerSettings(ServiceSettings):
     def wanted_symbols(self) -> tuple[str, ...]:
         """The symbols to train on; empty: all."""
         return parse_symbols(self.symbols)
+
+
+def _memory(half_life: float) -> float:
+    return 0.5 ** (1.0 / half_life) if half_life else 1.0
 
 
 class SearchSettings(EnvSettings):

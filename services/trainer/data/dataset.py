@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.core.arrays import Float32s, Float64s
+from shared.core.evaluation.errors import bounded
 from shared.core.evaluation.forecasts import next_changes
+from shared.core.features.base import FoldedFeatures
 from shared.core.features.registry import feature_set
 from shared.core.model.scaler import Scaler
 from shared.core.sequence import OPEN_TIME, count_before
@@ -58,12 +60,6 @@ Int64s: TypeAlias = NDArray[np.int64]
 
 _MIN_LABEL_SCALE: Final = 1e-6  # where no price moves
 
-FeatureFunction: TypeAlias = Callable[[str, str, Float64s], tuple[Float64s, Float64s]]
-"""Takes a feature set's name, a symbol and its sequence (n, columns).
-
-Returns unscaled rows (n, features) and the unit of each next change (n,).
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class DatasetOptions:
@@ -73,10 +69,16 @@ class DatasetOptions:
     window_length: int
     # Two thirds of the variance of a 5-minute change is common to all symbols at that moment. The
     # windows of one moment are then one sample, not many, and a network learns the season's drift
-    # from them. Without the common move it learns what is a symbol's own.
+    # from them. Without the common move it learns what is a symbol's own. The common move is what
+    # the market explains of the change, or the median label for a feature set without market.
     is_common_move_removed: bool
+    baskets: str | None = None  # version that the feature set looks at
     is_standardised: bool = True  # labels are divided by their standard deviation
     is_mirrored: bool = False  # each training window upside down too, so that no drift is learnt
+
+
+FeatureFunction: TypeAlias = Callable[[DatasetOptions, str, Float64s], FoldedFeatures]
+"""Takes the options, a symbol and its sequence (n, columns); returns its features, unscaled."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +100,9 @@ class Dataset:
 
 def feature_function(step_ms: int) -> FeatureFunction:
     """Return the function that folds features from each sequence's oldest candle."""
-    return lambda name, _, sequence: feature_set(name).compute(sequence, step_ms)[1:]
+    return lambda options, _, sequence: feature_set(options.feature_set, options.baskets).compute(
+        sequence, step_ms
+    )
 
 
 def build_dataset(
@@ -124,14 +128,11 @@ def build_dataset(
         compute: returns a symbol's features; None folds them here.
     """
     compute, parts = compute or feature_function(step_ms), []
-    needs_scaler = feature_set(options.feature_set).needs_scaler
     with track_count("features", sum(map(len, own_columns(sequences).values()))) as progress:
         for symbol, sequence in sequences.items():
             seen = sequence[: count_before(sequence, split.validation_until_ms)]
-            unscaled, units = compute(options.feature_set, symbol, seen)
-            rows = scalers[symbol].apply(unscaled) if needs_scaler else unscaled.astype(np.float32)
-            changes = next_changes(seen, step_ms) / units
-            parts.append(_SymbolPart(seen[:, OPEN_TIME].copy(), rows, changes))
+            folded = compute(options, symbol, seen)
+            parts.append(_symbol_part(folded, seen, scalers.get(symbol), step_ms))
             progress(len(sequence))
     return _join(parts, options, split, step_ms)
 
@@ -167,7 +168,19 @@ class _SymbolPart:
 
     times_ms: Float64s  # (candles,)
     rows: Float32s  # (candles, features), as the network takes them
-    changes: Float64s  # (candles,), the next change in its unit; NaN if the next candle is missing
+    # The next change in its unit, at most 8 of them: no candle decides about all symbols. NaN if
+    # the next candle is missing.
+    changes: Float64s  # (candles,)
+    explained: Float64s  # (candles,), how much of it the market explains
+
+
+def _symbol_part(
+    folded: FoldedFeatures, sequence: Float64s, scaler: Scaler | None, step_ms: int
+) -> _SymbolPart:
+    rows = folded.rows.astype(np.float32) if scaler is None else scaler.apply(folded.rows)
+    changes = bounded(next_changes(sequence, step_ms) / folded.units)
+    explained = np.roll(folded.explained, -1) / folded.units  # of the candle after each
+    return _SymbolPart(sequence[:, OPEN_TIME].copy(), rows, changes, explained)
 
 
 def _join(
@@ -176,10 +189,10 @@ def _join(
     training_ends, validation_ends = _window_ends(parts, options.window_length, split, step_ms)
     rows = np.concatenate([part.rows for part in parts])
     changes = np.concatenate([part.changes for part in parts])
-    label_scale = _label_deviation(changes[training_ends]) if options.is_standardised else 1.0
-    if options.is_common_move_removed:
-        changes -= common_moves(np.concatenate([part.times_ms for part in parts]), changes)
     chosen = feature_set(options.feature_set)
+    if options.is_common_move_removed:
+        changes -= _common_part(parts, changes, needs_market=chosen.needs_market)
+    label_scale = _label_deviation(changes[training_ends]) if options.is_standardised else 1.0
     labels = (changes / label_scale).astype(np.float32)
     dataset = Dataset(
         rows, labels, training_ends, validation_ends, options.window_length, label_scale
@@ -187,6 +200,15 @@ def _join(
     if not options.is_mirrored or chosen.mirror is None:
         return dataset
     return _with_mirrored_training(dataset, chosen.mirror)
+
+
+def _common_part(
+    parts: Sequence[_SymbolPart], changes: Float64s, *, needs_market: bool
+) -> Float64s:
+    """Return the part of each next change (n,) that is common to all symbols."""
+    if needs_market:
+        return np.concatenate([part.explained for part in parts])
+    return common_moves(np.concatenate([part.times_ms for part in parts]), changes)
 
 
 def _window_ends(

@@ -46,7 +46,7 @@ class PreparedData:
     @property
     def baskets(self) -> BasketDefinition | None:
         """The definition that the market's moves are of."""
-        return self.sequences.baskets if isinstance(self.sequences, MarketSequences) else None
+        return _baskets(self.sequences)
 
 
 def prepare(
@@ -96,6 +96,7 @@ def prepare_with_split(
         s.feature_set,
         s.window_length,
         is_common_move_removed=s.common_move == "removed",
+        baskets=_baskets_version(sequences),
         is_standardised=s.labels_standardised,
         is_mirrored=s.mirrored,
     )
@@ -116,6 +117,15 @@ def fit_options(settings: TrainerSettings) -> FitOptions:
     names = {field.name for field in fields(FitOptions)}
     given = settings.model_dump(include=names)
     return FitOptions(**given | {"huber_delta": settings.max_quadratic_error})
+
+
+def _baskets(sequences: Mapping[str, Float64s]) -> BasketDefinition | None:
+    return sequences.baskets if isinstance(sequences, MarketSequences) else None
+
+
+def _baskets_version(sequences: Mapping[str, Float64s]) -> str | None:
+    baskets = _baskets(sequences)
+    return None if baskets is None else baskets.version
 
 
 def _long_enough(
@@ -140,7 +150,7 @@ def _fit_scalers(
     if not features.needs_scaler:
         return {}
     return {
-        symbol: fit_scaler(features.compute(training_candles(sequence, split), step_ms)[1])
+        symbol: fit_scaler(features.compute(training_candles(sequence, split), step_ms).rows)
         for symbol, sequence in sequences.items()
     }
 

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from services.trainer.card import build_card
+from services.trainer.card import build_challenger
 from services.trainer.data.preparation import PreparedData
 from services.trainer.evaluate import map_spans
 from services.trainer.fitting.options import FitResult
@@ -46,12 +46,17 @@ class ValidationScorer:
         Returns:
             None if there is nothing to compare, or the weights are not finite or too large.
         """
-        if not self.spans or not np.abs(bundle.weights).max() <= MAX_WEIGHT:
+        if not self.spans or not are_usable(bundle.weights):
             return None
         work = partial(run_backtest, bundle, self.context)
         step_ms = self.context.interval_ms
         backtests = map_spans(work, self.spans, progress, self.threads)
         return pooled_skill({one.symbol: one.series(step_ms) for one in backtests}, self.volatility)
+
+
+def are_usable(weights: Float32s) -> bool:
+    """Return whether weights (weights,) are finite and small enough for a bundle."""
+    return bool(np.abs(weights).max() <= MAX_WEIGHT)
 
 
 def build_validation_scorer(
@@ -94,8 +99,10 @@ def build_epoch_scorer(
         return None
 
     def score_epoch(weights: Float32s) -> float | None:
-        card = build_card(settings, prepared, FitResult(weights, (), ()), None)
-        skill = scorer.skill(Bundle("challenger", card, weights, ""), progress)
+        if not are_usable(weights):
+            return None
+        fitted = FitResult(weights, (), ())
+        skill = scorer.skill(build_challenger(settings, prepared, fitted, None), progress)
         return None if skill is None else skill.value
 
     return score_epoch

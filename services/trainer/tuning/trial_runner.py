@@ -4,11 +4,15 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Final, TypeAlias
 
-from services.trainer.card import build_card
-from services.trainer.data.dataset import feature_function
+from services.trainer.card import build_challenger
+from services.trainer.data.dataset import DatasetOptions, feature_function
 from services.trainer.data.preparation import NotEnoughCandles, PreparedData, fit_options, prepare
 from services.trainer.fitting.fit import fit
-from services.trainer.fitting.validation_scorer import ValidationScorer, build_validation_scorer
+from services.trainer.fitting.validation_scorer import (
+    ValidationScorer,
+    are_usable,
+    build_validation_scorer,
+)
 from services.trainer.settings import TrainerSettings
 from services.trainer.stopping import Deadline, check_stop, stoppable
 from services.trainer.tuning.proposals import WINDOW_LENGTHS
@@ -21,12 +25,13 @@ from services.trainer.tuning.study_record import (
 )
 from shared.adapters.retry import StopRequested
 from shared.core.arrays import Float64s
-from shared.core.model.card import Bundle
+from shared.core.features.base import FoldedFeatures
 from shared.core.online.context import FoldContext
 from shared.core.topics import interval_ms
 from shared.reporting.progress import track_count
 
 # A trial that is expected to take so many times its limit is not begun.
+_NO_FORECASTS: Final = "its weights predict nothing"
 _MAX_OVERRUN: Final = 3.0
 
 Sequences: TypeAlias = Mapping[str, Float64s]
@@ -53,7 +58,7 @@ class TrialRunner:
         self._settings, self._sequences, self._clock = settings, sequences, clock
         self._step_ms = interval_ms(settings.interval)
         self._compute_features = feature_function(self._step_ms)
-        self._features: dict[tuple[str, str], tuple[Float64s, Float64s]] = {}
+        self._features: dict[tuple[str, str], FoldedFeatures] = {}
         self._scorer = self._build_scorer(deadline)
 
     def run_within(
@@ -92,23 +97,27 @@ class TrialRunner:
         prepared = self._prepare(settings, deadline)
         fitted = fit(settings.architecture, prepared.dataset, fit_options(settings), deadline)
         check_stop(deadline)
-        card = build_card(settings, prepared, fitted, None)
+        if not are_usable(fitted.weights):
+            return TrialResult(values, note=_NO_FORECASTS)
+        challenger = build_challenger(settings, prepared, fitted, None)
         with track_count("scoring", self._scorer.events) as progress:
-            challenger = Bundle("challenger", card, fitted.weights, "")
             skill = self._scorer.skill(challenger, stoppable(deadline, progress))
         if skill is None:
-            return TrialResult(values, note="its weights predict nothing")
+            return TrialResult(values, note=_NO_FORECASTS)
         return TrialResult(values, skill.value, skill.low, skill.high)
 
     def _cost(self, values: Values) -> int:
         return estimate_cost(with_environment(self._settings, to_environment(values)))
 
     def _prepare(self, settings: TrainerSettings, deadline: Deadline) -> PreparedData:
-        def compute_once(name: str, symbol: str, sequence: Float64s) -> tuple[Float64s, Float64s]:
+        def compute_once(
+            options: DatasetOptions, symbol: str, sequence: Float64s
+        ) -> FoldedFeatures:
             check_stop(deadline)
-            if (name, symbol) not in self._features:
-                self._features[name, symbol] = self._compute_features(name, symbol, sequence)
-            return self._features[name, symbol]
+            key = (options.feature_set, symbol)
+            if key not in self._features:
+                self._features[key] = self._compute_features(options, symbol, sequence)
+            return self._features[key]
 
         return prepare(settings, self._sequences, compute_once)
 

@@ -136,4 +136,6 @@ def challenge(
     if champion is not None:
         bundles[champion_name] = champion
     card = challenger.card
-    return Contenders(bundles, context, ridge_baselines(card.feature_set, card.shrinkage))
+    return Contenders(
+        bundles, context, ridge_baselines(card.feature_set, card.shrinkage, card.baskets)
+    )

@@ -56,6 +56,7 @@ class RidgeBaseline:
     features: str
     is_cold: bool  # whether it learns from the held-out candles alone
     shrinkage: Shrinkage  # of its forecasts, as the network's are shrunk
+    baskets: str | None = None  # version that the feature set looks at
 
     def forecast(self, span: HeldOutSpan, step_ms: int) -> ForecastSeries:
         """Forecast a held-out span, each candle before it is learnt from.
@@ -67,7 +68,8 @@ class RidgeBaseline:
             step_ms: the interval.
         """
         sequence = span.sequence
-        _, rows, units = feature_set(self.features).compute(sequence, step_ms)
+        folded = feature_set(self.features, self.baskets).compute(sequence, step_ms)
+        rows, units = folded.rows, folded.units
         changes = next_changes(sequence, step_ms)
         inputs = np.column_stack([rows, np.ones(len(rows))])  # the last column is the intercept
         learn_from, chosen = span.start if self.is_cold else 0, slice(span.start, -1)
@@ -78,7 +80,9 @@ class RidgeBaseline:
         return ForecastSeries(times, raw, calibrated, changes[chosen])
 
 
-def ridge_baselines(features: str, shrinkage: Shrinkage) -> dict[str, RidgeBaseline]:
+def ridge_baselines(
+    features: str, shrinkage: Shrinkage, baskets: str | None = None
+) -> dict[str, RidgeBaseline]:
     """Return the baselines of a network with these features, by name.
 
     With the network's own columns, learning since the start of the data and since the held-out
@@ -89,8 +93,8 @@ def ridge_baselines(features: str, shrinkage: Shrinkage) -> dict[str, RidgeBasel
     if feature_set(features).needs_scaler:
         return baselines
     own = {
-        ONLINE_RIDGE: RidgeBaseline(features, is_cold=False, shrinkage=shrinkage),
-        COLD_RIDGE: RidgeBaseline(features, is_cold=True, shrinkage=shrinkage),
+        ONLINE_RIDGE: RidgeBaseline(features, False, shrinkage, baskets),
+        COLD_RIDGE: RidgeBaseline(features, True, shrinkage, baskets),
     }
     return own if features == _OWN_CANDLES else own | baselines
 

@@ -1,7 +1,7 @@
 """The interface of a feature set: a fold over a symbol's candles that gives the network's rows."""
 
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
@@ -17,6 +17,15 @@ class Features:
 
     carry: Carry
     rows: Float64s  # (n, columns), of the newest candles, at most a window of them
+
+
+class FoldedFeatures(NamedTuple):
+    """A whole sequence of n candles, folded."""
+
+    carry: Carry  # after the newest candle
+    rows: Float64s  # (n, columns), each candle's features
+    units: Float64s  # (n,), after each candle the unit that the next change is measured in
+    explained: Float64s  # (n,), how much of each candle's own change the market explains
 
 
 class FeatureSet(Protocol):
@@ -40,20 +49,15 @@ class FeatureSet(Protocol):
 
         Args:
             carry: what is remembered of the candles before.
-            candle: a row of a sequence (6,).
+            candle: a row of a sequence (24,).
             step_ms: the interval, which tells a gap.
 
         Returns:
             The carry after the candle, and the candle's row of features (columns,).
         """
 
-    def compute(self, sequence: Float64s, step_ms: int) -> tuple[Carry, Float64s, Float64s]:
-        """Fold a whole sequence (n, 6), oldest candle first: the same bits as `update` gives.
-
-        Returns:
-            The carry after it, each candle's row of features (n, columns), and after each candle
-            the unit (n,) that the next change is measured in.
-        """
+    def compute(self, sequence: Float64s, step_ms: int) -> FoldedFeatures:
+        """Fold a whole sequence (n, 24), oldest candle first: the same bits as `update` gives."""
 
     def change_unit(self, carry: Carry) -> float:
         """Return the unit that the next change is measured in, a fraction."""
@@ -71,8 +75,8 @@ def compute_features(
     feature_set: FeatureSet, sequence: Float64s, step_ms: int, window_length: int
 ) -> Features:
     """Return the features after a sequence's newest candle, folded from its oldest."""
-    carry, rows, _ = feature_set.compute(sequence, step_ms)
-    return Features(carry, read_only64(rows[-window_length:].copy()))
+    folded = feature_set.compute(sequence, step_ms)
+    return Features(folded.carry, read_only64(folded.rows[-window_length:].copy()))
 
 
 def append_features(

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from shared.core.arrays import Float64s, read_only64
-from shared.core.features.base import Carry
+from shared.core.features.base import Carry, FoldedFeatures
 from shared.core.features.time_of_day import MINUTES_PER_DAY, cosine, sine
 from shared.core.sequence import CLOSE, OPEN, OPEN_TIME
 
@@ -33,9 +33,10 @@ class Levels:
         """Return the candle's row; nothing is remembered."""
         return carry, _rows(candle[None])[0]
 
-    def compute(self, sequence: Float64s, step_ms: int) -> tuple[Carry, Float64s, Float64s]:
+    def compute(self, sequence: Float64s, step_ms: int) -> FoldedFeatures:
         """Return the rows of all candles."""
-        return (), _rows(sequence), np.ones(len(sequence))
+        count = len(sequence)
+        return FoldedFeatures((), _rows(sequence), np.ones(count), np.zeros(count))
 
     def change_unit(self, carry: Carry) -> float:
         """Return 1: changes are measured as they are."""

@@ -6,13 +6,22 @@ from typing import Final
 from shared.core.errors import BadInput
 from shared.core.features.base import FeatureSet
 from shared.core.features.levels import Levels
+from shared.core.features.market import MarketFeatures
 from shared.core.features.returns import Returns
 
-FEATURE_SETS: Final[Mapping[str, FeatureSet]] = {"levels": Levels(), "returns": Returns()}
+FEATURE_SETS: Final[Mapping[str, FeatureSet]] = {
+    "levels": Levels(),
+    "market": MarketFeatures(),
+    "returns": Returns(),
+}
 
 
-def feature_set(name: str) -> FeatureSet:
+def feature_set(name: str, baskets: str | None = None) -> FeatureSet:
     """Return the feature set of a name.
+
+    Args:
+        name: its name.
+        baskets: the version of the baskets that it looks at, if it looks at any; None: none.
 
     Raises:
         BadInput: this version has none of that name.
@@ -23,4 +32,5 @@ def feature_set(name: str) -> FeatureSet:
             f"feature set {name!r} is not known here; known: {known}. A newer version may know it"
         )
         raise BadInput("unknown_features", message)
-    return FEATURE_SETS[name]
+    chosen = FEATURE_SETS[name]
+    return MarketFeatures(baskets) if isinstance(chosen, MarketFeatures) else chosen

@@ -26,7 +26,7 @@ class Model:
         self.bundle = bundle
         self.card = bundle.card
         self.version = bundle.version
-        self.feature_set = feature_set(bundle.card.feature_set)
+        self.feature_set = feature_set(bundle.card.feature_set, bundle.card.baskets)
         self.window_length = bundle.card.architecture.window_length
         self.network = Network(bundle.card.architecture)
         self.base_learner = new_learner(bundle.weights)

@@ -95,7 +95,7 @@ def test_the_original_loop_in_keras_and_the_fold_predict_the_same_changes(
         for symbol, of_symbol in made.items()
     }
     rows = {
-        symbol: Levels().compute(sequence, STEP_MS)[1] for symbol, sequence in sequences.items()
+        symbol: Levels().compute(sequence, STEP_MS).rows for symbol, sequence in sequences.items()
     }
     scalers = {symbol: MinMaxScaler().fit(of_symbol[:first]) for symbol, of_symbol in rows.items()}
     fitted = {s: fit_scaler(rows[s][:first]) for s in symbols}

@@ -20,13 +20,18 @@ def test_the_preset_original_is_the_original_network_and_its_parts_can_be_set() 
     assert original.optimiser == Optimiser("adam", 1e-3)
     assert original.shrinkage.largest == 8 * 0.002  # fractions, not standard deviations
     assert original.dropout == 0.0
+    assert (original.learns, original.shrinkage.memory) == ("gradient", 1.0)
 
 
-def test_the_default_trains_on_returns_of_all_symbols() -> None:
+def test_the_default_trains_on_symbols_beside_their_market() -> None:
     settings = TrainerSettings.from_env({})
 
-    assert settings.architecture == Architecture((32,), 16, 11)
+    assert settings.architecture == Architecture((32,), 16, 24)
     assert (settings.common_move, settings.mirrored) == ("removed", True)
+    assert settings.learns == "head"
+    assert settings.head.prior_observations == 24_000
+    assert settings.head.forgetting**13_824 == pytest.approx(0.5)
+    assert settings.shrinkage.memory**2_016 == pytest.approx(0.5)
     assert settings.wanted_symbols == ()
 
 

@@ -41,7 +41,7 @@ def a_sequence(present: list[bool], seed: int = 0) -> Float64s:
 
 
 def rows_of(sequence: Float64s) -> Float64s:
-    return Levels().compute(sequence, STEP_MS)[1]
+    return Levels().compute(sequence, STEP_MS).rows
 
 
 def prepared(
@@ -189,7 +189,7 @@ def test_a_market_upside_down_has_the_mirrored_features() -> None:
     turned[:, OPEN : CLOSE + 1] = 200.0 - sequence[:, OPEN : CLOSE + 1]
     turned[:, [HIGH, LOW]] = turned[:, [LOW, HIGH]]
 
-    rows, other = (Returns().compute(one, STEP_MS)[1] for one in (sequence, turned))
+    rows, other = (Returns().compute(one, STEP_MS).rows for one in (sequence, turned))
 
     assert np.allclose(other, rows * Returns().mirror, atol=0.05)
 

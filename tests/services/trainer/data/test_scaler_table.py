@@ -43,7 +43,7 @@ def test_a_table_gives_the_scalers_that_scikit_learn_fits(tmp_path: Path) -> Non
     """Over a whole day sine and cosine go from -1 to 1, and need not be in the table."""
     drawn = np.random.default_rng(1).uniform(90.0, 110.0, (288, 5))
     sequence = np.column_stack([START_MS + STEP_MS * np.arange(288.0), drawn])
-    rows = Levels().compute(sequence, STEP_MS)[1]
+    rows = Levels().compute(sequence, STEP_MS).rows
     fitted = MinMaxScaler().fit(rows)
     ends = zip(COLUMNS[:4], fitted.data_min_, fitted.data_max_, strict=False)
     table = {"BTCUSDT": {name: [float(low), float(high)] for name, low, high in ends}}

@@ -5,7 +5,7 @@ from math import nan
 
 import numpy as np
 
-from services.trainer.card import build_card
+from services.trainer.card import build_challenger
 from services.trainer.data.dataset import Split
 from services.trainer.data.preparation import prepare_with_split
 from services.trainer.fitting.options import FitResult
@@ -100,17 +100,17 @@ def test_without_a_validation_span_there_is_no_skill() -> None:
 def test_an_epoch_is_scored_by_the_online_skill_of_its_weights() -> None:
     by_skill = SETTINGS.model_copy(update={"choose_by": "online"})
     prepared = prepare_with_split(by_skill, SEQUENCES, SPLIT)
-    weights = a_challenger().weights
+    weights = a_bundle(card=a_card(features="market")).weights
 
     score_epoch = build_epoch_scorer(by_skill, prepared, CONTEXT)
 
     assert score_epoch is not None
-    card = build_card(by_skill, prepared, FitResult(weights, (), ()), None)
     skill = build_validation_scorer(by_skill, prepared, CONTEXT).skill(
-        Bundle("any", card, weights, "")
+        build_challenger(by_skill, prepared, FitResult(weights, (), ()), None)
     )
     assert skill is not None
     assert score_epoch(weights) == skill.value
+    assert score_epoch(np.full_like(weights, nan)) is None
 
 
 def test_the_loss_chooses_by_setting_or_if_nothing_can_be_scored() -> None:

@@ -1,7 +1,7 @@
 """Feature sets are folds: one candle more changes nothing before it."""
 
 import json
-from math import nextafter
+from math import nan, nextafter
 
 import numpy as np
 import pytest
@@ -10,22 +10,52 @@ from hypothesis import strategies as st
 
 from shared.core.arrays import Float64s
 from shared.core.errors import BadInput
-from shared.core.features.base import Carry, FeatureSet, append_features, compute_features
+from shared.core.features.base import (
+    FeatureSet,
+    FoldedFeatures,
+    append_features,
+    compute_features,
+)
 from shared.core.features.registry import FEATURE_SETS, feature_set
 from shared.core.features.returns import Returns
-from shared.core.sequence import CLOSE, HIGH, LOW, OPEN
+from shared.core.sequence import (
+    BASKET_CHANGES,
+    CLOSE,
+    EXCHANGE_COLUMNS,
+    HIGH,
+    LOW,
+    MARKET_CHANGE,
+    MAX_BASKETS,
+    OPEN,
+    baskets_code,
+    with_unknown_columns,
+)
 from tests.support.builders import START_MS, STEP_MS, a_walk
 
 NAMES = sorted(FEATURE_SETS)
+RELATIVE = ["market", "returns"]  # in units of the symbol itself
 prices = st.floats(1e-8, 1e6)
 volumes = st.one_of(st.just(0.0), st.floats(0, 1e15))
+
+
+BASKETS_VERSION = "0000000a"
+moves = st.one_of(st.just(nan), st.floats(-0.999, 1e3))
+versions = st.sampled_from([nan, baskets_code(BASKETS_VERSION), baskets_code("0000000b")])
+own_unknown = (nan,) * (MARKET_CHANGE - EXCHANGE_COLUMNS)
+
+
+@st.composite
+def market_columns(draw: st.DrawFn) -> tuple[float, ...]:
+    """The market's change, symbols, version and changes of its baskets."""
+    basket_changes = [draw(moves), draw(moves)] * (MAX_BASKETS // 2)
+    return draw(moves), 40.0, draw(versions), *basket_changes
 
 
 @st.composite
 def sequences(draw: st.DrawFn) -> Float64s:
     """Candles with gaps, flat ones and wild ones among them."""
     rows, time = [], START_MS
-    for _ in range(draw(st.integers(1, 40))):
+    for _ in range(draw(st.integers(1, 30))):
         time += STEP_MS * draw(st.sampled_from([1, 1, 1, 1, 7]))
         opened, close = draw(prices), draw(prices)
         top, bottom = draw(st.sampled_from([1.0, 1.5])), draw(st.sampled_from([1.0, 0.5]))
@@ -37,20 +67,21 @@ def sequences(draw: st.DrawFn) -> Float64s:
                 min(opened, close) * bottom,
                 close,
                 draw(volumes),
+                *own_unknown,
+                *draw(market_columns()),
             )
         )
     return np.array(rows, dtype=np.float64)
 
 
-def update_one_by_one(
-    chosen: FeatureSet, sequence: Float64s
-) -> tuple[Carry, list[Float64s], list[float]]:
-    carry, rows, units = chosen.initial_carry, [], []
+def update_one_by_one(chosen: FeatureSet, sequence: Float64s) -> FoldedFeatures:
+    carry, rows, units, explained = chosen.initial_carry, [], [], []
     for candle in sequence:
+        explained.append(chosen.explained_change(carry, float(candle[MARKET_CHANGE])))
         carry, row = chosen.update(carry, candle, STEP_MS)
         rows.append(row)
         units.append(chosen.change_unit(carry))
-    return carry, rows, units
+    return FoldedFeatures(carry, np.array(rows), np.array(units), np.array(explained))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -58,14 +89,13 @@ def update_one_by_one(
 def test_updating_candle_by_candle_gives_the_bits_of_the_whole_sequence(
     name: str, sequence: Float64s
 ) -> None:
-    chosen = feature_set(name)
+    chosen = feature_set(name, BASKETS_VERSION)
 
-    carry, rows, units = update_one_by_one(chosen, sequence)
+    one_by_one = update_one_by_one(chosen, sequence)
 
-    whole_carry, whole_rows, whole_units = chosen.compute(sequence, STEP_MS)
-    assert carry == whole_carry
-    assert np.array(rows).tobytes() == whole_rows.tobytes()
-    assert units == whole_units.tolist()
+    carry, *arrays = chosen.compute(sequence, STEP_MS)
+    assert one_by_one.carry == carry
+    assert [a.tobytes() for a in arrays] == [a.tobytes() for a in one_by_one[1:]]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -74,21 +104,22 @@ def test_no_row_knows_a_later_candle(name: str, sequence: Float64s, data: st.Dat
     known = data.draw(st.integers(1, len(sequence)))
 
     assert not knows_later_candles(
-        feature_set(name), sequence, known, data.draw(st.floats(0.1, 10))
+        feature_set(name, BASKETS_VERSION), sequence, known, data.draw(st.floats(0.1, 10))
     )
 
 
 @pytest.mark.parametrize("name", NAMES)
 @given(sequences())
 def test_rows_and_units_are_finite_and_of_the_declared_shape(name: str, sequence: Float64s) -> None:
-    chosen = feature_set(name)
+    chosen = feature_set(name, BASKETS_VERSION)
 
-    carry, rows, units = chosen.compute(sequence, STEP_MS)
+    carry, rows, units, explained = chosen.compute(sequence, STEP_MS)
 
     assert rows.shape == (len(sequence), chosen.columns)
     assert np.isfinite(rows).all()
     assert (units > 0).all()
     assert np.isfinite(units).all()
+    assert np.isfinite(explained).all()
     assert tuple(json.loads(json.dumps(carry, allow_nan=False))) == carry  # as a state stores it
     assert chosen.mirror is None or chosen.mirror.shape == (chosen.columns,)
 
@@ -96,15 +127,17 @@ def test_rows_and_units_are_finite_and_of_the_declared_shape(name: str, sequence
 class Leaking(Returns):
     """Returns whose change is the next candle's."""
 
-    def compute(self, sequence: Float64s, step_ms: int) -> tuple[Carry, Float64s, Float64s]:
-        carry, rows, units = super().compute(sequence, step_ms)
-        rows[:-1, 0] = rows[1:, 0]
-        return carry, rows, units
+    def compute(self, sequence: Float64s, step_ms: int) -> FoldedFeatures:
+        folded = super().compute(sequence, step_ms)
+        folded.rows[:-1, 0] = folded.rows[1:, 0]
+        return folded
 
 
 def test_a_planted_leak_is_found() -> None:
-    sequence = np.column_stack(
-        [START_MS + STEP_MS * np.arange(30), *[np.array(a_walk(30))] * 4, np.ones(30)]
+    sequence = with_unknown_columns(
+        np.column_stack(
+            [START_MS + STEP_MS * np.arange(30), *[np.array(a_walk(30))] * 4, np.ones(30)]
+        )
     )
 
     assert knows_later_candles(Leaking(), sequence, 20, 1.1)
@@ -112,49 +145,62 @@ def test_a_planted_leak_is_found() -> None:
 
 
 def knows_later_candles(chosen: FeatureSet, sequence: Float64s, known: int, factor: float) -> bool:
-    """Say whether rows or units of the first candles change with the prices of those after them."""
+    """Say whether values of the first candles change with prices and market of those after them."""
     other = sequence.copy()
     other[known:, OPEN : CLOSE + 1] *= factor
-    (_, rows, units), (_, other_rows, other_units) = (
-        chosen.compute(s, STEP_MS) for s in (sequence, other)
+    other[known:, MARKET_CHANGE] *= -factor
+    other[known:, BASKET_CHANGES] *= -factor
+    one, two = (
+        [values[:known].tobytes() for values in chosen.compute(s, STEP_MS)[1:]]
+        for s in (sequence, other)
     )
-    is_same = rows[:known].tobytes() == other_rows[:known].tobytes()
-    return not (is_same and units[:known].tobytes() == other_units[:known].tobytes())
+    return one != two
 
 
+@pytest.mark.parametrize("name", RELATIVE)
 @given(sequences())
-def test_returns_are_bounded(sequence: Float64s) -> None:
-    _, rows, _ = feature_set("returns").compute(sequence, STEP_MS)
+def test_relative_features_are_bounded(name: str, sequence: Float64s) -> None:
+    folded = feature_set(name, BASKETS_VERSION).compute(sequence, STEP_MS)
 
-    assert np.abs(rows).max() <= 4.0
+    assert np.abs(folded.rows).max() <= 4.0
 
 
+@pytest.mark.parametrize("name", RELATIVE)
 @given(sequences(), st.integers(1, 8))
-def test_returns_do_not_depend_on_the_currency(sequence: Float64s, power: int) -> None:
+def test_relative_features_do_not_depend_on_the_currency(
+    name: str, sequence: Float64s, power: int
+) -> None:
     other = sequence.copy()
     other[:, OPEN : CLOSE + 1] *= 2.0**power  # exact
 
-    (_, rows, units), (_, other_rows, other_units) = (
-        feature_set("returns").compute(s, STEP_MS) for s in (sequence, other)
+    one, two = (
+        [values.tobytes() for values in feature_set(name).compute(s, STEP_MS)[1:]]
+        for s in (sequence, other)
     )
 
-    assert rows.tobytes() == other_rows.tobytes()
-    assert units.tobytes() == other_units.tobytes()
+    assert one == two
 
 
 def test_a_market_without_movement_gives_finite_rows() -> None:
-    sequence = np.array([(START_MS + at * STEP_MS, 5.0, 5.0, 5.0, 5.0, 0.0) for at in range(50)])
+    sequence = flat_sequence(50)
+    sequence[:, MARKET_CHANGE] = 0.0
 
-    _, rows, units = feature_set("returns").compute(sequence, STEP_MS)
+    for name in RELATIVE:
+        folded = feature_set(name).compute(sequence, STEP_MS)
 
-    assert np.isfinite(rows).all()
-    assert units.min() > 0
+        assert np.isfinite(folded.rows).all()
+        assert folded.units.min() > 0
+
+
+def flat_sequence(count: int) -> Float64s:
+    rows = [(START_MS + at * STEP_MS, 5.0, 5.0, 5.0, 5.0, 0.0) for at in range(count)]
+    return with_unknown_columns(np.array(rows)).copy()
 
 
 @pytest.mark.parametrize("name", NAMES)
 @given(sequences(), st.integers(2, 12))
 def test_only_a_window_of_rows_is_kept(name: str, sequence: Float64s, window_length: int) -> None:
-    chosen = feature_set(name)
+    chosen = feature_set(name, BASKETS_VERSION)
     features = compute_features(chosen, sequence[:1], STEP_MS, window_length)
     for candle in sequence[1:]:
         features = append_features(chosen, features, candle, STEP_MS, window_length)
@@ -167,13 +213,15 @@ def test_only_a_window_of_rows_is_kept(name: str, sequence: Float64s, window_len
 
 
 def test_the_range_of_a_candle_is_a_feature() -> None:
-    calm = np.array([(START_MS + at * STEP_MS, 100.0, 100.1, 99.9, 100.0, 1.0) for at in range(9)])
+    rows = [(START_MS + at * STEP_MS, 100.0, 100.1, 99.9, 100.0, 1.0) for at in range(9)]
+    calm = with_unknown_columns(np.array(rows))
     wild = calm.copy()
     wild[-1, HIGH], wild[-1, LOW] = nextafter(101.0, 102.0), 99.0
 
-    rows = [feature_set("returns").compute(s, STEP_MS)[1][-1] for s in (calm, wild)]
+    for name in RELATIVE:
+        one, two = (feature_set(name).compute(s, STEP_MS).rows[-1] for s in (calm, wild))
 
-    assert rows[0].tobytes() != rows[1].tobytes()
+        assert one.tobytes() != two.tobytes()
 
 
 def test_a_feature_set_that_is_not_known_is_refused_by_name() -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -10,7 +11,7 @@ from shared.adapters.schemas.predictions import encode_prediction
 from shared.core.features.registry import FEATURE_SETS
 from shared.core.model.numeric_profile import PROFILE_VERSION, fixed_numbers
 from shared.core.online.model import Model
-from shared.core.records import Amendment, Gap, Record
+from shared.core.records import Amendment, Candle, Gap, MarketMove, Record
 from tests.shared.core.online.models import MODELS, WINDOW
 from tests.support.builders import (
     START_MS,
@@ -25,25 +26,28 @@ from tests.support.builders import (
 
 # SHA-256 of the predictions, under the version of the numeric profile that makes them.
 GOLDEN_PREDICTIONS: Final[Mapping[int, str]] = {
-    3: "7c263c5c46561d5bafe7886d07953ee5c627c20769469478e78416017d41c99d",
+    3: "c1108fb16f57bde27ffc7c80d1ce0c2578c2b4136c31c150bad4b58ce517eaf1",
 }
 
 COUNT: Final = WINDOW + 30
 GAP: Final = 3  # candles
+BASKETS: Final = "0000000a"
+MOST_MOVES: Final = 0.008  # beyond it the market is unknown
 
 
 def a_model_of_each_kind() -> Iterator[Model]:
     """The models that the online step distinguishes, and one of each feature set."""
     yield from MODELS.values()
     for name in sorted(FEATURE_SETS):
-        yield a_model(seed=4, card=a_card(features=name, label_scale=1.0))
+        card = replace(a_card(features=name, label_scale=1.0), baskets=BASKETS)
+        yield a_model(seed=4, card=card)
 
 
 def a_log(model: Model) -> list[Record]:
     """A promotion, candles, an amendment and a gap."""
     closes = 100.0 * np.cumprod(1.0 + fixed_numbers(2 * COUNT, 0.01).astype(np.float64))
     resumed = COUNT + GAP
-    return [
+    records = [
         a_promotion(model),
         *candles(closes[:COUNT].tolist()),
         Amendment(a_candle(COUNT - 5, float(closes[COUNT - 5]) * 1.01)),
@@ -51,6 +55,17 @@ def a_log(model: Model) -> list[Record]:
         Gap("BTCUSDT", START_MS + (COUNT + 1) * STEP_MS, START_MS + (resumed + 1) * STEP_MS),
         *candles(closes[COUNT + 1 :].tolist(), start=resumed + 1),
     ]
+    moves = fixed_numbers(len(records), 0.01).astype(np.float64).tolist()
+    return [with_market(record, move) for record, move in zip(records, moves, strict=True)]
+
+
+def with_market(record: Record, move: float) -> Record:
+    """Return a candle with the market's move, one of each kind; another record as it is."""
+    if not isinstance(record, Candle) or move > MOST_MOVES:
+        return record
+    baskets = BASKETS if move > 0.0 else "00000000"
+    changes = tuple(None if number == 3 else move / (number + 1) for number in range(4))
+    return replace(record, market=MarketMove(move, 40, baskets, changes))
 
 
 def test_the_same_log_gives_the_bytes_of_the_numeric_profile() -> None:
