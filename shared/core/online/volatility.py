@@ -95,8 +95,8 @@ def fold_candle(
         candle[CLOSE],
         means,
         forecast,
-        _mean(before.exponential, change, max(_WEIGHT_12, plain)),
-        _mean(before.constant, change, max(_LEAST_AVERAGE_WEIGHT, plain)),
+        max(_mean(before.exponential, change, max(_WEIGHT_12, plain)), _LEAST_FORECAST),
+        max(_mean(before.constant, change, max(_LEAST_AVERAGE_WEIGHT, plain)), _LEAST_FORECAST),
     )
 
 
