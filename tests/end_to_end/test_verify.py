@@ -159,6 +159,30 @@ def test_a_promotion_that_names_another_digest_is_shown_with_both(
     )
 
 
+def test_a_wrong_move_of_the_market_ends_with_one_and_is_shown(deployment: Deployment) -> None:
+    names = [f"C{number}USDT" for number in range(5)]
+    market = {"symbols": 5, "change_ppb": 0}
+    wrong = {"symbols": 5, "change_ppb": 900_000_000}
+    flat = {"open": "100.5", "high": "100.6", "low": "100.4"}
+    deployment.publish(
+        [
+            (name, candle_bytes(at, name, market=wrong if (name, at) == place else market, **flat))
+            for place in [("C3USDT", 2)]
+            for at in range(4)
+            for name in names
+        ]
+    )
+
+    audited = deployment.ulstm("verify", "--json")
+
+    report = json.loads(audited.stdout)
+    assert audited.returncode == 1
+    assert report["checks"]["market"] == {"checked": 15, "mismatches": 1}
+    assert report["market"]["candles"] == 20
+    (mismatch,) = report["first_mismatches"]
+    assert mismatch["fields"]["change"]["found"] == 0.9
+
+
 def test_predictions_of_another_profile_are_a_warning_and_no_mismatch(
     one_partition: Deployment,
 ) -> None:
