@@ -36,7 +36,7 @@ VARIANTS: Final[dict[str, Settings]] = {
     "window 32": {"WINDOW_LENGTH": "32"},
     "LSTM(64)": {"WIDTHS": "64"},
     "LSTM(32) x 2": {"WIDTHS": "32,32"},
-    "epoch chosen by loss": {"CHOOSE_BY": "loss"},
+    "epoch chosen by its online forecasts": {"CHOOSE_BY": "online"},
     "seed 1": {"SEED": "1"},
     "original": _ORIGINAL,
 }

@@ -64,7 +64,6 @@ _ORIGINAL: Final[Mapping[str, str]] = {
     "learning_rate": "1e-3",
     "learning_rate_falls": "false",
     "averaging": "0",
-    "choose_by": "loss",
 }
 
 
@@ -160,7 +159,7 @@ class TrainerSettings(ServiceSettings):
     # The fit.
     seed: int = Field(0, ge=0, lt=2**31)
     """Seed of weights, draws and dropout."""
-    choose_by: Literal["online", "loss"] = "online"
+    choose_by: Literal["online", "loss"] = "loss"
     """What the best epoch has: the highest `online` skill, or the lowest validation `loss`."""
     epochs: int = Field(10, ge=1)
     """Epochs, at most."""
