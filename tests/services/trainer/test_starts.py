@@ -63,6 +63,21 @@ def test_a_daily_retraining_keeps_the_evidence() -> None:
     assert retrained == lived
 
 
+def test_a_daily_retraining_no_longer_resets_actionable() -> None:
+    """A price that goes to and fro can be forecast, and stays so from one version to the next."""
+    records = candles([100.0 * (1.001 if at % 2 else 1.0) for at in range(2 * DAY + 1)])
+    sequence = np.concatenate([candle_row(c) for c in records if isinstance(c, Candle)])
+    sequences = {"BTCUSDT": sequence[: 2 * DAY]}
+    starts_found = build_starts(RETURNS.bundle, None, sequences, 10_000, CONTEXT)
+    data = encode_bundle(RETURNS.card, RETURNS.bundle.weights, None, starts_found)
+    retrained = Model(decode_bundle("retrained", data))
+
+    for model, is_actionable in ((retrained, True), (RETURNS, False)):
+        log = [*records[: 2 * DAY], a_promotion(model), records[2 * DAY]]
+        _, predictions = fold_all(log, {model.version: model})
+        assert [one.actionable for one in predictions] == [is_actionable]
+
+
 def test_only_the_newest_candles_are_folded() -> None:
     one = {"BTCUSDT": SEQUENCES["BTCUSDT"]}
 
