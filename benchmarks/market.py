@@ -11,7 +11,7 @@ import numpy as np
 
 from shared.adapters.candle_files import find_recordings, read_blocks
 from shared.core.arrays import Float64s, read_only64
-from shared.core.market import PPB
+from shared.core.market import PPB, define_baskets
 from shared.core.records import Candle, MarketMove
 from shared.core.sequence import (
     BASKET_CHANGES,
@@ -28,7 +28,7 @@ from shared.core.sequence import (
 
 STEP_MS: Final = 300_000
 START_MS: Final = 1_735_689_600_000  # 2025-01-01 00:00 UTC
-VERSION: Final = "1a2b3c4d"  # of the baskets
+DEFINITION: Final = define_baskets(([f"BASKET{at}USDT"] for at in range(MAX_BASKETS)), 0, 0)
 SYMBOLS: Final = 40  # that the market's moves are medians of
 
 # The market's and each basket's, in turn.
@@ -52,7 +52,10 @@ def a_sequence(candles: int, seed: int) -> Float64s:
     sequence[:, :QUOTE_VOLUME] = np.column_stack([times, opens, top, bottom, closes, volumes])
     sequence[:, QUOTE_VOLUME:MARKET_CHANGE] = (1250.0, 101.0, 6.25)
     sequence[:, MARKET_CHANGE:BASKETS] = np.column_stack([moves[:, 0], np.full(candles, SYMBOLS)])
-    sequence[:, BASKETS], sequence[:, BASKET_CHANGES] = baskets_code(VERSION), moves[:, 1:]
+    sequence[:, BASKETS], sequence[:, BASKET_CHANGES] = (
+        baskets_code(DEFINITION.version),
+        moves[:, 1:],
+    )
     return read_only64(sequence)
 
 
@@ -97,7 +100,7 @@ def next_candle(symbol: str, sequence: Float64s, at: int) -> Candle:
 def market_move(at: int) -> MarketMove:
     """Return the market's move during candle number `at`."""
     change, *baskets = (_MOVES_PPB[at % len(_MOVES_PPB)] / PPB).tolist()
-    return MarketMove(change, SYMBOLS, VERSION, tuple(baskets))
+    return MarketMove(change, SYMBOLS, DEFINITION.version, tuple(baskets))
 
 
 def candle_bytes(symbol: str, at: int, close: float) -> bytes:
@@ -116,7 +119,7 @@ def _market_json(at: int) -> str:
     change, *baskets = _MOVES_PPB[at % len(_MOVES_PPB)].tolist()
     fields = {
         "basket_changes_ppb": baskets,
-        "baskets": VERSION,
+        "baskets": DEFINITION.version,
         "change_ppb": change,
         "symbols": SYMBOLS,
     }

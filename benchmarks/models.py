@@ -5,8 +5,9 @@ from typing import Final
 
 import numpy as np
 
-from benchmarks.market import START_MS, STEP_MS, VERSION
+from benchmarks.market import DEFINITION, START_MS, STEP_MS
 from shared.adapters.bundle_codec import decode_bundle, encode_bundle, version_of
+from shared.adapters.schemas.baskets import baskets_to_json
 from shared.core.features.registry import feature_set
 from shared.core.model.architecture import Architecture
 from shared.core.model.card import Bundle, Card, Learns
@@ -40,7 +41,8 @@ class BenchmarkModel:
             trained_through_ms=START_MS - STEP_MS,
             learns=self.learns,
             head=HeadSettings(prior_observations=PRIOR_CANDLES),
-            baskets=VERSION,
+            baskets=DEFINITION.version,
+            training={"baskets": baskets_to_json(DEFINITION)},
         )
         count = self.architecture.weight_count()
         weights = np.random.default_rng(1).uniform(-0.2, 0.2, count).astype(np.float32)
