@@ -4,7 +4,7 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +14,8 @@ from shared.adapters.recording import Block, Recording
 from shared.core.errors import BadInput, BadSetting
 from shared.core.topics import interval_ms
 
+_MACOS: Final = "__MACOSX/"  # of its own data on each file, which macOS adds to a ZIP
+_ENCODING: Final = "utf-8-sig"  # a byte-order mark is passed over
 SUFFIXES: Final = (".csv", ".zip", ".parquet")
 
 _NAME: Final = re.compile(
@@ -22,16 +24,29 @@ _NAME: Final = re.compile(
 )
 
 
-def find_recordings(paths: Iterable[Path]) -> list[Recording]:
+def find_recordings(
+    paths: Iterable[Path], on_skip: Callable[[str], None] | None = None
+) -> list[Recording]:
     """Return the recordings in files and folders, by symbol and then by file name.
+
+    Args:
+        paths: files, and folders that are searched with those below them.
+        on_skip: takes the reason why a file of a folder is left out; None: that is an error.
 
     Raises:
         BadInput: a path is missing, is no recording, or its name has no interval.
     """
-    files = {file for path in paths for file in _files(path)}
+    found = {}
+    for path in paths:
+        for file in _files(path):
+            try:
+                found[file] = _recording(file)
+            except BadInput as error:
+                if on_skip is None or file == path:
+                    raise
+                on_skip(str(error))
     return sorted(
-        (_recording(file) for file in files),
-        key=lambda recording: (recording.symbol or "", recording.path.name),
+        found.values(), key=lambda recording: (recording.symbol or "", recording.path.name)
     )
 
 
@@ -47,9 +62,9 @@ def read_blocks(recording: Recording) -> Iterator[Block]:
             yield from read_parquet(recording)
         elif path.suffix == ".zip":
             with zipfile.ZipFile(path) as zipped, zipped.open(_only_member(zipped)) as member:
-                yield from read_csv(recording, io.TextIOWrapper(member, "ascii", "replace"))
+                yield from read_csv(recording, io.TextIOWrapper(member, _ENCODING, "replace"))
         else:
-            with path.open(encoding="ascii", errors="replace") as text:
+            with path.open(encoding=_ENCODING, errors="replace") as text:
                 yield from read_csv(recording, text)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ArrowException) as error:
         message = f"{path} cannot be read ({error}): fetch it again"
@@ -81,7 +96,7 @@ def _recording(path: Path) -> Recording:
 
 
 def _only_member(archive: zipfile.ZipFile) -> str:
-    names = archive.namelist()
+    names = [name for name in archive.namelist() if not name.startswith(_MACOS)]
     if len(names) != 1:
         message = f"{archive.filename} holds {len(names)} files; a dump is a ZIP of one CSV"
         raise BadInput("unknown_format", message)

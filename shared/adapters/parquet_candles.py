@@ -113,7 +113,8 @@ def _to_block(
     has_close_times = "close_time" in batch.schema.names
     close_ms = batch["close_time"].to_numpy()[rows] if has_close_times else None
     check_rows(position, open_ms, close_ms, numbers, last_ms)
-    return Block(position.symbol, open_ms, numbers, None, _optional_numbers(position, batch, rows))
+    optional = _optional_numbers(position, batch, rows)
+    return Block(position.symbol, open_ms, numbers, None, optional, position)
 
 
 def _optional_numbers(

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.adapters.dump_validation import RowPosition
+
 
 class CandleRow(NamedTuple):
     """One recorded candle.
@@ -49,6 +51,7 @@ class Block:
     lines: list[str] | None = field(repr=False)  # n lines of a dump; None: there are only floats
     # (n, 4): quote volume, trades, taker-buy volume and quote volume; NaN or None: unknown.
     optional: NDArray[np.float64] | None = None
+    position: RowPosition | None = None  # in its file
 
     def rows(self, first: int = 0, until: int | None = None) -> Iterator[CandleRow]:
         """Yield candles `first` up to, not including, `until` (None: all) as exact decimals."""
@@ -62,6 +65,12 @@ class Block:
         rest = self._optional_columns(first, until, len(times))
         for time_ms, *fields in zip(times, *decimals, *rest, strict=True):
             yield CandleRow(self.symbol, time_ms, *fields)
+
+    def describe(self, at: int) -> str:
+        """Return a candle's place in its file, and its numbers."""
+        p = self.position
+        place = "" if p is None else f"{p.path} {p.unit} {p.numbers[at]} has "
+        return f"{place}{self.numbers[at].tolist()}"
 
     def _optional_columns(
         self, first: int, until: int | None, count: int

@@ -104,10 +104,11 @@ class CandleImporter:
         """Check that a row agrees with the log, or with an earlier row."""
         if row.open_time_ms < self._log_ends_ms.get(row.symbol, 0):
             self._check_against_log(row)
-        elif row != self._last[row.symbol]:
+        elif not _has_same_values(row, self._last[row.symbol]):
             raise BadInput(
                 "contradiction",
-                f"{_describe(row)} comes twice with different values; leave one of the files out",
+                f"{_describe(row)} comes twice with different values (open, high, low, close,"
+                " volume); leave one of the files out",
             )
 
     def _check_against_log(self, row: CandleRow) -> None:
@@ -162,6 +163,12 @@ def candle_bytes(row: CandleRow, interval: str, market: str = "") -> bytes:
 
 def _quoted(name: str, text: str | None) -> str:
     return "" if text is None else f'"{name}":"{text}",'
+
+
+def _has_same_values(row: CandleRow, other: CandleRow) -> bool:
+    """Return whether two rows have the same numbers, however they are written, where both do."""
+    pairs = zip(row[2:], other[2:], strict=True)
+    return all(a is None or b is None or a == b or float(a) == float(b) for a, b in pairs)
 
 
 def _describe(row: CandleRow) -> str:

@@ -53,6 +53,16 @@ class TimeBlock:
         rows.sort(key=attrgetter("open_time_ms", "symbol"))
         return rows
 
+    def describe(self, row: CandleRow) -> str:
+        """Return where the recordings have a candle, and its numbers there."""
+        places = []
+        for part in self.slices:
+            at = int(np.searchsorted(part.open_time_ms, row.open_time_ms))
+            is_there = at < part.until - part.first and part.open_time_ms[at] == row.open_time_ms
+            if part.block.symbol == row.symbol and is_there:
+                places.append(part.block.describe(part.first + at))
+        return "; ".join(places)
+
 
 class RecordingReader:
     """Reads one symbol of a recording as time goes on; it is open only in between."""

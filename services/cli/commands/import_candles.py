@@ -18,6 +18,7 @@ from services.cli.candle_import.log_contents import read_log_contents
 from services.cli.candle_import.market_history import MarketHistory
 from services.cli.candle_import.time_blocks import TimeBlock, open_readers, read_time_blocks
 from services.cli.cli_options import AsJson
+from services.cli.terminal import print_warning
 from shared.adapters.candle_files import find_recordings
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.admin import ensure_topics
@@ -38,13 +39,16 @@ def import_command(
     as_json: AsJson = False,
 ) -> None:
     """Import recorded candles. Stop the producer first. An interrupted import can be run again."""
-    settings = ServiceSettings.from_env(context.obj)
+    settings, console = ServiceSettings.from_env(context.obj), Console(stderr=True)
     started = time.monotonic()
-    with Progress(console=Console(stderr=True)) as progress:
+
+    def on_skip(reason: str) -> None:
+        print_warning(console, f"left out: {reason}")
+
+    recordings = _of_interval(find_recordings(paths, on_skip), settings.interval, on_skip)
+    with Progress(console=console) as progress:
         task = progress.add_task("importing", total=None)
-        summary = import_recordings(
-            settings, find_recordings(paths), lambda n: progress.advance(task, n)
-        )
+        summary = import_recordings(settings, recordings, lambda n: progress.advance(task, n))
     if as_json:
         print(json.dumps({**asdict(summary), "symbols": len(summary.symbols)}))
         return
@@ -112,7 +116,22 @@ def _records(
         for time_ms, move in market.measure(block).items()
     }
     for row in block.rows():
-        yield from importer.records(row, texts.get(row.open_time_ms, ""))
+        try:
+            yield from importer.records(row, texts.get(row.open_time_ms, ""))
+        except BadInput as error:
+            raise BadInput(error.reason, f"{error}: {block.describe(row)}") from error
+
+
+def _of_interval(
+    recordings: Sequence[Recording], interval: str, on_skip: Callable[[str], None]
+) -> Sequence[Recording]:
+    """Leave out recordings of other intervals, unless all are."""
+    step_ms = interval_ms(interval)
+    chosen = [recording for recording in recordings if recording.interval_ms == step_ms]
+    for recording in recordings if chosen else ():
+        if recording.interval_ms != step_ms:
+            on_skip(f"{recording.path} has candles of another interval than {interval}")
+    return chosen or recordings
 
 
 def _check_interval(recordings: Sequence[Recording], interval: str) -> None:

@@ -72,6 +72,35 @@ def test_milliseconds_microseconds_header_crlf_and_zip_all_read_the_same(tmp_pat
     assert rows(archive) == plain
 
 
+def test_a_byte_order_mark_and_blank_lines_at_the_end_are_passed_over(tmp_path: Path) -> None:
+    plain = rows(csv(tmp_path, line(0), line(1)))
+
+    assert rows(csv(tmp_path, f"\ufeff{line(0)}", line(1))) == plain
+    assert rows(csv(tmp_path, f"\ufeff{HEADER}", line(0), line(1), "", "")) == plain
+
+
+def test_what_macos_adds_to_a_zip_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "BTCUSDT-5m-2025-01.zip"
+    with zipfile.ZipFile(path, "w") as target:
+        target.writestr("BTCUSDT-5m-2025-01.csv", f"{line(0)}\n")
+        target.writestr("__MACOSX/._BTCUSDT-5m-2025-01.csv", "junk")
+
+    assert len(rows(path)) == 1
+
+
+def test_a_file_of_a_folder_whose_name_says_nothing_can_be_left_out(tmp_path: Path) -> None:
+    good = csv(tmp_path, line(0))
+    bad = csv(tmp_path, line(0), name="BTCUSDT-5m-2025-8.csv")
+    left_out: list[str] = []
+
+    found = find_recordings([tmp_path], left_out.append)
+
+    assert [recording.path for recording in found] == [good]
+    assert str(bad) in left_out[0]
+    with pytest.raises(BadInput, match="no interval"):
+        find_recordings([bad], left_out.append)
+
+
 def test_a_hole_in_a_file_is_no_error(tmp_path: Path) -> None:
     assert [row.open_time_ms - FIRST_MS for row in rows(csv(tmp_path, line(0), line(9)))] == [
         0,
@@ -83,11 +112,14 @@ def test_a_hole_in_a_file_is_no_error(tmp_path: Path) -> None:
     ("second", "reason", "named"),
     [
         (line(1)[:30], "truncated_line", "columns"),
-        ("", "truncated_line", "1 columns"),
+        (f"\n{line(1)}", "truncated_line", "1 columns"),
+        (f"{line(1)},0", "too_many_columns", "13 columns"),
         (line(1, prices="2.10,x,2.00,2.30"), "not_a_number", "'x'"),
         (line(1, prices="2.10,NaN,2.00,2.30"), "not_a_number", "'NaN'"),
         (line(1, prices="2.10,inf,2.00,2.30"), "not_a_number", "'inf'"),
-        (line(1, prices="2.10,1e5,2.00,2.30"), "not_a_number", "'1e5'"),
+        (line(1, prices="2.10,1e5,2.00,2.30"), "exponent", "1e5"),
+        (line(1, prices="2.10,8.12e-06,2.00,2.30"), "exponent", "8.12e-06"),
+        (line(1, prices="2.10,\u0665,2.00,2.30"), "not_a_number", "column 3"),
         (line(1, prices="2.10,2.50,0.00,2.30"), "bad_price", "low 0.0"),
         (line(1, prices="-2.10,2.50,2.00,2.30"), "bad_price", "open -2.1"),
         (line(1, prices="2.10,2.20,2.00,2.30"), "inconsistent_prices", "high 2.2"),

@@ -1,9 +1,12 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from services.cli.__main__ import app
 from services.cli.candle_import.importer import ImportSummary, candle_bytes
 from services.cli.commands.import_candles import import_recordings
 from shared.adapters.candle_files import find_recordings
@@ -121,6 +124,47 @@ def test_a_row_that_contradicts_the_log_is_refused_with_both_values(
     with pytest.raises(BadInput, match=r"100\.9.*100\.5"):
         run_import(settings, a_file(tmp_path, [line(0), line(1, close="100.9"), line(2)]))
     assert closes(settings) == [100.5] * 4
+
+
+@pytest.mark.integration
+def test_files_that_disagree_are_named_with_line_and_values(
+    settings: ServiceSettings, tmp_path: Path
+) -> None:
+    month = a_file(tmp_path, [line(at) for at in range(3)])
+    day = a_file(tmp_path, [line(1, close="100.9")], "BTCUSDT-5m-2025-01-01.csv")
+
+    with pytest.raises(BadInput) as refused:
+        run_import(settings, [*month, *day])
+
+    assert f"{month[0]} line 2 has [100.0, 101.0, 99.5, 100.5, 12.5]" in str(refused.value)
+    assert f"{day[0]} line 1 has [100.0, 101.0, 99.5, 100.9, 12.5]" in str(refused.value)
+
+
+@pytest.mark.integration
+def test_one_value_may_be_written_in_two_ways(settings: ServiceSettings, tmp_path: Path) -> None:
+    month = a_file(tmp_path, [line(at) for at in range(3)])
+    day = a_file(tmp_path, [line(1, close="100.50000000")], "BTCUSDT-5m-2025-01-01.csv")
+
+    assert run_import(settings, [*month, *day]) == (3, 0, 1)
+
+
+@pytest.mark.integration
+def test_files_of_a_folder_that_do_not_fit_are_left_out_and_named(
+    settings: ServiceSettings, tmp_path: Path
+) -> None:
+    a_file(tmp_path, [line(0), line(1)])
+    for name in ("BTCUSDT-1h-2025-01.csv", "BTCUSDT-5m-2025-8.csv"):
+        a_file(tmp_path, [line(5)], name)
+    environ = {
+        "KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
+        "TOPIC_PREFIX": settings.topic_prefix,
+    }
+
+    done = CliRunner().invoke(app, ["import", str(tmp_path), "--json"], env=environ)
+
+    assert json.loads(done.stdout)["candles"] == 2
+    assert "BTCUSDT-1h-2025-01.csv" in done.stderr
+    assert "BTCUSDT-5m-2025-8.csv" in done.stderr
 
 
 @pytest.mark.integration
