@@ -13,6 +13,7 @@ from shared.core.errors import BadInput, BadSetting
 from shared.core.topics import interval_ms
 
 DEFAULT_SYMBOLS: Final = 20  # of a synthetic market
+PUSH_INTERVAL_MS: Final = 2000  # of the exchange's time, as Binance does for 5m
 DEFAULT_HISTORY: Final = 2016  # candles before the start of a synthetic market: a week of 5m
 
 
@@ -57,16 +58,14 @@ class MarketView:
 
 
 def push_times_ms(open_time_ms: int, interval_ms: int, step_ms: int) -> list[int]:
-    """Return the times at which an open candle is pushed: every `step_ms`, at least once.
+    """Return the times at which an open candle is pushed: every `step_ms`, and before the close.
 
     >>> push_times_ms(0, 300_000, 100_000)
-    [100000, 200000]
-    >>> push_times_ms(0, 300_000, 600_000)
-    [150000]
+    [100000, 200000, 298000]
     """
-    ends_ms = open_time_ms + interval_ms
-    steps = list(takewhile(lambda time: time < ends_ms, count(open_time_ms + step_ms, step_ms)))
-    return steps or [open_time_ms + interval_ms // 2]
+    last_ms = open_time_ms + interval_ms - PUSH_INTERVAL_MS
+    steps = takewhile(lambda time: time < last_ms, count(open_time_ms + step_ms, step_ms))
+    return [*steps, last_ms]
 
 
 def open_market(settings: SimulatorSettings) -> tuple[MarketView, int]:

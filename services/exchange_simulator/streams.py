@@ -9,9 +9,8 @@ from aiohttp import web
 from services.exchange_simulator.clock import AcceleratedClock
 from services.exchange_simulator.connection import MAX_MESSAGE_BYTES, MAX_STREAMS, ClientConnection
 from services.exchange_simulator.kline import partial_candle, to_stream_event
-from services.exchange_simulator.market_view import MarketView, push_times_ms
+from services.exchange_simulator.market_view import PUSH_INTERVAL_MS, MarketView, push_times_ms
 
-PUSH_INTERVAL_MS: Final = 2000  # of the exchange's time, as Binance does for 5m
 MIN_PUSH_INTERVAL_S: Final = 0.25  # of real time: a fast clock must not flood its clients
 SHUTDOWN_TIMEOUT_S: Final = 2.0
 
@@ -62,7 +61,8 @@ class StreamService:
         pushed = False
         for push_ms in push_times_ms(open_ms, self._view.interval_ms, self._step_ms):
             # Late pushes are left out, but for one before the close: every candle is seen open.
-            if not pushed or self._clock.now_ms() < push_ms + self._step_ms:
+            until_ms = min(push_ms + self._step_ms, close_ms)
+            if not pushed or self._clock.now_ms() < until_ms:
                 await self._sleep_until(push_ms)
                 self._push_all(open_ms, push_ms)
                 pushed = True
@@ -88,8 +88,10 @@ class StreamService:
         if row is None or (row.trades == 0 and progress < 1):
             return None
         candle = row if progress >= 1 else partial_candle(row, progress)
-        # A push may be late, but the close must never be announced before its time.
+        # A push may be late, but the close is announced neither before its time nor in two ways.
         event_ms = max(at_ms, self._clock.now_ms())
+        if progress < 1:
+            event_ms = min(event_ms, open_ms + self._view.interval_ms - 1)
         event = to_stream_event(
             candle, self._view.interval, self._view.interval_ms, event_ms, closed=progress >= 1
         )

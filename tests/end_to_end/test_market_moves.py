@@ -109,7 +109,7 @@ def test_candles_carry_the_market_s_move_of_their_interval(exchange: FollowedExc
         move, true = candle.market, true_move(number(candle), BASKETS)
         assert move is not None
         assert (move.symbols, move.baskets) == (len(LISTED), BASKETS.version)
-        assert move.change == pytest.approx(true.change, abs=0.002)
+        assert move.change == pytest.approx(true.change, abs=0.001)
     assert producer.metric("ulstm_producer_candles_without_market_total") <= 0.01 * len(live)
     assert producer.metric("ulstm_producer_market_symbols") == len(LISTED)
 

@@ -32,10 +32,10 @@ REST_COLUMNS: Final = (
 
 def decode_message(text: str, interval: str, arrival_ms: int) -> StreamEvent:
     """Decode a message of the stream; one that is not JSON counts as an unreadable closed kline."""
-    origin = KlineOrigin(text.encode(), "stream", arrival_ms)
     try:
         message = json.loads(text)
     except ValueError as error:
+        origin = KlineOrigin(text.encode(), "stream", arrival_ms)
         return StreamUpdate(None, UnreadableKline("", None, "not_json", str(error), origin))
     if isinstance(message, dict) and isinstance(message.get("data"), dict):
         message = message["data"]  # the form of combined streams
@@ -48,16 +48,19 @@ def decode_message(text: str, interval: str, arrival_ms: int) -> StreamEvent:
         return SubscriptionAck(request_id) if isinstance(request_id, int) else StreamUpdate(None)
     if message.get("e") == "serverShutdown":
         return ServerShutdown("the exchange announced that it shuts the connection down")
-    return _decode_kline(message, interval, origin)
+    return _decode_kline(message, interval, text, arrival_ms)
 
 
-def _decode_kline(message: dict[str, Any], interval: str, origin: KlineOrigin) -> StreamEvent:
+def _decode_kline(
+    message: dict[str, Any], interval: str, text: str, arrival_ms: int
+) -> StreamUpdate:
     event_ms = message.get("E") if isinstance(message.get("E"), int) else None
     kline = message.get("k")
     if message.get("e") != "kline" or not isinstance(kline, dict):
         return StreamUpdate(event_ms)
     if kline.get("x") is True:
         fields = {name: kline.get(key) for name, key in STREAM_FIELDS.items()}
+        origin = KlineOrigin(text.encode(), "stream", arrival_ms)
         received = validate_kline(fields, kline.get("T"), interval, origin)
         return StreamUpdate(event_ms, received, closing_price(received))
     if kline.get("i") != interval:
