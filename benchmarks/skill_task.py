@@ -20,7 +20,7 @@ from shared.core.topics import interval_ms
 
 
 @dataclass(frozen=True, slots=True)
-class Market:
+class TaskMarket:
     """What the market's move is measured over."""
 
     symbols: Collection[str]
@@ -33,7 +33,7 @@ class SkillTask:
 
     interval: str
     spans: Spans
-    market: Market
+    market: TaskMarket
     training: MarketSequences  # by symbol, of the training span
     held_out: list[HeldOutSpan]  # with their history, unless the run is cold
     fields: dict[str, Any]  # names the data, for the results
@@ -81,7 +81,7 @@ def load_task(options: SkillOptions) -> SkillTask:
     spans = resolve_spans(options, *_time_span(sequences, step_ms), step_ms)
     known = _between(sequences, spans.train_from, spans.train_to)
     baskets = make_baskets(known, spans.train_to, step_ms) if options.with_baskets else None
-    market = Market(most_traded(known, options.market_symbols), baskets)
+    market = TaskMarket(most_traded(known, options.market_symbols), baskets)
     table = tabulate_market(sequences, market.baskets, step_ms, market.symbols)
     training = MarketSequences(
         {symbol: known[symbol] for symbol in train_names if symbol in known}, market.baskets, table
@@ -129,7 +129,7 @@ def _hold_out(sequences: Sequences, spans: Spans, *, cold: bool) -> list[HeldOut
 
 
 def _describe(
-    options: SkillOptions, spans: Spans, sequences: Sequences, market: Market
+    options: SkillOptions, spans: Spans, sequences: Sequences, market: TaskMarket
 ) -> dict[str, Any]:
     """Name the data and the market."""
     step_ms = interval_ms(options.interval)
