@@ -11,7 +11,7 @@ from typing import Final
 
 from shared.core.audit.symbol_history import SymbolHistory
 from shared.core.audit.violation import Check, Difference, Violation, compare_fields
-from shared.core.online.interval_scores import COVERAGES, IntervalScores
+from shared.core.online.interval_scores import COVERAGES, LARGEST_MISS, IntervalScores
 from shared.core.online.intervals import Interval
 from shared.core.online.prediction import Outcome, Prediction
 from shared.core.online.scores import Scores
@@ -161,8 +161,12 @@ def _expected_interval_scores(
         *((each.upper_change, (100 + each.coverage) / 200) for each in pairs),
     ]
     loss = 0.0
-    for bound, level in bounds:
-        loss += (level - (outcome < bound)) * (outcome - bound)
+    if bounds:
+        lowest, highest = bounds[0][0], bounds[-1][0]
+        reach = LARGEST_MISS * (highest - lowest)
+        counted = min(max(outcome, lowest - reach), highest + reach)
+        for bound, level in bounds:
+            loss += (level - (counted < bound)) * (counted - bound)
     covered = [each.lower_change <= outcome <= each.upper_change for each in pairs]
     widths = [each.upper_change - each.lower_change for each in pairs]
     return IntervalScores(

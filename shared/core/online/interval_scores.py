@@ -7,11 +7,16 @@ from typing import Final
 from shared.core.online.quantiles import Quantiles, pinball_loss
 
 COVERAGES: Final = (50, 80, 90, 95)  # per cent, from the innermost interval outwards
+LARGEST_MISS: Final = 5.0  # widths of the outermost interval: a loss counts no further outcome
 
 
 @dataclass(frozen=True, slots=True)
 class IntervalScores:
-    """Sums over published intervals. Changes, losses and widths are fractions."""
+    """Sums over published intervals. Changes, losses and widths are fractions.
+
+    An outcome counts as at most five widths of the outermost interval beyond it, so that no single
+    candle decides about a symbol.
+    """
 
     n: int = 0
     covered: tuple[int, ...] = (0,) * len(COVERAGES)  # outcomes within each interval, bounds too
@@ -34,6 +39,8 @@ class IntervalScores:
         b025, b05, b10, b25, b75, b90, b95, b975 = bounds
         n50, n80, n90, n95 = self.covered
         w50, w80, w90, w95 = self.width
+        reach = LARGEST_MISS * (b975 - b025)
+        bounded = min(max(change, b025 - reach), b975 + reach)
         return IntervalScores(
             self.n + 1,
             (
@@ -43,9 +50,9 @@ class IntervalScores:
                 n95 + (b025 <= change <= b975),
             ),
             (w50 + (b75 - b25), w80 + (b90 - b10), w90 + (b95 - b05), w95 + (b975 - b025)),
-            self.pinball_loss + pinball_loss(bounds, change),
-            self.pinball_loss_constant + pinball_loss(constant, change),
-            self.pinball_loss_exponential + pinball_loss(exponential, change),
+            self.pinball_loss + pinball_loss(bounds, bounded),
+            self.pinball_loss_constant + pinball_loss(constant, bounded),
+            self.pinball_loss_exponential + pinball_loss(exponential, bounded),
         )
 
     def plus(self, other: "IntervalScores") -> "IntervalScores":

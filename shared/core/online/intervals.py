@@ -1,4 +1,4 @@
-"""Bounds of a symbol's next close: a volatility forecast times quantiles, both learnt online."""
+"""Bounds of a symbol's next close: a volatility forecast times quantiles, both kept online."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

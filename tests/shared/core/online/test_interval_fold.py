@@ -98,6 +98,16 @@ def test_bounds_stay_above_zero_and_finite_whatever_a_price_does(
         encode_prediction(prediction)
 
 
+def test_one_absurd_candle_does_not_decide_about_a_loss() -> None:
+    closes = np.array(a_walk(300))
+    closes[200:] *= 1000.0
+
+    jumped = predictions_of(a_promotion(RETURNS), *candles(closes.tolist()))[-1].interval_scores
+    calm = predictions_of(a_promotion(RETURNS), *candles(a_walk(300)))[-1].interval_scores
+
+    assert jumped.pinball_loss < 2.0 * calm.pinball_loss
+
+
 @pytest.mark.parametrize("ratio", [0.001, 1000.0])
 def test_intervals_recover_from_a_redenomination(ratio: float) -> None:
     closes = np.array(a_walk(600))
