@@ -2,6 +2,8 @@
 
 import sys
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from math import inf
 from typing import Final
 
 import numpy as np
@@ -14,13 +16,13 @@ from shared.core.arrays import Float64s
 from shared.core.evaluation.backtest import run_backtest, without_online_learning
 from shared.core.evaluation.forecasts import HeldOutSpan, hold_out
 from shared.core.model.card import Bundle
-from shared.core.model.scaler import Scaler
 from shared.core.online.context import FoldContext
-from shared.core.sequence import CLOSE, OPEN_TIME
+from shared.core.sequence import OPEN_TIME
 from shared.core.timestamps import parse_timestamp_ms
 from shared.reporting.tables import comparison_table
 
 _CLOSE: Final = COLUMNS.index("close")
+_EDGES: Final = (-inf, -8, -4, -2, -1, -0.5, 0, 0.5, 1, 2, 4, inf)
 
 
 def print_skill(
@@ -36,7 +38,7 @@ def print_skill(
     """
     context = FoldContext.of_this_machine("5m")
     spans = _month_spans({s: sequences[s] for s in bundle.card.scalers if s in sequences}, month)
-    console.print(_sizes_table(bundle, spans, context))
+    console.print(_levels_table(bundle, spans, context))
     table = comparison_table(
         score(bundle, spans, context, is_shared=True, with_baselines=False).comparison
     )
@@ -51,24 +53,25 @@ def _month_spans(sequences: Mapping[str, Float64s], month: str) -> list[HeldOutS
     return hold_out(seen, from_ms, sys.maxsize, len(seen))
 
 
-def _sizes_table(bundle: Bundle, spans: list[HeldOutSpan], context: FoldContext) -> Table:
-    """Return where the closes lie on the scalers, and how large the frozen forecasts are there."""
-    table = Table("symbol", title="Closes on the scaler (its range is 0 to 1), sizes of changes")
-    for column in ("closes", "inside the range", "outcomes", "forecasts inside", "outside"):
-        table.add_column(column, justify="right")
-    frozen = without_online_learning(bundle)
+def _levels_table(bundle: Bundle, spans: list[HeldOutSpan], context: FoldContext) -> Table:
+    """Return what the frozen network says by where the close lies on the symbol's scaler."""
+    frozen, closes, forecasts = without_online_learning(bundle), [], []
     for span in spans:
-        forecasts = run_backtest(frozen, context, span).rows["predicted_change"]
-        table.add_row(span.symbol, *_size_cells(bundle.card.scalers[span.symbol], span, forecasts))
-    table.caption = "sizes are medians; the forecasts are those of the frozen network"
+        rows, scaler = run_backtest(frozen, context, span).rows, bundle.card.scalers[span.symbol]
+        closes.append(rows["close"] * scaler.scale[_CLOSE] + scaler.offset[_CLOSE])
+        forecasts.append(rows["predicted_change"])
+    table = Table("close on the scaler", title="Frozen, raw; the scaler's range is 0 to 1")
+    for column in ("forecasts", "median", "90 % of them"):
+        table.add_column(column, justify="right")
+    for cells in _level_cells(np.concatenate(closes), np.concatenate(forecasts)):
+        table.add_row(*cells)
     return table
 
 
-def _size_cells(scaler: Scaler, span: HeldOutSpan, forecasts: Float64s) -> Iterator[str]:
-    closes = span.candles[:, CLOSE]
-    scaled = closes * scaler.scale[_CLOSE] + scaler.offset[_CLOSE]
-    is_inside = (scaled >= 0.0) & (scaled <= 1.0)
-    yield f"{scaled.min():.1f} to {scaled.max():.1f}"
-    yield f"{is_inside.mean():.0%}"
-    for changes in (np.diff(closes) / closes[:-1], forecasts[is_inside], forecasts[~is_inside]):
-        yield f"{np.median(np.abs(changes)):.3%}" if len(changes) else ""
+def _level_cells(closes: Float64s, forecasts: Float64s) -> Iterator[tuple[str, ...]]:
+    for low, high in pairwise(_EDGES):
+        inside = forecasts[(closes >= low) & (closes < high)]
+        if len(inside):
+            least, median, most = np.quantile(inside, (0.05, 0.5, 0.95))
+            span = f"{least:+.2%} to {most:+.2%}"
+            yield f"{low:g} to {high:g}", f"{len(inside):,}", f"{median:+.2%}", span
