@@ -1,11 +1,12 @@
 """The models to measure: untrained, of the sizes of the trainer's presets."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
 from benchmarks.market import DEFINITION, START_MS, STEP_MS
+from services.trainer.settings import TrainerSettings
 from shared.adapters.bundle_codec import decode_bundle, encode_bundle, version_of
 from shared.adapters.schemas.baskets import baskets_to_json
 from shared.core.features.registry import feature_set
@@ -13,8 +14,6 @@ from shared.core.model.architecture import Architecture
 from shared.core.model.card import Bundle, Card, Learns
 from shared.core.model.head import Head, HeadSettings, diagonal_head
 from shared.core.model.optimiser import Optimiser
-
-PRIOR_CANDLES: Final = 24_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +24,7 @@ class BenchmarkModel:
     architecture: Architecture
     feature_set: str
     learns: Learns
+    head: HeadSettings = field(default_factory=HeadSettings)
 
     def encoded(self) -> tuple[str, bytes]:
         """Return the model's version and bytes.
@@ -40,7 +40,7 @@ class BenchmarkModel:
             trained_from_ms=START_MS - 1000 * STEP_MS,
             trained_through_ms=START_MS - STEP_MS,
             learns=self.learns,
-            head=HeadSettings(prior_observations=PRIOR_CANDLES),
+            head=self.head,
             baskets=DEFINITION.version,
             training={"baskets": baskets_to_json(DEFINITION)},
         )
@@ -67,11 +67,13 @@ def a_model(widths: tuple[int, ...], window_length: int, features: str) -> Bench
     return BenchmarkModel(name, architecture, features, "gradient")
 
 
+_TRAINER: Final = TrainerSettings.model_construct()  # its defaults, whatever the environment
 DEFAULT: Final = BenchmarkModel(
     "default model",
-    Architecture((32,), 16, feature_set("returns").columns),
-    "returns",
-    "head",
+    _TRAINER.architecture,
+    _TRAINER.feature_set,
+    _TRAINER.learns,
+    _TRAINER.head,
 )
 ORIGINAL: Final = BenchmarkModel(
     "original's size", Architecture((32, 32), 288, 6), "levels", "gradient"

@@ -14,6 +14,8 @@ from benchmarks.deployment import BenchmarkDeployment, BenchmarkOptions, until
 from benchmarks.machine import resident_mb
 from benchmarks.models import DEFAULT
 from benchmarks.result import Result
+from benchmarks.stepping import a_market
+from shared.core.online.state_codec import encode_state
 
 SYMBOLS: Final = 500
 HISTORY: Final = 288
@@ -34,6 +36,7 @@ def startup_rows(options: BenchmarkOptions) -> Iterator[Result]:
             empty_mb = resident_mb(deployment.replicas[0].process.pid)
         what = "predictor: process start to ready, nothing assigned that has records"
         yield Result(what, median(seconds), "s", at_most=2.0, note=f"median of {STARTS}")
+        yield _state_size_result()
         with deploy("restart.") as deployment:
             yield from _restart_results(deployment, empty_mb, options.report_progress)
 
@@ -45,6 +48,13 @@ def _heavy_libraries_result() -> Result:
     note = f"of {', '.join(HEAVY)}; {', '.join(found) or 'none'} loaded"
     what = "predictor: heavy libraries in the process"
     return Result(what, len(found), "libraries", at_most=0, note=note)
+
+
+def _state_size_result() -> Result:
+    state = a_market(1, DEFAULT).states[0]
+    note = f"{DEFAULT.name}, {len(state.sequence)} candles: the bytes that Redis gets"
+    size_mb = len(encode_state(state)) / 2**20
+    return Result("state of a symbol as it is saved", size_mb, "MB", at_most=0.25, note=note)
 
 
 def _start_s(deployment: BenchmarkDeployment) -> float:
