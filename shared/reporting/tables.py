@@ -75,6 +75,7 @@ def intervals_table(intervals: IntervalSummary) -> Table:
     table = Table(
         title="Intervals of the next close, each published before it was known",
         caption="\n".join(interval_lines(intervals)),
+        min_width=90,  # of a line of the caption
     )
     for column in ("interval", "closes within", "furthest symbol", "mean width, bp"):
         table.add_column(column, justify="right")
