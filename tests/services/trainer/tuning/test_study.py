@@ -109,7 +109,7 @@ def test_proposals_move_to_where_the_scores_are_high() -> None:
         trial.suggest_float("learning_rate", 1e-4, 3e-2, log=True)
         trial.suggest_float("online_rate", 1e-6, 1e-2, log=True)
 
-    trials = proposed(24, 0, space=rates)
+    trials = proposed(24, 1, space=rates)
 
     drawn, chosen = (
         np.mean([trial.skill or 0.0 for trial in part]) for part in (trials[1:10], trials[-8:])
