@@ -128,7 +128,7 @@ class TrainerSettings(ServiceSettings):
     """Learning rate of the gradient steps."""
     shrinkage_weight: float = Field(Shrinkage().weight, gt=0)
     """Weight of the calibration's prior, as a sum of squared forecasts."""
-    shrinkage_caution: float = Field(0.5, ge=0)
+    shrinkage_caution: float = Field(1.0, ge=0)
     """Standard errors taken off the calibration's coefficient."""
     shrinkage_half_life: float = Field(2_016, ge=0)
     """Candles until an outcome counts half in the calibration; 2,016 of 5m: a week; 0: never."""
