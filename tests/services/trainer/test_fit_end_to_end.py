@@ -40,7 +40,7 @@ def test_a_fit_publishes_and_promotes_a_version_that_exports_and_imports(
     assert current is not None
     assert current.promotion.model_version == version
     card = bundles.load(version).card
-    assert card.architecture == Architecture((8,), 16, 11)
+    assert card.architecture == Architecture((8,), 16, 24)
     assert set(card.training["symbols"]) == set(SYMBOLS)
     assert card.trained_through_ms == START_MS + (CANDLES - HELD_OUT - 1) * STEP_MS
     forecasts = card.scores["forecasts"]
