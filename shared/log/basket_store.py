@@ -3,7 +3,8 @@
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from itertools import chain
+from itertools import chain, groupby
+from operator import attrgetter
 from typing import Final
 
 from shared.adapters.kafka.backwards_reader import read_backwards
@@ -61,13 +62,16 @@ class BasketStore:
     def all(self) -> list[BasketDefinition]:
         """Return every definition in the order of publication; log and skip a damaged one.
 
+        One that was published again while it was in force comes once.
+
         Raises:
             Unavailable: Kafka does not answer.
         """
         with Reader(self._bootstrap, self._topic) as reader:
             if not reader.partitions():
                 return []
-            return list(_definitions(_records(reader, 0, reader.ends(_PARTITION)[1])))
+            found = _definitions(_records(reader, 0, reader.ends(_PARTITION)[1]))
+            return [next(same) for _, same in groupby(found, attrgetter("version"))]
 
     def publish(self, definition: BasketDefinition) -> None:
         """Put a definition in force; one that is in force already is not written again.
@@ -75,7 +79,7 @@ class BasketStore:
         Raises:
             Unavailable: Kafka did not take it, or not for certain; publish it again.
         """
-        if self.is_in_force(definition):
+        if self._is_in_force(definition):
             return
         record = self.to_record(definition, definition.made_through_ms)
         with closing(TransactionalProducer(self._bootstrap, self._transactional_id)) as writer:
@@ -85,7 +89,7 @@ class BasketStore:
                 message = f"baskets {definition.version} may not be published; try again: {error}"
                 raise Unavailable(message) from error
         # A commit is answered a moment before it can be read.
-        if not wait_until(lambda: self.is_in_force(definition), timeout_s=_VISIBLE_S):
+        if not wait_until(lambda: self._is_in_force(definition), timeout_s=_VISIBLE_S):
             version = definition.version
             log.warning("baskets %s are committed, not visible after %g s", version, _VISIBLE_S)
 
@@ -94,12 +98,7 @@ class BasketStore:
         key, value = baskets_key(definition.version), encode_baskets(definition)
         return ProducerRecord(self._topic, _PARTITION, key, value, timestamp_ms)
 
-    def is_in_force(self, definition: BasketDefinition) -> bool:
-        """Say whether a definition is the newest.
-
-        Raises:
-            Unavailable: Kafka does not answer.
-        """
+    def _is_in_force(self, definition: BasketDefinition) -> bool:
         newest = self.newest()
         return newest is not None and newest.version == definition.version
 

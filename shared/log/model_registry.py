@@ -93,14 +93,18 @@ class ModelRegistry:
         return version
 
     def _promotion_records(self, bundle: Bundle, timestamp_ms: int) -> list[ProducerRecord]:
-        """Return a promotion, and the record that puts its model's baskets in force."""
+        """Return a promotion, and the record that puts its model's baskets in force.
+
+        It is written though they may be in force already: behind the bundle, who looks for the
+        newest definition finds it without reading bundles.
+        """
         promotions = self.promotions.to_records(bundle, self._numeric_profile(), timestamp_ms)
         try:
             baskets = card_baskets(bundle.card)
         except BadInput as error:
             log.warning("%s has unknown baskets: %s", bundle.version, error)
             return promotions
-        if baskets is None or self.baskets.is_in_force(baskets):
+        if baskets is None:
             return promotions
         return [self.baskets.to_record(baskets, timestamp_ms), *promotions]
 
