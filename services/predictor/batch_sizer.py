@@ -4,8 +4,10 @@ from typing import Final
 
 # After an idle moment: so few that the first predictions of a close do not wait for the last.
 FIRST_RECORDS: Final = 32
-# While many symbols close at once: still small, because a batch's predictions appear together.
-CLOSE_RECORDS: Final = 256
+# While many symbols close at once: a batch's predictions appear together, so it must not take
+# long; but each transaction costs the broker as much as dozens of its records.
+CLOSE_RECORDS: Final = 512
+GROWTH: Final = 4  # of a batch that follows a full one
 # So many full batches in a row are no close but a backlog: then fewer transactions are faster.
 BACKLOG_BATCHES: Final = 10
 
@@ -32,4 +34,4 @@ class BatchSizer:
         self._full_batches += 1
         is_backlog = self._full_batches >= BACKLOG_BATCHES
         limit = self._largest if is_backlog else min(CLOSE_RECORDS, self._largest)
-        self.max_records = min(2 * self.max_records, limit)
+        self.max_records = min(GROWTH * self.max_records, limit)

@@ -4,6 +4,7 @@ from services.predictor.batch_sizer import (
     BACKLOG_BATCHES,
     CLOSE_RECORDS,
     FIRST_RECORDS,
+    GROWTH,
     BatchSizer,
 )
 
@@ -24,17 +25,17 @@ def test_the_first_batch_is_small() -> None:
     assert BatchSizer(LARGEST).max_records == FIRST_RECORDS
 
 
-def test_full_batches_double_up_to_the_size_for_a_close() -> None:
+def test_full_batches_grow_up_to_the_size_for_a_close() -> None:
     sizes = sizes_after_full_batches(BACKLOG_BATCHES - 1)
 
-    assert sizes[:3] == [FIRST_RECORDS, 2 * FIRST_RECORDS, 4 * FIRST_RECORDS]
-    assert set(sizes[3:]) == {CLOSE_RECORDS}
+    assert sizes[:2] == [FIRST_RECORDS, GROWTH * FIRST_RECORDS]
+    assert set(sizes[2:]) == {CLOSE_RECORDS}
 
 
 def test_full_batches_in_a_row_are_a_backlog_and_grow_to_the_largest() -> None:
     sizes = sizes_after_full_batches(BACKLOG_BATCHES + 10)
 
-    assert sizes[BACKLOG_BATCHES] == 2 * CLOSE_RECORDS
+    assert sizes[BACKLOG_BATCHES] == LARGEST
     assert sizes[-1] == LARGEST
 
 

@@ -6,7 +6,12 @@ from functools import partial
 
 import pytest
 
-from services.predictor.batch_sizer import BACKLOG_BATCHES, CLOSE_RECORDS, FIRST_RECORDS
+from services.predictor.batch_sizer import (
+    BACKLOG_BATCHES,
+    CLOSE_RECORDS,
+    FIRST_RECORDS,
+    GROWTH,
+)
 from services.predictor.checkpointer import MAX_LAG_S, PAUSE_S, StateCheckpointer
 from services.predictor.metrics import PredictorMetrics
 from services.predictor.partition_task import PartitionTask
@@ -273,9 +278,9 @@ def test_batches_begin_small_and_grow_once_records_pile_up() -> None:
     while kafka.available:
         worker.run_once()
 
-    growing = [FIRST_RECORDS, 2 * FIRST_RECORDS, 4 * FIRST_RECORDS]
+    growing = [FIRST_RECORDS, GROWTH * FIRST_RECORDS]
     at_a_close = [*growing, *[CLOSE_RECORDS] * (BACKLOG_BATCHES - len(growing))]
-    behind = [2 * CLOSE_RECORDS, 4 * CLOSE_RECORDS, 5 * CLOSE_RECORDS]
+    behind = [GROWTH * CLOSE_RECORDS, 5 * CLOSE_RECORDS, 5 * CLOSE_RECORDS]
     assert kafka.asked == [FIRST_RECORDS, *at_a_close, *behind, 5 * CLOSE_RECORDS, FIRST_RECORDS]
 
 
