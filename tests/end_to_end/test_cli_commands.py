@@ -90,7 +90,11 @@ def test_the_commands_show_replay_and_backtest_what_was_published(deployment: De
 def test_the_example_reads_every_prediction(deployment: Deployment) -> None:
     program = EXAMPLE.read_text().replace("predictions.5m", deployment.topics.predictions)
     published = {
-        (prediction.symbol, str(prediction.open_time_ms), str(prediction.calibrated_close))
+        (
+            *(prediction.symbol, str(prediction.open_time_ms), str(prediction.calibrated_close)),
+            *(str(prediction.intervals[2].lower_close), "to"),
+            str(prediction.intervals[2].upper_close),
+        )
         for predictions in deployment.predictions().values()
         for prediction in predictions
     }
