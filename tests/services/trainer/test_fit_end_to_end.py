@@ -50,6 +50,7 @@ def test_a_fit_publishes_and_promotes_a_version_that_exports_and_imports(
         "challenger, frozen",
         "online ridge",
         "online ridge, cold",
+        "online ridge, own candles",
     }
     assert forecasts["challenger"]["skill"]["n"] == HELD_OUT - 1
     assert set(forecasts["challenger"]["symbols"]) == set(SYMBOLS)
