@@ -90,9 +90,10 @@ def test_a_flushed_redis_changes_no_byte(deployment: Deployment) -> None:
     deployment.await_predictions(SYMBOLS, 39)
     with redis.Redis.from_url(deployment.redis_url) as client:
         # Only this deployment's keys: other tests use the same server.
-        keys = list(client.scan_iter(f"*{deployment.prefix}*"))
-        assert keys
-        client.delete(*keys)
+        ours = f"*{deployment.prefix}*"
+        # They are saved once nothing else is to be done.
+        eventually(lambda: any(client.scan_iter(ours)), 30)
+        client.delete(*client.scan_iter(ours))
     replica.kill()
     deployment.start_predictor()
     deployment.publish(interleaved_candles(SYMBOLS, 40, 60))

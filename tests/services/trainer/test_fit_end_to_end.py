@@ -111,6 +111,7 @@ def test_an_interrupted_training_resumes_and_gives_the_same_bits(
     deployment.fill()
     folder = tmp_path / "checkpoints"
     long = {"EPOCHS": "30", "PATIENCE": "30", "WINDOWS_PER_EPOCH": "2000", "PROMOTE": "always"}
+    long |= {"CHOOSE_BY": "online"}
     caplog.set_level(logging.INFO)
 
     for number, code in ((signal.SIGTERM, 1), (signal.SIGKILL, -signal.SIGKILL)):
