@@ -22,8 +22,7 @@ _OWN_CANDLES: Final = {
 
 VARIANTS: Final[dict[str, Settings]] = {
     DEFAULT: {},
-    "own candles, gradient": _OWN_CANDLES,
-    "own candles": {"FEATURE_SET": "returns"},
+    # What follows differs in the online step alone: the network is fitted once for all of them.
     "learns by gradient": {"LEARNS": "gradient"},
     "learns by both": {"LEARNS": "both"},
     "head's prior of 4,000": {"HEAD_PRIOR": "4000"},
@@ -31,12 +30,15 @@ VARIANTS: Final[dict[str, Settings]] = {
     "head forgets nothing": {"HEAD_HALF_LIFE": "0"},
     "calibration forgets nothing": {"SHRINKAGE_HALF_LIFE": "0"},
     "calibration without caution": {"SHRINKAGE_CAUTION": "0"},
+    # From here on each is a training of its own.
+    "own candles": {"FEATURE_SET": "returns"},
+    "own candles, gradient": _OWN_CANDLES,
     "market kept in the labels": {"COMMON_MOVE": "kept"},
     "squared error": {"HUBER_DELTA": "0"},
     "window 32": {"WINDOW_LENGTH": "32"},
     "LSTM(64)": {"WIDTHS": "64"},
     "LSTM(32) x 2": {"WIDTHS": "32,32"},
-    "epoch chosen by its online forecasts": {"CHOOSE_BY": "online"},
+    "epoch chosen by its forecasts": {"CHOOSE_BY": "online"},
     "seed 1": {"SEED": "1"},
     "original": _ORIGINAL,
 }
