@@ -74,10 +74,17 @@ class DayTicker:
 
 @dataclass(frozen=True, slots=True)
 class KlinePage:
-    """Settled klines in ascending order; `has_more` if the exchange cut the page at its limit."""
+    """One response of klines, as it was read: nothing of it is checked against other knowledge.
+
+    Attributes:
+        rows: every row in the exchange's order, the last one usually of an unfinished candle.
+        has_more: the exchange cut the page at its limit.
+        arrival_ms: when the response arrived, by this machine's clock.
+    """
 
     rows: list[ReceivedKline]
     has_more: bool
+    arrival_ms: int
 
 
 class RestClient(Protocol):
@@ -99,13 +106,13 @@ class RestClient(Protocol):
     def fetch_tickers(self) -> Sequence[DayTicker]:
         """Return the last 24 hours of every symbol."""
 
-    def fetch_klines(self, symbol: str, from_ms: int, settled_ms: int, max_rows: int) -> KlinePage:
-        """Return the klines that open at `from_ms` or later and closed before `settled_ms`.
+    def fetch_klines(
+        self, symbol: str, from_ms: int, until_ms: int | None, max_rows: int
+    ) -> KlinePage:
+        """Return the klines that open at `from_ms` or later and before `until_ms`, unfinished too.
 
-        At most `max_rows` of them, or the exchange's own limit, the oldest ones.
-
-        A kline that is missing between two rows, or between `from_ms` and the first, becomes a gap
-        in the log, which is final.
+        At most `max_rows` of them, or the exchange's own limit, the oldest ones; all rows as the
+        exchange sent them. Whether a row is final and a page credible is decided by its reader.
         """
 
     def close(self) -> None:

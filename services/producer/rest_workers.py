@@ -9,6 +9,7 @@ from typing import Final
 
 from services.producer.event_queue import Inbox, ServerTime
 from services.producer.events import RestFailure, RestResponse, ThreadFailure
+from services.producer.exchanges.validation import settled_klines
 from services.producer.ports import RestClient
 from services.producer.sequencer import ReceivedCandle
 from shared.core.errors import Unavailable
@@ -109,9 +110,10 @@ class RestWorkerPool:
         """Fetch klines, and the candle before them: the market's move begins at its close."""
         step_ms, from_ms = self._options.interval_ms, request.from_ms
         first_ms = max(0, from_ms - step_ms)
-        page = rest.fetch_klines(request.symbol, first_ms, settled_ms, self._options.max_rows)
-        earlier = [row for row in page.rows if (row.open_time_ms or from_ms) < from_ms]
-        rows = [row for row in page.rows if (row.open_time_ms or from_ms) >= from_ms]
+        page = rest.fetch_klines(request.symbol, first_ms, None, self._options.max_rows)
+        settled = settled_klines(page.rows, step_ms, settled_ms)
+        earlier = [row for row in settled if (row.open_time_ms or from_ms) < from_ms]
+        rows = [row for row in settled if (row.open_time_ms or from_ms) >= from_ms]
         before = earlier[-1] if earlier else None
         until_ms = settled_ms // step_ms * step_ms
         if page.has_more and rows and rows[-1].open_time_ms is not None:

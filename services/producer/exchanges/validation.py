@@ -70,7 +70,7 @@ def open_price(symbol: Any, open_time_ms: Any, price: Any, event_ms: Any) -> Hea
 
 
 def settled_klines(
-    klines: Sequence[ReceivedKline], interval: str, settled_ms: int
+    klines: Sequence[ReceivedKline], duration_ms: int, settled_ms: int
 ) -> list[ReceivedKline]:
     """Return the klines of a REST response that are final.
 
@@ -78,11 +78,10 @@ def settled_klines(
 
     Args:
         klines: the rows of the response, ascending.
-        interval: the interval requested.
+        duration_ms: milliseconds of the interval requested.
         settled_ms: a time of the exchange before the response was made; what had closed by then is
             final.
     """
-    duration_ms = interval_ms(interval)
     settled = [
         kline for kline in klines if (kline.open_time_ms or 0) + duration_ms - 1 < settled_ms
     ]

@@ -7,7 +7,7 @@ from services.producer import rest_workers
 from services.producer.event_queue import Inbox
 from services.producer.events import RestFailure, RestResponse, ThreadFailure
 from services.producer.ports import DayTicker, KlinePage, ListedSymbol
-from services.producer.rest_workers import SETTLING_MS, KlineRequest, RestOptions, RestWorkerPool
+from services.producer.rest_workers import KlineRequest, RestOptions, RestWorkerPool
 from services.producer.sequencer import ReceivedCandle
 from shared.core.errors import Incompatible, UlstmError, Unavailable
 from shared.core.records import MarketMove
@@ -23,7 +23,6 @@ class ScriptedRest:
 
     def __init__(self, error: UlstmError | None = None) -> None:
         self.error = error
-        self.settled_ms: list[int] = []
 
     def server_time_ms(self) -> int:
         return NOW_MS
@@ -34,12 +33,13 @@ class ScriptedRest:
     def fetch_tickers(self) -> Sequence[DayTicker]:
         return []
 
-    def fetch_klines(self, symbol: str, from_ms: int, settled_ms: int, max_rows: int) -> KlinePage:
+    def fetch_klines(
+        self, symbol: str, from_ms: int, until_ms: int | None, max_rows: int
+    ) -> KlinePage:
         if self.error is not None:
             raise self.error
-        self.settled_ms.append(settled_ms)
-        rows = [candle(open_ms) for open_ms in range(from_ms, settled_ms - STEP_MS, STEP_MS)]
-        return KlinePage([*rows[:max_rows]], has_more=len(rows) > max_rows)
+        rows = [candle(open_ms) for open_ms in range(from_ms, NOW_MS + 1, STEP_MS)]
+        return KlinePage([*rows[:max_rows]], len(rows) > max_rows, NOW_MS)
 
     def close(self) -> None: ...
 
@@ -72,7 +72,6 @@ def test_a_response_holds_what_had_settled_when_it_was_requested() -> None:
         complete_until_ms=NOW_MS - STEP_MS,
         before=candle(NOW_MS - 3 * STEP_MS),
     )
-    assert rest.settled_ms == [NOW_MS - SETTLING_MS]
     assert inbox.server_time.ms == NOW_MS
 
 

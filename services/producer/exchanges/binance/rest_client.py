@@ -113,18 +113,21 @@ class BinanceRestClient:
         send = partial(self._client.ticker_24hr, type="MINI")
         return decode_tickers(self._request("the turnover of symbols", list, send))
 
-    def fetch_klines(self, symbol: str, from_ms: int, settled_ms: int, max_rows: int) -> KlinePage:
-        """Return klines that open at `from_ms` or later and closed before `settled_ms`.
+    def fetch_klines(
+        self, symbol: str, from_ms: int, until_ms: int | None, max_rows: int
+    ) -> KlinePage:
+        """Return klines that open at `from_ms` or later and before `until_ms`, as they were sent.
 
         Raises:
             Unavailable, Incompatible: as `server_time_ms`.
         """
         limit = min(max_rows, MAX_ROWS)
-        send = partial(self._client.klines, symbol, self._interval, startTime=from_ms, limit=limit)
+        span = {"startTime": from_ms} if until_ms is None else _span(from_ms, until_ms)
+        send = partial(self._client.klines, symbol, self._interval, limit=limit, **span)
         rows = self._request(f"klines of {symbol}", list, send)
         arrival_ms = time.time_ns() // 1_000_000
-        klines = decode_rest_klines(symbol, self._interval, rows, settled_ms, arrival_ms)
-        return KlinePage(klines, has_more=len(rows) >= limit)
+        klines = decode_rest_klines(symbol, self._interval, rows, arrival_ms)
+        return KlinePage(klines, len(rows) >= limit, arrival_ms)
 
     def close(self) -> None:
         """Close the connection."""
@@ -159,6 +162,10 @@ class BinanceRestClient:
         if isinstance(error, ServerError):
             return Unavailable(f"{request}: failed with HTTP {error.status_code}")
         return Unavailable(f"{request}: {type(error).__name__}: {str(error)[:200]}")
+
+
+def _span(from_ms: int, until_ms: int) -> dict[str, int]:
+    return {"startTime": from_ms, "endTime": until_ms - 1}  # Binance includes both ends
 
 
 def to_refusal(

@@ -7,7 +7,6 @@ from typing import Any, Final
 from services.producer.exchanges.validation import (
     closing_price,
     open_price,
-    settled_klines,
     validate_kline,
 )
 from services.producer.ports import (
@@ -82,20 +81,17 @@ def decode_tickers(rows: Sequence[Any]) -> list[DayTicker]:
 
 
 def decode_rest_klines(
-    symbol: str, interval: str, rows: Sequence[Any], settled_ms: int, arrival_ms: int
+    symbol: str, interval: str, rows: Sequence[Any], arrival_ms: int
 ) -> list[ReceivedKline]:
-    """Decode the rows of `GET /api/v3/klines` and keep those that are final.
+    """Decode the rows of `GET /api/v3/klines`, those of unfinished candles too.
 
     Args:
         symbol: the symbol requested.
         interval: the interval requested.
         rows: the response's body.
-        settled_ms: a time of the exchange before the response was made; what had closed by then is
-            final.
         arrival_ms: when the response arrived.
     """
-    klines = [_decode_row(symbol, interval, row, arrival_ms) for row in rows]
-    return settled_klines(klines, interval, settled_ms)
+    return [_decode_row(symbol, interval, row, arrival_ms) for row in rows]
 
 
 def _decode_row(symbol: str, interval: str, row: Any, arrival_ms: int) -> ReceivedKline:

@@ -95,7 +95,7 @@ def test_a_response_is_decoded(server: ScriptedServer, rest: BinanceRestClient) 
     assert rest.fetch_tickers() == [DayTicker("BTCUSDT", 9.5, 2.0, 1.0)]
     prices = ["1.0"] * 5
     server.body = json.dumps([[STEP_MS, *prices, 2 * STEP_MS - 1, "1.0", 1, "1.0", "1.0", "0"]])
-    page = rest.fetch_klines("BTCUSDT", 0, 2 * STEP_MS, 2)
+    page = rest.fetch_klines("BTCUSDT", 0, None, 2)
     assert [kline.open_time_ms for kline in page.rows] == [STEP_MS]
     assert not page.has_more
 
@@ -119,7 +119,7 @@ def test_an_unusable_response_is_unavailable_and_names_the_host(
     server.status, server.body = status, body
 
     with pytest.raises(Unavailable, match=server.url):
-        rest.fetch_klines("BTCUSDT", 0, 1, 1_000)
+        rest.fetch_klines("BTCUSDT", 0, None, 1_000)
 
 
 def test_a_missing_server_is_unavailable(stop: threading.Event) -> None:

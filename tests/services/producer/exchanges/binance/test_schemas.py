@@ -5,9 +5,10 @@ import pytest
 
 from services.producer.candle_log import to_producer_record
 from services.producer.exchanges.binance.schemas import decode_message, decode_rest_klines
+from services.producer.exchanges.validation import settled_klines
 from services.producer.ports import ServerShutdown, StreamUpdate, SubscriptionAck
 from services.producer.price_book import HeardPrice
-from services.producer.sequencer import ReceivedCandle, UnreadableKline
+from services.producer.sequencer import ReceivedCandle, ReceivedKline, UnreadableKline
 from shared.adapters.schemas.klines import KlineCodec
 from shared.core.records import Candle
 from shared.core.topics import Topics, partition_for
@@ -46,9 +47,13 @@ def closed(text: str) -> ReceivedCandle | UnreadableKline:
     return event.kline
 
 
+def decode(rows: list[Any]) -> list[ReceivedKline]:
+    return decode_rest_klines("BTCUSDT", "5m", rows, 7)
+
+
 def test_stream_and_rest_give_the_same_record_with_all_fields() -> None:
     streamed = closed(payload())
-    [rest] = decode_rest_klines("BTCUSDT", "5m", [row(0)], START_MS + STEP_MS, 7)
+    [rest] = decode([row(0)])
 
     assert isinstance(streamed, ReceivedCandle)
     assert isinstance(rest, ReceivedCandle)
@@ -149,26 +154,19 @@ def test_a_message_that_is_not_json_becomes_a_dead_letter(text: str) -> None:
 
 
 def test_a_row_that_had_not_closed_at_the_exchanges_time_is_left_out() -> None:
-    klines = decode_rest_klines("BTCUSDT", "5m", [row(0), row(1)], START_MS + STEP_MS, 7)
+    klines = settled_klines(decode([row(0), row(1)]), STEP_MS, START_MS + STEP_MS)
 
     assert [each.open_time_ms for each in klines] == [START_MS]
 
 
 def test_a_shorter_candle_after_an_outage_is_a_candle() -> None:
-    [kline] = decode_rest_klines(
-        "BTCUSDT", "5m", [row(0, close_time=START_MS + 120_000)], START_MS + STEP_MS, 7
-    )
+    [kline] = decode([row(0, close_time=START_MS + 120_000)])
 
     assert isinstance(kline, ReceivedCandle)
 
 
 def test_a_last_row_without_a_time_may_be_the_open_one_and_is_left_out() -> None:
-    klines = decode_rest_klines(
-        "BTCUSDT",
-        "5m",
-        [row(0), row(1, open_time=None), row(2), "nonsense"],
-        START_MS + 9 * STEP_MS,
-        7,
-    )
+    rows = decode([row(0), row(1, open_time=None), row(2), "nonsense"])
+    klines = settled_klines(rows, STEP_MS, START_MS + 9 * STEP_MS)
 
     assert [each.open_time_ms for each in klines] == [START_MS, None, START_MS + 2 * STEP_MS]
