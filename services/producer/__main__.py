@@ -12,7 +12,6 @@ from typing import Final
 from services.producer.backfill_schedule import BackfillSchedule
 from services.producer.candle_log import KafkaCandleLog
 from services.producer.event_queue import Inbox
-from services.producer.events import MarketChanged
 from services.producer.exchanges.registry import EXCHANGES
 from services.producer.held_responses import rows_of_page
 from services.producer.market_selection import Listing
@@ -70,20 +69,23 @@ def run(settings: ProducerSettings, metrics: ProducerMetrics, stop: threading.Ev
     )
     # 1. Wait for Kafka and the exchange; agree on the symbols, and on those that make the market.
     with closing(exchange.open_rest()) as rest:
-        candle_log, listed = retry_until_available(stop, lambda: prepare(settings, exchange, rest))
-    watcher = make_watcher(settings, exchange, candle_log.symbols, listed)
+        candle_log, symbols, listed = retry_until_available(
+            stop, lambda: prepare(settings, exchange, rest)
+        )
+    watcher = make_watcher(settings, exchange, symbols, listed)
     market = watcher.refresh()
     log.info(
         "following %d symbols, such as %s, and the prices of %d more",
-        len(candle_log.symbols),
-        candle_log.symbols[0],
+        len(symbols),
+        symbols[0],
         len(market.price_only),
     )
     inbox = Inbox()
-    supervisor = StreamSupervisor(
-        exchange, candle_log.symbols, settings.stream_silence_s, inbox, stop
+    supervisor = StreamSupervisor(exchange, symbols, settings.stream_silence_s, inbox, stop)
+    tracker = MarketTracker(
+        symbols, market, interval_ms(settings.interval), settings.market_price_max_age_ms
     )
-    worker = make_worker(settings, exchange, candle_log, market, inbox, metrics)
+    worker = make_worker(settings, exchange, candle_log, tracker, inbox, metrics)
 
     # 2. Connect the stream before the back-fill, so that no close is missed between the two: its
     #    candles wait in the queue, and the sequencer keeps those that are early.
@@ -105,11 +107,11 @@ def run(settings: ProducerSettings, metrics: ProducerMetrics, stop: threading.Ev
 
 def prepare(
     settings: ProducerSettings, exchange: Exchange, rest: RestClient
-) -> tuple[KafkaCandleLog, Mapping[str, ListedSymbol]]:
+) -> tuple[KafkaCandleLog, Sequence[str], Mapping[str, ListedSymbol]]:
     """Create the topics, choose the symbols, and find where the history of a new symbol begins.
 
     Returns:
-        The log of the symbols, and all symbols that the exchange lists.
+        The log, the symbols to follow, and all symbols that the exchange lists.
 
     Raises:
         BadSetting, Incompatible: as `run`.
@@ -122,7 +124,7 @@ def prepare(
     symbols = select_symbols(settings.named_symbols, listed, find_in_log, exchange.max_symbols)
     duration_ms, now_ms = interval_ms(settings.interval), rest.server_time_ms()
     start_ms = now_ms - now_ms % duration_ms - settings.backfill_candles * duration_ms
-    return KafkaCandleLog(settings, symbols, max(0, start_ms)), listed
+    return KafkaCandleLog(settings, max(0, start_ms)), symbols, listed
 
 
 def make_watcher(
@@ -148,13 +150,13 @@ def make_worker(
     settings: ProducerSettings,
     exchange: Exchange,
     candle_log: KafkaCandleLog,
-    market: MarketChanged,
+    market: MarketTracker,
     inbox: Inbox,
     metrics: ProducerMetrics,
 ) -> ProducerWorker:
     """Return the worker with the threads that send its requests."""
     servers, topics = settings.kafka_bootstrap_servers, settings.topics
-    symbols, duration_ms = candle_log.symbols, interval_ms(settings.interval)
+    symbols, duration_ms = market.followed, interval_ms(settings.interval)
     pool = RestWorkerPool(
         RestOptions(settings.rest_threads, duration_ms, rows_of_page(len(symbols))),
         exchange.open_rest,
@@ -165,7 +167,7 @@ def make_worker(
         candle_log,
         inbox,
         BackfillSchedule(symbols, duration_ms, settings.close_grace_s),
-        MarketTracker(symbols, market, duration_ms, settings.market_price_max_age_ms),
+        market,
         pool.request_klines,
         metrics,
     )

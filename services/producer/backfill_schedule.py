@@ -5,7 +5,7 @@ the stream of a symbol that nobody trades may never announce the close. The exch
 faster than real time.
 """
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, KeysView, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,6 +34,20 @@ class BackfillSchedule:
         """Schedule a first request for every symbol at once."""
         self._symbols = {symbol: _SymbolSchedule() for symbol in symbols}
         self.interval_ms, self._grace_s = interval_ms, grace_s
+
+    @property
+    def symbols(self) -> KeysView[str]:
+        """The symbols that are scheduled."""
+        return self._symbols.keys()
+
+    def follow(self, symbols: Iterable[str]) -> None:
+        """Add symbols, and schedule a first request for each at once."""
+        for symbol in symbols:
+            self._symbols.setdefault(symbol, _SymbolSchedule())
+
+    def unfollow(self, symbol: str) -> None:
+        """Request a symbol no more."""
+        self._symbols.pop(symbol, None)
 
     def take_due(
         self, cursors: Mapping[str, SymbolCursor], server_ms: int, now_s: float
@@ -76,7 +90,9 @@ class BackfillSchedule:
 
     def on_failure(self, symbol: str, now_s: float) -> None:
         """Record a request that got no response."""
-        schedule = self._symbols[symbol]
+        schedule = self._symbols.get(symbol)
+        if schedule is None:  # not followed any longer
+            return
         schedule.in_flight, schedule.is_urgent = False, True
         schedule.fruitless_requests += 1
         schedule.not_before_s = now_s + self._backoff_s(schedule)

@@ -1,7 +1,7 @@
 """The log of candles in Kafka: its entries as records, and its only writer."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from services.producer.sequencer import LogEntry, SymbolCursor, UnreadableKline, initial_cursors
 from services.producer.settings import ProducerSettings
@@ -20,34 +20,30 @@ class KafkaCandleLog:
     See `CandleLog` in ports.py for the errors that the methods raise.
     """
 
-    def __init__(self, settings: ProducerSettings, symbols: Sequence[str], start_ms: int) -> None:
+    def __init__(self, settings: ProducerSettings, start_ms: int) -> None:
         """Store the settings; `open` connects.
 
         Args:
             settings: where Kafka is, and the topics.
-            symbols: the symbols followed.
             start_ms: open time of the first candle wanted of a symbol that is not in the log.
         """
-        self._settings, self.symbols, self._start_ms = settings, symbols, start_ms
+        self._settings, self._start_ms = settings, start_ms
         self._producer: TransactionalProducer | None = None
 
-    def open(self) -> dict[str, SymbolCursor]:
-        """Fence other writers, then read where each symbol is."""
+    def open(self) -> None:
+        """Fence other writers: what is read from now on stays true."""
         self.close()
-        # In this order: once other writers are fenced, nothing can be added behind the positions
-        # read here.
         transactional_id = producer_transactional_id(self._settings.topics)
         servers = self._settings.kafka_bootstrap_servers
         self._producer = TransactionalProducer(servers, transactional_id)
-        return self.read_cursors()
 
-    def read_cursors(self) -> dict[str, SymbolCursor]:
-        """Read where each symbol is."""
+    def read_cursors(self, symbols: Collection[str]) -> dict[str, SymbolCursor]:
+        """Read where each of the symbols is."""
         settings = self._settings
         positions = read_positions(
-            settings.kafka_bootstrap_servers, settings.topics, settings.codec, self.symbols
+            settings.kafka_bootstrap_servers, settings.topics, settings.codec, symbols
         )
-        return initial_cursors(self.symbols, positions, self._start_ms)
+        return initial_cursors(symbols, positions, self._start_ms)
 
     def append(self, entries: Sequence[LogEntry]) -> None:
         """Append entries in one transaction."""

@@ -67,6 +67,10 @@ class HeldResponses:
         """Hold a response that has rows."""
         self._held[response.symbol] = _Held(response, now_s)
 
+    def drop(self, symbol: str) -> None:
+        """Forget a symbol's response, if one is held."""
+        self._held.pop(symbol, None)
+
     def oldest_span_ms(self) -> tuple[int, int] | None:
         """Return the first and the last open time of the oldest response; None if none is held."""
         oldest = min(self._held.values(), key=lambda each: each.first_ms, default=None)

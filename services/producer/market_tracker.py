@@ -1,6 +1,6 @@
 """Everything the worker needs to know about the market, from prices and REST responses. PURE."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from statistics import median_low
 
 from services.producer.events import MarketChanged, RestResponse
@@ -25,7 +25,8 @@ class MarketTracker:
             interval_ms: milliseconds between two open times.
             max_age_ms: as in `PriceBook`.
         """
-        self._followed, self._interval_ms = tuple(followed), interval_ms
+        self.followed, self._interval_ms = tuple(followed), interval_ms
+        self._price_only = market.price_only
         self._book = PriceBook((*followed, *market.price_only), interval_ms, max_age_ms)
         self._recorder = MarketRecorder(self._book, market.baskets)
         self._history = PriceHistory(market.price_only)
@@ -51,11 +52,22 @@ class MarketTracker:
 
     def change(self, market: MarketChanged) -> None:
         """Follow other symbols for their prices, and other baskets from the next candle on."""
-        self._book.set_symbols((*self._followed, *market.price_only))
-        self._history.set_symbols(market.price_only)
+        self._price_only = market.price_only
+        self._set_symbols()
         if market.baskets != self._baskets:
             self._recorder.adopt(market.baskets)
             self._baskets = market.baskets
+
+    def follow(self, symbols: Collection[str]) -> None:
+        """Add symbols whose candles are written, and not their prices alone any longer."""
+        self.followed = tuple(dict.fromkeys((*self.followed, *symbols)))
+        self._set_symbols()
+
+    def unfollow(self, symbol: str) -> None:
+        """Forget a symbol whose candles are written no more, and a response that waits."""
+        self.followed = tuple(each for each in self.followed if each != symbol)
+        self._held.drop(symbol)
+        self._set_symbols()
 
     def on_connected(self, server_ms: int) -> None:
         """Want the closes before the candle that is open now: the stream did not tell them."""
@@ -114,6 +126,11 @@ class MarketTracker:
         if not self._held.symbols and self._history.awaited_from_ms() is None:
             self._history.want_nothing()
         return self._history.take_due()
+
+    def _set_symbols(self) -> None:
+        price_only = [each for each in self._price_only if each not in self.followed]
+        self._book.set_symbols((*self.followed, *price_only))
+        self._history.set_symbols(price_only)
 
     def _learn_closes(self, response: RestResponse) -> None:
         before = () if response.before is None else (response.before,)

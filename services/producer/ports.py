@@ -5,7 +5,7 @@ A new exchange is a folder in `exchanges/` with a class that implements `Exchang
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -191,15 +191,15 @@ class PriceStream(Protocol):
 class CandleLog(Protocol):
     """The log of candles, appended to in transactions by one writer."""
 
-    def open(self) -> Mapping[str, SymbolCursor]:
-        """Fence other writers, then read where each symbol is.
+    def open(self) -> None:
+        """Fence other writers: what is read from now on stays true.
 
         Raises:
             Unavailable: Kafka does not answer; open again.
         """
 
-    def read_cursors(self) -> Mapping[str, SymbolCursor]:
-        """Read where each symbol is.
+    def read_cursors(self, symbols: Collection[str]) -> Mapping[str, SymbolCursor]:
+        """Read where each of the symbols is.
 
         Raises:
             Unavailable: Kafka does not answer.

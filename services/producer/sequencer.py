@@ -5,7 +5,7 @@ the exchange itself has no candle. Only a REST response can prove a gap: it hold
 time on, while the stream does not tell what it left out.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -88,7 +88,7 @@ class Transition:
 
 
 def initial_cursors(
-    symbols: Sequence[str], positions: Mapping[str, int], start_ms: int
+    symbols: Iterable[str], positions: Mapping[str, int], start_ms: int
 ) -> dict[str, SymbolCursor]:
     """Place each symbol at its position in the log, or at `start_ms` if it has none."""
     return {

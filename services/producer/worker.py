@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 from services.producer.backfill_schedule import BackfillSchedule
@@ -76,7 +76,27 @@ class ProducerWorker:
         Raises:
             Unavailable: Kafka does not answer; recover again.
         """
-        self._set_cursors(self._log.open())
+        # In this order: once other writers are fenced, nothing can be added behind the positions
+        # that are read.
+        self._log.open()
+        self._read_cursors()
+
+    def follow(self, symbols: Collection[str]) -> None:
+        """Add symbols: each goes on where the log has it, or begins like a new one.
+
+        Call it on the thread that runs the worker; the log is read in its next round.
+        """
+        self._schedule.follow(symbols)
+        self._market.follow(symbols)
+
+    def unfollow(self, symbol: str) -> None:
+        """Append no more candles of a symbol; what is still on its way is dropped.
+
+        Call it on the thread that runs the worker.
+        """
+        self._cursors.pop(symbol, None)
+        self._schedule.unfollow(symbol)
+        self._market.unfollow(symbol)
 
     def run_until_stopped(self, stop: threading.Event, report: Callable[[], None]) -> None:
         """Recover, then run until stop is set; recover again whenever Kafka was away.
@@ -106,23 +126,29 @@ class ProducerWorker:
             Fenced: another process has become the writer.
             Unavailable: Kafka does not answer; recover before the next call.
         """
-        # 1. Decide. The cursors in memory are now ahead of the log.
+        # 1. Find where symbols that are followed since the last round stand in the log.
+        self._place_new_symbols()
+        # 2. Decide. The cursors in memory are now ahead of the log.
         events = self._inbox.events.drain(0.0 if self._releases_more else POLL_S)
         entries = [entry for event in events for entry in self._on_event(event)]
-        # 2. Take the prices only now: what was heard last belongs to these candles. Then some REST
+        # 3. Take the prices only now: what was heard last belongs to these candles. Then some REST
         #    responses need not wait any longer.
         self._market.listen(self._inbox.prices.drain())
         entries += self._release_responses()
-        # 3. Append. After a failure the rest is dropped too: the cursors are back where the log
+        # 4. Append. After a failure the rest is dropped too: the cursors are back where the log
         #    is, and REST gives everything from there again.
         recorded = self._market.record(entries)
         for first in range(0, len(recorded), MAX_RECORDS_PER_TRANSACTION):
             if not self._publish(recorded[first : first + MAX_RECORDS_PER_TRANSACTION]):
                 break
-        # 4. Request what is missing, only now that the cursors agree with the log.
+        # 5. Request what is missing, only now that the cursors agree with the log.
         self._market.tidy_up(recorded)
         self._request_missing()
         self._report()
+
+    def _place_new_symbols(self) -> None:
+        if new := self._schedule.symbols - self._cursors.keys():
+            self._cursors |= self._log.read_cursors(new)
 
     def _release_responses(self) -> Iterable[LogEntry]:
         self._releases_more = False
@@ -188,7 +214,9 @@ class ProducerWorker:
         return () if waits else self._apply_response(response)
 
     def _apply_response(self, response: RestResponse) -> Sequence[LogEntry]:
-        before = self._cursors[response.symbol]
+        before = self._cursors.get(response.symbol)
+        if before is None:  # not followed any longer
+            return ()
         transition = on_rest_klines(
             before, response.requested_from_ms, response.rows, self._schedule.interval_ms
         )
@@ -222,13 +250,13 @@ class ProducerWorker:
         except (Aborted, OutcomeUnknown) as error:
             log.warning("%s; reading the position of each symbol from the log", error)
             self._metrics.aborts.inc()
-            self._set_cursors(self._log.read_cursors())
+            self._read_cursors()
             return False
         self._metrics.count_published(entries, time.time_ns() // 1_000_000)
         return True
 
-    def _set_cursors(self, cursors: Mapping[str, SymbolCursor]) -> None:
-        self._cursors = dict(cursors)
-        logged = (each.next_open_time_ms for each in cursors.values() if not each.is_new)
+    def _read_cursors(self) -> None:
+        self._cursors = dict(self._log.read_cursors(self._schedule.symbols))
+        logged = (each.next_open_time_ms for each in self._cursors.values() if not each.is_new)
         self._logged_until_ms = max(logged, default=0)
         self._schedule.catch_up(self._cursors, self._inbox.server_time.ms)

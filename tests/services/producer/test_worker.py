@@ -1,10 +1,10 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import pytest
 
 from services.producer.backfill_schedule import BackfillSchedule
 from services.producer.event_queue import EventQueue, Inbox
-from services.producer.events import MarketChanged, RestResponse, ThreadFailure
+from services.producer.events import MarketChanged, RestFailure, RestResponse, ThreadFailure
 from services.producer.market_tracker import MarketTracker
 from services.producer.metrics import ProducerMetrics
 from services.producer.rest_workers import KlineRequest
@@ -19,24 +19,29 @@ SYMBOL = "BTCUSDT"
 
 
 class InMemoryCandleLog:
-    """A log of one symbol whose next transactions abort as often as the test says."""
+    """A log of one symbol, and of new ones; its next transactions abort as the test says."""
 
     def __init__(self) -> None:
         self.candles: list[int] = []
+        self.others: list[int] = []
         self.aborts = 0
 
-    def open(self) -> Mapping[str, SymbolCursor]:
-        return self.read_cursors()
+    def open(self) -> None: ...
 
-    def read_cursors(self) -> Mapping[str, SymbolCursor]:
+    def read_cursors(self, symbols: Collection[str]) -> Mapping[str, SymbolCursor]:
         next_ms = self.candles[-1] + STEP_MS if self.candles else 0
-        return {SYMBOL: SymbolCursor(SYMBOL, next_ms)}
+        return {
+            each: SymbolCursor(each, next_ms) if each == SYMBOL else SymbolCursor(each, 0, True)
+            for each in symbols
+        }
 
     def append(self, entries: Sequence[LogEntry]) -> None:
         if self.aborts:
             self.aborts -= 1
             raise Aborted("the transaction was aborted")
-        self.candles += [e.open_time_ms for e in entries if isinstance(e, ReceivedCandle)]
+        candles = [each for each in entries if isinstance(each, ReceivedCandle)]
+        self.candles += [each.open_time_ms for each in candles if each.symbol == SYMBOL]
+        self.others += [each.open_time_ms for each in candles if each.symbol != SYMBOL]
 
 
 class RecordedRequests:
@@ -44,9 +49,11 @@ class RecordedRequests:
 
     def __init__(self) -> None:
         self.from_ms: list[int] = []
+        self.symbols: list[str] = []
 
     def request_klines(self, request: KlineRequest) -> None:
         self.from_ms.append(request.from_ms)
+        self.symbols.append(request.symbol)
 
 
 @pytest.fixture
@@ -125,3 +132,46 @@ def test_an_error_that_a_thread_cannot_handle_ends_the_worker(
 
     with pytest.raises(Incompatible):
         worker.run_once()
+
+
+def test_a_symbol_is_followed_and_unfollowed_while_the_others_go_on(
+    candle_log: InMemoryCandleLog,
+    events: EventQueue,
+    requests: RecordedRequests,
+    worker: ProducerWorker,
+) -> None:
+    worker.follow(["NEWUSDT"])
+    events.put(candle(0))
+    worker.run_once()
+    assert set(requests.symbols) == {SYMBOL, "NEWUSDT"}
+
+    events.put(candle(0, "NEWUSDT"))
+    worker.run_once()
+    assert candle_log.others == [0]
+
+    worker.unfollow("NEWUSDT")
+    events.put(candle(1, "NEWUSDT"))
+    events.put(RestResponse("NEWUSDT", 0, [candle(1, "NEWUSDT")], has_more=False))
+    events.put(RestFailure("NEWUSDT", "refused"))
+    events.put(candle(1))
+    worker.run_once()
+
+    assert candle_log.others == [0]
+    assert candle_log.candles == [0, STEP_MS]
+
+
+def test_a_symbol_that_is_followed_again_goes_on_where_the_log_has_it(
+    candle_log: InMemoryCandleLog, events: EventQueue, worker: ProducerWorker
+) -> None:
+    events.put(candle(0))
+    worker.run_once()
+    worker.unfollow(SYMBOL)
+    worker.run_once()
+    worker.follow([SYMBOL])
+    worker.run_once()
+
+    events.put(candle(0))
+    events.put(candle(1))
+    worker.run_once()
+
+    assert candle_log.candles == [0, STEP_MS]

@@ -1,7 +1,7 @@
 """The worker and the market: pages that wait for each other, candles that wait for nothing."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -58,11 +58,10 @@ class RecordedCandles:
     others: list[LogEntry] = field(default_factory=list)
     aborts: int = 0
 
-    def open(self) -> Mapping[str, SymbolCursor]:
-        return self.read_cursors()
+    def open(self) -> None: ...
 
-    def read_cursors(self) -> Mapping[str, SymbolCursor]:
-        return {each: self._cursor(each) for each in FOLLOWED}
+    def read_cursors(self, symbols: Collection[str]) -> Mapping[str, SymbolCursor]:
+        return {each: self._cursor(each) for each in symbols}
 
     def append(self, entries: Sequence[LogEntry]) -> None:
         if self.aborts:
