@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from services.producer.requests import Priority
 from services.producer.sequencer import ReceivedCandle, ReceivedKline, UnreadableKline
 from shared.core.market import BasketDefinition
 from shared.core.records import MarketMove
@@ -21,6 +22,7 @@ class RestResponse:
         before: the candle before the requested one, if the exchange has it.
         logged_moves: the market's moves that the log has of these candles and of later ones, by
             open time.
+        priority: what the request was for.
     """
 
     symbol: str
@@ -30,6 +32,7 @@ class RestResponse:
     complete_until_ms: int = 0
     before: ReceivedCandle | None = None
     logged_moves: Mapping[int, MarketMove] = field(default_factory=dict)
+    priority: Priority = Priority.BACKFILL
 
     @property
     def span_ms(self) -> tuple[int, int]:
@@ -40,10 +43,19 @@ class RestResponse:
 
 @dataclass(frozen=True, slots=True)
 class RestFailure:
-    """A request for one symbol that got no usable response."""
+    """A request for one symbol that got no usable response.
+
+    Attributes:
+        symbol: the symbol.
+        reason: why, in words.
+        refused: the exchange refuses this symbol, which a retry will hardly change.
+        priority: what the request was for.
+    """
 
     symbol: str
     reason: str
+    refused: bool = False
+    priority: Priority = Priority.BACKFILL
 
 
 @dataclass(frozen=True, slots=True)

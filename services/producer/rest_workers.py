@@ -11,6 +11,7 @@ from services.producer.event_queue import Inbox, ServerTime
 from services.producer.events import RestFailure, RestResponse, ThreadFailure
 from services.producer.exchanges.validation import settled_klines
 from services.producer.ports import RestClient
+from services.producer.requests import KlineRequest
 from services.producer.sequencer import ReceivedCandle
 from shared.core.errors import Unavailable
 from shared.core.records import MarketMove
@@ -27,19 +28,6 @@ class RestOptions:
     threads: int
     interval_ms: int
     max_rows: int
-
-
-@dataclass(frozen=True, slots=True)
-class KlineRequest:
-    """A request for a symbol's klines from an open time on.
-
-    The log may have the market's moves of candles that open before `logged_until_ms`, which are
-    then part of the response.
-    """
-
-    symbol: str
-    from_ms: int
-    logged_until_ms: int = 0
 
 
 class RestWorkerPool:
@@ -89,7 +77,9 @@ class RestWorkerPool:
                 self._send(rest, request)
             except Unavailable as error:
                 if request is not None:
-                    self._events.put(RestFailure(request.symbol, str(error)))
+                    self._events.put(
+                        RestFailure(request.symbol, str(error), priority=request.priority)
+                    )
             except Exception as error:  # of any kind: the worker raises it, on the main thread
                 self._events.put(ThreadFailure(error))
 
@@ -110,7 +100,7 @@ class RestWorkerPool:
         """Fetch klines, and the candle before them: the market's move begins at its close."""
         step_ms, from_ms = self._options.interval_ms, request.from_ms
         first_ms = max(0, from_ms - step_ms)
-        page = rest.fetch_klines(request.symbol, first_ms, None, self._options.max_rows)
+        page = rest.fetch_klines(request.symbol, first_ms, request.until_ms, self._options.max_rows)
         settled = settled_klines(page.rows, step_ms, settled_ms)
         earlier = [row for row in settled if (row.open_time_ms or from_ms) < from_ms]
         rows = [row for row in settled if (row.open_time_ms or from_ms) >= from_ms]
@@ -125,6 +115,7 @@ class RestWorkerPool:
             page.has_more,
             until_ms,
             before if isinstance(before, ReceivedCandle) else None,
+            priority=request.priority,
         )
         if not rows or response.span_ms[0] >= request.logged_until_ms:
             return response

@@ -19,7 +19,7 @@ from services.producer.events import (
 from services.producer.market_tracker import MarketTracker
 from services.producer.metrics import ProducerMetrics
 from services.producer.ports import CandleLog
-from services.producer.rest_workers import KlineRequest
+from services.producer.requests import KlineRequest
 from services.producer.sequencer import (
     LogEntry,
     ReceivedCandle,

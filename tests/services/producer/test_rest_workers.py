@@ -7,7 +7,8 @@ from services.producer import rest_workers
 from services.producer.event_queue import Inbox
 from services.producer.events import RestFailure, RestResponse, ThreadFailure
 from services.producer.ports import DayTicker, KlinePage, ListedSymbol
-from services.producer.rest_workers import KlineRequest, RestOptions, RestWorkerPool
+from services.producer.requests import KlineRequest
+from services.producer.rest_workers import RestOptions, RestWorkerPool
 from services.producer.sequencer import ReceivedCandle
 from shared.core.errors import Incompatible, UlstmError, Unavailable
 from shared.core.records import MarketMove

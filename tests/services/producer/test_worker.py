@@ -7,7 +7,7 @@ from services.producer.event_queue import EventQueue, Inbox
 from services.producer.events import MarketChanged, RestFailure, RestResponse, ThreadFailure
 from services.producer.market_tracker import MarketTracker
 from services.producer.metrics import ProducerMetrics
-from services.producer.rest_workers import KlineRequest
+from services.producer.requests import KlineRequest
 from services.producer.sequencer import LogEntry, ReceivedCandle, SymbolCursor
 from services.producer.worker import ProducerWorker
 from shared.adapters.kafka.errors import Aborted

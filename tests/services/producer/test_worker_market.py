@@ -15,7 +15,7 @@ from services.producer.events import MarketChanged, RestFailure, RestResponse, S
 from services.producer.market_tracker import MarketTracker
 from services.producer.metrics import ProducerMetrics
 from services.producer.price_book import HeardPrice
-from services.producer.rest_workers import KlineRequest
+from services.producer.requests import KlineRequest
 from services.producer.sequencer import (
     KlineOrigin,
     LogEntry,
