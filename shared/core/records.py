@@ -1,8 +1,12 @@
 """The records of the klines topic as values."""
 
 from dataclasses import dataclass
+from typing import Final, Literal
 
 from shared.core.errors import BadInput
+
+StatusName = Literal["listed", "halted", "resumed", "delisted", "removed"]
+_ENDS: Final = frozenset(("delisted", "removed"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,10 @@ class Candle:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """The exchange has no candles of a symbol between two open times; the second is excluded."""
+    """The exchange had no candles of a symbol between two open times; the second is excluded.
+
+    It may give them later: see Fill.
+    """
 
     symbol: str
     from_open_time_ms: int
@@ -55,6 +62,32 @@ class Amendment:
 
 
 @dataclass(frozen=True, slots=True)
+class Fill:
+    """The exchange gave a candle after its gap had been written."""
+
+    candle: Candle
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolStatus:
+    """What the exchange, or the user, did with a symbol.
+
+    It holds from the open time `time_ms` on: of the first candle that the symbol has (listed,
+    resumed), or no longer has (halted; delisted by the exchange; removed by the user).
+    """
+
+    symbol: str
+    time_ms: int
+    status: StatusName
+    reason: str
+
+    @property
+    def ends_symbol(self) -> bool:
+        """Whether the symbol is predicted no more; a candle afterwards begins it anew."""
+        return self.status in _ENDS
+
+
+@dataclass(frozen=True, slots=True)
 class Promotion:
     """From here on, this model version predicts every symbol of the partition.
 
@@ -66,7 +99,8 @@ class Promotion:
     numeric_profile: str
 
 
-Record = Candle | Gap | Amendment | Promotion
+Correction = Amendment | Fill
+Record = Candle | Gap | Amendment | Fill | SymbolStatus | Promotion
 
 
 def covered_span_ms(value: Candle | Gap, step_ms: int) -> tuple[int, int]:

@@ -106,6 +106,25 @@ def append_candle(sequence: Float64s, candle: Candle) -> Float64s:
     return read_only64(buffer[end - len(kept) : end + 1])
 
 
+def insert_candle(sequence: Float64s, at: int, candle: Candle) -> Float64s:
+    """Return the sequence with a candle put before row `at`; its newest SEQUENCE_LENGTH rows."""
+    rows = np.insert(sequence, at, candle_row(candle), axis=0)
+    return read_only64(rows[-SEQUENCE_LENGTH:].copy())
+
+
+def replace_candle(sequence: Float64s, at: int, candle: Candle) -> Float64s:
+    """Return the sequence with another candle in row `at`.
+
+    An exchange corrects its own candle: where the correction has no move of the market, the move of
+    the candle before it stays.
+    """
+    rows, row = sequence.copy(), candle_row(candle)[0]
+    rows[at] = row
+    if candle.market is None:
+        rows[at, MARKET_CHANGE:] = sequence[at, MARKET_CHANGE:]
+    return read_only64(rows)
+
+
 def count_before(sequence: Float64s, time_ms: int) -> int:
     """Count the candles of a sequence (n, columns) that open before a time."""
     return int(np.searchsorted(sequence[:, OPEN_TIME], time_ms))

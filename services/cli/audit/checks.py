@@ -16,7 +16,7 @@ from shared.core.errors import BadInput
 from shared.core.online.model import Model
 from shared.core.online.partition import PartitionState
 from shared.core.online.prediction import Prediction
-from shared.core.records import Amendment, Candle, Gap, Promotion, Record
+from shared.core.records import Amendment, Candle, Fill, Gap, Promotion, Record, SymbolStatus
 from shared.core.topics import Topics
 from shared.log.record_processor import BatchResult, RecordProcessor
 
@@ -40,8 +40,8 @@ class KlinesCheck:
             value: Record = self._processor.codec.decode(record.value, record.partition)
         except BadInput:
             return self._invariants.skip_rejected()
-        if isinstance(value, Amendment):
-            return self._invariants.apply_amendment(value)
+        if isinstance(value, Amendment | Fill):
+            return self._invariants.apply_correction(value)
         is_promotion = isinstance(value, Promotion)
         self._report.checked[Check.LINEAGE if is_promotion else Check.CANDLES] += 1
         match value:
@@ -49,6 +49,8 @@ class KlinesCheck:
                 return self._check_promotion(record.offset, value)
             case Gap():
                 return self._invariants.check_gap(value)
+            case SymbolStatus():
+                return self._invariants.check_status(value)
             case Candle():
                 return self._invariants.check_candle(record.offset, value)
 

@@ -13,7 +13,16 @@ from shared.adapters.kafka.producer import ProducerRecord
 from shared.adapters.schemas.dead_letters import DeadLetter
 from shared.adapters.schemas.klines import KlineCodec
 from shared.core.errors import BadInput
-from shared.core.records import Amendment, Candle, Gap, Promotion, Record, covered_span_ms
+from shared.core.records import (
+    Amendment,
+    Candle,
+    Fill,
+    Gap,
+    Promotion,
+    Record,
+    SymbolStatus,
+    covered_span_ms,
+)
 from shared.core.topics import Topics, partition_for
 from shared.log.dead_letters import format_place
 
@@ -77,10 +86,15 @@ def to_candidate(dead_letter: DeadLetter, topics: Topics, codec: KlineCodec) -> 
             "a promotion must be in every partition: promote the version again with"
             f" `ulstm models promote {value.model_version}`",
         )
-    if isinstance(value, Amendment):
+    if isinstance(value, Amendment | Fill):
         raise BadInput(
-            "amendment",
+            "correction",
             "its place among the changes of its candle is lost; publish it anew if it still holds",
+        )
+    if isinstance(value, SymbolStatus):
+        raise BadInput(
+            "status",
+            "its place among the candles is lost; `ulstm symbols` changes who is followed now",
         )
     if value.symbol != key:
         raise _wrong_key(key)

@@ -1,11 +1,12 @@
-"""Records of the topic `klines`: candles, gaps, amendments and promotions."""
+"""Records of the topic `klines`: candles and their corrections, gaps, statuses, promotions."""
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_validator
 
 from shared.adapters.schemas import wire
 from shared.core.dataclass_fields import dataclass_fields
@@ -14,18 +15,28 @@ from shared.core.market import to_fraction, to_ppb
 from shared.core.records import (
     Amendment,
     Candle,
+    Fill,
     Gap,
     MarketMove,
     Promotion,
     Record,
+    StatusName,
+    SymbolStatus,
     check_candle,
 )
 from shared.core.sequence import MAX_BASKETS
 from shared.core.topics import partition_for
 
 MAX_RECORD_BYTES = 4096  # a candle takes about 300, with the market about 500
+MAX_REASON_LENGTH: Final = 200  # characters
 
 _LARGEST_PRICE: Final = 1e15
+CorrectionKind = Literal["amendment", "fill"]
+_RECORD_OF: Final[Mapping[str, Callable[[Candle], Record]]] = {
+    "candle": lambda candle: candle,
+    "amendment": Amendment,
+    "fill": Fill,
+}
 _CACHED_MOVES: Final = 256  # records of one moment, which share it, lie close to each other
 Decimals = Annotated[str, Field(pattern=r"^[0-9]{1,20}(\.[0-9]{1,20})?$")]
 
@@ -56,7 +67,7 @@ class CandleMessage(wire.Wire):
     """A closed kline. Prices and volumes are the exchange's own decimal strings."""
 
     schema_: Literal[1] = Field(default=1, alias="schema")
-    type: Literal["candle", "amendment"]
+    type: Literal["candle", "amendment", "fill"]
     symbol: wire.Symbol
     interval: str
     open_time_ms: wire.TimeMs
@@ -73,7 +84,7 @@ class CandleMessage(wire.Wire):
 
 
 class GapMessage(wire.Wire):
-    """A span without candles on the exchange; its end is not part of it."""
+    """A span without candles on the exchange; its end is not part of it. It may be filled."""
 
     schema_: Literal[1] = Field(default=1, alias="schema")
     type: Literal["gap"]
@@ -81,6 +92,29 @@ class GapMessage(wire.Wire):
     interval: str
     from_open_time_ms: wire.TimeMs
     until_open_time_ms: wire.TimeMs
+
+
+def _check_printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("a reason is one line of printable characters")
+    return text
+
+
+Reason = Annotated[
+    str, Field(min_length=1, max_length=MAX_REASON_LENGTH), AfterValidator(_check_printable)
+]
+
+
+class StatusMessage(wire.Wire):
+    """A symbol's status from the candle on that opens, or would open, at `time_ms`."""
+
+    schema_: Literal[1] = Field(default=1, alias="schema")
+    type: Literal["status"]
+    symbol: wire.Symbol
+    interval: str
+    time_ms: wire.TimeMs
+    status: StatusName
+    reason: Reason
 
 
 class PromotionMessage(wire.Wire):
@@ -93,12 +127,14 @@ class PromotionMessage(wire.Wire):
     numeric_profile: wire.NumericProfile
 
 
-KlineMessage = Annotated[CandleMessage | GapMessage | PromotionMessage, Field(discriminator="type")]
+KlineMessage = CandleMessage | GapMessage | StatusMessage | PromotionMessage
 _market: TypeAdapter[MarketMessage] = TypeAdapter(MarketMessage)
-_kline: TypeAdapter[CandleMessage | GapMessage | PromotionMessage] = TypeAdapter(KlineMessage)
+_kline: TypeAdapter[KlineMessage] = TypeAdapter(
+    Annotated[KlineMessage, Field(discriminator="type")]
+)
 
-# A candle's bytes as `encode_record` writes them. Most records are candles, and a pattern reads
-# them several times faster than pydantic. Bytes that do not match are left to CandleMessage.
+# The bytes of a candle or a correction as `encode_record` writes them. Most records are candles,
+# and a pattern reads them several times faster than pydantic. What does not match is left to it.
 _PLAIN_CANDLE: Final = re.compile(
     r"""
     \{"close":"(DECIMALS)",
@@ -114,7 +150,7 @@ _PLAIN_CANDLE: Final = re.compile(
     (?:"taker_buy_quote_volume":"DECIMALS",)?
     (?:"taker_buy_volume":"(DECIMALS)",)?
     (?:"trades":(0|[1-9][0-9]{0,14}),)?
-    "type":"candle",
+    "type":"(candle|amendment|fill)",
     "volume":"(DECIMALS)"\}
     """.replace("DECIMALS", r"[0-9]{1,20}+(?:\.[0-9]{1,20}+)?+"),
     re.VERBOSE,
@@ -141,14 +177,13 @@ class KlineCodec:
         """
         return self._match_candle(value, partition) or self._validate(value, partition)
 
-    def _match_candle(self, value: bytes | None, partition: int) -> Candle | None:
-        """Return the candle of canonical bytes; None if `_validate` must decide."""
+    def _match_candle(self, value: bytes | None, partition: int) -> Record | None:
+        """Return the candle or correction of canonical bytes; None if `_validate` must decide."""
         found = None if value is None else _PLAIN_CANDLE.fullmatch(value.decode("latin-1"))
         if found is None:
             return None
-        close, high, interval, low, market, opened, time, quote, symbol, taker, trades, volume = (
-            found.groups()
-        )
+        close, high, interval, low, market, opened, time, *more = found.groups()
+        quote, symbol, taker, trades, kind, volume = more
         try:
             move = None if market is None else _parse_market(market)
         except ValidationError:
@@ -174,7 +209,7 @@ class KlineCodec:
             and 0 < candle.low <= candle.open <= candle.high <= _LARGEST_PRICE
             and candle.low <= candle.close <= candle.high
         )
-        return candle if is_right else None
+        return _RECORD_OF[kind](candle) if is_right else None
 
     def _validate(self, value: bytes | None, partition: int) -> Record:
         """Return the record of any bytes."""
@@ -196,9 +231,11 @@ class KlineCodec:
             raise BadInput("wrong_group", text)
         if isinstance(message, GapMessage):
             return self._to_gap(message)
+        if isinstance(message, StatusMessage):
+            return self._to_status(message)
         candle = to_candle(message)
         check_candle(candle, self.interval_ms)
-        return candle if message.type == "candle" else Amendment(candle)
+        return _RECORD_OF[message.type](candle)
 
     def _to_gap(self, message: GapMessage) -> Gap:
         start, end = message.from_open_time_ms, message.until_open_time_ms
@@ -209,8 +246,15 @@ class KlineCodec:
             raise BadInput("off_grid", text)
         return Gap(message.symbol, start, end)
 
+    def _to_status(self, message: StatusMessage) -> SymbolStatus:
+        time_ms = message.time_ms
+        if time_ms % self.interval_ms:
+            text = f"status at {time_ms} ms is not on the grid of {self.interval_ms} ms"
+            raise BadInput("off_grid", text)
+        return SymbolStatus(message.symbol, time_ms, message.status, message.reason)
+
     @staticmethod
-    def _parse(value: bytes | None) -> CandleMessage | GapMessage | PromotionMessage:
+    def _parse(value: bytes | None) -> KlineMessage:
         if value is None or len(value) > MAX_RECORD_BYTES:
             size = "no value" if value is None else f"{len(value)} bytes"
             message = f"a record has {size}; allowed: 1 to {MAX_RECORD_BYTES} bytes"
@@ -292,7 +336,7 @@ def _to_float(text: str | None) -> float | None:
     return None if text is None else float(text)
 
 
-def encode_record(message: CandleMessage | GapMessage | PromotionMessage) -> bytes:
+def encode_record(message: KlineMessage) -> bytes:
     """Return the canonical bytes of a kline log record."""
     return wire.canonical_json(message.model_dump(by_alias=True, exclude_none=True))
 
@@ -309,6 +353,27 @@ def add_market(value: bytes, move: MarketMove) -> bytes:
 @lru_cache(maxsize=4_096)
 def _encode_market(move: MarketMove) -> bytes:
     return wire.canonical_json(to_market_message(move).model_dump(exclude_none=True))
+
+
+def encode_correction(candle: bytes, kind: CorrectionKind) -> bytes:
+    """Return the canonical bytes of a correction, of a candle's canonical bytes."""
+    head, key, tail = candle.rpartition(b'"type":"candle"')
+    if not key:
+        raise ValueError(f"not the bytes of a candle: {candle[:80]!r}")
+    return b'%b"type":"%b"%b' % (head, kind.encode(), tail)
+
+
+def encode_status(status: SymbolStatus, interval: str) -> bytes:
+    """Return the canonical bytes of a symbol's status in a topic of this interval.
+
+    Raises:
+        BadInput: a field is invalid, such as a reason that is too long.
+    """
+    fields = dataclass_fields(status)
+    try:
+        return encode_record(StatusMessage(type="status", interval=interval, **fields))
+    except ValidationError as error:
+        raise wire.to_bad_input(error) from error
 
 
 def encode_gap(gap: Gap, interval: str) -> bytes:

@@ -16,7 +16,7 @@ from shared.core.audit.prediction_rules import (
 from shared.core.audit.symbol_history import SymbolHistory
 from shared.core.audit.violation import ABSENT, Check, Difference, Violation, compare_fields
 from shared.core.online.prediction import Prediction
-from shared.core.records import Amendment, Candle, Gap
+from shared.core.records import Candle, Correction, Gap, SymbolStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +106,19 @@ class PartitionInvariants:
         history.next_open_time_ms = max(history.next_open_time_ms, gap.until_open_time_ms)
         return check
 
-    def apply_amendment(self, amendment: Amendment) -> RecordCheck:
-        """Apply the change of a candle."""
+    def apply_correction(self, correction: Correction) -> RecordCheck:
+        """Apply an amendment or a fill; one that contradicts the log is rejected by all readers."""
         self._newest = None
-        history = self._histories.get(amendment.candle.symbol)
-        if history is not None:
-            history.amend(amendment)
+        history = self._histories.get(correction.candle.symbol)
+        if history is None:
+            return RecordCheck()
+        return RecordCheck(is_rejected=not history.correct(correction, self._step_ms))
+
+    def check_status(self, status: SymbolStatus) -> RecordCheck:
+        """Apply a status: one that ends its symbol forgets the symbol's candles."""
+        self._newest = None
+        if status.ends_symbol:
+            self._histories.pop(status.symbol, None)
         return RecordCheck()
 
     def apply_promotion(self, promotion: ActivePromotion | None) -> RecordCheck:

@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from shared.core.online.prediction import Prediction
-from shared.core.records import Amendment, Candle
+from shared.core.records import Candle, Correction, Fill
 from shared.core.sequence import SEQUENCE_LENGTH
 
 
@@ -36,13 +36,25 @@ class SymbolHistory:
         self.next_open_time_ms, self.last_open_time_ms = closes_ms, opens_ms
         self.last_close = candle.close
 
-    def amend(self, amendment: Amendment) -> None:
-        """Apply an amendment if its candle is still kept: no step is made on a changed window."""
-        candle = amendment.candle
-        if any(start <= candle.open_time_ms < end for start, end in self.kept_spans):
-            self.is_learnable = False
-            if candle.open_time_ms == self.last_open_time_ms:
-                self.last_close = candle.close
+    def correct(self, correction: Correction, step_ms: int) -> bool:
+        """Apply an amendment or a fill if its time is kept: no step is made on a changed window.
+
+        Returns:
+            False if it contradicts the log: it amends a missing candle, or fills a present one.
+        """
+        candle, time_ms = correction.candle, correction.candle.open_time_ms
+        if not self.kept_spans or time_ms < self.kept_spans[0][0]:
+            return True
+        is_there = any(start <= time_ms < end for start, end in self.kept_spans)
+        if is_there == isinstance(correction, Fill):
+            return False
+        if not is_there:
+            self._insert(time_ms, step_ms)
+        self.is_learnable = False
+        if time_ms >= self.last_open_time_ms:
+            self.last_open_time_ms, self.last_close = time_ms, candle.close
+            self.next_open_time_ms = max(self.next_open_time_ms, time_ms + step_ms)
+        return True
 
     def add_prediction(self, prediction: Prediction) -> None:
         """Remember the prediction that the next one is compared with."""
@@ -52,6 +64,14 @@ class SymbolHistory:
     def forget_predictions(self) -> None:
         """Begin anew, as a promotion does: the next prediction has no predecessor."""
         self.last_prediction, self.lacks_prediction = None, False
+
+    def _insert(self, time_ms: int, step_ms: int) -> None:
+        """Insert a candle, as a span of its own; drop the oldest beyond SEQUENCE_LENGTH."""
+        at = sum(start < time_ms for start, _ in self.kept_spans)
+        self.kept_spans.insert(at, [time_ms, time_ms + step_ms])
+        self.candles += 1
+        if self.candles > SEQUENCE_LENGTH:
+            self._drop_oldest(step_ms)
 
     def _drop_oldest(self, step_ms: int) -> None:
         self.candles -= 1

@@ -8,9 +8,9 @@ from shared.core.online.model import Model
 from shared.core.online.prediction import Prediction
 from shared.core.online.start import start_symbol
 from shared.core.online.state import SymbolState
-from shared.core.online.symbol_history import amend_symbol
+from shared.core.online.symbol_history import correct_symbol
 from shared.core.online.symbol_step import step_symbol
-from shared.core.records import Amendment, Gap, Promotion, Record
+from shared.core.records import Amendment, Candle, Fill, Gap, Promotion, Record, SymbolStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +83,25 @@ def fold(
     """
     # 1. A promotion restarts every symbol, at one offset, so that a switch of models has one place
     #    in the log. A gap needs no state: the next candle's open time shows it.
-    if isinstance(record, Promotion):
-        return _promote(state, record, offset, model, context)
-    if isinstance(record, Gap):
-        return skip_record(state, offset)
+    match record:
+        case Promotion():
+            return _promote(state, record, offset, model, context)
+        case SymbolStatus() if record.ends_symbol:
+            return _change(state, offset, {record.symbol: SymbolState(record.symbol)}, None)
+        case Gap() | SymbolStatus():
+            return skip_record(state, offset)
     # 2. Where another numeric profile predicts, this one only remembers candles: it takes over at
     #    a promotion, where a state follows from its candles alone.
     if not context.predicts(state.numeric_profile):
         model = None
-    # 3. A candle or an amendment changes the state of its own symbol and of no other.
-    candle = record.candle if isinstance(record, Amendment) else record
-    before = state.symbols.get(candle.symbol) or _first_state(candle.symbol, state, model, context)
+    # 3. A candle or a correction changes the state of its own symbol and of no other.
+    candle = record if isinstance(record, Candle) else record.candle
+    before = state.symbols.get(candle.symbol)
+    if before is None or not len(before.sequence):
+        before = _first_state(candle.symbol, state, model, context)
     prediction = None
-    if isinstance(record, Amendment):
-        after = amend_symbol(before, candle, model, context)
+    if isinstance(record, Amendment | Fill):
+        after = correct_symbol(before, record, model, context)
     else:
         after, prediction = step_symbol(before, candle, offset, model, context, options)
     return _change(state, offset, {candle.symbol: after}, prediction)

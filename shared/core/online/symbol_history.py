@@ -1,18 +1,23 @@
-"""Changes of a symbol's candles and of the features folded from them: extend, amend."""
+"""Changes of a symbol's candles and of the features folded from them: extend, correct."""
 
 from dataclasses import replace
 from typing import Final
 
-import numpy as np
-
-from shared.core.arrays import Float64s, read_only64
+from shared.core.arrays import Float64s
+from shared.core.errors import BadInput
 from shared.core.features.base import Features, append_features, compute_features
 from shared.core.online.context import FoldContext
 from shared.core.online.intervals import IntervalState, start_intervals, step_intervals
 from shared.core.online.model import Model
 from shared.core.online.state import SymbolState
-from shared.core.records import Candle
-from shared.core.sequence import OPEN_TIME, candle_row, candle_values
+from shared.core.records import Candle, Correction, Fill
+from shared.core.sequence import (
+    OPEN_TIME,
+    candle_values,
+    count_before,
+    insert_candle,
+    replace_candle,
+)
 
 # Enough for the size of a symbol's changes; a promotion folds them for every symbol at once.
 _INTERVAL_CANDLES: Final = 144
@@ -61,24 +66,46 @@ def fold_intervals(state: SymbolState, model: Model, context: FoldContext) -> In
     return folded
 
 
-def amend_symbol(
-    state: SymbolState, candle: Candle, model: Model | None, context: FoldContext
+def correct_symbol(
+    state: SymbolState, record: Correction, model: Model | None, context: FoldContext
 ) -> SymbolState:
-    """Return the state with a candle of its sequence replaced; one no longer kept changes nothing.
+    """Return the state with a candle of its sequence replaced, or put into a gap.
 
-    Features are computed again from the oldest candle on. What was learnt from the candle stays,
-    but the pending prediction is not learnt from: its window is no longer what it was made from.
+    A candle older than those that are kept changes nothing. What was learnt before stays, but the
+    pending prediction is not learnt from: its window is no longer what it was made from.
+
+    Raises:
+        BadInput: an amendment of a candle that is not there, a fill of one that is.
     """
-    matches = np.flatnonzero(state.sequence[:, OPEN_TIME] == candle.open_time_ms)
-    if not len(matches):
+    candle, sequence = record.candle, state.sequence
+    if not len(sequence) or candle.open_time_ms < sequence[0, OPEN_TIME]:
         return state
-    sequence = state.sequence.copy()
-    sequence[matches[0]] = candle_row(candle)[0]
+    at = count_before(sequence, candle.open_time_ms)
+    is_there = at < len(sequence) and sequence[at, OPEN_TIME] == candle.open_time_ms
+    if is_there == isinstance(record, Fill):
+        raise _contradiction(record)
+    if is_there:
+        sequence = replace_candle(sequence, at, candle)
+    else:
+        sequence = insert_candle(sequence, at, candle)
     pending = state.pending and replace(state.pending, learnable=False)
-    after = state.replace(sequence=read_only64(sequence), pending=pending)
+    after = state.replace(sequence=sequence, pending=pending)
     if model is None:
         return after
     return after.replace(features=fold_features(after, model, context))
+
+
+def _contradiction(record: Correction) -> BadInput:
+    subject = f"{record.candle.symbol} at open time {record.candle.open_time_ms} ms"
+    if isinstance(record, Fill):
+        return BadInput(
+            "contradiction",
+            f"fill of {subject}: the log has this candle; publish an amendment to change it",
+        )
+    return BadInput(
+        "contradiction",
+        f"amendment of {subject}: the log has no such candle; publish a fill to add it",
+    )
 
 
 def symbol_features(state: SymbolState) -> Features:

@@ -2,27 +2,41 @@ import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Final, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.adapters.schemas.klines import (
+    MAX_REASON_LENGTH,
     MAX_RECORD_BYTES,
     CandleMessage,
+    CorrectionKind,
     KlineCodec,
     MarketMessage,
     PromotionMessage,
     add_market,
+    encode_correction,
     encode_gap,
     encode_record,
+    encode_status,
     to_market_message,
 )
 from shared.adapters.schemas.predictions import decode_prediction, encode_prediction
 from shared.adapters.schemas.wire import canonical_json
 from shared.core.errors import BadInput
-from shared.core.records import Amendment, Candle, Gap, MarketMove, Promotion, Record
+from shared.core.records import (
+    Amendment,
+    Candle,
+    Fill,
+    Gap,
+    MarketMove,
+    Promotion,
+    Record,
+    StatusName,
+    SymbolStatus,
+)
 from shared.core.sequence import MAX_BASKETS, candle_row, row_candle
 from shared.core.topics import partition_for
 from tests.support.builders import (
@@ -102,7 +116,7 @@ def test_a_field_of_a_later_version_is_read_over() -> None:
     assert isinstance(CODEC.decode(changed(mood="good"), PARTITION), Candle)
 
 
-def test_gaps_amendments_and_promotions_survive_their_bytes() -> None:
+def test_records_without_a_candle_of_their_own_survive_their_bytes() -> None:
     gap = Gap("BTCUSDT", START_MS, START_MS + STEP_MS)
     promotion = PromotionMessage(
         type="promotion", model_version="v1", bundle_sha256="0" * 64, numeric_profile="1-f00"
@@ -112,7 +126,58 @@ def test_gaps_amendments_and_promotions_survive_their_bytes() -> None:
         "BTCUSDT", START_MS, START_MS + STEP_MS
     )
     assert CODEC.decode(encode_record(promotion), 5) == Promotion("v1", "0" * 64, "1-f00")
-    assert isinstance(CODEC.decode(candle_bytes(type="amendment"), PARTITION), Amendment)
+
+
+@pytest.mark.parametrize(("kind", "record"), [("amendment", Amendment), ("fill", Fill)])
+def test_a_correction_has_the_fields_of_a_candle(
+    kind: CorrectionKind, record: type[Amendment | Fill]
+) -> None:
+    value = encode_correction(FULL, kind)
+
+    assert json.loads(value) == {**json.loads(FULL), "type": kind}
+    candle = CODEC.decode(FULL, PARTITION)
+    assert isinstance(candle, Candle)
+    assert CODEC.decode(value, PARTITION) == record(candle)
+
+
+def test_only_a_candle_becomes_a_correction() -> None:
+    gap = Gap("BTCUSDT", START_MS, START_MS + STEP_MS)
+    with pytest.raises(ValueError, match="not the bytes of a candle"):
+        encode_correction(encode_gap(gap, "5m"), "fill")
+
+
+@pytest.mark.parametrize("status", get_args(StatusName))
+def test_a_status_survives_its_bytes(status: StatusName) -> None:
+    record = SymbolStatus("BTCUSDT", START_MS, status, "the exchange lists it no more: 退市")
+
+    assert CODEC.decode(encode_status(record, "5m"), PARTITION) == record
+    assert record.ends_symbol == (status in {"delisted", "removed"})
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"time_ms": START_MS + 1}, "off_grid"),
+        ({"time_ms": -STEP_MS}, "bad_field"),
+        ({"status": "asleep"}, "bad_field"),
+        ({"reason": ""}, "bad_field"),
+        ({"reason": "x" * (MAX_REASON_LENGTH + 1)}, "bad_field"),
+        ({"reason": "two\nlines"}, "bad_field"),
+        ({"interval": "1m"}, "wrong_interval"),
+        ({"symbol": "ETHUSDT"}, "wrong_group"),
+    ],
+)
+def test_a_status_that_cannot_be_is_refused(fields: dict[str, object], reason: str) -> None:
+    status = json.loads(encode_status(SymbolStatus("BTCUSDT", START_MS, "halted", "BREAK"), "5m"))
+    with pytest.raises(BadInput) as refused:
+        CODEC.decode(canonical_json({**status, **fields}), PARTITION)
+
+    assert refused.value.reason == reason
+
+
+def test_a_status_is_checked_before_it_is_written() -> None:
+    with pytest.raises(BadInput, match="reason"):
+        encode_status(SymbolStatus("BTCUSDT", START_MS, "halted", ""), "5m")
 
 
 BAD = {
@@ -270,7 +335,7 @@ candle_fields = st.fixed_dictionaries(
         "open_time_ms": st.sampled_from([0, START_MS, START_MS + 1, 253_402_300_800_000 - STEP_MS]),
         "symbol": st.sampled_from(["BTCUSDT", "ETHUSDT"]),
         "interval": st.sampled_from(["5m", "1m"]),
-        "type": st.sampled_from(["candle", "amendment"]),
+        "type": st.sampled_from(["candle", "amendment", "fill"]),
     },
     optional={
         "quote_volume": decimals,

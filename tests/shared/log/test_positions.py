@@ -11,10 +11,15 @@ from shared.adapters.kafka.backwards_reader import (
 )
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
-from shared.adapters.schemas.klines import PromotionMessage, encode_gap, encode_record
-from shared.core.records import Gap
+from shared.adapters.schemas.klines import (
+    PromotionMessage,
+    encode_gap,
+    encode_record,
+    encode_status,
+)
+from shared.core.records import Gap, StatusName, SymbolStatus
 from shared.core.topics import partition_for
-from shared.log.positions import read_positions
+from shared.log.positions import read_positions, read_symbol_positions
 from tests.support.builders import START_MS, STEP_MS, candle_bytes
 
 pytestmark = pytest.mark.integration
@@ -85,6 +90,48 @@ def test_a_gap_at_the_end_counts(settings: ServiceSettings, writer: Transactiona
     )
 
     assert standing(settings) == {SYMBOL: until}
+
+
+def a_status(status: StatusName, at: int) -> bytes:
+    return encode_status(SymbolStatus(SYMBOL, START_MS + at * STEP_MS, status, "seen"), "5m")
+
+
+def a_gap(start: int, stop: int) -> bytes:
+    gap = Gap(SYMBOL, START_MS + start * STEP_MS, START_MS + stop * STEP_MS)
+    return encode_gap(gap, "5m")
+
+
+CANDLE, FILL = candle_bytes(4, SYMBOL), candle_bytes(2, SYMBOL, type="fill")
+
+
+@pytest.mark.parametrize(
+    ("values", "next_at", "status"),
+    [
+        ([CANDLE, FILL, candle_bytes(3, SYMBOL, type="amendment")], 5, None),
+        ([CANDLE, a_status("halted", 5)], 5, "halted"),
+        ([CANDLE, a_status("halted", 5), a_status("resumed", 9), a_gap(5, 9)], 9, "resumed"),
+        ([CANDLE, a_status("halted", 5), a_gap(5, 9), FILL], 9, "halted"),
+        ([a_status("listed", 4), CANDLE], 5, None),
+        ([CANDLE, a_status("removed", 5)], 5, "removed"),
+        ([CANDLE, a_status("delisted", 5), a_status("listed", 90)], 90, "listed"),
+        ([a_status("listed", 90)], 90, "listed"),
+    ],
+)
+def test_a_symbol_is_where_its_candles_gaps_and_statuses_leave_it(
+    settings: ServiceSettings,
+    writer: TransactionalProducer,
+    values: list[bytes],
+    next_at: int,
+    status: StatusName | None,
+) -> None:
+    writer.write([record(settings, value) for value in values])
+    position = read_symbol_positions(
+        settings.kafka_bootstrap_servers, settings.topics, settings.codec, [SYMBOL]
+    )[SYMBOL]
+
+    assert position.next_open_time_ms == START_MS + next_at * STEP_MS
+    assert (position.status and position.status.status) == status
+    assert position.is_new == (status in {"listed", "delisted", "removed"})
 
 
 def test_a_commit_is_seen_at_once_every_time(

@@ -15,9 +15,15 @@ from services.cli.redrive.decision import (
 )
 from shared.adapters.kafka.producer import ProducerRecord
 from shared.adapters.schemas.dead_letters import DeadLetter, dead_letter_headers, decode_dead_letter
-from shared.adapters.schemas.klines import KlineCodec, PromotionMessage, encode_gap, encode_record
+from shared.adapters.schemas.klines import (
+    KlineCodec,
+    PromotionMessage,
+    encode_gap,
+    encode_record,
+    encode_status,
+)
 from shared.core.errors import BadInput
-from shared.core.records import Gap
+from shared.core.records import Gap, SymbolStatus
 from shared.core.topics import Topics, partition_for
 from tests.support.builders import START_MS, STEP_MS, candle_bytes
 
@@ -32,6 +38,7 @@ PROMOTION = encode_record(
         type="promotion", model_version="v1", bundle_sha256="0" * 64, numeric_profile="1-abc"
     )
 )
+DELISTED = encode_status(SymbolStatus(SYMBOL, START_MS, "delisted", "listed no more"), "5m")
 
 
 def gap_bytes(start: int, stop: int) -> bytes:
@@ -157,7 +164,9 @@ def test_in_any_order_of_dead_letters_the_log_stays_whole_and_nothing_is_redrive
         (a_dead_letter(candle_bytes(0, interval="1m")), "wrong_interval", "own topic"),
         (a_dead_letter(candle_bytes(0), key=b"other"), "wrong_key", "under its symbol"),
         (a_dead_letter(candle_bytes(0), key=b"BTCUSDT\xff"), "wrong_key", "under its symbol"),
-        (a_dead_letter(candle_bytes(0, type="amendment")), "amendment", "publish it anew"),
+        (a_dead_letter(candle_bytes(0, type="amendment")), "correction", "publish it anew"),
+        (a_dead_letter(candle_bytes(0, type="fill")), "correction", "publish it anew"),
+        (a_dead_letter(DELISTED), "status", "ulstm symbols"),
         (a_dead_letter(PROMOTION, key=b"promotion"), "promotion", "models promote v1"),
         (a_dead_letter(b"[1]", topic="exchange:rest"), "other_topic", "producer asks REST"),
         (a_dead_letter(candle_bytes(0), topic="klines.1m"), "other_topic", "INTERVAL"),

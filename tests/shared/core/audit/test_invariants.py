@@ -11,7 +11,7 @@ from shared.core.audit.violation import Check, Violation
 from shared.core.online.interval_scores import IntervalScores
 from shared.core.online.prediction import Outcome, Prediction
 from shared.core.online.scores import Scores
-from shared.core.records import Amendment, Candle, Gap, Promotion, Record
+from shared.core.records import Amendment, Candle, Gap, Promotion, Record, SymbolStatus
 from shared.core.sequence import SEQUENCE_LENGTH
 from tests.support.builders import (
     CONTEXT,
@@ -44,11 +44,11 @@ def check_record(invariants: PartitionInvariants, offset: int, record: Record) -
         )
     if isinstance(record, Candle):
         return invariants.check_candle(offset, record)
-    return (
-        invariants.check_gap(record)
-        if isinstance(record, Gap)
-        else invariants.apply_amendment(record)
-    )
+    if isinstance(record, Gap):
+        return invariants.check_gap(record)
+    if isinstance(record, SymbolStatus):
+        return invariants.check_status(record)
+    return invariants.apply_correction(record)
 
 
 def violations(records: Sequence[Record], predictions: Sequence[Prediction]) -> list[Violation]:
