@@ -19,9 +19,10 @@ from services.exchange_simulator.limits import (
 )
 from services.exchange_simulator.market_view import MarketView
 from services.exchange_simulator.ticker import DAY_MS, TYPES, to_day_ticker
+from shared.core.symbols import is_symbol
 
 MAX_LIMIT: Final = 1000
-SYMBOL_RANGE: Final = r"^[A-Z0-9-_.]{1,20}$"
+SYMBOL_RANGE: Final = r"^[\w\-._&&[^a-z]]{1,50}$"  # in Java's notation
 NUMBER_RANGE: Final = r"^[0-9]{1,20}$"
 RATE_LIMITS: Final = [
     {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1,
@@ -192,7 +193,8 @@ def _integer(query: Mapping[str, str], name: str) -> int | None:
 def _checked(text: str, name: str, pattern: str) -> str:
     if not text:
         raise RequestRefused(-1105, f"Parameter '{name}' was empty.")
-    if not re.fullmatch(pattern, text):
+    is_legal = is_symbol(text) if pattern == SYMBOL_RANGE else re.fullmatch(pattern, text)
+    if not is_legal:
         raise RequestRefused(
             -1100, f"Illegal characters found in parameter '{name}'; legal range is '{pattern}'."
         )
@@ -205,7 +207,7 @@ def _symbol_list(text: str) -> tuple[str, ...]:
     except ValueError:
         symbols = None
     if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
-        pattern = r'^\[("[A-Z0-9-_.]{1,20}"(,"[A-Z0-9-_.]{1,20}"){0,}){0,1}\]$'
+        pattern = r'^\[("[\w\-._&&[^a-z]]{1,50}"(,"[\w\-._&&[^a-z]]{1,50}"){0,}){0,1}\]$'
         raise RequestRefused(
             -1100, f"Illegal characters found in parameter 'symbols'; legal range is '{pattern}'."
         )

@@ -7,8 +7,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from shared.adapters.env_settings import EnvSettings, Interval, LogLevel, Port
-
-SYMBOL = r"[A-Z0-9]{2,30}"
+from shared.core.symbols import is_symbol
 
 
 class SimulatorSettings(EnvSettings):
@@ -53,23 +52,27 @@ class SimulatorSettings(EnvSettings):
     @field_validator("symbols")
     @classmethod
     def _count_or_list(cls, text: str) -> str:
-        if re.fullmatch(r"[0-9]+", text):
+        if _is_count(text):
             if not 1 <= int(text) <= 2000:
                 raise ValueError("a count is 1 to 2000")
-        elif not re.fullmatch(rf"({SYMBOL}(,{SYMBOL})*)?", text):
+        elif text and not all(map(is_symbol, text.split(","))):
             raise ValueError("give a count such as 20, or symbols such as BTCUSDT,ETHUSDT")
         return text
 
     @property
     def symbol_count(self) -> int | None:
         """The number of symbols; None if they are listed or the setting is empty."""
-        return int(self.symbols) if self.symbols.isdigit() else None
+        return int(self.symbols) if _is_count(self.symbols) else None
 
     @property
     def symbol_list(self) -> tuple[str, ...]:
         """The symbols listed; empty if they are counted or the setting is empty."""
         return (
             ()
-            if self.symbols.isdigit()
+            if _is_count(self.symbols)
             else tuple(dict.fromkeys(filter(None, self.symbols.split(","))))
         )
+
+
+def _is_count(text: str) -> bool:
+    return re.fullmatch(r"[0-9]+", text) is not None

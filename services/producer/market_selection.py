@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.producer.ports import DayTicker, ListedSymbol
+from shared.core.symbols import is_symbol, normalise_symbol
 
 NONE: Final = "none"
 # A symbol that is pegged to its quote asset hardly moves in a day, and says nothing of the market.
@@ -102,6 +103,6 @@ def parse_price_symbols(text: str) -> PriceSymbols | None:
         return PriceSymbols()
     if top := re.fullmatch(r"top:([0-9]{1,4})", text.lower()):
         return PriceSymbols(int(top[1]))
-    names = tuple(dict.fromkeys(part.strip().upper() for part in text.split(",")))
-    is_list = all(re.fullmatch(r"[A-Z0-9]{2,30}", name) for name in names)
+    names = tuple(dict.fromkeys(normalise_symbol(part) for part in text.split(",")))
+    is_list = all(map(is_symbol, names))
     return PriceSymbols(names=names) if is_list else None

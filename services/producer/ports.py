@@ -4,16 +4,13 @@ A new exchange is a folder in `exchanges/` with a class that implements `Exchang
 `exchanges/registry.py`: see docs/how-to/add-an-exchange.md.
 """
 
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 from services.producer.price_book import HeardPrice
 from services.producer.sequencer import LogEntry, ReceivedKline, SymbolCursor
 from shared.core.errors import Unavailable
-
-SYMBOL_PATTERN: Final = re.compile(r"[A-Z0-9]{2,30}")  # the symbols that readers of the log accept
 
 
 class Throttled(Unavailable):

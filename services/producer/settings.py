@@ -6,8 +6,9 @@ from pydantic import AfterValidator, Field
 
 from services.producer.exchanges.registry import EXCHANGES
 from services.producer.market_selection import PriceSymbols, parse_price_symbols
-from shared.adapters.env_settings import Port, ServiceSettings, parse_symbols
+from shared.adapters.env_settings import Port, ServiceSettings
 from shared.core.errors import BadSetting
+from shared.core.symbols import parse_symbols
 
 ALL: Final = "all"
 

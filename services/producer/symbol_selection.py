@@ -3,8 +3,9 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from services.producer.ports import SYMBOL_PATTERN, ListedSymbol
+from services.producer.ports import ListedSymbol
 from shared.core.errors import BadSetting
+from shared.core.symbols import SYMBOL_RULE, is_symbol
 
 log = logging.getLogger(__name__)
 
@@ -50,9 +51,7 @@ def _check_delisted(symbols: Sequence[str], in_log: set[str]) -> None:
 def _traded(listed: Mapping[str, ListedSymbol]) -> list[str]:
     """Return the symbols that are traded and that the log accepts."""
     traded = sorted(symbol for symbol, each in listed.items() if each.is_traded)
-    accepted = [symbol for symbol in traded if SYMBOL_PATTERN.fullmatch(symbol)]
+    accepted = [symbol for symbol in traded if is_symbol(symbol)]
     if refused := sorted(set(traded) - set(accepted)):
-        log.warning(
-            "not following %s: a symbol is 2 to 30 capital letters and digits", ", ".join(refused)
-        )
+        log.warning("not following %s: a symbol is %s", ", ".join(refused), SYMBOL_RULE)
     return accepted

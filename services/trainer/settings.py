@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, Self, TypeAlias
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from shared.adapters.env_settings import EnvSettings, ServiceSettings, parse_symbols
+from shared.adapters.env_settings import EnvSettings, ServiceSettings
 from shared.core.errors import BadInput
 from shared.core.features.registry import FEATURE_SETS, feature_set
 from shared.core.model.architecture import Architecture
@@ -19,6 +19,7 @@ from shared.core.model.optimiser import Optimiser
 from shared.core.model.shrinkage import Shrinkage
 from shared.core.online.start import START_CANDLES
 from shared.core.sequence import SEQUENCE_LENGTH
+from shared.core.symbols import parse_symbols
 from shared.core.timestamps import parse_timestamp_ms
 from shared.log.archive import TimeSpan
 

@@ -7,11 +7,13 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
+from unicodedata import normalize
 
 from shared.adapters.csv_dump import read_csv
 from shared.adapters.parquet_candles import ArrowException, read_parquet
 from shared.adapters.recording import Block, Recording
 from shared.core.errors import BadInput, BadSetting
+from shared.core.symbols import is_symbol
 from shared.core.topics import interval_ms
 
 _MACOS: Final = "__MACOSX/"  # of its own data on each file, which macOS adds to a ZIP
@@ -19,8 +21,7 @@ _ENCODING: Final = "utf-8-sig"  # a byte-order mark is passed over
 SUFFIXES: Final = (".csv", ".zip", ".parquet")
 
 _NAME: Final = re.compile(
-    r"(?:(?P<symbol>[A-Z0-9]{2,30})-|(?:.*-)?)"
-    r"(?P<interval>[0-9]+[a-zA-Z]+)(?:-\d{4}-\d\d(?:-\d\d)?)?"
+    r"(?:(?P<symbol>.*)-)?(?P<interval>[0-9]+[a-zA-Z]+)(?:-\d{4}-\d\d(?:-\d\d)?)?"
 )
 
 
@@ -87,12 +88,19 @@ def _recording(path: Path) -> Recording:
     advice = "rename it to SYMBOL-INTERVAL, such as BTCUSDT-5m-2025-01.csv"
     if name is None:
         raise BadInput("bad_file_name", f"{path}: the name has no interval; {advice}")
-    if name["symbol"] is None and path.suffix != ".parquet":
+    symbol = _symbol_in_name(name["symbol"])
+    if symbol is None and path.suffix != ".parquet":
         raise BadInput("bad_file_name", f"{path}: the name has no symbol; {advice}")
     try:
-        return Recording(path, name["symbol"], interval_ms(name["interval"]))
+        return Recording(path, symbol, interval_ms(name["interval"]))
     except BadSetting as error:
         raise BadInput("unknown_interval", f"{path}: {error}; {advice}") from None
+
+
+def _symbol_in_name(text: str | None) -> str | None:
+    # Some file systems store letters and their marks apart.
+    symbol = normalize("NFC", text or "")
+    return symbol if is_symbol(symbol) else None
 
 
 def _only_member(archive: zipfile.ZipFile) -> str:

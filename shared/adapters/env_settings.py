@@ -105,23 +105,6 @@ class ServiceSettings(EnvSettings):
         return KlineCodec(self.interval, interval_ms(self.interval), self.symbol_groups)
 
 
-def parse_symbols(text: str) -> tuple[str, ...]:
-    """Return the symbols of a comma-separated list, in capitals.
-
-    Raises:
-        BadSetting: one is no symbol or comes twice.
-    """
-    symbols = tuple(part.strip().upper() for part in text.split(",") if part.strip())
-    for symbol in symbols:
-        if not (symbol.isascii() and symbol.isalnum() and 2 <= len(symbol) <= 30):
-            raise BadSetting(
-                f"SYMBOLS has {symbol!r}; a symbol is 2 to 30 letters and digits, such as BTCUSDT"
-            )
-    if len(set(symbols)) != len(symbols):
-        raise BadSetting(f"SYMBOLS names a symbol twice: {text}")
-    return symbols
-
-
 def _describe(settings: type[EnvSettings], error: ValidationError) -> Iterator[str]:
     for fault in error.errors(include_url=False, include_context=False):
         text = fault["msg"].removeprefix("Value error, ")

@@ -1,6 +1,5 @@
 """Parquet files of klines, of one symbol or of many."""
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -13,6 +12,7 @@ from pyarrow import ArrowException
 from shared.adapters.dump_validation import NUMBERS, RowPosition, check_rows
 from shared.adapters.recording import Block, Recording
 from shared.core.errors import BadInput
+from shared.core.symbols import SYMBOL_RULE, is_symbol
 
 __all__ = ["ArrowException", "read_parquet"]
 
@@ -89,8 +89,8 @@ def _rows_by_symbol(
     column = batch["symbol"].to_numpy(zero_copy_only=False).astype(str)
     names, inverse = np.unique(column, return_inverse=True)
     for number, name in enumerate(names.tolist()):
-        if recording.symbol not in {None, name} or not re.fullmatch(r"[A-Z0-9]{2,30}", name):
-            allowed = recording.symbol or "2 to 30 capital letters and digits"
+        if recording.symbol not in {None, name} or not is_symbol(name):
+            allowed = recording.symbol or SYMBOL_RULE
             message = f"{recording.path}: column symbol has {name!r}, not {allowed}"
             raise BadInput("bad_symbol", message)
         yield name, np.flatnonzero(inverse == number)

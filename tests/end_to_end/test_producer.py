@@ -1,74 +1,18 @@
-import json
 import signal
-import socket
-from collections import defaultdict
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from shared.local_servers.programs import free_port
 from tests.support.builders import START_MS, STEP_MS
-from tests.support.deployment import Deployment, Replica
+from tests.support.deployment import Deployment
+from tests.support.simulated_exchange import CANDLES, SimulatedExchange, write_recording
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.end_to_end]
 
 SYMBOLS = ["AAAUSDT", "BBBUSDT", "CCCUSDT"]
-CANDLES = 700  # of which the simulator has 500 behind it when it starts
-
-
-@dataclass
-class SimulatedExchange:
-    """An exchange simulator on a fixed port, and producers that read from it."""
-
-    deployment: Deployment
-    recordings: Path
-    port: int = field(default_factory=free_port)
-
-    def start(self, **environ: str) -> Replica:
-        given = {
-            "EXCHANGE_PORT": str(self.port),
-            "EXCHANGE_SPEED": "4000",
-            "EXCHANGE_CANDLES": str(self.recordings),
-            "EXCHANGE_HISTORY": "500",
-            **environ,
-        }
-        simulator = self.deployment.start("services.exchange_simulator", **given)
-        eventually(lambda: _answers(self.port))
-        return simulator
-
-    def start_producer(self) -> Replica:
-        address = f"127.0.0.1:{self.port}"
-        return self.deployment.start(
-            "services.producer",
-            EXCHANGE_REST_URL=f"http://{address}",
-            EXCHANGE_STREAM_URL=f"ws://{address}",
-            SYMBOLS=",".join(SYMBOLS),
-            BACKFILL_CANDLES="300",
-            CLOSE_GRACE_S="0.5",
-        )
-
-    def klines(self) -> dict[str, list[dict[str, Any]]]:
-        """Return the fields of the log's records, by symbol."""
-        found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        for record in self.deployment.read(self.deployment.topics.klines):
-            fields = json.loads(record.value or b"{}")
-            found[fields["symbol"]].append(fields)
-        return found
-
-    def count(self) -> int:
-        return sum(map(len, self.klines().values()))
-
-    def has_published(self, more_than: int) -> bool:
-        return self.count() > more_than
-
-
-def _answers(port: int) -> bool:
-    with socket.socket() as s:
-        return s.connect_ex(("127.0.0.1", port)) == 0
 
 
 def assert_contiguous(records: list[dict[str, Any]]) -> None:
@@ -78,17 +22,6 @@ def assert_contiguous(records: list[dict[str, Any]]) -> None:
         begins = record["from_open_time_ms"] if record["type"] == "gap" else record["open_time_ms"]
         assert ends in {None, begins}
         ends = record["until_open_time_ms"] if record["type"] == "gap" else begins + STEP_MS
-
-
-def write_recording(folder: Path, symbol: str, missing: range) -> None:
-    lines = []
-    for at in range(CANDLES):
-        if at not in missing:
-            open_ms = START_MS + at * STEP_MS
-            price = 100 + at % 7
-            prices = f"{price},{price + 2},{price - 2},{price + 1}"
-            lines.append(f"{open_ms},{prices},5.5,{open_ms + STEP_MS - 1},550,10,2,200,0")
-    (folder / f"{symbol}-5m-2025-01.csv").write_text("\n".join(lines) + "\n")
 
 
 @pytest.fixture
@@ -106,10 +39,10 @@ def test_killed_and_started_again_the_log_has_every_candle_once_in_order_and_the
     exchange.start()
     for _ in range(3):
         before = exchange.count()
-        producer = exchange.start_producer()
+        producer = exchange.start_producer(SYMBOLS)
         eventually(partial(exchange.has_published, before + 60), 60)
         producer.kill()
-    exchange.start_producer()
+    exchange.start_producer(SYMBOLS)
     last = START_MS + (CANDLES - 1) * STEP_MS
 
     eventually(
@@ -130,7 +63,7 @@ def test_an_exchange_that_goes_away_and_comes_back_costs_no_candle(
     exchange: SimulatedExchange,
 ) -> None:
     simulator = exchange.start()
-    producer = exchange.start_producer()
+    producer = exchange.start_producer(SYMBOLS)
     eventually(partial(exchange.has_published, 3 * 310), 60)
     simulator.kill()
     before = exchange.count()
@@ -148,9 +81,9 @@ def test_a_second_producer_fences_the_first_and_the_log_stays_whole(
     exchange: SimulatedExchange,
 ) -> None:
     exchange.start()
-    first = exchange.start_producer()
+    first = exchange.start_producer(SYMBOLS)
     eventually(partial(exchange.has_published, 3 * 300), 60)
-    exchange.start_producer()
+    exchange.start_producer(SYMBOLS)
 
     assert first.process.wait(60) == 1
     assert "stop one of them" in first.log_text()
@@ -162,7 +95,7 @@ def test_a_second_producer_fences_the_first_and_the_log_stays_whole(
 
 
 def test_a_missing_exchange_is_named_and_waited_for(exchange: SimulatedExchange) -> None:
-    producer = exchange.start_producer()
+    producer = exchange.start_producer(SYMBOLS)
     eventually(lambda: f"127.0.0.1:{exchange.port}" in producer.log_text(), 60)
     exchange.start()
 

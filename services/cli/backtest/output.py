@@ -92,7 +92,7 @@ def _open_writer(
     if out is None:
         return lambda _: None
     if out.suffix == ".jsonl":
-        lines = stack.enter_context(out.open("w"))
+        lines = stack.enter_context(out.open("w", encoding="utf-8"))
         return lambda one: lines.writelines(
             json.dumps(row) + "\n" for row in _table(one, version).to_pylist()
         )

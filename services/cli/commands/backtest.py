@@ -15,7 +15,7 @@ from services.cli.backtest.report import MAX_HISTORY, BacktestReport, check_repo
 from services.cli.backtest.results import build_results, parse_costs
 from services.cli.cli_options import parse_time_option_ms
 from services.cli.terminal import print_warning
-from shared.adapters.env_settings import ServiceSettings, parse_symbols
+from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.schemas.baskets import card_baskets
 from shared.core.arrays import Float64s
 from shared.core.errors import Unknown
@@ -30,6 +30,7 @@ from shared.core.model.card import Bundle
 from shared.core.online.context import FoldContext
 from shared.core.online.scores import Scores
 from shared.core.online.start import START_CANDLES
+from shared.core.symbols import parse_symbols
 from shared.core.timestamps import format_timestamp
 from shared.core.topics import interval_ms
 from shared.log.archive import Archive, TimeSpan
@@ -123,7 +124,7 @@ def _read_archive(
     """
     task = progress.add_task("reading the log", total=None)
     archive = Archive(settings.kafka_bootstrap_servers, settings.topics)
-    wanted = parse_symbols(symbols)
+    wanted = parse_symbols(symbols, "--symbols")
     needs_market = feature_set(bundle.card.feature_set).needs_market
     archived = archive.read(
         span,

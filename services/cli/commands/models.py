@@ -21,6 +21,7 @@ from services.cli.trainer import First, Last, Symbols, run_trainer, setting
 from shared.adapters.env_settings import ServiceSettings
 from shared.core.evaluation.comparison import CHALLENGER
 from shared.core.model.card import Bundle
+from shared.core.symbols import normalise_symbol
 from shared.core.timestamps import format_timestamp
 from shared.log.model_registry import ModelRegistry
 
@@ -84,7 +85,7 @@ def export_command(
     The live weights are those at the end of the log, under the version promoted last.
     """
     *version, file = names
-    chosen = ["--symbol", symbol.upper()] if symbol else ["--version", *version]
+    chosen = ["--symbol", normalise_symbol(symbol)] if symbol else ["--version", *version]
     if len(version) != (0 if symbol else 1):
         raise typer.BadParameter("wanted: VERSION FILE, or --symbol SYMBOL FILE")
     run_trainer(context, "export", file, *chosen)

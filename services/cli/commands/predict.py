@@ -17,6 +17,7 @@ from shared.adapters.kafka.reader import ConsumerRecord, Reader
 from shared.core.errors import BadInput, Unknown
 from shared.core.online.interval_scores import IntervalScores
 from shared.core.online.prediction import Prediction
+from shared.core.symbols import normalise_symbol
 from shared.core.timestamps import format_timestamp
 from shared.core.topics import partition_for
 
@@ -30,7 +31,7 @@ def predict_command(
     settings = ServiceSettings.from_env(context.obj)
     unreadable = UnreadableRecords()
     try:
-        prediction = read_newest(settings, symbol.upper(), unreadable)
+        prediction = read_newest(settings, normalise_symbol(symbol), unreadable)
     finally:
         unreadable.print_to(Console(stderr=True))
     if as_json:

@@ -72,7 +72,7 @@ def to_candidate(dead_letter: DeadLetter, topics: Topics, codec: KlineCodec) -> 
     """
     if dead_letter.topic != topics.klines:
         raise BadInput("other_topic", _describe_other_topic(dead_letter, topics))
-    key = (dead_letter.key or b"").decode("latin-1")
+    key = (dead_letter.key or b"").decode(errors="replace")
     partition = partition_for(key, topics.partitions)
     try:
         value = codec.decode(dead_letter.value, partition)

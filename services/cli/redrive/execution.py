@@ -21,6 +21,7 @@ from shared.adapters.kafka.producer import TransactionalProducer
 from shared.adapters.kafka.reader import Reader
 from shared.adapters.schemas.dead_letters import DeadLetter
 from shared.core.errors import BadInput, BadSetting
+from shared.core.symbols import normalise_symbol
 from shared.log.archive import Archive
 from shared.log.dead_letters import decode_dead_letters, format_place
 from shared.log.positions import producer_transactional_id, read_positions
@@ -42,7 +43,7 @@ class DeadLetterFilter:
         return (
             (not self.places or printable_place(dead_letter) in self.places)
             and self.reason in (None, dead_letter.reason)
-            and (self.symbol is None or dead_letter.key == self.symbol.upper().encode())
+            and (self.symbol is None or dead_letter.key == normalise_symbol(self.symbol).encode())
         )
 
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from math import inf
 from typing import Any
 
-from services.producer.ports import SYMBOL_PATTERN
 from services.producer.price_book import HeardPrice
 from services.producer.sequencer import KlineOrigin, ReceivedCandle, ReceivedKline, UnreadableKline
 from shared.adapters.schemas.klines import build_candle_message, encode_record
 from shared.core.errors import BadInput
+from shared.core.symbols import is_symbol
 from shared.core.topics import interval_ms
 
 
@@ -29,7 +29,7 @@ def validate_kline(
         message = build_candle_message(duration_ms, **fields)
     except BadInput as error:
         symbol, open_ms = fields["symbol"], fields["open_time_ms"]
-        if not (isinstance(symbol, str) and SYMBOL_PATTERN.fullmatch(symbol)):
+        if not (isinstance(symbol, str) and is_symbol(symbol)):
             symbol = ""
         if not (isinstance(open_ms, int) and open_ms > 0 and open_ms % duration_ms == 0):
             open_ms = None

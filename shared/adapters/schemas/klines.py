@@ -25,6 +25,7 @@ from shared.core.records import (
     check_candle,
 )
 from shared.core.sequence import MAX_BASKETS
+from shared.core.symbols import is_symbol
 from shared.core.topics import partition_for
 
 MAX_RECORD_BYTES = 4096  # a candle takes about 300, with the market about 500
@@ -141,12 +142,12 @@ _PLAIN_CANDLE: Final = re.compile(
     "high":"(DECIMALS)",
     "interval":"([0-9a-z]{1,5})",
     "low":"(DECIMALS)",
-    (?:"market":(\{[^{}\x80-\xff]{0,400}\}),)?
+    (?:"market":(\{[^{}\x80-\U0010ffff]{0,400}\}),)?
     "open":"(DECIMALS)",
     "open_time_ms":(0|[1-9][0-9]{0,14}),
     (?:"quote_volume":"(DECIMALS)",)?
     "schema":1,
-    "symbol":"([A-Z0-9]{2,30})",
+    "symbol":"([^"\\]{1,50})",
     (?:"taker_buy_quote_volume":"DECIMALS",)?
     (?:"taker_buy_volume":"(DECIMALS)",)?
     (?:"trades":(0|[1-9][0-9]{0,14}),)?
@@ -179,7 +180,9 @@ class KlineCodec:
 
     def _match_candle(self, value: bytes | None, partition: int) -> Record | None:
         """Return the candle or correction of canonical bytes; None if `_validate` must decide."""
-        found = None if value is None else _PLAIN_CANDLE.fullmatch(value.decode("latin-1"))
+        # What is not UTF-8 is replaced by a character that no symbol has.
+        text = None if value is None else value.decode(errors="replace")
+        found = None if text is None else _PLAIN_CANDLE.fullmatch(text)
         if found is None:
             return None
         close, high, interval, low, market, opened, time, *more = found.groups()
@@ -203,6 +206,7 @@ class KlineCodec:
         )
         is_right = (
             interval == self.interval
+            and is_symbol(symbol)
             and partition == partition_for(symbol, self.partitions)
             and candle.open_time_ms <= wire.LAST_MS
             and candle.open_time_ms % self.interval_ms == 0

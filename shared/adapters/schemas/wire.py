@@ -4,15 +4,23 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import to_json
 
 from shared.core.errors import BadInput
+from shared.core.symbols import SYMBOL_RULE, is_symbol
 
 SCHEMA: Final = 1
 LAST_MS: Final = 253_402_300_799_999  # of the year 9999
 
-Symbol = Annotated[str, Field(pattern=r"^[A-Z0-9]{2,30}$")]
+
+def _check_symbol(name: str) -> str:
+    if not is_symbol(name):
+        raise ValueError(f"a symbol is {SYMBOL_RULE}")
+    return name
+
+
+Symbol = Annotated[str, AfterValidator(_check_symbol)]
 TimeMs = Annotated[int, Field(ge=0, le=LAST_MS)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]

@@ -9,7 +9,7 @@ from shared.core.errors import BadSetting
     [
         ({}, "SYMBOLS"),
         ({"SYMBOLS": ","}, "SYMBOLS"),
-        ({"SYMBOLS": "BTC-USDT"}, "SYMBOLS"),
+        ({"SYMBOLS": "BTC/USDT"}, "SYMBOLS"),
         ({"SYMBOLS": "BTCUSDT", "EXCHANGE": "bourse"}, "EXCHANGE"),
         ({"SYMBOLS": "BTCUSDT", "EXCHANGE_REST_URL": "ftp://x"}, "EXCHANGE_REST_URL"),
     ],

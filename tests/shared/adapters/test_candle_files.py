@@ -1,6 +1,7 @@
 import zipfile
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -230,6 +231,15 @@ def test_a_folder_is_read_by_symbol_and_month(tmp_path: Path) -> None:
         ("BTCUSDT", 0),
         ("BTCUSDT", 8640),
     ]
+
+
+def test_a_file_names_a_symbol_of_any_script_however_its_file_system_spells_it(
+    tmp_path: Path,
+) -> None:
+    csv(tmp_path, line(0), name="币安人生USDT-5m-2026-01.csv")
+    csv(tmp_path, line(0), name=normalize("NFD", "ÉCUUSDT") + "-5m-2026-01.csv")
+
+    assert [row.symbol for row in rows(tmp_path)] == ["ÉCUUSDT", "币安人生USDT"]
 
 
 def test_parquet_gives_what_it_has_of_the_whole_kline(tmp_path: Path) -> None:

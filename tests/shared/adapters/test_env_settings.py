@@ -2,7 +2,7 @@ import pytest
 
 from services.exchange_simulator.settings import SimulatorSettings
 from services.predictor.settings import PredictorSettings
-from shared.adapters.env_settings import EnvSettings, ServiceSettings, parse_symbols
+from shared.adapters.env_settings import EnvSettings, ServiceSettings
 from shared.core.errors import BadSetting
 
 
@@ -71,9 +71,3 @@ def test_a_password_is_in_no_message_and_no_repr(url: str) -> None:
     assert "cret@" not in str(refusal.value)
     assert refusal.value.__cause__ is None
     assert "secret" not in repr(PredictorSettings.from_env({"REDIS_URL": "redis://:secret@h:1/0"}))
-
-
-@pytest.mark.parametrize("text", ["BTC-USDT", "B", "A,A"])
-def test_what_is_no_list_of_symbols_is_refused(text: str) -> None:
-    with pytest.raises(BadSetting, match="SYMBOLS"):
-        parse_symbols(text)

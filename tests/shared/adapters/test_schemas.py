@@ -305,6 +305,7 @@ def outcome(decode: Callable[[bytes, int], Record], value: bytes, partition: int
         return error.reason, str(error)
 
 
+UNICODE_SYMBOL: Final = "币安人生USDT"
 decimals = st.from_regex(r"[0-9]{1,20}(\.[0-9]{1,20})?", fullmatch=True)
 prices = (
     st.sampled_from(
@@ -333,7 +334,7 @@ candle_fields = st.fixed_dictionaries(
         "close": prices,
         "volume": decimals,
         "open_time_ms": st.sampled_from([0, START_MS, START_MS + 1, 253_402_300_800_000 - STEP_MS]),
-        "symbol": st.sampled_from(["BTCUSDT", "ETHUSDT"]),
+        "symbol": st.sampled_from(["BTCUSDT", "ETHUSDT", UNICODE_SYMBOL]),
         "interval": st.sampled_from(["5m", "1m"]),
         "type": st.sampled_from(["candle", "amendment", "fill"]),
     },
@@ -398,6 +399,17 @@ def test_a_candle_is_read_alike_by_its_usual_bytes_and_field_by_field(
     value = encode_record(CandleMessage.model_validate(fields))
 
     assert outcome(CODEC.decode, value, PARTITION) == outcome(CODEC._validate, value, PARTITION)
+
+
+def test_a_symbol_of_any_script_is_read_by_the_usual_pattern() -> None:
+    value = candle_bytes(symbol=UNICODE_SYMBOL)
+    partition = partition_for(UNICODE_SYMBOL, CODEC.partitions)
+
+    candle = CODEC._match_candle(value, partition)
+
+    assert UNICODE_SYMBOL.encode() in value
+    assert candle is not None
+    assert candle == CODEC._validate(value, partition)
 
 
 @given(st.data())
