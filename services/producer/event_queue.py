@@ -1,13 +1,14 @@
 """What the producer's threads share: the queue of events, the prices heard, the time."""
 
 import queue
-import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from services.producer.events import ProducerEvent
+from services.producer.exchange_clock import ExchangeClock
+from services.producer.ports import StreamUpdate
 from services.producer.price_book import HeardPrice, StreamInterrupted
 
 MAX_EVENTS: Final = 20_000  # about 20 closes of 1,000 symbols
@@ -61,35 +62,33 @@ class PriceFeed:
             yield self._heard.popleft()
 
 
-class ServerTime:
-    """The last time that the exchange reported: a lower bound of its time now.
-
-    It is never extrapolated, because an exchange simulator's clock may run faster than real time.
-    """
-
-    def __init__(self) -> None:
-        """Start before the first report."""
-        # One tuple, replaced as a whole: threads read it without a lock.
-        self._last: tuple[int, float] = (0, float("-inf"))
-
-    @property
-    def ms(self) -> int:
-        """The time last reported, in milliseconds; 0 before the first report."""
-        return self._last[0]
-
-    def age_s(self) -> float:
-        """Return the seconds since the last report."""
-        return time.monotonic() - self._last[1]
-
-    def update(self, time_ms: int) -> None:
-        """Record a report."""
-        self._last = (time_ms, time.monotonic())
-
-
 @dataclass(frozen=True, slots=True)
 class Inbox:
     """What the other threads report to the worker."""
 
     events: EventQueue = field(default_factory=EventQueue)
     prices: PriceFeed = field(default_factory=PriceFeed)
-    server_time: ServerTime = field(default_factory=ServerTime)
+    clock: ExchangeClock = field(default_factory=ExchangeClock)
+
+    def take_update(self, update: StreamUpdate) -> bool:
+        """Take a message of the stream; return False if the queue is full.
+
+        A closed kline that ends after the exchange's time now is dropped, with its price: whatever
+        it holds is not final, and REST gives it once it is.
+        """
+        kline, price = update.kline, update.price
+        # 1. Judge by what was known before: a message is no witness of its own time.
+        is_ahead = price is not None and not self._has_come(price)
+        if update.event_ms is not None:
+            self.clock.on_event_time("" if price is None else price.symbol, update.event_ms)
+        if is_ahead:
+            return True
+        # 2. The price first: whoever takes the candle out of the queue finds its close.
+        if price is not None:
+            self.prices.put(price)
+        return kline is None or self.events.offer(kline)
+
+    def _has_come(self, price: HeardPrice) -> bool:
+        if price.is_close:
+            return self.clock.has_closed(price.open_time_ms)
+        return self.clock.has_come(price.event_ms)

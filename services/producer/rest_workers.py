@@ -88,13 +88,10 @@ class RestWorkerPool:
         if request is None and not self._may_refresh_time():
             return
         # The time first: what had closed by then is final in the response that comes after it.
-        if self._rest_time.age_s() > MAX_TIME_AGE_S:
-            self._rest_time.update(rest.server_time_ms())
-        time_ms = self._rest_time.ms
-        if self._server_time.age_s() > MAX_TIME_AGE_S:
-            self._server_time.update(time_ms)
+        if self._clock.claim_reading():
+            self._read_time(rest)
         if request is not None:
-            self._events.put(self._fetch(rest, request, time_ms - SETTLING_MS))
+            self._events.put(self._fetch(rest, request))
 
     def _fetch(self, rest: RestClient, request: KlineRequest, settled_ms: int) -> RestResponse:
         """Fetch klines, and the candle before them: the market's move begins at its close."""

@@ -148,15 +148,9 @@ class StreamSupervisor:
             status.acks.add(event.request_id)
         elif isinstance(event, ServerShutdown):
             status.end_reason = event.reason
-        else:
-            if event.event_ms is not None:
-                self._inbox.server_time.update(event.event_ms)
-            # The price first: whoever takes the candle out of the queue finds its close.
-            if event.price is not None:
-                self._inbox.prices.put(event.price)
-            if event.kline is not None and not self._inbox.events.offer(event.kline):
-                # Reconnecting makes the worker request from REST what was dropped here.
-                status.end_reason = "the event queue is full; REST will give what was dropped"
+        elif not self._inbox.take_update(event):
+            # Reconnecting makes the worker request from REST what was dropped here.
+            status.end_reason = "the event queue is full; REST will give what was dropped"
 
 
 class _ConnectionStatus:

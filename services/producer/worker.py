@@ -160,7 +160,7 @@ class ProducerWorker:
         return [entry for response in released for entry in self._apply_response(response)]
 
     def _request_missing(self) -> None:
-        server_ms = self._inbox.server_time.ms
+        server_ms = self._inbox.clock.read().now_ms
         for cursor in self._schedule.take_due(self._cursors, server_ms, time.monotonic()):
             from_ms, until_ms = cursor.next_open_time_ms, self._logged_until_ms
             logged_ms = 0 if self._market.has_learnt(from_ms) else until_ms
@@ -169,7 +169,7 @@ class ProducerWorker:
             self._request_klines(KlineRequest(symbol, from_ms))
 
     def _report(self) -> None:
-        behind = self._schedule.symbols_behind(self._cursors, self._inbox.server_time.ms)
+        behind = self._schedule.symbols_behind(self._cursors, self._inbox.clock.read().now_ms)
         pending = self._schedule.pending_backfills()
         self._metrics.report_progress(len(self._cursors), len(behind), pending)
         self._metrics.report_market(self._market)
@@ -189,8 +189,8 @@ class ProducerWorker:
                 self._market.change(event)
             case StreamConnected():
                 log.info("the stream is connected")
-                self._schedule.catch_up(self._cursors, self._inbox.server_time.ms)
-                self._market.on_connected(self._inbox.server_time.ms)
+                self._schedule.catch_up(self._cursors, self._inbox.clock.read().now_ms)
+                self._market.on_connected(self._inbox.clock.read().now_ms)
             case ThreadFailure():
                 raise event.error
         return ()
@@ -259,4 +259,4 @@ class ProducerWorker:
         self._cursors = dict(self._log.read_cursors(self._schedule.symbols))
         logged = (each.next_open_time_ms for each in self._cursors.values() if not each.is_new)
         self._logged_until_ms = max(logged, default=0)
-        self._schedule.catch_up(self._cursors, self._inbox.server_time.ms)
+        self._schedule.catch_up(self._cursors, self._inbox.clock.read().now_ms)

@@ -40,6 +40,17 @@ def validate_kline(
     )
 
 
+def is_final(open_time_ms: Any, interval: str, event_ms: int | None) -> bool:
+    """Return whether a kline that the stream calls closed was announced at or after its end.
+
+    One that is announced earlier has a price, but not its last. One without a valid open time is
+    left to `validate_kline`.
+    """
+    if not isinstance(open_time_ms, int):
+        return True
+    return event_ms is not None and event_ms >= open_time_ms + interval_ms(interval) - 1
+
+
 def closing_price(kline: ReceivedKline) -> HeardPrice | None:
     """Return the price in a closed kline of the stream; None if it was not readable."""
     if isinstance(kline, UnreadableKline):

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from services.producer.exchanges.validation import (
     closing_price,
+    is_final,
     open_price,
     validate_kline,
 )
@@ -57,7 +58,7 @@ def _decode_kline(
     kline = message.get("k")
     if message.get("e") != "kline" or not isinstance(kline, dict):
         return StreamUpdate(event_ms)
-    if kline.get("x") is True:
+    if kline.get("x") is True and is_final(kline.get("t"), interval, event_ms):
         fields = {name: kline.get(key) for name, key in STREAM_FIELDS.items()}
         origin = KlineOrigin(text.encode(), "stream", arrival_ms)
         received = validate_kline(fields, kline.get("T"), interval, origin)
