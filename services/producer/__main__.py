@@ -12,6 +12,7 @@ from typing import Final
 from services.producer.backfill_schedule import BackfillSchedule
 from services.producer.candle_log import KafkaCandleLog
 from services.producer.event_queue import Inbox
+from services.producer.exchange_clock import ExchangeClock
 from services.producer.exchanges.registry import EXCHANGES
 from services.producer.held_responses import rows_of_page
 from services.producer.market_selection import Listing
@@ -80,7 +81,7 @@ def run(settings: ProducerSettings, metrics: ProducerMetrics, stop: threading.Ev
         symbols[0],
         len(market.price_only),
     )
-    inbox = Inbox()
+    inbox = Inbox(clock=ExchangeClock(interval_ms(settings.interval)))
     supervisor = StreamSupervisor(exchange, symbols, settings.stream_silence_s, inbox, stop)
     tracker = MarketTracker(
         symbols, market, interval_ms(settings.interval), settings.market_price_max_age_ms

@@ -63,6 +63,9 @@ class ClockReading:
     tolerance_ms: int = AGREEMENT_MS
 
 
+UNKNOWN_TIME: Final = ClockReading()
+
+
 def estimate_rate(samples: Sequence[ClockSample], rate: float) -> float:
     """Return the exchange's seconds in a real second, by Theil and Sen's median of slopes.
 

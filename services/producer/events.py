@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from services.producer.clock_estimate import UNKNOWN_TIME, ClockReading
 from services.producer.requests import Priority
 from services.producer.sequencer import ReceivedCandle, ReceivedKline, UnreadableKline
 from shared.core.market import BasketDefinition
@@ -23,6 +24,7 @@ class RestResponse:
         logged_moves: the market's moves that the log has of these candles and of later ones, by
             open time.
         priority: what the request was for.
+        asked: the exchange's time right before the request was sent.
     """
 
     symbol: str
@@ -33,6 +35,7 @@ class RestResponse:
     before: ReceivedCandle | None = None
     logged_moves: Mapping[int, MarketMove] = field(default_factory=dict)
     priority: Priority = Priority.BACKFILL
+    asked: ClockReading = field(default=UNKNOWN_TIME, compare=False)
 
     @property
     def span_ms(self) -> tuple[int, int]:

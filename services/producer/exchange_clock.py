@@ -104,11 +104,11 @@ class ExchangeClock:
             return True
 
     def has_closed(self, open_time_ms: int) -> bool:
-        """Return whether a candle's end is not ahead of the exchange's clock; count it else."""
+        """Return whether a candle's end is not ahead of the exchange's clock; count it if it is."""
         return self.has_come(open_time_ms + self._interval_ms)
 
     def has_come(self, time_ms: int) -> bool:
-        """Return whether a time that the exchange tells is not ahead of its clock; count it else."""
+        """Return whether a time is not ahead of the exchange's clock; count it if it is."""
         with self._lock:
             return self._judge("kline", time_ms, self._monotonic_s())
 
@@ -163,9 +163,7 @@ class ExchangeClock:
             return ClockReading(elapsed_ms=int(self._elapsed_ms), tolerance_ms=slack_ms)
         agreed = self._agreed_by_wall_clock(estimates, now_s)
         trusted = choose_trusted(estimates, agreed, self._fitting(estimates))
-        now_ms, closed_ms = (
-            int(pick(trusted) + now_s * 1000 * self._rate) for pick in (max, min)
-        )
+        now_ms, closed_ms = (int(pick(trusted) + now_s * 1000 * self._rate) for pick in (max, min))
         is_corroborated = bool(agreed) or (len(trusted) > 1 and now_ms - closed_ms <= slack_ms)
         return ClockReading(
             now_ms, max(0, closed_ms), is_corroborated, int(self._elapsed_ms), slack_ms

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from services.producer.event_queue import Inbox, ServerTime
+from services.producer.event_queue import Inbox
 from services.producer.events import RestFailure, RestResponse, ThreadFailure
 from services.producer.exchanges.validation import settled_klines
 from services.producer.ports import RestClient
@@ -16,8 +16,7 @@ from services.producer.sequencer import ReceivedCandle
 from shared.core.errors import Unavailable
 from shared.core.records import MarketMove
 
-MAX_TIME_AGE_S: Final = 0.25  # of the exchange's time that goes with a request
-MAX_SILENCE_S: Final = 2.0  # of the stream, until one idle thread requests the time
+IDLE_S: Final = 0.25  # without a request, until an idle thread looks whether the time is due
 SETTLING_MS: Final = 1_000  # REST's database may lag the close by a little
 
 
@@ -33,8 +32,7 @@ class RestOptions:
 class RestWorkerPool:
     """A fixed number of threads, each with a REST client; responses go to the event queue.
 
-    Idle threads keep the exchange's time fresh while the stream is silent: without it no candle
-    would be overdue.
+    They also read REST's clock whenever `ExchangeClock` asks for it.
     """
 
     def __init__(
@@ -50,14 +48,10 @@ class RestWorkerPool:
             options: how many threads, and how much to request.
             open_rest: returns a client for one thread.
             read_moves: returns the market's moves that the log has between two open times.
-            inbox: takes the responses, and the exchange's time when the stream does not tell it.
+            inbox: takes the responses and the times that REST tells.
         """
         self._options, self._open_rest, self._read_moves = options, open_rest, read_moves
-        self._server_time, self._events = inbox.server_time, inbox.events
-        # Only REST's own clock can tell which of REST's rows are final: the stream's may be ahead
-        # of it.
-        self._rest_time = ServerTime()
-        self._refresh_lock, self._next_refresh_s = threading.Lock(), 0.0
+        self._clock, self._events = inbox.clock, inbox.events
         self._requests: queue.SimpleQueue[KlineRequest] = queue.SimpleQueue()
         for number in range(options.threads):
             threading.Thread(target=self._run, name=f"rest-{number}", daemon=True).start()
@@ -70,7 +64,7 @@ class RestWorkerPool:
         rest = self._open_rest()
         while True:
             try:
-                request = self._requests.get(timeout=MAX_SILENCE_S)
+                request = self._requests.get(timeout=IDLE_S)
             except queue.Empty:
                 request = None  # idle
             try:
@@ -84,18 +78,18 @@ class RestWorkerPool:
                 self._events.put(ThreadFailure(error))
 
     def _send(self, rest: RestClient, request: KlineRequest | None) -> None:
-        """Request klines; without a request only the time, if it is old."""
-        if request is None and not self._may_refresh_time():
-            return
+        """Read REST's clock if that is due, then request klines if any are wanted."""
         # The time first: what had closed by then is final in the response that comes after it.
         if self._clock.claim_reading():
-            self._read_time(rest)
+            sent_s = time.monotonic()
+            self._clock.on_rest_time(rest.server_time_ms(), time.monotonic() - sent_s)
         if request is not None:
             self._events.put(self._fetch(rest, request))
 
-    def _fetch(self, rest: RestClient, request: KlineRequest, settled_ms: int) -> RestResponse:
+    def _fetch(self, rest: RestClient, request: KlineRequest) -> RestResponse:
         """Fetch klines, and the candle before them: the market's move begins at its close."""
-        step_ms, from_ms = self._options.interval_ms, request.from_ms
+        step_ms, from_ms, asked = self._options.interval_ms, request.from_ms, self._clock.read()
+        settled_ms = asked.closed_ms - SETTLING_MS
         first_ms = max(0, from_ms - step_ms)
         page = rest.fetch_klines(request.symbol, first_ms, request.until_ms, self._options.max_rows)
         settled = settled_klines(page.rows, step_ms, settled_ms)
@@ -113,17 +107,9 @@ class RestWorkerPool:
             until_ms,
             before if isinstance(before, ReceivedCandle) else None,
             priority=request.priority,
+            asked=asked,
         )
         if not rows or response.span_ms[0] >= request.logged_until_ms:
             return response
         moves = self._read_moves(response.span_ms[0], request.logged_until_ms)
         return replace(response, logged_moves=moves)
-
-    def _may_refresh_time(self) -> bool:
-        """Let one idle thread request the time, whatever the number of threads."""
-        with self._refresh_lock:
-            now_s = time.monotonic()
-            if self._server_time.age_s() < MAX_SILENCE_S or now_s < self._next_refresh_s:
-                return False
-            self._next_refresh_s = now_s + MAX_SILENCE_S
-            return True

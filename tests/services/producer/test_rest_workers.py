@@ -3,9 +3,9 @@ from time import monotonic
 
 import pytest
 
-from services.producer import rest_workers
 from services.producer.event_queue import Inbox
 from services.producer.events import RestFailure, RestResponse, ThreadFailure
+from services.producer.exchange_clock import MIN_READING_S
 from services.producer.ports import DayTicker, KlinePage, ListedSymbol
 from services.producer.requests import KlineRequest
 from services.producer.rest_workers import RestOptions, RestWorkerPool
@@ -73,7 +73,7 @@ def test_a_response_holds_what_had_settled_when_it_was_requested() -> None:
         complete_until_ms=NOW_MS - STEP_MS,
         before=candle(NOW_MS - 3 * STEP_MS),
     )
-    assert inbox.server_time.ms == NOW_MS
+    assert abs(inbox.clock.read().now_ms - NOW_MS) < 10_000
 
 
 def test_a_page_that_the_exchange_cut_is_complete_up_to_its_last_candle() -> None:
@@ -123,13 +123,12 @@ def test_an_error_is_an_event(error: UlstmError, expected: type) -> None:
     assert isinstance(event, expected)
 
 
-def test_idle_threads_keep_the_exchanges_time_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rest_workers, "MAX_SILENCE_S", 0.01)
+def test_idle_threads_keep_the_exchanges_time_fresh() -> None:
     inbox = Inbox()
 
     start_pool(ScriptedRest(), inbox)
 
-    eventually(lambda: inbox.server_time.ms == NOW_MS)
+    eventually(lambda: inbox.clock.read().now_ms >= NOW_MS)
 
 
 class RestWithoutTime(ScriptedRest):
@@ -142,12 +141,11 @@ class RestWithoutTime(ScriptedRest):
         raise Unavailable("down")
 
 
-def test_idle_threads_share_one_request_for_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rest_workers, "MAX_SILENCE_S", 0.05)
+def test_idle_threads_share_one_request_for_the_time() -> None:
     rest, started_s = RestWithoutTime(), monotonic()
 
     start_pool(rest, Inbox(), threads=4)
 
     eventually(lambda: rest.requests >= 3)
     requests = rest.requests  # counted before the time is taken: later ones do not matter
-    assert requests <= (monotonic() - started_s) / 0.05 + 1
+    assert requests <= (monotonic() - started_s) / MIN_READING_S + 1

@@ -94,7 +94,7 @@ class Setting:
     requests: dict[str, KlineRequest] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.inbox.server_time.update(NOW * STEP_MS + 2_000)
+        self.inbox.clock.on_rest_time(NOW * STEP_MS + 2_000)
         self.worker = ProducerWorker(
             self.log,
             self.inbox,
