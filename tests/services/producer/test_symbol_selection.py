@@ -5,7 +5,13 @@ from services.producer.symbol_selection import select_symbols
 from shared.core.errors import BadSetting
 
 TRADED, HALTED = ListedSymbol(True, "USDT"), ListedSymbol(False, "USDT")
-LISTED = {"BTCUSDT": TRADED, "ETHUSDT": TRADED, "LUNAUSDT": HALTED, "币安人生USDT": TRADED}
+LISTED = {
+    "BTCUSDT": TRADED,
+    "ETHUSDT": TRADED,
+    "LUNAUSDT": HALTED,
+    "币安人生USDT": TRADED,
+    "A/B": TRADED,
+}
 MAX_SYMBOLS = 1024
 
 
@@ -14,7 +20,9 @@ def nothing(_: object) -> list[str]:
 
 
 def test_all_means_what_is_traded_under_a_name_that_the_log_accepts() -> None:
-    assert select_symbols(None, LISTED, nothing, MAX_SYMBOLS) == ["BTCUSDT", "ETHUSDT"]
+    selected = select_symbols(None, LISTED, nothing, MAX_SYMBOLS)
+
+    assert selected == ["BTCUSDT", "ETHUSDT", "币安人生USDT"]
 
 
 def test_a_symbol_that_neither_exchange_nor_log_has_is_refused_by_name() -> None:
