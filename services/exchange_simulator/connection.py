@@ -3,19 +3,33 @@
 import asyncio
 import json
 import time
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
 
 from aiohttp import WSMsgType, web
 
 from services.exchange_simulator.limits import MessageRateLimiter, RequestRefused
 
 MAX_STREAMS: Final = 1024
-MAX_MESSAGE_BYTES: Final = 64 * 1024  # 1024 stream names fit
+MAX_MESSAGE_BYTES: Final = 8_000  # a longer one loses the connection
 MAX_QUEUED: Final = 20_000  # messages; a client that lags further is aborted
 PING_INTERVAL_S: Final = 20.0
 PONG_TIMEOUT_S: Final = 60.0
 METHODS: Final = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS")
+
+
+class SubscriptionPolicy(Protocol):
+    """What decides on subscriptions before the connection does."""
+
+    def on_subscribe(self, text: str, streams: Sequence[str]) -> float | None:
+        """Return the seconds by which an acknowledgement is late; None: it is never sent.
+
+        Raises:
+            RequestRefused: the message is refused.
+        """
+
+    def on_subscribed(self) -> None:
+        """Take note of a subscription that was accepted."""
 
 
 class ClientConnection:
@@ -26,21 +40,35 @@ class ClientConnection:
         request: web.Request,
         socket: web.WebSocketResponse,
         streams: list[str],
+        policy: SubscriptionPolicy,
         *,
         combined: bool,
     ) -> None:
         """Store an open socket and the request that opened it."""
+        self._policy = policy
         self._request = request
         self._socket = socket
         self._combined = combined
         self._send_queue: asyncio.Queue[str] = asyncio.Queue(MAX_QUEUED)
         self._rate = MessageRateLimiter()
-        self._last_pong_s = time.monotonic()
+        self._last_pong_s = self._opened_s = time.monotonic()
+        self.was_violated = False  # the client sent too much or too often
+        self.is_silent = False  # sends nothing, as behind a network that has gone
         self.streams = dict.fromkeys(streams)  # a set in the order of subscription
 
     def push(self, stream: str, payload: str) -> None:
         """Queue a stream's payload in the form of this client's endpoint."""
-        self._enqueue(self._frame(stream, payload))
+        self.send_text(self._frame(stream, payload))
+
+    def send_text(self, text: str) -> None:
+        """Queue a frame as it is."""
+        if not self.is_silent:
+            self._enqueue(text)
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the connection was opened."""
+        return time.monotonic() - self._opened_s
 
     def abort(self) -> None:
         """Drop the TCP connection without a CLOSE frame, as a lost network does."""
@@ -65,14 +93,17 @@ class ClientConnection:
     async def _read(self) -> None:
         async for message in self._socket:
             # Pings and pongs count too: the connector answers each ping with two frames.
-            if not self._rate.accept(time.monotonic()):
+            if message.type is WSMsgType.ERROR:  # too long, or no frame of this protocol
+                self.was_violated = True
+            elif not self._rate.accept(time.monotonic()):
+                self.was_violated = True
                 await self._socket.close(code=1008, message=b"Too many requests")
             elif message.type is WSMsgType.PING:
                 await self._socket.pong(message.data)
             elif message.type is WSMsgType.PONG:
                 self._last_pong_s = time.monotonic()
             elif message.type is WSMsgType.TEXT:
-                self._enqueue(json.dumps(self._respond(message.data)))
+                self._respond(message.data)
 
     async def _write(self) -> None:
         while True:
@@ -82,6 +113,8 @@ class ClientConnection:
         # A client whose network is gone sends no pong; nothing else would end its connection.
         while time.monotonic() - self._last_pong_s < PONG_TIMEOUT_S:
             await asyncio.sleep(PING_INTERVAL_S)
+            if self.is_silent:
+                continue
             await self._socket.ping(str(time.time_ns() // 1_000_000).encode())
         self.abort()
 
@@ -95,15 +128,22 @@ class ClientConnection:
         except asyncio.QueueFull:
             self.abort()
 
-    def _respond(self, text: str) -> Mapping[str, object]:
-        request_id = None
+    def _respond(self, text: str) -> None:
+        request_id, late_s, response = None, 0.0, dict[str, object]()
         try:
             message = decode_message(text)
             request_id = message.get("id")
-            return {"result": self._execute(*parse_method(message)), "id": request_id}
+            method, params = parse_method(message)
+            if method == "SUBSCRIBE":
+                decision = self._policy.on_subscribe(text, params)
+                if decision is None:
+                    return
+                late_s = decision
+            response = {"result": self._execute(method, params), "id": request_id}
         except RequestRefused as error:
             response = {"code": error.code, "msg": str(error)}
-            return response if request_id is None else response | {"id": request_id}
+            response |= {} if request_id is None else {"id": request_id}
+        asyncio.get_running_loop().call_later(late_s, self.send_text, json.dumps(response))
 
     def _execute(self, method: str, params: list[str]) -> list[str] | None:
         if method == "LIST_SUBSCRIPTIONS":
@@ -117,6 +157,7 @@ class ClientConnection:
                 2, f"Invalid request: too many streams, at most {MAX_STREAMS} per connection"
             )
         self.streams.update(dict.fromkeys(params))
+        self._policy.on_subscribed()
         return None
 
 

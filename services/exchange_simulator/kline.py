@@ -4,6 +4,7 @@ Fields that a recording lacks (trades, quote and taker volumes of a Parquet file
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from shared.adapters.recording import CandleRow
 
@@ -47,7 +48,7 @@ def to_rest_row(row: CandleRow, interval_ms: int) -> list[str | int]:
 
 def to_stream_event(
     row: CandleRow, interval: str, interval_ms: int, event_ms: int, *, closed: bool
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Return the payload of a kline stream; the trade ids, which are unknown, are -1."""
     close_ms = row.open_time_ms + interval_ms - 1
     taker, taker_quote = row.taker_buy_volume or "0", row.taker_buy_quote_volume or "0"

@@ -9,6 +9,8 @@ WEIGHT_PER_MINUTE: Final = 6000
 MAX_REFUSALS: Final = 10  # in a minute, before a ban; Binance does not publish its own figure
 BAN_S: Final = 120.0  # the shortest ban that Binance documents
 MESSAGES_PER_SECOND: Final = 5
+ATTEMPTS: Final = 300  # to connect to a stream, within
+ATTEMPTS_WINDOW_S: Final = 300.0
 
 
 class RequestRefused(Exception):
@@ -53,6 +55,19 @@ class WeightLimiter:
             self._banned_until_s = now_s + BAN_S
             return RateLimitDecision(418, self._used, math.ceil(BAN_S))
         return RateLimitDecision(429, self._used, math.ceil(60 - now_s % 60))
+
+
+class AttemptLimiter:
+    """Counts the attempts of a client to connect to a stream."""
+
+    def __init__(self) -> None:
+        """Start with no attempt."""
+        self._times: deque[float] = deque(maxlen=ATTEMPTS + 1)
+
+    def accept(self, now_s: float) -> bool:
+        """Count an attempt; return False if it is one too many within five minutes."""
+        self._times.append(now_s)
+        return len(self._times) <= ATTEMPTS or now_s - self._times[0] >= ATTEMPTS_WINDOW_S
 
 
 class MessageRateLimiter:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from itertools import count, takewhile
 from typing import Final
 
+from services.exchange_simulator.faults.scripted_market import GONE, ScriptedMarket
 from services.exchange_simulator.kline import partial_candle
 from services.exchange_simulator.market import Market, read_recordings
 from services.exchange_simulator.settings import SimulatorSettings
@@ -21,7 +22,7 @@ DEFAULT_HISTORY: Final = 2016  # candles before the start of a synthetic market:
 class MarketView:
     """A market, shown up to a time of the exchange that the caller gives."""
 
-    market: Market
+    market: ScriptedMarket
     interval: str
     interval_ms: int
     first_open_ms: int  # no earlier candle is shown
@@ -52,6 +53,15 @@ class MarketView:
         numbers = self.market.find(symbol, open_time_ms, open_time_ms + 1)
         return next(iter(self.market.rows(symbol, numbers)), None)
 
+    def is_listed(self, symbol: str, now_ms: int) -> bool:
+        """Return whether the exchange knows a symbol at a time, traded or not."""
+        return self.market.status(symbol, now_ms) != GONE
+
+    def listed(self, now_ms: int) -> dict[str, str]:
+        """Return the symbols that the exchange knows at a time, each with its status."""
+        statuses = {symbol: self.market.status(symbol, now_ms) for symbol in self.market.symbols}
+        return {symbol: status for symbol, status in statuses.items() if status != GONE}
+
     def has_ended(self, now_ms: int) -> bool:
         """Return whether the market's last candle has closed."""
         return self.market.end_ms is not None and now_ms >= self.market.end_ms
@@ -75,7 +85,7 @@ def open_market(settings: SimulatorSettings) -> tuple[MarketView, int]:
         BadSetting: the candles cannot be used, or history and start do not fit them.
     """
     duration_ms = interval_ms(settings.interval)
-    market = _market(settings, duration_ms)
+    market = ScriptedMarket(_market(settings, duration_ms), duration_ms)
     begin_ms, history = market.begin_ms, settings.history
     if settings.start_ms is None:
         candles = _default_history(market, duration_ms) if history is None else history

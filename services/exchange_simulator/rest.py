@@ -31,7 +31,7 @@ RATE_LIMITS: Final = [
 ]  # fmt: skip
 QUOTE_ASSETS: Final = ("USDT", "USDC", "FDUSD", "BTC", "ETH", "BNB")
 SPOT_SYMBOL: Final = {
-    "status": "TRADING", "baseAssetPrecision": 8, "quotePrecision": 8, "quoteAssetPrecision": 8,
+    "baseAssetPrecision": 8, "quotePrecision": 8, "quoteAssetPrecision": 8,
     "orderTypes": ["LIMIT", "MARKET"], "isSpotTradingAllowed": True,
     "isMarginTradingAllowed": False,
     "filters": [
@@ -75,6 +75,11 @@ class RestApi:
             "ticker/24hr": Endpoint(80, frozenset({"symbol", "symbols", "type"}), self._tickers),
         }
 
+    @property
+    def weights(self) -> Mapping[str, int]:
+        """The request weight of each endpoint."""
+        return {name: endpoint.weight for name, endpoint in self._endpoints.items()}
+
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of all endpoints."""
         return [
@@ -110,7 +115,7 @@ class RestApi:
     def _klines(self, query: Mapping[str, str]) -> object:
         symbol = _required(query, "symbol", SYMBOL_RANGE)
         interval = _required(query, "interval", r"^.+$")
-        if symbol not in self._view.market.symbols:
+        if not self._view.is_listed(symbol, self._clock.now_ms()):
             raise RequestRefused(-1121, "Invalid symbol.")
         if interval != self._view.interval:
             raise RequestRefused(-1120, "Invalid interval.")
@@ -140,8 +145,12 @@ class RestApi:
             "serverTime": self._clock.now_ms(),
             "rateLimits": RATE_LIMITS,
             "exchangeFilters": [],
-            "symbols": [_symbol_info(symbol) for symbol in self._requested_symbols(query)],
+            "symbols": self._symbol_infos(query),
         }
+
+    def _symbol_infos(self, query: Mapping[str, str]) -> list[dict[str, object]]:
+        listed = self._view.listed(self._clock.now_ms())
+        return [_symbol_info(symbol, listed[symbol]) for symbol in self._requested_symbols(query)]
 
     def _requested_symbols(self, query: Mapping[str, str]) -> tuple[str, ...]:
         if "symbol" in query and "symbols" in query:
@@ -151,8 +160,9 @@ class RestApi:
         elif "symbols" in query:
             symbols = _symbol_list(query["symbols"])
         else:
-            return self._view.market.symbols
-        if not set(symbols) <= set(self._view.market.symbols):
+            return tuple(self._view.listed(self._clock.now_ms()))
+        now_ms = self._clock.now_ms()
+        if not all(self._view.is_listed(symbol, now_ms) for symbol in symbols):
             raise RequestRefused(-1121, "Invalid symbol.")
         return symbols
 
@@ -214,7 +224,9 @@ def _symbol_list(text: str) -> tuple[str, ...]:
     return tuple(symbols)
 
 
-def _symbol_info(symbol: str) -> dict[str, object]:
+def _symbol_info(symbol: str, status: str) -> dict[str, object]:
     quote = next((name for name in QUOTE_ASSETS if symbol.endswith(name)), "")
     base = symbol.removesuffix(quote) if quote else symbol
-    return {"symbol": symbol, "baseAsset": base, "quoteAsset": quote, **SPOT_SYMBOL}
+    return {"symbol": symbol, "baseAsset": base, "quoteAsset": quote, **SPOT_SYMBOL} | {
+        "status": status
+    }

@@ -45,6 +45,15 @@ class SimulatorSettings(EnvSettings):
         description="Exchange's time at the start; empty: after HISTORY candles.",
     )
     interval: Interval = Field("5m", validation_alias="interval", description="Length of a candle.")
+    faults: Path | None = Field(
+        None, description="JSON file of faults to make; empty: an exchange without faults."
+    )
+    push_interval_s: float = Field(
+        0.25,
+        ge=0.01,
+        le=3600,
+        description="Real seconds between two pushes of an open candle, at least.",
+    )
     log_level: LogLevel = Field(
         "INFO", validation_alias="log_level", description="Least severe message to log."
     )
@@ -53,8 +62,8 @@ class SimulatorSettings(EnvSettings):
     @classmethod
     def _count_or_list(cls, text: str) -> str:
         if _is_count(text):
-            if not 1 <= int(text) <= 2000:
-                raise ValueError("a count is 1 to 2000")
+            if not 1 <= int(text) <= 5000:
+                raise ValueError("a count is 1 to 5000")
         elif text and not all(map(is_symbol, text.split(","))):
             raise ValueError("give a count such as 20, or symbols such as BTCUSDT,ETHUSDT")
         return text

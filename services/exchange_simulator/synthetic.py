@@ -6,6 +6,7 @@ them nobody trades.
 """
 
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -34,7 +35,7 @@ def synthetic_symbols(count: int) -> tuple[str, ...]:
 
 def is_synthetic(symbol: str) -> bool:
     """Return whether a symbol has the form of `synthetic_symbols`."""
-    return re.fullmatch(r"SYN[0-9]{2,4}USDT", symbol) is not None
+    return re.fullmatch(r"SYN[^\W_]{1,20}(USDT|USDC|BTC)", symbol) is not None
 
 
 def is_thin(symbol: str) -> bool:
@@ -79,4 +80,5 @@ class SyntheticMarket:
 
 
 def _number(symbol: str) -> int:
-    return int(symbol.removeprefix("SYN").removesuffix("USDT"))
+    digits = symbol.removeprefix("SYN").removesuffix("USDT")
+    return int(digits) if re.fullmatch("[0-9]+", digits) else zlib.crc32(symbol.encode())

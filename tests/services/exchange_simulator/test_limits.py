@@ -1,6 +1,8 @@
 from services.exchange_simulator.limits import (
+    ATTEMPTS,
     BAN_S,
     WEIGHT_PER_MINUTE,
+    AttemptLimiter,
     MessageRateLimiter,
     WeightLimiter,
 )
@@ -20,6 +22,13 @@ def test_request_weight_is_refused_then_banned_then_allowed_again() -> None:
     assert statuses[-1] == 418
     assert limiter.spend(1, 125.0).status == 418
     assert limiter.spend(1, 62.0 + BAN_S).status == 200
+
+
+def test_more_than_300_attempts_in_five_minutes_are_too_many() -> None:
+    limiter = AttemptLimiter()
+    assert all(limiter.accept(number * 0.5) for number in range(ATTEMPTS))
+    assert not limiter.accept(299.0)
+    assert limiter.accept(301.0)
 
 
 def test_a_sixth_frame_within_a_second_is_one_too_many() -> None:

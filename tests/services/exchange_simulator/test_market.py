@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from services.exchange_simulator.faults.scripted_market import ScriptedMarket
 from services.exchange_simulator.market import RecordedMarket, read_recordings
 from services.exchange_simulator.market_view import MarketView
 from services.exchange_simulator.synthetic import ORIGIN_MS
@@ -56,7 +57,7 @@ def test_symbols_are_chosen_by_count_or_by_name(tmp_path: Path) -> None:
 
 
 def test_a_view_never_shows_the_future(tmp_path: Path) -> None:
-    view = MarketView(market_with_hole(tmp_path), "5m", STEP_MS, ORIGIN_MS)
+    view = MarketView(ScriptedMarket(market_with_hole(tmp_path), STEP_MS), "5m", STEP_MS, ORIGIN_MS)
     open_at = opens(view)
     assert open_at(None, None, 500, 1) == [0, 1]
     assert open_at(None, None, 2, 7) == [6, 7]

@@ -316,10 +316,23 @@ def test_streams_in_capitals_stay_silent_as_at_the_exchange(fast: RunningSimulat
 
 def test_no_more_than_1024_streams_fit_a_connection(simulator: RunningSimulator) -> None:
     with listening(simulator) as listener:
-        listener.client.subscribe([f"s{number}@kline_5m" for number in range(1024)], id=1)
-        listener.client.subscribe(["one@kline_5m"], id=2)
+        for first in (0, 512):
+            listener.client.subscribe([f"{n}@k" for n in range(first, first + 512)], id=first + 1)
+        listener.client.subscribe(["one@k"], id=2)
         assert listener.received.get(timeout=5) == {"result": None, "id": 1}
+        assert listener.received.get(timeout=5) == {"result": None, "id": 513}
         assert listener.received.get(timeout=5)["code"] == 2
+
+
+def test_a_message_above_the_size_limit_ends_the_connection(simulator: RunningSimulator) -> None:
+    with listening(simulator) as listener:
+        listener.client.subscribe(["x" * 9000], id=1)
+        eventually(lambda: listener.closed, 10)
+    eventually(lambda: usage(simulator)["protocol_violations"] >= 1)
+
+
+def usage(simulator: RunningSimulator) -> dict[str, Any]:
+    return dict(requests.get(f"{simulator.http}/usage", timeout=5).json())
 
 
 def test_more_than_five_messages_a_second_end_the_connection(simulator: RunningSimulator) -> None:
