@@ -77,6 +77,11 @@ class Topics:
         """Records that could not be processed."""
         return f"{self.prefix}dead-letters"
 
+    @property
+    def control(self) -> str:
+        """Who is wanted and followed, and bans of the exchange, for ever; one partition."""
+        return f"{self.prefix}control"
+
     def specifications(self) -> dict[str, tuple[int, Mapping[str, str]]]:
         """Return the number of partitions and the settings of each topic, by name."""
         log = {**_KEPT_FOR_EVER, "message.timestamp.type": "CreateTime"}
@@ -86,4 +91,5 @@ class Topics:
             self.predictions: (self.partitions, log),
             self.models: (1, models),
             self.dead_letters: (1, models),
+            self.control: (1, log),
         }

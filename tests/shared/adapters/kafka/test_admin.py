@@ -28,6 +28,7 @@ def test_missing_topics_are_made_once_whoever_comes_first(
         topics.predictions: 3,
         topics.models: 1,
         topics.dead_letters: 1,
+        topics.control: 1,
     }
     before = topic_id(kafka_bootstrap, topics.klines)
     ensure_topics(kafka_bootstrap, topics)

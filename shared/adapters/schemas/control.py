@@ -1,0 +1,73 @@
+"""Records of the topic `control`: who is wanted and followed, and bans of the exchange."""
+
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from shared.adapters.schemas import wire
+from shared.core.control import ControlRecord, ExchangeBan, SymbolAction, SymbolControl
+from shared.core.errors import BadInput
+
+MAX_CONTROL_BYTES: Final = 2_048
+MAX_REASON: Final = 200  # characters
+
+Exchange = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")]
+
+
+class SymbolControlMessage(wire.Wire):
+    """A user's wish (follow, unfollow), or what the producer did (joined, left)."""
+
+    schema_: Literal[1] = Field(default=1, alias="schema")
+    type: SymbolAction
+    symbol: wire.Symbol
+    interval: str
+    time_ms: wire.TimeMs
+    reason: Annotated[str, Field(max_length=MAX_REASON)] = ""
+
+
+class BanMessage(wire.Wire):
+    """Until when the exchange takes no request of this address."""
+
+    schema_: Literal[1] = Field(default=1, alias="schema")
+    type: Literal["ban"] = "ban"
+    exchange: Exchange
+    until_ms: wire.TimeMs
+
+
+ControlMessage = Annotated[SymbolControlMessage | BanMessage, Field(discriminator="type")]
+_control: TypeAdapter[SymbolControlMessage | BanMessage] = TypeAdapter(ControlMessage)
+
+
+def encode_control(record: ControlRecord, interval: str) -> bytes:
+    """Return the canonical bytes of a record of a deployment's control topic."""
+    message: SymbolControlMessage | BanMessage
+    if isinstance(record, ExchangeBan):
+        message = BanMessage(exchange=record.exchange, until_ms=record.until_ms)
+    else:
+        message = SymbolControlMessage(
+            type=record.action,
+            symbol=record.symbol,
+            interval=interval,
+            time_ms=record.time_ms,
+            reason=record.reason[:MAX_REASON],
+        )
+    return wire.canonical_json(message.model_dump(by_alias=True))
+
+
+def decode_control(value: bytes | None, interval: str) -> ControlRecord | None:
+    """Return the record of a message's bytes; None if it is of another interval's candles.
+
+    Raises:
+        BadInput: it is no record of this topic.
+    """
+    if value is None or len(value) > MAX_CONTROL_BYTES:
+        raise BadInput("bad_size", f"a control record has 1 to {MAX_CONTROL_BYTES} bytes")
+    try:
+        message = _control.validate_json(value)
+    except ValidationError as error:
+        raise wire.to_bad_input(error) from error
+    if isinstance(message, BanMessage):
+        return ExchangeBan(message.exchange, message.until_ms)
+    if message.interval != interval:
+        return None
+    return SymbolControl(message.symbol, message.type, message.time_ms, message.reason)

@@ -1,0 +1,85 @@
+"""The topic `control`: read from its beginning, then what was added; written in transactions."""
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from itertools import chain
+from typing import Final
+
+from shared.adapters.kafka.errors import Aborted, Fenced, OutcomeUnknown
+from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
+from shared.adapters.kafka.reader import ConsumerRecord, Reader
+from shared.adapters.schemas.control import decode_control, encode_control
+from shared.core.control import ControlRecord, ControlState, ExchangeBan
+from shared.core.errors import BadInput, Unavailable
+from shared.core.topics import Topics
+
+log = logging.getLogger(__name__)
+
+_PARTITION: Final = 0  # one order for all records
+_BAN_KEY: Final = b"ban"  # no symbol: those have capitals
+
+
+class ControlTopic:
+    """Reads and publishes control records. Connects for each call."""
+
+    def __init__(self, bootstrap: str, topics: Topics, writer: str) -> None:
+        """Take Kafka's address and the deployment's topics; connect on first use.
+
+        Args:
+            bootstrap: Kafka's address.
+            topics: the deployment's topics.
+            writer: tells writers of a deployment apart, such as `cli`; two of the same fence each
+                other.
+        """
+        self._bootstrap, self._topics = bootstrap, topics
+        self._transactional_id = f"{topics.prefix}ulstm-control-{writer}"
+        self._next_offset = 0
+        self.state = ControlState()
+
+    def refresh(self) -> ControlState:
+        """Read what was added since the last call; return the state as of now.
+
+        Raises:
+            Unavailable: Kafka does not answer.
+        """
+        with Reader(self._bootstrap, self._topics.control) as reader:
+            if not reader.partitions():
+                return self.state
+            end = reader.ends(_PARTITION)[1]
+            added = chain.from_iterable(reader.read(_PARTITION, self._next_offset, end))
+            records = list(self._decode(added))
+        self.state.add(records)
+        self._next_offset = end
+        return self.state
+
+    def publish(self, records: Sequence[ControlRecord]) -> None:
+        """Append records in one transaction.
+
+        Raises:
+            Unavailable: Kafka did not take them, or not for certain; publish them again.
+        """
+        now_ms = time.time_ns() // 1_000_000
+        with closing(TransactionalProducer(self._bootstrap, self._transactional_id)) as writer:
+            try:
+                writer.write([self._to_record(record, now_ms) for record in records])
+            except (Aborted, OutcomeUnknown, Fenced) as error:
+                message = f"the topic {self._topics.control} may lack a change; try again: {error}"
+                raise Unavailable(message) from error
+
+    def _to_record(self, record: ControlRecord, now_ms: int) -> ProducerRecord:
+        key = _BAN_KEY if isinstance(record, ExchangeBan) else record.symbol.encode()
+        value = encode_control(record, self._topics.interval)
+        return ProducerRecord(self._topics.control, _PARTITION, key, value, now_ms)
+
+    def _decode(self, records: Iterator[ConsumerRecord]) -> Iterator[ControlRecord]:
+        for record in records:
+            try:
+                decoded = decode_control(record.value, self._topics.interval)
+            except BadInput as error:
+                topic, offset = self._topics.control, record.offset
+                log.warning("%s: the record at offset %d is skipped: %s", topic, offset, error)
+                continue
+            if decoded is not None:
+                yield decoded
