@@ -9,6 +9,7 @@ from contextlib import closing
 from functools import partial
 from typing import Final
 
+from services.producer.backfill import Backfill
 from services.producer.backfill_schedule import BackfillSchedule
 from services.producer.candle_log import KafkaCandleLog
 from services.producer.event_queue import Inbox
@@ -167,7 +168,9 @@ def make_worker(
     return ProducerWorker(
         candle_log,
         inbox,
-        BackfillSchedule(symbols, duration_ms, settings.close_grace_s),
+        Backfill(
+            BackfillSchedule(symbols, duration_ms, settings.close_grace_s), settings.gap_limits
+        ),
         market,
         pool.request_klines,
         metrics,

@@ -12,15 +12,15 @@ from shared.core.records import MarketMove
 
 @dataclass(frozen=True, slots=True)
 class RestResponse:
-    """Settled klines of one symbol, from a requested open time on.
+    """Klines of one symbol as they were read, from before a requested open time on.
 
     Attributes:
         symbol: the symbol.
         requested_from_ms: the open time requested.
-        rows: the klines, ascending.
+        rows: the klines, in the exchange's order, the one before the requested one as well.
         has_more: the exchange has more of them.
-        complete_until_ms: every settled kline that opens before is among the rows.
-        before: the candle before the requested one, if the exchange has it.
+        complete_until_ms: every final kline that opens before is among the rows, if they are all.
+        until_ms: the request was for klines that open before this time; None: for all.
         logged_moves: the market's moves that the log has of these candles and of later ones, by
             open time.
         priority: what the request was for.
@@ -32,16 +32,10 @@ class RestResponse:
     rows: list[ReceivedKline]
     has_more: bool
     complete_until_ms: int = 0
-    before: ReceivedCandle | None = None
+    until_ms: int | None = None
     logged_moves: Mapping[int, MarketMove] = field(default_factory=dict)
     priority: Priority = Priority.BACKFILL
     asked: ClockReading = field(default=UNKNOWN_TIME, compare=False)
-
-    @property
-    def span_ms(self) -> tuple[int, int]:
-        """The first and the last open time of the rows, which must not be empty."""
-        first_ms = self.rows[0].open_time_ms or self.requested_from_ms
-        return first_ms, self.rows[-1].open_time_ms or first_ms
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ class ExchangeClock:
             monotonic_s: the process's clock.
             wall_ms: this machine's clock in milliseconds since 1970.
         """
-        self._interval_ms, self._monotonic_s, self._wall_ms = interval_ms, monotonic_s, wall_ms
+        self._interval_ms, self.monotonic_s, self._wall_ms = interval_ms, monotonic_s, wall_ms
         self._lock = threading.Lock()
         self._readings: deque[ClockSample] = deque(maxlen=KEPT_READINGS)
         self._events: deque[ClockSample] = deque(maxlen=KEPT_EVENTS)
@@ -65,12 +65,12 @@ class ExchangeClock:
     def read(self) -> ClockReading:
         """Return the exchange's time now."""
         with self._lock:
-            return self._read(self._monotonic_s())
+            return self._read(self.monotonic_s())
 
     def on_rest_time(self, time_ms: int, round_trip_s: float = 0.0) -> None:
         """Take an answer of REST to a request for the time, which took so long."""
         with self._lock:
-            now_s = self._monotonic_s()
+            now_s = self.monotonic_s()
             self._judge("rest", time_ms, now_s)
             if 0 < time_ms <= LAST_MS and round_trip_s <= MAX_ROUND_TRIP_S:
                 self._readings.append(ClockSample(time_ms, now_s))
@@ -80,7 +80,7 @@ class ExchangeClock:
     def on_event_time(self, symbol: str, time_ms: int) -> None:
         """Take the event time of a message about a symbol."""
         with self._lock:
-            now_s = self._monotonic_s()
+            now_s = self.monotonic_s()
             if not 0 < time_ms <= LAST_MS:
                 self.implausible["stream"] += 1
                 return
@@ -92,12 +92,12 @@ class ExchangeClock:
     def on_newest_row(self, open_time_ms: int) -> None:
         """Take the open time of the last row of a page that was not cut short."""
         with self._lock:
-            self._rows.append(ClockSample(open_time_ms, self._monotonic_s()))
+            self._rows.append(ClockSample(open_time_ms, self.monotonic_s()))
 
     def claim_reading(self) -> bool:
         """Return whether REST's clock is to be read now: to one of the threads that ask."""
         with self._lock:
-            now_s = self._monotonic_s()
+            now_s = self.monotonic_s()
             if now_s < self._next_reading_s:
                 return False
             self._next_reading_s = now_s + MIN_READING_S  # again soon if there is no answer
@@ -110,7 +110,7 @@ class ExchangeClock:
     def has_come(self, time_ms: int) -> bool:
         """Return whether a time is not ahead of the exchange's clock; count it if it is."""
         with self._lock:
-            return self._judge("kline", time_ms, self._monotonic_s())
+            return self._judge("kline", time_ms, self.monotonic_s())
 
     def _judge(self, witness: Witness, time_ms: int, now_s: float) -> bool:
         """Return whether a time may be true; count it else, and warn of the first."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final
 
-from services.producer.events import RestResponse
+from services.producer.checked_page import CheckedPage
 
 MAX_HOLD_S: Final = 60.0  # a page of 1,000 symbols takes about half of it
 MAX_ROWS_AT_ONCE: Final = 4_000  # candles of the stream come in between
@@ -34,7 +34,7 @@ def rows_of_page(symbols: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    response: RestResponse
+    response: CheckedPage
     since_s: float
 
     @property
@@ -63,8 +63,8 @@ class HeldResponses:
         """The symbols whose response is held."""
         return frozenset(self._held)
 
-    def add(self, response: RestResponse, now_s: float) -> None:
-        """Hold a response that has rows."""
+    def add(self, response: CheckedPage, now_s: float) -> None:
+        """Hold a page that has candles."""
         self._held[response.symbol] = _Held(response, now_s)
 
     def drop(self, symbol: str) -> None:
@@ -76,7 +76,7 @@ class HeldResponses:
         oldest = min(self._held.values(), key=lambda each: each.first_ms, default=None)
         return None if oldest is None else (oldest.first_ms, oldest.last_ms)
 
-    def release(self, awaited_from_ms: int | None, now_s: float) -> list[RestResponse]:
+    def release(self, awaited_from_ms: int | None, now_s: float) -> list[CheckedPage]:
         """Remove and return responses that need not wait any longer, the oldest candles first.
 
         Args:
@@ -86,7 +86,7 @@ class HeldResponses:
         ends_ms = {ms for each in self._held.values() for ms in (each.first_ms, each.last_ms)}
         recorded_ms = {each for each in ends_ms if self._is_recorded(each)}
         awaited_ms = self._with_next_pages(awaited_from_ms)
-        released, rows = list[RestResponse](), 0
+        released, rows = list[CheckedPage](), 0
         for held in sorted(self._held.values(), key=lambda each: each.first_ms):
             may_go = (
                 awaited_ms > held.last_ms
@@ -95,7 +95,7 @@ class HeldResponses:
             )
             if may_go and rows < MAX_ROWS_AT_ONCE:
                 released.append(held.response)
-                rows += len(held.response.rows)
+                rows += len(held.response.candles)
         for response in released:
             del self._held[response.symbol]
         return released

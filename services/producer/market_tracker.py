@@ -3,7 +3,8 @@
 from collections.abc import Collection, Iterable, Sequence
 from statistics import median_low
 
-from services.producer.events import MarketChanged, RestResponse
+from services.producer.checked_page import CheckedPage
+from services.producer.events import MarketChanged
 from services.producer.held_responses import HeldResponses
 from services.producer.market_recorder import MarketRecorder
 from services.producer.price_book import HeardPrice, PriceBook, StreamInterrupted
@@ -75,18 +76,18 @@ class MarketTracker:
         if closed_ms > 0 and not self._held.symbols:
             self._history.want(closed_ms, closed_ms)
 
-    def take(self, response: RestResponse, now_s: float) -> bool:
+    def take(self, response: CheckedPage, now_s: float) -> bool:
         """Learn a response's closes; return True if it is for the market alone or has to wait."""
         self._learn_closes(response)
         if response.symbol in self._history:
-            from_ms, until_ms = response.requested_from_ms, response.complete_until_ms
+            from_ms, until_ms = response.from_ms, response.complete_until_ms
             self._history.on_response(response.symbol, from_ms, until_ms)
             return True
         if response.logged_moves:
-            self._recorder.learn(response.requested_from_ms, response.logged_moves)
-        if response.rows:
+            self._recorder.learn(response.from_ms, response.logged_moves)
+        if response.candles:
             self._held.add(response, now_s)
-        return bool(response.rows)
+        return bool(response.candles)
 
     def has_learnt(self, open_ms: int) -> bool:
         """Return whether the moves that the log has from an open time on are known already."""
@@ -97,7 +98,7 @@ class MarketTracker:
         self._history.on_failure(symbol)
         return symbol in self._history
 
-    def release(self, awaited_from_ms: int | None, now_s: float) -> list[RestResponse]:
+    def release(self, awaited_from_ms: int | None, now_s: float) -> list[CheckedPage]:
         """Return the responses that need not wait any longer, as in `HeldResponses`.
 
         Args:
@@ -121,22 +122,21 @@ class MarketTracker:
         self._update_age(recorded)
         self._forget()
 
-    def take_due(self) -> list[tuple[str, int]]:
+    def take_due(self, now_s: float) -> list[tuple[str, int]]:
         """Return symbols to request for their prices, with the open time to request from."""
         if not self._held.symbols and self._history.awaited_from_ms() is None:
             self._history.want_nothing()
-        return self._history.take_due()
+        return self._history.take_due(now_s)
 
     def _set_symbols(self) -> None:
         price_only = [each for each in self._price_only if each not in self.followed]
         self._book.set_symbols((*self.followed, *price_only))
         self._history.set_symbols(price_only)
 
-    def _learn_closes(self, response: RestResponse) -> None:
+    def _learn_closes(self, response: CheckedPage) -> None:
         before = () if response.before is None else (response.before,)
-        for row in (*before, *response.rows):
-            if isinstance(row, ReceivedCandle):
-                self._book.add_close(row.symbol, row.open_time_ms, row.close)
+        for each in (*before, *response.candles):
+            self._book.add_close(each.symbol, each.open_time_ms, each.close)
 
     def _update_age(self, recorded: Iterable[LogEntry]) -> None:
         """Measure the age of the prices once for each candle, when it is first written."""

@@ -42,6 +42,9 @@ class ProducerMetrics:
             "market_price_age_seconds", "Median age of the prices in the newest market's move."
         )
         self.stale = counter("stale_klines_total", "Klines dropped because the log has them.")
+        self.suppressed = counter(
+            "dead_letters_suppressed_total", "Unreadable klines that are in no dead letter."
+        )
         self.aborts = counter("aborts_total", "Transactions aborted or of unknown outcome.")
         self.rest_failures = counter(
             "rest_failures_total", "REST requests without a usable response."

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from services.producer.backfill_schedule import MAX_IN_FLIGHT_S
+
 MAX_FAILURES: Final = 2  # in a row, after which a symbol is not waited for
 
 
@@ -18,6 +20,7 @@ class _Answered:
     from_ms: int = 0
     until_ms: int = 0
     in_flight: bool = False
+    requested_s: float = 0.0
     failures: int = 0
 
 
@@ -48,12 +51,14 @@ class PriceHistory:
         """Want no closes any longer."""
         self._wanted_ms = None
 
-    def take_due(self) -> list[tuple[str, int]]:
+    def take_due(self, now_s: float) -> list[tuple[str, int]]:
         """Return symbols with the open time to request from; marks them as in flight."""
         due = []
         for symbol, answered in self._answered.items():
+            if answered.in_flight and now_s - answered.requested_s >= MAX_IN_FLIGHT_S:
+                self.on_failure(symbol)
             if not answered.in_flight and self._is_missing(answered):
-                answered.in_flight = True
+                answered.in_flight, answered.requested_s = True, now_s
                 due.append((symbol, self._next_ms(answered)))
         return due
 

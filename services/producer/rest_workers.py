@@ -12,7 +12,6 @@ from services.producer.events import RestFailure, RestResponse, ThreadFailure
 from services.producer.exchanges.validation import settled_klines
 from services.producer.ports import RestClient
 from services.producer.requests import KlineRequest
-from services.producer.sequencer import ReceivedCandle
 from shared.core.errors import Unavailable
 from shared.core.records import MarketMove
 
@@ -93,23 +92,19 @@ class RestWorkerPool:
         first_ms = max(0, from_ms - step_ms)
         page = rest.fetch_klines(request.symbol, first_ms, request.until_ms, self._options.max_rows)
         settled = settled_klines(page.rows, step_ms, settled_ms)
-        earlier = [row for row in settled if (row.open_time_ms or from_ms) < from_ms]
-        rows = [row for row in settled if (row.open_time_ms or from_ms) >= from_ms]
-        before = earlier[-1] if earlier else None
-        until_ms = settled_ms // step_ms * step_ms
-        if page.has_more and rows and rows[-1].open_time_ms is not None:
-            until_ms = rows[-1].open_time_ms + step_ms
         response = RestResponse(
             request.symbol,
             from_ms,
-            rows,
+            settled,
             page.has_more,
-            until_ms,
-            before if isinstance(before, ReceivedCandle) else None,
+            settled_ms // step_ms * step_ms,
+            request.until_ms,
             priority=request.priority,
             asked=asked,
         )
-        if not rows or response.span_ms[0] >= request.logged_until_ms:
+        times_ms = [row.open_time_ms for row in settled if row.open_time_ms is not None]
+        begin_ms = min((each for each in times_ms if each >= from_ms), default=from_ms)
+        if not settled or begin_ms >= request.logged_until_ms:
             return response
-        moves = self._read_moves(response.span_ms[0], request.logged_until_ms)
+        moves = self._read_moves(begin_ms, request.logged_until_ms)
         return replace(response, logged_moves=moves)

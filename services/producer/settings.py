@@ -4,6 +4,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
+from services.producer.doubtful_candles import GapLimits
 from services.producer.exchanges.registry import EXCHANGES
 from services.producer.market_selection import PriceSymbols, parse_price_symbols
 from shared.adapters.env_settings import Port, ServiceSettings
@@ -72,6 +73,20 @@ class ProducerSettings(ServiceSettings):
     close_grace_s: float = Field(
         3.0, ge=0, le=300, description="Seconds a close may be late before REST is asked for it."
     )
+    gap_after_s: float = Field(
+        120.0,
+        ge=0,
+        le=86_400,
+        description="Seconds, and three requests, for which REST must deny a candle before it is a"
+        " gap: exchanges repair what they lack within a minute or two.",
+    )
+    outage_gap_after_s: float = Field(
+        600.0,
+        ge=0,
+        le=86_400,
+        description="The same where at least half of the symbols lack the candle, as after an"
+        " outage.",
+    )
     rest_threads: int = Field(4, ge=1, le=16, description="Concurrent requests to REST.")
 
     @property
@@ -83,6 +98,11 @@ class ProducerSettings(ServiceSettings):
     def price_symbols(self) -> PriceSymbols:
         """The symbols whose prices alone are followed."""
         return parse_price_symbols(self.market_symbols) or PriceSymbols()
+
+    @property
+    def gap_limits(self) -> GapLimits:
+        """How long a candle must be denied before it is a gap."""
+        return GapLimits(self.gap_after_s, self.outage_gap_after_s)
 
     @property
     def market_price_max_age_ms(self) -> int:

@@ -4,9 +4,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
-from services.producer.backfill_schedule import BackfillSchedule
+from services.producer.backfill import Backfill
+from services.producer.checked_page import CheckedPage
+from services.producer.dead_letter_limit import DeadLetterLimit
 from services.producer.event_queue import Inbox
 from services.producer.events import (
     MarketChanged,
@@ -18,16 +21,15 @@ from services.producer.events import (
 )
 from services.producer.market_tracker import MarketTracker
 from services.producer.metrics import ProducerMetrics
+from services.producer.page_check import check_page
 from services.producer.ports import CandleLog
-from services.producer.requests import KlineRequest
+from services.producer.requests import KlineRequest, Priority
 from services.producer.sequencer import (
     LogEntry,
     ReceivedCandle,
     SymbolCursor,
     Transition,
     UnreadableKline,
-    on_rest_klines,
-    on_stream_kline,
 )
 from shared.adapters.kafka.errors import Aborted, OutcomeUnknown
 from shared.adapters.retry import retry_until_available
@@ -47,7 +49,7 @@ class ProducerWorker:
         self,
         candle_log: CandleLog,
         inbox: Inbox,
-        schedule: BackfillSchedule,
+        backfill: Backfill,
         market: MarketTracker,
         request_klines: Callable[[KlineRequest], None],
         metrics: ProducerMetrics,
@@ -57,14 +59,15 @@ class ProducerWorker:
         Args:
             candle_log: the log to append to.
             inbox: what the other threads report.
-            schedule: decides what to request.
+            backfill: decides what to request, and what the pages prove.
             market: adds the market's move to the candles.
             request_klines: requests klines; a RestResponse or a RestFailure comes through the
                 inbox.
             metrics: counts what was published.
         """
-        self._log, self._inbox, self._schedule = candle_log, inbox, schedule
+        self._log, self._inbox, self._backfill = candle_log, inbox, backfill
         self._market, self._request_klines, self._metrics = market, request_klines, metrics
+        self._monotonic_s, self._dead_letters = inbox.clock.monotonic_s, DeadLetterLimit()
         self._rest_responds = True
         self._releases_more = False  # a round releases a part of the responses that may go
         self._cursors: dict[str, SymbolCursor] = {}
@@ -86,7 +89,7 @@ class ProducerWorker:
 
         Call it on the thread that runs the worker; the log is read in its next round.
         """
-        self._schedule.follow(symbols)
+        self._backfill.follow(symbols)
         self._market.follow(symbols)
 
     def unfollow(self, symbol: str) -> None:
@@ -95,7 +98,7 @@ class ProducerWorker:
         Call it on the thread that runs the worker.
         """
         self._cursors.pop(symbol, None)
-        self._schedule.unfollow(symbol)
+        self._backfill.unfollow(symbol)
         self._market.unfollow(symbol)
 
     def run_until_stopped(self, stop: threading.Event, report: Callable[[], None]) -> None:
@@ -134,10 +137,10 @@ class ProducerWorker:
         # 3. Take the prices only now: what was heard last belongs to these candles. Then some REST
         #    responses need not wait any longer.
         self._market.listen(self._inbox.prices.drain())
-        entries += self._release_responses()
+        entries += self._release_pages()
         # 4. Append. After a failure the rest is dropped too: the cursors are back where the log
         #    is, and REST gives everything from there again.
-        recorded = self._market.record(entries)
+        recorded = self._market.record(self._limit_dead_letters(entries))
         for first in range(0, len(recorded), MAX_RECORDS_PER_TRANSACTION):
             if not self._publish(recorded[first : first + MAX_RECORDS_PER_TRANSACTION]):
                 break
@@ -147,30 +150,43 @@ class ProducerWorker:
         self._report()
 
     def _place_new_symbols(self) -> None:
-        if new := self._schedule.symbols - self._cursors.keys():
+        if new := self._backfill.symbols - self._cursors.keys():
             self._cursors |= self._log.read_cursors(new)
 
-    def _release_responses(self) -> Iterable[LogEntry]:
+    def _release_pages(self) -> Iterable[LogEntry]:
         self._releases_more = False
         if not self._market.held_symbols:
             return ()
-        awaited_ms = self._schedule.awaited_from_ms(self._cursors, self._market.held_symbols)
-        released = self._market.release(awaited_ms, time.monotonic())
+        awaited_ms = self._backfill.schedule.awaited_from_ms(
+            self._cursors, self._market.held_symbols
+        )
+        released = self._market.release(awaited_ms, self._monotonic_s())
         self._releases_more = bool(released and self._market.held_symbols)
-        return [entry for response in released for entry in self._apply_response(response)]
+        return [entry for page in released for entry in self._append_page(page)]
+
+    def _limit_dead_letters(self, entries: Sequence[LogEntry]) -> Sequence[LogEntry]:
+        now_s = self._monotonic_s()
+        kept = self._dead_letters.keep(entries, now_s)
+        self._metrics.suppressed.inc(len(entries) - len(kept))
+        if message := self._dead_letters.report(now_s):
+            log.warning("%s", message)
+        return kept
 
     def _request_missing(self) -> None:
-        server_ms = self._inbox.clock.read().now_ms
-        for cursor in self._schedule.take_due(self._cursors, server_ms, time.monotonic()):
-            from_ms, until_ms = cursor.next_open_time_ms, self._logged_until_ms
-            logged_ms = 0 if self._market.has_learnt(from_ms) else until_ms
-            self._request_klines(KlineRequest(cursor.symbol, from_ms, logged_ms))
-        for symbol, from_ms in self._market.take_due():
-            self._request_klines(KlineRequest(symbol, from_ms))
+        server_ms, now_s = self._inbox.clock.read().now_ms, self._monotonic_s()
+        for symbol in self._backfill.schedule.take_lost(self._market.held_symbols, now_s):
+            self._on_rest_failure(RestFailure(symbol, f"klines of {symbol}: no answer came"))
+        for request in self._backfill.take_due(self._cursors, server_ms, now_s):
+            knows_moves = self._market.has_learnt(request.from_ms)
+            logged_ms = 0 if knows_moves else self._logged_until_ms
+            self._request_klines(replace(request, logged_until_ms=logged_ms))
+        for symbol, from_ms in self._market.take_due(now_s):
+            self._request_klines(KlineRequest(symbol, from_ms, priority=Priority.PRICES))
 
     def _report(self) -> None:
-        behind = self._schedule.symbols_behind(self._cursors, self._inbox.clock.read().now_ms)
-        pending = self._schedule.pending_backfills()
+        schedule, server_ms = self._backfill.schedule, self._inbox.clock.read().now_ms
+        behind = schedule.symbols_behind(self._cursors, server_ms)
+        pending = schedule.pending_backfills()
         self._metrics.report_progress(len(self._cursors), len(behind), pending)
         self._metrics.report_market(self._market)
 
@@ -189,7 +205,7 @@ class ProducerWorker:
                 self._market.change(event)
             case StreamConnected():
                 log.info("the stream is connected")
-                self._schedule.catch_up(self._cursors, self._inbox.clock.read().now_ms)
+                self._catch_up()
                 self._market.on_connected(self._inbox.clock.read().now_ms)
             case ThreadFailure():
                 raise event.error
@@ -203,40 +219,39 @@ class ProducerWorker:
         cursor = self._cursors.get(kline.symbol)
         if cursor is None:  # followed for its price alone
             return ()
-        transition = on_stream_kline(cursor, kline, self._schedule.interval_ms)
-        if transition.cursor.early:
-            self._schedule.expedite(kline.symbol)
-        return self._apply(transition)
+        return self._apply(self._backfill.on_stream_kline(cursor, kline))
 
     def _on_rest_response(self, response: RestResponse) -> Sequence[LogEntry]:
         self._rest_responds = True
-        waits = self._market.take(response, time.monotonic())
-        return () if waits else self._apply_response(response)
-
-    def _apply_response(self, response: RestResponse) -> Sequence[LogEntry]:
-        before = self._cursors.get(response.symbol)
-        if before is None:  # not followed any longer
+        cursor, now_s = self._cursors.get(response.symbol), self._monotonic_s()
+        # 1. A page that contradicts itself is no answer.
+        page = check_page(response, self._backfill.interval_ms)
+        # 2. What it denies is a gap only when it is certain; what comes after that waits.
+        if cursor is not None and isinstance(page, CheckedPage):
+            page = self._backfill.weigh(cursor, page, now_s)
+        if isinstance(page, RestFailure):
+            self._on_rest_failure(page, has_answered=True)
             return ()
-        transition = on_rest_klines(
-            before, response.requested_from_ms, response.rows, self._schedule.interval_ms
-        )
-        after = transition.cursor
-        advanced = after.next_open_time_ms > before.next_open_time_ms
-        retries_row = after.unreadable_attempts > before.unreadable_attempts
-        has_more = response.has_more or retries_row or bool(after.early)
-        self._schedule.on_response(
-            response.symbol, time.monotonic(), advanced=advanced, has_more=has_more
-        )
-        return self._apply(transition)
+        # 3. Its candles wait for the market's move.
+        waits = self._market.take(page, now_s)
+        return () if waits else self._append_page(page)
 
-    def _on_rest_failure(self, failure: RestFailure) -> None:
+    def _append_page(self, page: CheckedPage) -> Sequence[LogEntry]:
+        cursor = self._cursors.get(page.symbol)
+        if cursor is None:  # not followed any longer
+            return ()
+        return self._apply(self._backfill.append(cursor, page, self._monotonic_s()))
+
+    def _on_rest_failure(self, failure: RestFailure, *, has_answered: bool = False) -> None:
         # One warning for a row of failures: an exchange that is down fails once for each symbol.
         level = logging.WARNING if self._rest_responds else logging.DEBUG
         log.log(level, "%s", failure.reason)
-        self._rest_responds = False
+        self._rest_responds = has_answered
         self._metrics.rest_failures.inc()
         if not self._market.on_failure(failure.symbol):
-            self._schedule.on_failure(failure.symbol, time.monotonic())
+            self._backfill.schedule.on_failure(
+                failure.symbol, self._monotonic_s(), has_answered=has_answered or failure.refused
+            )
 
     def _apply(self, transition: Transition) -> Sequence[LogEntry]:
         self._cursors[transition.cursor.symbol] = transition.cursor
@@ -256,7 +271,10 @@ class ProducerWorker:
         return True
 
     def _read_cursors(self) -> None:
-        self._cursors = dict(self._log.read_cursors(self._schedule.symbols))
+        self._cursors = dict(self._log.read_cursors(self._backfill.symbols))
         logged = (each.next_open_time_ms for each in self._cursors.values() if not each.is_new)
         self._logged_until_ms = max(logged, default=0)
-        self._schedule.catch_up(self._cursors, self._inbox.clock.read().now_ms)
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        self._backfill.schedule.catch_up(self._cursors, self._inbox.clock.read().now_ms)

@@ -6,6 +6,7 @@ from typing import Any
 
 from services.producer.price_book import HeardPrice
 from services.producer.sequencer import KlineOrigin, ReceivedCandle, ReceivedKline, UnreadableKline
+from shared.adapters.schemas import wire
 from shared.adapters.schemas.klines import build_candle_message, encode_record
 from shared.core.errors import BadInput
 from shared.core.symbols import is_symbol
@@ -31,9 +32,7 @@ def validate_kline(
         symbol, open_ms = fields["symbol"], fields["open_time_ms"]
         if not (isinstance(symbol, str) and is_symbol(symbol)):
             symbol = ""
-        if not (isinstance(open_ms, int) and open_ms > 0 and open_ms % duration_ms == 0):
-            open_ms = None
-        return UnreadableKline(symbol, open_ms, error.reason, str(error), origin)
+        return UnreadableKline(symbol, known_time_ms(open_ms), error.reason, str(error), origin)
     value, close = encode_record(message), float(message.close)
     return ReceivedCandle(
         message.symbol, message.open_time_ms, close, value, origin.source, origin.arrival_ms
@@ -49,6 +48,18 @@ def is_final(open_time_ms: Any, interval: str, event_ms: int | None) -> bool:
     if not isinstance(open_time_ms, int):
         return True
     return event_ms is not None and event_ms >= open_time_ms + interval_ms(interval) - 1
+
+
+def known_time_ms(value: Any) -> int | None:
+    """Return a time in milliseconds, also one off the grid; None if the value is none.
+
+    >>> known_time_ms(1_735_689_614_789), known_time_ms(1.5e12), known_time_ms("soon")
+    (1735689614789, 1500000000000, None)
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 < value <= wire.LAST_MS:
+        return None
+    return int(value) if value == int(value) else None
 
 
 def closing_price(kline: ReceivedKline) -> HeardPrice | None:

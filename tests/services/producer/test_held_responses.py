@@ -2,21 +2,21 @@
 
 import pytest
 
-from services.producer.events import RestResponse
+from services.producer.checked_page import CheckedPage
 from services.producer.held_responses import MAX_HOLD_S, MAX_ROWS_AT_ONCE, HeldResponses
-from services.producer.sequencer import ReceivedCandle, ReceivedKline
+from services.producer.sequencer import ReceivedCandle
 
 STEP_MS = 300_000
 
 
-def response(symbol: str, first: int, last: int) -> RestResponse:
-    rows: list[ReceivedKline] = [
+def response(symbol: str, first: int, last: int) -> CheckedPage:
+    candles = tuple(
         ReceivedCandle(symbol, at * STEP_MS, 1.0, b"{}", "rest", 0) for at in range(first, last + 1)
-    ]
-    return RestResponse(symbol, first * STEP_MS, rows, has_more=False)
+    )
+    return CheckedPage(symbol, first * STEP_MS, (last + 1) * STEP_MS, candles)
 
 
-def symbols(released: list[RestResponse]) -> list[str]:
+def symbols(released: list[CheckedPage]) -> list[str]:
     return [each.symbol for each in released]
 
 

@@ -16,7 +16,7 @@ def history() -> PriceHistory:
 
 
 def test_nothing_is_requested_before_it_is_wanted(history: PriceHistory) -> None:
-    assert history.take_due() == []
+    assert history.take_due(0.0) == []
     assert history.awaited_from_ms() is None
 
 
@@ -24,33 +24,33 @@ def test_wanted_closes_are_requested_page_by_page_one_request_at_a_time(
     history: PriceHistory,
 ) -> None:
     history.want(10 * STEP_MS, 29 * STEP_MS)
-    assert history.take_due() == [(SYMBOL, 10 * STEP_MS)]
-    assert history.take_due() == []
+    assert history.take_due(0.0) == [(SYMBOL, 10 * STEP_MS)]
+    assert history.take_due(0.0) == []
 
     history.on_response(SYMBOL, 10 * STEP_MS, 20 * STEP_MS)
     assert history.awaited_from_ms() == 20 * STEP_MS
-    assert history.take_due() == [(SYMBOL, 20 * STEP_MS)]
+    assert history.take_due(0.0) == [(SYMBOL, 20 * STEP_MS)]
 
     history.on_response(SYMBOL, 20 * STEP_MS, 30 * STEP_MS)
     assert history.awaited_from_ms() is None
-    assert history.take_due() == []
+    assert history.take_due(0.0) == []
 
 
 def test_older_closes_than_the_known_ones_are_requested_from_their_beginning(
     history: PriceHistory,
 ) -> None:
     history.want(20 * STEP_MS, 29 * STEP_MS)
-    history.take_due()
+    history.take_due(0.0)
     history.on_response(SYMBOL, 20 * STEP_MS, 30 * STEP_MS)
 
     history.want(5 * STEP_MS, 9 * STEP_MS)
 
-    assert history.take_due() == [(SYMBOL, 5 * STEP_MS)]
+    assert history.take_due(0.0) == [(SYMBOL, 5 * STEP_MS)]
 
 
 def test_dropped_closes_are_requested_again_if_they_are_wanted(history: PriceHistory) -> None:
     history.want(20 * STEP_MS, 29 * STEP_MS)
-    history.take_due()
+    history.take_due(0.0)
     history.on_response(SYMBOL, 20 * STEP_MS, 30 * STEP_MS)
 
     history.forget_before(25 * STEP_MS)
@@ -73,13 +73,13 @@ def test_a_symbol_that_gives_nothing_is_waited_for_no_longer(
 ) -> None:
     history.want(10 * STEP_MS, 19 * STEP_MS)
     for _ in range(MAX_FAILURES + 1):
-        history.take_due()
+        history.take_due(0.0)
         answer(history)
 
     assert history.awaited_from_ms() is None
-    assert history.take_due() == []
+    assert history.take_due(0.0) == []
     history.want(20 * STEP_MS, 29 * STEP_MS)
-    assert history.take_due() == [(SYMBOL, 20 * STEP_MS)]
+    assert history.take_due(0.0) == [(SYMBOL, 20 * STEP_MS)]
 
 
 def test_other_symbols_are_not_part_of_it(history: PriceHistory) -> None:
@@ -90,4 +90,4 @@ def test_other_symbols_are_not_part_of_it(history: PriceHistory) -> None:
     history.set_symbols(["OTHERUSDT"])
     history.want(0, 0)
 
-    assert history.take_due() == [("OTHERUSDT", 0)]
+    assert history.take_due(0.0) == [("OTHERUSDT", 0)]

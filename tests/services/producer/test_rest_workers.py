@@ -68,15 +68,14 @@ def test_a_response_holds_what_had_settled_when_it_was_requested() -> None:
     assert response == RestResponse(
         "BTCUSDT",
         REQUEST.from_ms,
-        [candle(NOW_MS - 2 * STEP_MS)],
+        [candle(NOW_MS - 3 * STEP_MS), candle(NOW_MS - 2 * STEP_MS)],
         has_more=False,
         complete_until_ms=NOW_MS - STEP_MS,
-        before=candle(NOW_MS - 3 * STEP_MS),
     )
     assert abs(inbox.clock.read().now_ms - NOW_MS) < 10_000
 
 
-def test_a_page_that_the_exchange_cut_is_complete_up_to_its_last_candle() -> None:
+def test_a_page_that_the_exchange_cut_has_more() -> None:
     inbox = Inbox()
 
     start_pool(ScriptedRest(), inbox, max_rows=3).request_klines(
@@ -86,8 +85,7 @@ def test_a_page_that_the_exchange_cut_is_complete_up_to_its_last_candle() -> Non
     [response] = inbox.events.drain(10.0)
     assert isinstance(response, RestResponse)
     assert response.has_more
-    assert response.span_ms == (NOW_MS - 9 * STEP_MS, NOW_MS - 8 * STEP_MS)
-    assert response.complete_until_ms == NOW_MS - 7 * STEP_MS
+    assert response.rows == [candle(NOW_MS - at * STEP_MS) for at in (10, 9, 8)]
 
 
 @pytest.mark.parametrize(("logged_until", "expected"), [(-9, {}), (-8, {7: MarketMove(0.5, 9)})])

@@ -2,7 +2,9 @@ from collections.abc import Collection, Mapping, Sequence
 
 import pytest
 
+from services.producer.backfill import Backfill
 from services.producer.backfill_schedule import BackfillSchedule
+from services.producer.doubtful_candles import GapLimits
 from services.producer.event_queue import EventQueue, Inbox
 from services.producer.events import MarketChanged, RestFailure, RestResponse, ThreadFailure
 from services.producer.market_tracker import MarketTracker
@@ -78,7 +80,7 @@ def worker(
     worker = ProducerWorker(
         candle_log,
         Inbox(events),
-        BackfillSchedule([SYMBOL], STEP_MS, grace_s=3.0),
+        Backfill(BackfillSchedule([SYMBOL], STEP_MS, grace_s=3.0), GapLimits(120.0, 600.0)),
         MarketTracker([SYMBOL], MarketChanged((), None), STEP_MS, max_age_ms=60_000),
         requests.request_klines,
         ProducerMetrics(Telemetry("producer")),

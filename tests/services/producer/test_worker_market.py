@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.producer.backfill import Backfill
 from services.producer.backfill_schedule import BackfillSchedule
+from services.producer.doubtful_candles import GapLimits
 from services.producer.event_queue import Inbox
 from services.producer.events import MarketChanged, RestFailure, RestResponse, StreamConnected
 from services.producer.market_tracker import MarketTracker
 from services.producer.metrics import ProducerMetrics
 from services.producer.price_book import HeardPrice
-from services.producer.requests import KlineRequest
+from services.producer.requests import KlineRequest, Priority
 from services.producer.sequencer import (
     KlineOrigin,
     LogEntry,
@@ -98,7 +100,7 @@ class Setting:
         self.worker = ProducerWorker(
             self.log,
             self.inbox,
-            BackfillSchedule(FOLLOWED, STEP_MS, grace_s=0.0),
+            Backfill(BackfillSchedule(FOLLOWED, STEP_MS, grace_s=0.0), GapLimits(120.0, 600.0)),
             MarketTracker(FOLLOWED, MarketChanged(PRICE_ONLY, None), STEP_MS, max_age_ms=60_000),
             self._request,
             ProducerMetrics(Telemetry("producer")),
@@ -118,10 +120,9 @@ class Setting:
     def answer(self, symbol: str, rows: int = 1_000) -> None:
         from_at = self.requests.pop(symbol).from_ms // STEP_MS
         until = min(from_at + rows, NOW)
-        page = [candle(symbol, at) for at in range(from_at, until)]
-        before = candle(symbol, from_at - 1)
+        page = [candle(symbol, at) for at in range(from_at - 1, until)]
         self.inbox.events.put(
-            RestResponse(symbol, from_at * STEP_MS, [*page], until < NOW, until * STEP_MS, before)
+            RestResponse(symbol, from_at * STEP_MS, [*page], until < NOW, NOW * STEP_MS)
         )
         self.worker.run_once()
 
@@ -209,7 +210,9 @@ def test_candles_behind_others_in_the_log_are_requested_with_their_moves() -> No
 
     setting = Setting(log)
 
-    assert setting.requests["BBBUSDT"] == KlineRequest("BBBUSDT", FIRST * STEP_MS, NOW * STEP_MS)
+    assert setting.requests["BBBUSDT"] == KlineRequest(
+        "BBBUSDT", FIRST * STEP_MS, NOW * STEP_MS, priority=Priority.LIVE
+    )
 
 
 def test_an_unreadable_kline_of_a_price_only_symbol_is_no_dead_letter(setting: Setting) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from services.producer.exchanges.validation import (
     closing_price,
     is_final,
+    known_time_ms,
     open_price,
     validate_kline,
 )
@@ -100,7 +101,8 @@ def _decode_row(symbol: str, interval: str, row: Any, arrival_ms: int) -> Receiv
     origin = KlineOrigin(original, "rest", arrival_ms)
     if not isinstance(row, list) or len(row) < len(REST_COLUMNS):
         message = f"a row has {len(REST_COLUMNS)} columns, this is {original[:80]!r}"
-        return UnreadableKline(symbol, None, "bad_columns", message, origin)
+        time_ms = known_time_ms(row[0]) if isinstance(row, list) and row else None
+        return UnreadableKline(symbol, time_ms, "bad_columns", message, origin)
     columns = dict(zip(REST_COLUMNS, row, strict=False))
     close_time_ms = columns.pop("close_time_ms")
     columns.pop("unused")

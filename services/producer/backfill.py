@@ -1,0 +1,126 @@
+"""What REST is asked for, when, and what its pages prove. PURE: the clocks are arguments."""
+
+from collections.abc import Iterable, KeysView, Mapping
+from functools import partial
+from typing import Final
+
+from services.producer.backfill_schedule import BackfillSchedule
+from services.producer.checked_page import CheckedPage, missing_spans
+from services.producer.doubtful_candles import DoubtfulCandles, GapLimits
+from services.producer.events import RestFailure
+from services.producer.page_sequencer import on_rest_page
+from services.producer.requests import KlineRequest, Priority
+from services.producer.sequencer import (
+    ReceivedCandle,
+    SymbolCursor,
+    Transition,
+    on_stream_kline,
+)
+
+LIVE_CANDLES: Final = 36  # a symbol that lacks more of them is back-filled
+
+
+class Backfill:
+    """The requests of all symbols, and the doubts about what the exchange denies."""
+
+    def __init__(self, schedule: BackfillSchedule, limits: GapLimits) -> None:
+        """Start with nothing denied.
+
+        Args:
+            schedule: decides when to request a symbol.
+            limits: how long a candle must be denied before there is a gap.
+        """
+        self.schedule = schedule
+        self._doubts = DoubtfulCandles(schedule.symbols, limits)
+        self.interval_ms = schedule.interval_ms
+
+    @property
+    def symbols(self) -> KeysView[str]:
+        """The symbols followed."""
+        return self.schedule.symbols
+
+    def follow(self, symbols: Iterable[str]) -> None:
+        """Add symbols, to be requested at once."""
+        self.schedule.follow(symbols)
+
+    def unfollow(self, symbol: str) -> None:
+        """Request a symbol no more."""
+        self.schedule.unfollow(symbol)
+        self._doubts.forget(symbol)
+
+    def take_due(
+        self, cursors: Mapping[str, SymbolCursor], server_ms: int, now_s: float
+    ) -> list[KlineRequest]:
+        """Return the requests to send now, and mark them as in flight."""
+        due = self.schedule.take_due(cursors, server_ms, now_s)
+        return [self._request(cursor, server_ms) for cursor in due]
+
+    def weigh(
+        self, cursor: SymbolCursor, page: CheckedPage, now_s: float
+    ) -> CheckedPage | RestFailure:
+        """Count what a page denies; return the part that can be appended.
+
+        Args:
+            cursor: where the symbol is now.
+            page: what REST said.
+            now_s: when it said it.
+
+        Returns:
+            The page up to the first candle that is in doubt, or why the page proves nothing.
+        """
+        # 1. The candle that the log has must be on it, unless the exchange has surely lost it.
+        if not (page.has_anchor or cursor.is_new or self._is_anchor_lost(page, now_s)):
+            return RestFailure(
+                page.symbol,
+                f"klines of {page.symbol}: the candle before {page.from_ms} ms is missing, so later"
+                " ones may be as well; asking again",
+            )
+        if page.from_ms > cursor.next_open_time_ms:  # requested before the log was read again
+            return page.cut(page.from_ms)
+        # 2. All its holes are in doubt from now on, or still.
+        spoken_of = (cursor.next_open_time_ms, page.until_ms)
+        missing = missing_spans(cursor, page, self.interval_ms)
+        self._doubts.record(page.symbol, spoken_of, missing, now_s)
+        # 3. What comes after one that is not certain yet has to wait for it.
+        return page.cut(self._sequence(cursor, page).cursor.next_open_time_ms)
+
+    def on_stream_kline(self, cursor: SymbolCursor, kline: ReceivedCandle) -> Transition:
+        """Decide what to append for a closed kline of the stream, and whether to request more."""
+        transition = on_stream_kline(cursor, kline, self.interval_ms)
+        after = transition.cursor
+        if after.next_open_time_ms > cursor.next_open_time_ms:
+            self.schedule.on_advance(cursor.symbol)
+        if after.early:
+            self.schedule.expedite(cursor.symbol)
+        return transition
+
+    def append(self, cursor: SymbolCursor, page: CheckedPage, now_s: float) -> Transition:
+        """Decide what to append for a page, and when to request the symbol again."""
+        transition = self._sequence(cursor, page)
+        after = transition.cursor
+        self.schedule.on_response(
+            page.symbol,
+            now_s,
+            advanced=after.next_open_time_ms > cursor.next_open_time_ms,
+            has_more=page.has_more or bool(after.early),
+            doubt_wait_s=self._doubts.wait_s(page.symbol, after.next_open_time_ms, now_s),
+        )
+        return transition
+
+    def _sequence(self, cursor: SymbolCursor, page: CheckedPage) -> Transition:
+        certain_until_ms = partial(self._doubts.certain_until_ms, page.symbol)
+        return on_rest_page(cursor, page, self.interval_ms, certain_until_ms)
+
+    def _is_anchor_lost(self, page: CheckedPage, now_s: float) -> bool:
+        anchor = (page.from_ms - self.interval_ms, page.from_ms)
+        self._doubts.record(page.symbol, anchor, [anchor], now_s)
+        return self._doubts.certain_until_ms(page.symbol, *anchor) == page.from_ms
+
+    def _request(self, cursor: SymbolCursor, server_ms: int) -> KlineRequest:
+        from_ms = cursor.next_open_time_ms
+        is_live = server_ms - from_ms <= LIVE_CANDLES * self.interval_ms
+        # Where the history of a new symbol seems to begin late, the span before is requested by
+        # itself: a cache that ignores the start gives itself away.
+        until_ms = self._doubts.end_ms(cursor.symbol, from_ms) if cursor.is_new else None
+        priority = Priority.LIVE if is_live else Priority.BACKFILL
+        return KlineRequest(cursor.symbol, from_ms, until_ms=until_ms, priority=priority)
