@@ -44,6 +44,8 @@ class SimulatedExchange:
             "SYMBOLS": ",".join(symbols),
             "BACKFILL_CANDLES": "300",
             "CLOSE_GRACE_S": "0.5",
+            "GAP_AFTER_S": "2",
+            "OUTAGE_GAP_AFTER_S": "2",
             **environ,
         }
         return self.deployment.start("services.producer", **given)

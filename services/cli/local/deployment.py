@@ -205,6 +205,9 @@ class LocalDeployment:
             "EXCHANGE_REST_URL": f"http://{address}",
             "EXCHANGE_STREAM_URL": f"ws://{address}",
             "SYMBOLS": "all",
+            # The simulator has no candle that comes later, and its clock may run fast.
+            "GAP_AFTER_S": "3",
+            "OUTAGE_GAP_AFTER_S": "3",
         }
 
     def _start(self, name: str, module: str, *arguments: str, **environ: str) -> None:
