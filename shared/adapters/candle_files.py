@@ -1,111 +1,128 @@
-"""Find and read recorded candles: the exchange's CSV dumps (bare or zipped) and Parquet files."""
+"""Find and read recorded candles: the exchange's CSV dumps, bare or compressed, and Parquet."""
 
-import io
-import re
+import gzip
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Final
-from unicodedata import normalize
+from typing import Final, cast
 
+from shared.adapters.candle_file_names import looks_like_recording, parse_file_name
 from shared.adapters.csv_dump import read_csv
+from shared.adapters.file_content import BinaryFile, check_content, open_text, select_member
 from shared.adapters.parquet_candles import ArrowException, read_parquet
-from shared.adapters.recording import Block, Recording
-from shared.core.errors import BadInput, BadSetting
-from shared.core.symbols import is_symbol
-from shared.core.topics import interval_ms
+from shared.adapters.recording import Block, OffGridRows, Recording, SkippedFile
+from shared.core.errors import BadInput
 
-_MACOS: Final = "__MACOSX/"  # of its own data on each file, which macOS adds to a ZIP
-_ENCODING: Final = "utf-8-sig"  # a byte-order mark is passed over
-SUFFIXES: Final = (".csv", ".zip", ".parquet")
-
-_NAME: Final = re.compile(
-    r"(?:(?P<symbol>.*)-)?(?P<interval>[0-9]+[a-zA-Z]+)(?:-\d{4}-\d\d(?:-\d\d)?)?"
+SUFFIXES: Final = (".csv.gz", ".csv", ".zip", ".parquet")
+_CHECKSUM: Final = ".checksum"  # the exchange offers one beside each dump
+_MACOS: Final = "__MACOSX"  # the folder of its own data that macOS adds to a ZIP
+# RuntimeError: a ZIP with a password; NotImplementedError: compressed in a way unknown here.
+_READ_ERRORS: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    RuntimeError,
+    NotImplementedError,
+    ArrowException,
 )
 
 
 def find_recordings(
-    paths: Iterable[Path], on_skip: Callable[[str], None] | None = None
+    paths: Iterable[Path], on_skip: Callable[[SkippedFile], None] | None = None
 ) -> list[Recording]:
     """Return the recordings in files and folders, by symbol and then by file name.
 
+    Of a folder, those below it are searched too. Hidden files, checksums and files that do not
+    look like recordings are passed over.
+
     Args:
-        paths: files, and folders that are searched with those below them.
-        on_skip: takes the reason why a file of a folder is left out; None: that is an error.
+        paths: files and folders.
+        on_skip: takes each file of a folder that is left out; None: that is an error.
 
     Raises:
-        BadInput: a path is missing, is no recording, or its name has no interval.
+        BadInput: a path is missing, is no recording, or its name does not say what is inside.
     """
-    found = {}
+    found = dict[Path, Recording]()
     for path in paths:
         for file in _files(path):
             try:
-                found[file] = _recording(file)
+                found[file.resolve()] = _recording(file)
             except BadInput as error:
                 if on_skip is None or file == path:
                     raise
-                on_skip(str(error))
-    return sorted(
-        found.values(), key=lambda recording: (recording.symbol or "", recording.path.name)
-    )
+                on_skip(SkippedFile(file, error.reason, str(error)))
+    return sorted(found.values(), key=lambda each: (each.symbol or "", each.path.name, each.path))
 
 
-def read_blocks(recording: Recording) -> Iterator[Block]:
+def read_blocks(
+    recording: Recording, on_off_grid: Callable[[OffGridRows], None] = lambda _: None
+) -> Iterator[Block]:
     """Yield a recording's candles in blocks of one symbol; a symbol's blocks ascend in time.
+
+    Args:
+        recording: the file.
+        on_off_grid: takes rows that open off the interval's grid, which are set aside: after some
+            outages the exchange has hours of them.
 
     Raises:
         BadInput: a line or row is invalid; the message names file, line, value and limit.
     """
     path = recording.path
     try:
-        if path.suffix == ".parquet":
-            yield from read_parquet(recording)
-        elif path.suffix == ".zip":
-            with zipfile.ZipFile(path) as zipped, zipped.open(_only_member(zipped)) as member:
-                yield from read_csv(recording, io.TextIOWrapper(member, _ENCODING, "replace"))
+        check_content(path, _suffix(path))
+        if _suffix(path) == ".parquet":
+            yield from read_parquet(recording, on_off_grid)
         else:
-            with path.open(encoding=_ENCODING, errors="replace") as text:
-                yield from read_csv(recording, text)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ArrowException) as error:
+            with _open_bytes(path) as data, open_text(path, data) as text:
+                yield from read_csv(recording, text, on_off_grid)
+    except _READ_ERRORS as error:
         message = f"{path} cannot be read ({error}): fetch it again"
         raise BadInput("unreadable_file", message) from error
 
 
+def _open_bytes(path: Path) -> BinaryFile:
+    """Open what a file holds, uncompressed."""
+    if _suffix(path) == ".csv.gz":
+        return gzip.open(path)
+    if _suffix(path) == ".csv":
+        return path.open("rb")
+    with zipfile.ZipFile(path) as zipped:  # stays open as long as its member is
+        return cast("BinaryFile", zipped.open(select_member(zipped, path)))
+
+
 def _files(path: Path) -> list[Path]:
+    """Return the files that a path stands for."""
     if path.is_dir():
-        return [file for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file()]
+        return [file for file in sorted(path.rglob("*")) if _is_candidate(file, path)]
     if not path.is_file():
         raise BadInput("no_file", f"{path} does not exist: give a folder or a file that does")
-    if path.suffix not in SUFFIXES:
-        allowed = ", ".join(SUFFIXES)
-        raise BadInput("unknown_format", f"{path} is none of {allowed}: convert it or leave it out")
     return [path]
 
 
+def _is_candidate(file: Path, folder: Path) -> bool:
+    """Say whether a file of a folder looks like a recording."""
+    parts = file.relative_to(folder).parts
+    if file.is_dir() or any(part.startswith(".") or part == _MACOS for part in parts):
+        return False
+    name = file.name.lower()
+    if name.endswith(_CHECKSUM):
+        return False
+    return looks_like_recording(name) or any(f"{suffix}." in f"{name}." for suffix in SUFFIXES)
+
+
+def _suffix(path: Path) -> str:
+    """Return what tells the format, in lower case."""
+    name = path.name.lower()
+    return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), path.suffix)
+
+
 def _recording(path: Path) -> Recording:
-    name = _NAME.fullmatch(path.stem)
-    advice = "rename it to SYMBOL-INTERVAL, such as BTCUSDT-5m-2025-01.csv"
-    if name is None:
-        raise BadInput("bad_file_name", f"{path}: the name has no interval; {advice}")
-    symbol = _symbol_in_name(name["symbol"])
-    if symbol is None and path.suffix != ".parquet":
-        raise BadInput("bad_file_name", f"{path}: the name has no symbol; {advice}")
-    try:
-        return Recording(path, symbol, interval_ms(name["interval"]))
-    except BadSetting as error:
-        raise BadInput("unknown_interval", f"{path}: {error}; {advice}") from None
-
-
-def _symbol_in_name(text: str | None) -> str | None:
-    # Some file systems store letters and their marks apart.
-    symbol = normalize("NFC", text or "")
-    return symbol if is_symbol(symbol) else None
-
-
-def _only_member(archive: zipfile.ZipFile) -> str:
-    names = [name for name in archive.namelist() if not name.startswith(_MACOS)]
-    if len(names) != 1:
-        message = f"{archive.filename} holds {len(names)} files; a dump is a ZIP of one CSV"
-        raise BadInput("unknown_format", message)
-    return names[0]
+    suffix = _suffix(path)
+    if suffix not in SUFFIXES:
+        allowed = ", ".join(SUFFIXES)
+        message = f"{path} ends with none of {allowed}: finish the download, convert it or leave it"
+        raise BadInput("unknown_format", f"{message} out")
+    stem = path.name[: -len(suffix)]
+    return parse_file_name(path, stem, needs_symbol=suffix != ".parquet")

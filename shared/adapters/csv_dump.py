@@ -1,68 +1,69 @@
 """The exchange's CSV dumps of klines."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice, repeat
-from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from shared.adapters.dump_validation import MICROSECONDS_FROM, NUMBERS, RowPosition, check_rows
-from shared.adapters.recording import Block, Recording
+from shared.adapters.csv_lines import COLUMNS, check_header, check_lines, unquote
+from shared.adapters.dump_validation import RowPosition, check_rows, find_scale
+from shared.adapters.recording import Block, OffGridRows, Recording, set_aside_off_grid
 from shared.core.errors import BadInput
 
-COLUMNS: Final = 12
 BLOCK_LINES: Final = 8_192
 _FIRST_LINES: Final = 64  # of the first block, from which a file's first time is known at once
-_WHOLE_NUMBER_COLUMNS: Final = frozenset({1, 7, 9})  # open time, close time, trades
-_VOLUMES_FROM_COLUMN: Final = 7
-
-_FRACTION: Final = r"\d{1,20}(?:\.\d{1,20})?"
-_DECIMAL: Final = re.compile(_FRACTION, re.ASCII)
-_WHOLE: Final = re.compile(r"\d{1,17}", re.ASCII)
-_EXPONENT: Final = re.compile(r"-?\d+(?:\.\d+)?[eE][-+]?\d+", re.ASCII)
-_LINE: Final = re.compile(
-    rf"\d{{1,17}}(?:,-?{_FRACTION}){{5}},\d{{1,17}},{_FRACTION},\d{{1,17}}(?:,{_FRACTION}){{3}}",
-    re.ASCII,
-)
+_LETTER: Final = re.compile(r"[A-Za-z]")
+# Columns of a dump: open to volume, and the four that a block has as optional ones.
+_NUMBERS: Final = slice(1, 6)
+_OPTIONAL: Final = slice(7, 11)
 
 
-def read_csv(recording: Recording, text: Iterable[str]) -> Iterator[Block]:
+@dataclass(slots=True)
+class _Place:
+    """How far a file is read."""
+
+    recording: Recording
+    symbol: str
+    line_number: int = 1
+    last_ms: int = -1
+    scale: int = 0  # units of a time that are a millisecond; 0: not known yet
+
+
+def read_csv(
+    recording: Recording, text: Iterable[str], on_off_grid: Callable[[OffGridRows], None]
+) -> Iterator[Block]:
     """Yield the candles of a dump in blocks, ascending in time.
 
     Args:
         recording: names the file in errors.
         text: the lines of the dump, with or without a header.
+        on_off_grid: takes the rows that are set aside.
 
     Raises:
-        BadInput: a line is invalid, or the file's name has no symbol.
+        BadInput: a line is invalid, there is none, or the file's name has no symbol.
     """
-    symbol = recording.symbol
-    if symbol is None:
+    if recording.symbol is None:
         message = f"{recording.path}: a CSV dump needs its symbol in the file name"
         raise BadInput("bad_file_name", message)
-    lines, line_number, scale, last_ms, wanted = _without_blank_end(text), 1, 0, -1, _FIRST_LINES
-    while block := list(islice(lines, wanted)):
+    place = _Place(recording, recording.symbol)
+    lines = _skip_header(place, _without_blank_end(text))
+    wanted = _FIRST_LINES
+    while block := unquote(list(islice(lines, wanted))):
         wanted = BLOCK_LINES
-        if line_number == 1 and _is_header(block[0]):
-            block, line_number = block[1:], 2
-        if not block:
-            continue
-        _check_lines(recording.path, line_number, block)
-        scale = scale or (1000 if int(block[0].split(",", 1)[0]) >= MICROSECONDS_FROM else 1)
-        numbers = np.arange(line_number, line_number + len(block))
-        position = RowPosition(recording.path, recording.interval_ms, symbol, "line", numbers)
-        candles = _parse_block(position, block, scale, last_ms)
-        yield candles
-        line_number, last_ms = line_number + len(block), int(candles.open_time_ms[-1])
+        yield from _parse_block(place, block, on_off_grid)
+    if place.last_ms < 0:
+        raise BadInput("empty_file", f"{recording.path} has no candle: fetch it again")
 
 
 def _without_blank_end(text: Iterable[str]) -> Iterator[str]:
     """Yield the lines without their ends, and without blank lines at the end of the file."""
     blank = 0
     for line in text:
-        if stripped := line.rstrip("\r\n"):
+        if stripped := line.strip():
             yield from repeat("", blank)
             yield stripped
             blank = 0
@@ -70,44 +71,39 @@ def _without_blank_end(text: Iterable[str]) -> Iterator[str]:
             blank += 1
 
 
-def _parse_block(position: RowPosition, lines: list[str], scale: int, last_ms: int) -> Block:
-    fields = np.array([line.split(",", 7)[:7] for line in lines])  # (n, 7) strings
-    times, numbers = fields[:, [0, 6]].astype(np.int64), fields[:, 1:6].astype(np.float64)
-    check_rows(position, times[:, 0], times[:, 1], numbers, last_ms, scale)
-    return Block(position.symbol, times[:, 0] // scale, numbers, lines, position=position)
+def _skip_header(place: _Place, lines: Iterator[str]) -> Iterator[str]:
+    """Yield the lines after the header, if there is one."""
+    for first in islice(lines, 1):
+        if _LETTER.match(first.lstrip('"')):
+            check_header(place.recording.path, first)
+            place.line_number = 2
+        else:
+            yield first
+    yield from lines
 
 
-def _is_header(line: str) -> bool:
-    names = line.lower().replace(" ", "_").split(",")
-    return len(names) == COLUMNS and names[:6] == ["open_time", *NUMBERS]
+def _parse_block(
+    place: _Place, lines: list[str], on_off_grid: Callable[[OffGridRows], None]
+) -> Iterator[Block]:
+    """Check the next lines and yield their candles."""
+    recording, first_line = place.recording, place.line_number
+    check_lines(recording.path, first_line, lines, is_first=place.last_ms < 0)
+    fields = _parse_numbers(lines)
+    times: NDArray[np.int64] = fields[:, [0, 6]].astype(np.int64)
+    place.scale = place.scale or find_scale(int(times[0, 0]))
+    place.line_number += len(lines)
+    numbers = np.arange(first_line, place.line_number)
+    position = RowPosition(recording.path, recording.interval_ms, place.symbol, "line", numbers)
+    on_grid = check_rows(
+        position, times[:, 0], times[:, 1], fields[:, _NUMBERS], place.last_ms, place.scale
+    )
+    open_ms = times[:, 0] // place.scale
+    place.last_ms = int(open_ms[-1])
+    optional = fields[:, _OPTIONAL]
+    block = Block(place.symbol, open_ms, fields[:, _NUMBERS], lines, optional, position)
+    yield from set_aside_off_grid(block, on_grid, on_off_grid)
 
 
-def _check_lines(path: Path, first_line: int, lines: list[str]) -> None:
-    for index, line in enumerate(lines):
-        if not _LINE.fullmatch(line):
-            _raise_malformed(f"{path} line {first_line + index}", line.split(","))
-
-
-def _raise_malformed(place: str, fields: list[str]) -> None:
-    found = f"{place} has {len(fields)} columns; a dump has {COLUMNS}"
-    if len(fields) < COLUMNS:
-        raise BadInput("truncated_line", f"{found}: fetch the file again")
-    if len(fields) > COLUMNS:
-        raise BadInput("too_many_columns", f"{found}: leave the others out")
-    for column, value in enumerate(fields, start=1):
-        if _EXPONENT.fullmatch(value):
-            message = f"{place} column {column} is {value}, with an exponent: write out its digits"
-            raise BadInput("exponent", message)
-        if not _is_number(column, value):
-            wanted = "a whole" if column in _WHOLE_NUMBER_COLUMNS else "a plain decimal"
-            message = f"{place} column {column} is {value[:40]!r}, not {wanted} number"
-            raise BadInput("not_a_number", f"{message}: correct the line")
-        if value.startswith("-") and column >= _VOLUMES_FROM_COLUMN:
-            message = f"{place} column {column} is {value}; the least is 0: correct the line"
-            raise BadInput("negative_volume", message)
-
-
-def _is_number(column: int, value: str) -> bool:
-    if column in _WHOLE_NUMBER_COLUMNS:
-        return _WHOLE.fullmatch(value) is not None
-    return _DECIMAL.fullmatch(value.removeprefix("-")) is not None
+def _parse_numbers(lines: list[str]) -> NDArray[np.float64]:
+    """Return the numbers of checked lines (n, 12); whole ones are exact up to 2^53."""
+    return np.fromstring(",".join(lines), sep=",").reshape(-1, COLUMNS)

@@ -1,6 +1,6 @@
 """Parquet files of klines, of one symbol or of many."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import numpy as np
@@ -9,8 +9,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pyarrow import ArrowException
 
-from shared.adapters.dump_validation import NUMBERS, RowPosition, check_rows
-from shared.adapters.recording import Block, Recording
+from shared.adapters.dump_validation import NUMBERS, RowPosition, check_rows, find_scale
+from shared.adapters.recording import (
+    Block,
+    OffGridRows,
+    Recording,
+    set_aside_off_grid,
+    to_decimal,
+)
 from shared.core.errors import BadInput
 from shared.core.symbols import SYMBOL_RULE, is_symbol
 
@@ -25,28 +31,38 @@ OPTIONAL: Final = {
     "taker_buy_quote_volume": ("taker_buy_quote_volume",),
 }
 _MOST_TRADES: Final = 10**15  # exclusive: such a count is exact in a float64
+_MOST_DIGITS: Final = 20  # before and after the point, in a record of the log
+_LARGEST: Final = 1e20
+_SMALL: Final = 1e-3  # smaller numbers may have more digits after the point
 
 
-def read_parquet(recording: Recording) -> Iterator[Block]:
+def read_parquet(
+    recording: Recording, on_off_grid: Callable[[OffGridRows], None]
+) -> Iterator[Block]:
     """Yield a file's candles in blocks of one symbol; a symbol's blocks ascend in time.
 
     Raises:
-        BadInput: a column or a row is invalid.
+        BadInput: a column or a row is invalid, or there is no row.
         ArrowException: the file is damaged.
     """
     last_ms: dict[str, int] = {}
-    first_row = 0
+    first_row = scale = 0
     with pq.ParquetFile(recording.path) as file:
         columns = _check_columns(recording, file.schema_arrow)
         for batch in file.iter_batches(BLOCK_ROWS, columns=columns):
+            if len(batch) == 0:
+                continue
             for symbol, rows in _rows_by_symbol(recording, batch, first_row):
                 position = RowPosition(
                     recording.path, recording.interval_ms, symbol, "row", rows + first_row
                 )
-                block = _to_block(position, batch, rows, last_ms.get(symbol, -1))
+                scale = scale or find_scale(batch["open_time"][0].as_py())
+                block, on_grid = _to_block(position, batch, rows, last_ms.get(symbol, -1), scale)
                 last_ms[symbol] = int(block.open_time_ms[-1])
-                yield block
+                yield from set_aside_off_grid(block, on_grid, on_off_grid)
             first_row += len(batch)
+    if first_row == 0:
+        raise BadInput("empty_file", f"{recording.path} has no candle: fetch it again")
 
 
 def _check_columns(recording: Recording, schema: pa.Schema) -> list[str]:
@@ -106,15 +122,35 @@ def _check_nulls(recording: Recording, batch: pa.RecordBatch, first_row: int) ->
 
 
 def _to_block(
-    position: RowPosition, batch: pa.RecordBatch, rows: NDArray[np.int64], last_ms: int
-) -> Block:
-    open_ms = batch["open_time"].to_numpy()[rows]
+    position: RowPosition,
+    batch: pa.RecordBatch,
+    rows: NDArray[np.int64],
+    last_ms: int,
+    scale: int,
+) -> tuple[Block, NDArray[np.bool_]]:
+    """Return the rows as a block, and which of them open on the grid (n,)."""
+    times = batch["open_time"].to_numpy()[rows]
     numbers = np.stack([batch[name].to_numpy()[rows] for name in NUMBERS], axis=1)  # (n, 5)
     has_close_times = "close_time" in batch.schema.names
-    close_ms = batch["close_time"].to_numpy()[rows] if has_close_times else None
-    check_rows(position, open_ms, close_ms, numbers, last_ms)
+    close_times = batch["close_time"].to_numpy()[rows] if has_close_times else None
+    on_grid = check_rows(position, times, close_times, numbers, last_ms, scale)
     optional = _optional_numbers(position, batch, rows)
-    return Block(position.symbol, open_ms, numbers, None, optional, position)
+    _check_digits(position, numbers)
+    return Block(position.symbol, times // scale, numbers, None, optional, position), on_grid
+
+
+def _check_digits(position: RowPosition, numbers: NDArray[np.float64]) -> None:
+    """Check that numbers are short as plain decimals, as readers of the log want them."""
+    is_long = numbers >= _LARGEST
+    for row, column in zip(*np.nonzero((numbers > 0) & (numbers < _SMALL)), strict=True):
+        fraction = to_decimal(float(numbers[row, column])).partition(".")[2]
+        is_long[row, column] = len(fraction) > _MOST_DIGITS
+
+    def describe(at: int) -> str:
+        found = numbers[at][is_long[at]].tolist()
+        return f"{found} has more than {_MOST_DIGITS} digits on a side of the point: round it"
+
+    position.check(np.asarray(is_long.any(axis=1)), "too_many_digits", describe)
 
 
 def _optional_numbers(
@@ -130,6 +166,7 @@ def _optional_numbers(
             column = batch[name].cast(pa.float64(), safe=False)
             numbers[:, number] = column.to_numpy(zero_copy_only=False)[rows]  # a null is a NaN
     _check_optional(position, numbers)
+    _check_digits(position, numbers)
     return numbers
 
 

@@ -1,8 +1,9 @@
 """Recorded candles as values: a file, a block of its candles, one candle."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from itertools import compress
 from math import isnan
 from pathlib import Path
 from typing import NamedTuple
@@ -41,6 +42,25 @@ class Recording:
     interval_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class SkippedFile:
+    """A file that is left out: one word for machines, and a message for users."""
+
+    path: Path
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class OffGridRows:
+    """Rows of a block that open off the interval's grid, and the place of the first."""
+
+    path: Path
+    first: str
+    first_ms: int
+    count: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
     """Valid candles of one symbol, ascending in time."""
@@ -61,10 +81,22 @@ class Block:
                 yield _parse_line(self.symbol, time_ms, line)
             return
         columns = self.numbers[first:until].T.tolist()
-        decimals = [[_decimal(number) for number in column] for column in columns]
+        decimals = [[to_decimal(number) for number in column] for column in columns]
         rest = self._optional_columns(first, until, len(times))
         for time_ms, *fields in zip(times, *decimals, *rest, strict=True):
             yield CandleRow(self.symbol, time_ms, *fields)
+
+    def select(self, wanted: NDArray[np.bool_]) -> "Block":
+        """Return the block of some of its candles (n,)."""
+        lines, position = self.lines, self.position
+        return Block(
+            self.symbol,
+            self.open_time_ms[wanted],
+            self.numbers[wanted],
+            None if lines is None else list(compress(lines, wanted)),
+            None if self.optional is None else self.optional[wanted],
+            None if position is None else replace(position, numbers=position.numbers[wanted]),
+        )
 
     def describe(self, at: int) -> str:
         """Return a candle's place in its file, and its numbers."""
@@ -83,6 +115,29 @@ class Block:
         return (known(quote), whole, known(taker), known(taker_quote))
 
 
+def set_aside_off_grid(
+    block: Block, on_grid: NDArray[np.bool_], on_off_grid: Callable[[OffGridRows], None]
+) -> Iterator[Block]:
+    """Yield a block without the rows that are off the grid; nothing if all are.
+
+    Args:
+        block: the rows of a file.
+        on_grid: which of them open on the grid (n,).
+        on_off_grid: takes the others.
+    """
+    if on_grid.all():
+        yield block
+        return
+    others = block.select(~on_grid)
+    if others.position is not None:
+        first = others.position
+        place = f"{first.unit} {first.numbers[0]}"
+        first_ms = int(others.open_time_ms[0])
+        on_off_grid(OffGridRows(first.path, place, first_ms, len(others.open_time_ms)))
+    if on_grid.any():
+        yield block.select(on_grid)
+
+
 def _parse_line(symbol: str, time_ms: int, line: str) -> CandleRow:
     _, opened, high, low, close, volume, _, quote, trades, taker, taker_quote, _ = line.split(",")
     return CandleRow(
@@ -91,9 +146,10 @@ def _parse_line(symbol: str, time_ms: int, line: str) -> CandleRow:
 
 
 def _known_decimals(numbers: list[float]) -> list[str | None]:
-    return [None if isnan(number) else _decimal(number) for number in numbers]
+    return [None if isnan(number) else to_decimal(number) for number in numbers]
 
 
-def _decimal(number: float) -> str:
+def to_decimal(number: float) -> str:
+    """Return the shortest plain decimal that gives a float64."""
     text = repr(number)
     return format(Decimal(text), "f") if "e" in text else text
