@@ -30,7 +30,10 @@ _READ_ERRORS: Final = (
 
 
 def find_recordings(
-    paths: Iterable[Path], on_skip: Callable[[SkippedFile], None] | None = None
+    paths: Iterable[Path],
+    on_skip: Callable[[SkippedFile], None] | None = None,
+    *,
+    skip_given: bool = False,
 ) -> list[Recording]:
     """Return the recordings in files and folders, by symbol and then by file name.
 
@@ -40,6 +43,7 @@ def find_recordings(
     Args:
         paths: files and folders.
         on_skip: takes each file of a folder that is left out; None: that is an error.
+        skip_given: files given by name may be left out too.
 
     Raises:
         BadInput: a path is missing, is no recording, or its name does not say what is inside.
@@ -50,7 +54,7 @@ def find_recordings(
             try:
                 found[file.resolve()] = _recording(file)
             except BadInput as error:
-                if on_skip is None or file == path:
+                if on_skip is None or (file == path and not skip_given):
                     raise
                 on_skip(SkippedFile(file, error.reason, str(error)))
     return sorted(found.values(), key=lambda each: (each.symbol or "", each.path.name, each.path))

@@ -98,11 +98,10 @@ class Block:
             None if position is None else replace(position, numbers=position.numbers[wanted]),
         )
 
-    def describe(self, at: int) -> str:
-        """Return a candle's place in its file, and its numbers."""
+    def place(self, at: int) -> str:
+        """Return a candle's file and line or row."""
         p = self.position
-        place = "" if p is None else f"{p.path} {p.unit} {p.numbers[at]} has "
-        return f"{place}{self.numbers[at].tolist()}"
+        return "" if p is None else f"{p.path} {p.unit} {p.numbers[at]}"
 
     def _optional_columns(
         self, first: int, until: int | None, count: int

@@ -1,21 +1,36 @@
 """Read from the log what an import compares its rows with, and the market's moves in its span."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Set
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from services.cli.candle_import.market_history import LoggedMarket
 from shared.core.arrays import Float64s
-from shared.core.records import Amendment, Candle
+from shared.core.errors import BadInput
+from shared.core.records import Amendment, Candle, Fill, Gap, Record
+from shared.core.sequence import MARKET_CHANGE, OPEN_TIME, own_values
 from shared.core.topics import Topics, interval_ms
 from shared.log.archive import Archive, TimeSpan
 from shared.log.archived_sequences import SequenceBuilder
+
+_NO_CANDLES = np.empty((0, MARKET_CHANGE))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoggedSymbol:
+    """What the log has of a symbol in the span of the recordings."""
+
+    candles: Float64s = field(default_factory=lambda: _NO_CANDLES)  # (n, 9), ascending in time
+    gaps: Collection[tuple[int, int]] = ()  # open times in ms; the second is excluded
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LogContents:
     """The part of the log that the recordings of an import overlap."""
 
-    candles: Mapping[str, Float64s]  # by symbol of the recordings, without the market: (n, 9)
+    symbols: Mapping[str, LoggedSymbol]  # those of the recordings that it has candles or gaps of
     market: LoggedMarket
 
 
@@ -34,13 +49,73 @@ def read_log_contents(
         Unavailable: Kafka does not answer.
     """
     overlapping = {symbol for symbol, ends_ms in next_ms.items() if ends_ms > from_ms}
-    builder, market = SequenceBuilder(), LoggedMarket()
     span = TimeSpan(from_ms - interval_ms(topics.interval))
-    for record in Archive(bootstrap, topics).scan(span):
+    return collect_contents(Archive(bootstrap, topics).scan(span), overlapping, from_ms, span)
+
+
+def collect_contents(
+    records: Iterable[Record | BadInput], symbols: Set[str], from_ms: int, span: TimeSpan
+) -> LogContents:
+    """Return what the records of a log say of symbols, from an open time on.
+
+    Args:
+        records: in the order of the log.
+        symbols: whose candles and gaps are kept.
+        from_ms: the first open time that is kept.
+        span: of the market's moves.
+    """
+    found, market = _Contents(symbols, from_ms), LoggedMarket()
+    for record in records:
         if isinstance(record, Candle) and record.open_time_ms in span:
             market.add(record)
-            if record.symbol in overlapping and record.open_time_ms >= from_ms:
-                builder.append(record)
-        elif isinstance(record, Amendment):
-            builder.amend(record.candle)
-    return LogContents(builder.sequences().own, market)
+        found.add(record)
+    return LogContents(found.by_symbol(), market)
+
+
+@dataclass(slots=True)
+class _Contents:
+    symbols: Set[str]
+    from_ms: int
+    candles: SequenceBuilder = field(default_factory=SequenceBuilder)
+    fills: defaultdict[str, dict[int, Candle]] = field(default_factory=lambda: defaultdict(dict))
+    gaps: defaultdict[str, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, record: Record | BadInput) -> None:
+        match record:
+            case Candle() if self._is_wanted(record):
+                self.candles.append(record)
+            case Fill(candle) if self._is_wanted(candle):
+                self.fills[candle.symbol][candle.open_time_ms] = candle
+            case Amendment(candle) if self._is_wanted(candle):
+                self._amend(candle)
+            case Gap(symbol, first_ms, until_ms) if symbol in self.symbols:
+                self.gaps[symbol].append((first_ms, until_ms))
+            case _:
+                pass
+
+    def _is_wanted(self, candle: Candle) -> bool:
+        return candle.symbol in self.symbols and candle.open_time_ms >= self.from_ms
+
+    def _amend(self, candle: Candle) -> None:
+        filled = self.fills[candle.symbol]
+        if candle.open_time_ms in filled:
+            filled[candle.open_time_ms] = candle
+        else:
+            self.candles.amend(candle)
+
+    def by_symbol(self) -> dict[str, LoggedSymbol]:
+        own = self.candles.sequences().own
+        return {
+            symbol: LoggedSymbol(
+                _merge(own.get(symbol, _NO_CANDLES), self.fills.get(symbol, {})),
+                self.gaps.get(symbol, ()),
+            )
+            for symbol in {*own, *self.fills, *self.gaps}
+        }
+
+
+def _merge(candles: Float64s, fills: Mapping[int, Candle]) -> Float64s:
+    if not fills:
+        return candles
+    rows = np.concatenate([candles, np.array([own_values(each) for each in fills.values()])])
+    return np.asarray(rows[np.argsort(rows[:, OPEN_TIME], kind="stable")])

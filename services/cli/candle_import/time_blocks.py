@@ -2,15 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from operator import attrgetter
 from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.adapters.candle_files import read_blocks
-from shared.adapters.recording import Block, CandleRow, Recording
+from shared.adapters.recording import Block, CandleRow
 
 # Rows as text take about 700 bytes each, so a block of time holds about 40 MB of them.
 _ROWS: Final = 60_000
@@ -52,16 +50,6 @@ class TimeBlock:
         rows = [row for part in self.slices for row in part.block.rows(part.first, part.until)]
         rows.sort(key=attrgetter("open_time_ms", "symbol"))
         return rows
-
-    def describe(self, row: CandleRow) -> str:
-        """Return where the recordings have a candle, and its numbers there."""
-        places = []
-        for part in self.slices:
-            at = int(np.searchsorted(part.open_time_ms, row.open_time_ms))
-            is_there = at < part.until - part.first and part.open_time_ms[at] == row.open_time_ms
-            if part.block.symbol == row.symbol and is_there:
-                places.append(part.block.describe(part.first + at))
-        return "; ".join(places)
 
 
 class RecordingReader:
@@ -106,33 +94,6 @@ class RecordingReader:
             self.next_ms = None if following is None else int(following.open_time_ms[0])
         else:
             self.next_ms = int(block.open_time_ms[until])
-
-
-def open_readers(recordings: Iterable[Recording]) -> list[RecordingReader]:
-    """Return a reader for each symbol of each recording that has candles.
-
-    A file of many symbols is kept in memory, as arrays; one of a single symbol is opened to read
-    its first time, and again when that time has come: years of dumps are far more files than a
-    process may have open.
-
-    Raises:
-        BadInput: a recording is damaged.
-    """
-    return [reader for recording in recordings for reader in _readers_of(recording)]
-
-
-def _readers_of(recording: Recording) -> Iterator[RecordingReader]:
-    if recording.symbol is not None:
-        first = next(iter(read_blocks(recording)), None)
-        if first is not None:
-            first_ms = int(first.open_time_ms[0])
-            yield RecordingReader(recording.symbol, first_ms, partial(read_blocks, recording))
-        return
-    blocks: dict[str, list[Block]] = {}
-    for block in read_blocks(recording):
-        blocks.setdefault(block.symbol, []).append(block)
-    for symbol, parts in blocks.items():
-        yield RecordingReader(symbol, int(parts[0].open_time_ms[0]), partial(iter, parts))
 
 
 def read_time_blocks(readers: Sequence[RecordingReader], step_ms: int) -> Iterator[TimeBlock]:
