@@ -46,6 +46,10 @@ def partition_for(symbol: str, partitions: int) -> int:
 # A bundle for 2,000 symbols is larger than Kafka's default of 1 MB.
 MODELS_MAX_BYTES: Final = 64 * 1024 * 1024
 _KEPT_FOR_EVER: Final = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
+# The broker's limit for records ahead of its clock. Kafka's default of 1 h would refuse the candles
+# of an exchange whose clock, or of a simulator whose accelerated clock, is further ahead.
+TIMESTAMP_AHEAD: Final = "message.timestamp.after.max.ms"
+_NO_LIMIT: Final = str(2**63 - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,11 @@ class Topics:
 
     def specifications(self) -> dict[str, tuple[int, Mapping[str, str]]]:
         """Return the number of partitions and the settings of each topic, by name."""
-        log = {**_KEPT_FOR_EVER, "message.timestamp.type": "CreateTime"}
+        log = {
+            **_KEPT_FOR_EVER,
+            "message.timestamp.type": "CreateTime",
+            TIMESTAMP_AHEAD: _NO_LIMIT,
+        }
         models = {**log, "max.message.bytes": str(MODELS_MAX_BYTES)}
         return {
             self.klines: (self.partitions, log),

@@ -1,11 +1,14 @@
 """Create topics; refuse existing ones with other partitions or settings."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
     ConfigResource,
     NewTopic,
     OffsetSpec,
@@ -16,13 +19,18 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from shared.adapters.kafka.errors import to_app_error, translate_errors
 from shared.adapters.retry import wait_until
 from shared.core.errors import Incompatible, Unavailable
-from shared.core.topics import Topics
+from shared.core.topics import TIMESTAMP_AHEAD, Topics
+
+log = logging.getLogger(__name__)
 
 REQUEST_S: Final = 10.0
+# Settings that are corrected on topics of earlier versions: they take nothing away. Others may be
+# somebody's will.
+_CORRECTED: Final = frozenset({TIMESTAMP_AHEAD})
 
 
 def ensure_topics(bootstrap: str, topics: Topics) -> None:
-    """Create missing topics and check existing ones.
+    """Create missing topics and check existing ones; correct a limit of earlier versions.
 
     Raises:
         Unavailable: Kafka does not answer.
@@ -104,7 +112,7 @@ def _check(
             raise Unavailable(f"Kafka at {bootstrap} does not show topic {name} yet")
     _check_partitions({name: (len(found[name].partitions), wanted[name][0]) for name in wanted})
     for name, (_, config) in wanted.items():
-        _check_config(admin, name, config)
+        _check_config(admin, bootstrap, name, config)
 
 
 def _check_partitions(counts: Mapping[str, tuple[int, int]]) -> None:
@@ -128,12 +136,29 @@ def _check_partitions(counts: Mapping[str, tuple[int, int]]) -> None:
     )
 
 
-def _check_config(admin: AdminClient, name: str, wanted: Mapping[str, str]) -> None:
+def _check_config(admin: AdminClient, bootstrap: str, name: str, wanted: Mapping[str, str]) -> None:
     resource = ConfigResource(ResourceType.TOPIC, name)
-    found = admin.describe_configs([resource])[resource].result(REQUEST_S)
+    with translate_errors(bootstrap, f"reading the settings of topic {name}"):
+        found = admin.describe_configs([resource])[resource].result(REQUEST_S)
     for key, value in wanted.items():
-        if found[key].value != value:
+        if key not in found or found[key].value == value:  # brokers before 3.6 lack the limit
+            continue
+        if key not in _CORRECTED or not _correct(admin, name, key, value):
             raise Incompatible(
                 f"topic {name} has {key}={found[key].value}, it must be {value}: set it with"
-                f" `kafka-configs --alter --topic {name} --add-config {key}={value}`"
+                f" `kafka-configs --bootstrap-server {bootstrap} --alter --topic {name}"
+                f" --add-config {key}={value}`"
             )
+
+
+def _correct(admin: AdminClient, name: str, key: str, value: str) -> bool:
+    """Set a topic's setting; return False if the broker refuses."""
+    entry = ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[entry])
+    try:
+        admin.incremental_alter_configs([resource])[resource].result(REQUEST_S)
+    except KafkaException as error:
+        log.warning("topic %s: %s=%s is refused: %s", name, key, value, error.args[0].str())
+        return False
+    log.info("topic %s: set %s=%s", name, key, value)
+    return True

@@ -127,7 +127,7 @@ def test_a_file_given_by_name_that_cannot_be_read_is_an_error_and_nothing_is_wri
         run_import(good, write_file(tmp_path, "ETHUSDT-1h-2025-01.csv", dump([0])))
 
     code, summary = run_import(good, bad, "--skip-unreadable")
-    assert (code, summary["candles"], reasons(summary)) == (0, 3, {bad.name: "wrong_columns"})
+    assert (code, summary["candles"], reasons(summary)) == (0, 3, {bad.name: "truncated_line"})
 
 
 def test_a_folder_of_which_nothing_can_be_imported_fails_even_so(

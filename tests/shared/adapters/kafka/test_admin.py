@@ -4,11 +4,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
 
 from shared.adapters.kafka.admin import ensure_topics, topic_id
 from shared.core.errors import Incompatible
-from shared.core.topics import Topics
+from shared.core.topics import TIMESTAMP_AHEAD, Topics
 
 pytestmark = pytest.mark.integration
 
@@ -55,3 +60,19 @@ def test_a_topic_that_forgets_is_refused_with_the_command_that_mends_it(
         Incompatible, match=r"retention.ms=604800000, it must be -1.*--add-config retention.ms=-1"
     ):
         ensure_topics(kafka_bootstrap, topics)
+
+
+def test_a_topic_of_an_earlier_version_takes_records_ahead_of_the_brokers_clock_again(
+    kafka_bootstrap: str, topic_prefix: str
+) -> None:
+    topics = Topics("5m", 3, topic_prefix)
+    admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
+    _, kept = topics.specifications()[topics.klines]
+    earlier = {**kept, TIMESTAMP_AHEAD: "3600000"}
+    admin.create_topics([NewTopic(topics.klines, 3, config=earlier)])[topics.klines].result(30)
+
+    ensure_topics(kafka_bootstrap, topics)
+
+    resource = ConfigResource(ResourceType.TOPIC, topics.klines)
+    found = admin.describe_configs([resource])[resource].result(30)
+    assert {key: found[key].value for key in kept} == dict(kept)
