@@ -30,8 +30,16 @@ class SubscriptionAck:
 
 
 @dataclass(frozen=True, slots=True)
+class SubscriptionRefused:
+    """The exchange refused the request with this id; None if it does not say which."""
+
+    request_id: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ServerShutdown:
-    """The connection is of no more use: the exchange refused a request or announced its end."""
+    """The exchange announced that it ends the connection; it may go on for a while."""
 
     reason: str
 
@@ -48,7 +56,7 @@ class StreamUpdate:
     price: HeardPrice | None = None
 
 
-StreamEvent = SubscriptionAck | ServerShutdown | StreamUpdate
+StreamEvent = SubscriptionAck | SubscriptionRefused | ServerShutdown | StreamUpdate
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,29 @@ class KlinePage:
     arrival_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class SentMessage:
+    """A message on a stream connection: its id, and how many of the symbols are in it."""
+
+    request_id: int
+    symbols: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLimits:
+    """What an exchange allows on its streams.
+
+    Attributes:
+        max_symbols: the number of symbols that one connection carries.
+        max_age_s: the age at which to replace a connection, before the exchange ends it.
+        handshake_s: the longest time that connecting may take.
+    """
+
+    max_symbols: int
+    max_age_s: float
+    handshake_s: float = 10.0
+
+
 class RestClient(Protocol):
     """One thread's connection to the exchange's REST service.
 
@@ -117,29 +148,37 @@ class RestClient(Protocol):
 
 
 class StreamConnection(Protocol):
-    """One connection to the exchange's streams. It need not reconnect: the supervisor does."""
+    """One connection to the exchange's streams. It need not reconnect: the supervisor does.
 
-    def subscribe(self, symbols: Sequence[str], wait: Callable[[float], object]) -> set[int]:
-        """Subscribe to the klines of symbols; return the ids of the acknowledgements to expect.
+    None of its methods waits for the exchange.
+    """
 
-        It is called again when more symbols are wanted; ids must not repeat. An exchange that
-        acknowledges nothing returns no ids.
+    @property
+    def is_alive(self) -> bool:
+        """Whether the connection is being made or read; False once it has ended."""
 
-        Args:
-            symbols: the symbols to add.
-            wait: waits so many seconds or until the process stops, for exchanges that limit the
-                message rate.
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection is made."""
+
+    @property
+    def may_send(self) -> bool:
+        """Whether a message now keeps the pace that the exchange allows, pongs included."""
+
+    def subscribe(self, symbols: Sequence[str]) -> SentMessage:
+        """Ask for the klines of symbols: of the first ones, as many as fit into a message.
+
+        Asking again for a symbol that the connection carries does no harm.
 
         Raises:
             Unavailable: the connection has ended.
         """
 
-    @property
-    def is_alive(self) -> bool:
-        """Whether the connection is still being read."""
+    def unsubscribe(self, symbols: Sequence[str]) -> SentMessage:
+        """Ask for no more klines of symbols; else as `subscribe`."""
 
     def close(self) -> None:
-        """Close the connection within a few seconds, whatever its other end does."""
+        """End the connection, at whatever stage it is."""
 
 
 OnEvent = Callable[[StreamEvent], None]
@@ -150,13 +189,10 @@ class Exchange(Protocol):
     """An exchange. Its methods may be called from any thread.
 
     Attributes:
-        max_symbols: the number of symbols that one stream connection can follow.
-        max_connection_age_s: the age at which to replace a stream connection, before the exchange
-            ends it.
+        stream_limits: what it allows on its streams.
     """
 
-    max_symbols: int
-    max_connection_age_s: float
+    stream_limits: StreamLimits
 
     @property
     def used_weight(self) -> int:
@@ -166,15 +202,12 @@ class Exchange(Protocol):
         """Return a REST client for one thread."""
 
     def open_stream(self, on_event: OnEvent, on_error: OnError) -> StreamConnection:
-        """Connect to the streams; the connection ends if the exchange is silent for too long.
+        """Begin to connect to the streams, without a wait.
 
         Args:
             on_event: called with each message, on the connection's own thread; must not block.
-            on_error: called with the error that ended the connection or that `on_event` raised.
-
-        Raises:
-            Unavailable: the connection failed; Throttled if the exchange says for how long.
-            Incompatible: the exchange does not serve this location.
+            on_error: called with the error that ended the connection: Throttled if the exchange
+                says for how long, Incompatible if it does not serve this location.
         """
 
 

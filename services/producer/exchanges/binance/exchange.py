@@ -5,7 +5,7 @@ from typing import Final
 
 from services.producer.exchanges.binance.rest_client import BinanceRestClient, RateLimiter
 from services.producer.exchanges.binance.stream_connection import BinanceStreamConnection
-from services.producer.ports import OnError, OnEvent
+from services.producer.ports import OnError, OnEvent, StreamLimits
 
 REST_URL: Final = "https://data-api.binance.vision"  # market data only, needs no key
 STREAM_URL: Final = "wss://data-stream.binance.vision"
@@ -14,8 +14,8 @@ STREAM_URL: Final = "wss://data-stream.binance.vision"
 class BinanceExchange:
     """Binance's public market data of the spot market."""
 
-    max_symbols: int = 1024  # streams of one connection
-    max_connection_age_s: float = 23 * 3600.0  # Binance ends a connection after 24 h, unannounced
+    # Binance allows 1,024 streams, and ends a connection after 24 h, unannounced.
+    stream_limits = StreamLimits(max_symbols=1000, max_age_s=23 * 3600.0)
 
     def __init__(
         self, interval: str, rest_url: str | None, stream_url: str | None, stop: threading.Event
@@ -35,5 +35,5 @@ class BinanceExchange:
         return BinanceRestClient(self._rest_url, self._interval, self._limiter)
 
     def open_stream(self, on_event: OnEvent, on_error: OnError) -> BinanceStreamConnection:
-        """Connect to the streams; see `Exchange.open_stream`."""
+        """Begin to connect to the streams; see `Exchange.open_stream`."""
         return BinanceStreamConnection(self._stream_url, self._interval, on_event, on_error)

@@ -1,0 +1,270 @@
+"""What one connection carries, and which subscription message comes next. PURE.
+
+One message is under way at a time, so that a refusal without an id is known to be meant for it.
+
+1. Symbols that were never asked for go first, as many in a message as the exchange answers.
+2. A message that is refused, or not acknowledged in time, is halved, and the halves are asked after
+   everything else: one bad name delays no other.
+3. Halved down to one symbol, that symbol is left out. It is asked for again after a while.
+"""
+
+from collections import Counter, deque
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Method = Literal["SUBSCRIBE", "UNSUBSCRIBE"]
+
+ACK_TIMEOUT_S: Final = 5.0
+MAX_SYMBOLS: Final = 100  # in one message
+# Without a single acknowledgement on the connection, it is the connection that does not answer.
+MAX_UNANSWERED: Final = 3
+MAX_REFUSED: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionMessage:
+    """A message to send: symbols to add or to remove."""
+
+    method: Method
+    symbols: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    request_id: int
+    message: SubscriptionMessage
+    sent_s: float
+
+
+class MessageSize:
+    """The number of symbols in a message, learnt from what the exchange answers.
+
+    It is halved when a message goes unanswered, doubled when one of that size is acknowledged. A
+    size that fails twice, with nothing larger acknowledged in between, is not tried again.
+    """
+
+    def __init__(self, max_symbols: int = MAX_SYMBOLS) -> None:
+        """Start with the largest."""
+        self._max_symbols = self.symbols = max_symbols
+        self._failures: dict[int, int] = {}
+
+    def on_failure(self, size: int) -> None:
+        """Record a message that was refused, not acknowledged, or ended the connection."""
+        if size > 1:
+            self._failures[size] = self._failures.get(size, 0) + 1
+            self.symbols = min(self.symbols, size // 2)
+
+    def on_success(self, size: int) -> None:
+        """Record a message that was acknowledged."""
+        self._failures = {each: n for each, n in self._failures.items() if each > size}
+        too_large = min((each for each, n in self._failures.items() if n > 1), default=None)
+        limit = self._max_symbols if too_large is None else too_large // 2
+        self.symbols = max(self.symbols, min(limit, 2 * size))
+
+
+class LeftOut:
+    """Symbols that the exchange does not give a stream of, and when to ask for them again."""
+
+    FIRST_S: Final = 60.0
+    LONGEST_S: Final = 3600.0
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._until_s: dict[str, float] = {}
+        self._wait_s: dict[str, float] = {}
+        self.reasons: dict[str, str] = {}
+
+    def add(self, symbol: str, reason: str, now_s: float) -> None:
+        """Leave a symbol out: for a minute first, each time for longer, for an hour at most."""
+        wait_s = min(self.LONGEST_S, 4 * self._wait_s.get(symbol, self.FIRST_S / 4))
+        self._wait_s[symbol], self._until_s[symbol] = wait_s, now_s + wait_s
+        self.reasons[symbol] = reason
+
+    def discard(self, symbols: Iterable[str]) -> None:
+        """Forget symbols: they are carried, or not wanted any longer."""
+        for symbol in symbols:
+            self._until_s.pop(symbol, None)
+            self._wait_s.pop(symbol, None)
+            self.reasons.pop(symbol, None)
+
+    def is_out(self, symbol: str, now_s: float) -> bool:
+        """Return whether not to ask for a symbol now."""
+        return now_s < self._until_s.get(symbol, 0.0)
+
+    def is_suspect(self, symbol: str) -> bool:
+        """Return whether a symbol was left out before, so that it is asked for alone."""
+        return symbol in self._until_s
+
+
+class Subscriptions:
+    """The symbols of one connection: wanted, under way, carried."""
+
+    def __init__(self, size: MessageSize, left_out: LeftOut) -> None:
+        """Start with none; the size of messages and what is left out are shared by all sockets."""
+        self._size, self._left_out = size, left_out
+        self._wanted: dict[str, None] = {}
+        self._fresh: dict[str, None] = {}  # to ask for, or left out for a while
+        self._suspects: deque[tuple[str, ...]] = deque()
+        self._carried: dict[str, None] = {}
+        self._under_way: _Sent | None = None
+        self._late: dict[int, SubscriptionMessage] = {}  # by id: given up, not yet answered
+        self._acknowledged = self._unanswered = self._refused = 0
+        self._losses: Counter[str] = Counter()
+
+    @property
+    def carried(self) -> Collection[str]:
+        """The symbols whose subscription is acknowledged."""
+        return self._carried.keys()
+
+    @property
+    def wanted(self) -> Collection[str]:
+        """The symbols that the connection shall carry."""
+        return self._wanted.keys()
+
+    def is_settled(self, now_s: float) -> bool:
+        """Return whether what is wanted is carried, but for what is left out."""
+        return self._under_way is None and not self._suspects and not self._next_fresh(now_s)
+
+    def want(self, symbols: Iterable[str]) -> None:
+        """Replace the symbols that the connection shall carry."""
+        self._wanted = dict.fromkeys(symbols)
+        known = {*self._carried, *self._pending()}
+        self._fresh = {each: None for each in self._wanted if each not in known}
+
+    def next_message(self, now_s: float) -> SubscriptionMessage | None:
+        """Return the message to send next; None while one is under way, or if there is none."""
+        if self._under_way is not None:
+            return None
+        if symbols := self._next_fresh(now_s) or self._next_suspects():
+            return SubscriptionMessage("SUBSCRIBE", symbols)
+        unwanted = [each for each in self._carried if each not in self._wanted]
+        symbols = tuple(unwanted[: self._size.symbols])
+        return SubscriptionMessage("UNSUBSCRIBE", symbols) if symbols else None
+
+    def on_sent(
+        self, message: SubscriptionMessage, count: int, request_id: int, now_s: float
+    ) -> None:
+        """Record that a message was sent with the first symbols of those proposed."""
+        sent = SubscriptionMessage(message.method, message.symbols[:count])
+        rest = [each for each in message.symbols[count:] if each not in self._fresh]
+        if rest and message.method == "SUBSCRIBE":
+            self._suspects.appendleft(tuple(rest))
+        for symbol in sent.symbols:
+            self._fresh.pop(symbol, None)
+        self._under_way = _Sent(request_id, sent, now_s)
+
+    def on_ack(self, request_id: int) -> tuple[str, ...]:
+        """Record an acknowledgement; return the symbols that are carried from now on."""
+        message = self._late.pop(request_id, None)
+        if self._under_way is not None and self._under_way.request_id == request_id:
+            message, self._under_way = self._under_way.message, None
+        if message is None:
+            return ()
+        self._acknowledged += 1
+        if message.method == "SUBSCRIBE":
+            self._size.on_success(len(message.symbols))
+        return self._take_effect(message)
+
+    def on_refusal(self, request_id: int | None, reason: str, now_s: float) -> str | None:
+        """Record a refusal; one without an id is meant for the message under way.
+
+        Returns:
+            Why the connection is of no use; None if it is.
+        """
+        sent = self._under_way
+        if sent is None or request_id not in (None, sent.request_id):
+            return None
+        self._under_way = None
+        self._split(sent.message, reason, now_s)
+        self._refused += 1
+        if self._acknowledged or self._refused < MAX_REFUSED:
+            return None
+        return f"every subscription was refused: {reason}"
+
+    def on_time(self, now_s: float) -> str | None:
+        """Give up a message that is not acknowledged in time.
+
+        Returns:
+            Why the connection is of no use; None if it is.
+        """
+        sent = self._under_way
+        if sent is None or now_s - sent.sent_s <= ACK_TIMEOUT_S:
+            return None
+        self._under_way, self._late[sent.request_id] = None, sent.message
+        self._unanswered += 1
+        reason, symbols = f"not acknowledged within {ACK_TIMEOUT_S:g} s", sent.message.symbols
+        is_last = len(symbols) == 1 or self._unanswered >= MAX_UNANSWERED
+        if is_last and not self._acknowledged:
+            self._size.on_failure(len(symbols))
+            return f"a subscription was {reason}"
+        self._split(sent.message, reason, now_s)
+        return None
+
+    def on_end(self, now_s: float) -> tuple[str, ...]:
+        """Record the end of the connection; return the symbols that it carried."""
+        carried, sent = tuple(self._carried), self._under_way
+        if sent is not None and sent.message.method == "SUBSCRIBE":
+            self._on_lost(sent.message.symbols, now_s)
+        suspects = {symbol for batch in self._suspects for symbol in batch}
+        self._under_way, self._carried, self._late = None, {}, {}
+        self._acknowledged = self._unanswered = self._refused = 0
+        self._fresh = {each: None for each in self._wanted if each not in suspects}
+        return carried
+
+    def _on_lost(self, symbols: tuple[str, ...], now_s: float) -> None:
+        """Suspect symbols that were under way, if the connection had answered others."""
+        if not self._acknowledged:
+            self._size.on_failure(len(symbols))
+            return
+        # A connection may be lost at any time: one symbol alone is left out at the second loss.
+        self._losses.update(symbols)
+        if len(symbols) > 1 or self._losses[symbols[0]] > 1:
+            reason = "the connection ended when it was asked for"
+            self._split(SubscriptionMessage("SUBSCRIBE", symbols), reason, now_s)
+
+    def _split(self, message: SubscriptionMessage, reason: str, now_s: float) -> None:
+        symbols = message.symbols
+        if message.method == "UNSUBSCRIBE":
+            self._take_effect(message)
+        elif len(symbols) == 1:
+            self._left_out.add(symbols[0], reason, now_s)
+            self._fresh |= {each: None for each in symbols if each in self._wanted}
+        else:
+            self._size.on_failure(len(symbols))
+            half = len(symbols) // 2
+            self._suspects += [symbols[:half], symbols[half:]]
+
+    def _take_effect(self, message: SubscriptionMessage) -> tuple[str, ...]:
+        if message.method == "UNSUBSCRIBE":
+            for symbol in message.symbols:
+                self._carried.pop(symbol, None)
+                if symbol in self._wanted:  # again, in the meantime
+                    self._fresh[symbol] = None
+            return ()
+        new = tuple(each for each in message.symbols if each not in self._carried)
+        self._carried |= dict.fromkeys(new)
+        self._left_out.discard(new)
+        for symbol in new:
+            self._losses.pop(symbol, None)
+            self._fresh.pop(symbol, None)
+        return new
+
+    def _next_fresh(self, now_s: float) -> tuple[str, ...]:
+        due = [each for each in self._fresh if not self._left_out.is_out(each, now_s)]
+        trusted = [each for each in due if not self._left_out.is_suspect(each)]
+        return tuple(trusted[: self._size.symbols] or due[:1])
+
+    def _next_suspects(self) -> tuple[str, ...]:
+        while self._suspects:
+            if symbols := self._still_missing(self._suspects.popleft()):
+                return symbols
+        return ()
+
+    def _still_missing(self, symbols: Iterable[str]) -> tuple[str, ...]:
+        return tuple(each for each in symbols if each in self._wanted and each not in self._carried)
+
+    def _pending(self) -> Iterable[str]:
+        """Return what is under way, or halved."""
+        under_way = () if self._under_way is None else self._under_way.message.symbols
+        return (*under_way, *(each for batch in self._suspects for each in batch))
