@@ -23,7 +23,8 @@ from services.producer.metrics import ProducerMetrics
 from services.producer.ports import DayTicker, Exchange, ListedSymbol, RestClient
 from services.producer.rest_workers import RestOptions, RestWorkerPool
 from services.producer.settings import ProducerSettings
-from services.producer.stream_supervisor import StreamSupervisor
+from services.producer.streams.fleet import StreamOptions
+from services.producer.streams.supervisor import StreamSupervisor
 from services.producer.symbol_selection import select_symbols
 from services.producer.worker import ProducerWorker
 from shared.adapters.kafka.admin import ensure_topics
@@ -82,11 +83,12 @@ def run(settings: ProducerSettings, metrics: ProducerMetrics, stop: threading.Ev
         symbols[0],
         len(market.price_only),
     )
-    inbox = Inbox(clock=ExchangeClock(interval_ms(settings.interval)))
-    supervisor = StreamSupervisor(exchange, symbols, settings.stream_silence_s, inbox, stop)
-    tracker = MarketTracker(
-        symbols, market, interval_ms(settings.interval), settings.market_price_max_age_ms
+    duration_ms = interval_ms(settings.interval)
+    inbox = Inbox(clock=ExchangeClock(duration_ms))
+    supervisor = StreamSupervisor(
+        exchange, symbols, StreamOptions(settings.stream_silence_s, duration_ms), inbox, stop
     )
+    tracker = MarketTracker(symbols, market, duration_ms, settings.market_price_max_age_ms)
     worker = make_worker(settings, exchange, candle_log, tracker, inbox, metrics)
 
     # 2. Connect the stream before the back-fill, so that no close is missed between the two: its
@@ -99,7 +101,7 @@ def run(settings: ProducerSettings, metrics: ProducerMetrics, stop: threading.Ev
     ).start()
     try:
         # 3. Read the positions from the log, back-fill by REST up to now, continue with the stream.
-        worker.run_until_stopped(stop, lambda: metrics.report_exchange(supervisor, exchange))
+        worker.run_until_stopped(stop, lambda: metrics.report_exchange(supervisor.status, exchange))
     finally:
         # 4. End the threads also after an error, then release the transactional producer.
         stop.set()
@@ -123,7 +125,7 @@ def prepare(
     ensure_topics(servers, topics)
     find_in_log = partial(read_positions, servers, topics, settings.codec)
     listed = rest.list_symbols()
-    symbols = select_symbols(settings.named_symbols, listed, find_in_log, exchange.max_symbols)
+    symbols = select_symbols(settings.named_symbols, listed, find_in_log)
     duration_ms, now_ms = interval_ms(settings.interval), rest.server_time_ms()
     start_ms = now_ms - now_ms % duration_ms - settings.backfill_candles * duration_ms
     return KafkaCandleLog(settings, max(0, start_ms)), symbols, listed
@@ -142,9 +144,8 @@ def make_watcher(
         with closing(exchange.open_rest()) as rest:
             return rest.fetch_tickers()
 
-    room = exchange.max_symbols - len(symbols)
     return MarketWatcher(
-        Listing(symbols, listed, room), settings.price_symbols, fetch_tickers, baskets.newest
+        Listing(symbols, listed), settings.price_symbols, fetch_tickers, baskets.newest
     )
 
 

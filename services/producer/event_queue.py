@@ -9,7 +9,7 @@ from typing import Final
 from services.producer.events import ProducerEvent
 from services.producer.exchange_clock import ExchangeClock
 from services.producer.ports import StreamUpdate
-from services.producer.price_book import HeardPrice, StreamInterrupted
+from services.producer.price_book import HeardPrice, PriceEvent
 
 MAX_EVENTS: Final = 20_000  # about 20 closes of 1,000 symbols
 MAX_PRICES: Final = 200_000  # some minutes of 1,000 symbols, while Kafka is away
@@ -50,13 +50,13 @@ class PriceFeed:
 
     def __init__(self) -> None:
         """Start empty."""
-        self._heard: deque[HeardPrice | StreamInterrupted] = deque(maxlen=MAX_PRICES)
+        self._heard: deque[PriceEvent] = deque(maxlen=MAX_PRICES)
 
-    def put(self, heard: HeardPrice | StreamInterrupted) -> None:
+    def put(self, heard: PriceEvent) -> None:
         """Add what the stream told; drops the oldest if nobody takes it."""
         self._heard.append(heard)
 
-    def drain(self) -> Iterator[HeardPrice | StreamInterrupted]:
+    def drain(self) -> Iterator[PriceEvent]:
         """Remove and yield what is there, the oldest first."""
         while self._heard:
             yield self._heard.popleft()

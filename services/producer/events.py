@@ -57,7 +57,9 @@ class RestFailure:
 
 @dataclass(frozen=True, slots=True)
 class StreamConnected:
-    """Every subscription is acknowledged; candles that closed before may be missing."""
+    """The stream carries these symbols from now on; candles that closed before may be missing."""
+
+    symbols: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

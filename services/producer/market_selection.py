@@ -25,19 +25,17 @@ class Listing:
     Attributes:
         followed: the symbols whose candles are written.
         listed: every symbol of the exchange.
-        room: how many more the exchange's stream can carry.
     """
 
     followed: Sequence[str]
     listed: Mapping[str, ListedSymbol]
-    room: int
 
     @property
     def has_others(self) -> bool:
         """Whether there is a symbol that could be followed for its price."""
         known = frozenset(self.followed)
         others = (name for name in self.listed if name not in known and self.is_traded(name))
-        return self.room > 0 and next(others, None) is not None
+        return next(others, None) is not None
 
     @property
     def main_quote_asset(self) -> str:
@@ -58,8 +56,7 @@ class Listing:
         """
         known = frozenset(self.followed)
         wanted = dict.fromkeys((*chosen, *sorted(members)))
-        traded = [name for name in wanted if name not in known and self.is_traded(name)]
-        return tuple(traded[: max(0, self.room)])
+        return tuple(name for name in wanted if name not in known and self.is_traded(name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from services.producer.checked_page import CheckedPage
 from services.producer.events import MarketChanged
 from services.producer.held_responses import HeldResponses
 from services.producer.market_recorder import MarketRecorder
-from services.producer.price_book import HeardPrice, PriceBook, StreamInterrupted
+from services.producer.price_book import PriceBook, PriceEvent
 from services.producer.price_history import PriceHistory
 from services.producer.sequencer import LogEntry, ReceivedCandle
 
@@ -46,7 +46,7 @@ class MarketTracker:
         """The symbols whose REST response waits."""
         return self._held.symbols
 
-    def listen(self, heard: Iterable[HeardPrice | StreamInterrupted]) -> None:
+    def listen(self, heard: Iterable[PriceEvent]) -> None:
         """Take what the stream told."""
         for each in heard:
             self._book.hear(each)
@@ -70,10 +70,11 @@ class MarketTracker:
         self._held.drop(symbol)
         self._set_symbols()
 
-    def on_connected(self, server_ms: int) -> None:
+    def on_connected(self, symbols: Iterable[str], server_ms: int) -> None:
         """Want the closes before the candle that is open now: the stream did not tell them."""
         closed_ms = server_ms // self._interval_ms * self._interval_ms - self._interval_ms
-        if closed_ms > 0 and not self._held.symbols:
+        is_concerned = any(symbol in self._history for symbol in symbols)
+        if closed_ms > 0 and is_concerned and not self._held.symbols:
             self._history.want(closed_ms, closed_ms)
 
     def take(self, response: CheckedPage, now_s: float) -> bool:

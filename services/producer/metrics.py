@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from services.producer.market_tracker import MarketTracker
 from services.producer.ports import Exchange
 from services.producer.sequencer import LogEntry, ReceivedCandle, UnreadableKline
-from services.producer.stream_supervisor import StreamSupervisor
+from services.producer.streams.fleet import StreamStatus
 from shared.adapters.prometheus import Telemetry
 from shared.core.records import Gap
 
@@ -29,8 +29,19 @@ class ProducerMetrics:
             "symbols_behind", "Symbols with a closed candle that is not in the log."
         )
         self._symbols = gauge("symbols", "Symbols followed.")
-        self._connected = gauge("stream_connected", "1 while the stream is connected.")
-        self._reconnects = gauge("stream_reconnects", "Reconnections of the stream.")
+        self._connected = gauge(
+            "stream_connected", "1 while the stream carries at least 90 % of the symbols."
+        )
+        self._connections = gauge("stream_connections", "Connections of the stream.")
+        self._carried = gauge("stream_symbols", "Symbols that the stream carries.")
+        self._left_out = gauge(
+            "stream_symbols_left_out", "Symbols that the exchange refuses a stream of."
+        )
+        self._attempts = gauge("stream_attempts", "Connections attempted since the start.")
+        self._ends = gauge("stream_ends", "Connections ended since the start.", "reason")
+        self._repeated = gauge(
+            "stream_repeated_klines", "Closed klines that came on two connections at once."
+        )
         self._weight = gauge(
             "rest_weight_used", "REST weight used in this minute, as counted by the exchange."
         )
@@ -87,10 +98,18 @@ class ProducerMetrics:
         """Report why nothing is published for a while."""
         self._telemetry.not_ready = reason
 
-    def report_exchange(self, stream: StreamSupervisor, exchange: Exchange) -> None:
+    def report_exchange(self, stream: StreamStatus, exchange: Exchange) -> None:
         """Report the state of the connections to the exchange."""
         self._connected.set(stream.is_connected)
-        self._reconnects.set(stream.reconnects)
+        self._connections.set(stream.connections)
+        self._carried.set(stream.carried)
+        self._left_out.set(len(stream.left_out))
+        self._attempts.set(stream.attempts)
+        self._repeated.set(stream.repeated)
+        for reason, ended in stream.ends.items():
+            self._ends.labels(reason).set(ended)
         self._weight.set(exchange.used_weight)
         if not stream.is_connected and self._telemetry.not_ready is None:
-            self._telemetry.not_ready = "the stream is not connected"
+            self._telemetry.not_ready = (
+                f"the stream carries {stream.carried} of {stream.wanted} symbols"
+            )

@@ -5,20 +5,25 @@ to its newest price in the interval. A price of a later interval never enters it
 in which the messages arrive.
 
 A stream sends an open kline with each change of price, so a symbol that is silent on a connected
-stream has not moved. That is no longer known once the connection is interrupted, or if the whole
-stream was silent at the interval's end: then a price counts only if it was heard shortly before
+stream has not moved. That is no longer known once its connection is interrupted, or if the whole
+connection was silent at the interval's end: then a price counts only if it was heard shortly before
 that end.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from services.producer.carried_symbols import (
+    NO_SPELL,
+    CarriedSymbols,
+    StreamCarries,
+    StreamInterrupted,
+)
 from shared.core.market import change_ppb
 
 # Candles behind the newest one whose prices are kept: longer than an early candle waits.
 KEPT_MOMENTS: Final = 40
-_NO_CONNECTION: Final = 0  # of a close that REST gave, from before the stream was connected
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +40,14 @@ class HeardPrice:
     is_close: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class StreamInterrupted:
-    """The stream was interrupted: silence until now proves nothing."""
+PriceEvent = HeardPrice | StreamCarries | StreamInterrupted
 
 
 class _Price(NamedTuple):
     price: float
     event_ms: int
     is_close: bool
-    connection: int  # of the stream, that it was heard on
+    spell: int  # of `CarriedSymbols`, in which it was heard
 
 
 class PriceBook:
@@ -62,9 +65,7 @@ class PriceBook:
         self.interval_ms, self._max_age_ms = interval_ms, max_age_ms
         self._prices: dict[str, dict[int, _Price]] = {symbol: {} for symbol in symbols}
         self._closes: dict[int, int] = {}  # by open time: the closes that REST gave
-        self._connection = _NO_CONNECTION + 1
-        self._connected_from_ms: int | None = None  # the first candle of this connection
-        self._newest_event_ms = 0
+        self._carried = CarriedSymbols()
         self.newest_open_ms = 0
 
     @property
@@ -76,36 +77,31 @@ class PriceBook:
         """Replace the market's symbols; those that stay keep their prices."""
         self._prices = {symbol: self._prices.get(symbol, {}) for symbol in symbols}
 
-    def hear(self, heard: HeardPrice | StreamInterrupted) -> None:
+    def hear(self, heard: PriceEvent) -> None:
         """Take what the stream told next."""
-        if isinstance(heard, StreamInterrupted):
-            self._connection += 1
-            self._connected_from_ms = None
+        if not isinstance(heard, HeardPrice):
+            self._carried.take(heard)
             return
         open_ms, event_ms = heard.open_time_ms, heard.event_ms
         if heard.is_close:
             event_ms = open_ms + self.interval_ms
-        self._newest_event_ms = max(self._newest_event_ms, event_ms)
+        spell = self._carried.hear(heard.symbol, open_ms, event_ms)
         self.newest_open_ms = max(self.newest_open_ms, open_ms)
-        if self._connected_from_ms is None:
-            self._connected_from_ms = open_ms
         prices = self._prices.get(heard.symbol)
         if prices is None:
             return
         known = prices.get(open_ms)
         is_older = known is not None and (known.is_close or known.event_ms > event_ms)
         if heard.is_close or not is_older:
-            prices[open_ms] = _Price(heard.price, event_ms, heard.is_close, self._connection)
+            prices[open_ms] = _Price(heard.price, event_ms, heard.is_close, spell)
 
     def add_close(self, symbol: str, open_ms: int, close: float) -> None:
         """Take a close that REST gave."""
         prices = self._prices.get(symbol)
         if prices is None:
             return
-        first_ms = self._connected_from_ms
-        is_live = first_ms is not None and open_ms >= first_ms
-        connection = self._connection if is_live else _NO_CONNECTION
-        prices[open_ms] = _Price(close, open_ms + self.interval_ms, True, connection)
+        spell = self._carried.spell_at(symbol, open_ms)
+        prices[open_ms] = _Price(close, open_ms + self.interval_ms, True, spell)
         self._closes[open_ms] = self._closes.get(open_ms, 0) + 1
         self.newest_open_ms = max(self.newest_open_ms, open_ms)
 
@@ -148,30 +144,29 @@ class PriceBook:
 
     def _known(self, open_ms: int) -> Iterator[tuple[str, _Price, _Price]]:
         before_ms = open_ms - self.interval_ms
-        for symbol, prices in self._prices.items():
-            newest = self._at(prices, open_ms)
-            before = None if newest is None else self._at(prices, before_ms)
+        for symbol in self._prices:
+            newest = self._at(symbol, open_ms)
+            before = None if newest is None else self._at(symbol, before_ms)
             if newest is not None and before is not None:
                 yield symbol, before, newest
 
-    def _at(self, prices: Mapping[int, _Price], open_ms: int) -> _Price | None:
+    def _at(self, symbol: str, open_ms: int) -> _Price | None:
         """Return the price at the end of a candle, or None if it is not known well enough."""
-        heard = prices.get(open_ms)
+        heard = self._prices[symbol].get(open_ms)
         if heard is not None and heard.is_close:
             return heard
-        found = heard or self._unchanged(prices, open_ms)
+        found = heard or self._unchanged(symbol, open_ms)
         if found is None:
             return None
         end_ms = open_ms + self.interval_ms
-        is_connected = found.connection == self._connection
-        proof_ms = self._newest_event_ms if is_connected else found.event_ms
+        proven_ms = self._carried.proven_ms(symbol, found.spell)
+        proof_ms = found.event_ms if proven_ms is None else proven_ms
         return found if end_ms - proof_ms <= self._max_age_ms else None
 
-    def _unchanged(self, prices: Mapping[int, _Price], open_ms: int) -> _Price | None:
+    def _unchanged(self, symbol: str, open_ms: int) -> _Price | None:
         """Return the newest price before a candle in which the connected stream was silent."""
-        first_ms = self._connected_from_ms
-        if first_ms is None or open_ms < first_ms:
-            return None
+        spell = self._carried.spell_at(symbol, open_ms)
+        prices = self._prices[symbol]
         before_ms = max((each for each in prices if each < open_ms), default=None)
-        found = None if before_ms is None else prices[before_ms]
-        return found if found is not None and found.connection == self._connection else None
+        found = None if before_ms is None or spell == NO_SPELL else prices[before_ms]
+        return found if found is not None and found.spell == spell else None

@@ -14,7 +14,6 @@ def select_symbols(
     named: Sequence[str] | None,
     listed: Mapping[str, ListedSymbol],
     find_in_log: Callable[[Sequence[str]], Iterable[str]],
-    max_symbols: int,
 ) -> list[str]:
     """Return the symbols to follow.
 
@@ -22,21 +21,16 @@ def select_symbols(
         named: the symbols that SYMBOLS names; None means all that are traded.
         listed: the symbols that the exchange lists.
         find_in_log: returns those of some symbols that are in the log.
-        max_symbols: the limit of the exchange.
 
     Raises:
-        BadSetting: neither the exchange nor the log has one of the symbols, or there are too many
-            or none.
+        BadSetting: neither the exchange nor the log has one of the symbols, or there are none.
     """
     symbols = _traded(listed) if named is None else list(named)
     if delisted := [symbol for symbol in symbols if symbol not in listed]:
         _check_delisted(delisted, set(find_in_log(delisted)))
     selected = [symbol for symbol in symbols if symbol in listed]
-    if not 1 <= len(selected) <= max_symbols:
-        raise BadSetting(
-            f"SYMBOLS selects {len(selected)} symbols; one producer follows 1 to {max_symbols}:"
-            " name them"
-        )
+    if not selected:
+        raise BadSetting("SYMBOLS selects no symbol; name at least one that the exchange lists")
     return selected
 
 

@@ -204,9 +204,8 @@ class ProducerWorker:
             case MarketChanged():
                 self._market.change(event)
             case StreamConnected():
-                log.info("the stream is connected")
-                self._catch_up()
-                self._market.on_connected(self._inbox.clock.read().now_ms)
+                self._catch_up(event.symbols)
+                self._market.on_connected(event.symbols, self._inbox.clock.read().now_ms)
             case ThreadFailure():
                 raise event.error
         return ()
@@ -274,7 +273,8 @@ class ProducerWorker:
         self._cursors = dict(self._log.read_cursors(self._backfill.symbols))
         logged = (each.next_open_time_ms for each in self._cursors.values() if not each.is_new)
         self._logged_until_ms = max(logged, default=0)
-        self._catch_up()
+        self._catch_up(self._cursors)
 
-    def _catch_up(self) -> None:
-        self._backfill.schedule.catch_up(self._cursors, self._inbox.clock.read().now_ms)
+    def _catch_up(self, symbols: Iterable[str]) -> None:
+        cursors = {each: self._cursors[each] for each in symbols if each in self._cursors}
+        self._backfill.schedule.catch_up(cursors, self._inbox.clock.read().now_ms)

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from services.producer.carried_symbols import StreamCarries, StreamInterrupted
 from services.producer.event_queue import Inbox
 from services.producer.events import StreamConnected
 from services.producer.ports import Exchange
-from services.producer.price_book import StreamCarries, StreamInterrupted
 from services.producer.streams.assignment import assign_symbols
-from services.producer.streams.attempts import AttemptBudget
+from services.producer.streams.attempts import AttemptBudget, ConnectionBackoff
 from services.producer.streams.coverage import Coverage
 from services.producer.streams.receiver import HeardCloses, StreamReceiver
 from services.producer.streams.shard import ShardPorts, StreamEnd, StreamShard
@@ -73,6 +73,9 @@ class StreamStatus:
         return self.carried > 0 and self.carried >= CONNECTED_SHARE * (
             self.wanted - len(self.left_out)
         )
+
+
+UNNEEDED: Final = StreamEnd("unneeded", "other connections carry its symbols")
 
 
 @dataclass(slots=True)
@@ -153,8 +156,10 @@ class StreamFleet:
     def _all_shards(self) -> list[StreamShard]:
         return [*self._shards, *(each.shard for each in self._retirements)]
 
-    def _new_shard(self, symbols: Collection[str]) -> StreamShard:
-        shard = StreamShard(self._ports, Subscriptions(self._size, self._left_out))
+    def _new_shard(
+        self, symbols: Collection[str], backoff: ConnectionBackoff | None = None
+    ) -> StreamShard:
+        shard = StreamShard(self._ports, Subscriptions(self._size, self._left_out), backoff)
         shard.subscriptions.want(symbols)
         return shard
 
@@ -167,7 +172,8 @@ class StreamFleet:
                 self._shards.append(shard)
                 shard.subscriptions.want(symbols)
             else:
-                self._retire(shard, StreamEnd("unneeded", "other connections carry its symbols"))
+                shard.is_retiring = True
+                self._retirements.append(_Retirement(shard, UNNEEDED))
         self._shards += [self._new_shard(symbols) for symbols in assigned[len(before) :]]
 
     def _due_end(self, shard: StreamShard, now_s: float) -> StreamEnd | None:
@@ -189,7 +195,7 @@ class StreamFleet:
             return True
         if share < 1 - STAGGER_SHARE * (shard.number % MAX_STAGGERED) or self._retirements:
             return False
-        elapsed_ms = self._inbox.server_time.ms % self._options.interval_ms
+        elapsed_ms = self._inbox.clock.read().now_ms % self._options.interval_ms
         first, last = MID_CANDLE
         return first <= elapsed_ms / self._options.interval_ms <= last
 
@@ -201,14 +207,8 @@ class StreamFleet:
         for retirement in self._retirements:
             if retirement.successor is shard:
                 retirement.shard.close(retirement.end, now_s)
-        replacement = self._new_shard(shard.subscriptions.wanted)
-        self._shards[self._shards.index(shard)] = replacement
-        self._retire(shard, end, replacement)
-
-    def _retire(
-        self, shard: StreamShard, end: StreamEnd, successor: StreamShard | None = None
-    ) -> None:
-        shard.is_retiring = True
+        successor = self._new_shard(shard.subscriptions.wanted, shard.retire(now_s))
+        self._shards[self._shards.index(shard)] = successor
         self._retirements.append(_Retirement(shard, end, successor))
 
     def _finish(self, retirement: _Retirement, now_s: float) -> None:

@@ -64,7 +64,7 @@ class StreamReceiver:
             self.last_data_s = time.monotonic()
         if isinstance(event.kline, ReceivedCandle):
             self._on_close(event, event.kline)
-        elif not self._pass_on(event) and event.kline is not None:
+        elif not self._inbox.take_update(event) and event.kline is not None:
             self.dropped.add(event.kline.symbol)
 
     def on_error(self, error: Exception) -> None:
@@ -75,16 +75,7 @@ class StreamReceiver:
         event_ms = event.event_ms or 0
         if self._closes.is_repeated(candle, event_ms):
             return
-        if self._pass_on(event):
+        if self._inbox.take_update(event):
             self._closes.add(candle, event_ms)
         else:
             self.dropped.add(candle.symbol)
-
-    def _pass_on(self, event: StreamUpdate) -> bool:
-        """Pass a message on; return False if the queue was full."""
-        if event.event_ms is not None:
-            self._inbox.server_time.update(event.event_ms)
-        # The price first: whoever takes the candle out of the queue finds its close.
-        if event.price is not None:
-            self._inbox.prices.put(event.price)
-        return event.kline is None or self._inbox.events.offer(event.kline)

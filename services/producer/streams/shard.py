@@ -16,7 +16,7 @@ from services.producer.ports import (
     SubscriptionRefused,
     Throttled,
 )
-from services.producer.streams.attempts import AttemptBudget, ConnectionBackoff
+from services.producer.streams.attempts import HEALTHY_AFTER_S, AttemptBudget, ConnectionBackoff
 from services.producer.streams.receiver import ServerResponse, StreamReceiver
 from services.producer.streams.subscriptions import Subscriptions
 from shared.core.errors import Unavailable
@@ -74,10 +74,15 @@ class StreamShard:
         is_retiring: another shard takes over; this one sends nothing and is not connected again.
     """
 
-    def __init__(self, ports: ShardPorts, subscriptions: Subscriptions) -> None:
-        """Start without a connection."""
+    def __init__(
+        self,
+        ports: ShardPorts,
+        subscriptions: Subscriptions,
+        backoff: ConnectionBackoff | None = None,
+    ) -> None:
+        """Start without a connection; the waits may be those of the shard that it replaces."""
         self._ports, self.subscriptions = ports, subscriptions
-        self._backoff = ConnectionBackoff()
+        self._backoff = backoff or ConnectionBackoff()
         self._attempt: _Attempt | None = None
         self.is_shutting_down = self.is_retiring = False
         self.number = 0
@@ -111,14 +116,33 @@ class StreamShard:
         if end is not None:
             self.close(end, now_s)
 
+    def retire(self, now_s: float) -> ConnectionBackoff:
+        """Leave the connection to end, and return the waits for the shard that takes over.
+
+        An exchange that announces the end of every new connection is no better than one that ends
+        them.
+        """
+        self.is_retiring = True
+        data_s = self._data_s()
+        if data_s >= HEALTHY_AFTER_S:
+            return ConnectionBackoff()
+        self._backoff.on_end(now_s, data_s)
+        return self._backoff
+
     def close(self, end: StreamEnd, now_s: float) -> None:
         """End the connection, if there is one."""
-        attempt, self._attempt = self._attempt, None
-        if attempt is None:
+        if self._attempt is None:
             return
-        attempt.connection.close()
-        self._backoff.on_end(now_s, attempt.receiver.last_data_s - attempt.since_s)
+        if not self.is_retiring:
+            self._backoff.on_end(now_s, self._data_s())
+        self._attempt.connection.close()
+        self._attempt = None
         self._ports.on_ended(self, self.subscriptions.on_end(now_s), end)
+
+    def _data_s(self) -> float:
+        """Return for how long the connection gave data; 0 without one."""
+        attempt = self._attempt
+        return 0.0 if attempt is None else attempt.receiver.last_data_s - attempt.since_s
 
     def _connect(self, now_s: float) -> None:
         is_due = now_s >= self._backoff.not_before_s and not self.subscriptions.is_settled(now_s)
@@ -159,8 +183,8 @@ class StreamShard:
             return StreamEnd("lost", "the connection was lost")
         if not connection.is_open:
             is_late = now_s - attempt.since_s > limit_s
-            text = f"connecting took longer than {limit_s:g} s"
-            return StreamEnd("handshake", text) if is_late else None
+            late = StreamEnd("handshake", f"connecting took longer than {limit_s:g} s")
+            return late if is_late else None
         if not self.subscriptions.carried and self.subscriptions.is_settled(now_s):
             return StreamEnd("unneeded", "the connection has nothing to carry")
         text = self.subscriptions.on_time(now_s)

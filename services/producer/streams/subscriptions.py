@@ -19,7 +19,7 @@ ACK_TIMEOUT_S: Final = 5.0
 MAX_SYMBOLS: Final = 100  # in one message
 # Without a single acknowledgement on the connection, it is the connection that does not answer.
 MAX_UNANSWERED: Final = 3
-MAX_REFUSED: Final = 8
+MAX_REFUSED: Final = 6  # likewise: everything is refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +111,7 @@ class Subscriptions:
         self._late: dict[int, SubscriptionMessage] = {}  # by id: given up, not yet answered
         self._acknowledged = self._unanswered = self._refused = 0
         self._losses: Counter[str] = Counter()
+        self._unlucky: frozenset[str] = frozenset()  # under way when a connection proved useless
 
     @property
     def carried(self) -> Collection[str]:
@@ -197,6 +198,7 @@ class Subscriptions:
         is_last = len(symbols) == 1 or self._unanswered >= MAX_UNANSWERED
         if is_last and not self._acknowledged:
             self._size.on_failure(len(symbols))
+            self._unlucky = frozenset(symbols)
             return f"a subscription was {reason}"
         self._split(sent.message, reason, now_s)
         return None
@@ -209,11 +211,14 @@ class Subscriptions:
         suspects = {symbol for batch in self._suspects for symbol in batch}
         self._under_way, self._carried, self._late = None, {}, {}
         self._acknowledged = self._unanswered = self._refused = 0
-        self._fresh = {each: None for each in self._wanted if each not in suspects}
+        # The next connection is to answer for others first, so that one symbol can be blamed.
+        asked_again = sorted(self._wanted, key=self._unlucky.__contains__)
+        self._fresh = {each: None for each in asked_again if each not in suspects}
         return carried
 
     def _on_lost(self, symbols: tuple[str, ...], now_s: float) -> None:
         """Suspect symbols that were under way, if the connection had answered others."""
+        self._unlucky = frozenset(symbols)
         if not self._acknowledged:
             self._size.on_failure(len(symbols))
             return

@@ -29,8 +29,8 @@ TICKERS = [
 ]
 
 
-def a_listing(*followed: str, room: int = 100) -> Listing:
-    return Listing(followed, LISTED, room)
+def a_listing(*followed: str) -> Listing:
+    return Listing(followed, LISTED)
 
 
 def test_the_most_traded_are_those_of_the_main_quote_asset_that_trade_and_move() -> None:
@@ -49,13 +49,10 @@ def test_what_is_followed_or_not_traded_is_left_out_and_members_of_baskets_come_
     chosen, members = ("SOLUSDT", "ETHUSDT", "OLDUSDT"), ("USDCUSDT", "BTCUSDT", "GONEUSDT")
 
     assert listing.price_only(chosen, members) == ("SOLUSDT", "BTCUSDT", "USDCUSDT")
-    assert a_listing("ETHUSDT", room=1).price_only(chosen, members) == ("SOLUSDT",)
-    assert a_listing("ETHUSDT", room=0).price_only(chosen, members) == ()
 
 
 def test_without_another_symbol_no_ticker_is_needed() -> None:
     assert a_listing("ETHUSDT").has_others
-    assert not a_listing("ETHUSDT", room=0).has_others
     assert not a_listing(*LISTED).has_others
 
 

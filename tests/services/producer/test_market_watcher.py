@@ -52,9 +52,9 @@ def sources() -> ScriptedSources:
     return ScriptedSources()
 
 
-def watch(sources: ScriptedSources, most_traded: int = 1, room: int = 9) -> MarketWatcher:
+def watch(sources: ScriptedSources, most_traded: int = 1) -> MarketWatcher:
     return MarketWatcher(
-        Listing(["AUSDT"], LISTED, room),
+        Listing(["AUSDT"], LISTED),
         PriceSymbols(most_traded),
         sources.fetch_tickers,
         sources.read_baskets,
@@ -81,11 +81,8 @@ def test_what_cannot_be_read_is_read_later(sources: ScriptedSources) -> None:
     assert watcher.refresh() == MarketChanged(("BUSDT",), None)
 
 
-@pytest.mark.parametrize(("most_traded", "room"), [(0, 9), (1, 0)])
-def test_tickers_are_not_fetched_for_nothing(
-    sources: ScriptedSources, most_traded: int, room: int
-) -> None:
-    watch(sources, most_traded, room).refresh()
+def test_tickers_are_not_fetched_for_nothing(sources: ScriptedSources) -> None:
+    watch(sources, most_traded=0).refresh()
 
     assert sources.ticker_requests == 0
 

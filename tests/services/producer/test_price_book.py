@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.producer.price_book import KEPT_MOMENTS, HeardPrice, PriceBook, StreamInterrupted
+from services.producer.carried_symbols import StreamCarries, StreamInterrupted
+from services.producer.price_book import KEPT_MOMENTS, HeardPrice, PriceBook, PriceEvent
 from shared.core.market import change_ppb
 
 STEP_MS = 300_000
@@ -26,11 +27,12 @@ def closed(symbol: str, at: int, price: float) -> HeardPrice:
 def a_book() -> PriceBook:
     """Return a book whose stream has been connected since candle 0."""
     book = PriceBook(SYMBOLS, STEP_MS, MAX_AGE_MS)
+    book.hear(StreamCarries(1, ("OTHERUSDT", *SYMBOLS), continues=False))
     book.hear(heard("OTHERUSDT", 0, 1.0))
     return book
 
 
-def listen(book: PriceBook, messages: Sequence[HeardPrice | StreamInterrupted]) -> None:
+def listen(book: PriceBook, messages: Sequence[PriceEvent]) -> None:
     for message in messages:
         book.hear(message)
 
@@ -104,13 +106,35 @@ def test_after_an_interruption_silence_proves_nothing() -> None:
     book = a_book()
     listen(book, [closed(symbol, 1, 100.0) for symbol in SYMBOLS])
     listen(book, [heard("AAAUSDT", 2, 101.0, 100), heard("BBBUSDT", 2, 101.0, 250)])
-    listen(book, [StreamInterrupted(), heard("CCCUSDT", 2, 102.0, 299)])
+    listen(book, [StreamInterrupted(SYMBOLS), StreamCarries(2, SYMBOLS, continues=False)])
+    listen(book, [heard("CCCUSDT", 2, 102.0, 299)])
 
     changes = book.changes_ppb(2 * STEP_MS)
 
     assert set(changes) == {"BBBUSDT", "CCCUSDT"}, "heard within the limit, and heard since"
     listen(book, [closed("AAAUSDT", 2, 103.0)])
     assert book.changes_ppb(2 * STEP_MS)["AAAUSDT"] == 30_000_000
+
+
+def test_the_interruption_and_the_silence_of_a_connection_say_nothing_of_others_symbols() -> None:
+    book = a_book()
+    listen(book, [StreamCarries(2, ("BBBUSDT",), continues=False)])
+    listen(book, [closed(symbol, 1, 100.0) for symbol in SYMBOLS])
+    listen(book, [heard("AAAUSDT", 2, 101.0, 100), heard("BBBUSDT", 2, 101.0, 100)])
+    listen(book, [heard("CCCUSDT", 2, 102.0, 299)])
+    assert set(book.changes_ppb(2 * STEP_MS)) == {"AAAUSDT", "CCCUSDT"}, "BBBUSDT's was silent"
+
+    listen(book, [StreamInterrupted(("BBBUSDT",))])
+    assert set(book.changes_ppb(2 * STEP_MS)) == {"AAAUSDT", "CCCUSDT"}
+
+
+def test_a_symbol_handed_over_to_another_connection_was_not_interrupted() -> None:
+    book = a_book()
+    listen(book, [closed(symbol, 1, 100.0) for symbol in SYMBOLS])
+    listen(book, [heard("AAAUSDT", 2, 101.0, 100)])
+    listen(book, [StreamCarries(2, SYMBOLS, continues=True), heard("CCCUSDT", 2, 102.0, 299)])
+
+    assert book.changes_ppb(2 * STEP_MS)["AAAUSDT"] == 10_000_000
 
 
 def test_a_symbol_first_heard_of_in_an_interval_is_unknown_there() -> None:

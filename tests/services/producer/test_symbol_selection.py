@@ -12,7 +12,6 @@ LISTED = {
     "币安人生USDT": TRADED,
     "A/B": TRADED,
 }
-MAX_SYMBOLS = 1024
 
 
 def nothing(_: object) -> list[str]:
@@ -20,23 +19,23 @@ def nothing(_: object) -> list[str]:
 
 
 def test_all_means_what_is_traded_under_a_name_that_the_log_accepts() -> None:
-    selected = select_symbols(None, LISTED, nothing, MAX_SYMBOLS)
+    selected = select_symbols(None, LISTED, nothing)
 
     assert selected == ["BTCUSDT", "ETHUSDT", "币安人生USDT"]
 
 
 def test_a_symbol_that_neither_exchange_nor_log_has_is_refused_by_name() -> None:
     with pytest.raises(BadSetting, match="BTCUSTD"):
-        select_symbols(["BTCUSDT", "BTCUSTD"], LISTED, nothing, MAX_SYMBOLS)
+        select_symbols(["BTCUSDT", "BTCUSTD"], LISTED, nothing)
 
 
 def test_a_delisted_symbol_stops_no_other() -> None:
-    assert select_symbols(["BTCUSDT", "OLDUSDT"], LISTED, list, MAX_SYMBOLS) == ["BTCUSDT"]
+    assert select_symbols(["BTCUSDT", "OLDUSDT"], LISTED, list) == ["BTCUSDT"]
 
 
-def test_more_symbols_than_a_connection_can_follow_are_refused() -> None:
-    many = {f"S{n}USDT": TRADED for n in range(MAX_SYMBOLS + 1)}
+def test_any_number_of_symbols_is_followed_but_none() -> None:
+    many = {f"S{n}USDT": TRADED for n in range(3000)}
 
-    with pytest.raises(BadSetting, match="1025"):
-        select_symbols(None, many, nothing, MAX_SYMBOLS)
-    assert len(select_symbols(list(many)[:1024], many, nothing, MAX_SYMBOLS)) == 1024
+    assert len(select_symbols(None, many, nothing)) == 3000
+    with pytest.raises(BadSetting, match="no symbol"):
+        select_symbols(None, {"LUNAUSDT": HALTED}, nothing)

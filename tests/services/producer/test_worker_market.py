@@ -114,7 +114,7 @@ class Setting:
 
     def tick(self) -> None:
         """Run the worker once, whether or not something has happened."""
-        self.inbox.events.put(StreamConnected())
+        self.inbox.events.put(StreamConnected(ALL))
         self.worker.run_once()
 
     def answer(self, symbol: str, rows: int = 1_000) -> None:

@@ -4,13 +4,13 @@ import socket
 from contextlib import suppress
 from typing import Final
 
-from websocket import WebSocket, WebSocketPayloadException, continuous_frame, frame_buffer
+from websocket import ABNF, WebSocket, WebSocketPayloadException, continuous_frame, frame_buffer
 
 MAX_MESSAGE_BYTES: Final = 1 << 20  # Binance's are below 1 kB
 CHUNK_BYTES: Final = 1 << 16
 
 
-class BoundedWebSocket(WebSocket):  # type: ignore[misc]  # the library has no types
+class BoundedWebSocket(WebSocket):
     """The library's WebSocket with limits; text is not decoded, its reader does that.
 
     It reads what has arrived at once: with a read for each part of a frame, the threads of several
@@ -33,26 +33,26 @@ class BoundedWebSocket(WebSocket):  # type: ignore[misc]  # the library has no t
 
     def _recv(self, bufsize: int) -> bytes:
         if self._taken == len(self._chunk):
-            self._chunk, self._taken = super()._recv(CHUNK_BYTES), 0
+            self._chunk, self._taken = WebSocket._recv(self, CHUNK_BYTES), 0
         part = self._chunk[self._taken : self._taken + bufsize]
         self._taken += len(part)
         return part
 
 
-class _BoundedFrames(frame_buffer):  # type: ignore[misc]
+class _BoundedFrames(frame_buffer):
     """Reads frames up to the largest size of a message."""
 
     def recv_length(self) -> None:
         super().recv_length()
-        _check_size(self.length)
+        _check_size(self.length or 0)
 
 
-class _BoundedMessage(continuous_frame):  # type: ignore[misc]
+class _BoundedMessage(continuous_frame):
     """Puts the parts of a message together, up to the largest size."""
 
-    def add(self, frame: object) -> None:
+    def add(self, frame: ABNF) -> None:
         super().add(frame)
-        _check_size(len(self.cont_data[1]))
+        _check_size(len(self.cont_data[1]) if self.cont_data else 0)
 
 
 def _check_size(length: int) -> None:

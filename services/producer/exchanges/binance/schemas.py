@@ -17,6 +17,7 @@ from services.producer.ports import (
     StreamEvent,
     StreamUpdate,
     SubscriptionAck,
+    SubscriptionRefused,
 )
 from services.producer.sequencer import KlineOrigin, ReceivedKline, UnreadableKline
 
@@ -31,29 +32,35 @@ REST_COLUMNS: Final = (
 )  # fmt: skip
 
 
-def decode_message(text: str, interval: str, arrival_ms: int) -> StreamEvent:
+def decode_message(original: bytes, interval: str, arrival_ms: int) -> StreamEvent:
     """Decode a message of the stream; one that is not JSON counts as an unreadable closed kline."""
     try:
-        message = json.loads(text)
-    except ValueError as error:
-        origin = KlineOrigin(text.encode(), "stream", arrival_ms)
-        return StreamUpdate(None, UnreadableKline("", None, "not_json", str(error), origin))
+        message = json.loads(original)
+    except (ValueError, RecursionError) as error:  # the latter if it is nested deeply
+        origin = KlineOrigin(original, "stream", arrival_ms)
+        return StreamUpdate(None, UnreadableKline("", None, "not_json", str(error)[:200], origin))
     if isinstance(message, dict) and isinstance(message.get("data"), dict):
         message = message["data"]  # the form of combined streams
     if not isinstance(message, dict):
         return StreamUpdate(None)
-    if "error" in message or "code" in message:
-        return ServerShutdown(f"the exchange refused a request: {text[:200]}")
-    if "result" in message:
-        request_id = message.get("id")
-        return SubscriptionAck(request_id) if isinstance(request_id, int) else StreamUpdate(None)
+    if "error" in message or "code" in message or "result" in message:
+        return _decode_response(message, original)
     if message.get("e") == "serverShutdown":
         return ServerShutdown("the exchange announced that it shuts the connection down")
-    return _decode_kline(message, interval, text, arrival_ms)
+    return _decode_kline(message, interval, original, arrival_ms)
+
+
+def _decode_response(message: dict[str, Any], original: bytes) -> StreamEvent:
+    """Decode the response to a subscription; one without a number as its id may be a refusal."""
+    request_id = message.get("id") if isinstance(message.get("id"), int) else None
+    if "error" in message or "code" in message:
+        reason = original[:200].decode(errors="replace")
+        return SubscriptionRefused(request_id, f"the exchange refused it: {reason}")
+    return StreamUpdate(None) if request_id is None else SubscriptionAck(request_id)
 
 
 def _decode_kline(
-    message: dict[str, Any], interval: str, text: str, arrival_ms: int
+    message: dict[str, Any], interval: str, original: bytes, arrival_ms: int
 ) -> StreamUpdate:
     event_ms = message.get("E") if isinstance(message.get("E"), int) else None
     kline = message.get("k")
@@ -61,7 +68,7 @@ def _decode_kline(
         return StreamUpdate(event_ms)
     if kline.get("x") is True and is_final(kline.get("t"), interval, event_ms):
         fields = {name: kline.get(key) for name, key in STREAM_FIELDS.items()}
-        origin = KlineOrigin(text.encode(), "stream", arrival_ms)
+        origin = KlineOrigin(original, "stream", arrival_ms)
         received = validate_kline(fields, kline.get("T"), interval, origin)
         return StreamUpdate(event_ms, received, closing_price(received))
     if kline.get("i") != interval:

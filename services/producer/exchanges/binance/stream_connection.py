@@ -77,7 +77,9 @@ class BinanceStreamConnection:
         try:
             self._socket.send(text)
         except Exception as error:  # the library raises many kinds
-            raise Unavailable(f"{self._url}: the connection ended while sending: {error}") from error
+            raise Unavailable(
+                f"{self._url}: the connection ended while sending: {error}"
+            ) from error
         self._frames_s.append(time.monotonic())
         return SentMessage(request_id, sent)
 

@@ -75,10 +75,6 @@ def rest(exchange: BinanceExchange) -> Iterator[BinanceRestClient]:
     rest.close()
 
 
-def open_stream(exchange: BinanceExchange) -> None:
-    exchange.open_stream(lambda _: None, lambda _: None)
-
-
 def test_a_response_is_decoded(server: ScriptedServer, rest: BinanceRestClient) -> None:
     assert rest.server_time_ms() == 5
     listed = [
@@ -128,20 +124,16 @@ def test_a_missing_server_is_unavailable(stop: threading.Event) -> None:
     with pytest.raises(Unavailable):
         rest.server_time_ms()
     rest.close()
-    with pytest.raises(Unavailable):
-        open_stream(exchange)
 
 
 def test_a_location_that_is_not_served_gets_the_settings_to_change(
-    server: ScriptedServer, exchange: BinanceExchange, rest: BinanceRestClient
+    server: ScriptedServer, rest: BinanceRestClient
 ) -> None:
     server.status = 451
     server.body = '{"code": 0, "msg": "Service unavailable from a restricted location"}'
 
     with pytest.raises(Incompatible, match="EXCHANGE_REST_URL"):
         rest.server_time_ms()
-    with pytest.raises(Incompatible, match="EXCHANGE_STREAM_URL"):
-        open_stream(exchange)
 
 
 @pytest.mark.parametrize("status", [429, 418])

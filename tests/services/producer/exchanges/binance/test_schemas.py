@@ -6,7 +6,12 @@ import pytest
 from services.producer.candle_log import to_producer_record
 from services.producer.exchanges.binance.schemas import decode_message, decode_rest_klines
 from services.producer.exchanges.validation import settled_klines
-from services.producer.ports import ServerShutdown, StreamUpdate, SubscriptionAck
+from services.producer.ports import (
+    ServerShutdown,
+    StreamUpdate,
+    SubscriptionAck,
+    SubscriptionRefused,
+)
 from services.producer.price_book import HeardPrice
 from services.producer.sequencer import ReceivedCandle, ReceivedKline, UnreadableKline
 from shared.adapters.schemas.klines import KlineCodec
@@ -41,7 +46,7 @@ def row(at: int, **changed: Any) -> list[Any]:
 
 
 def closed(text: str) -> ReceivedCandle | UnreadableKline:
-    event = decode_message(text, "5m", 7)
+    event = decode_message(text.encode(), "5m", 7)
     assert isinstance(event, StreamUpdate)
     assert event.kline is not None
     return event.kline
@@ -81,16 +86,16 @@ def test_the_form_of_combined_streams_is_decoded() -> None:
     ],
 )
 def test_other_messages_are_recognised(text: str, expected: object) -> None:
-    assert decode_message(text, "5m", 7) == expected
+    assert decode_message(text.encode(), "5m", 7) == expected
 
 
 def test_open_and_closed_klines_tell_a_price() -> None:
     event_ms = START_MS + STEP_MS + 5
-    opened = decode_message(payload(x=False), "5m", 7)
+    opened = decode_message(payload(x=False).encode(), "5m", 7)
     assert opened == StreamUpdate(
         event_ms, None, HeardPrice("BTCUSDT", START_MS, 100.5, event_ms, is_close=False)
     )
-    closed_update = decode_message(payload(), "5m", 7)
+    closed_update = decode_message(payload().encode(), "5m", 7)
     assert isinstance(closed_update, StreamUpdate)
     assert closed_update.price == HeardPrice("BTCUSDT", START_MS, 100.5, is_close=True)
 
@@ -100,16 +105,32 @@ def test_open_and_closed_klines_tell_a_price() -> None:
     [{"c": "NaN"}, {"c": "0"}, {"c": 100.5}, {"c": None}, {"s": 7}, {"t": "soon"}, {"t": 10**15}],
 )
 def test_what_is_no_price_of_an_open_kline_is_left_out(changed: dict[str, Any]) -> None:
-    assert decode_message(payload(x=False, **changed), "5m", 7) == StreamUpdate(
+    assert decode_message(payload(x=False, **changed).encode(), "5m", 7) == StreamUpdate(
         START_MS + STEP_MS + 5
     )
 
 
 @pytest.mark.parametrize(
-    "text", ['{"code": 2, "msg": "no"}', '{"error": {"code": 2}}', '{"e": "serverShutdown"}']
+    ("text", "request_id"),
+    [
+        ('{"code": 2, "msg": "no", "id": 7}', 7),
+        ('{"error": {"code": 2}, "id": null}', None),
+        ('{"code": 3, "msg": "Invalid JSON", "id": "seven"}', None),
+    ],
 )
-def test_a_refusal_and_a_shutdown_end_the_connection(text: str) -> None:
-    assert isinstance(decode_message(text, "5m", 7), ServerShutdown)
+def test_a_refusal_names_its_request_if_the_exchange_does(
+    text: str, request_id: int | None
+) -> None:
+    event = decode_message(text.encode(), "5m", 7)
+
+    assert isinstance(event, SubscriptionRefused)
+    assert event.request_id == request_id
+    assert text in event.reason
+
+
+def test_a_shutdown_is_recognised_in_both_forms() -> None:
+    for text in (b'{"e": "serverShutdown"}', b'{"stream": "!", "data": {"e": "serverShutdown"}}'):
+        assert isinstance(decode_message(text, "5m", 7), ServerShutdown)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +165,9 @@ def test_an_invalid_kline_becomes_a_dead_letter_with_its_original_bytes(
     assert dict(record.headers)["reason"] == reason.encode()
 
 
-@pytest.mark.parametrize("text", ["", "nonsense", "{", "\x00"])
+@pytest.mark.parametrize(
+    "text", ["", "nonsense", "{", "\x00", "[" * 100_000, '{"E": %s}' % ("9" * 5_000)]
+)
 def test_a_message_that_is_not_json_becomes_a_dead_letter(text: str) -> None:
     kline = closed(text)
 
