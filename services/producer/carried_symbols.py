@@ -31,7 +31,7 @@ class StreamInterrupted:
 
 
 @dataclass(slots=True)
-class _Connection:
+class _Link:
     newest_event_ms: int = 0
     unheard: list["_Spell"] = field(default_factory=list)  # nothing was heard since they began
 
@@ -41,7 +41,7 @@ class _Spell:
     """A time in which a symbol is carried without interruption; `from_ms` is its first candle."""
 
     number: int
-    connection: _Connection
+    connection: _Link
     from_ms: int | None = None
 
 
@@ -51,7 +51,7 @@ class CarriedSymbols:
     def __init__(self) -> None:
         """Start with no symbol carried."""
         self._spells: dict[str, _Spell] = {}
-        self._connections: dict[int, _Connection] = {}
+        self._connections: dict[int, _Link] = {}
         self._last_number = NO_SPELL
 
     def take(self, event: StreamCarries | StreamInterrupted) -> None:
@@ -100,10 +100,10 @@ class CarriedSymbols:
         is_same = spell is not None and number == spell.number
         return spell.connection.newest_event_ms if spell is not None and is_same else None
 
-    def _connection(self, number: int) -> _Connection:
+    def _connection(self, number: int) -> _Link:
         """Return the connection with a number; forget those that carry nothing any longer."""
         if number not in self._connections:
             in_use = {id(spell.connection) for spell in self._spells.values()}
             self._connections = {n: c for n, c in self._connections.items() if id(c) in in_use}
-            self._connections[number] = _Connection()
+            self._connections[number] = _Link()
         return self._connections[number]
