@@ -68,7 +68,11 @@ def run(settings: ProducerSettings, metrics: ProducerMetrics, stop: threading.Ev
         StopRequested: stop was set before the servers answered.
     """
     exchange = EXCHANGES[settings.exchange](
-        settings.interval, settings.exchange_rest_url, settings.exchange_stream_url, stop
+        settings.interval,
+        settings.exchange_rest_url,
+        settings.exchange_stream_url,
+        settings.rest_limits,
+        stop,
     )
     # 1. Wait for Kafka and the exchange; agree on the symbols, and on those that make the market.
     with closing(exchange.open_rest()) as rest:
@@ -162,7 +166,7 @@ def make_worker(
     symbols, duration_ms = market.followed, interval_ms(settings.interval)
     pool = RestWorkerPool(
         RestOptions(settings.rest_threads, duration_ms, rows_of_page(len(symbols))),
-        exchange.open_rest,
+        exchange,
         LoggedMarketMoves(servers, topics, settings.codec).read,
         inbox,
     )

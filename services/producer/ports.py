@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from services.producer.price_book import HeardPrice
+from services.producer.requests import Priority
 from services.producer.sequencer import LogEntry, ReceivedKline, SymbolCursor
 from shared.core.errors import Unavailable
 
@@ -20,6 +21,13 @@ class Throttled(Unavailable):
         """Store the wait in seconds with the message."""
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class Refused(Unavailable):
+    """Raised when the exchange refuses what was requested, such as a symbol that it lacks.
+
+    Other requests may succeed; this one hardly will, so a retry has minutes to wait.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +123,26 @@ class StreamLimits:
     handshake_s: float = 10.0
 
 
+@dataclass(frozen=True, slots=True)
+class RestLimits:
+    """How an exchange's REST service is used.
+
+    Attributes:
+        deadline_s: seconds until an answer must be complete, from connecting to its last byte.
+        weight_share: how much of the exchange's limit of requests may be used in any minute; the
+            rest is for others behind the same address.
+    """
+
+    deadline_s: float = 15.0
+    weight_share: float = 0.6
+
+
 class RestClient(Protocol):
     """One thread's connection to the exchange's REST service.
 
-    Each method raises Unavailable if a retry may help, Throttled if the exchange says when,
-    Incompatible if none will.
+    Each method raises Unavailable if a retry may help, Throttled if the exchange says when, Refused
+    if it hardly will. No response of the exchange raises anything else, and each is complete within
+    a deadline.
     """
 
     def server_time_ms(self) -> int:
@@ -141,10 +164,30 @@ class RestClient(Protocol):
 
         At most `max_rows` of them, or the exchange's own limit, the oldest ones; all rows as the
         exchange sent them. Whether a row is final and a page credible is decided by its reader.
+
+        The caller has reserved the request (`Exchange.reserve_klines`).
         """
 
     def close(self) -> None:
         """Close the connection."""
+
+
+class BanStore(Protocol):
+    """Keeps the exchange's ban of this address over a restart."""
+
+    def load(self) -> int | None:
+        """Return the end of the newest ban, in milliseconds since 1970; None if there was none.
+
+        Raises:
+            Unavailable: the store does not answer.
+        """
+
+    def save(self, until_ms: int) -> None:
+        """Store the end of a ban.
+
+        Raises:
+            Unavailable: the store does not answer.
+        """
 
 
 class StreamConnection(Protocol):
@@ -185,8 +228,22 @@ OnEvent = Callable[[StreamEvent], None]
 OnError = Callable[[Exception], None]
 
 
-class Exchange(Protocol):
-    """An exchange. Its methods may be called from any thread.
+class RestService(Protocol):
+    """An exchange's REST service. Its methods may be called from any thread."""
+
+    def open_rest(self) -> RestClient:
+        """Return a REST client for one thread."""
+
+    def reserve_klines(self, priority: Priority) -> float:
+        """Reserve one request for klines and return 0, or return the seconds until it is allowed.
+
+        All clients share the exchange's limit; the less urgent a request, the less of it it may
+        use.
+        """
+
+
+class StreamService(Protocol):
+    """An exchange's streams. Its method may be called from any thread.
 
     Attributes:
         stream_limits: what it allows on its streams.
@@ -194,20 +251,28 @@ class Exchange(Protocol):
 
     stream_limits: StreamLimits
 
-    @property
-    def used_weight(self) -> int:
-        """The request weight used in this minute, as the exchange counts it; 0 if it does not."""
-
-    def open_rest(self) -> RestClient:
-        """Return a REST client for one thread."""
-
     def open_stream(self, on_event: OnEvent, on_error: OnError) -> StreamConnection:
         """Begin to connect to the streams, without a wait.
 
         Args:
             on_event: called with each message, on the connection's own thread; must not block.
             on_error: called with the error that ended the connection: Throttled if the exchange
-                says for how long, Incompatible if it does not serve this location.
+                says for how long.
+        """
+
+
+class Exchange(RestService, StreamService, Protocol):
+    """An exchange. Its methods may be called from any thread."""
+
+    @property
+    def used_weight(self) -> int:
+        """The request weight used in this minute, as the exchange counts it; 0 if it does not."""
+
+    def keep_bans(self, bans: BanStore) -> None:
+        """Wait out the ban that is stored, and store each new one.
+
+        Raises:
+            Unavailable: the store does not answer.
         """
 
 

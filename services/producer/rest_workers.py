@@ -1,6 +1,5 @@
 """Threads that send REST requests, so that a slow response for one symbol delays no other."""
 
-import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -10,12 +9,16 @@ from typing import Final
 from services.producer.event_queue import Inbox
 from services.producer.events import RestFailure, RestResponse, ThreadFailure
 from services.producer.exchanges.validation import settled_klines
-from services.producer.ports import RestClient
+from services.producer.ports import KlinePage, Refused, RestClient, RestService, Throttled
+from services.producer.request_queue import Outcome, RequestQueue
 from services.producer.requests import KlineRequest
+from shared.adapters.retry import Backoff
 from shared.core.errors import Unavailable
 from shared.core.records import MarketMove
 
-IDLE_S: Final = 0.25  # without a request, until an idle thread looks whether the time is due
+IDLE_S: Final = 0.25  # until the clock's thread looks again whether a reading is due
+RECHECK_S: Final = 0.5  # until a thread looks again whether a request may be sent
+FIRST_TIME_S: Final = 5.0  # that the first requests wait for the exchange's time
 SETTLING_MS: Final = 1_000  # REST's database may lag the close by a little
 
 
@@ -31,13 +34,14 @@ class RestOptions:
 class RestWorkerPool:
     """A fixed number of threads, each with a REST client; responses go to the event queue.
 
-    They also read REST's clock whenever `ExchangeClock` asks for it.
+    One more thread reads REST's clock whenever `ExchangeClock` asks for it: an answer with the time
+    that hangs holds up no candle.
     """
 
     def __init__(
         self,
         options: RestOptions,
-        open_rest: Callable[[], RestClient],
+        service: RestService,
         read_moves: Callable[[int, int], Mapping[int, MarketMove]],
         inbox: Inbox,
     ) -> None:
@@ -45,52 +49,104 @@ class RestWorkerPool:
 
         Args:
             options: how many threads, and how much to request.
-            open_rest: returns a client for one thread.
+            service: opens a client for each thread, and says when a request may be sent.
             read_moves: returns the market's moves that the log has between two open times.
             inbox: takes the responses and the times that REST tells.
         """
-        self._options, self._open_rest, self._read_moves = options, open_rest, read_moves
+        self._options, self._service, self._read_moves = options, service, read_moves
         self._clock, self._events = inbox.clock, inbox.events
-        self._requests: queue.SimpleQueue[KlineRequest] = queue.SimpleQueue()
+        self._queue, self._changed = RequestQueue(options.threads), threading.Condition()
+        self._has_asked_time = threading.Event()
         for number in range(options.threads):
             threading.Thread(target=self._run, name=f"rest-{number}", daemon=True).start()
+        threading.Thread(target=self._read_clock, name="rest-clock", daemon=True).start()
 
     def request_klines(self, request: KlineRequest) -> None:
-        """Request klines; the response or the failure comes through the event queue."""
-        self._requests.put(request)
+        """Request klines; the response or the failure comes through the event queue.
+
+        There is neither if the request waits for longer than ANSWER_WITHIN_S, or if another one
+        replaces it: for the same symbol, and either both for its reconciliation or none.
+        """
+        with self._changed:
+            self._queue.put(request, time.monotonic())
+            self._changed.notify()
+
+    def drop(self, symbol: str) -> None:
+        """Drop the requests for a symbol that wait."""
+        with self._changed:
+            self._queue.drop(symbol)
 
     def _run(self) -> None:
-        rest = self._open_rest()
+        rest = self._service.open_rest()
+        # Without the exchange's time no row is final.
+        self._has_asked_time.wait(FIRST_TIME_S)
         while True:
+            request = self._take()
             try:
-                request = self._requests.get(timeout=IDLE_S)
-            except queue.Empty:
-                request = None  # idle
-            try:
-                self._send(rest, request)
+                self._events.put(self._fetch(rest, request))
             except Unavailable as error:
-                if request is not None:
-                    self._events.put(
-                        RestFailure(request.symbol, str(error), priority=request.priority)
-                    )
+                refused = isinstance(error, Refused)
+                failure = RestFailure(request.symbol, str(error), refused, request.priority)
+                self._events.put(failure)
             except Exception as error:  # of any kind: the worker raises it, on the main thread
                 self._events.put(ThreadFailure(error))
 
-    def _send(self, rest: RestClient, request: KlineRequest | None) -> None:
-        """Read REST's clock if that is due, then request klines if any are wanted."""
-        # The time first: what had closed by then is final in the response that comes after it.
-        if self._clock.claim_reading():
-            sent_s = time.monotonic()
-            self._clock.on_rest_time(rest.server_time_ms(), time.monotonic() - sent_s)
-        if request is not None:
-            self._events.put(self._fetch(rest, request))
+    def _take(self) -> KlineRequest:
+        """Wait for a request that may be sent now."""
+        with self._changed:
+            while True:
+                wait_s = RECHECK_S
+                if (request := self._queue.peek(time.monotonic())) is not None:
+                    wait_s = self._service.reserve_klines(request.priority)
+                    if wait_s <= 0:
+                        self._queue.send(request)
+                        return request
+                self._changed.wait(min(wait_s, RECHECK_S))
+
+    def _read_clock(self) -> None:
+        """Read REST's clock whenever it is due; after a failure, with a back-off."""
+        rest, backoff = self._service.open_rest(), Backoff()
+        while True:
+            try:
+                if self._clock.claim_reading():
+                    sent_s = time.monotonic()
+                    self._clock.on_rest_time(rest.server_time_ms(), time.monotonic() - sent_s)
+                    backoff = Backoff()
+                wait_s = IDLE_S
+            except Unavailable:
+                wait_s = backoff.next_s()
+            except Exception as error:  # of any kind: the worker raises it, on the main thread
+                self._events.put(ThreadFailure(error))
+                return
+            self._has_asked_time.set()
+            time.sleep(wait_s)
+
+    def _fetch_page(self, rest: RestClient, request: KlineRequest) -> KlinePage:
+        """Fetch klines, and the one before them: the market's move begins at its close."""
+        first_ms = max(0, request.from_ms - self._options.interval_ms)
+        outcome = Outcome.FAILED
+        try:
+            page = rest.fetch_klines(
+                request.symbol, first_ms, request.until_ms, self._options.max_rows
+            )
+            outcome = Outcome.ANSWERED
+        except Refused:
+            outcome = Outcome.ANSWERED
+            raise
+        except Throttled:
+            outcome = Outcome.BANNED
+            raise
+        finally:
+            with self._changed:
+                self._queue.end(request, outcome, time.monotonic())
+                self._changed.notify_all()
+        return page
 
     def _fetch(self, rest: RestClient, request: KlineRequest) -> RestResponse:
-        """Fetch klines, and the candle before them: the market's move begins at its close."""
+        """Fetch klines, and the market's moves that the log has of them."""
         step_ms, from_ms, asked = self._options.interval_ms, request.from_ms, self._clock.read()
         settled_ms = asked.closed_ms - SETTLING_MS
-        first_ms = max(0, from_ms - step_ms)
-        page = rest.fetch_klines(request.symbol, first_ms, request.until_ms, self._options.max_rows)
+        page = self._fetch_page(rest, request)
         settled = settled_klines(page.rows, step_ms, settled_ms)
         response = RestResponse(
             request.symbol,

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field
 from services.producer.doubtful_candles import GapLimits
 from services.producer.exchanges.registry import EXCHANGES
 from services.producer.market_selection import PriceSymbols, parse_price_symbols
+from services.producer.ports import RestLimits
 from shared.adapters.env_settings import Port, ServiceSettings
 from shared.core.errors import BadSetting
 from shared.core.symbols import parse_symbols
@@ -88,11 +89,26 @@ class ProducerSettings(ServiceSettings):
         " outage.",
     )
     rest_threads: int = Field(4, ge=1, le=16, description="Concurrent requests to REST.")
+    rest_deadline_s: float = Field(
+        15.0, gt=0, le=300, description="Seconds until an answer of REST must be complete."
+    )
+    rest_weight_share: float = Field(
+        0.6,
+        gt=0,
+        le=0.9,
+        description="How much of the exchange's request limit may be used in any minute, counting"
+        " what others use behind the same address.",
+    )
 
     @property
     def named_symbols(self) -> tuple[str, ...] | None:
         """The symbols to follow; None means all that are traded."""
         return None if self.symbols.strip().lower() == ALL else parse_symbols(self.symbols)
+
+    @property
+    def rest_limits(self) -> RestLimits:
+        """How the exchange's REST service is used."""
+        return RestLimits(self.rest_deadline_s, self.rest_weight_share)
 
     @property
     def price_symbols(self) -> PriceSymbols:

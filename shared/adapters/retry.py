@@ -125,5 +125,5 @@ def call_with_deadline(call: Callable[[], None], limit_s: float) -> None:
             result.set_result(None)
 
     # No executor: it would wait for the thread when the interpreter ends.
-    threading.Thread(target=run, name="transaction", daemon=True).start()
+    threading.Thread(target=run, name="deadline", daemon=True).start()
     result.result(limit_s)

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from services.producer.exchanges.binance.exchange import BinanceExchange
-from services.producer.ports import Exchange
+from services.producer.ports import Exchange, RestLimits
 
 # An exchange is made of the interval to follow, EXCHANGE_REST_URL and EXCHANGE_STREAM_URL (None:
-# the public address), and the event that ends every wait of the exchange.
-ExchangeFactory = Callable[[str, str | None, str | None, threading.Event], Exchange]
+# the public address), how its REST service is used, and the event that ends every wait.
+ExchangeFactory = Callable[[str, str | None, str | None, RestLimits, threading.Event], Exchange]
 
 EXCHANGES: Final[Mapping[str, ExchangeFactory]] = {"binance": BinanceExchange}

@@ -18,7 +18,7 @@ from typing import Final
 from services.producer.carried_symbols import StreamCarries, StreamInterrupted
 from services.producer.event_queue import Inbox
 from services.producer.events import StreamConnected
-from services.producer.ports import Exchange
+from services.producer.ports import StreamService
 from services.producer.streams.assignment import assign_symbols
 from services.producer.streams.attempts import AttemptBudget, ConnectionBackoff
 from services.producer.streams.coverage import Coverage
@@ -91,7 +91,7 @@ class _Retirement:
 class StreamFleet:
     """The shards, which together carry every symbol wanted."""
 
-    def __init__(self, exchange: Exchange, options: StreamOptions, inbox: Inbox) -> None:
+    def __init__(self, exchange: StreamService, options: StreamOptions, inbox: Inbox) -> None:
         """Start without a symbol."""
         self._limits, self._options, self._inbox = exchange.stream_limits, options, inbox
         self._budget, self._closes = AttemptBudget(), HeardCloses()

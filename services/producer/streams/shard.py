@@ -9,9 +9,9 @@ from itertools import count
 from typing import Final, Literal
 
 from services.producer.ports import (
-    Exchange,
     ServerShutdown,
     StreamConnection,
+    StreamService,
     SubscriptionAck,
     SubscriptionRefused,
     Throttled,
@@ -48,7 +48,7 @@ class ShardPorts:
         on_ended: called with a shard, the symbols that its connection carried, and the reason.
     """
 
-    exchange: Exchange
+    exchange: StreamService
     budget: AttemptBudget
     new_receiver: Callable[[float], StreamReceiver]
     on_carried: Callable[["StreamShard", Collection[str]], None]

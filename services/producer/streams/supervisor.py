@@ -17,7 +17,7 @@ from typing import Final
 
 from services.producer.event_queue import Inbox
 from services.producer.events import ThreadFailure
-from services.producer.ports import Exchange
+from services.producer.ports import StreamService
 from services.producer.streams.fleet import StreamFleet, StreamOptions, StreamStatus
 
 CHECK_EVERY_S: Final = 0.1
@@ -28,7 +28,7 @@ class StreamSupervisor:
 
     def __init__(
         self,
-        exchange: Exchange,
+        exchange: StreamService,
         symbols: Iterable[str],
         options: StreamOptions,
         inbox: Inbox,

@@ -3,9 +3,11 @@
 import threading
 from typing import Final
 
-from services.producer.exchanges.binance.rest_client import BinanceRestClient, RateLimiter
+from services.producer.exchanges.binance.rest_client import KLINES_WEIGHT, BinanceRestClient
 from services.producer.exchanges.binance.stream_connection import BinanceStreamConnection
-from services.producer.ports import OnError, OnEvent, StreamLimits
+from services.producer.ports import BanStore, OnError, OnEvent, RestLimits, StreamLimits
+from services.producer.requests import Priority
+from services.producer.weight_budget import WeightBudget
 
 REST_URL: Final = "https://data-api.binance.vision"  # market data only, needs no key
 STREAM_URL: Final = "wss://data-stream.binance.vision"
@@ -18,21 +20,35 @@ class BinanceExchange:
     stream_limits = StreamLimits(max_symbols=1000, max_age_s=23 * 3600.0)
 
     def __init__(
-        self, interval: str, rest_url: str | None, stream_url: str | None, stop: threading.Event
+        self,
+        interval: str,
+        rest_url: str | None,
+        stream_url: str | None,
+        limits: RestLimits,
+        stop: threading.Event,
     ) -> None:
         """Store the addresses; clients connect when they are opened."""
         self._interval = interval
         self._rest_url, self._stream_url = rest_url or REST_URL, stream_url or STREAM_URL
-        self._limiter = RateLimiter(stop)
+        self._deadline_s = limits.deadline_s
+        self._budget = WeightBudget(limits.weight_share, stop)
 
     @property
     def used_weight(self) -> int:
         """The request weight used in this minute, as Binance counts it."""
-        return self._limiter.used
+        return self._budget.used
 
     def open_rest(self) -> BinanceRestClient:
-        """Return a REST client for one thread; all clients share one weight limit."""
-        return BinanceRestClient(self._rest_url, self._interval, self._limiter)
+        """Return a REST client for one thread; all clients share one weight budget."""
+        return BinanceRestClient(self._rest_url, self._interval, self._deadline_s, self._budget)
+
+    def reserve_klines(self, priority: Priority) -> float:
+        """Reserve one request for klines and return 0, or return the seconds until then."""
+        return self._budget.reserve(KLINES_WEIGHT, priority)
+
+    def keep_bans(self, bans: BanStore) -> None:
+        """Wait out the ban that is stored, and store each new one; see `Exchange.keep_bans`."""
+        self._budget.keep_bans(bans)
 
     def open_stream(self, on_event: OnEvent, on_error: OnError) -> BinanceStreamConnection:
         """Begin to connect to the streams; see `Exchange.open_stream`."""

@@ -1,117 +1,86 @@
-"""Binance's REST service through binance-connector: its rate limit, its refusals, its client."""
+"""Binance's REST service through binance-connector: its weights, its refusals, its client."""
 
-import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-import requests
-from binance.error import ClientError, Error, ServerError
 from binance.spot import Spot
 
-from services.producer.exchanges.binance.schemas import decode_rest_klines, decode_tickers
-from services.producer.ports import DayTicker, KlinePage, ListedSymbol, Throttled
-from shared.core.errors import Incompatible, Unavailable
+from services.producer.exchanges.binance.bounded_http import Answer, BoundedSession, Bounds, fetch
+from services.producer.exchanges.binance.schemas import (
+    decode_listing,
+    decode_rest_klines,
+    decode_server_time,
+    decode_tickers,
+    decode_weight_limit,
+)
+from services.producer.exchanges.bounded_json import decode_json
+from services.producer.ports import DayTicker, KlinePage, ListedSymbol, Refused, Throttled
+from services.producer.requests import Priority
+from services.producer.weight_budget import MAX_BAN_S, WeightBudget
+from shared.core.errors import BadInput, Unavailable
 
-TIMEOUT_S: Final = 10.0
+T = TypeVar("T")
+
 MAX_ROWS: Final = 1000
+MAX_BODY_BYTES: Final = 8_000_000  # 1,000 klines take 200,000
+MAX_LISTING_BYTES: Final = 32_000_000  # every symbol with its filters and permissions
 
+KLINES_WEIGHT, TIME_WEIGHT, LISTING_WEIGHT, TICKERS_WEIGHT = 2, 1, 20, 80
 WEIGHT_HEADER: Final = "x-mbx-used-weight-1m"
-DEFAULT_WEIGHT_PER_MINUTE: Final = 6000
-MAX_WEIGHT_SHARE: Final = 0.8  # the rest is for others behind the same address
-WEIGHT_PAUSE_S: Final = 5.0  # the count starts anew each minute
+MAX_WEIGHT_DIGITS: Final = 9
 
-# Without a Retry-After header: the minute of the weight limit, the shortest documented ban.
+# Without a usable Retry-After: the minute of the weight limit, the shortest documented ban.
 DEFAULT_RETRY_AFTER_S: Final = {429: 60.0, 418: 120.0}
+MIN_RETRY_AFTER_S: Final = 1.0
 RESTRICTED_LOCATION: Final = 451
-
-
-class RateLimiter:
-    """The request weight that Binance counts per IP address; one for all REST clients."""
-
-    def __init__(self, stop: threading.Event) -> None:
-        """Start with no weight used; `stop` ends every wait."""
-        self._stop = stop
-        self._limit = DEFAULT_WEIGHT_PER_MINUTE
-        self._not_before_s = 0.0
-        self.used = 0
-
-    def acquire(self) -> None:
-        """Wait until a request is allowed.
-
-        Raises:
-            Unavailable: the process stops first.
-        """
-        while (wait_s := self._not_before_s - time.monotonic()) > 0:
-            if self._stop.wait(wait_s):
-                raise Unavailable("stopping: no more requests are sent to the exchange")
-
-    def update(self, headers: Mapping[str, str]) -> None:
-        """Store the weight that Binance reports; pause when it nears the limit."""
-        text = headers.get(WEIGHT_HEADER, "")
-        self.used = int(text) if text.isdecimal() else self.used
-        if self.used >= self._limit * MAX_WEIGHT_SHARE:
-            self.pause(WEIGHT_PAUSE_S)
-
-    def pause(self, seconds: float) -> None:
-        """Allow no request for so long."""
-        self._not_before_s = max(self._not_before_s, time.monotonic() + seconds)
-
-    def set_limit(self, rate_limits: Any) -> None:
-        """Store the limit that `rateLimits` of `exchangeInfo` names."""
-        for limit in rate_limits if isinstance(rate_limits, list) else ():
-            if limit.get("rateLimitType") == "REQUEST_WEIGHT" and limit.get("interval") == "MINUTE":
-                self._limit = int(limit["limit"]) // int(limit.get("intervalNum", 1))
+# Of any request, whatever it asks for: the firewall, a timeout.
+PASSING_REFUSALS: Final = {403, 408, 425}
 
 
 class BinanceRestClient:
     """One thread's connection to Binance's REST service; see `RestClient` in ports.py."""
 
-    def __init__(self, url: str, interval: str, limiter: RateLimiter) -> None:
-        """Prepare the client; it connects with its first request."""
-        self._url, self._interval, self._limiter = url, interval, limiter
-        self._client = Spot(base_url=url, timeout=TIMEOUT_S, show_limit_usage=True)
+    def __init__(self, url: str, interval: str, deadline_s: float, budget: WeightBudget) -> None:
+        """Prepare the client; it connects with its first request.
+
+        Args:
+            url: the service's address.
+            interval: the interval of the klines.
+            deadline_s: seconds until an answer must be complete.
+            budget: the request weight, shared by all clients.
+        """
+        self._url, self._interval, self._budget = url, interval, budget
+        self._client = _BoundedSpot(url, deadline_s)
 
     def server_time_ms(self) -> int:
         """Return the exchange's time in milliseconds.
 
         Raises:
             Unavailable: there is no usable response.
-            Incompatible: the exchange does not serve this location.
         """
-        body = self._request("the time", dict, self._client.time)
-        if not isinstance(body.get("serverTime"), int):
-            raise Unavailable(f"{self._url}: the response has no serverTime: {str(body)[:100]}")
-        return int(body["serverTime"])
+        self._budget.acquire(TIME_WEIGHT)
+        return self._request("the time", self._client.time, decode_server_time)
 
     def list_symbols(self) -> dict[str, ListedSymbol]:
         """Return every symbol listed; it is being traded if its status is TRADING.
 
         Raises:
-            Unavailable, Incompatible: as `server_time_ms`.
+            Unavailable: there is no usable response.
         """
-        body = self._request("the symbols", dict, self._client.exchange_info)
-        self._limiter.set_limit(body.get("rateLimits"))
-        try:
-            return {
-                str(each["symbol"]): ListedSymbol(
-                    each["status"] == "TRADING", str(each.get("quoteAsset", ""))
-                )
-                for each in body["symbols"]
-            }
-        except (KeyError, TypeError, AttributeError) as error:
-            message = f"{self._url}: the response has no symbols with a status: {str(body)[:100]}"
-            raise Unavailable(message) from error
+        self._budget.acquire(LISTING_WEIGHT)
+        return self._request("the symbols", self._client.exchange_info, self._decode_listing)
 
     def fetch_tickers(self) -> list[DayTicker]:
         """Return the last 24 hours of every symbol.
 
         Raises:
-            Unavailable, Incompatible: as `server_time_ms`.
+            Unavailable: there is no usable response.
         """
+        self._budget.acquire(TICKERS_WEIGHT, Priority.PRICES)
         send = partial(self._client.ticker_24hr, type="MINI")
-        return decode_tickers(self._request("the turnover of symbols", list, send))
+        return self._request("the turnover of symbols", send, decode_tickers)
 
     def fetch_klines(
         self, symbol: str, from_ms: int, until_ms: int | None, max_rows: int
@@ -119,59 +88,77 @@ class BinanceRestClient:
         """Return klines that open at `from_ms` or later and before `until_ms`, as they were sent.
 
         Raises:
-            Unavailable, Incompatible: as `server_time_ms`.
+            Unavailable: there is no usable response.
+            Refused: the exchange refuses the symbol.
         """
+        self._budget.check_ban()
         limit = min(max_rows, MAX_ROWS)
-        span = {"startTime": from_ms} if until_ms is None else _span(from_ms, until_ms)
+        # Binance includes both ends.
+        span = {"startTime": from_ms, "endTime": None if until_ms is None else until_ms - 1}
         send = partial(self._client.klines, symbol, self._interval, limit=limit, **span)
-        rows = self._request(f"klines of {symbol}", list, send)
-        arrival_ms = time.time_ns() // 1_000_000
-        klines = decode_rest_klines(symbol, self._interval, rows, arrival_ms)
-        return KlinePage(klines, len(rows) >= limit, arrival_ms)
+
+        def decode(body: Any) -> KlinePage:
+            arrival_ms = time.time_ns() // 1_000_000
+            rows = decode_rest_klines(symbol, self._interval, body, arrival_ms)
+            return KlinePage(rows, len(rows) >= limit, arrival_ms)
+
+        return self._request(f"klines of {symbol}", send, decode)
 
     def close(self) -> None:
         """Close the connection."""
         self._client.session.close()
 
-    def _request(self, subject: str, kind: type, send: Callable[[], Any]) -> Any:
-        """Send a request within the weight limit; return the body, checked to be of a kind."""
-        self._limiter.acquire()
+    def _decode_listing(self, body: Any) -> dict[str, ListedSymbol]:
+        self._budget.set_limit(decode_weight_limit(body))
+        return decode_listing(body)
+
+    def _request(self, subject: str, send: Callable[[], Answer], decode: Callable[[Any], T]) -> T:
+        """Send a request and return what the body of the answer says."""
+        answer, request = send(), f"{self._url}: request for {subject}"
+        self._report_weight(answer.headers)
+        if answer.status != 200:
+            raise self._refuse(request, answer)
         try:
-            response = send()
-            self._limiter.update(response["limit_usage"])
-        # The connector raises KeyError and TypeError for a refusal with an unexpected body.
-        except (Error, requests.RequestException, KeyError, TypeError) as error:
-            raise self._to_app_error(error, subject) from error
-        # The connector returns a page of text with status 200 as if it were data.
-        body = response["data"]
-        if not isinstance(body, kind):
-            text = str(body)[:100]
-            raise Unavailable(
-                f"{self._url}: unusable response to a request for {subject}: {text!r}"
-            )
-        return body
+            return decode(decode_json(answer.body))
+        except BadInput as error:
+            excerpt = f"{error}: {answer.body[:100]!r}"
+            raise Unavailable(f"{request}: unusable response: {excerpt}") from error
 
-    def _to_app_error(self, error: Exception, subject: str) -> Unavailable | Incompatible:
-        request = f"{self._url}: request for {subject}"
-        if isinstance(error, ClientError):
-            body = f"{error.error_code} {error.error_message}"
-            refusal = to_refusal(request, error.status_code, error.header, body)
-            if isinstance(refusal, Throttled):
-                self._limiter.pause(refusal.retry_after_s)
-            return refusal
-        if isinstance(error, ServerError):
-            return Unavailable(f"{request}: failed with HTTP {error.status_code}")
-        return Unavailable(f"{request}: {type(error).__name__}: {str(error)[:200]}")
+    def _report_weight(self, headers: Mapping[str, str]) -> None:
+        text = headers.get(WEIGHT_HEADER, "")
+        if text.isdecimal() and len(text) <= MAX_WEIGHT_DIGITS:
+            self._budget.report_used(int(text))
+
+    def _refuse(self, request: str, answer: Answer) -> Unavailable:
+        body = repr(answer.body[:200].decode(errors="replace"))
+        refusal = to_refusal(request, answer.status, answer.headers, body)
+        if isinstance(refusal, Throttled):
+            self._budget.ban(refusal.retry_after_s)
+        return refusal
 
 
-def _span(from_ms: int, until_ms: int) -> dict[str, int]:
-    return {"startTime": from_ms, "endTime": until_ms - 1}  # Binance includes both ends
+class _BoundedSpot(Spot):  # type: ignore[misc]  # the connector has no types
+    """The connector's paths and parameters; every request gives its answer, within bounds."""
+
+    def __init__(self, url: str, deadline_s: float) -> None:
+        super().__init__(base_url=url)
+        self.session, self._deadline_s = BoundedSession(), deadline_s
+
+    def send_request(
+        self, http_method: str, url_path: str, payload: Mapping[str, Any] | None = None
+    ) -> Answer:
+        """Send a request; the connector's own knows no deadline, no size and no broken body."""
+        is_listing = url_path.endswith("/exchangeInfo")
+        max_bytes = MAX_LISTING_BYTES if is_listing else MAX_BODY_BYTES
+        params = {name: value for name, value in (payload or {}).items() if value is not None}
+        bounds = Bounds(self._deadline_s, max_bytes)
+        return fetch(self.session, f"{self.base_url}{url_path}", params, bounds)
 
 
 def to_refusal(
     request: str, status: int, headers: Mapping[str, str] | None, body: str
-) -> Unavailable | Incompatible:
-    """Return the error for an HTTP status from 400 to 499.
+) -> Unavailable:
+    """Return the error for an HTTP status other than 200.
 
     Args:
         request: the address and what was requested, for the message.
@@ -184,17 +171,21 @@ def to_refusal(
         seconds = _retry_after_s(headers or {}, DEFAULT_RETRY_AFTER_S[status])
         return Throttled(f"{message}; sending nothing for {seconds:g} s", seconds)
     if status == RESTRICTED_LOCATION:
-        return Incompatible(
+        return Unavailable(
             f"{message}; the host does not serve this location: set EXCHANGE_REST_URL and"
             " EXCHANGE_STREAM_URL to one that does, such as https://data-api.binance.vision"
             " and wss://data-stream.binance.vision"
         )
+    if 400 <= status < 500 and status not in PASSING_REFUSALS:
+        return Refused(message)
     return Unavailable(message)
 
 
 def _retry_after_s(headers: Mapping[str, str], default_s: float) -> float:
+    """Return the seconds to wait; the default if the header cannot be right."""
     text = {name.lower(): value for name, value in headers.items()}.get("retry-after", "")
     try:
-        return float(text)
+        seconds = float(text)
     except ValueError:
         return default_s
+    return max(MIN_RETRY_AFTER_S, seconds) if 0 <= seconds <= MAX_BAN_S else default_s

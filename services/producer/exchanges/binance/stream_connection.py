@@ -14,7 +14,7 @@ from services.producer.exchanges.binance.bounded_socket import BoundedWebSocket
 from services.producer.exchanges.binance.rest_client import to_refusal
 from services.producer.exchanges.binance.schemas import decode_message
 from services.producer.ports import OnError, OnEvent, SentMessage
-from shared.core.errors import Incompatible, Unavailable
+from shared.core.errors import Unavailable
 
 MAX_MESSAGE_BYTES: Final = 4_000  # longer ones lose the connection
 MAX_SYMBOLS_OF_MESSAGE: Final = 100
@@ -145,7 +145,7 @@ def _code(data: bytes) -> str:
     return f": {int.from_bytes(data[:2])} {data[2:].decode(errors='replace')[:100]!r}"
 
 
-def _to_app_error(url: str, error: Exception) -> Unavailable | Incompatible:
+def _to_app_error(url: str, error: Exception) -> Unavailable:
     if isinstance(error, Unavailable):
         return error
     if isinstance(error, WebSocketBadStatusException):

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from services.producer.ports import (
     OnError,
     OnEvent,
-    RestClient,
     SentMessage,
     StreamLimits,
     StreamUpdate,
@@ -65,8 +64,6 @@ class ScriptedConnection:
 class ScriptedExchange:
     """Opens scripted connections; `prepare` changes each before it is used."""
 
-    used_weight = 0
-
     def __init__(self, max_symbols: int = 1000, max_age_s: float = 1e9) -> None:
         self.stream_limits = StreamLimits(max_symbols, max_age_s)
         self.connections: list[ScriptedConnection] = []
@@ -75,9 +72,6 @@ class ScriptedExchange:
     @property
     def alive(self) -> list[ScriptedConnection]:
         return [each for each in self.connections if each.is_alive]
-
-    def open_rest(self) -> RestClient:
-        raise NotImplementedError
 
     def open_stream(self, on_event: OnEvent, on_error: OnError) -> ScriptedConnection:
         self.connections.append(ScriptedConnection(on_event, on_error))

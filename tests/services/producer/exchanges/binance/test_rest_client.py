@@ -11,8 +11,8 @@ import pytest
 
 from services.producer.exchanges.binance.exchange import BinanceExchange
 from services.producer.exchanges.binance.rest_client import BinanceRestClient, to_refusal
-from services.producer.ports import DayTicker, ListedSymbol, Throttled
-from shared.core.errors import Incompatible, Unavailable
+from services.producer.ports import DayTicker, ListedSymbol, RestLimits, Throttled
+from shared.core.errors import Unavailable
 from shared.local_servers.programs import free_port
 from tests.support.builders import STEP_MS
 
@@ -60,7 +60,7 @@ def stop() -> threading.Event:
 
 
 def binance_at(rest_url: str, stop: threading.Event) -> BinanceExchange:
-    return BinanceExchange("5m", rest_url, rest_url.replace("http", "ws"), stop)
+    return BinanceExchange("5m", rest_url, rest_url.replace("http", "ws"), RestLimits(), stop)
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_a_location_that_is_not_served_gets_the_settings_to_change(
     server.status = 451
     server.body = '{"code": 0, "msg": "Service unavailable from a restricted location"}'
 
-    with pytest.raises(Incompatible, match="EXCHANGE_REST_URL"):
+    with pytest.raises(Unavailable, match="EXCHANGE_REST_URL"):
         rest.server_time_ms()
 
 
@@ -159,7 +159,7 @@ def test_a_ban_without_a_time_lasts_as_long_as_the_shortest_ban_there_is() -> No
     assert refusal.retry_after_s == 120.0
 
 
-def test_near_the_weight_limit_calls_wait_and_a_stop_ends_the_waiting(
+def test_at_the_share_of_the_weight_limit_calls_wait_and_a_stop_ends_the_waiting(
     server: ScriptedServer,
     exchange: BinanceExchange,
     rest: BinanceRestClient,
@@ -172,11 +172,11 @@ def test_near_the_weight_limit_calls_wait_and_a_stop_ends_the_waiting(
         "limit": 100,
     }
     server.body = json.dumps({"symbols": [], "rateLimits": [limit]})
-    server.headers = {"x-mbx-used-weight-1m": "79"}
+    server.headers = {"x-mbx-used-weight-1m": "59"}
     rest.list_symbols()
-    server.body, server.headers = '{"serverTime": 5}', {"x-mbx-used-weight-1m": "80"}
+    server.body, server.headers = '{"serverTime": 5}', {"x-mbx-used-weight-1m": "60"}
     assert rest.server_time_ms() == 5
-    assert exchange.used_weight == 80
+    assert exchange.used_weight == 60
     stop.set()
 
     with pytest.raises(Unavailable, match="stopping"):

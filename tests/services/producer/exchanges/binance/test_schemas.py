@@ -137,7 +137,7 @@ def test_a_shutdown_is_recognised_in_both_forms() -> None:
     ("changed", "reason"),
     [
         ({"c": "NaN"}, "bad_field"),
-        ({"c": float("nan")}, "bad_field"),
+        ({"c": float("nan")}, "not_json"),
         ({"l": "-1.0"}, "bad_field"),
         ({"o": "0"}, "bad_price"),
         ({"h": "99.9"}, "inconsistent_prices"),
