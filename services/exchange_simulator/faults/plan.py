@@ -48,6 +48,7 @@ class FaultPlan:
         """
         self._faults, self._clock, self._interval_ms = faults, clock, interval_ms
         self._start_ms, self._random = clock.now_ms(), random.Random(0)
+        self._first_ms = self._next_open_ms(self._start_ms)
         self.origin_ms = origin_ms
         self._windows: list[FaultWindow] = []
         self._current: dict[str, list[FaultWindow]] = {}
@@ -57,7 +58,7 @@ class FaultPlan:
     def set_origin(self, now_ms: int) -> None:
         """Number the candles from the first one that opens after now, if they are not yet."""
         if self.origin_ms is None:
-            self.origin_ms = -(-now_ms // self._interval_ms) * self._interval_ms
+            self.origin_ms = self._next_open_ms(now_ms)
             self._place(each for each in self._faults if each.at is not None)
 
     def windows(self, kinds: Iterable[str]) -> list[FaultWindow]:
@@ -88,10 +89,14 @@ class FaultPlan:
 
     def open_times_ms(self, fault: ScriptedFault) -> tuple[float, float]:
         """Return the open times [from, until) of the candles that a fault names; all if none."""
-        if fault.candles is None or self.origin_ms is None:
+        if fault.candles is None:
             return -inf, inf
-        first, until = (self.origin_ms + n * self._interval_ms for n in fault.candles)
+        zero_ms = self._first_ms if fault.at is None else (self.origin_ms or 0)
+        first, until = (zero_ms + number * self._interval_ms for number in fault.candles)
         return first, until
+
+    def _next_open_ms(self, now_ms: int) -> int:
+        return -(-now_ms // self._interval_ms) * self._interval_ms
 
     def _use(self, window: FaultWindow, once_for: object) -> bool:
         times = window.fault.times

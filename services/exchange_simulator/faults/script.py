@@ -28,7 +28,8 @@ class _Strict(BaseModel):
 class ScriptedFault(_Strict):
     """A fault: its kind, when it is in force, whom it concerns, and its parameters.
 
-    Candles are numbered from the script's origin; the first one that opens after it is number 0.
+    Candles are numbered from the script's origin; the first one that opens after it is number 0. A
+    fault without `at` is there from the exchange's start, and its candles are numbered from that.
     """
 
     kind: Annotated[str, AfterValidator(_check_kind)]

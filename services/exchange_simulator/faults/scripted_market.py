@@ -35,7 +35,7 @@ class ScriptedMarket:
         self._plan: FaultPlan | None = None
         self._origin_ms: int | None = None
         self._removed: dict[str, list[range]] = defaultdict(list)  # numbers in the inner market
-        self._late: dict[str, list[FaultWindow]] = defaultdict(list)
+        self._late: dict[str, list[tuple[int, float, float]]] = defaultdict(list)
         self._changes: dict[str, list[StatusChange]] = defaultdict(list)
 
     def follow(self, plan: FaultPlan) -> None:
@@ -102,20 +102,27 @@ class ScriptedMarket:
             self._changes[symbol].sort(key=lambda change: change.time_ms)
 
     def _apply(self, symbol: str, window: FaultWindow) -> None:
-        kind, begin_ms = window.fault.kind, int(max(window.from_ms, 0))
+        kind, (begin_ms, end_ms) = window.fault.kind, self._span_ms(window)
         status = str(window.fault.value or BREAK)
         changes = self._changes[symbol]
         if kind == "off-grid":
-            self._late[symbol].append(window)
+            self._late[symbol].append((begin_ms, end_ms, window.fault.seconds or 14.789))
         elif kind == "listing":
             changes += [StatusChange(0, GONE), StatusChange(begin_ms, TRADING)]
             self._remove(symbol, 0, begin_ms)
         else:
-            self._remove(symbol, begin_ms, window.until_ms)
+            self._remove(symbol, begin_ms, end_ms)
         if kind in ("halt", "delisting"):
             changes.append(StatusChange(begin_ms, status))
         if kind == "halt" and window.until_ms < inf:
             changes.append(StatusChange(int(window.until_ms), TRADING))
+
+    def _span_ms(self, window: FaultWindow) -> tuple[int, float]:
+        """Return the open times [from, until) of the candles that an event concerns."""
+        if window.fault.candles is None or self._plan is None:
+            return int(max(window.from_ms, 0)), window.until_ms
+        first_ms, until_ms = self._plan.open_times_ms(window.fault)
+        return int(first_ms), until_ms
 
     def _remove(self, symbol: str, from_ms: int, until_ms: float) -> None:
         # A candle that has opened when trading ends is closed as it stands.
@@ -155,9 +162,8 @@ def _inner(removed: Sequence[range], numbers: range) -> Iterator[range]:
         begin = end
 
 
-def _moved(row: CandleRow, late: Sequence[FaultWindow]) -> CandleRow:
-    for window in late:
-        if window.from_ms <= row.open_time_ms < window.until_ms:
-            shift_ms = int((window.fault.seconds or 14.789) * 1000)
-            return row._replace(open_time_ms=row.open_time_ms + shift_ms)
+def _moved(row: CandleRow, late: Sequence[tuple[int, float, float]]) -> CandleRow:
+    for begin_ms, end_ms, seconds in late:
+        if begin_ms <= row.open_time_ms < end_ms:
+            return row._replace(open_time_ms=row.open_time_ms + int(seconds * 1000))
     return row

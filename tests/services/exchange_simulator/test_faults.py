@@ -1,8 +1,6 @@
 """Each kind of fault is made, and nothing else is changed by it."""
 
-import asyncio
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -28,44 +26,23 @@ from services.exchange_simulator.faults.kline_changes import (
 )
 from services.exchange_simulator.faults.mix import DRAWS, draw_mix
 from services.exchange_simulator.faults.rest_wire import ANSWERS
-from services.exchange_simulator.faults.script import FaultMix, FaultScript, read_script
-from services.exchange_simulator.server import ExchangeServer
-from services.exchange_simulator.settings import SimulatorSettings
+from services.exchange_simulator.faults.script import FaultMix, read_script
 from services.exchange_simulator.synthetic import ORIGIN_MS
 from shared.core.errors import BadSetting
 from tests.support.builders import STEP_MS
+from tests.support.simulator import SimulatorThread
 
 HISTORY = 100
 START_MS = ORIGIN_MS + HISTORY * STEP_MS
 FIRST, SECOND = "SYN01USDT", "SYN02USDT"
 
 
-class SimulatorThread:
-    """A simulator in a thread of this process."""
-
-    def __init__(self, server: ExchangeServer) -> None:
-        self.server = server
-        self._loop, self._stop = asyncio.new_event_loop(), asyncio.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> "SimulatorThread":
-        self._thread.start()
-        end_s = time.monotonic() + 10
-        while not hasattr(self.server, "port") and time.monotonic() < end_s:
-            time.sleep(0.01)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
-
-    def _run(self) -> None:
-        self._loop.run_until_complete(self.server.run(self._stop))
-        self._loop.close()
+class AskedSimulator(SimulatorThread):
+    """A simulator that the tests send requests to."""
 
     def get(self, path: str, **query: object) -> Any:
         parameters = {name: str(value) for name, value in query.items()}
-        url = f"http://127.0.0.1:{self.server.port}/api/v3/{path}"
+        url = f"http://{self.address}/api/v3/{path}"
         return requests.get(url, parameters, timeout=5)
 
     def rows(self, symbol: str = FIRST, first: int = 90, **query: object) -> list[Any]:
@@ -75,16 +52,14 @@ class SimulatorThread:
 
 
 @contextmanager
-def simulator(*faults: dict[str, Any], speed: float = 1.0) -> Iterator[SimulatorThread]:
-    given = {"EXCHANGE_SYMBOLS": "3", "EXCHANGE_HISTORY": str(HISTORY)}
-    settings = SimulatorSettings.from_env({**given, "EXCHANGE_SPEED": str(speed)})
-    script = FaultScript.model_validate({"faults": faults})
-    with SimulatorThread(ExchangeServer(settings, script)) as running:
+def simulator(*faults: dict[str, Any], speed: float = 1.0) -> Iterator[AskedSimulator]:
+    settings = {"symbols": "3", "history": str(HISTORY), "speed": str(speed)}
+    with AskedSimulator(settings, {"faults": faults}) as running:
         yield running
 
 
 @contextmanager
-def stream(running: SimulatorThread, *symbols: str) -> Iterator[websocket.WebSocket]:
+def stream(running: AskedSimulator, *symbols: str) -> Iterator[websocket.WebSocket]:
     url = f"ws://127.0.0.1:{running.server.port}/ws"
     socket = websocket.create_connection(url, timeout=5)
     with closing(socket):
@@ -294,10 +269,9 @@ def test_frames_that_nobody_can_read_arrive_between_the_others() -> None:
 
 
 def test_the_numbers_of_candles_begin_with_the_first_subscription() -> None:
-    settings = SimulatorSettings.from_env({"EXCHANGE_SYMBOLS": "1", "EXCHANGE_HISTORY": "9"})
     faults = [{"kind": "hole", "at": 0, "for_candles": 1}]
-    script = FaultScript.model_validate({"origin": "first subscription", "faults": faults})
-    with SimulatorThread(ExchangeServer(settings, script)) as running:
+    script = {"origin": "first subscription", "faults": faults}
+    with AskedSimulator({"symbols": "1", "history": "9"}, script) as running:
         with stream(running, FIRST) as socket:
             socket.recv()
         origin_ms = running.server.plan.origin_ms
