@@ -1,5 +1,6 @@
 """Run a scenario: the simulator, a real producer, a real Kafka, then the comparison."""
 
+import re
 import signal
 import time
 import uuid
@@ -26,8 +27,8 @@ PRODUCER: Final = {
     "BACKFILL_CANDLES": "30",
     "MARKET_SYMBOLS": "none",
     "CLOSE_GRACE_S": "0.5",
-    "GAP_AFTER_S": "4",
-    "OUTAGE_GAP_AFTER_S": "6",
+    "GAP_AFTER_S": "6",
+    "OUTAGE_GAP_AFTER_S": "8",
     "REST_DEADLINE_S": "2",
     "RECONCILE_AFTER_S": "900",
     "STREAM_SILENCE_S": "6",
@@ -50,7 +51,7 @@ class Outcome:
 def run_scenario(scenario: Scenario, kafka_bootstrap: str, folder: Path) -> Outcome:
     """Run a scenario from its start to its comparison; it leaves nothing running."""
     outcome, began_s = Outcome(scenario.name), time.monotonic()
-    prefix = f"{scenario.name.replace(' ', '-')}-{uuid.uuid4().hex[:6]}."
+    prefix = f"{re.sub('[^a-z0-9]+', '-', scenario.name.lower())}-{uuid.uuid4().hex[:6]}."
     deployment = Deployment(kafka_bootstrap, "", prefix, folder, partitions=2)
     exchange = {
         "symbols": scenario.symbols, "speed": str(scenario.speed), "history": "40",
@@ -202,7 +203,9 @@ class ScenarioRun:
         named = scenario.follow.split(",") if scenario.follow else self._server.view.market.symbols
         if "all" in named or scenario.follow.startswith("top:"):
             named = ()
-        return tuple(dict.fromkeys((*named, *scenario.expected.followed)))
+        lagging = scenario.expected.lagging
+        wanted = dict.fromkeys((*named, *scenario.expected.followed))
+        return tuple(symbol for symbol in wanted if symbol not in lagging)
 
     def _listed_ms(self, symbol: str) -> int:
         """Return when a symbol was listed; 0 if it has always been."""

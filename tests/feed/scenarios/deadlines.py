@@ -1,11 +1,11 @@
 """Kind 2: answers that come late, slowly, cut, or not at all."""
 
-from typing import Final
+from typing import Any, Final
 
 from tests.feed.scenario import Scenario
 from tests.feed.scenarios.common import ONE, answers, away, lost
 
-KLINES: Final = {"endpoint": "klines"}
+KLINES: Final[dict[str, Any]] = {"endpoint": "klines"}
 
 SCENARIOS: Final = (
     Scenario(
@@ -44,7 +44,9 @@ SCENARIOS: Final = (
         2,
         (lost(3.5, 2), answers("stall", 2, endpoint="time")),
     ),
-    Scenario("the time trickles from the start on", 2, (answers("trickle", endpoint="time", seconds=1),)),
+    Scenario(
+        "the time trickles from the start on", 2, (answers("trickle", endpoint="time", seconds=1),)
+    ),
     Scenario(
         "the list of symbols trickles at a start",
         2,
@@ -63,5 +65,10 @@ SCENARIOS: Final = (
     Scenario("bodies are cut", 2, (lost(3.5, 3), answers("cut", 3, times=6))),
     Scenario("connections are dropped", 2, (lost(3.5, 3), answers("down", 3, for_s=3))),
     Scenario("the exchange is away for five candles", 2, away(3, 2.5), quick=True),
-    Scenario("the exchange is away again and again", 2, (*away(2, 1), *away(6, 1), *away(11, 1)), candles=18),
+    Scenario(
+        "the exchange is away again and again",
+        2,
+        (*away(2, 1), *away(6, 1), *away(11, 1)),
+        candles=18,
+    ),
 )

@@ -27,7 +27,9 @@ SCENARIOS: Final = (
         "rows settle after 1.7 s and the stream is silent", 3, (provisional(1.7), QUIET), **SLOW
     ),
     Scenario("rows settle after 4 s and the stream is silent", 3, (provisional(4), QUIET), **SLOW),
-    Scenario("rows settle after 25 s and the stream is silent", 3, (provisional(25), QUIET), **SLOW),
+    Scenario(
+        "rows settle after 25 s and the stream is silent", 3, (provisional(25), QUIET), **SLOW
+    ),
     Scenario(
         "rows settle after 10 s and a reconnect comes just after a close",
         3,

@@ -63,7 +63,10 @@ SCENARIOS: Final = (
     Scenario(
         "rest has no rows at all for some seconds after an outage",
         1,
-        (*away(3, 2), {"kind": "rest-answer", "endpoint": "klines", "at": 3, "for_s": 5, "value": []}),
+        (
+            *away(3, 2),
+            {"kind": "rest-answer", "endpoint": "klines", "at": 3, "for_s": 5, "value": []},
+        ),
     ),
     Scenario(
         "the exchange has a hole",

@@ -1,6 +1,6 @@
 """Kinds 5 and 11: the set of symbols followed, and their names."""
 
-from typing import Final
+from typing import Any, Final
 
 from tests.feed.scenario import Expected, Scenario
 from tests.feed.scenarios.common import answers, lost
@@ -10,7 +10,7 @@ SECOND: Final = "SYN02USDT"
 THIRD: Final = "SYN03USDT"
 ALIEN: Final = "SYN币安人生USDT"
 ALL: Final = Expected(followed=(FIRST, SECOND, THIRD))
-INFO: Final = {"endpoint": "exchangeInfo"}
+INFO: Final[dict[str, Any]] = {"endpoint": "exchangeInfo"}
 
 SCENARIOS: Final = (
     Scenario(
@@ -39,7 +39,9 @@ SCENARIOS: Final = (
         follow="all",
         expected=ALL,
     ),
-    Scenario("the list is refused at a start", 5, (answers("refusal", **INFO, status=403, for_s=6),)),
+    Scenario(
+        "the list is refused at a start", 5, (answers("refusal", **INFO, status=403, for_s=6),)
+    ),
     Scenario("the list is refused for ever", 5, (answers("refusal", **INFO, status=403),)),
     Scenario(
         "a symbol in a break at a start trades later and all are followed",
@@ -111,7 +113,9 @@ SCENARIOS: Final = (
         actions=((3, "remove", SECOND),),
         expected=Expected(ended=(SECOND,), statuses={SECOND: ("removed",)}),
     ),
-    Scenario("a name of another script is followed", 11, (), symbols=f"{FIRST},{ALIEN}", quick=True),
+    Scenario(
+        "a name of another script is followed", 11, (), symbols=f"{FIRST},{ALIEN}", quick=True
+    ),
     Scenario(
         "names of another script are among all",
         11,

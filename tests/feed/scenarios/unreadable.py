@@ -8,17 +8,65 @@ from tests.feed.scenarios.common import LETTERS, ONE, away, lost, rows
 SOON: Final = {"GAP_AFTER_S": "1", "OUTAGE_GAP_AFTER_S": "1"}
 
 SCENARIOS: Final = (
-    Scenario("rows are floats for some seconds", 6, (lost(3.5, 3), rows("floats", 3, 5)), quick=True, expected=LETTERS),
-    Scenario("the history is floats for some seconds", 6, (rows("floats", None, 7),), expected=LETTERS),
-    Scenario("rows are of another interval for some seconds", 6, (lost(3.5, 3), rows("other-interval", 3, 5)), expected=LETTERS),
-    Scenario("rows lack columns for some seconds", 6, (lost(3.5, 3), rows("short", 3, 5)), expected=LETTERS),
-    Scenario("closes are NaN for some seconds", 6, (lost(3.5, 3), rows("unreadable", 3, 5)), expected=LETTERS),
-    Scenario("one row is NaN for some seconds", 6, (*away(3, 1.5), rows("unreadable", 3, 6, candles=[4, 5])), expected=LETTERS),
-    Scenario("volumes of rest have exponents", 6, (rows("exponents", None, 3600), lost(3.5, 3)), quick=True),
+    Scenario(
+        "rows are floats for some seconds",
+        6,
+        (lost(3.5, 3), rows("floats", 3, 5)),
+        quick=True,
+        expected=LETTERS,
+    ),
+    Scenario(
+        "the history is floats for some seconds", 6, (rows("floats", None, 7),), expected=LETTERS
+    ),
+    Scenario(
+        "rows are of another interval for some seconds",
+        6,
+        (lost(3.5, 3), rows("other-interval", 3, 5)),
+        expected=LETTERS,
+    ),
+    Scenario(
+        "rows lack columns for some seconds",
+        6,
+        (lost(3.5, 3), rows("short", 3, 5)),
+        expected=LETTERS,
+    ),
+    Scenario(
+        "closes are NaN for some seconds",
+        6,
+        (lost(3.5, 3), rows("unreadable", 3, 5)),
+        expected=LETTERS,
+    ),
+    Scenario(
+        "one row is NaN for some seconds",
+        6,
+        (*away(3, 1.5), rows("unreadable", 3, 6, candles=[4, 5])),
+        expected=LETTERS,
+    ),
+    Scenario(
+        "volumes of rest have exponents",
+        6,
+        (rows("exponents", None, 3600), lost(3.5, 3)),
+        quick=True,
+    ),
     Scenario("volumes of the stream have exponents", 6, ({"kind": "kline-exponents"},)),
-    Scenario("closes of the stream are floats for some candles", 6, ({"kind": "kline-floats", "at": 3, "for_candles": 3},), expected=LETTERS),
-    Scenario("closes of the stream are NaN for some candles", 6, ({"kind": "kline-unreadable", "at": 3, "for_candles": 3},), expected=LETTERS),
-    Scenario("closes of the stream are of another interval", 6, ({"kind": "kline-other-interval", "at": 3, "for_candles": 3, "symbols": ONE},), expected=LETTERS),
+    Scenario(
+        "closes of the stream are floats for some candles",
+        6,
+        ({"kind": "kline-floats", "at": 3, "for_candles": 3},),
+        expected=LETTERS,
+    ),
+    Scenario(
+        "closes of the stream are NaN for some candles",
+        6,
+        ({"kind": "kline-unreadable", "at": 3, "for_candles": 3},),
+        expected=LETTERS,
+    ),
+    Scenario(
+        "closes of the stream are of another interval",
+        6,
+        ({"kind": "kline-other-interval", "at": 3, "for_candles": 3, "symbols": ONE},),
+        expected=LETTERS,
+    ),
     Scenario(
         "rows are off the grid after a hole",
         6,
@@ -50,5 +98,12 @@ SCENARIOS: Final = (
         candles=16,
         expected=LETTERS,
     ),
-    Scenario("a row stays unreadable for ever", 6, (lost(3.5, 2, symbols=ONE), rows("unreadable", 0, 3600, candles=[4, 5], symbols=ONE)), producer=SOON, candles=20, expected=Expected(dead_letters=4, gaps=1)),
+    Scenario(
+        "a row stays unreadable for ever",
+        6,
+        (lost(3.5, 2, symbols=ONE), rows("unreadable", 0, 3600, candles=[4, 5], symbols=ONE)),
+        producer=SOON,
+        candles=20,
+        expected=Expected(dead_letters=4, gaps=1),
+    ),
 )
