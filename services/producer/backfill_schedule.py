@@ -14,6 +14,8 @@ from services.producer.sequencer import SymbolCursor
 
 MAX_BACKOFF_S: Final = 60.0  # between two responses without news: a halted symbol costs little
 MAX_FAILURE_BACKOFF_S: Final = 30.0
+MIN_REFUSAL_BACKOFF_S, MAX_REFUSAL_BACKOFF_S = 30.0, 300.0  # of a symbol that REST does not know
+MAX_NEWLY_REFUSED: Final = 3  # in a row: then it is not the symbols that are wrong
 MIN_BACKOFF_S: Final = 0.25
 MAX_DOUBLINGS: Final = 10
 MAX_AWAITED_REQUESTS: Final = 3  # without news, after which other symbols do not wait
@@ -36,6 +38,7 @@ class _SymbolSchedule:
     is_backfilled: bool = False
     is_doubtful: bool = False  # it is requested at the pace of its doubt, whatever else happens
     has_failed: bool = False
+    refusals: int = 0  # in a row
 
 
 class BackfillSchedule:
@@ -47,6 +50,7 @@ class BackfillSchedule:
         self.interval_ms, self._grace_s = interval_ms, grace_s
         self._failures = 0  # in a row, of any symbol
         self._next_probe_s = 0.0
+        self._newly_refused = set[str]()  # since the last response
 
     @property
     def symbols(self) -> KeysView[str]:
@@ -94,7 +98,7 @@ class BackfillSchedule:
         """Request a symbol at once, if its next candle is not in doubt: its stream is ahead."""
         schedule = self._symbols[symbol]
         schedule.is_urgent = True
-        if not schedule.is_doubtful:
+        if not (schedule.is_doubtful or schedule.refusals):
             schedule.not_before_s, schedule.fruitless_requests = 0.0, 0
 
     def catch_up(self, cursors: Mapping[str, SymbolCursor], server_ms: int) -> None:
@@ -131,8 +135,10 @@ class BackfillSchedule:
             doubt_wait_s: how long to wait before the next request, if the next candle is in doubt.
         """
         self._on_answer()
+        self._forgive_refused()
         schedule = self._symbols[symbol]
         schedule.in_flight, schedule.has_failed, schedule.overdue_since_s = False, False, None
+        schedule.refusals = 0
         schedule.is_doubtful = doubt_wait_s is not None
         schedule.is_urgent = has_more or schedule.is_doubtful
         schedule.is_backfilled = schedule.is_backfilled or not schedule.is_urgent
@@ -158,6 +164,26 @@ class BackfillSchedule:
         schedule.fruitless_requests += 1
         schedule.not_before_s = now_s + self._backoff_s(schedule, MAX_FAILURE_BACKOFF_S)
 
+    def on_refusal(self, symbol: str, now_s: float) -> bool:
+        """Record that the exchange refuses a symbol; return whether that is new."""
+        schedule = self._symbols.get(symbol)
+        if schedule is None:  # not followed any longer
+            return False
+        # An exchange that refuses all symbols has a fault of its own.
+        if not schedule.refusals and len(self._newly_refused) >= MAX_NEWLY_REFUSED:
+            self.on_failure(symbol, now_s)
+            return False
+        self._newly_refused |= set() if schedule.refusals else {symbol}
+        wait_s = min(MAX_REFUSAL_BACKOFF_S, MIN_REFUSAL_BACKOFF_S * 2**schedule.refusals)
+        schedule.in_flight, schedule.is_urgent = False, True
+        schedule.not_before_s = now_s + wait_s
+        schedule.refusals = min(MAX_DOUBLINGS, schedule.refusals + 1)
+        return schedule.refusals == 1
+
+    def refused_symbols(self) -> list[str]:
+        """Return the symbols that the exchange refuses; nobody waits for them."""
+        return [symbol for symbol, each in self._symbols.items() if each.refusals]
+
     def awaited_from_ms(
         self, cursors: Mapping[str, SymbolCursor], held: Container[str]
     ) -> int | None:
@@ -177,8 +203,23 @@ class BackfillSchedule:
         return min(awaited, default=None)
 
     def pending_backfills(self) -> list[str]:
-        """Return the symbols whose history has not been fetched to its end since the start."""
-        return [symbol for symbol, each in self._symbols.items() if not each.is_backfilled]
+        """Return the symbols whose history has not been fetched to its end since the start.
+
+        One that the exchange refuses is not among them.
+        """
+        return [
+            symbol
+            for symbol, each in self._symbols.items()
+            if not each.is_backfilled and not each.refusals
+        ]
+
+    def _forgive_refused(self) -> None:
+        """Request what was refused at once, if the exchange refused everything until now."""
+        if len(self._newly_refused) >= MAX_NEWLY_REFUSED:
+            for schedule in map(self._symbols.get, self._newly_refused):
+                if schedule is not None:
+                    schedule.not_before_s, schedule.refusals = 0.0, 0
+        self._newly_refused.clear()
 
     def _on_answer(self) -> None:
         """Request what failed at once, if the exchange did not respond until now."""
@@ -197,7 +238,9 @@ class BackfillSchedule:
         return [oldest]
 
     def _is_awaited(self, schedule: _SymbolSchedule) -> bool:
-        if schedule.is_doubtful or schedule.fruitless_requests >= MAX_AWAITED_REQUESTS:
+        if schedule.is_doubtful or schedule.refusals:
+            return False
+        if schedule.fruitless_requests >= MAX_AWAITED_REQUESTS:
             return False
         return schedule.in_flight or schedule.is_urgent
 

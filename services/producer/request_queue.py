@@ -11,7 +11,7 @@ The most urgent one, the oldest of these, with two exceptions so that one symbol
 from enum import Enum
 from typing import Final
 
-from services.producer.requests import ANSWER_WITHIN_S, KlineRequest, Priority
+from services.producer.requests import KlineRequest, Priority
 
 OUTAGE_SYMBOLS: Final = 3  # that fail in a row
 MIN_PROBE_S, MAX_PROBE_S = 0.5, 5.0  # between two requests of an outage
@@ -26,7 +26,7 @@ class Outcome(Enum):
 
 
 _Key = tuple[str, bool]  # the symbol, and whether the request is for its reconciliation
-_Lane = dict[_Key, tuple[KlineRequest, float]]  # in the order of their arrival, with its time
+_Lane = dict[_Key, KlineRequest]  # in the order of their arrival
 
 
 class RequestQueue:
@@ -47,11 +47,12 @@ class RequestQueue:
         """Return the number of requests that wait."""
         return sum(map(len, self._lanes.values()))
 
-    def put(self, request: KlineRequest, now_s: float) -> None:
-        """Add a request; it replaces the one that waits for the same."""
-        self._remove(request)
-        lane = request.priority, request.symbol in self._suspects
-        self._lanes[lane][_key(request)] = request, now_s
+    def put(self, request: KlineRequest) -> None:
+        """Add a request; it takes the place of the one that waits for the same, if it is alike."""
+        lane = self._lanes[request.priority, request.symbol in self._suspects]
+        if _key(request) not in lane:
+            self._remove(request)
+        lane[_key(request)] = request
 
     def drop(self, symbol: str) -> None:
         """Forget a symbol."""
@@ -62,14 +63,12 @@ class RequestQueue:
 
     def peek(self, now_s: float) -> KlineRequest | None:
         """Return the request to send next; None if none may be sent now."""
-        for lane in self._lanes.values():
-            _drop_expired(lane, now_s)
         if not self._outage.allows(len(self._in_flight), now_s):
             return None
         suspects = sum(symbol in self._suspects for symbol in self._in_flight)
         for (_, is_suspect), lane in self._lanes.items():
             if lane and (not is_suspect or suspects < self._max_suspects):
-                return next(iter(lane.values()))[0]
+                return next(iter(lane.values()))
         return None
 
     def send(self, request: KlineRequest) -> None:
@@ -94,15 +93,6 @@ class RequestQueue:
 
 def _key(request: KlineRequest) -> _Key:
     return request.symbol, request.priority is Priority.RECONCILIATION
-
-
-def _drop_expired(lane: _Lane, now_s: float) -> None:
-    """Drop the requests whose asker has given up: the first ones of a lane."""
-    while lane:
-        key = next(iter(lane))
-        if now_s - lane[key][1] < ANSWER_WITHIN_S:
-            return
-        del lane[key]
 
 
 class _Outage:

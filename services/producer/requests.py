@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
-
-ANSWER_WITHIN_S: Final = 120.0  # a request without an answer is given up, and made again if wanted
 
 
 class Priority(IntEnum):

@@ -64,11 +64,11 @@ class RestWorkerPool:
     def request_klines(self, request: KlineRequest) -> None:
         """Request klines; the response or the failure comes through the event queue.
 
-        There is neither if the request waits for longer than ANSWER_WITHIN_S, or if another one
-        replaces it: for the same symbol, and either both for its reconciliation or none.
+        There is neither if another request replaces it before it is sent: for the same symbol, and
+        either both for its reconciliation or none.
         """
         with self._changed:
-            self._queue.put(request, time.monotonic())
+            self._queue.put(request)
             self._changed.notify()
 
     def drop(self, symbol: str) -> None:

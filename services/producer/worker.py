@@ -241,7 +241,16 @@ class ProducerWorker:
             return ()
         return self._apply(self._backfill.append(cursor, page, self._monotonic_s()))
 
+    def _on_refusal(self, refusal: RestFailure) -> None:
+        if self._market.on_failure(refusal.symbol):
+            return
+        if self._backfill.schedule.on_refusal(refusal.symbol, self._monotonic_s()):
+            log.warning("%s; the others go on, this one is requested again", refusal.reason)
+
     def _on_rest_failure(self, failure: RestFailure, *, has_answered: bool = False) -> None:
+        if failure.refused:
+            self._on_refusal(failure)
+            return
         # One warning for a row of failures: an exchange that is down fails once for each symbol.
         level = logging.WARNING if self._rest_responds else logging.DEBUG
         log.log(level, "%s", failure.reason)
@@ -249,7 +258,7 @@ class ProducerWorker:
         self._metrics.rest_failures.inc()
         if not self._market.on_failure(failure.symbol):
             self._backfill.schedule.on_failure(
-                failure.symbol, self._monotonic_s(), has_answered=has_answered or failure.refused
+                failure.symbol, self._monotonic_s(), has_answered=has_answered
             )
 
     def _apply(self, transition: Transition) -> Sequence[LogEntry]:

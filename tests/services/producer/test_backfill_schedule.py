@@ -1,6 +1,11 @@
 from itertools import pairwise
 
-from services.producer.backfill_schedule import MAX_BACKOFF_S, BackfillSchedule
+from services.producer.backfill_schedule import (
+    MAX_BACKOFF_S,
+    MAX_REFUSAL_BACKOFF_S,
+    MIN_REFUSAL_BACKOFF_S,
+    BackfillSchedule,
+)
 from services.producer.sequencer import SymbolCursor
 
 STEP_MS = 300_000
@@ -74,3 +79,59 @@ def test_a_halted_symbol_is_requested_ever_more_rarely_but_never_given_up() -> N
     assert waits == sorted(waits)
     assert MAX_BACKOFF_S <= waits[-1] <= MAX_BACKOFF_S + 4.0
     assert len(requested_at) > 10
+
+
+def requested_at(schedule: BackfillSchedule, symbol: str, from_s: float) -> float:
+    """Return when a symbol that lacks a candle is requested next."""
+    cursors = {symbol: SymbolCursor(symbol, 0)}
+    now_s = from_s
+    while not schedule.take_due(cursors, CLOSED_MS, now_s):
+        now_s += 1.0
+    return now_s
+
+
+def test_a_symbol_that_is_refused_is_requested_after_minutes_and_awaited_by_nobody() -> None:
+    schedule = BackfillSchedule([SYMBOL], STEP_MS, 3.0)
+    waits_s, now_s = list[float](), 0.0
+    for _ in range(6):
+        schedule.take_due(CURSORS, CLOSED_MS, now_s)
+        schedule.on_refusal(SYMBOL, now_s)
+        schedule.expedite(SYMBOL)  # its stream may well go on
+        due_s = requested_at(schedule, SYMBOL, now_s)
+        waits_s.append(due_s - now_s)
+        now_s = due_s
+
+    assert waits_s[0] == MIN_REFUSAL_BACKOFF_S
+    assert waits_s[-1] == MAX_REFUSAL_BACKOFF_S
+    assert schedule.refused_symbols() == [SYMBOL]
+    assert schedule.pending_backfills() == []
+    assert schedule.awaited_from_ms(CURSORS, ()) is None
+    schedule.on_response(SYMBOL, now_s, advanced=True, has_more=False)
+    assert schedule.refused_symbols() == []
+
+
+def test_an_exchange_that_refuses_all_symbols_is_asked_again_soon() -> None:
+    symbols = [f"S{number}" for number in range(400)]
+    cursors = {symbol: SymbolCursor(symbol, 0) for symbol in symbols}
+    schedule = BackfillSchedule(symbols, STEP_MS, 3.0)
+    schedule.take_due(cursors, CLOSED_MS, 0.0)
+    for symbol in symbols:
+        schedule.on_refusal(symbol, 0.0)
+    assert len(schedule.refused_symbols()) == 3
+    [probe] = schedule.take_due(cursors, CLOSED_MS, 600.0)
+
+    schedule.on_response(probe.symbol, 600.0, advanced=True, has_more=True)
+
+    assert schedule.refused_symbols() == []
+    assert len(schedule.take_due(cursors, CLOSED_MS, 600.0)) == 400
+
+
+def test_symbols_known_as_refused_say_nothing_of_the_others() -> None:
+    symbols = [f"S{number}" for number in range(9)]
+    schedule = BackfillSchedule([*symbols, SYMBOL], STEP_MS, 3.0)
+    for symbol in symbols:
+        schedule.on_refusal(symbol, 0.0)
+        schedule.on_response(SYMBOL, 0.0, advanced=True, has_more=False)
+
+    assert not any(schedule.on_refusal(symbol, 30.0) for symbol in symbols)
+    assert schedule.refused_symbols() == symbols

@@ -1,7 +1,7 @@
 import pytest
 
 from services.producer.request_queue import MAX_PROBE_S, MIN_PROBE_S, Outcome, RequestQueue
-from services.producer.requests import ANSWER_WITHIN_S, KlineRequest, Priority
+from services.producer.requests import KlineRequest, Priority
 
 
 def request(symbol: str, priority: Priority = Priority.BACKFILL, from_ms: int = 0) -> KlineRequest:
@@ -11,7 +11,7 @@ def request(symbol: str, priority: Priority = Priority.BACKFILL, from_ms: int = 
 def queue_of(*symbols: str, threads: int = 4) -> RequestQueue:
     queue = RequestQueue(threads)
     for symbol in symbols:
-        queue.put(request(symbol), 0.0)
+        queue.put(request(symbol))
     return queue
 
 
@@ -24,15 +24,15 @@ def send_next(queue: RequestQueue, now_s: float = 0.0) -> KlineRequest | None:
 
 def fail(queue: RequestQueue, *symbols: str, now_s: float = 0.0) -> None:
     for symbol in symbols:
-        queue.put(request(symbol), now_s)
+        queue.put(request(symbol))
         queue.send(request(symbol))
         queue.end(request(symbol), Outcome.FAILED, now_s)
 
 
 def test_the_most_urgent_request_is_sent_first_then_the_oldest() -> None:
     queue = queue_of("A", "B")
-    queue.put(request("C", Priority.LIVE), 1.0)
-    queue.put(request("D", Priority.RECONCILIATION), 1.0)
+    queue.put(request("C", Priority.LIVE))
+    queue.put(request("D", Priority.RECONCILIATION))
 
     sent = [send_next(queue) for _ in range(5)]
 
@@ -42,21 +42,28 @@ def test_the_most_urgent_request_is_sent_first_then_the_oldest() -> None:
 def test_a_request_replaces_the_one_of_its_symbol_that_waits() -> None:
     queue = queue_of("A")
 
-    queue.put(request("A", Priority.LIVE, from_ms=9), 1.0)
-    queue.put(request("A", Priority.RECONCILIATION), 1.0)
+    queue.put(request("A", Priority.LIVE, from_ms=9))
+    queue.put(request("A", Priority.RECONCILIATION))
 
     assert len(queue) == 2
     assert send_next(queue) == request("A", Priority.LIVE, from_ms=9)
     assert send_next(queue) == request("A", Priority.RECONCILIATION)
 
 
-def test_a_request_that_nobody_waits_for_any_more_is_dropped() -> None:
-    queue = queue_of("A")
-    queue.put(request("B"), 1.0)
+def test_a_request_that_replaces_another_keeps_its_place() -> None:
+    queue = queue_of("A", "B")
 
-    assert queue.peek(ANSWER_WITHIN_S) == request("B")
-    assert len(queue) == 1
-    queue.drop("B")
+    queue.put(request("A", from_ms=9))
+
+    assert send_next(queue) == request("A", from_ms=9)
+
+
+def test_a_symbol_that_is_dropped_is_not_requested() -> None:
+    queue = queue_of("A", "B")
+
+    queue.drop("A")
+
+    assert send_next(queue) == request("B")
     assert len(queue) == 0
 
 
@@ -65,12 +72,12 @@ def test_symbols_that_failed_come_last_and_take_half_of_the_threads() -> None:
     fail(queue, "A", "B")
     queue.end(send_good(queue), Outcome.ANSWERED, 0.0)
     for symbol in ("A", "B"):
-        queue.put(request(symbol), 0.0)
+        queue.put(request(symbol))
         fail(queue, symbol)
         queue.end(send_good(queue), Outcome.ANSWERED, 0.0)
     fail(queue, "C")
     for symbol in ("A", "B", "C", "D"):
-        queue.put(request(symbol), 0.0)
+        queue.put(request(symbol))
 
     sent = [send_next(queue) for _ in range(4)]
 
@@ -78,7 +85,7 @@ def test_symbols_that_failed_come_last_and_take_half_of_the_threads() -> None:
 
 
 def send_good(queue: RequestQueue) -> KlineRequest:
-    queue.put(request("GOOD", Priority.LIVE), 0.0)
+    queue.put(request("GOOD", Priority.LIVE))
     queue.send(request("GOOD", Priority.LIVE))
     return request("GOOD", Priority.LIVE)
 
@@ -94,7 +101,7 @@ def test_an_exchange_that_answers_nobody_is_asked_by_one_request_at_a_time() -> 
             now_s, waited_s = now_s + MIN_PROBE_S / 2, waited_s + MIN_PROBE_S / 2
         assert queue.peek(now_s + 60) is None
         queue.end(probe, Outcome.FAILED, now_s)
-        queue.put(probe, now_s)
+        queue.put(probe)
         pauses_s.append(waited_s)
 
     assert pauses_s == pytest.approx([0.5, 1.0, 2.0, 4.0, MAX_PROBE_S, MAX_PROBE_S], abs=0.5)
