@@ -23,7 +23,7 @@ from services.producer.metrics import ProducerMetrics
 from services.producer.ports import DayTicker, Exchange, ListedSymbol, RestClient
 from services.producer.rest_workers import RestOptions, RestWorkerPool
 from services.producer.settings import ProducerSettings
-from services.producer.streams.fleet import StreamOptions
+from services.producer.streams.status import StreamOptions
 from services.producer.streams.supervisor import StreamSupervisor
 from services.producer.symbol_selection import select_symbols
 from services.producer.worker import ProducerWorker

@@ -32,6 +32,11 @@ class EventQueue(queue.SimpleQueue[ProducerEvent]):
         self.put(event)
         return True
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether what is left of the room is for what matters most."""
+        return self.qsize() >= self._max_events // 2
+
     def drain(self, timeout_s: float) -> list[ProducerEvent]:
         """Remove and return all events, waiting up to `timeout_s` for the first."""
         try:

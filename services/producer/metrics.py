@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from services.producer.market_tracker import MarketTracker
 from services.producer.ports import Exchange
 from services.producer.sequencer import LogEntry, ReceivedCandle, UnreadableKline
-from services.producer.streams.fleet import StreamStatus
+from services.producer.streams.status import StreamStatus
 from shared.adapters.prometheus import Telemetry
 from shared.core.records import Gap
 
@@ -41,6 +41,9 @@ class ProducerMetrics:
         self._ends = gauge("stream_ends", "Connections ended since the start.", "reason")
         self._repeated = gauge(
             "stream_repeated_klines", "Closed klines that came on two connections at once."
+        )
+        self._overflowed = gauge(
+            "stream_overflowed_klines", "Klines that the event queue had no room for."
         )
         self._weight = gauge(
             "rest_weight_used", "REST weight used in this minute, as counted by the exchange."
@@ -106,6 +109,7 @@ class ProducerMetrics:
         self._left_out.set(len(stream.left_out))
         self._attempts.set(stream.attempts)
         self._repeated.set(stream.repeated)
+        self._overflowed.set(stream.overflowed)
         for reason, ended in stream.ends.items():
             self._ends.labels(reason).set(ended)
         self._weight.set(exchange.used_weight)

@@ -10,8 +10,8 @@ without notice is connected anew by its shard.
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -22,59 +22,17 @@ from services.producer.ports import StreamService
 from services.producer.streams.assignment import assign_symbols
 from services.producer.streams.attempts import AttemptBudget, ConnectionBackoff
 from services.producer.streams.coverage import Coverage
+from services.producer.streams.left_out import LeftOut
+from services.producer.streams.message_size import MessageSize
 from services.producer.streams.receiver import HeardCloses, StreamReceiver
+from services.producer.streams.renewal import is_mid_candle, is_overdue, may_be_renewed
 from services.producer.streams.shard import ShardPorts, StreamEnd, StreamShard
-from services.producer.streams.subscriptions import LeftOut, MessageSize, Subscriptions
+from services.producer.streams.status import StreamCounts, StreamOptions, StreamStatus
+from services.producer.streams.subscriptions import Subscriptions
 
 log = logging.getLogger(__name__)
 
 OVERLAP_S: Final = 2.0  # for which the replacement must last before the old connection is closed
-# Of the age limit: connections that began together are replaced one after the other.
-STAGGER_SHARE: Final = 0.01
-MAX_STAGGERED: Final = 20
-OVERDUE_SHARE: Final = 1.02
-CONNECTED_SHARE: Final = 0.9
-MID_CANDLE: Final = (0.2, 0.6)  # the part of a candle in which a replacement disturbs least
-
-
-@dataclass(frozen=True, slots=True)
-class StreamOptions:
-    """Seconds without a message after which to replace a connection; the interval in ms."""
-
-    silence_s: float
-    interval_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class StreamStatus:
-    """The state of the stream.
-
-    Attributes:
-        connections: the number of connections that are made.
-        wanted: the number of symbols to carry.
-        carried: the number of symbols that a connection carries.
-        attempts: the connections attempted since the start.
-        ends: the connections that have ended, by the kind of reason.
-        left_out: why the exchange gives no stream, by symbol.
-        repeated: the closes that came on two connections.
-    """
-
-    connections: int = 0
-    wanted: int = 0
-    carried: int = 0
-    attempts: int = 0
-    ends: Mapping[str, int] = field(default_factory=dict)
-    left_out: Mapping[str, str] = field(default_factory=dict)
-    repeated: int = 0
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether most symbols are carried, of those that the exchange gives a stream of."""
-        return self.carried > 0 and self.carried >= CONNECTED_SHARE * (
-            self.wanted - len(self.left_out)
-        )
-
-
 UNNEEDED: Final = StreamEnd("unneeded", "other connections carry its symbols")
 
 
@@ -94,11 +52,11 @@ class StreamFleet:
     def __init__(self, exchange: StreamService, options: StreamOptions, inbox: Inbox) -> None:
         """Start without a symbol."""
         self._limits, self._options, self._inbox = exchange.stream_limits, options, inbox
-        self._budget, self._closes = AttemptBudget(), HeardCloses()
+        self._budget, self._counts = AttemptBudget(), StreamCounts()
         self._ports = ShardPorts(
             exchange,
             self._budget,
-            partial(StreamReceiver, inbox, self._closes),
+            partial(StreamReceiver, inbox, HeardCloses(), self._counts),
             self._on_carried,
             self._on_ended,
         )
@@ -119,14 +77,13 @@ class StreamFleet:
             self._budget.attempts,
             dict(self._ends),
             dict(self._left_out.reasons),
-            self._closes.repeated,
+            self._counts.repeated,
+            self._counts.overflowed,
         )
 
     def want(self, symbols: Collection[str]) -> None:
         """Carry these symbols from now on; those that are carried already stay where they are."""
         wanted = dict.fromkeys(symbols)
-        if wanted.keys() == set(self._wanted):
-            return
         if gone := tuple(each for each in self._wanted if each not in wanted):
             self._left_out.discard(gone)
             self._coverage.forget(gone)
@@ -189,15 +146,13 @@ class StreamFleet:
         return None
 
     def _is_too_old(self, shard: StreamShard, now_s: float) -> bool:
-        """Return whether to replace a connection for its age: one at a time, in mid-candle."""
+        """Return whether to replace a connection for its age, one at a time."""
         share = shard.age_s(now_s) / self._limits.max_age_s
-        if share >= OVERDUE_SHARE:
+        if is_overdue(share):
             return True
-        if share < 1 - STAGGER_SHARE * (shard.number % MAX_STAGGERED) or self._retirements:
+        if self._retirements or not may_be_renewed(share, shard.number):
             return False
-        elapsed_ms = self._inbox.clock.read().now_ms % self._options.interval_ms
-        first, last = MID_CANDLE
-        return first <= elapsed_ms / self._options.interval_ms <= last
+        return is_mid_candle(self._inbox.clock.read().now_ms, self._options.interval_ms)
 
     def _replace(self, shard: StreamShard, end: StreamEnd, now_s: float) -> None:
         # What a silent connection carries may have been missed: it proves nothing any longer.

@@ -12,6 +12,7 @@ from services.producer.ports import (
     SubscriptionRefused,
 )
 from services.producer.sequencer import ReceivedCandle
+from services.producer.streams.status import StreamCounts
 
 ServerResponse = SubscriptionAck | SubscriptionRefused | ServerShutdown
 
@@ -26,14 +27,10 @@ class HeardCloses:
     def __init__(self) -> None:
         """Start with none."""
         self._newest: dict[str, tuple[int, bytes]] = {}
-        self.repeated = 0
 
     def is_repeated(self, candle: ReceivedCandle, event_ms: int) -> bool:
         """Return whether a symbol's newest close came in a message of the same time before."""
-        if self._newest.get(candle.symbol) != (event_ms, candle.value):
-            return False
-        self.repeated += 1
-        return True
+        return self._newest.get(candle.symbol) == (event_ms, candle.value)
 
     def add(self, candle: ReceivedCandle, event_ms: int) -> None:
         """Store a close that was passed on."""
@@ -46,12 +43,14 @@ class StreamReceiver:
     Written by the connection's thread, read by the supervisor's.
     """
 
-    def __init__(self, inbox: Inbox, closes: HeardCloses, now_s: float) -> None:
+    def __init__(
+        self, inbox: Inbox, closes: HeardCloses, counts: StreamCounts, now_s: float
+    ) -> None:
         """Start with a connection that began at `now_s`."""
-        self._inbox, self._closes = inbox, closes
+        self._inbox, self._closes, self._counts = inbox, closes, counts
         self.last_data_s = now_s
         self.responses: deque[ServerResponse] = deque()
-        self.dropped: set[str] = set()  # symbols of klines that the queue had no room for
+        self.dropped: set[str] = set()  # symbols of closes that the queue had no room for
         self.error: Exception | None = None
 
     def on_event(self, event: StreamEvent) -> None:
@@ -64,8 +63,10 @@ class StreamReceiver:
             self.last_data_s = time.monotonic()
         if isinstance(event.kline, ReceivedCandle):
             self._on_close(event, event.kline)
-        elif not self._inbox.take_update(event) and event.kline is not None:
-            self.dropped.add(event.kline.symbol)
+        elif event.kline is not None and self._inbox.events.is_crowded:
+            self._counts.overflowed += 1  # a flood of unreadable ones must leave room for closes
+        else:
+            self._inbox.take_update(event)
 
     def on_error(self, error: Exception) -> None:
         """Store why the connection ended."""
@@ -74,8 +75,9 @@ class StreamReceiver:
     def _on_close(self, event: StreamUpdate, candle: ReceivedCandle) -> None:
         event_ms = event.event_ms or 0
         if self._closes.is_repeated(candle, event_ms):
-            return
-        if self._inbox.take_update(event):
+            self._counts.repeated += 1
+        elif self._inbox.take_update(event):
             self._closes.add(candle, event_ms)
         else:
+            self._counts.overflowed += 1
             self.dropped.add(candle.symbol)

@@ -11,12 +11,15 @@ One message is under way at a time, so that a refusal without an id is known to 
 from collections import Counter, deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, Literal
+
+from services.producer.streams.left_out import LeftOut
+from services.producer.streams.message_size import MessageSize
 
 Method = Literal["SUBSCRIBE", "UNSUBSCRIBE"]
 
 ACK_TIMEOUT_S: Final = 5.0
-MAX_SYMBOLS: Final = 100  # in one message
 # Without a single acknowledgement on the connection, it is the connection that does not answer.
 MAX_UNANSWERED: Final = 3
 MAX_REFUSED: Final = 6  # likewise: everything is refused
@@ -37,66 +40,6 @@ class _Sent:
     sent_s: float
 
 
-class MessageSize:
-    """The number of symbols in a message, learnt from what the exchange answers.
-
-    It is halved when a message goes unanswered, doubled when one of that size is acknowledged. A
-    size that fails twice, with nothing larger acknowledged in between, is not tried again.
-    """
-
-    def __init__(self, max_symbols: int = MAX_SYMBOLS) -> None:
-        """Start with the largest."""
-        self._max_symbols = self.symbols = max_symbols
-        self._failures: dict[int, int] = {}
-
-    def on_failure(self, size: int) -> None:
-        """Record a message that was refused, not acknowledged, or ended the connection."""
-        if size > 1:
-            self._failures[size] = self._failures.get(size, 0) + 1
-            self.symbols = min(self.symbols, size // 2)
-
-    def on_success(self, size: int) -> None:
-        """Record a message that was acknowledged."""
-        self._failures = {each: n for each, n in self._failures.items() if each > size}
-        too_large = min((each for each, n in self._failures.items() if n > 1), default=None)
-        limit = self._max_symbols if too_large is None else too_large // 2
-        self.symbols = max(self.symbols, min(limit, 2 * size))
-
-
-class LeftOut:
-    """Symbols that the exchange does not give a stream of, and when to ask for them again."""
-
-    FIRST_S: Final = 60.0
-    LONGEST_S: Final = 3600.0
-
-    def __init__(self) -> None:
-        """Start with none."""
-        self._until_s: dict[str, float] = {}
-        self._wait_s: dict[str, float] = {}
-        self.reasons: dict[str, str] = {}
-
-    def add(self, symbol: str, reason: str, now_s: float) -> None:
-        """Leave a symbol out: for a minute first, each time for longer, for an hour at most."""
-        wait_s = min(self.LONGEST_S, 4 * self._wait_s.get(symbol, self.FIRST_S / 4))
-        self._wait_s[symbol], self._until_s[symbol] = wait_s, now_s + wait_s
-        self.reasons[symbol] = reason
-
-    def discard(self, symbols: Iterable[str]) -> None:
-        """Forget symbols: they are carried, or not wanted any longer."""
-        for symbol in symbols:
-            self._until_s.pop(symbol, None)
-            self._wait_s.pop(symbol, None)
-            self.reasons.pop(symbol, None)
-
-    def is_out(self, symbol: str, now_s: float) -> bool:
-        """Return whether not to ask for a symbol now."""
-        return now_s < self._until_s.get(symbol, 0.0)
-
-    def is_suspect(self, symbol: str) -> bool:
-        """Return whether a symbol was left out before, so that it is asked for alone."""
-        return symbol in self._until_s
-
-
 class Subscriptions:
     """The symbols of one connection: wanted, under way, carried."""
 
@@ -107,6 +50,7 @@ class Subscriptions:
         self._fresh: dict[str, None] = {}  # to ask for, or left out for a while
         self._suspects: deque[tuple[str, ...]] = deque()
         self._carried: dict[str, None] = {}
+        self._unwanted: dict[str, None] = {}  # carried, and to unsubscribe
         self._under_way: _Sent | None = None
         self._late: dict[int, SubscriptionMessage] = {}  # by id: given up, not yet answered
         self._acknowledged = self._unanswered = self._refused = 0
@@ -131,6 +75,7 @@ class Subscriptions:
         """Replace the symbols that the connection shall carry."""
         self._wanted = dict.fromkeys(symbols)
         known = {*self._carried, *self._pending()}
+        self._unwanted = {each: None for each in self._carried if each not in self._wanted}
         self._fresh = {each: None for each in self._wanted if each not in known}
 
     def next_message(self, now_s: float) -> SubscriptionMessage | None:
@@ -139,8 +84,7 @@ class Subscriptions:
             return None
         if symbols := self._next_fresh(now_s) or self._next_suspects():
             return SubscriptionMessage("SUBSCRIBE", symbols)
-        unwanted = [each for each in self._carried if each not in self._wanted]
-        symbols = tuple(unwanted[: self._size.symbols])
+        symbols = tuple(islice(self._unwanted, self._size.symbols))
         return SubscriptionMessage("UNSUBSCRIBE", symbols) if symbols else None
 
     def on_sent(
@@ -209,7 +153,7 @@ class Subscriptions:
         if sent is not None and sent.message.method == "SUBSCRIBE":
             self._on_lost(sent.message.symbols, now_s)
         suspects = {symbol for batch in self._suspects for symbol in batch}
-        self._under_way, self._carried, self._late = None, {}, {}
+        self._under_way, self._carried, self._unwanted, self._late = None, {}, {}, {}
         self._acknowledged = self._unanswered = self._refused = 0
         # The next connection is to answer for others first, so that one symbol can be blamed.
         asked_again = sorted(self._wanted, key=self._unlucky.__contains__)
@@ -244,11 +188,13 @@ class Subscriptions:
         if message.method == "UNSUBSCRIBE":
             for symbol in message.symbols:
                 self._carried.pop(symbol, None)
+                self._unwanted.pop(symbol, None)
                 if symbol in self._wanted:  # again, in the meantime
                     self._fresh[symbol] = None
             return ()
         new = tuple(each for each in message.symbols if each not in self._carried)
         self._carried |= dict.fromkeys(new)
+        self._unwanted |= {each: None for each in new if each not in self._wanted}
         self._left_out.discard(new)
         for symbol in new:
             self._losses.pop(symbol, None)

@@ -18,7 +18,8 @@ from typing import Final
 from services.producer.event_queue import Inbox
 from services.producer.events import ThreadFailure
 from services.producer.ports import StreamService
-from services.producer.streams.fleet import StreamFleet, StreamOptions, StreamStatus
+from services.producer.streams.fleet import StreamFleet
+from services.producer.streams.status import StreamOptions, StreamStatus
 
 CHECK_EVERY_S: Final = 0.1
 
@@ -48,6 +49,7 @@ class StreamSupervisor:
         self._lock = threading.Lock()
         self._followed = dict.fromkeys(symbols)
         self._price_only: Collection[str] = ()
+        self._is_changed = True
         self.status = StreamStatus()
 
     @property
@@ -59,17 +61,20 @@ class StreamSupervisor:
         """Subscribe also to these symbols."""
         with self._lock:
             self._followed |= dict.fromkeys(symbols)
+            self._is_changed = True
 
     def unfollow(self, symbols: Iterable[str]) -> None:
         """Subscribe to these symbols no longer."""
         gone = set(symbols)
         with self._lock:
             self._followed = {each: None for each in self._followed if each not in gone}
+            self._is_changed = True
 
     def follow_prices(self, symbols: Iterable[str]) -> None:
         """Subscribe also to symbols whose prices are wanted, but not their candles; no others."""
         with self._lock:
             self._price_only = tuple(symbols)
+            self._is_changed = True
 
     def run(self) -> None:
         """Keep the stream connected until stop is set; an error goes to the event queue."""
@@ -83,8 +88,10 @@ class StreamSupervisor:
             self._fleet.close(time.monotonic())
 
     def _step(self) -> None:
-        with self._lock:
-            wanted = dict.fromkeys((*self._followed, *self._price_only))
-        self._fleet.want(wanted)
+        if self._is_changed:
+            with self._lock:
+                wanted = dict.fromkeys((*self._followed, *self._price_only))
+                self._is_changed = False
+            self._fleet.want(wanted)
         self._fleet.step(time.monotonic())
         self.status = self._fleet.status

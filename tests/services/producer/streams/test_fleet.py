@@ -13,9 +13,10 @@ from services.producer.event_queue import EventQueue, Inbox
 from services.producer.events import ProducerEvent, StreamConnected
 from services.producer.exchange_clock import ExchangeClock
 from services.producer.ports import ServerShutdown, StreamUpdate, Throttled
-from services.producer.sequencer import ReceivedCandle
+from services.producer.sequencer import KlineOrigin, ReceivedCandle, UnreadableKline
 from services.producer.streams.attempts import MAX_ATTEMPTS, WINDOW_S
-from services.producer.streams.fleet import OVERLAP_S, StreamFleet, StreamOptions
+from services.producer.streams.fleet import OVERLAP_S, StreamFleet
+from services.producer.streams.status import StreamOptions
 from shared.core.errors import Incompatible, Unavailable
 from tests.services.producer.streams.scripted_exchange import ScriptedConnection, ScriptedExchange
 
@@ -359,6 +360,22 @@ def test_what_a_full_queue_dropped_is_requested_from_rest_without_a_reconnection
 
     assert fleet.events() == [StreamConnected(("BTCUSDT",))]
     assert len(fleet.exchange.connections) == 1
+
+
+def test_a_flood_of_unreadable_messages_leaves_room_for_closes() -> None:
+    fleet = Fleet(["BTCUSDT"], ScriptedExchange())
+    fleet.run(1)
+    fleet.drain()
+    origin = KlineOrigin(b"nonsense", "stream", 0)
+    unreadable = UnreadableKline("", None, "not_json", "nonsense", origin)
+    candle = ReceivedCandle("BTCUSDT", 0, 1.0, b"{}", "stream", 0)
+
+    for _ in range(2_000):
+        fleet.exchange.connections[0].on_event(StreamUpdate(None, unreadable))
+    fleet.exchange.connections[0].on_event(StreamUpdate(STEP_MS, candle))
+
+    assert fleet.events()[-1] == candle
+    assert fleet.fleet.status.overflowed == 1_750
 
 
 lives = st.tuples(

@@ -6,11 +6,10 @@ from itertools import count, pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.producer.streams.left_out import LeftOut
+from services.producer.streams.message_size import MAX_SYMBOLS, MessageSize
 from services.producer.streams.subscriptions import (
     ACK_TIMEOUT_S,
-    MAX_SYMBOLS,
-    LeftOut,
-    MessageSize,
     SubscriptionMessage,
     Subscriptions,
 )

@@ -7,7 +7,7 @@ import pytest
 
 from services.producer.event_queue import Inbox
 from services.producer.events import ThreadFailure
-from services.producer.streams.fleet import StreamOptions
+from services.producer.streams.status import StreamOptions
 from services.producer.streams.supervisor import StreamSupervisor
 from tests.services.producer.streams.scripted_exchange import ScriptedConnection, ScriptedExchange
 from tests.support.waiting import eventually
