@@ -194,7 +194,8 @@ class StreamFleet:
 
     def _on_ended(self, shard: StreamShard, symbols: Collection[str], end: StreamEnd) -> None:
         self._ends[end.kind] += 1
-        level = logging.INFO if shard.is_retiring else logging.WARNING
+        is_planned = shard.is_retiring or end.kind == "unneeded"
+        level = logging.INFO if is_planned else logging.WARNING
         log.log(level, "stream %d ended, with %d symbols: %s", shard.number, len(symbols), end.text)
         self._uncover(shard.number, symbols)
 
