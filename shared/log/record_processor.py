@@ -14,7 +14,7 @@ from shared.core.online.context import REPLAY, FoldContext, FoldOptions
 from shared.core.online.model import Model
 from shared.core.online.partition import PartitionChange, PartitionState, fold, reject_record
 from shared.core.online.prediction import Prediction
-from shared.core.records import Amendment, Candle, Promotion, Record
+from shared.core.records import Amendment, Candle, Fill, Promotion, Record
 
 Models = Callable[[str, str], Model]
 """(version, SHA-256 of its bundle, "" for any) -> model.
@@ -39,6 +39,7 @@ class BatchResult:
     predictions: list[Prediction] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     changed: set[str] = field(default_factory=set)  # symbols
+    ended: set[str] = field(default_factory=set)  # symbols: of these no past matters any more
     candles: int = 0
 
     def __post_init__(self) -> None:
@@ -49,13 +50,14 @@ class BatchResult:
         """Apply the change of one record."""
         self.state.apply(change)
         self.changed.update(change.symbols)
+        self.ended.update(name for name, one in change.symbols.items() if not len(one.sequence))
         if change.prediction is not None:
             self.predictions.append(change.prediction)
 
     def clear_output(self) -> None:
         """Clear predictions and dead letters; continue from the same state."""
         self.predictions, self.dead_letters = [], []
-        self.changed, self.candles = set(), 0
+        self.changed, self.ended, self.candles = set(), set(), 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,6 @@ class RecordProcessor:
 
 def _check_known(state: PartitionState, value: Record) -> None:
     """Check that the past of the symbol whose state a record changes is known here."""
-    candle = value.candle if isinstance(value, Amendment) else value
+    candle = value.candle if isinstance(value, Amendment | Fill) else value
     if isinstance(candle, Candle) and state.known_from > 0 and candle.symbol not in state.symbols:
         raise UnknownSymbol(candle.symbol)

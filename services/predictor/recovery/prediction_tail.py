@@ -43,9 +43,9 @@ class PublishedTail:
             return known.source_offset < prediction.source_offset
         return self.oldest is None or self.oldest.source_offset <= prediction.source_offset
 
-    def covers(self, open_time_ms: int) -> bool:
-        """Return whether a prediction for this open time would be in the tail."""
-        return self.oldest is None or self.oldest.open_time_ms <= open_time_ms
+    def covers(self, source_offset: int) -> bool:
+        """Return whether a prediction made from this offset would be in the tail."""
+        return self.oldest is None or self.oldest.source_offset <= source_offset
 
 
 def read_prediction_tail(predictions: TopicHistory, partition: int) -> PublishedTail:

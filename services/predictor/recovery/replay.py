@@ -93,6 +93,7 @@ class Replay:
                 if published is not None:
                     is_same = encode_prediction(published) == encode_prediction(prediction)
                     (proved if is_same else unproved).add(prediction.symbol)
+            proved |= result.ended  # whatever they were before
             result.clear_output()
             yield
         unproved |= {published.symbol for published in expected.values()}

@@ -3,6 +3,8 @@
 from services.predictor.recovery.prediction_tail import PublishedTail
 from shared.core.online.partition import PartitionState
 from shared.core.online.prediction import Prediction
+from shared.core.online.state import SymbolState
+from shared.core.sequence import OPEN_TIME
 
 
 def is_committed(snapshot: PartitionState, next_offset: int, published: PublishedTail) -> bool:
@@ -25,7 +27,8 @@ def is_committed(snapshot: PartitionState, next_offset: int, published: Publishe
     return not any(
         symbol not in published.last
         and state.pending is not None
-        and published.covers(state.pending.open_time_ms)
+        and state.pending.source_offset is not None
+        and published.covers(state.pending.source_offset)
         for symbol, state in snapshot.symbols.items()
     )
 
@@ -33,11 +36,21 @@ def is_committed(snapshot: PartitionState, next_offset: int, published: Publishe
 def _remembers(snapshot: PartitionState, symbol: str, prediction: Prediction) -> bool:
     """Return whether a symbol's state is the one after its last prediction."""
     state = snapshot.symbols.get(symbol)
-    if state is None or state.pending is None:
+    if state is None:
+        return False
+    if _has_begun_since(state, prediction):
+        return True
+    if state.pending is None or not state.pending.is_published:
         # A promotion since then clears the pending prediction.
-        return state is not None and snapshot.promotion_offset != prediction.promotion_offset
+        return snapshot.promotion_offset != prediction.promotion_offset
     return (
-        state.pending.open_time_ms == prediction.open_time_ms
+        state.pending.source_offset == prediction.source_offset
+        and state.pending.open_time_ms == prediction.open_time_ms
         and state.pending.change == prediction.predicted_change
         and state.scores == prediction.scores
     )
+
+
+def _has_begun_since(state: SymbolState, prediction: Prediction) -> bool:
+    """Return whether a symbol has ended since a prediction, and perhaps begun anew."""
+    return not len(state.sequence) or state.sequence[0, OPEN_TIME] >= prediction.open_time_ms

@@ -7,7 +7,7 @@ from shared.core.online.context import FoldContext, FoldOptions
 from shared.core.online.model import Model
 from shared.core.online.partition import PartitionState
 from shared.core.online.state import SymbolState
-from shared.core.records import Amendment, Candle, Promotion
+from shared.core.records import Amendment, Candle, Fill, Promotion, SymbolStatus
 from shared.core.topics import partition_for
 from shared.log.model_cache import LoadBundle, ModelCache
 from shared.log.record_processor import BatchResult, RecordProcessor
@@ -63,5 +63,6 @@ def _concerns(symbol: str, record: ConsumerRecord, processor: RecordProcessor) -
         value = processor.codec.decode(record.value, record.partition)
     except BadInput:
         return False
-    candle = value.candle if isinstance(value, Amendment) else value
-    return isinstance(value, Promotion) or (isinstance(candle, Candle) and candle.symbol == symbol)
+    candle = value.candle if isinstance(value, Amendment | Fill) else value
+    is_own = isinstance(candle, Candle | SymbolStatus) and candle.symbol == symbol
+    return isinstance(value, Promotion) or is_own

@@ -81,6 +81,7 @@ class PredictionMessage(wire.Wire):
     interval_scores: IntervalScoresMessage = IntervalScoresMessage()
     source_offset: int
     promotion_offset: int
+    corrections: int = 0  # profiles before 4 counted none
     state_digest: wire.Sha256
     numeric_profile: str
 

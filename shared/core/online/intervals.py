@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Self
 
 from shared.core.model.interval_settings import IntervalSettings
 from shared.core.online.interval_scores import COVERAGES, IntervalScores
@@ -37,6 +37,10 @@ class IntervalState:
     constant: Quantiles  # of change / its plain mean: constant volatility, for comparison
     exponential: Quantiles  # of change / its exponentially weighted mean, for comparison
     scores: IntervalScores = field(default_factory=IntervalScores)
+
+    def with_volatility(self, volatility: Volatility) -> Self:
+        """Return the state with another volatility; what was learnt from outcomes stays."""
+        return replace(self, volatility=volatility)
 
 
 def start_intervals(settings: IntervalSettings) -> IntervalState:

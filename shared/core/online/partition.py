@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from shared.core.errors import BadInput
 from shared.core.online.context import LIVE, FoldContext, FoldOptions
 from shared.core.online.model import Model
 from shared.core.online.prediction import Prediction
@@ -87,7 +88,8 @@ def fold(
         case Promotion():
             return _promote(state, record, offset, model, context)
         case SymbolStatus() if record.ends_symbol:
-            return _change(state, offset, {record.symbol: SymbolState(record.symbol)}, None)
+            ended = SymbolState(record.symbol, begins_ms=record.time_ms)
+            return _change(state, offset, {record.symbol: ended}, None)
         case Gap() | SymbolStatus():
             return skip_record(state, offset)
     # 2. Where another numeric profile predicts, this one only remembers candles: it takes over at
@@ -96,13 +98,12 @@ def fold(
         model = None
     # 3. A candle or a correction changes the state of its own symbol and of no other.
     candle = record if isinstance(record, Candle) else record.candle
-    before = state.symbols.get(candle.symbol)
-    if before is None or not len(before.sequence):
-        before = _first_state(candle.symbol, state, model, context)
-    prediction = None
+    before = state.symbols.get(candle.symbol, SymbolState(candle.symbol))
     if isinstance(record, Amendment | Fill):
-        after = correct_symbol(before, record, model, context)
+        after, prediction = correct_symbol(before, record, model, context), None
     else:
+        if not len(before.sequence):
+            before = _begin(before, candle, state, model, context)
         after, prediction = step_symbol(before, candle, offset, model, context, options)
     return _change(state, offset, {candle.symbol: after}, prediction)
 
@@ -122,7 +123,8 @@ def reject_record(state: PartitionState, record: Record | None, offset: int) -> 
     if not isinstance(record, Promotion) or state.numeric_profile in (None, record.numeric_profile):
         return skip_record(state, offset)
     symbols = {
-        name: SymbolState(name, sequence=symbol.sequence) for name, symbol in state.symbols.items()
+        name: SymbolState(name, sequence=symbol.sequence, begins_ms=symbol.begins_ms)
+        for name, symbol in state.symbols.items()
     }
     return PartitionChange(offset + 1, None, None, record.numeric_profile, symbols)
 
@@ -157,18 +159,34 @@ def _promote(
     elif model is None:
         raise ValueError(f"promotion of {promotion.model_version} without its model")
     version = promotion.model_version
+    # One that has ended takes its start only if it begins anew: until then it takes no memory.
     symbols = {
         name: start_symbol(symbol, version, offset, model, context)
         for name, symbol in state.symbols.items()
+        if len(symbol.sequence)
     }
     return PartitionChange(offset + 1, offset, version, profile, symbols)
 
 
-def _first_state(
-    symbol: str, state: PartitionState, model: Model | None, context: FoldContext
+def _begin(
+    empty: SymbolState,
+    candle: Candle,
+    state: PartitionState,
+    model: Model | None,
+    context: FoldContext,
 ) -> SymbolState:
-    """Return the state of a symbol before its first candle."""
-    empty = SymbolState(symbol)
+    """Return the state of a symbol before its first candle, or the first since it ended.
+
+    Raises:
+        BadInput: the candle is from before the symbol's end.
+    """
+    if candle.open_time_ms < empty.begins_ms:
+        message = (
+            f"candle of {candle.symbol} at open time {candle.open_time_ms} ms: the symbol ended at"
+            f" {empty.begins_ms} ms; only candles from there on begin it anew"
+        )
+        raise BadInput("out_of_order", message)
+    empty = SymbolState(candle.symbol)
     if model is None or state.promotion_offset is None:
         return empty
     return start_symbol(empty, model.version, state.promotion_offset, model, context)

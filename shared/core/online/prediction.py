@@ -43,5 +43,6 @@ class Prediction:
     interval_scores: IntervalScores
     source_offset: int  # of the candle that the prediction is made from
     promotion_offset: int
+    corrections: int  # amendments and fills of the symbol's candles since the promotion
     state_digest: str | None  # of the state before the candle; None if it was not asked for
     numeric_profile: str

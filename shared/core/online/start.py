@@ -4,10 +4,11 @@ from dataclasses import replace
 from typing import Final
 
 from shared.core.arrays import Float64s, read_only64
+from shared.core.online.checkpoints import with_checkpoint
 from shared.core.online.context import REPLAY, FoldContext
 from shared.core.online.evidence import Evidence
 from shared.core.online.model import Model
-from shared.core.online.state import SymbolState
+from shared.core.online.state import SymbolState, no_checkpoints
 from shared.core.online.symbol_history import fold_features, fold_intervals
 from shared.core.online.symbol_step import advance_symbol
 from shared.core.sequence import count_before, row_candle
@@ -34,12 +35,12 @@ def build_start(
     state = SymbolState(symbol, features=fold_features(SymbolState(symbol), model, context))
     for values in candles.tolist():
         state, _ = advance_symbol(state, row_candle(symbol, values), model, context, REPLAY)
-        state = _unpublished(state)
     if state.pending is None:
         return None
     return state.replace(
         sequence=read_only64(candles[-1:].copy()),
         pending=replace(state.pending, model_version=_NO_VERSION),
+        checkpoints=no_checkpoints(),
         jacobian=None,
         head_inputs=None,
     )
@@ -92,10 +93,11 @@ def start_symbol(
     start = model.starts.get(state.symbol)
     # A start that knows candles which are not in this log yet would look ahead of it.
     if start is None or not _is_before(start, state):
-        return fresh.replace(
+        fresh = fresh.replace(
             features=fold_features(fresh, model, context),
             intervals=fold_intervals(fresh, model, context),
         )
+        return with_checkpoint(fresh)
     return _resume(start, fresh, model, context)
 
 
@@ -106,8 +108,7 @@ def _resume(
     # 1. The candles up to the start's newest are in its statistics already.
     last_ms = start.last_open_time_ms or 0
     known = count_before(fresh.sequence, last_ms + 1)
-    state = replace(
-        start,
+    state = with_checkpoint(start).replace(
         sequence=read_only64(fresh.sequence[:known].copy()),
         model_version=fresh.model_version,
         promotion_offset=fresh.promotion_offset,
@@ -120,7 +121,6 @@ def _resume(
     for values in fresh.sequence[known:].tolist():
         candle = row_candle(state.symbol, values)
         state, _ = advance_symbol(state, candle, model, context, REPLAY)
-        state = _unpublished(state)
     pending = state.pending and replace(state.pending, model_version=model.version)
     return state.replace(pending=pending)
 
@@ -128,9 +128,3 @@ def _resume(
 def _is_before(start: SymbolState, state: SymbolState) -> bool:
     newest_ms = state.last_open_time_ms
     return newest_ms is None or (start.last_open_time_ms or 0) <= newest_ms
-
-
-def _unpublished(state: SymbolState) -> SymbolState:
-    """Mark a prediction that is learnt from and not published, so that no score counts it."""
-    pending = state.pending and replace(state.pending, is_published=False)
-    return state.replace(pending=pending)

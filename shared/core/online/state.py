@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from shared.core.arrays import Float32s, Float64s
+import numpy as np
+
+from shared.core.arrays import Float32s, Float64s, read_only64
 from shared.core.features.base import Features
 from shared.core.model.head import Head
 from shared.core.model.optimiser import Learner
@@ -13,6 +15,11 @@ from shared.core.online.evidence import Evidence
 from shared.core.online.intervals import IntervalState
 from shared.core.online.scores import Scores
 from shared.core.sequence import CLOSE, OPEN_TIME, empty_sequence
+
+
+def no_checkpoints() -> Float64s:
+    """Return the checkpoints of a symbol that no model predicts."""
+    return read_only64(np.empty((0, 0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +33,14 @@ class PendingPrediction:
     output: float  # the predicted change in units of `scale`, a float32
     scale: float  # change = output x scale
     learnable: bool  # its window and weights are still those it was made with
-    # A promotion makes one of the candles since training: it is learnt from, but it is no
-    # prediction that anybody has read.
-    is_published: bool = True
+    # Offset of the candle that it was made from. None: a promotion made it of the candles since
+    # training; it is learnt from, but it is no prediction that anybody has read.
+    source_offset: int | None = None
+
+    @property
+    def is_published(self) -> bool:
+        """Whether it is on the predictions topic."""
+        return self.source_offset is not None
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +61,10 @@ class SymbolState:
     calibration: Calibration = field(default_factory=Calibration)
     evidence: Evidence = field(default_factory=Evidence)
     intervals: IntervalState | None = None  # None while no model is promoted
+    corrections: int = 0  # amendments and fills applied since the promotion
+    # (n, numbers), oldest first, of features and volatility: see checkpoints.py
+    checkpoints: Float64s = field(default_factory=no_checkpoints)
+    begins_ms: int = 0  # of a symbol that ended: it may begin anew with a candle that opens then
     # Not stored, and computed again where they are missing: the Jacobian (weights,) of the pending
     # prediction, which idle time computes, and the inputs (n,) that the head made it from.
     jacobian: Float32s | None = None

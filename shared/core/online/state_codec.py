@@ -3,6 +3,7 @@
 JSON line, sorted keys, no spaces      settings, counters, shapes of the arrays
 line feed
 sequence    (candles, columns)         float64, little-endian
+checkpoints (checkpoints, numbers)     float64
 features    (rows, columns)            float64, if the first line names them
 head        (n (n + 3) / 2,)           float64, if the first line names a head
 parameters  (3, weights)               float32, if the first line names a learner
@@ -10,6 +11,7 @@ parameters  (3, weights)               float32, if the first line names a learne
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -29,7 +31,9 @@ from shared.core.online.scores import Scores
 from shared.core.online.state import PendingPrediction, SymbolState
 from shared.core.sequence import SEQUENCE_COLUMNS
 
-STATE_SCHEMA: Final = 3
+STATE_SCHEMA: Final = 4
+# Bundles hold states for ever; those of schema 3 lack checkpoints and corrections.
+_READ_SCHEMAS: Final = frozenset((3, 4))
 _DIGESTS: Final[WeakKeyDictionary[SymbolState, str]] = WeakKeyDictionary()
 
 
@@ -67,6 +71,8 @@ def decode_state(data: bytes) -> SymbolState:
 def _parts(state: SymbolState) -> list[bytes | memoryview]:
     """Return the canonical bytes in parts; the arrays are not copied."""
     arrays: list[Float64s | Float32s] = [state.sequence.astype("<f8", order="C", copy=False)]
+    if len(state.checkpoints):
+        arrays.append(state.checkpoints.astype("<f8", order="C", copy=False))
     if state.features is not None:
         arrays.append(state.features.rows.astype("<f8", order="C", copy=False))
     if state.head is not None:
@@ -91,6 +97,9 @@ def _fields(state: SymbolState) -> dict[str, Any]:
         "calibration": dataclass_fields(state.calibration),
         "evidence": dataclass_fields(state.evidence),
         "intervals": state.intervals and interval_fields(state.intervals),
+        "corrections": state.corrections,
+        "checkpoints": state.checkpoints.shape,
+        "begins_ms": state.begins_ms,
         "features": features and {"carry": features.carry, "shape": features.rows.shape},
         "steps": state.steps,
         "head": head and {"inputs": head.inputs, "steps": head.steps},
@@ -107,13 +116,14 @@ def _fields(state: SymbolState) -> dict[str, Any]:
 def _decode(data: bytes) -> SymbolState:
     first_line, rest = data.split(b"\n", 1)
     fields: dict[str, Any] = json.loads(first_line)
-    if fields["schema"] != STATE_SCHEMA:
+    if fields["schema"] not in _READ_SCHEMAS:
         raise ValueError(f"state schema {fields['schema']}, this version reads {STATE_SCHEMA}")
     size = fields["candles"] * SEQUENCE_COLUMNS * 8
     sequence = np.frombuffer(rest[:size], dtype="<f8").reshape(-1, SEQUENCE_COLUMNS)
-    features, rest = _decode_features(fields["features"], rest[size:])
+    checkpoints, rest = _decode_rows(fields.get("checkpoints", (0, 0)), rest[size:])
+    features, rest = _decode_features(fields["features"], rest)
     head, rest = _decode_head(fields["head"], rest)
-    scaler, pending, intervals = fields["scaler"], fields["pending"], fields["intervals"]
+    scaler, intervals = fields["scaler"], fields["intervals"]
     return SymbolState(
         symbol=fields["symbol"],
         sequence=read_only64(sequence.astype(np.float64)),
@@ -124,22 +134,38 @@ def _decode(data: bytes) -> SymbolState:
         steps=fields["steps"],
         features=features,
         scaler=None if scaler is None else Scaler(tuple(scaler["scale"]), tuple(scaler["offset"])),
-        pending=None if pending is None else PendingPrediction(**pending),
+        pending=_decode_pending(fields["pending"]),
         scores=Scores(**fields["scores"]),
         calibration=Calibration(**fields["calibration"]),
         evidence=Evidence(**fields["evidence"]),
         intervals=None if intervals is None else interval_state(intervals),
+        corrections=fields.get("corrections", 0),
+        checkpoints=checkpoints,
+        begins_ms=fields.get("begins_ms", 0),
     )
+
+
+def _decode_pending(fields: dict[str, Any] | None) -> PendingPrediction | None:
+    if fields is None:
+        return None
+    fields.pop("is_published", None)  # of schema 3: a start's is not published
+    return PendingPrediction(**fields)
+
+
+def _decode_rows(shape: Sequence[int], data: bytes) -> tuple[Float64s, bytes]:
+    """Return an array of float64 (rows, columns), and the bytes after it."""
+    rows, columns = shape
+    size = rows * columns * 8
+    array = np.frombuffer(data[:size], dtype="<f8").reshape(rows, columns)
+    return read_only64(array.astype(np.float64)), data[size:]
 
 
 def _decode_features(fields: dict[str, Any] | None, data: bytes) -> tuple[Features | None, bytes]:
     """Return the features, and the bytes after them."""
     if fields is None:
         return None, data
-    rows, columns = fields["shape"]
-    size = rows * columns * 8
-    values = np.frombuffer(data[:size], dtype="<f8").reshape(rows, columns)
-    return Features(tuple(fields["carry"]), read_only64(values.astype(np.float64))), data[size:]
+    rows, rest = _decode_rows(fields["shape"], data)
+    return Features(tuple(fields["carry"]), rows), rest
 
 
 def _decode_head(fields: dict[str, Any] | None, data: bytes) -> tuple[Head | None, bytes]:

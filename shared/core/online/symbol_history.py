@@ -6,11 +6,12 @@ from typing import Final
 from shared.core.arrays import Float64s
 from shared.core.errors import BadInput
 from shared.core.features.base import Features, append_features, compute_features
+from shared.core.online.checkpoints import fold_again
 from shared.core.online.context import FoldContext
 from shared.core.online.intervals import IntervalState, start_intervals, step_intervals
 from shared.core.online.model import Model
 from shared.core.online.state import SymbolState
-from shared.core.records import Candle, Correction, Fill
+from shared.core.records import Amendment, Candle, Correction, Fill
 from shared.core.sequence import (
     OPEN_TIME,
     candle_values,
@@ -48,13 +49,17 @@ def extend_intervals(
     if model is None:
         return None
     settings, pending = model.card.intervals, state.pending
+    if pending is not None and not (
+        pending.learnable and pending.open_time_ms == candle.open_time_ms
+    ):
+        pending = None  # made from another window, or for another candle
     return step_intervals(
         state.intervals or start_intervals(settings),
         candle_values(candle),
         settings,
         context.interval_ms,
         centre=0.0 if pending is None else pending.calibrated_change,
-        is_scored=pending is not None and pending.is_published and pending.learnable,
+        is_scored=pending is not None and pending.is_published,
     )
 
 
@@ -75,37 +80,40 @@ def correct_symbol(
     pending prediction is not learnt from: its window is no longer what it was made from.
 
     Raises:
-        BadInput: an amendment of a candle that is not there, a fill of one that is.
+        BadInput: a fill of a candle that is there, an amendment of one that is not; a correction of
+            a symbol without candles.
     """
     candle, sequence = record.candle, state.sequence
-    if not len(sequence) or candle.open_time_ms < sequence[0, OPEN_TIME]:
+    if not len(sequence):
+        raise _contradiction(record, f"the log has no candles of {candle.symbol} before it")
+    if candle.open_time_ms < sequence[0, OPEN_TIME]:
         return state
     at = count_before(sequence, candle.open_time_ms)
     is_there = at < len(sequence) and sequence[at, OPEN_TIME] == candle.open_time_ms
-    if is_there == isinstance(record, Fill):
-        raise _contradiction(record)
+    if is_there and isinstance(record, Fill):
+        raise _contradiction(record, "the log has this candle; publish an amendment to change it")
+    if not is_there and isinstance(record, Amendment):
+        raise _contradiction(record, "the log has no such candle; publish a fill to add it")
     if is_there:
         sequence = replace_candle(sequence, at, candle)
     else:
         sequence = insert_candle(sequence, at, candle)
-    pending = state.pending and replace(state.pending, learnable=False)
-    after = state.replace(sequence=sequence, pending=pending)
+    after = state.replace(
+        sequence=sequence,
+        pending=state.pending and replace(state.pending, learnable=False),
+        corrections=state.corrections + 1,
+        jacobian=None,
+        head_inputs=None,
+    )
     if model is None:
         return after
-    return after.replace(features=fold_features(after, model, context))
+    return fold_again(state, after, candle.open_time_ms, model, context)
 
 
-def _contradiction(record: Correction) -> BadInput:
-    subject = f"{record.candle.symbol} at open time {record.candle.open_time_ms} ms"
-    if isinstance(record, Fill):
-        return BadInput(
-            "contradiction",
-            f"fill of {subject}: the log has this candle; publish an amendment to change it",
-        )
-    return BadInput(
-        "contradiction",
-        f"amendment of {subject}: the log has no such candle; publish a fill to add it",
-    )
+def _contradiction(record: Correction, reason: str) -> BadInput:
+    kind, candle = type(record).__name__.lower(), record.candle
+    subject = f"{kind} of {candle.symbol} at open time {candle.open_time_ms} ms"
+    return BadInput("contradiction", f"{subject}: {reason}")
 
 
 def symbol_features(state: SymbolState) -> Features:

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from shared.core.errors import BadInput
+from shared.core.online.checkpoints import extend_checkpoints
 from shared.core.online.context import LIVE, FoldContext, FoldOptions
 from shared.core.online.intervals import intervals
 from shared.core.online.learning import StepReport, learn
@@ -60,7 +61,7 @@ def step_symbol(
         BadInput: the candle is not newer than the newest.
     """
     _check_newer(state, candle)
-    after, report = advance_symbol(state, candle, model, context, options)
+    after, report = advance_symbol(state, candle, model, context, options, offset)
     if model is None or after.pending is None:
         return after, None
     # The digest of the state that the prediction was made from lets a replay prove itself.
@@ -74,8 +75,17 @@ def advance_symbol(
     model: Model | None,
     context: FoldContext,
     options: FoldOptions = LIVE,
+    offset: int | None = None,
 ) -> tuple[SymbolState, StepReport]:
     """Learn from a candle that is newer than the newest, and predict the one after it.
+
+    Args:
+        state: see `step_symbol`, as for the others.
+        candle: the candle.
+        model: the symbol's model.
+        context: the interval and the numeric profile.
+        options: what to compute besides the prediction.
+        offset: the candle's offset in the log; None: the prediction is not published.
 
     Returns:
         The state after the candle, its pending prediction made; how the step went.
@@ -87,10 +97,20 @@ def advance_symbol(
     # 2. Extend sequence and features, so that the new window ends with the candle. The prediction,
     #    the Jacobian and the head's inputs belong to the window before.
     sequence = append_candle(state.sequence, candle)
+    features = extend_features(state, sequence[-1], model, context)
+    intervals = extend_intervals(state, candle, model, context)
     after = learnt.replace(
         sequence=sequence,
-        features=extend_features(state, sequence[-1], model, context),
-        intervals=extend_intervals(state, candle, model, context),
+        features=features,
+        intervals=intervals,
+        checkpoints=extend_checkpoints(
+            state.checkpoints,
+            state.last_open_time_ms,
+            candle.open_time_ms,
+            features,
+            intervals,
+            context.interval_ms,
+        ),
         pending=None,
         jacobian=None,
         head_inputs=None,
@@ -100,7 +120,7 @@ def advance_symbol(
     # 3. Predict with the weights just learnt, and remember the prediction: the next candle is its
     #    outcome.
     after, run, was_reset = _run(fit_missing_scaler(after, model), model, options)
-    pending = _pending(after, run.output, model, context)
+    pending = _pending(after, run.output, model, context, offset)
     after = after.replace(pending=pending, jacobian=run.jacobian, head_inputs=run.head_inputs)
     return after, replace(report, was_reset=True) if was_reset else report
 
@@ -131,8 +151,13 @@ def repredict(state: SymbolState, model: Model) -> SymbolState:
 
 
 def _change(state: SymbolState, candle: Candle, interval_ms: int) -> float | None:
-    """Return the candle's change, close / close before - 1; None across a gap."""
+    """Return the candle's change, close / close before - 1; None across a gap.
+
+    None too where fills came after the pending prediction, and it predicted another candle.
+    """
     follows = state.last_open_time_ms == candle.open_time_ms - interval_ms
+    if state.pending is not None and state.pending.open_time_ms != candle.open_time_ms:
+        return None
     return candle.close / state.last_close - 1.0 if follows else None
 
 
@@ -156,7 +181,7 @@ def _run(
 
 
 def _pending(
-    state: SymbolState, output: float, model: Model, context: FoldContext
+    state: SymbolState, output: float, model: Model, context: FoldContext, offset: int | None
 ) -> PendingPrediction:
     scale = model.card.label_scale * model.feature_set.change_unit(symbol_features(state).carry)
     change, output = _bound_change(output, scale)
@@ -168,6 +193,7 @@ def _pending(
         output=output,
         scale=scale,
         learnable=True,
+        source_offset=offset,
     )
 
 
@@ -220,6 +246,7 @@ def _prediction(
         source_offset=offset,
         promotion_offset=state.promotion_offset,
         state_digest=digest,
+        corrections=state.corrections,
         numeric_profile=context.numeric_profile,
     )
 

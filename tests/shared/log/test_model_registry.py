@@ -319,6 +319,7 @@ def a_prediction(version: str, source_offset: int, promotion_offset: int) -> Pre
         interval_scores=IntervalScores(),
         source_offset=source_offset,
         promotion_offset=promotion_offset,
+        corrections=0,
         state_digest="0" * 64,
         numeric_profile="1-test",
     )

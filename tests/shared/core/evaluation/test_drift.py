@@ -52,6 +52,7 @@ def a_prediction(
         interval_scores=IntervalScores(),
         source_offset=at,
         promotion_offset=0,
+        corrections=0,
         state_digest="0" * 64,
         numeric_profile="1-test",
     )

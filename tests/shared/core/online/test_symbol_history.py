@@ -4,7 +4,6 @@ import numpy as np
 
 from shared.core.online.calibration import Calibration
 from shared.core.online.partition import fold
-from shared.core.online.state_codec import state_digest
 from shared.core.records import Amendment
 from shared.core.sequence import SEQUENCE_LENGTH
 from tests.shared.core.online.models import MODEL, MODELS, OTHER, RETURNS, WINDOW
@@ -51,21 +50,6 @@ def test_a_promotion_restarts_features_and_calibration_from_the_candles_kept() -
     )
 
 
-def test_features_follow_an_amended_candle() -> None:
-    closes = a_walk(WINDOW + 4)
-    state, _ = fold_all([a_promotion(RETURNS), *candles(closes)], MODELS)
-    amendment = Amendment(a_candle(WINDOW, closes[WINDOW] * 1.05))
-
-    amended = fold(state, amendment, state.next_offset, RETURNS, CONTEXT)
-
-    changed = [*closes[:WINDOW], closes[WINDOW] * 1.05, *closes[WINDOW + 1 :]]
-    fresh, _ = fold_all([*candles(changed), a_promotion(RETURNS)], MODELS)
-    after, expected = amended.symbols["BTCUSDT"].features, fresh.symbols["BTCUSDT"].features
-    assert after is not None
-    assert expected is not None
-    assert after.rows.tobytes() == expected.rows.tobytes()
-
-
 def test_later_windows_see_an_amendment_but_nothing_is_learnt_from_it() -> None:
     closes = a_walk(WINDOW + 3)
     records = candles(closes)
@@ -84,14 +68,6 @@ def test_later_windows_see_an_amendment_but_nothing_is_learnt_from_it() -> None:
     assert next_one.loss is None
     assert next_one.steps == 0 + state.symbols["BTCUSDT"].learner.steps  # type: ignore[union-attr]
     assert after.symbols["BTCUSDT"].scores == state.symbols["BTCUSDT"].scores
-
-
-def test_an_amendment_of_a_dropped_candle_changes_nothing() -> None:
-    state, _ = fold_all([a_promotion(MODEL), *candles(a_walk(WINDOW + 1), start=100)], MODELS)
-
-    amended = fold(state, Amendment(a_candle(3, 7.0)), state.next_offset, MODEL, CONTEXT)
-
-    assert state_digest(amended.symbols["BTCUSDT"]) == state_digest(state.symbols["BTCUSDT"])
 
 
 def test_a_sequence_keeps_the_longest_window_and_no_more() -> None:
