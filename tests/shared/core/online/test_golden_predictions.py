@@ -11,7 +11,7 @@ from shared.adapters.schemas.predictions import encode_prediction
 from shared.core.features.registry import FEATURE_SETS
 from shared.core.model.numeric_profile import PROFILE_VERSION, fixed_numbers
 from shared.core.online.model import Model
-from shared.core.records import Amendment, Candle, Gap, MarketMove, Record
+from shared.core.records import Amendment, Candle, Fill, Gap, MarketMove, Record, SymbolStatus
 from tests.shared.core.online.models import MODELS, WINDOW
 from tests.support.builders import (
     START_MS,
@@ -26,11 +26,12 @@ from tests.support.builders import (
 
 # SHA-256 of the predictions, under the version of the numeric profile that makes them.
 GOLDEN_PREDICTIONS: Final[Mapping[int, str]] = {
-    4: "99807a9e08b3442689428e9a2ed074c680b335f886ef654171757b776141299c",
+    4: "46740429b3ce19eaf22a167ff6b5fbb2015069f62eda662470298865225f9d40",
 }
 
 COUNT: Final = WINDOW + 30
 GAP: Final = 3  # candles
+FILLED: Final = COUNT + 12
 BASKETS: Final = "0000000a"
 MOST_MOVES: Final = 0.008  # beyond it the market is unknown
 
@@ -44,7 +45,7 @@ def a_model_of_each_kind() -> Iterator[Model]:
 
 
 def a_log(model: Model) -> list[Record]:
-    """A promotion, candles, an amendment and a gap."""
+    """A promotion, candles, an amendment, a gap and a part of it filled, an end and a beginning."""
     closes = 100.0 * np.cumprod(1.0 + fixed_numbers(2 * COUNT, 0.01).astype(np.float64))
     resumed = COUNT + GAP
     records = [
@@ -53,7 +54,11 @@ def a_log(model: Model) -> list[Record]:
         Amendment(a_candle(COUNT - 5, float(closes[COUNT - 5]) * 1.01)),
         *candles(closes[COUNT : COUNT + 1].tolist(), start=COUNT),
         Gap("BTCUSDT", START_MS + (COUNT + 1) * STEP_MS, START_MS + (resumed + 1) * STEP_MS),
-        *candles(closes[COUNT + 1 :].tolist(), start=resumed + 1),
+        *candles(closes[COUNT + 1 : FILLED].tolist(), start=resumed + 1),
+        Fill(a_candle(COUNT + 2, float(closes[COUNT + 1]) * 0.99)),
+        *candles(closes[FILLED:].tolist(), start=FILLED + GAP),
+        SymbolStatus("BTCUSDT", START_MS + (2 * COUNT + GAP) * STEP_MS, "removed", "by the user"),
+        *candles(closes[:COUNT].tolist(), start=3 * COUNT),
     ]
     moves = fixed_numbers(len(records), 0.01).astype(np.float64).tolist()
     return [with_market(record, move) for record, move in zip(records, moves, strict=True)]
