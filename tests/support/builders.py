@@ -29,7 +29,7 @@ from shared.core.sequence import candle_row
 
 STEP_MS = 300_000
 START_MS = 1_735_689_600_000  # 2025-01-01 00:00 UTC
-CONTEXT = FoldContext("5m", STEP_MS, "1-test")
+CONTEXT = FoldContext("5m", STEP_MS, "4-test")
 
 
 def a_candle(

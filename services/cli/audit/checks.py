@@ -40,8 +40,6 @@ class KlinesCheck:
             value: Record = self._processor.codec.decode(record.value, record.partition)
         except BadInput:
             return self._invariants.skip_rejected()
-        if isinstance(value, Amendment | Fill):
-            return self._invariants.apply_correction(value)
         is_promotion = isinstance(value, Promotion)
         self._report.checked[Check.LINEAGE if is_promotion else Check.CANDLES] += 1
         match value:
@@ -49,6 +47,8 @@ class KlinesCheck:
                 return self._check_promotion(record.offset, value)
             case Gap():
                 return self._invariants.check_gap(value)
+            case Amendment() | Fill():
+                return self._invariants.apply_correction(value)
             case SymbolStatus():
                 return self._invariants.check_status(value)
             case Candle():

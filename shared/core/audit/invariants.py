@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 from shared.core.audit.prediction_rules import (
     check_candle_fields,
+    check_corrections,
     check_intervals,
     check_succession,
 )
 from shared.core.audit.symbol_history import SymbolHistory
 from shared.core.audit.violation import ABSENT, Check, Difference, Violation, compare_fields
 from shared.core.online.prediction import Prediction
-from shared.core.records import Candle, Correction, Gap, SymbolStatus
+from shared.core.records import Amendment, Candle, Correction, Gap, SymbolStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +70,17 @@ class PartitionInvariants:
     def check_candle(self, offset: int, candle: Candle) -> RecordCheck:
         """Check that a candle opens where the last one, or the gap after it, ends.
 
-        A candle that is not newer than its symbol's newest is rejected by all readers.
+        A candle that is not newer than its symbol's newest, or than its end, is rejected by all
+        readers.
         """
         self._newest = None
         history = self._histories.get(candle.symbol)
         if history is None:
             history = self._histories[candle.symbol] = SymbolHistory(candle.open_time_ms)
-        elif candle.open_time_ms <= history.last_open_time_ms:
+        elif _is_past(candle, history):
             return RecordCheck(is_rejected=True)
+        elif not history.candles:
+            history.next_open_time_ms = candle.open_time_ms
         violations = compare_fields(
             Check.CANDLES,
             f"candle of {candle.symbol} does not open where its last candle or gap ends",
@@ -93,7 +97,7 @@ class PartitionInvariants:
     def check_gap(self, gap: Gap) -> RecordCheck:
         """Check that a gap begins where its symbol's last candle or gap ends."""
         self._newest = None
-        history = self._histories.get(gap.symbol)
+        history = self._begun(gap.symbol)
         if history is None:
             return RecordCheck()
         violations = compare_fields(
@@ -103,23 +107,35 @@ class PartitionInvariants:
             {"from_open_time_ms": history.next_open_time_ms},
         )
         check = RecordCheck(violations=tuple(violations))
-        history.next_open_time_ms = max(history.next_open_time_ms, gap.until_open_time_ms)
+        history.add_gap(gap)
         return check
 
     def apply_correction(self, correction: Correction) -> RecordCheck:
-        """Apply an amendment or a fill; one that contradicts the log is rejected by all readers."""
+        """Apply a correction; check that a fill lies in a gap, and an amendment does not.
+
+        Readers reject one that contradicts the candles they keep.
+        """
         self._newest = None
-        history = self._histories.get(correction.candle.symbol)
+        history = self._begun(correction.candle.symbol)
         if history is None:
-            return RecordCheck()
-        return RecordCheck(is_rejected=not history.correct(correction, self._step_ms))
+            return RecordCheck(is_rejected=True)
+        is_expected = history.expects(correction)
+        is_rejected = not history.correct(correction, self._step_ms)
+        is_right = is_expected or is_rejected
+        return RecordCheck(is_rejected, () if is_right else (_misplaced_correction(correction),))
 
     def check_status(self, status: SymbolStatus) -> RecordCheck:
-        """Apply a status: one that ends its symbol forgets the symbol's candles."""
+        """Check that a status begins after its symbol's candles; let go of a symbol that ends."""
         self._newest = None
+        history, violations = self._begun(status.symbol), list[Violation]()
+        if history is not None and status.time_ms < history.next_open_time_ms:
+            message = f"status of {status.symbol} begins before its last candle or gap ends"
+            expected = f"at least {history.next_open_time_ms}"
+            difference = Difference("time_ms", status.time_ms, expected)
+            violations.append(Violation(Check.CANDLES, message, (difference,)))
         if status.ends_symbol:
-            self._histories.pop(status.symbol, None)
-        return RecordCheck()
+            self._histories[status.symbol] = SymbolHistory(status.time_ms)
+        return RecordCheck(violations=tuple(violations))
 
     def apply_promotion(self, promotion: ActivePromotion | None) -> RecordCheck:
         """Apply a promotion: candles are kept, scores and steps begin again.
@@ -169,6 +185,7 @@ class PartitionInvariants:
         history = newest.history
         violations = [
             *check_candle_fields(prediction, newest.candle, self._interval, self._step_ms),
+            *check_corrections(prediction, newest.history),
             *check_intervals(prediction),
         ]
         if not history.lacks_prediction:
@@ -178,9 +195,20 @@ class PartitionInvariants:
         newest.is_prediction_due = False
         return tuple(violations)
 
+    def _begun(self, symbol: str) -> SymbolHistory | None:
+        """Return a symbol's history if it has candles."""
+        history = self._histories.get(symbol)
+        return history if history is not None and history.candles else None
+
     def _change_since(self, history: SymbolHistory, candle: Candle) -> float | None:
-        """Return the change of the close since the last candle; None if there is a hole between."""
+        """Return the change of the close since the last candle; None if there is a hole between.
+
+        None too where fills came since the last prediction, which is of another candle then.
+        """
+        predicted = history.last_prediction
         is_next = candle.open_time_ms == history.last_open_time_ms + self._step_ms
+        if predicted is not None and predicted.open_time_ms != candle.open_time_ms:
+            return None
         return candle.close / history.last_close - 1.0 if history.candles and is_next else None
 
     def _is_prediction_due(self, history: SymbolHistory) -> bool | None:
@@ -228,3 +256,18 @@ def _is_made_from(prediction: Prediction, newest: _NewestCandle) -> bool:
         and prediction.source_offset == newest.offset
         and prediction.symbol == newest.candle.symbol
     )
+
+
+def _is_past(candle: Candle, history: SymbolHistory) -> bool:
+    """Return whether readers reject a candle: it is older than its symbol's newest, or its end."""
+    if history.candles:
+        return candle.open_time_ms <= history.last_open_time_ms
+    return candle.open_time_ms < history.next_open_time_ms
+
+
+def _misplaced_correction(correction: Correction) -> Violation:
+    kind, candle = type(correction).__name__.lower(), correction.candle
+    where = "a candle of the log" if isinstance(correction, Amendment) else "a gap, not filled yet"
+    message = f"{kind} of {candle.symbol} does not belong to {where}"
+    difference = Difference("open_time_ms", candle.open_time_ms, f"of {where}")
+    return Violation(Check.CANDLES, message, (difference,))

@@ -18,6 +18,7 @@ from shared.core.online.scores import Scores
 from shared.core.records import Candle
 
 _FIRST_WITH_INTERVALS: Final = 3  # version of the numeric profile
+_FIRST_WITH_CORRECTIONS: Final = 4
 
 
 def check_candle_fields(
@@ -36,6 +37,18 @@ def check_candle_fields(
             "calibrated_change": prediction.predicted_change * prediction.calibration,
             "calibrated_close": candle.close * (1.0 + prediction.calibrated_change),
         },
+    )
+
+
+def check_corrections(prediction: Prediction, history: SymbolHistory) -> Iterator[Violation]:
+    """Compare a prediction's number of corrections with those of its symbol in the log."""
+    if _profile_version(prediction) < _FIRST_WITH_CORRECTIONS:
+        return
+    yield from compare_fields(
+        Check.CANDLE,
+        f"prediction of {prediction.symbol} does not count the corrections of its candles",
+        prediction,
+        {"corrections": history.corrections},
     )
 
 
@@ -196,4 +209,4 @@ def _expected_loss(previous: Prediction | None, outcome: float | None) -> dict[s
 
 def _profile_version(prediction: Prediction) -> int:
     version = prediction.numeric_profile.partition("-")[0]
-    return int(version) if version.isdigit() else _FIRST_WITH_INTERVALS
+    return int(version) if version.isdigit() else _FIRST_WITH_CORRECTIONS

@@ -15,10 +15,10 @@ ABSENT: Final = "nothing"
 class Check(StrEnum):
     """The checks of an audit; the value describes each to the user."""
 
-    CANDLES = "candles are contiguous, or a gap record covers the hole"
+    CANDLES = "candles are contiguous, or a gap covers the hole; fills, amendments and statuses fit"
     MARKET = "the market's move agrees with the candles of its moment"
     PLACE = "one prediction per candle with a full window, in order, under its key and partition"
-    CANDLE = "close, open time and predicted close agree with the candle"
+    CANDLE = "close, open time, corrections and predicted close agree with the candle"
     PREVIOUS = "the previous prediction and its outcome"
     SCORES = "running scores"
     INTERVALS = "intervals: order, closes and running scores"

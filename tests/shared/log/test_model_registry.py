@@ -321,5 +321,5 @@ def a_prediction(version: str, source_offset: int, promotion_offset: int) -> Pre
         promotion_offset=promotion_offset,
         corrections=0,
         state_digest="0" * 64,
-        numeric_profile="1-test",
+        numeric_profile="4-test",
     )

@@ -29,7 +29,7 @@ def test_a_version_publishes_up_to_the_promotion_of_another_profile_and_no_furth
     PROCESSOR.process(live, SWITCHED[60], publishing=True)
 
     with pytest.raises(
-        Unavailable, match=r"from offset 61 on numeric profile 2-other predicts, this is 1-test"
+        Unavailable, match=r"from offset 61 on numeric profile 2-other predicts, this is 4-test"
     ):
         PROCESSOR.process(live, SWITCHED[61], publishing=True)
 

@@ -150,7 +150,7 @@ def test_klines_that_do_not_give_what_was_published_are_refused() -> None:
 
 def test_another_numeric_profile_is_never_mixed_in() -> None:
     with pytest.raises(
-        Incompatible, match=r"1-test predicts, this is 2-other.*ulstm models promote"
+        Incompatible, match=r"4-test predicts, this is 2-other.*ulstm models promote"
     ):
         restore(SHORT, process_all(SHORT[:70]).predictions, 70, processor=processor_for("2-other"))
 

@@ -79,7 +79,7 @@ def trained(
     score: Callable[[Float32s], float] = score_epoch,
     options: FitOptions = OPTIONS,
     dataset: Dataset | None = None,
-    profile: str = "1-test",
+    profile: str = "4-test",
 ) -> FitResult:
     checkpoint = None if checkpoints is None else checkpoints.for_candles(profile, SEQUENCES)
     callbacks = FitCallbacks(score, checkpoint)

@@ -1,6 +1,6 @@
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +11,16 @@ from shared.core.audit.violation import Check, Violation
 from shared.core.online.interval_scores import IntervalScores
 from shared.core.online.prediction import Outcome, Prediction
 from shared.core.online.scores import Scores
-from shared.core.records import Amendment, Candle, Gap, Promotion, Record, SymbolStatus
+from shared.core.records import (
+    Amendment,
+    Candle,
+    Fill,
+    Gap,
+    Promotion,
+    Record,
+    StatusName,
+    SymbolStatus,
+)
 from shared.core.sequence import SEQUENCE_LENGTH
 from tests.support.builders import (
     CONTEXT,
@@ -79,30 +88,77 @@ def checks_and_fields(found: list[Violation]) -> list[tuple[Check, list[str]]]:
     return [(violation.check, [d.name for d in violation.differences]) for violation in found]
 
 
+@dataclass
+class SymbolDraft:
+    """One symbol of a drawn log: its next candle's number, its candles and what gaps cover."""
+
+    symbol: str
+    next_at: int = 0
+    present: set[int] = field(default_factory=set)
+    missing: set[int] = field(default_factory=set)
+
+    def candles(self, count: int, price: float) -> list[Record]:
+        at, self.next_at = self.next_at, self.next_at + count
+        self.present.update(range(at, self.next_at))
+        return candles([price + i for i in range(count)], self.symbol, start=at)
+
+    def gap(self, count: int) -> list[Record]:
+        at, self.next_at = self.next_at, self.next_at + count
+        self.missing.update(range(at, self.next_at))
+        return [gap(at, self.next_at, self.symbol)]
+
+    def fill(self, at: int, price: float) -> list[Record]:
+        self.missing.discard(at)
+        self.present.add(at)
+        return [Fill(a_candle(at, price, self.symbol))]
+
+    def end(self, pause: int, price: float) -> list[Record]:
+        """End the symbol; a candle that is too old to begin it anew follows."""
+        at, self.next_at = self.next_at, self.next_at + pause
+        self.present, self.missing = set(), set()
+        return [status(at, self.symbol), a_candle(at - 1, price, self.symbol)]
+
+    def again(self, kind: str, at: int, price: float) -> list[Record]:
+        """Repeat, amend or fill a candle that is there."""
+        candle = a_candle(at, price, self.symbol)
+        if kind == "repeated":
+            return [candle]
+        return [Fill(candle) if kind == "filled" else Amendment(candle)]
+
+    def draw(self, draw: st.DrawFn) -> list[Record]:
+        """Draw the next records; only candles come before the first candle."""
+        price, count = draw(st.floats(50.0, 200.0)), draw(st.integers(1, 3))
+        kind = draw(st.sampled_from(KINDS)) if self.present else "candles"
+        if kind == "candles":
+            return self.candles(draw(st.sampled_from([1, 1, 1, 8])), price)
+        if kind == "gap":
+            return self.gap(count)
+        if kind == "fill":
+            return self.fill(at, price) if (at := min(self.missing, default=0)) else []
+        if kind == "end":
+            return self.end(count, price)
+        if kind == "halted":
+            return [status(self.next_at, self.symbol, kind)]
+        return self.again(kind, draw(st.sampled_from(sorted(self.present))), price)
+
+
+KINDS = [*["candles"] * 20, *["gap", "fill"] * 2, "repeated", "amended", "filled", "end", "halted"]
+
+
 @st.composite
 def logs(draw: st.DrawFn) -> list[Record]:
     """Draw what a producer, a correcting exchange and a trainer may write for two symbols."""
-    next_at, newest = dict.fromkeys(["BTCUSDT", "ETHUSDT"], 0), dict[str, int]()
+    drafts = [SymbolDraft("BTCUSDT"), SymbolDraft("ETHUSDT")]
     records: list[Record] = [a_promotion(MODEL)] if draw(st.booleans()) else []
-    kinds = st.sampled_from(
-        [*["candle"] * 20, *["candles"] * 4, "gap", "repeated", "amendment", "promotion"]
-    )
-    for kind in draw(st.lists(kinds, min_size=2 * WINDOW, max_size=4 * WINDOW)):
-        symbol, price = draw(st.sampled_from(sorted(next_at))), draw(st.floats(50.0, 200.0))
-        at = next_at[symbol]
-        if kind == "promotion":
+    for _ in range(draw(st.integers(2 * WINDOW, 4 * WINDOW))):
+        if draw(st.integers(0, 30)) == 0:
             records.append(a_promotion(draw(st.sampled_from([MODEL, OTHER]))))
-        elif kind == "gap" and symbol in newest:
-            next_at[symbol] += draw(st.integers(1, 3))
-            records.append(gap(at, next_at[symbol], symbol))
-        elif kind in {"repeated", "amendment"} and symbol in newest:
-            candle = a_candle(draw(st.integers(0, newest[symbol])), price, symbol)
-            records.append(Amendment(candle) if kind == "amendment" else candle)
-        elif kind in {"candle", "candles"}:
-            next_at[symbol] += 8 if kind == "candles" else 1
-            newest[symbol] = next_at[symbol] - 1
-            records += [a_candle(i, price + i, symbol) for i in range(at, next_at[symbol])]
+        records += draw(st.sampled_from(drafts)).draw(draw)
     return records
+
+
+def status(at: int, symbol: str = "BTCUSDT", name: str = "delisted") -> SymbolStatus:
+    return SymbolStatus(symbol, START_MS + at * STEP_MS, cast("StatusName", name), "seen")
 
 
 def gap(start: int, end: int, symbol: str = "BTCUSDT") -> Gap:
@@ -125,6 +181,7 @@ CHANGES: dict[str, tuple[Any, Check]] = {
     "calibration": (0.5, Check.CANDLE),
     "calibrated_change": (0.5, Check.CANDLE),
     "calibrated_close": (100.0, Check.CANDLE),
+    "corrections": (1, Check.CANDLE),
     "previous": (None, Check.PREVIOUS),
     "scores": (Scores(), Check.SCORES),
     "intervals": ((), Check.INTERVALS),
@@ -256,8 +313,10 @@ def test_an_unchanged_close_is_no_hit_and_no_move() -> None:
     assert violations(records, fold_all(records, MODELS)[1]) == []
 
 
-@pytest.mark.parametrize("amended", [0, 1, 2, 5])
-def test_an_amendment_counts_while_its_candle_is_kept(amended: int) -> None:
+@pytest.mark.parametrize(("corrected", "kind"), [(0, Amendment), (1, Fill), (5, Amendment)])
+def test_a_correction_counts_while_its_candle_is_kept(
+    corrected: int, kind: type[Amendment | Fill]
+) -> None:
     """Of 1,026 candles, the first two are dropped; the first is alone before a gap."""
     walk = a_walk(SEQUENCE_LENGTH + 2)
     records: list[Record] = [
@@ -266,7 +325,7 @@ def test_an_amendment_counts_while_its_candle_is_kept(amended: int) -> None:
         *candles(walk[1:], start=2),
         a_promotion(MODEL),
         *candles([100.0], start=SEQUENCE_LENGTH + 3),
-        Amendment(a_candle(amended, 99.0)),
+        kind(a_candle(corrected, 99.0)),
         *candles([101.0, 102.0], start=SEQUENCE_LENGTH + 4),
     ]
 
@@ -338,6 +397,59 @@ def test_a_hole_without_a_gap_record_is_a_violation() -> None:
 )
 def test_gaps_and_candles_must_be_contiguous(records: list[Record], names: list[str]) -> None:
     assert [d.name for violation in violations(records, []) for d in violation.differences] == names
+
+
+@pytest.mark.parametrize(
+    ("records", "names"),
+    [
+        ([a_candle(0), gap(1, 3), a_candle(3), Fill(a_candle(1)), Fill(a_candle(2))], []),
+        ([a_candle(0), gap(1, 3), Fill(a_candle(2)), a_candle(3)], []),
+        ([a_candle(0), Fill(a_candle(1))], ["open_time_ms"]),
+        ([a_candle(0), gap(1, 3), Fill(a_candle(3))], ["open_time_ms"]),
+        ([a_candle(5), Fill(a_candle(4))], ["open_time_ms"]),
+        ([a_candle(5), Amendment(a_candle(4))], ["open_time_ms"]),
+        ([a_candle(0), status(1, name="halted"), gap(1, 4), status(4, name="resumed")], []),
+        ([a_candle(0), a_candle(1), status(1, name="halted")], ["time_ms"]),
+        ([a_candle(0), status(1), a_candle(7)], []),
+        ([a_candle(0), status(1), status(7, name="listed"), a_candle(8), a_candle(9)], []),
+        ([a_candle(0), status(1), a_candle(7), a_candle(9)], ["open_time_ms"]),
+    ],
+)
+def test_corrections_and_statuses_must_fit_the_candles(
+    records: list[Record], names: list[str]
+) -> None:
+    assert [d.name for violation in violations(records, []) for d in violation.differences] == names
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [a_candle(0), a_candle(1), Fill(a_candle(1))],
+        [a_candle(0), gap(1, 2), a_candle(2), Amendment(a_candle(1))],
+        [a_candle(0), gap(1, 2), a_candle(2), Fill(a_candle(1)), Fill(a_candle(1))],
+        [Fill(a_candle(1))],
+        [a_candle(0), status(1), Amendment(a_candle(0))],
+        [a_candle(0), status(1), a_candle(0)],
+    ],
+)
+def test_corrections_that_contradict_the_candles_are_rejected(records: list[Record]) -> None:
+    invariants = PartitionInvariants("5m", STEP_MS)
+    checks = [check_record(invariants, offset, record) for offset, record in enumerate(records)]
+
+    rejected = [check.is_rejected for check in checks]
+    assert rejected == [False] * (len(records) - 1) + [True]
+    assert all(not check.violations for check in checks)
+
+
+def test_a_fill_older_than_the_candles_kept_must_lie_in_a_gap_too() -> None:
+    later = candles(a_walk(SEQUENCE_LENGTH + 1), start=2)
+    for records, count in (
+        ([a_candle(0), gap(1, 2), *later, Fill(a_candle(1))], 0),
+        ([a_candle(0), gap(1, 2), *later, Fill(a_candle(1)), Fill(a_candle(1))], 1),
+        ([a_candle(0), a_candle(1), *later, Fill(a_candle(1))], 1),
+        ([a_candle(0), gap(1, 2), *later, Amendment(a_candle(1))], 1),
+    ):
+        assert len(violations(records, [])) == count
 
 
 def test_repeated_candles_are_rejected() -> None:

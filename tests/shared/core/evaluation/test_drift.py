@@ -54,7 +54,7 @@ def a_prediction(
         promotion_offset=0,
         corrections=0,
         state_digest="0" * 64,
-        numeric_profile="1-test",
+        numeric_profile="4-test",
     )
 
 

@@ -26,7 +26,7 @@ from tests.support.builders import (
 
 # SHA-256 of the predictions, under the version of the numeric profile that makes them.
 GOLDEN_PREDICTIONS: Final[Mapping[int, str]] = {
-    4: "46740429b3ce19eaf22a167ff6b5fbb2015069f62eda662470298865225f9d40",
+    4: "1d3fc61969a8281e4033d9c66042f49a396bc76d43e5d8945f71a8882e232d63",
 }
 
 COUNT: Final = WINDOW + 30
