@@ -4,37 +4,41 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from typing import Final
 
 from services.producer.backfill import Backfill
 from services.producer.backfill_schedule import BackfillSchedule
+from services.producer.ban_store import KafkaBanStore
 from services.producer.candle_log import KafkaCandleLog
 from services.producer.event_queue import Inbox
+from services.producer.events import SymbolsChanged
 from services.producer.exchange_clock import ExchangeClock
 from services.producer.exchanges.registry import EXCHANGES
+from services.producer.followed_set import FollowedSet
 from services.producer.held_responses import rows_of_page
-from services.producer.market_selection import Listing
 from services.producer.market_tracker import MarketTracker
 from services.producer.market_watcher import MarketWatcher
 from services.producer.metrics import ProducerMetrics
-from services.producer.ports import DayTicker, Exchange, ListedSymbol, RestClient
+from services.producer.ports import DayTicker, Exchange, Throttled
 from services.producer.rest_workers import RestOptions, RestWorkerPool
 from services.producer.settings import ProducerSettings
 from services.producer.streams.status import StreamOptions
 from services.producer.streams.supervisor import StreamSupervisor
-from services.producer.symbol_selection import select_symbols
+from services.producer.symbol_watcher import ListingOptions, SymbolWatcher
 from services.producer.worker import ProducerWorker
 from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.process import exit_code, log_to_stderr, stop_on_signal
 from shared.adapters.prometheus import Telemetry
 from shared.adapters.retry import StopRequested, retry_until_available
+from shared.core.control import ControlState
 from shared.core.topics import interval_ms
 from shared.log.basket_store import BasketStore
+from shared.log.control_topic import ControlTopic
 from shared.log.market_moves import LoggedMarketMoves
-from shared.log.positions import read_positions
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +66,7 @@ def run(settings: ProducerSettings, metrics: ProducerMetrics, stop: threading.Ev
 
     Raises:
         BadSetting: a setting is wrong.
-        Incompatible: the topics do not fit the settings, or the exchange does not serve this
-            location.
+        Incompatible: the topics do not fit the settings.
         Fenced: another producer has taken over.
         StopRequested: stop was set before the servers answered.
     """
@@ -74,35 +77,36 @@ def run(settings: ProducerSettings, metrics: ProducerMetrics, stop: threading.Ev
         settings.rest_limits,
         stop,
     )
+    duration_ms = interval_ms(settings.interval)
+    inbox = Inbox(clock=ExchangeClock(duration_ms))
     # 1. Wait for Kafka and the exchange; agree on the symbols, and on those that make the market.
-    with closing(exchange.open_rest()) as rest:
-        candle_log, symbols, listed = retry_until_available(
-            stop, lambda: prepare(settings, exchange, rest)
-        )
-    watcher = make_watcher(settings, exchange, symbols, listed)
-    market = watcher.refresh()
+    symbol_watcher = make_symbol_watcher(settings, exchange)
+    changes = retry_until_available(
+        stop, lambda: prepare(settings, exchange, symbol_watcher, inbox.clock)
+    )
+    market_watcher = make_market_watcher(settings, exchange, symbol_watcher)
+    symbols, market = list(changes.joining), market_watcher.refresh()
     log.info(
         "following %d symbols, such as %s, and the prices of %d more",
         len(symbols),
         symbols[0],
         len(market.price_only),
     )
-    duration_ms = interval_ms(settings.interval)
-    inbox = Inbox(clock=ExchangeClock(duration_ms))
+    inbox.events.put(changes)
     supervisor = StreamSupervisor(
         exchange, symbols, StreamOptions(settings.stream_silence_s, duration_ms), inbox, stop
     )
+    candle_log = KafkaCandleLog(settings, partial(history_start_ms, settings, inbox.clock))
     tracker = MarketTracker(symbols, market, duration_ms, settings.market_price_max_age_ms)
     worker = make_worker(settings, exchange, candle_log, tracker, inbox, metrics)
 
     # 2. Connect the stream before the back-fill, so that no close is missed between the two: its
     #    candles wait in the queue, and the sequencer keeps those that are early.
     supervisor.follow_prices(market.price_only)
-    stream = threading.Thread(target=supervisor.run, name="stream", daemon=True)
-    stream.start()
-    threading.Thread(
-        target=watcher.run, args=(supervisor, inbox.events, stop), name="market", daemon=True
-    ).start()
+    stream = start_thread("stream", supervisor.run)
+    start_thread("market", market_watcher.run, supervisor, inbox.events, stop)
+    start_thread("symbols", symbol_watcher.run, supervisor, inbox, stop)
+    start_thread("listing", symbol_watcher.run_listing, inbox.events, stop)
     try:
         # 3. Read the positions from the log, back-fill by REST up to now, continue with the stream.
         worker.run_until_stopped(stop, lambda: metrics.report_exchange(supervisor.status, exchange))
@@ -113,33 +117,59 @@ def run(settings: ProducerSettings, metrics: ProducerMetrics, stop: threading.Ev
         candle_log.close()
 
 
-def prepare(
-    settings: ProducerSettings, exchange: Exchange, rest: RestClient
-) -> tuple[KafkaCandleLog, Sequence[str], Mapping[str, ListedSymbol]]:
-    """Create the topics, choose the symbols, and find where the history of a new symbol begins.
+def start_thread(name: str, target: Callable[..., None], *arguments: object) -> threading.Thread:
+    """Start a thread that ends with the process."""
+    thread = threading.Thread(target=target, args=arguments, name=name, daemon=True)
+    thread.start()
+    return thread
 
-    Returns:
-        The log, the symbols to follow, and all symbols that the exchange lists.
+
+def prepare(
+    settings: ProducerSettings, exchange: Exchange, watcher: SymbolWatcher, clock: ExchangeClock
+) -> SymbolsChanged:
+    """Create the topics, read the exchange's clock, and choose the symbols to start with.
 
     Raises:
-        BadSetting, Incompatible: as `run`.
+        Incompatible: as `run`.
         Unavailable: Kafka or the exchange does not answer.
     """
     servers, topics = settings.kafka_bootstrap_servers, settings.topics
     ensure_topics(servers, topics)
-    find_in_log = partial(read_positions, servers, topics, settings.codec)
-    listed = rest.list_symbols()
-    symbols = select_symbols(settings.named_symbols, listed, find_in_log)
-    duration_ms, now_ms = interval_ms(settings.interval), rest.server_time_ms()
-    start_ms = now_ms - now_ms % duration_ms - settings.backfill_candles * duration_ms
-    return KafkaCandleLog(settings, max(0, start_ms)), symbols, listed
+    bans = ControlTopic(servers, topics, f"bans-{settings.interval}")
+    exchange.keep_bans(KafkaBanStore(bans, settings.exchange))
+    try:
+        with closing(exchange.open_rest()) as rest:
+            clock.on_rest_time(rest.server_time_ms())
+    except Throttled as error:  # the stream goes on during a ban
+        log.warning("%s; starting with the stream alone", error)
+    return watcher.begin()
 
 
-def make_watcher(
-    settings: ProducerSettings,
-    exchange: Exchange,
-    symbols: Sequence[str],
-    listed: Mapping[str, ListedSymbol],
+def history_start_ms(settings: ProducerSettings, clock: ExchangeClock) -> int:
+    """Return the open time of the first candle wanted of a symbol that begins now."""
+    # A stream that has told nothing yet leaves this machine's clock.
+    now_ms = clock.read().now_ms or time.time_ns() // 1_000_000
+    duration_ms = interval_ms(settings.interval)
+    return max(0, now_ms - now_ms % duration_ms - settings.backfill_candles * duration_ms)
+
+
+def make_symbol_watcher(settings: ProducerSettings, exchange: Exchange) -> SymbolWatcher:
+    """Return what keeps the followed symbols up to date."""
+    servers, topics, selection = (
+        settings.kafka_bootstrap_servers,
+        settings.topics,
+        settings.selection,
+    )
+    return SymbolWatcher(
+        FollowedSet(selection, settings.delisted_after_s, ControlState()),
+        ControlTopic(servers, topics, f"producer-{settings.interval}"),
+        exchange.open_rest,
+        ListingOptions(settings.listing_refresh_s, selection.most_traded > 0),
+    )
+
+
+def make_market_watcher(
+    settings: ProducerSettings, exchange: Exchange, symbols: SymbolWatcher
 ) -> MarketWatcher:
     """Return what keeps the market's symbols and baskets up to date."""
     baskets = BasketStore(settings.kafka_bootstrap_servers, settings.topics)
@@ -149,7 +179,7 @@ def make_watcher(
             return rest.fetch_tickers()
 
     return MarketWatcher(
-        Listing(symbols, listed), settings.price_symbols, fetch_tickers, baskets.newest
+        lambda: symbols.listing, settings.price_symbols, fetch_tickers, baskets.newest
     )
 
 

@@ -1,17 +1,17 @@
 """The log of candles in Kafka: its entries as records, and its only writer."""
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
-from services.producer.sequencer import LogEntry, SymbolCursor, UnreadableKline, initial_cursors
+from services.producer.sequencer import LogEntry, SymbolCursor, UnreadableKline
 from services.producer.settings import ProducerSettings
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.schemas.dead_letters import DeadLetter, dead_letter_headers
-from shared.adapters.schemas.klines import add_market, encode_gap
+from shared.adapters.schemas.klines import add_market, encode_gap, encode_status
 from shared.core.errors import Unavailable
-from shared.core.records import Gap
+from shared.core.records import Gap, SymbolStatus
 from shared.core.topics import Topics, interval_ms, partition_for
-from shared.log.positions import producer_transactional_id, read_positions
+from shared.log.positions import SymbolPosition, producer_transactional_id, read_symbol_positions
 
 
 class KafkaCandleLog:
@@ -20,14 +20,15 @@ class KafkaCandleLog:
     See `CandleLog` in ports.py for the errors that the methods raise.
     """
 
-    def __init__(self, settings: ProducerSettings, start_ms: int) -> None:
+    def __init__(self, settings: ProducerSettings, read_start_ms: Callable[[], int]) -> None:
         """Store the settings; `open` connects.
 
         Args:
             settings: where Kafka is, and the topics.
-            start_ms: open time of the first candle wanted of a symbol that is not in the log.
+            read_start_ms: returns the open time of the first candle wanted of a symbol that is not
+                in the log.
         """
-        self._settings, self._start_ms = settings, start_ms
+        self._settings, self._read_start_ms = settings, read_start_ms
         self._producer: TransactionalProducer | None = None
 
     def open(self) -> None:
@@ -40,10 +41,11 @@ class KafkaCandleLog:
     def read_cursors(self, symbols: Collection[str]) -> dict[str, SymbolCursor]:
         """Read where each of the symbols is."""
         settings = self._settings
-        positions = read_positions(
+        positions = read_symbol_positions(
             settings.kafka_bootstrap_servers, settings.topics, settings.codec, symbols
         )
-        return initial_cursors(symbols, positions, self._start_ms)
+        start_ms = self._read_start_ms()
+        return {each: to_cursor(each, positions.get(each), start_ms) for each in symbols}
 
     def append(self, entries: Sequence[LogEntry]) -> None:
         """Append entries in one transaction."""
@@ -60,20 +62,34 @@ class KafkaCandleLog:
             self._producer = None
 
 
+def to_cursor(symbol: str, position: SymbolPosition | None, start_ms: int) -> SymbolCursor:
+    """Place a symbol where the log has it, or at `start_ms` if it begins, or begins anew."""
+    if position is None:
+        return SymbolCursor(symbol, start_ms, is_new=True)
+    status = None if position.status is None else position.status.status
+    next_ms = position.next_open_time_ms
+    if position.is_new:
+        next_ms = max(next_ms, start_ms)
+    return SymbolCursor(symbol, next_ms, position.is_new, status=status)
+
+
 def to_producer_record(entry: LogEntry, topics: Topics, now_ms: int) -> ProducerRecord:
     """Return the record of an entry.
 
-    The record's timestamp is a candle's close, a gap's end, or the arrival of an unreadable kline,
-    all in milliseconds.
+    The record's timestamp is a candle's close, a gap's end, the time of a status, or the arrival of
+    an unreadable kline, all in milliseconds.
 
     Args:
         entry: the entry to append.
         topics: the deployment's topics.
-        now_ms: the time now, for the header `arrival_ms` of a gap.
+        now_ms: the time now, for the header `arrival_ms` of a gap or a status.
     """
     if isinstance(entry, UnreadableKline):
         return _dead_letter(entry, topics)
-    if isinstance(entry, Gap):
+    if isinstance(entry, SymbolStatus):
+        value = encode_status(entry, topics.interval)
+        source, arrival_ms, end_ms = "producer", now_ms, entry.time_ms
+    elif isinstance(entry, Gap):
         value = encode_gap(entry, topics.interval)
         source, arrival_ms, end_ms = "rest", now_ms, entry.until_open_time_ms
     else:

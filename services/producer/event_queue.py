@@ -69,10 +69,11 @@ class PriceFeed:
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """What the other threads report to the worker."""
+    """What the other threads report to the worker, and the symbols whose end it has recorded."""
 
     events: EventQueue = field(default_factory=EventQueue)
     prices: PriceFeed = field(default_factory=PriceFeed)
+    ended: queue.SimpleQueue[str] = field(default_factory=queue.SimpleQueue)
     clock: ExchangeClock = field(default_factory=ExchangeClock)
 
     def take_update(self, update: StreamUpdate) -> bool:

@@ -7,7 +7,7 @@ from services.producer.clock_estimate import UNKNOWN_TIME, ClockReading
 from services.producer.requests import Priority
 from services.producer.sequencer import ReceivedCandle, ReceivedKline, UnreadableKline
 from shared.core.market import BasketDefinition
-from shared.core.records import MarketMove
+from shared.core.records import MarketMove, StatusName
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,27 @@ class MarketChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ObservedStatus:
+    """What is certain about a symbol now, in whatever status the log has it."""
+
+    symbol: str
+    status: StatusName
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolsChanged:
+    """Symbols to follow from now on, each with the reason, and what is certain about some."""
+
+    joining: Mapping[str, str]
+    observed: tuple[ObservedStatus, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.joining or self.observed)
+
+
+@dataclass(frozen=True, slots=True)
 class ThreadFailure:
     """An error that a thread cannot handle: the worker raises it."""
 
@@ -84,5 +105,6 @@ ProducerEvent = (
     | RestFailure
     | StreamConnected
     | MarketChanged
+    | SymbolsChanged
     | ThreadFailure
 )

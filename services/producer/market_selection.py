@@ -24,7 +24,7 @@ class Listing:
 
     Attributes:
         followed: the symbols whose candles are written.
-        listed: every symbol of the exchange.
+        listed: every symbol of the exchange; empty before it has answered.
     """
 
     followed: Sequence[str]
@@ -39,9 +39,10 @@ class Listing:
 
     @property
     def main_quote_asset(self) -> str:
-        """The quote asset of most symbols followed."""
-        counts = Counter(self.listed[name].quote_asset for name in self.followed)
-        return counts.most_common(1)[0][0]
+        """The quote asset of most symbols followed; empty if none of them is listed."""
+        known = (self.listed[name] for name in self.followed if name in self.listed)
+        counts = Counter(each.quote_asset for each in known).most_common(1)
+        return counts[0][0] if counts else ""
 
     def is_traded(self, symbol: str) -> bool:
         """Return whether a symbol is being traded."""
@@ -56,7 +57,8 @@ class Listing:
         """
         known = frozenset(self.followed)
         wanted = dict.fromkeys((*chosen, *sorted(members)))
-        return tuple(name for name in wanted if name not in known and self.is_traded(name))
+        traded = [name for name in wanted if name not in known and self.is_traded(name)]
+        return tuple(traded)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ class MarketWatcher:
 
     def __init__(
         self,
-        listing: Listing,
+        read_listing: Callable[[], Listing],
         setting: PriceSymbols,
         fetch_tickers: Callable[[], Sequence[DayTicker]],
         read_baskets: Callable[[], BasketDefinition | None],
@@ -30,30 +30,29 @@ class MarketWatcher:
         """Store what to choose from; nothing is read yet.
 
         Args:
-            listing: the symbols that there are.
+            read_listing: returns the symbols that there are now.
             setting: which of them to follow for their prices.
             fetch_tickers: returns the last 24 hours of each symbol of the exchange.
             read_baskets: returns the definition of baskets in force.
         """
-        self._listing, self._setting = listing, setting
+        self._read_listing, self._setting = read_listing, setting
         self._fetch_tickers, self._read_baskets = fetch_tickers, read_baskets
         self._tickers: Sequence[DayTicker] | None = None
         self._current = MarketChanged((), None)
 
     def refresh(self) -> MarketChanged:
         """Return the market as it is now; what cannot be read stays as it was."""
-        baskets = self._current.baskets
+        baskets, listing = self._current.baskets, self._read_listing()
         try:
             # The tickers once: the market's symbols should not change from day to day.
-            if self._tickers is None:
-                needs_tickers = self._setting.most_traded and self._listing.has_others
-                self._tickers = self._fetch_tickers() if needs_tickers else ()
+            if self._tickers is None and self._setting.most_traded and listing.has_others:
+                self._tickers = self._fetch_tickers()
             baskets = self._read_baskets()
         except Unavailable as error:
             log.warning("the market's symbols stay as they are: %s", error)
-        chosen = self._setting.choose(self._listing, self._tickers or ())
+        chosen = self._setting.choose(listing, self._tickers or ())
         members = () if baskets is None else baskets.members
-        self._current = MarketChanged(self._listing.price_only(chosen, members), baskets)
+        self._current = MarketChanged(listing.price_only(chosen, members), baskets)
         return self._current
 
     def run(self, stream: PriceStream, events: EventQueue, stop: threading.Event) -> None:

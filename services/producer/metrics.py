@@ -7,7 +7,7 @@ from services.producer.ports import Exchange
 from services.producer.sequencer import LogEntry, ReceivedCandle, UnreadableKline
 from services.producer.streams.status import StreamStatus
 from shared.adapters.prometheus import Telemetry
-from shared.core.records import Gap
+from shared.core.records import Gap, SymbolStatus
 
 
 class ProducerMetrics:
@@ -18,6 +18,9 @@ class ProducerMetrics:
         self._telemetry = telemetry
         counter, gauge = telemetry.counter, telemetry.gauge
         self._candles = counter("candles_total", "Candles published.", "source")
+        self._statuses = counter(
+            "symbol_statuses_total", "Status records of symbols published.", "status"
+        )
         self._gaps = counter("gaps_total", "Gap records published.")
         self._dead_letters = counter(
             "dead_letters_total", "Klines that could not be read.", "reason"
@@ -73,6 +76,8 @@ class ProducerMetrics:
                 self._latency_s.observe(max(0, now_ms - entry.arrival_ms) / 1000)
             elif isinstance(entry, Gap):
                 self._gaps.inc()
+            elif isinstance(entry, SymbolStatus):
+                self._statuses.labels(entry.status).inc()
             elif isinstance(entry, UnreadableKline):
                 self._dead_letters.labels(entry.reason).inc()
 

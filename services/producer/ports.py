@@ -69,10 +69,14 @@ StreamEvent = SubscriptionAck | SubscriptionRefused | ServerShutdown | StreamUpd
 
 @dataclass(frozen=True, slots=True)
 class ListedSymbol:
-    """A symbol of the exchange: whether it is being traded, and the asset that prices are in."""
+    """A symbol of the exchange: whether it is being traded, and the asset that prices are in.
+
+    `status` is the exchange's own word, for messages.
+    """
 
     is_traded: bool
     quote_asset: str
+    status: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,14 @@ class DayTicker:
     quote_volume: float
     high: float
     low: float
+
+
+@dataclass(frozen=True, slots=True)
+class ListedSymbols:
+    """What an exchange lists, and the last 24 hours of each symbol if they were requested."""
+
+    symbols: Mapping[str, ListedSymbol]
+    tickers: Sequence[DayTicker] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +293,16 @@ class PriceStream(Protocol):
 
     def follow_prices(self, symbols: Sequence[str]) -> None:
         """Subscribe also to symbols whose prices are wanted, but not their candles."""
+
+
+class SymbolStream(Protocol):
+    """The stream of candles. Its methods may be called from any thread."""
+
+    def follow(self, symbols: Sequence[str]) -> None:
+        """Subscribe to the candles of more symbols."""
+
+    def unfollow(self, symbols: Sequence[str]) -> None:
+        """End the subscription of symbols."""
 
 
 class CandleLog(Protocol):

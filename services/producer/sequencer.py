@@ -5,11 +5,10 @@ the exchange itself has no candle. Only pages of REST can prove a gap, since the
 tell what it left out: `page_sequencer.py`.
 """
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from shared.core.records import Gap, MarketMove
+from shared.core.records import Gap, MarketMove, StatusName, SymbolStatus
 
 MAX_EARLY_CANDLES: Final = 32  # of one symbol; what is dropped comes again by REST
 
@@ -56,7 +55,7 @@ class UnreadableKline:
 
 
 ReceivedKline = ReceivedCandle | UnreadableKline
-LogEntry = ReceivedCandle | Gap | UnreadableKline
+LogEntry = ReceivedCandle | Gap | UnreadableKline | SymbolStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +67,14 @@ class SymbolCursor:
         next_open_time_ms: open time of the candle that must be appended next.
         is_new: the log has nothing of it, so its first candle may open later without a gap.
         early: candles of the stream that opened after a missing one, ascending.
+        status: the symbol's last status when the log was read, if no candle had come after it.
     """
 
     symbol: str
     next_open_time_ms: int
     is_new: bool = False
     early: tuple[ReceivedCandle, ...] = ()
+    status: StatusName | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +84,6 @@ class Transition:
     cursor: SymbolCursor
     entries: tuple[LogEntry, ...] = ()
     stale: int = 0
-
-
-def initial_cursors(
-    symbols: Iterable[str], positions: Mapping[str, int], start_ms: int
-) -> dict[str, SymbolCursor]:
-    """Place each symbol at its position in the log, or at `start_ms` if it has none."""
-    return {
-        each: SymbolCursor(each, positions.get(each, start_ms), is_new=each not in positions)
-        for each in symbols
-    }
 
 
 def on_stream_kline(cursor: SymbolCursor, kline: ReceivedCandle, interval_ms: int) -> Transition:

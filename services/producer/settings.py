@@ -1,6 +1,6 @@
 """Settings of the producer."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
@@ -8,16 +8,17 @@ from services.producer.doubtful_candles import GapLimits
 from services.producer.exchanges.registry import EXCHANGES
 from services.producer.market_selection import PriceSymbols, parse_price_symbols
 from services.producer.ports import RestLimits
+from services.producer.symbol_selection import SymbolSelection, parse_symbol_selection
 from shared.adapters.env_settings import Port, ServiceSettings
 from shared.core.errors import BadSetting
-from shared.core.symbols import parse_symbols
-
-ALL: Final = "all"
 
 
 def _check_symbols(text: str) -> str:
-    if text.strip().lower() != ALL and not parse_symbols(text):
-        raise BadSetting(f"SYMBOLS is {text!r}; name symbols, such as BTCUSDT,ETHUSDT, or use all")
+    if parse_symbol_selection(text) is None:
+        raise BadSetting(
+            f"SYMBOLS is {text!r}; name symbols, such as BTCUSDT,ETHUSDT, or use all, or"
+            " top:200:USDT for the most traded"
+        )
     return text
 
 
@@ -40,7 +41,20 @@ class ProducerSettings(ServiceSettings):
     """Settings of the producer."""
 
     symbols: Annotated[str, AfterValidator(_check_symbols)] = Field(
-        description="Symbols to follow, comma-separated, or `all` that are traded."
+        description="Symbols to follow: names, comma-separated; `all` that are traded; or"
+        " `top:200:USDT`, the most traded of a quote asset. `ulstm symbols` changes them."
+    )
+    listing_refresh_s: float = Field(
+        60.0,
+        gt=0,
+        le=3600,
+        description="Seconds between two lists of the exchange's symbols, by which new ones join.",
+    )
+    delisted_after_s: float = Field(
+        600.0,
+        ge=0,
+        le=86_400,
+        description="Seconds, and three lists, for which a symbol must be missing to be delisted.",
     )
     exchange: Annotated[str, AfterValidator(_check_exchange)] = Field(
         "binance", description="The exchange: a folder of `services/producer/exchanges/`."
@@ -101,9 +115,9 @@ class ProducerSettings(ServiceSettings):
     )
 
     @property
-    def named_symbols(self) -> tuple[str, ...] | None:
-        """The symbols to follow; None means all that are traded."""
-        return None if self.symbols.strip().lower() == ALL else parse_symbols(self.symbols)
+    def selection(self) -> SymbolSelection:
+        """The symbols to follow."""
+        return parse_symbol_selection(self.symbols) or SymbolSelection()
 
     @property
     def rest_limits(self) -> RestLimits:

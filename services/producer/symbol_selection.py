@@ -1,51 +1,94 @@
-"""Choose the symbols to follow."""
+"""Which symbols the setting SYMBOLS wants: names, all that are traded, or the most traded. PURE."""
 
-import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
-from services.producer.ports import ListedSymbol
-from shared.core.errors import BadSetting
-from shared.core.symbols import SYMBOL_RULE, is_symbol
+from services.producer.ports import DayTicker, ListedSymbol
+from shared.core.symbols import is_symbol, parse_symbols
 
-log = logging.getLogger(__name__)
+ALL: Final = "all"
+MAX_MOST_TRADED: Final = 10_000
+# One of the most traded stays until this many more are ahead of it: ranks change all the time.
+HYSTERESIS: Final = 1.25
+# A list of tickers that lacks more of the symbols in question changes nothing.
+ENOUGH_TICKERS: Final = 0.9
 
 
-def select_symbols(
-    named: Sequence[str] | None,
-    listed: Mapping[str, ListedSymbol],
-    find_in_log: Callable[[Sequence[str]], Iterable[str]],
-) -> list[str]:
-    """Return the symbols to follow.
+@dataclass(frozen=True, slots=True)
+class SymbolSelection:
+    """The value of SYMBOLS: names, all, or the number of the most traded in a quote asset."""
 
-    Args:
-        named: the symbols that SYMBOLS names; None means all that are traded.
-        listed: the symbols that the exchange lists.
-        find_in_log: returns those of some symbols that are in the log.
+    names: tuple[str, ...] = ()
+    wants_all: bool = False
+    most_traded: int = 0
+    quote_asset: str = ""
+
+    @property
+    def needs_listing(self) -> bool:
+        """Whether nothing can be followed before the exchange has listed its symbols once."""
+        return not self.names
+
+    @property
+    def reason(self) -> str:
+        """Why a symbol of the setting is followed, in words."""
+        if self.most_traded:
+            return f"among the {self.most_traded} most traded in {self.quote_asset}"
+        return "the exchange trades it" if self.wants_all else "named in SYMBOLS"
+
+
+def parse_symbol_selection(text: str) -> SymbolSelection | None:
+    """Return the value of SYMBOLS; None if it selects nothing.
+
+    >>> parse_symbol_selection("top:200:usdt")
+    SymbolSelection(names=(), wants_all=False, most_traded=200, quote_asset='USDT')
+    >>> parse_symbol_selection("btcusdt, ETHUSDT").names
+    ('BTCUSDT', 'ETHUSDT')
 
     Raises:
-        BadSetting: neither the exchange nor the log has one of the symbols, or there are none.
+        BadSetting: a name is no symbol or comes twice.
     """
-    symbols = _traded(listed) if named is None else list(named)
-    if delisted := [symbol for symbol in symbols if symbol not in listed]:
-        _check_delisted(delisted, set(find_in_log(delisted)))
-    selected = [symbol for symbol in symbols if symbol in listed]
-    if not selected:
-        raise BadSetting("SYMBOLS selects no symbol; name at least one that the exchange lists")
-    return selected
+    text = text.strip()
+    if text.lower() == ALL:
+        return SymbolSelection(wants_all=True)
+    if top := re.fullmatch(r"top:([1-9][0-9]{0,4}):(\w{1,20})", text, re.IGNORECASE):
+        number, quote_asset = int(top[1]), top[2].upper()
+        return SymbolSelection(most_traded=number, quote_asset=quote_asset)
+    names = parse_symbols(text)
+    return SymbolSelection(names=names) if names else None
 
 
-def _check_delisted(symbols: Sequence[str], in_log: set[str]) -> None:
-    """Refuse misspelt symbols; one that is in the log has been delisted since and is left out."""
-    if unknown := [symbol for symbol in symbols if symbol not in in_log]:
-        names = ", ".join(unknown[:5])
-        raise BadSetting(f"SYMBOLS names {names}, which the exchange does not list: correct it")
-    log.warning("the exchange no longer lists %s", ", ".join(symbols))
+def find_traded(listed: Mapping[str, ListedSymbol]) -> list[str]:
+    """Return the symbols that are traded and that the log accepts, sorted."""
+    return sorted(name for name, each in listed.items() if each.is_traded and is_symbol(name))
 
 
-def _traded(listed: Mapping[str, ListedSymbol]) -> list[str]:
-    """Return the symbols that are traded and that the log accepts."""
-    traded = sorted(symbol for symbol, each in listed.items() if each.is_traded)
-    accepted = [symbol for symbol in traded if is_symbol(symbol)]
-    if refused := sorted(set(traded) - set(accepted)):
-        log.warning("not following %s: a symbol is %s", ", ".join(refused), SYMBOL_RULE)
-    return accepted
+def rank_most_traded(
+    selection: SymbolSelection,
+    listed: Mapping[str, ListedSymbol],
+    tickers: Iterable[DayTicker],
+    followed: Sequence[str],
+) -> tuple[str, ...]:
+    """Return the most traded symbols of a selection; those followed stay a little longer.
+
+    Args:
+        selection: how many, in which quote asset.
+        listed: the symbols that the exchange lists.
+        tickers: the last 24 hours of each symbol.
+        followed: the most traded symbols until now. One without a ticker stays: what is missing
+            proves nothing.
+    """
+    volumes = {each.symbol: each.quote_volume for each in tickers if is_symbol(each.symbol)}
+    kept_names = frozenset(followed)
+    # One that is halted now keeps its rank while its turnover of 24 hours does.
+    candidates = kept_names.union(find_traded(listed)) & volumes.keys() & listed.keys()
+    quoted = [name for name in candidates if listed[name].quote_asset == selection.quote_asset]
+    if sum(name in volumes for name in kept_names) < ENOUGH_TICKERS * len(kept_names):
+        return tuple(followed)
+    ranked = sorted(quoted, key=lambda name: (-volumes[name], name))
+    near = ranked[: int(selection.most_traded * HYSTERESIS)]
+    kept = [name for name in followed if name not in volumes]
+    kept += [name for name in near if name in kept_names]
+    new = [name for name in ranked if name not in kept_names]
+    return tuple([*kept, *new][: selection.most_traded])

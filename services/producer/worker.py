@@ -17,6 +17,7 @@ from services.producer.events import (
     RestFailure,
     RestResponse,
     StreamConnected,
+    SymbolsChanged,
     ThreadFailure,
 )
 from services.producer.market_tracker import MarketTracker
@@ -31,6 +32,7 @@ from services.producer.sequencer import (
     Transition,
     UnreadableKline,
 )
+from services.producer.symbol_statuses import StatusBook
 from shared.adapters.kafka.errors import Aborted, OutcomeUnknown
 from shared.adapters.retry import retry_until_available
 from shared.core.errors import Unavailable
@@ -69,6 +71,7 @@ class ProducerWorker:
         self._market, self._request_klines, self._metrics = market, request_klines, metrics
         self._monotonic_s, self._dead_letters = inbox.clock.monotonic_s, DeadLetterLimit()
         self._rest_responds = True
+        self._statuses = StatusBook(backfill.schedule.interval_ms)
         self._releases_more = False  # a round releases a part of the responses that may go
         self._cursors: dict[str, SymbolCursor] = {}
         self._logged_until_ms = 0  # the log has candles up to here, of one symbol at least
@@ -138,6 +141,7 @@ class ProducerWorker:
         #    responses need not wait any longer.
         self._market.listen(self._inbox.prices.drain())
         entries += self._release_pages()
+        entries = self._with_statuses(entries)
         # 4. Append. After a failure the rest is dropped too: the cursors are back where the log
         #    is, and REST gives everything from there again.
         recorded = self._market.record(self._limit_dead_letters(entries))
@@ -146,12 +150,25 @@ class ProducerWorker:
                 break
         # 5. Request what is missing, only now that the cursors agree with the log.
         self._market.tidy_up(recorded)
+        self._drop_ended_symbols()
         self._request_missing()
         self._report()
 
     def _place_new_symbols(self) -> None:
         if new := self._backfill.symbols - self._cursors.keys():
-            self._cursors |= self._log.read_cursors(new)
+            placed = self._log.read_cursors(new)
+            self._cursors |= placed
+            self._statuses.place(placed.values())
+
+    def _with_statuses(self, entries: Sequence[LogEntry]) -> list[LogEntry]:
+        now_ms = self._inbox.clock.read().now_ms
+        due = self._statuses.take_due(self._cursors, now_ms, self._monotonic_s())
+        return [*self._statuses.announce(entries), *due]
+
+    def _drop_ended_symbols(self) -> None:
+        for symbol in self._statuses.take_ended(self._cursors):
+            self.unfollow(symbol)
+            self._inbox.ended.put(symbol)
 
     def _release_pages(self) -> Iterable[LogEntry]:
         self._releases_more = False
@@ -201,14 +218,21 @@ class ProducerWorker:
                 return self._on_rest_response(event)
             case RestFailure():
                 self._on_rest_failure(event)
-            case MarketChanged():
-                self._market.change(event)
+            case MarketChanged() | SymbolsChanged():
+                self._on_change(event)
             case StreamConnected():
                 self._catch_up(event.symbols)
                 self._market.on_connected(event.symbols, self._inbox.clock.read().now_ms)
             case ThreadFailure():
                 raise event.error
         return ()
+
+    def _on_change(self, change: MarketChanged | SymbolsChanged) -> None:
+        if isinstance(change, MarketChanged):
+            self._market.change(change)
+            return
+        self.follow(change.joining)
+        self._statuses.observe(change, self._inbox.clock.read().now_ms)
 
     def _is_followed(self, symbol: str) -> bool:
         """Return whether a symbol's candles are written; one that is not readable may be."""
@@ -275,11 +299,13 @@ class ProducerWorker:
             self._metrics.aborts.inc()
             self._read_cursors()
             return False
+        self._statuses.on_committed(entries)
         self._metrics.count_published(entries, time.time_ns() // 1_000_000)
         return True
 
     def _read_cursors(self) -> None:
         self._cursors = dict(self._log.read_cursors(self._backfill.symbols))
+        self._statuses.place(self._cursors.values())
         logged = (each.next_open_time_ms for each in self._cursors.values() if not each.is_new)
         self._logged_until_ms = max(logged, default=0)
         self._catch_up(self._cursors)

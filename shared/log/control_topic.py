@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import chain
 from typing import Final
@@ -10,6 +10,7 @@ from typing import Final
 from shared.adapters.kafka.errors import Aborted, Fenced, OutcomeUnknown
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
+from shared.adapters.kafka.tail import TopicTail
 from shared.adapters.schemas.control import decode_control, encode_control
 from shared.core.control import ControlRecord, ControlState, ExchangeBan
 from shared.core.errors import BadInput, Unavailable
@@ -18,11 +19,13 @@ from shared.core.topics import Topics
 log = logging.getLogger(__name__)
 
 _PARTITION: Final = 0  # one order for all records
+_TAIL: Final = 10_000  # records before the end, among them those since the last reading
+_BATCH: Final = 1_000
 _BAN_KEY: Final = b"ban"  # no symbol: those have capitals
 
 
 class ControlTopic:
-    """Reads and publishes control records. Connects for each call."""
+    """Reads and publishes control records. All but `poll` connect for each call."""
 
     def __init__(self, bootstrap: str, topics: Topics, writer: str) -> None:
         """Take Kafka's address and the deployment's topics; connect on first use.
@@ -36,6 +39,7 @@ class ControlTopic:
         self._bootstrap, self._topics = bootstrap, topics
         self._transactional_id = f"{topics.prefix}ulstm-control-{writer}"
         self._next_offset = 0
+        self._tail: TopicTail | None = None
         self.state = ControlState()
 
     def refresh(self) -> ControlState:
@@ -53,6 +57,33 @@ class ControlTopic:
         self.state.add(records)
         self._next_offset = end
         return self.state
+
+    def poll(self, timeout_s: float) -> bool:
+        """Wait for records that are added from now on; return whether there were any.
+
+        One connection stays open for it: see `close`. Call `refresh` once before.
+
+        Raises:
+            Unavailable: Kafka does not answer.
+        """
+        try:
+            if self._tail is None:
+                self._tail = TopicTail(self._bootstrap, [self._topics.control], _TAIL)
+            arrived = self._tail.poll(_BATCH, timeout_s)
+        except Unavailable:
+            self.close()
+            raise
+        added = [each.record for each in arrived if each.record.offset >= self._next_offset]
+        if added:
+            self.state.add(self._decode(added))
+            self._next_offset = added[-1].offset + 1
+        return bool(added)
+
+    def close(self) -> None:
+        """Close the connection of `poll`."""
+        if self._tail is not None:
+            self._tail.close()
+            self._tail = None
 
     def publish(self, records: Sequence[ControlRecord]) -> None:
         """Append records in one transaction.
@@ -73,7 +104,7 @@ class ControlTopic:
         value = encode_control(record, self._topics.interval)
         return ProducerRecord(self._topics.control, _PARTITION, key, value, now_ms)
 
-    def _decode(self, records: Iterator[ConsumerRecord]) -> Iterator[ControlRecord]:
+    def _decode(self, records: Iterable[ConsumerRecord]) -> Iterator[ControlRecord]:
         for record in records:
             try:
                 decoded = decode_control(record.value, self._topics.interval)

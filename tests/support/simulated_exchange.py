@@ -3,7 +3,7 @@
 import json
 import socket
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,11 +51,19 @@ class SimulatedExchange:
         return self.deployment.start("services.producer", **given)
 
     def klines(self) -> dict[str, list[dict[str, Any]]]:
-        """Return the fields of the log's records, by symbol."""
+        """Return the fields of the log's records but statuses, by symbol."""
+        return self._records(lambda fields: fields["type"] != "status")
+
+    def statuses(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the fields of the log's statuses, by symbol."""
+        return self._records(lambda fields: fields["type"] == "status")
+
+    def _records(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, list[dict[str, Any]]]:
         found: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for record in self.deployment.read(self.deployment.topics.klines):
             fields = json.loads(record.value or b"{}")
-            found[fields["symbol"]].append(fields)
+            if wanted(fields):
+                found[fields["symbol"]].append(fields)
         return found
 
     def count(self) -> int:

@@ -63,6 +63,10 @@ class TopicTail:
 
     def __exit__(self, *_: object) -> None:
         """Close the connection."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
         self._consumer.close()
 
     def _tail_places(self, topic: str, tail: int) -> list[TopicPartition]:

@@ -53,6 +53,7 @@ def test_what_is_followed_or_not_traded_is_left_out_and_members_of_baskets_come_
 
 def test_without_another_symbol_no_ticker_is_needed() -> None:
     assert a_listing("ETHUSDT").has_others
+    assert not Listing(("ETHUSDT",), {}).has_others
     assert not a_listing(*LISTED).has_others
 
 

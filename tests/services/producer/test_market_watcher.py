@@ -52,9 +52,11 @@ def sources() -> ScriptedSources:
     return ScriptedSources()
 
 
-def watch(sources: ScriptedSources, most_traded: int = 1) -> MarketWatcher:
+def watch(
+    sources: ScriptedSources, most_traded: int = 1, followed: Sequence[str] = ("AUSDT",)
+) -> MarketWatcher:
     return MarketWatcher(
-        Listing(["AUSDT"], LISTED),
+        lambda: Listing(followed, LISTED),
         PriceSymbols(most_traded),
         sources.fetch_tickers,
         sources.read_baskets,
@@ -81,8 +83,11 @@ def test_what_cannot_be_read_is_read_later(sources: ScriptedSources) -> None:
     assert watcher.refresh() == MarketChanged(("BUSDT",), None)
 
 
-def test_tickers_are_not_fetched_for_nothing(sources: ScriptedSources) -> None:
-    watch(sources, most_traded=0).refresh()
+@pytest.mark.parametrize(("most_traded", "followed"), [(0, ("AUSDT",)), (1, tuple(LISTED))])
+def test_tickers_are_not_fetched_for_nothing(
+    sources: ScriptedSources, most_traded: int, followed: Sequence[str]
+) -> None:
+    watch(sources, most_traded, followed).refresh()
 
     assert sources.ticker_requests == 0
 

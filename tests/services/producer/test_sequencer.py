@@ -2,7 +2,6 @@ from services.producer.sequencer import (
     MAX_EARLY_CANDLES,
     ReceivedCandle,
     SymbolCursor,
-    initial_cursors,
     on_stream_kline,
 )
 
@@ -38,10 +37,3 @@ def test_early_candles_follow_the_missing_one_and_the_newest_of_too_many_are_dro
     # The missing one takes a place of its own among them.
     assert list(transition.entries) == [kline(at) for at in range(MAX_EARLY_CANDLES)]
     assert transition.cursor == SymbolCursor(SYMBOL, MAX_EARLY_CANDLES * STEP_MS)
-
-
-def test_a_symbol_resumes_where_the_log_ends_and_a_new_one_begins_at_the_start() -> None:
-    assert initial_cursors(["BTCUSDT", "NEWUSDT"], {"BTCUSDT": 900}, 300) == {
-        "BTCUSDT": SymbolCursor("BTCUSDT", 900),
-        "NEWUSDT": SymbolCursor("NEWUSDT", 300, is_new=True),
-    }

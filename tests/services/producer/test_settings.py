@@ -22,5 +22,6 @@ def test_a_wrong_setting_is_refused_by_its_name(environ: dict[str, str], setting
 def test_symbols_are_a_list_or_all() -> None:
     listed = ProducerSettings.from_env({"SYMBOLS": "btcusdt, ETHUSDT"})
 
-    assert listed.named_symbols == ("BTCUSDT", "ETHUSDT")
-    assert ProducerSettings.from_env({"SYMBOLS": "all"}).named_symbols is None
+    assert listed.selection.names == ("BTCUSDT", "ETHUSDT")
+    assert ProducerSettings.from_env({"SYMBOLS": "all"}).selection.wants_all
+    assert ProducerSettings.from_env({"SYMBOLS": "top:20:usdt"}).selection.most_traded == 20

@@ -109,7 +109,9 @@ def decode_listing(body: Any) -> dict[str, ListedSymbol]:
     if rows and not readable:
         raise BadInput("bad_field", "the response has no symbols with a status")
     return {
-        row["symbol"]: ListedSymbol(row["status"] == "TRADING", _to_text(row.get("quoteAsset")))
+        row["symbol"]: ListedSymbol(
+            row["status"] == "TRADING", _to_text(row.get("quoteAsset")), row["status"]
+        )
         for row in readable
     }
 

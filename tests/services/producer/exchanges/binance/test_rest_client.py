@@ -83,8 +83,8 @@ def test_a_response_is_decoded(server: ScriptedServer, rest: BinanceRestClient) 
     ]
     server.body = json.dumps({"symbols": listed, "rateLimits": []})
     assert rest.list_symbols() == {
-        "BTCUSDT": ListedSymbol(True, "USDT"),
-        "XUSDT": ListedSymbol(False, ""),
+        "BTCUSDT": ListedSymbol(True, "USDT", "TRADING"),
+        "XUSDT": ListedSymbol(False, "", "BREAK"),
     }
     ticker = {"symbol": "BTCUSDT", "quoteVolume": "9.5", "highPrice": "2.0", "lowPrice": "1.0"}
     server.body = json.dumps([ticker, {"symbol": "XUSDT"}, "nonsense"])

@@ -1,0 +1,137 @@
+from collections.abc import Sequence
+
+import pytest
+
+from services.producer.events import ObservedStatus, SymbolsChanged
+from services.producer.sequencer import LogEntry, ReceivedCandle, SymbolCursor
+from services.producer.symbol_statuses import LAST_CANDLE_S, StatusBook
+from shared.core.records import StatusName, SymbolStatus
+
+STEP_MS = 300_000
+SYMBOL = "BTCUSDT"
+
+
+def candle(at: int) -> ReceivedCandle:
+    return ReceivedCandle(SYMBOL, at * STEP_MS, 1.0, b"{}", "stream", 0)
+
+
+def observed(status: StatusName) -> SymbolsChanged:
+    return SymbolsChanged({}, (ObservedStatus(SYMBOL, status, "so it is"),))
+
+
+class Log:
+    """A book, and a cursor that the test moves."""
+
+    def __init__(self, status: StatusName | None = None, *, is_new: bool = False) -> None:
+        self.book = StatusBook(STEP_MS)
+        self.cursors = {SYMBOL: SymbolCursor(SYMBOL, 10 * STEP_MS, is_new, status=status)}
+        self.book.place(self.cursors.values())
+
+    def due(self, now_ms: int = 0, now_s: float = 0.0) -> Sequence[LogEntry]:
+        return self.book.take_due(self.cursors, now_ms, now_s)
+
+    def observe(self, status: StatusName, at: float = 10.0) -> Sequence[LogEntry]:
+        self.book.observe(observed(status), int(at * STEP_MS))
+        return self.due(int(at * STEP_MS))
+
+    def commit(self, *entries: LogEntry) -> None:
+        self.book.on_committed(entries)
+
+
+def status(name: StatusName, at: int = 10) -> SymbolStatus:
+    return SymbolStatus(SYMBOL, at * STEP_MS, name, "so it is")
+
+
+def test_a_new_symbol_is_listed_before_its_first_candle_once() -> None:
+    log = Log(is_new=True)
+    log.book.observe(SymbolsChanged({SYMBOL: "named in SYMBOLS"}), 0)
+
+    announced = log.book.announce([candle(12), candle(13)])
+
+    listed = SymbolStatus(SYMBOL, 12 * STEP_MS, "listed", "named in SYMBOLS")
+    assert announced == [listed, candle(12), candle(13)]
+    log.commit(*announced)
+    assert log.book.announce([candle(14)]) == [candle(14)]
+
+
+def test_after_an_aborted_transaction_it_is_announced_again() -> None:
+    log = Log(is_new=True)
+    log.book.announce([candle(12)])
+
+    assert isinstance(log.book.announce([candle(12)])[0], SymbolStatus)
+
+
+def test_a_symbol_of_the_log_is_not_announced() -> None:
+    assert Log().book.announce([candle(10)]) == [candle(10)]
+
+
+@pytest.mark.parametrize("name", ["halted", "delisted"])
+def test_a_halt_waits_for_the_last_candle(name: StatusName) -> None:
+    log = Log()
+    assert log.observe(name, at=10.5) == []
+
+    log.cursors[SYMBOL] = SymbolCursor(SYMBOL, 11 * STEP_MS)
+
+    assert log.due(11 * STEP_MS) == [status(name, 11)]
+
+
+def test_a_last_candle_that_never_comes_is_waited_for_a_while() -> None:
+    log = Log()
+    log.observe("delisted", at=10.5)
+
+    assert log.due(11 * STEP_MS, 100.0) == []
+    assert log.due(12 * STEP_MS, 100.0 + LAST_CANDLE_S) == [status("delisted")]
+
+
+def test_the_end_of_a_halt_is_written_only_if_the_log_has_the_halt() -> None:
+    assert Log().observe("resumed") == []
+    assert Log("halted").observe("resumed") == [status("resumed")]
+
+
+def test_what_the_log_says_already_is_not_written_again() -> None:
+    log = Log("halted")
+
+    assert log.observe("halted", at=9) == []
+    assert log.book.halted == {SYMBOL}
+
+
+def test_a_removed_symbol_ends_at_once_when_that_is_in_the_log() -> None:
+    log = Log()
+    assert log.observe("removed") == [status("removed")]
+    assert log.book.take_ended(log.cursors) == []
+
+    log.commit(status("removed"))
+
+    assert log.book.take_ended(log.cursors) == [SYMBOL]
+    assert log.book.take_ended(log.cursors) == []
+
+
+def test_a_symbol_that_never_was_in_the_log_ends_without_a_record() -> None:
+    log = Log(is_new=True)
+
+    assert log.observe("delisted") == []
+    assert log.book.take_ended(log.cursors) == [SYMBOL]
+
+
+def test_one_that_ended_before_a_restart_is_ended_without_another_record() -> None:
+    log = Log("delisted", is_new=True)
+
+    assert log.observe("delisted") == []
+    assert log.book.take_ended(log.cursors) == [SYMBOL]
+
+
+def test_a_halt_of_a_new_symbol_waits_for_its_history() -> None:
+    log = Log(is_new=True)
+    assert log.observe("halted", at=9) == []
+    log.commit(candle(10))
+    log.cursors[SYMBOL] = SymbolCursor(SYMBOL, 11 * STEP_MS)
+
+    assert log.due(11 * STEP_MS) == [status("halted", 11)]
+
+
+def test_a_delisting_that_is_taken_back_is_not_written() -> None:
+    log = Log()
+    log.observe("delisted", at=10.5)
+
+    assert log.observe("resumed", at=11.5) == []
+    assert log.due(20 * STEP_MS, 10 * LAST_CANDLE_S) == []
