@@ -43,9 +43,9 @@ def _bad_json(why: str) -> BadInput:
 
 def _is_deeper(value: Any, limit: int) -> bool:
     level = [value]
-    for _ in range(limit + 1):
+    for _ in range(limit):
         level = [child for each in level for child in _children(each)]
-    return bool(level)
+    return any(isinstance(each, dict | list) for each in level)
 
 
 def _children(value: Any) -> list[Any]:
