@@ -8,6 +8,7 @@ from services.producer.backfill_schedule import BackfillSchedule
 from services.producer.checked_page import CheckedPage, missing_spans
 from services.producer.doubtful_candles import DoubtfulCandles, GapLimits
 from services.producer.events import RestFailure
+from services.producer.finality import Finality
 from services.producer.page_sequencer import on_rest_page
 from services.producer.requests import KlineRequest, Priority
 from services.producer.sequencer import (
@@ -23,16 +24,20 @@ LIVE_CANDLES: Final = 36  # a symbol that lacks more of them is back-filled
 class Backfill:
     """The requests of all symbols, and the doubts about what the exchange denies."""
 
-    def __init__(self, schedule: BackfillSchedule, limits: GapLimits) -> None:
+    def __init__(
+        self, schedule: BackfillSchedule, limits: GapLimits, finality: Finality | None = None
+    ) -> None:
         """Start with nothing denied.
 
         Args:
             schedule: decides when to request a symbol.
             limits: how long a candle must be denied before there is a gap.
+            finality: decides which rows are final.
         """
         self.schedule = schedule
         self._doubts = DoubtfulCandles(schedule.symbols, limits)
         self.interval_ms = schedule.interval_ms
+        self.finality = finality or Finality(schedule.interval_ms)
 
     @property
     def symbols(self) -> KeysView[str]:
@@ -47,6 +52,7 @@ class Backfill:
         """Request a symbol no more."""
         self.schedule.unfollow(symbol)
         self._doubts.forget(symbol)
+        self.finality.unfollow(symbol)
 
     def take_due(
         self, cursors: Mapping[str, SymbolCursor], server_ms: int, now_s: float

@@ -3,11 +3,17 @@
 import time
 from collections.abc import Callable, Collection, Sequence
 
-from services.producer.sequencer import LogEntry, SymbolCursor, UnreadableKline
+from services.producer.sequencer import (
+    CorrectedCandle,
+    LogEntry,
+    ReceivedCandle,
+    SymbolCursor,
+    UnreadableKline,
+)
 from services.producer.settings import ProducerSettings
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.schemas.dead_letters import DeadLetter, dead_letter_headers
-from shared.adapters.schemas.klines import add_market, encode_gap, encode_status
+from shared.adapters.schemas.klines import add_market, encode_correction, encode_gap, encode_status
 from shared.core.errors import Unavailable
 from shared.core.records import Gap, SymbolStatus
 from shared.core.topics import Topics, interval_ms, partition_for
@@ -93,14 +99,20 @@ def to_producer_record(entry: LogEntry, topics: Topics, now_ms: int) -> Producer
         value = encode_gap(entry, topics.interval)
         source, arrival_ms, end_ms = "rest", now_ms, entry.until_open_time_ms
     else:
-        value, source, arrival_ms = entry.value, entry.source, entry.arrival_ms
-        if entry.market is not None:
-            value = add_market(value, entry.market)
-        end_ms = entry.open_time_ms + interval_ms(topics.interval)
+        candle = entry.candle if isinstance(entry, CorrectedCandle) else entry
+        value, source, arrival_ms = _value(entry), candle.source, candle.arrival_ms
+        end_ms = candle.open_time_ms + interval_ms(topics.interval)
     headers = [("source", source.encode()), ("arrival_ms", str(arrival_ms).encode())]
     partition = partition_for(entry.symbol, topics.partitions)
     key = entry.symbol.encode()
     return ProducerRecord(topics.klines, partition, key, value, end_ms - 1, headers)
+
+
+def _value(entry: ReceivedCandle | CorrectedCandle) -> bytes:
+    """Return the bytes of a record; a correction leaves the market's move as it was."""
+    if isinstance(entry, CorrectedCandle):
+        return encode_correction(entry.candle.value, entry.kind)
+    return entry.value if entry.market is None else add_market(entry.value, entry.market)
 
 
 def _dead_letter(kline: UnreadableKline, topics: Topics) -> ProducerRecord:

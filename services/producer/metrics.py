@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from services.producer.market_tracker import MarketTracker
 from services.producer.ports import Exchange
-from services.producer.sequencer import LogEntry, ReceivedCandle, UnreadableKline
+from services.producer.sequencer import CorrectedCandle, LogEntry, ReceivedCandle, UnreadableKline
 from services.producer.streams.status import StreamStatus
 from shared.adapters.prometheus import Telemetry
 from shared.core.records import Gap, SymbolStatus
@@ -22,6 +22,10 @@ class ProducerMetrics:
             "symbol_statuses_total", "Status records of symbols published.", "status"
         )
         self._gaps = counter("gaps_total", "Gap records published.")
+        self._corrections = {
+            "fill": counter("fills_total", "Candles published after their gap."),
+            "amendment": counter("amendments_total", "Candles published with another value."),
+        }
         self._dead_letters = counter(
             "dead_letters_total", "Klines that could not be read.", "reason"
         )
@@ -78,6 +82,8 @@ class ProducerMetrics:
                 self._gaps.inc()
             elif isinstance(entry, SymbolStatus):
                 self._statuses.labels(entry.status).inc()
+            elif isinstance(entry, CorrectedCandle):
+                self._corrections[entry.kind].inc()
             elif isinstance(entry, UnreadableKline):
                 self._dead_letters.labels(entry.reason).inc()
 

@@ -54,8 +54,21 @@ class UnreadableKline:
     origin: KlineOrigin
 
 
+@dataclass(frozen=True, slots=True)
+class CorrectedCandle:
+    """A candle whose earlier value, or whose gap, is in the log already."""
+
+    kind: Literal["amendment", "fill"]
+    candle: ReceivedCandle
+
+    @property
+    def symbol(self) -> str:
+        """The candle's symbol."""
+        return self.candle.symbol
+
+
 ReceivedKline = ReceivedCandle | UnreadableKline
-LogEntry = ReceivedCandle | Gap | UnreadableKline | SymbolStatus
+LogEntry = ReceivedCandle | Gap | UnreadableKline | CorrectedCandle | SymbolStatus
 
 
 @dataclass(frozen=True, slots=True)
