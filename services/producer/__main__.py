@@ -18,6 +18,7 @@ from services.producer.event_queue import Inbox
 from services.producer.events import SymbolsChanged
 from services.producer.exchange_clock import ExchangeClock
 from services.producer.exchanges.registry import EXCHANGES
+from services.producer.finality import Finality
 from services.producer.followed_set import FollowedSet
 from services.producer.held_responses import rows_of_page
 from services.producer.market_tracker import MarketTracker
@@ -204,7 +205,9 @@ def make_worker(
         candle_log,
         inbox,
         Backfill(
-            BackfillSchedule(symbols, duration_ms, settings.close_grace_s), settings.gap_limits
+            BackfillSchedule(symbols, duration_ms, settings.close_grace_s),
+            settings.gap_limits,
+            Finality(duration_ms, int(settings.reconcile_after_s * 1000)),
         ),
         market,
         pool.request_klines,

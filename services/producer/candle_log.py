@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable, Collection, Sequence
 
+from services.producer.log_tail import LogTailReader
+from services.producer.logged_candles import LogTail
 from services.producer.sequencer import (
     CorrectedCandle,
     LogEntry,
@@ -52,6 +54,12 @@ class KafkaCandleLog:
         )
         start_ms = self._read_start_ms()
         return {each: to_cursor(each, positions.get(each), start_ms) for each in symbols}
+
+    def read_tail(self, newest_ms: int, on_tail: Callable[[LogTail], object]) -> None:
+        """Read the end of the log on another thread."""
+        settings = self._settings
+        reader = LogTailReader(settings.kafka_bootstrap_servers, settings.topics, settings.codec)
+        reader.start(newest_ms, on_tail)
 
     def append(self, entries: Sequence[LogEntry]) -> None:
         """Append entries in one transaction."""

@@ -60,7 +60,7 @@ class ExchangeClock:
         self._rate, self._offsets, self._estimated_s = 1.0, dict[Witness, float](), float("-inf")
         self._elapsed_ms, self._last_s = 0.0, monotonic_s()
         self._next_reading_s, self._warm_s = self._last_s, self._last_s + WARM_UP_S
-        self.implausible: Counter[Witness] = Counter()  # times told that were not believed
+        self.implausible: Counter[str] = Counter()  # times told that were not believed
 
     def read(self) -> ClockReading:
         """Return the exchange's time now."""

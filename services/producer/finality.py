@@ -1,5 +1,6 @@
 """What is final, and what turned out not to be. PURE: the clocks are arguments."""
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -16,7 +17,11 @@ DEFAULT_AFTER_MS: Final = 900_000
 
 
 class Finality:
-    """The worker's door to `RowSettling` and `Reconciler`."""
+    """The worker's door to `RowSettling` and `Reconciler`.
+
+    Attributes:
+        tails: ends of the log that are to be taken in; another thread may append one.
+    """
 
     def __init__(self, interval_ms: int, reconcile_after_ms: int = DEFAULT_AFTER_MS) -> None:
         """Start without knowledge of the log.
@@ -26,6 +31,7 @@ class Finality:
             reconcile_after_ms: when closed candles are compared with REST; 0: never.
         """
         self._interval_ms, self._is_reconciled = interval_ms, reconcile_after_ms > 0
+        self.tails = deque[LogTail]()
         self._settling = RowSettling(interval_ms)
         self._reconciler = Reconciler(interval_ms, reconcile_after_ms or DEFAULT_AFTER_MS)
 
@@ -34,7 +40,9 @@ class Finality:
         """How many candles have been compared with REST."""
         return self._reconciler.compared
 
-    def settle(self, page: CheckedPage, response: RestResponse, *, is_followed: bool) -> CheckedPage:
+    def settle(
+        self, page: CheckedPage, response: RestResponse, *, is_followed: bool
+    ) -> CheckedPage:
         """Return the page up to the first row that is not final.
 
         Of a symbol that is followed for its price alone, what has closed is good enough.
@@ -51,8 +59,10 @@ class Finality:
         is_stale = kline.open_time_ms < cursor.next_open_time_ms
         return self._reconciler.on_stale_kline(kline) if is_stale else ()
 
-    def take_corrections(self) -> Sequence[CorrectedCandle]:
+    def take_corrections(self, reading: ClockReading) -> Sequence[CorrectedCandle]:
         """Return the corrections of candles that were written in the last round."""
+        while self.tails:
+            self._reconciler.on_tail(self.tails.popleft(), reading)
         return self._reconciler.take_corrections()
 
     def on_written(self, entries: Iterable[LogEntry], reading: ClockReading) -> None:
@@ -62,10 +72,6 @@ class Finality:
     def forget(self, entries: Iterable[LogEntry]) -> None:
         """Drop what may be in the log or not; the log's end tells it again."""
         self._reconciler.forget(entries)
-
-    def on_tail(self, tail: LogTail, reading: ClockReading) -> None:
-        """Take the end of the log."""
-        self._reconciler.on_tail(tail, reading)
 
     def take_due(self, reading: ClockReading, now_s: float) -> KlineRequest | None:
         """Return the next request for candles to compare; None if it is not the time for one."""

@@ -23,31 +23,23 @@ MAX_RECORDS: Final = 3_000_000  # of all partitions: some seconds
 class LogTailReader:
     """Reads the end of the log on a thread of its own."""
 
-    def __init__(
-        self, bootstrap: str, topics: Topics, codec: KlineCodec, on_tail: Callable[[LogTail], None]
-    ) -> None:
-        """Store where the log is.
-
-        Args:
-            bootstrap: Kafka's address.
-            topics: the deployment's topics.
-            codec: decodes the records.
-            on_tail: takes what was read, on the reading thread.
-        """
+    def __init__(self, bootstrap: str, topics: Topics, codec: KlineCodec) -> None:
+        """Store where the log is."""
         self._bootstrap, self._topics, self._codec = bootstrap, topics, codec
-        self._on_tail = on_tail
 
-    def start(self, newest_ms: int) -> None:
-        """Begin to read; without Kafka's answer nothing comes of it.
+    def start(self, newest_ms: int, on_tail: Callable[[LogTail], object]) -> None:
+        """Begin to read.
 
         Args:
             newest_ms: the log's newest open time, from which the spans count back.
+            on_tail: takes what was read, on the reading thread; not called without Kafka's answer.
         """
-        threading.Thread(target=self._run, args=(newest_ms,), name="log-tail", daemon=True).start()
+        arguments = (newest_ms, on_tail)
+        threading.Thread(target=self._run, args=arguments, name="log-tail", daemon=True).start()
 
-    def _run(self, newest_ms: int) -> None:
+    def _run(self, newest_ms: int, on_tail: Callable[[LogTail], object]) -> None:
         try:
-            self._on_tail(self.read(newest_ms))
+            on_tail(self.read(newest_ms))
         except Unavailable as error:
             log.warning("the log's newest candles are not compared with the exchange: %s", error)
 

@@ -1,6 +1,7 @@
 """The producer's metrics and readiness."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from services.producer.market_tracker import MarketTracker
 from services.producer.ports import Exchange
@@ -62,6 +63,13 @@ class ProducerMetrics:
         self._price_age_s = gauge(
             "market_price_age_seconds", "Median age of the prices in the newest market's move."
         )
+        self._reconciled = counter("reconciled_candles_total", "Candles compared with REST.")
+        self._implausible = counter(
+            "exchange_times_implausible_total",
+            "Times told by the exchange that were not believed.",
+            "witness",
+        )
+        self._reported_compared, self._reported_implausible = 0, Counter[str]()
         self.stale = counter("stale_klines_total", "Klines dropped because the log has them.")
         self.suppressed = counter(
             "dead_letters_suppressed_total", "Unreadable klines that are in no dead letter."
@@ -102,6 +110,14 @@ class ProducerMetrics:
             if pending
             else None
         )
+
+    def report_finality(self, compared: int, implausible: Mapping[str, int]) -> None:
+        """Report how many candles were compared with REST, and the times that were not believed."""
+        self._reconciled.inc(compared - self._reported_compared)
+        self._reported_compared = compared
+        for witness, count in implausible.items():
+            self._implausible.labels(witness).inc(count - self._reported_implausible[witness])
+            self._reported_implausible[witness] = count
 
     def report_market(self, market: MarketTracker) -> None:
         """Report what the market's move is made of."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from services.producer.logged_candles import LogTail
 from services.producer.price_book import HeardPrice
 from services.producer.requests import Priority
 from services.producer.sequencer import LogEntry, ReceivedKline, SymbolCursor
@@ -320,6 +321,14 @@ class CandleLog(Protocol):
 
         Raises:
             Unavailable: Kafka does not answer.
+        """
+
+    def read_tail(self, newest_ms: int, on_tail: Callable[[LogTail], object]) -> None:
+        """Read the end of the log on another thread.
+
+        Args:
+            newest_ms: the log's newest open time.
+            on_tail: called with the log's end, on that thread; not at all if Kafka is away.
         """
 
     def append(self, entries: Sequence[LogEntry]) -> None:

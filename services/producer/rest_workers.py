@@ -8,7 +8,6 @@ from typing import Final
 
 from services.producer.event_queue import Inbox
 from services.producer.events import RestFailure, RestResponse, ThreadFailure
-from services.producer.exchanges.validation import settled_klines
 from services.producer.ports import KlinePage, Refused, RestClient, RestService, Throttled
 from services.producer.request_queue import Outcome, RequestQueue
 from services.producer.requests import KlineRequest
@@ -19,7 +18,6 @@ from shared.core.records import MarketMove
 IDLE_S: Final = 0.25  # until the clock's thread looks again whether a reading is due
 RECHECK_S: Final = 0.5  # until a thread looks again whether a request may be sent
 FIRST_TIME_S: Final = 5.0  # that the first requests wait for the exchange's time
-SETTLING_MS: Final = 1_000  # REST's database may lag the close by a little
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,22 +143,22 @@ class RestWorkerPool:
     def _fetch(self, rest: RestClient, request: KlineRequest) -> RestResponse:
         """Fetch klines, and the market's moves that the log has of them."""
         step_ms, from_ms, asked = self._options.interval_ms, request.from_ms, self._clock.read()
-        settled_ms = asked.closed_ms - SETTLING_MS
         page = self._fetch_page(rest, request)
-        settled = settled_klines(page.rows, step_ms, settled_ms)
         response = RestResponse(
             request.symbol,
             from_ms,
-            settled,
+            page.rows,
             page.has_more,
-            settled_ms // step_ms * step_ms,
+            asked.closed_ms // step_ms * step_ms,
             request.until_ms,
             priority=request.priority,
             asked=asked,
         )
-        times_ms = [row.open_time_ms for row in settled if row.open_time_ms is not None]
+        times_ms = [row.open_time_ms for row in page.rows if row.open_time_ms is not None]
         begin_ms = min((each for each in times_ms if each >= from_ms), default=from_ms)
-        if not settled or begin_ms >= request.logged_until_ms:
+        if times_ms and request.until_ms is None and not page.has_more:
+            self._clock.on_newest_row(max(times_ms))
+        if not times_ms or begin_ms >= request.logged_until_ms:
             return response
         moves = self._read_moves(begin_ms, request.logged_until_ms)
         return replace(response, logged_moves=moves)

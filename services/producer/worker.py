@@ -68,6 +68,7 @@ class ProducerWorker:
             metrics: counts what was published.
         """
         self._log, self._inbox, self._backfill = candle_log, inbox, backfill
+        self._finality = backfill.finality
         self._market, self._request_klines, self._metrics = market, request_klines, metrics
         self._monotonic_s, self._dead_letters = inbox.clock.monotonic_s, DeadLetterLimit()
         self._rest_responds = True
@@ -86,6 +87,7 @@ class ProducerWorker:
         # that are read.
         self._log.open()
         self._read_cursors()
+        self._read_tail()
 
     def follow(self, symbols: Collection[str]) -> None:
         """Add symbols: each goes on where the log has it, or begins like a new one.
@@ -136,7 +138,8 @@ class ProducerWorker:
         self._place_new_symbols()
         # 2. Decide. The cursors in memory are now ahead of the log.
         events = self._inbox.events.drain(0.0 if self._releases_more else POLL_S)
-        entries = [entry for event in events for entry in self._on_event(event)]
+        entries: list[LogEntry] = [*self._finality.take_corrections(self._inbox.clock.read())]
+        entries += [entry for event in events for entry in self._on_event(event)]
         # 3. Take the prices only now: what was heard last belongs to these candles. Then some REST
         #    responses need not wait any longer.
         self._market.listen(self._inbox.prices.drain())
@@ -199,6 +202,8 @@ class ProducerWorker:
             self._request_klines(replace(request, logged_until_ms=logged_ms))
         for symbol, from_ms in self._market.take_due(now_s):
             self._request_klines(KlineRequest(symbol, from_ms, priority=Priority.PRICES))
+        if (compared := self._finality.take_due(self._inbox.clock.read(), now_s)) is not None:
+            self._request_klines(compared)
 
     def _report(self) -> None:
         schedule, server_ms = self._backfill.schedule, self._inbox.clock.read().now_ms
@@ -206,6 +211,7 @@ class ProducerWorker:
         pending = schedule.pending_backfills()
         self._metrics.report_progress(len(self._cursors), len(behind), pending)
         self._metrics.report_market(self._market)
+        self._metrics.report_finality(self._finality.compared, self._inbox.clock.implausible)
 
     def _on_event(self, event: ProducerEvent) -> Iterable[LogEntry]:
         match event:
@@ -242,20 +248,26 @@ class ProducerWorker:
         cursor = self._cursors.get(kline.symbol)
         if cursor is None:  # followed for its price alone
             return ()
-        return self._apply(self._backfill.on_stream_kline(cursor, kline))
+        corrections = self._finality.on_stream_kline(cursor, kline)
+        return [*corrections, *self._apply(self._backfill.on_stream_kline(cursor, kline))]
 
     def _on_rest_response(self, response: RestResponse) -> Sequence[LogEntry]:
         self._rest_responds = True
         cursor, now_s = self._cursors.get(response.symbol), self._monotonic_s()
         # 1. A page that contradicts itself is no answer.
         page = check_page(response, self._backfill.interval_ms)
-        # 2. What it denies is a gap only when it is certain; what comes after that waits.
+        if isinstance(page, CheckedPage):
+            if response.priority is Priority.RECONCILIATION:
+                return self._finality.on_compared_page(page)
+            # 2. It ends before the first row that is not final yet.
+            page = self._finality.settle(page, response, is_followed=cursor is not None)
+        # 3. What it denies is a gap only when it is certain; what comes after that waits.
         if cursor is not None and isinstance(page, CheckedPage):
             page = self._backfill.weigh(cursor, page, now_s)
         if isinstance(page, RestFailure):
             self._on_rest_failure(page, has_answered=True)
             return ()
-        # 3. Its candles wait for the market's move.
+        # 4. Its candles wait for the market's move.
         waits = self._market.take(page, now_s)
         return () if waits else self._append_page(page)
 
@@ -280,6 +292,9 @@ class ProducerWorker:
         log.log(level, "%s", failure.reason)
         self._rest_responds = has_answered
         self._metrics.rest_failures.inc()
+        if failure.priority is Priority.RECONCILIATION:
+            self._finality.on_failure(failure.symbol, self._inbox.clock.read())
+            return
         if not self._market.on_failure(failure.symbol):
             self._backfill.schedule.on_failure(
                 failure.symbol, self._monotonic_s(), has_answered=has_answered
@@ -298,9 +313,12 @@ class ProducerWorker:
             log.warning("%s; reading the position of each symbol from the log", error)
             self._metrics.aborts.inc()
             self._read_cursors()
+            self._finality.forget(entries)
+            self._read_tail()
             return False
         self._statuses.on_committed(entries)
         self._metrics.count_published(entries, time.time_ns() // 1_000_000)
+        self._finality.on_written(entries, self._inbox.clock.read())
         return True
 
     def _read_cursors(self) -> None:
@@ -309,6 +327,9 @@ class ProducerWorker:
         logged = (each.next_open_time_ms for each in self._cursors.values() if not each.is_new)
         self._logged_until_ms = max(logged, default=0)
         self._catch_up(self._cursors)
+
+    def _read_tail(self) -> None:
+        self._log.read_tail(self._logged_until_ms, self._finality.tails.append)
 
     def _catch_up(self, symbols: Iterable[str]) -> None:
         cursors = {each: self._cursors[each] for each in symbols if each in self._cursors}

@@ -1,6 +1,5 @@
 """Validate the klines of an exchange: the part that all exchanges share. PURE."""
 
-from collections.abc import Sequence
 from math import inf
 from typing import Any
 
@@ -89,28 +88,6 @@ def open_price(symbol: Any, open_time_ms: Any, price: Any, event_ms: Any) -> Hea
     except ValueError:
         return None
     return HeardPrice(symbol, open_time_ms, number, event_ms) if 0 < number < inf else None
-
-
-def settled_klines(
-    klines: Sequence[ReceivedKline], duration_ms: int, settled_ms: int
-) -> list[ReceivedKline]:
-    """Return the klines of a REST response that are final.
-
-    The last row of a response is usually unfinished, and exchanges do not mark it.
-
-    Args:
-        klines: the rows of the response, ascending.
-        duration_ms: milliseconds of the interval requested.
-        settled_ms: a time of the exchange before the response was made; what had closed by then is
-            final.
-    """
-    settled = [
-        kline for kline in klines if (kline.open_time_ms or 0) + duration_ms - 1 < settled_ms
-    ]
-    # A last row without a time may be the unfinished one.
-    while settled and settled[-1].open_time_ms is None:
-        settled.pop()
-    return settled
 
 
 def _check_span(fields: dict[str, Any], close_ms: Any, interval: str) -> None:

@@ -71,7 +71,7 @@ def start_pool(
     return RestWorkerPool(RestOptions(threads, STEP_MS, max_rows), rest, no_moves, inbox)
 
 
-def test_a_response_holds_what_had_settled_when_it_was_requested() -> None:
+def test_a_response_holds_all_rows_and_the_candle_before() -> None:
     rest, inbox = ScriptedRest(), Inbox()
 
     start_pool(rest, inbox).request_klines(REQUEST)
@@ -80,9 +80,9 @@ def test_a_response_holds_what_had_settled_when_it_was_requested() -> None:
     assert response == RestResponse(
         "BTCUSDT",
         REQUEST.from_ms,
-        [candle(NOW_MS - 3 * STEP_MS), candle(NOW_MS - 2 * STEP_MS)],
+        [candle(NOW_MS + at * STEP_MS) for at in range(-3, 1)],
         has_more=False,
-        complete_until_ms=NOW_MS - STEP_MS,
+        complete_until_ms=NOW_MS,
     )
     assert abs(inbox.clock.read().now_ms - NOW_MS) < 10_000
 

@@ -1,12 +1,14 @@
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import pytest
 
 from services.producer.backfill import Backfill
 from services.producer.backfill_schedule import BackfillSchedule
+from services.producer.clock_estimate import ClockReading
 from services.producer.doubtful_candles import GapLimits
 from services.producer.event_queue import EventQueue, Inbox
 from services.producer.events import MarketChanged, RestFailure, RestResponse, ThreadFailure
+from services.producer.logged_candles import LogTail
 from services.producer.market_tracker import MarketTracker
 from services.producer.metrics import ProducerMetrics
 from services.producer.requests import KlineRequest
@@ -29,6 +31,8 @@ class InMemoryCandleLog:
         self.aborts = 0
 
     def open(self) -> None: ...
+
+    def read_tail(self, newest_ms: int, on_tail: Callable[[LogTail], object]) -> None: ...
 
     def read_cursors(self, symbols: Collection[str]) -> Mapping[str, SymbolCursor]:
         next_ms = self.candles[-1] + STEP_MS if self.candles else 0
@@ -93,6 +97,12 @@ def candle(at: int, symbol: str = SYMBOL, close: float = 1.0) -> ReceivedCandle:
     return ReceivedCandle(symbol, at * STEP_MS, close, b"{}", "stream", 0)
 
 
+def response(symbol: str, *rows: ReceivedCandle) -> RestResponse:
+    """Return a page whose last candle has been open for a minute."""
+    now_ms = rows[-1].open_time_ms + 60_000
+    return RestResponse(symbol, 0, [*rows], False, asked=ClockReading(now_ms, now_ms, True))
+
+
 def test_after_an_aborted_transaction_its_candles_are_requested_again(
     candle_log: InMemoryCandleLog,
     events: EventQueue,
@@ -104,7 +114,7 @@ def test_after_an_aborted_transaction_its_candles_are_requested_again(
     worker.run_once()
     assert requests.from_ms == [0]
 
-    events.put(RestResponse(SYMBOL, 0, [candle(0), candle(1)], has_more=False))
+    events.put(response(SYMBOL, candle(0), candle(1), candle(2)))
     worker.run_once()
 
     assert candle_log.candles == [0, STEP_MS]
@@ -121,7 +131,7 @@ def test_a_candle_of_the_stream_after_a_hole_waits_for_rest(
     assert candle_log.candles == []
     assert requests.from_ms == [0]
 
-    events.put(RestResponse(SYMBOL, 0, [candle(0)], has_more=False))
+    events.put(response(SYMBOL, candle(0), candle(1)))
     worker.run_once()
 
     assert candle_log.candles == [0, STEP_MS]
@@ -153,7 +163,7 @@ def test_a_symbol_is_followed_and_unfollowed_while_the_others_go_on(
 
     worker.unfollow("NEWUSDT")
     events.put(candle(1, "NEWUSDT"))
-    events.put(RestResponse("NEWUSDT", 0, [candle(1, "NEWUSDT")], has_more=False))
+    events.put(response("NEWUSDT", candle(1, "NEWUSDT"), candle(2, "NEWUSDT")))
     events.put(RestFailure("NEWUSDT", "refused"))
     events.put(candle(1))
     worker.run_once()

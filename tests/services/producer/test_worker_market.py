@@ -1,7 +1,7 @@
 """The worker and the market: pages that wait for each other, candles that wait for nothing."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from services.producer.backfill import Backfill
 from services.producer.backfill_schedule import BackfillSchedule
+from services.producer.clock_estimate import ClockReading
 from services.producer.doubtful_candles import GapLimits
 from services.producer.event_queue import Inbox
 from services.producer.events import MarketChanged, RestFailure, RestResponse, StreamConnected
+from services.producer.logged_candles import LogTail
 from services.producer.market_tracker import MarketTracker
 from services.producer.metrics import ProducerMetrics
 from services.producer.price_book import HeardPrice
@@ -36,6 +38,7 @@ FOLLOWED = ("AAAUSDT", "BBBUSDT", "CCCUSDT")
 PRICE_ONLY = ("XXXUSDT", "YYYUSDT")
 ALL = (*FOLLOWED, *PRICE_ONLY)
 FIRST, NOW = 100, 120  # candle numbers: the first one wanted, and the open one
+ASKED = ClockReading(NOW * STEP_MS + 60_000, NOW * STEP_MS + 60_000, is_corroborated=True)
 
 
 def close(symbol: str, at: int) -> float:
@@ -61,6 +64,8 @@ class RecordedCandles:
     aborts: int = 0
 
     def open(self) -> None: ...
+
+    def read_tail(self, newest_ms: int, on_tail: Callable[[LogTail], object]) -> None: ...
 
     def read_cursors(self, symbols: Collection[str]) -> Mapping[str, SymbolCursor]:
         return {each: self._cursor(each) for each in symbols}
@@ -109,6 +114,8 @@ class Setting:
         self.tick()
 
     def _request(self, request: KlineRequest) -> None:
+        if request.priority is Priority.RECONCILIATION:
+            return
         assert request.symbol not in self.requests, "one request of a symbol at a time"
         self.requests[request.symbol] = request
 
@@ -119,10 +126,12 @@ class Setting:
 
     def answer(self, symbol: str, rows: int = 1_000) -> None:
         from_at = self.requests.pop(symbol).from_ms // STEP_MS
-        until = min(from_at + rows, NOW)
+        until = min(from_at + rows, NOW + 1)  # the last one is open
         page = [candle(symbol, at) for at in range(from_at - 1, until)]
         self.inbox.events.put(
-            RestResponse(symbol, from_at * STEP_MS, [*page], until < NOW, NOW * STEP_MS)
+            RestResponse(
+                symbol, from_at * STEP_MS, [*page], until <= NOW, NOW * STEP_MS, asked=ASKED
+            )
         )
         self.worker.run_once()
 
@@ -195,9 +204,17 @@ def test_symbols_that_rest_refuses_are_not_waited_for(setting: Setting) -> None:
 def test_a_move_that_the_log_has_is_used_first(setting: Setting) -> None:
     logged = {at * STEP_MS: MarketMove(0.5, 9) for at in range(FIRST, NOW)}
     request = setting.requests.pop("AAAUSDT")
-    rows = [candle("AAAUSDT", at) for at in range(FIRST, NOW)]
+    rows = [candle("AAAUSDT", at) for at in range(FIRST, NOW + 1)]
     setting.inbox.events.put(
-        RestResponse("AAAUSDT", request.from_ms, [*rows], False, NOW * STEP_MS, logged_moves=logged)
+        RestResponse(
+            "AAAUSDT",
+            request.from_ms,
+            [*rows],
+            False,
+            NOW * STEP_MS,
+            logged_moves=logged,
+            asked=ASKED,
+        )
     )
     setting.worker.run_once()
 

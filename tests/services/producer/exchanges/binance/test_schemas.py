@@ -5,7 +5,6 @@ import pytest
 
 from services.producer.candle_log import to_producer_record
 from services.producer.exchanges.binance.schemas import decode_message, decode_rest_klines
-from services.producer.exchanges.validation import settled_klines
 from services.producer.ports import (
     ServerShutdown,
     StreamUpdate,
@@ -176,20 +175,7 @@ def test_a_message_that_is_not_json_becomes_a_dead_letter(text: str) -> None:
     assert to_producer_record(kline, TOPICS, 0).key is None
 
 
-def test_a_row_that_had_not_closed_at_the_exchanges_time_is_left_out() -> None:
-    klines = settled_klines(decode([row(0), row(1)]), STEP_MS, START_MS + STEP_MS)
-
-    assert [each.open_time_ms for each in klines] == [START_MS]
-
-
 def test_a_shorter_candle_after_an_outage_is_a_candle() -> None:
     [kline] = decode([row(0, close_time=START_MS + 120_000)])
 
     assert isinstance(kline, ReceivedCandle)
-
-
-def test_a_last_row_without_a_time_may_be_the_open_one_and_is_left_out() -> None:
-    rows = decode([row(0), row(1, open_time=None), row(2), "nonsense"])
-    klines = settled_klines(rows, STEP_MS, START_MS + 9 * STEP_MS)
-
-    assert [each.open_time_ms for each in klines] == [START_MS, None, START_MS + 2 * STEP_MS]
