@@ -4,6 +4,10 @@ PYTHON ?= python3
 FOR ?=
 MINUTES ?= 30
 SCHEDULES ?= 5000
+HOURS ?= 24
+SYMBOLS ?= 1000
+CANDLES ?=
+OUTAGES ?=
 SEED ?=
 ARGS ?=
 WORKERS ?= 2
@@ -13,7 +17,7 @@ PYTEST := $(BIN)/pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 KERNEL := $(wildcard shared/core/model/kernel/*.[ch])
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint check test soak chaos bench bench-full reference test-compose clean
+.PHONY: help install demo lint check test soak chaos feed chaos-feed bench bench-full reference test-compose clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -34,6 +38,13 @@ soak: install ## SCHEDULES (5000) simulated runs among faults, from SEED (0): ex
 
 chaos: install ## faults on real processes for MINUTES (30), drawn from SEED (any): exit 1 if a byte is wrong
 	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+feed: install ## named faults of an exchange, each against what it really has (ARGS="--list", "--only NAME")
+	@$(BIN)/python -m tests.feed $(ARGS)
+
+chaos-feed: install ## HOURS (24) of an exchange in minutes, SYMBOLS (1000), faults from SEED (any); CANDLES=, OUTAGES=
+	@$(BIN)/python -m tests.feed.chaos --hours $(HOURS) --symbols $(SYMBOLS) $(if $(SEED),--seed $(SEED)) \
+		$(if $(CANDLES),--candles "$(CANDLES)") $(if $(OUTAGES),--outages "$(OUTAGES)") $(ARGS)
 
 bench: install ## speed, each figure beside its target and its peer: one table, and build/bench.json
 	@$(BIN)/python -m benchmarks $(ARGS)

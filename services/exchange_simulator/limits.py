@@ -34,8 +34,9 @@ class RateLimitDecision:
 class WeightLimiter:
     """Request weight by the minute; a client that ignores refusals is banned."""
 
-    def __init__(self) -> None:
-        """Start with no weight used."""
+    def __init__(self, limit: int = WEIGHT_PER_MINUTE) -> None:
+        """Start with no weight used of a limit by the minute."""
+        self.limit = limit
         self._minute = -1
         self._used = 0
         self._refused = 0
@@ -48,7 +49,7 @@ class WeightLimiter:
         if now_s < self._banned_until_s:
             return RateLimitDecision(418, self._used, math.ceil(self._banned_until_s - now_s))
         self._used += weight
-        if self._used <= WEIGHT_PER_MINUTE:
+        if self._used <= self.limit:
             return RateLimitDecision(200, self._used, 0)
         self._refused += 1
         if self._refused > MAX_REFUSALS:

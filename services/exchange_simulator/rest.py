@@ -24,11 +24,12 @@ from shared.core.symbols import is_symbol
 MAX_LIMIT: Final = 1000
 SYMBOL_RANGE: Final = r"^[\w\-._&&[^a-z]]{1,50}$"  # in Java's notation
 NUMBER_RANGE: Final = r"^[0-9]{1,20}$"
-RATE_LIMITS: Final = [
-    {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1,
-     "limit": WEIGHT_PER_MINUTE},
-    {"rateLimitType": "RAW_REQUESTS", "interval": "MINUTE", "intervalNum": 5, "limit": 300_000},
-]  # fmt: skip
+REQUEST_WEIGHT: Final = {
+    "rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1
+}  # fmt: skip
+RAW_REQUESTS: Final = {
+    "rateLimitType": "RAW_REQUESTS", "interval": "MINUTE", "intervalNum": 5, "limit": 300_000
+}  # fmt: skip
 QUOTE_ASSETS: Final = ("USDT", "USDC", "FDUSD", "BTC", "ETH", "BNB")
 SPOT_SYMBOL: Final = {
     "baseAssetPrecision": 8, "quotePrecision": 8, "quoteAssetPrecision": 8,
@@ -57,11 +58,13 @@ class Endpoint:
 class RestApi:
     """Responds to requests from a view of the market."""
 
-    def __init__(self, view: MarketView, clock: AcceleratedClock) -> None:
-        """Start with no request weight used."""
+    def __init__(
+        self, view: MarketView, clock: AcceleratedClock, weight_limit: int = WEIGHT_PER_MINUTE
+    ) -> None:
+        """Start with no request weight used of a limit by the minute."""
         self._view = view
         self._clock = clock
-        self._limiter = WeightLimiter()
+        self._limiter = WeightLimiter(weight_limit)
         klines = frozenset({"symbol", "interval", "limit", "startTime", "endTime", "timeZone"})
         filters = frozenset(
             {"symbol", "symbols", "permissions", "showPermissionSets", "symbolStatus"}
@@ -103,7 +106,7 @@ class RestApi:
         return handle
 
     def _over_limit(self, decision: RateLimitDecision) -> web.Response:
-        limit = f"current limit is {WEIGHT_PER_MINUTE} request weight per 1 MINUTE"
+        limit = f"current limit is {self._limiter.limit} request weight per 1 MINUTE"
         until_ms = self._clock.now_ms() + decision.retry_after_s * 1000
         reason = f"IP banned until {until_ms}" if decision.status == 418 else limit
         advice = "Please use WebSocket Streams for live updates."
@@ -143,7 +146,7 @@ class RestApi:
         return {
             "timezone": "UTC",
             "serverTime": self._clock.now_ms(),
-            "rateLimits": RATE_LIMITS,
+            "rateLimits": [REQUEST_WEIGHT | {"limit": self._limiter.limit}, RAW_REQUESTS],
             "exchangeFilters": [],
             "symbols": self._symbol_infos(query),
         }

@@ -85,7 +85,7 @@ class ExchangeServer:
             await runner.cleanup()
 
     def _application(self, streams: StreamService) -> web.Application:
-        api = RestApi(self.view, self.clock)
+        api = RestApi(self.view, self.clock, self._settings.weight_per_minute)
         faults = RestFaults(self.plan, self.clock, api.weights, self.usage)
         application = web.Application(middlewares=[faults.middleware])
         application.add_routes(api.routes())

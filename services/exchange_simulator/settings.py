@@ -48,6 +48,9 @@ class SimulatorSettings(EnvSettings):
     faults: Path | None = Field(
         None, description="JSON file of faults to make; empty: an exchange without faults."
     )
+    weight_per_minute: int = Field(
+        6000, ge=100, le=10_000_000, description="Request weight that REST allows in a real minute."
+    )
     push_interval_s: float = Field(
         0.25,
         ge=0.01,

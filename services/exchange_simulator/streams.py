@@ -149,7 +149,10 @@ class StreamService:
             return refused
         names = [name for name in streams.split("/") if name][:MAX_STREAMS]
         socket = web.WebSocketResponse(autoping=False, max_msg_size=MAX_MESSAGE_BYTES)
-        await socket.prepare(request)
+        try:
+            await socket.prepare(request)
+        except ConnectionError:  # the client has gone meanwhile
+            return socket
         connection = ClientConnection(request, socket, names, self._faults, combined=combined)
         self._connections.add(connection)
         try:

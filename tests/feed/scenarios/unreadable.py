@@ -99,11 +99,14 @@ SCENARIOS: Final = (
         expected=LETTERS,
     ),
     Scenario(
-        "a row stays unreadable for ever",
+        "a row stays unreadable for longer than is waited",
         6,
-        (lost(3.5, 2, symbols=ONE), rows("unreadable", 0, 3600, candles=[4, 5], symbols=ONE)),
+        (
+            lost(3.5, 2, symbols=ONE),
+            rows("unreadable", 0, 16, candles=[4, 5], symbols=ONE),
+        ),
         producer=SOON,
-        candles=20,
-        expected=Expected(dead_letters=4, gaps=1),
+        candles=34,
+        expected=Expected(dead_letters=4, gaps=1, fills=(1, 1)),
     ),
 )
