@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from services.exchange_simulator.faults.script import FaultScript
 from services.exchange_simulator.kline import to_rest_row
 from services.exchange_simulator.server import ExchangeServer
 from services.exchange_simulator.settings import SimulatorSettings
-from services.exchange_simulator.faults.script import FaultScript
 from tests.feed.symbol_log import CandleFields, SymbolLog
 from tests.feed.truth import Truth
 from tests.support.builders import STEP_MS
