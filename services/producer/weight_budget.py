@@ -14,7 +14,8 @@ log = logging.getLogger(__name__)
 
 MAX_BAN_S: Final = 3 * 86_400.0
 PATIENCE_S: Final = 60.0  # `acquire` waits so long; for a longer ban its caller has other work
-NOTED_BAN_S: Final = 10.0  # a shorter one is over before the next start
+STORED_BAN_S: Final = 10.0  # a shorter one is over before the next start
+SAME_BAN_S: Final = 1.0  # several threads hear of a ban at about the same time
 LIMITS: Final = range(100, 100_001)  # of a minute, that are believed
 DEFAULT_LIMIT: Final = 6_000
 
@@ -30,7 +31,7 @@ class WeightBudget:
             stop: ends every wait.
         """
         self._stop = stop
-        self._lock = threading.Lock()
+        self._lock, self._saving = threading.Lock(), threading.Lock()
         self._window = WeightWindow(DEFAULT_LIMIT, share)
         self._banned_until_s = 0.0
         self._bans: BanStore | None = None
@@ -77,13 +78,13 @@ class WeightBudget:
 
     def ban(self, seconds: float) -> None:
         """Send nothing for so long, not even after a restart."""
-        self._pause(seconds)
-        if self._bans is None or seconds < NOTED_BAN_S:
-            return
-        try:
-            self._bans.save(time.time_ns() // 1_000_000 + int(seconds * 1000))
-        except Unavailable as error:
-            log.warning("the exchange's ban is forgotten at a restart: %s", error)
+        with self._saving:
+            if not self._pause(seconds) or self._bans is None or seconds < STORED_BAN_S:
+                return
+            try:
+                self._bans.save(time.time_ns() // 1_000_000 + int(seconds * 1000))
+            except Unavailable as error:
+                log.warning("the exchange's ban will be forgotten at a restart: %s", error)
 
     def keep_bans(self, bans: BanStore) -> None:
         """Wait out the ban that is stored, and store each new one.
@@ -91,12 +92,15 @@ class WeightBudget:
         Raises:
             Unavailable: the store does not answer.
         """
-        self._bans = bans
         left_s = ((bans.load() or 0) - time.time_ns() // 1_000_000) / 1000
-        if left_s > 0:
+        self._bans = bans
+        if left_s > 0 and self._pause(min(MAX_BAN_S, left_s)):
             log.warning("banned by the exchange before this start: waiting %.0f s", left_s)
-            self._pause(min(MAX_BAN_S, left_s))
 
-    def _pause(self, seconds: float) -> None:
+    def _pause(self, seconds: float) -> bool:
+        """Send nothing for so long; return whether that is news."""
+        until_s = time.monotonic() + seconds
         with self._lock:
-            self._banned_until_s = max(self._banned_until_s, time.monotonic() + seconds)
+            is_news = until_s > self._banned_until_s + SAME_BAN_S
+            self._banned_until_s = max(self._banned_until_s, until_s)
+        return is_news
