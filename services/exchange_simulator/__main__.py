@@ -1,17 +1,23 @@
 """The exchange simulator as a process."""
 
+import argparse
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 
 from services.exchange_simulator.server import run
 from services.exchange_simulator.settings import SimulatorSettings
 from shared.adapters.process import exit_code, log_to_stderr
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Read the settings and run until SIGTERM or SIGINT."""
-    settings = SimulatorSettings.from_env(os.environ)
+    parser = argparse.ArgumentParser(prog="exchange-simulator", description=__doc__)
+    parser.add_argument("--faults", default="", help="JSON file of faults to make")
+    given = parser.parse_args(arguments)
+    environ = {**os.environ, "EXCHANGE_FAULTS": given.faults} if given.faults else os.environ
+    settings = SimulatorSettings.from_env(environ)
     log_to_stderr(settings.log_level, "exchange-simulator")
     asyncio.run(run(settings))
 

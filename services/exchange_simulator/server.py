@@ -17,7 +17,7 @@ from services.exchange_simulator.faults.stream_faults import StreamFaults
 from services.exchange_simulator.market_view import MarketView, open_market
 from services.exchange_simulator.rest import RestApi
 from services.exchange_simulator.settings import SimulatorSettings
-from services.exchange_simulator.streams import StreamService
+from services.exchange_simulator.streams import StreamApi
 from services.exchange_simulator.usage import Usage
 from shared.adapters.atomic_write import write_atomically
 from shared.core.errors import BadSetting
@@ -66,7 +66,7 @@ class ExchangeServer:
         Raises:
             BadSetting: the port cannot be used.
         """
-        streams = StreamService(
+        streams = StreamApi(
             self.view,
             self.clock,
             StreamFaults(self.plan, self.clock),
@@ -84,7 +84,7 @@ class ExchangeServer:
         finally:
             await runner.cleanup()
 
-    def _application(self, streams: StreamService) -> web.Application:
+    def _application(self, streams: StreamApi) -> web.Application:
         api = RestApi(self.view, self.clock, self._settings.weight_per_minute)
         faults = RestFaults(self.plan, self.clock, api.weights, self.usage)
         application = web.Application(middlewares=[faults.middleware])
@@ -132,7 +132,7 @@ def _write_port(path: Path, port: int) -> None:
         raise BadSetting(message) from error
 
 
-async def _push_until_stopped(streams: StreamService, stop: asyncio.Event) -> None:
+async def _push_until_stopped(streams: StreamApi, stop: asyncio.Event) -> None:
     pushing = asyncio.create_task(streams.run())
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait((pushing, stopping), return_when=asyncio.FIRST_COMPLETED)

@@ -19,7 +19,7 @@ from services.exchange_simulator.usage import Usage
 SHUTDOWN_TIMEOUT_S: Final = 2.0
 
 
-class StreamService:
+class StreamApi:
     """Pushes every candle to its subscribers: while it is open, and once when it has closed."""
 
     def __init__(

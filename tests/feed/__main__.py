@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from shared.local_servers import launcher
-from tests.feed.run import Outcome, run_scenario
+from tests.feed.run import ScenarioResult, run_scenario
 from tests.feed.scenario import Scenario
 from tests.feed.table import SCENARIOS
 
@@ -27,12 +27,12 @@ def main() -> int:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with launcher.start(folder / "servers", die_with_parent=True) as running:
-        outcomes = _run_all(
+        results = _run_all(
             chosen, running.servers.kafka_bootstrap, folder, options.parallel, console
         )
     shutil.rmtree(folder / "servers", ignore_errors=True)
-    wrong = [outcome.name for outcome in outcomes if not outcome.is_right]
-    console.print(f"{len(outcomes)} scenarios, {len(wrong)} wrong; logs in {folder}")
+    wrong = [result.name for result in results if not result.is_right]
+    console.print(f"{len(results)} scenarios, {len(wrong)} wrong; logs in {folder}")
     for name in wrong:
         console.print(f"WRONG: {name}", style="red")
     return 1 if wrong else 0
@@ -66,18 +66,18 @@ def _choose(options: argparse.Namespace) -> list[Scenario]:
 
 def _run_all(
     chosen: Sequence[Scenario], kafka: str, folder: Path, parallel: int, console: Console
-) -> list[Outcome]:
-    outcomes = []
+) -> list[ScenarioResult]:
+    results = []
     with ThreadPoolExecutor(parallel) as pool:
         futures = [pool.submit(run_scenario, scenario, kafka, folder) for scenario in chosen]
         for future in as_completed(futures):
-            outcome = future.result()
-            outcomes.append(outcome)
-            mark = "ok   " if outcome.is_right else "WRONG"
-            console.print(f"{mark} {outcome.seconds:5.1f} s  {outcome.name}", highlight=False)
-            for text in outcome.wrong[:8]:
+            result = future.result()
+            results.append(result)
+            mark = "ok   " if result.is_right else "WRONG"
+            console.print(f"{mark} {result.seconds:5.1f} s  {result.name}", highlight=False)
+            for text in result.wrong[:8]:
                 console.print(f"      {text}", style="red", markup=False)
-    return outcomes
+    return results
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Final
 
 from services.exchange_simulator.synthetic import synthetic_symbols
 from shared.adapters.kafka.admin import ensure_topics
-from shared.core.topics import interval_ms
+from shared.core.topics import Topics, interval_ms
 from tests.feed.scenario import MANY, Scenario
 from tests.feed.symbol_log import LogReader, SymbolLog
 from tests.feed.truth import Truth
@@ -36,7 +36,7 @@ PRODUCER: Final = {
 
 
 @dataclass(slots=True)
-class Outcome:
+class ScenarioResult:
     """How a scenario ended."""
 
     name: str
@@ -48,9 +48,9 @@ class Outcome:
         return not self.wrong
 
 
-def run_scenario(scenario: Scenario, kafka_bootstrap: str, folder: Path) -> Outcome:
+def run_scenario(scenario: Scenario, kafka_bootstrap: str, folder: Path) -> ScenarioResult:
     """Run a scenario from its start to its comparison; it leaves nothing running."""
-    outcome, began_s = Outcome(scenario.name), time.monotonic()
+    result, began_s = ScenarioResult(scenario.name), time.monotonic()
     prefix = f"{re.sub('[^a-z0-9]+', '-', scenario.name.lower())}-{uuid.uuid4().hex[:6]}."
     deployment = Deployment(kafka_bootstrap, "", prefix, folder, partitions=2)
     exchange = {
@@ -58,25 +58,31 @@ def run_scenario(scenario: Scenario, kafka_bootstrap: str, folder: Path) -> Outc
         **scenario.exchange,
     }  # fmt: skip
     script = {"origin": "first subscription", "faults": scenario.faults}
-    ensure_topics(kafka_bootstrap, deployment.topics)
+    topics = Topics(exchange.get("interval", "5m"), deployment.partitions, prefix)
+    ensure_topics(kafka_bootstrap, topics)
     try:
         with SimulatorThread(exchange, script) as simulator:
-            outcome.wrong = ScenarioRun(scenario, deployment, simulator).wrong()
+            result.wrong = ScenarioRun(scenario, deployment, topics, simulator).wrong()
     except TimeoutError as error:
-        outcome.wrong.append(f"the producer never subscribed: {error}")
+        result.wrong.append(f"the producer never subscribed: {error}")
     finally:
         deployment.kill_replicas()
-    outcome.seconds = time.monotonic() - began_s
-    return outcome
+    result.seconds = time.monotonic() - began_s
+    return result
 
 
 class ScenarioRun:
     """One run of a scenario."""
 
     def __init__(
-        self, scenario: Scenario, deployment: Deployment, simulator: SimulatorThread
+        self,
+        scenario: Scenario,
+        deployment: Deployment,
+        topics: Topics,
+        simulator: SimulatorThread,
     ) -> None:
         self._scenario, self._deployment, self._simulator = scenario, deployment, simulator
+        self._topics = topics
         self._server = simulator.server
         self._step_ms = interval_ms(self._server.view.interval)
         self._truth = Truth(self._server.view)
@@ -97,9 +103,11 @@ class ScenarioRun:
 
     def _compare_until_right(self) -> list[str]:
         """Compare until nothing is wrong or the deadline has passed."""
-        topics = self._deployment.topics
-        end_s = time.monotonic() + self._scenario.deadline_s
-        with LogReader(self._deployment.kafka_bootstrap, topics, self._step_ms) as reader:
+        end_s, bootstrap = (
+            time.monotonic() + self._scenario.deadline_s,
+            self._deployment.kafka_bootstrap,
+        )
+        with LogReader(bootstrap, self._topics, self._step_ms) as reader:
             while True:
                 reader.poll()
                 wrong = [*self._differences(reader), *self._differences_beside(reader)]

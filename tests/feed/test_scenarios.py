@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.feed.run import Outcome, run_scenario
+from tests.feed.run import ScenarioResult, run_scenario
 from tests.feed.table import SCENARIOS
 
 AT_ONCE = 5  # scenarios wait more than they compute
@@ -19,9 +19,9 @@ def test_there_are_scenarios_of_every_kind_each_with_a_name_of_its_own() -> None
 
 
 @pytest.fixture(scope="module")
-def outcomes(
+def results(
     kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Future[Outcome]]]:
+) -> Iterator[dict[str, Future[ScenarioResult]]]:
     """Run the quick scenarios side by side."""
     folder: Path = tmp_path_factory.mktemp("feed")
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -34,6 +34,6 @@ def outcomes(
 @pytest.mark.end_to_end
 @pytest.mark.parametrize("name", [scenario.name for scenario in QUICK])
 def test_whatever_the_exchange_does_the_log_is_what_it_has(
-    outcomes: dict[str, "Future[Outcome]"], name: str
+    results: dict[str, "Future[ScenarioResult]"], name: str
 ) -> None:
-    assert outcomes[name].result().wrong == []
+    assert results[name].result().wrong == []

@@ -40,6 +40,9 @@ def up_command(
     symbols: Annotated[
         str, typer.Option(help="A number (simulator), or names separated by commas.")
     ] = "20",
+    faults: Annotated[
+        Path | None, typer.Option(help="Script of faults that the simulator makes; default: none.")
+    ] = None,
     replicas: Annotated[int, typer.Option(min=1, max=16, help="Predictor processes.")] = 2,
     data: Annotated[
         Path | None,
@@ -49,7 +52,7 @@ def up_command(
     ] = None,
 ) -> None:
     """Start everything, show predictions live, and leave nothing running at the end."""
-    options = UpOptions(exchange, candles, speed, symbols, replicas, data, seconds)
+    options = UpOptions(exchange, candles, speed, symbols, replicas, data, seconds, faults)
     options.check()
     console = Console()
     with _interrupt_on_signals(), ExitStack() as stack:

@@ -57,6 +57,7 @@ class UpOptions:
     replicas: int  # of the predictor
     data: Path | None  # None: a folder that is removed at the end
     seconds: float  # 0: until a signal
+    faults: Path | None = None  # a script of faults that the simulator makes
 
     def check(self) -> None:
         """Refuse options that contradict each other.
@@ -71,6 +72,12 @@ class UpOptions:
             )
         if self.candles is not None and not self.candles.is_dir():
             raise BadSetting(f"--candles is {self.candles}, which is no folder of recorded candles")
+        if self.faults is not None and not self.faults.is_file():
+            raise BadSetting(
+                f"--faults is {self.faults}, which is no file: give a script of faults"
+            )
+        if self.faults is not None and self.exchange is KlineSource.BINANCE:
+            raise BadSetting("--faults needs the simulator: leave out --exchange binance")
 
     @property
     def source(self) -> str:
@@ -191,6 +198,7 @@ class LocalDeployment:
             EXCHANGE_SPEED=str(options.speed),
             EXCHANGE_CANDLES=str(options.candles.resolve()) if options.candles else "",
             EXCHANGE_SYMBOLS=options.symbols,
+            EXCHANGE_FAULTS=str(options.faults.resolve()) if options.faults else "",
             EXCHANGE_START_MS="" if newest_ms is None else str(newest_ms),
             EXCHANGE_PORT="0",
             EXCHANGE_PORT_FILE=str(port_file),

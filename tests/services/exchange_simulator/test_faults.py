@@ -1,6 +1,7 @@
 """Each kind of fault is made, and nothing else is changed by it."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -307,3 +308,14 @@ def test_a_script_that_is_wrong_is_refused_with_its_place(
         path.write_text(text)
     with pytest.raises(BadSetting, match=message):
         read_script(path)
+
+
+def test_the_guide_names_every_kind_and_its_example_is_a_script(tmp_path: Path) -> None:
+    guide = Path(__file__).parents[3] / "docs" / "how-to" / "test-a-consumer.md"
+    text = guide.read_text()
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE)) >= set(KINDS)
+    example = tmp_path / "faults.json"
+    example.write_text(text.split("```json\n")[1].split("```")[0])
+    script = read_script(example)
+    assert len(script.faults) == 3
+    assert script.mix is not None
