@@ -19,6 +19,7 @@ from services.cli.commands import (
     replay,
     search,
     servers,
+    symbols,
     train,
     up,
     watch,
@@ -34,6 +35,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(servers.app, name="servers", help="Kafka and Redis on this machine, without Docker.")
+app.add_typer(symbols.app, name="symbols", help="Who is followed, changed while it runs.")
 app.add_typer(models.app, name="models", help="The model versions in the log.")
 app.add_typer(
     baskets.app, name="baskets", help="Symbols that move together, for the market's moves."

@@ -54,7 +54,8 @@ def main() -> None:
     telemetry = Telemetry("producer")
     stop_serving = telemetry.serve(settings.metrics_host, settings.metrics_port)
     try:
-        run(settings, ProducerMetrics(telemetry), stop)
+        metrics = ProducerMetrics(telemetry, interval_ms(settings.interval))
+        run(settings, metrics, stop)
     except StopRequested:
         log.debug("stopped while waiting for a server")
     finally:

@@ -1,6 +1,6 @@
 """What REST is asked for, when, and what its pages prove. PURE: the clocks are arguments."""
 
-from collections.abc import Iterable, KeysView, Mapping
+from collections.abc import Container, Iterable, KeysView, Mapping
 from functools import partial
 from typing import Final
 
@@ -17,6 +17,7 @@ from services.producer.sequencer import (
     Transition,
     on_stream_kline,
 )
+from services.producer.symbol_standing import SymbolFacts
 
 LIVE_CANDLES: Final = 36  # a symbol that lacks more of them is back-filled
 
@@ -36,6 +37,7 @@ class Backfill:
         """
         self.schedule = schedule
         self._doubts = DoubtfulCandles(schedule.symbols, limits)
+        self._refusals: dict[str, str] = {}  # the last reason; the schedule knows if it still holds
         self.interval_ms = schedule.interval_ms
         self.finality = finality or Finality(schedule.interval_ms)
 
@@ -53,6 +55,7 @@ class Backfill:
         self.schedule.unfollow(symbol)
         self._doubts.forget(symbol)
         self.finality.unfollow(symbol)
+        self._refusals.pop(symbol, None)
 
     def take_due(
         self, cursors: Mapping[str, SymbolCursor], server_ms: int, now_s: float
@@ -99,6 +102,37 @@ class Backfill:
         if after.early:
             self.schedule.expedite(cursor.symbol)
         return transition
+
+    def on_refusal(self, refusal: RestFailure, now_s: float) -> bool:
+        """Record that the exchange refuses a symbol; return whether that is new."""
+        self._refusals[refusal.symbol] = refusal.reason
+        return self.schedule.on_refusal(refusal.symbol, now_s)
+
+    def collect_facts(
+        self, cursors: Mapping[str, SymbolCursor], server_ms: int, halted: Container[str]
+    ) -> list[SymbolFacts]:
+        """Return what is known of each symbol.
+
+        Args:
+            cursors: where each symbol is.
+            server_ms: the exchange's time.
+            halted: the symbols that are halted by the log.
+        """
+        behind = frozenset(self.schedule.symbols_behind(cursors, server_ms))
+        pending = frozenset(self.schedule.pending_backfills())
+        refused = frozenset(self.schedule.refused_symbols())
+        return [
+            SymbolFacts(
+                symbol,
+                cursor.next_open_time_ms,
+                symbol in behind,
+                symbol not in pending,
+                self._doubts.end_ms(symbol, cursor.next_open_time_ms) is not None,
+                symbol in halted,
+                self._refusals.get(symbol, "refused") if symbol in refused else "",
+            )
+            for symbol, cursor in cursors.items()
+        ]
 
     def append(self, cursor: SymbolCursor, page: CheckedPage, now_s: float) -> Transition:
         """Decide what to append for a page, and when to request the symbol again."""

@@ -54,6 +54,7 @@ class ClockReading:
         is_corroborated: two witnesses agree.
         elapsed_ms: the exchange's milliseconds since the process began; it never jumps.
         tolerance_ms: how far the estimates may be behind the exchange's true time.
+        rate: the exchange's seconds in a real second.
     """
 
     now_ms: int = 0
@@ -61,6 +62,7 @@ class ClockReading:
     is_corroborated: bool = False
     elapsed_ms: int = 0
     tolerance_ms: int = AGREEMENT_MS
+    rate: float = 1.0
 
 
 UNKNOWN_TIME: Final = ClockReading()

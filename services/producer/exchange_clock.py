@@ -165,8 +165,9 @@ class ExchangeClock:
         trusted = choose_trusted(estimates, agreed, self._fitting(estimates))
         now_ms, closed_ms = (int(pick(trusted) + now_s * 1000 * self._rate) for pick in (max, min))
         is_corroborated = bool(agreed) or (len(trusted) > 1 and now_ms - closed_ms <= slack_ms)
+        elapsed_ms = int(self._elapsed_ms)
         return ClockReading(
-            now_ms, max(0, closed_ms), is_corroborated, int(self._elapsed_ms), slack_ms
+            now_ms, max(0, closed_ms), is_corroborated, elapsed_ms, slack_ms, self._rate
         )
 
     def _estimate(self, now_s: float) -> dict[Witness, float]:

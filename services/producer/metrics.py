@@ -3,10 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from services.producer.clock_estimate import ClockReading
 from services.producer.market_tracker import MarketTracker
 from services.producer.ports import Exchange
 from services.producer.sequencer import CorrectedCandle, LogEntry, ReceivedCandle, UnreadableKline
 from services.producer.streams.status import StreamStatus
+from services.producer.symbol_standing import StandingBook, SymbolFacts
 from shared.adapters.prometheus import Telemetry
 from shared.core.records import Gap, SymbolStatus
 
@@ -14,9 +16,11 @@ from shared.core.records import Gap, SymbolStatus
 class ProducerMetrics:
     """Metrics of one producer, and the reason while it is not ready."""
 
-    def __init__(self, telemetry: Telemetry) -> None:
-        """Register every metric at zero."""
-        self._telemetry = telemetry
+    def __init__(self, telemetry: Telemetry, interval_ms: int = 300_000) -> None:
+        """Register every metric at zero; `interval_ms` is a candle's length."""
+        self._telemetry, self._interval_ms = telemetry, interval_ms
+        self._book, self._without_stream = StandingBook(interval_ms), dict[str, str]()
+        telemetry.add_page("/symbols", self._book.to_json)
         counter, gauge = telemetry.counter, telemetry.gauge
         self._candles = counter("candles_total", "Candles published.", "source")
         self._statuses = counter(
@@ -30,13 +34,21 @@ class ProducerMetrics:
         self._dead_letters = counter(
             "dead_letters_total", "Klines that could not be read.", "reason"
         )
-        self._latency_s = telemetry.histogram(
-            "publish_seconds", "Time from a kline's arrival to its commit."
+        self._arrival_s = telemetry.histogram(
+            "close_to_arrival_seconds",
+            "Time from a candle's close, by the exchange's clock, to its arrival by stream.",
+        )
+        self._readable_s = telemetry.histogram(
+            "arrival_to_readable_seconds", "Time from a candle's arrival to its commit."
         )
         self._behind = gauge(
             "symbols_behind", "Symbols with a closed candle that is not in the log."
         )
         self._symbols = gauge("symbols", "Symbols followed.")
+        self._standings = gauge("symbol_standings", "Symbols by standing.", "standing")
+        self._lag_s = gauge(
+            "worst_lag_seconds", "Exchange's time since the close of the candle most overdue."
+        )
         self._connected = gauge(
             "stream_connected", "1 while the stream carries at least 90 % of the symbols."
         )
@@ -79,13 +91,21 @@ class ProducerMetrics:
             "rest_failures_total", "REST requests without a usable response."
         )
 
-    def count_published(self, entries: Sequence[LogEntry], now_ms: int) -> None:
-        """Count committed entries."""
+    def count_published(
+        self, entries: Sequence[LogEntry], wall_ms: int, exchange: ClockReading
+    ) -> None:
+        """Count committed entries.
+
+        Args:
+            entries: what was committed.
+            wall_ms: this machine's clock.
+            exchange: the exchange's clock at the same time.
+        """
         for entry in entries:
             if isinstance(entry, ReceivedCandle):
                 self._candles.labels(entry.source).inc()
                 self._without_market.inc(entry.market is None)
-                self._latency_s.observe(max(0, now_ms - entry.arrival_ms) / 1000)
+                self._observe_latencies(entry, wall_ms, exchange)
             elif isinstance(entry, Gap):
                 self._gaps.inc()
             elif isinstance(entry, SymbolStatus):
@@ -95,21 +115,24 @@ class ProducerMetrics:
             elif isinstance(entry, UnreadableKline):
                 self._dead_letters.labels(entry.reason).inc()
 
-    def report_progress(self, symbols: int, behind: int, pending: Sequence[str]) -> None:
-        """Report how far the log is.
+    def report_symbols(
+        self, facts: Sequence[SymbolFacts], server_ms: int, wall_ms: int, now_s: float
+    ) -> None:
+        """Report how far the log is, and whether candles of most symbols arrive.
 
         Args:
-            symbols: the number of symbols.
-            behind: the number of symbols with a closed candle that is not in the log.
-            pending: symbols whose history has not been fetched since the start.
+            facts: what is known of each symbol.
+            server_ms: the exchange's time.
+            wall_ms: this machine's clock.
+            now_s: the monotonic clock.
         """
-        self._symbols.set(symbols)
-        self._behind.set(behind)
-        self._telemetry.not_ready = (
-            f"fetching the history of {len(pending)} symbols, such as {pending[0]}"
-            if pending
-            else None
-        )
+        self._book.update(facts, self._without_stream, wall_ms, now_s)
+        self._symbols.set(len(facts))
+        self._behind.set(sum(each.is_behind for each in facts))
+        self._lag_s.set(self._book.worst_lag_s(server_ms))
+        for name, count in self._book.counts().items():
+            self._standings.labels(name).set(count)
+        self._telemetry.not_ready = self._book.not_ready_reason()
 
     def report_finality(self, compared: int, implausible: Mapping[str, int]) -> None:
         """Report how many candles were compared with REST, and the times that were not believed."""
@@ -140,7 +163,13 @@ class ProducerMetrics:
         for reason, ended in stream.ends.items():
             self._ends.labels(reason).set(ended)
         self._weight.set(exchange.used_weight)
-        if not stream.is_connected and self._telemetry.not_ready is None:
-            self._telemetry.not_ready = (
-                f"the stream carries {stream.carried} of {stream.wanted} symbols"
-            )
+        self._without_stream = dict(stream.left_out)
+
+    def _observe_latencies(
+        self, candle: ReceivedCandle, wall_ms: int, exchange: ClockReading
+    ) -> None:
+        readable_ms = max(0, wall_ms - candle.arrival_ms)
+        self._readable_s.observe(readable_ms / 1000)
+        if candle.source == "stream" and exchange.now_ms:
+            closed_ms = exchange.now_ms - candle.open_time_ms - self._interval_ms
+            self._arrival_s.observe(max(0.0, closed_ms / exchange.rate - readable_ms) / 1000)

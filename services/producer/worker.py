@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
+from math import inf
 from typing import Final
 
 from services.producer.backfill import Backfill
@@ -40,6 +41,7 @@ from shared.core.errors import Unavailable
 log = logging.getLogger(__name__)
 
 POLL_S: Final = 0.2
+REPORT_S: Final = 1.0  # between two looks at every symbol
 # An open transaction holds back every reader of the topic, so it is kept short.
 MAX_RECORDS_PER_TRANSACTION: Final = 2_000
 
@@ -75,6 +77,7 @@ class ProducerWorker:
         self._statuses = StatusBook(backfill.schedule.interval_ms)
         self._releases_more = False  # a round releases a part of the responses that may go
         self._cursors: dict[str, SymbolCursor] = {}
+        self._next_report_s = -inf
         self._logged_until_ms = 0  # the log has candles up to here, of one symbol at least
 
     def recover(self) -> None:
@@ -206,12 +209,13 @@ class ProducerWorker:
             self._request_klines(compared)
 
     def _report(self) -> None:
-        schedule, server_ms = self._backfill.schedule, self._inbox.clock.read().now_ms
-        behind = schedule.symbols_behind(self._cursors, server_ms)
-        pending = schedule.pending_backfills()
-        self._metrics.report_progress(len(self._cursors), len(behind), pending)
         self._metrics.report_market(self._market)
         self._metrics.report_finality(self._finality.compared, self._inbox.clock.implausible)
+        server_ms, now_s = self._inbox.clock.read().now_ms, self._monotonic_s()
+        if now_s >= self._next_report_s:
+            self._next_report_s = now_s + REPORT_S
+            facts = self._backfill.collect_facts(self._cursors, server_ms, self._statuses.halted)
+            self._metrics.report_symbols(facts, server_ms, _wall_ms(), now_s)
 
     def _on_event(self, event: ProducerEvent) -> Iterable[LogEntry]:
         match event:
@@ -280,7 +284,7 @@ class ProducerWorker:
     def _on_refusal(self, refusal: RestFailure) -> None:
         if self._market.on_failure(refusal.symbol):
             return
-        if self._backfill.schedule.on_refusal(refusal.symbol, self._monotonic_s()):
+        if self._backfill.on_refusal(refusal, self._monotonic_s()):
             log.warning("%s; the others go on, this one is requested again", refusal.reason)
 
     def _on_rest_failure(self, failure: RestFailure, *, has_answered: bool = False) -> None:
@@ -317,8 +321,9 @@ class ProducerWorker:
             self._read_tail()
             return False
         self._statuses.on_committed(entries)
-        self._metrics.count_published(entries, time.time_ns() // 1_000_000)
-        self._finality.on_written(entries, self._inbox.clock.read())
+        reading = self._inbox.clock.read()
+        self._metrics.count_published(entries, _wall_ms(), reading)
+        self._finality.on_written(entries, reading)
         return True
 
     def _read_cursors(self) -> None:
@@ -334,3 +339,7 @@ class ProducerWorker:
     def _catch_up(self, symbols: Iterable[str]) -> None:
         cursors = {each: self._cursors[each] for each in symbols if each in self._cursors}
         self._backfill.schedule.catch_up(cursors, self._inbox.clock.read().now_ms)
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,5 +1,6 @@
 """Metrics and health over HTTP: `/metrics`, `/health/live`, `/health/ready`."""
 
+import json
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,6 +24,7 @@ class Telemetry:
         self._service = service
         self.registry = CollectorRegistry()
         self.not_ready: str | None = "starting"
+        self._pages: dict[str, Callable[[], object]] = {}
 
     def counter(self, name: str, text: str, *labels: str) -> Counter:
         """Return a counter named `ulstm_<service>_<name>`."""
@@ -35,6 +37,10 @@ class Telemetry:
     def histogram(self, name: str, text: str, *labels: str) -> Histogram:
         """Return a histogram of seconds named `ulstm_<service>_<name>`."""
         return Histogram(self._name(name), text, labels, registry=self.registry, buckets=SECONDS)
+
+    def add_page(self, path: str, read: Callable[[], object]) -> None:
+        """Serve what `read` returns as JSON; it is called on the server's threads."""
+        self._pages[path] = read
 
     def serve(self, host: str, port: int) -> Callable[[], None]:
         """Serve HTTP from a thread; return a function that stops it.
@@ -72,6 +78,9 @@ class Telemetry:
             reason = self.not_ready
             status, text = (503, reason) if reason else (200, "ready")
             return status, "text/plain", f"{text}\n".encode()
+        if path in self._pages:
+            body = json.dumps(self._pages[path](), ensure_ascii=False).encode()
+            return 200, "application/json", body
         return 404, "text/plain", b"try /metrics, /health/live or /health/ready\n"
 
     def _name(self, name: str) -> str:

@@ -1,0 +1,109 @@
+"""`ulstm symbols`: who is followed, changed while the producer runs."""
+
+import json
+import time
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from services.cli.cli_options import AsJson
+from services.cli.symbol_table import rows_of_log, symbols_table, with_standings
+from services.cli.terminal import print_warning
+from shared.adapters.env_settings import ServiceSettings
+from shared.adapters.kafka.admin import ensure_topics
+from shared.adapters.schemas.standings import MAX_PAGE_BYTES, StandingsMessage, decode_standings
+from shared.core.control import SymbolAction, SymbolControl
+from shared.core.errors import BadInput, BadSetting, Unavailable
+from shared.core.symbols import parse_symbols
+from shared.core.topics import interval_ms
+from shared.log.control_topic import ControlTopic
+from shared.log.positions import read_symbol_positions
+
+app = typer.Typer(no_args_is_help=True)
+
+REQUEST_S: Final = 5.0
+ProducerUrl = Annotated[
+    str,
+    typer.Option(
+        "--producer", envvar="PRODUCER_URL", help="The address of its metrics and health."
+    ),
+]
+Names = Annotated[list[str], typer.Argument(help="Such as BTCUSDT; more than one may be given.")]
+
+
+@app.command("list")
+def list_command(
+    context: typer.Context, producer: ProducerUrl = "", as_json: AsJson = False
+) -> None:
+    """List the symbols that are followed or wanted; those whose candles do not arrive first.
+
+    The log says who is followed, halted or late. Why a symbol lags, only the producer knows.
+    """
+    settings, console = ServiceSettings.from_env(context.obj), Console(stderr=True)
+    control = _open_control(settings).refresh()
+    symbols = control.members | control.wishes
+    positions = read_symbol_positions(
+        settings.kafka_bootstrap_servers, settings.topics, settings.codec, symbols
+    )
+    rows = rows_of_log(control, positions, interval_ms(settings.interval))
+    page = _read_standings(producer, console) if producer else None
+    rows = with_standings(rows, () if page is None else page.symbols)
+    if as_json:
+        print(json.dumps([asdict(row) for row in rows], indent=2, ensure_ascii=False))
+    else:
+        Console().print(symbols_table(rows))
+
+
+@app.command("add")
+def add_command(context: typer.Context, symbols: Names) -> None:
+    """Follow symbols, for ever: also one that the exchange does not list yet."""
+    names = _publish(context.obj, symbols, "follow")
+    print(f"{', '.join(names)}: followed from now on, as far as the exchange lists them")
+
+
+@app.command("remove")
+def remove_command(context: typer.Context, symbols: Names) -> None:
+    """Follow symbols no more, whatever SYMBOLS says. Their candles stay, their state is released.
+
+    `ulstm symbols add` takes it back.
+    """
+    names = _publish(context.obj, symbols, "unfollow")
+    print(f"{', '.join(names)}: followed no more")
+
+
+def _publish(environ: Mapping[str, str], symbols: list[str], action: SymbolAction) -> list[str]:
+    names = list(parse_symbols(",".join(symbols), "SYMBOLS"))
+    if not names:
+        raise BadSetting("no symbol is named; give one such as BTCUSDT")
+    settings = ServiceSettings.from_env(environ)
+    ensure_topics(settings.kafka_bootstrap_servers, settings.topics)
+    now_ms = time.time_ns() // 1_000_000
+    _open_control(settings).publish([SymbolControl(name, action, now_ms) for name in names])
+    return names
+
+
+def _open_control(settings: ServiceSettings) -> ControlTopic:
+    return ControlTopic(settings.kafka_bootstrap_servers, settings.topics, "cli")
+
+
+def _read_standings(address: str, console: Console) -> StandingsMessage | None:
+    """Return what the producer says; None, with a message, if it is not to be had."""
+    if not address.startswith(("http://", "https://")):
+        raise BadSetting(f"--producer is {address!r}; give one such as http://127.0.0.1:9100")
+    try:
+        return decode_standings(_get(f"{address.rstrip('/')}/symbols"))
+    except (BadInput, Unavailable) as error:
+        print_warning(console, f"{error}; what follows is from the log alone")
+        return None
+
+
+def _get(url: str) -> bytes:
+    try:
+        with urllib.request.urlopen(url, timeout=REQUEST_S) as response:
+            return bytes(response.read(MAX_PAGE_BYTES + 1))
+    except (OSError, ValueError) as error:
+        raise Unavailable(f"{url} does not answer ({error})") from error
