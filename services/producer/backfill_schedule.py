@@ -19,9 +19,8 @@ MAX_NEWLY_REFUSED: Final = 3  # in a row: then it is not the symbols that are wr
 MIN_BACKOFF_S: Final = 0.25
 MAX_DOUBLINGS: Final = 10
 MAX_AWAITED_REQUESTS: Final = 3  # without news, after which other symbols do not wait
-# Longer than a request waits for its turn, a response for the market's move, and both for a page of
-# 1,000 symbols: what takes longer is lost.
-MAX_IN_FLIGHT_S: Final = 180.0
+# Longer than requests for 1,000 symbols wait for their turn: what takes longer is lost.
+MAX_IN_FLIGHT_S: Final = 120.0
 # An exchange that fails so often in a row is asked for one symbol at a time until it responds.
 MAX_FAILURES: Final = 5
 PROBE_INTERVAL_S: Final = 3.0
@@ -116,6 +115,14 @@ class BackfillSchedule:
         if schedule.is_doubtful:
             schedule.is_doubtful, schedule.not_before_s = False, 0.0
 
+    def on_answer(self) -> None:
+        """Request what failed at once, if the exchange did not respond until now."""
+        if self._failures >= MAX_FAILURES:
+            for schedule in self._symbols.values():
+                if schedule.has_failed:
+                    schedule.not_before_s, schedule.fruitless_requests = 0.0, 0
+        self._failures = 0
+
     def on_response(
         self,
         symbol: str,
@@ -134,7 +141,6 @@ class BackfillSchedule:
             has_more: another request is needed at once.
             doubt_wait_s: how long to wait before the next request, if the next candle is in doubt.
         """
-        self._on_answer()
         self._forgive_refused()
         schedule = self._symbols[symbol]
         schedule.in_flight, schedule.has_failed, schedule.overdue_since_s = False, False, None
@@ -154,9 +160,7 @@ class BackfillSchedule:
             now_s: the time now.
             has_answered: the exchange responds, but not with what was requested.
         """
-        self._failures += 1
-        if has_answered:
-            self._on_answer()
+        self._failures += not has_answered
         schedule = self._symbols.get(symbol)
         if schedule is None:  # not followed any longer
             return
@@ -220,14 +224,6 @@ class BackfillSchedule:
                 if schedule is not None:
                     schedule.not_before_s, schedule.refusals = 0.0, 0
         self._newly_refused.clear()
-
-    def _on_answer(self) -> None:
-        """Request what failed at once, if the exchange did not respond until now."""
-        if self._failures >= MAX_FAILURES:
-            for schedule in self._symbols.values():
-                if schedule.has_failed:
-                    schedule.not_before_s, schedule.fruitless_requests = 0.0, 0
-        self._failures = 0
 
     def _probe(self, wanted: Iterable[SymbolCursor], now_s: float) -> list[SymbolCursor]:
         """Return one symbol to request, the one that was requested longest ago, once in a while."""

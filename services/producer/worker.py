@@ -257,6 +257,7 @@ class ProducerWorker:
 
     def _on_rest_response(self, response: RestResponse) -> Sequence[LogEntry]:
         self._rest_responds = True
+        self._backfill.schedule.on_answer()
         cursor, now_s = self._cursors.get(response.symbol), self._monotonic_s()
         # 1. A page that contradicts itself is no answer.
         page = check_page(response, self._backfill.interval_ms)

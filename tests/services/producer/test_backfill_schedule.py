@@ -2,8 +2,11 @@ from itertools import pairwise
 
 from services.producer.backfill_schedule import (
     MAX_BACKOFF_S,
+    MAX_FAILURES,
+    MAX_IN_FLIGHT_S,
     MAX_REFUSAL_BACKOFF_S,
     MIN_REFUSAL_BACKOFF_S,
+    PROBE_INTERVAL_S,
     BackfillSchedule,
 )
 from services.producer.sequencer import SymbolCursor
@@ -135,3 +138,58 @@ def test_symbols_known_as_refused_say_nothing_of_the_others() -> None:
 
     assert not any(schedule.on_refusal(symbol, 30.0) for symbol in symbols)
     assert schedule.refused_symbols() == symbols
+
+
+def test_a_doubtful_symbol_is_requested_at_the_pace_of_its_doubt_until_it_advances() -> None:
+    schedule = caught_up()
+    schedule.expedite(SYMBOL)
+    assert schedule.take_due(CURSORS, CLOSED_MS, 1.0) == [CURSOR]
+    schedule.on_response(SYMBOL, 1.0, advanced=False, has_more=True, doubt_wait_s=12.0)
+
+    schedule.expedite(SYMBOL)
+    assert schedule.awaited_from_ms(CURSORS, ()) is None
+    assert schedule.take_due(CURSORS, CLOSED_MS, 12.9) == []
+    assert schedule.take_due(CURSORS, CLOSED_MS, 13.0) == [CURSOR]
+
+    schedule.on_response(SYMBOL, 13.0, advanced=False, has_more=True, doubt_wait_s=24.0)
+    schedule.on_advance(SYMBOL)
+    assert schedule.take_due(CURSORS, CLOSED_MS, 13.1) == [CURSOR]
+
+
+def test_a_request_without_an_answer_is_lost_after_a_while_unless_its_response_is_held() -> None:
+    schedule = BackfillSchedule([SYMBOL], STEP_MS, 3.0)
+    schedule.take_due(CURSORS, OPEN_MS, 0.0)
+
+    assert schedule.take_lost((), MAX_IN_FLIGHT_S - 1.0) == []
+    assert schedule.take_lost({SYMBOL}, MAX_IN_FLIGHT_S) == []
+    assert schedule.take_lost((), MAX_IN_FLIGHT_S) == [SYMBOL]
+
+
+def test_an_exchange_that_fails_is_asked_for_one_symbol_at_a_time_until_it_answers() -> None:
+    cursors = {name: SymbolCursor(name, 0) for name in (f"S{n}USDT" for n in range(50))}
+    schedule = BackfillSchedule(cursors, STEP_MS, 3.0)
+    for cursor in schedule.take_due(cursors, CLOSED_MS, 0.0):
+        schedule.on_failure(cursor.symbol, 0.0)
+
+    asked = []
+    for second in range(1, 601):
+        for cursor in schedule.take_due(cursors, CLOSED_MS, second):
+            asked.append(cursor.symbol)
+            schedule.on_failure(cursor.symbol, second)
+    assert len(asked) <= 600 / PROBE_INTERVAL_S + 1
+    assert set(asked) == set(cursors), "one that alone is refused does not hide the others"
+
+    schedule.on_answer()
+    assert len(schedule.take_due(cursors, CLOSED_MS, 600.5)) == 50
+
+
+def test_a_symbol_that_alone_is_refused_does_not_slow_the_others_down() -> None:
+    cursors = {name: SymbolCursor(name, 0) for name in ("AAAUSDT", "BBBUSDT")}
+    schedule = BackfillSchedule(cursors, STEP_MS, 3.0)
+    schedule.take_due(cursors, CLOSED_MS, 0.0)
+    schedule.on_response("BBBUSDT", 0.0, advanced=True, has_more=False)
+    for _ in range(2 * MAX_FAILURES):
+        schedule.on_failure("AAAUSDT", 0.0, has_answered=True)
+
+    schedule.expedite("BBBUSDT")
+    assert schedule.take_due(cursors, CLOSED_MS, 0.1) == [cursors["BBBUSDT"]]
