@@ -123,6 +123,7 @@ def test_an_exchange_that_refuses_all_symbols_is_asked_again_soon() -> None:
     assert len(schedule.refused_symbols()) == 3
     [probe] = schedule.take_due(cursors, CLOSED_MS, 600.0)
 
+    schedule.on_answer()
     schedule.on_response(probe.symbol, 600.0, advanced=True, has_more=True)
 
     assert schedule.refused_symbols() == []

@@ -147,7 +147,7 @@ class Run:
         elif kind == "abort":
             self.log.aborts = True
         elif kind == "reconnect":
-            self.inbox.events.put(StreamConnected())
+            self.inbox.events.put(StreamConnected(tuple(self.exchange.listed)))
 
     def hear(self, symbol: str) -> None:
         """Let the stream tell the newest closed candle of a symbol."""
@@ -259,7 +259,7 @@ def test_the_stream_and_a_flapping_connection_make_a_doubtful_symbol_no_busier()
     run = Run(an_exchange(hole=[120]), begins_at=131)
     for _ in range(110):
         run.hear(SYMBOLS[0])
-        run.inbox.events.put(StreamConnected())
+        run.interrupt("reconnect")
         run.tick()
 
     assert len(run.asked[SYMBOLS[0]]) <= 12
