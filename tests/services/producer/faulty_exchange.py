@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from services.producer.clock_estimate import ClockReading
 from services.producer.events import RestFailure, RestResponse
 from services.producer.requests import KlineRequest
 from services.producer.sequencer import (
@@ -88,10 +89,10 @@ class FaultyExchange:
 
     def closed(self, symbol: str, now_ms: int) -> list[int]:
         """Return the numbers of the candles that have closed."""
-        return sorted(at for at in self.listed[symbol] if (at + 1) * STEP_MS < now_ms)
+        return sorted(at for at in self.listed[symbol] if (at + 1) * STEP_MS <= now_ms)
 
     def answer(
-        self, request: KlineRequest, now_ms: int, fault: str = "none", n: int = 0
+        self, request: KlineRequest, asked: ClockReading, fault: str = "none", n: int = 0
     ) -> RestResponse | RestFailure | None:
         """Return the answer to a request; None if it is lost."""
         if fault == "never answers":
@@ -99,20 +100,30 @@ class FaultyExchange:
         if fault == "fails":
             return RestFailure(request.symbol, "HTTP 503")
         first_ms = 0 if fault == "ignores the start" else request.from_ms - STEP_MS
-        rows = [row for row in self._rows(request.symbol, now_ms) if _opens(row) >= first_ms]
+        sent = self._rows(request.symbol, asked.now_ms)
+        rows = [row for row in sent if _opens(row) >= first_ms]
         if request.until_ms is not None:
             rows = [row for row in rows if _opens(row) < request.until_ms]
         has_more = len(rows) >= MAX_ROWS
         rows = rows[-MAX_ROWS:] if fault == "ignores the start" else rows[:MAX_ROWS]
         if fault in FAULTS:
             rows = FAULTS[fault](rows, n)
-        settled_ms = now_ms // STEP_MS * STEP_MS
         return RestResponse(
-            request.symbol, request.from_ms, rows, has_more, settled_ms, request.until_ms
+            request.symbol,
+            request.from_ms,
+            rows,
+            has_more,
+            asked.closed_ms // STEP_MS * STEP_MS,
+            request.until_ms,
+            priority=request.priority,
+            asked=asked,
         )
 
     def _rows(self, symbol: str, now_ms: int) -> Sequence[ReceivedKline]:
+        """Return all rows, the last one of the open candle."""
         candles: Rows = [a_candle(symbol, at) for at in self.closed(symbol, now_ms)]
+        if now_ms // STEP_MS in self.listed[symbol]:
+            candles.append(a_candle(symbol, now_ms // STEP_MS, 1 + now_ms % STEP_MS / STEP_MS))
         others: Rows = [
             garble(a_candle(symbol, at), at * STEP_MS + 789)
             for at in self.off_grid.get(symbol, ())
