@@ -1,21 +1,27 @@
 """The logs of the simulation, and the output that each must lead to: its fold."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from random import Random
 from typing import Final
 
 from shared.adapters.bundle_codec import decode_bundle, version_of
 from shared.adapters.kafka.reader import ConsumerRecord
-from shared.adapters.schemas.klines import KlineCodec, PromotionMessage, encode_gap, encode_record
+from shared.adapters.schemas.klines import (
+    KlineCodec,
+    PromotionMessage,
+    encode_gap,
+    encode_record,
+    encode_status,
+)
 from shared.adapters.schemas.predictions import encode_prediction
 from shared.core.errors import Unavailable
 from shared.core.online.context import FoldContext
 from shared.core.online.model import Model
 from shared.core.online.partition import PartitionState
 from shared.core.online.state_codec import state_digest
-from shared.core.records import Gap
+from shared.core.records import Gap, StatusName, SymbolStatus
 from shared.core.topics import Topics, partition_for
 from shared.log.record_processor import BatchResult, RecordProcessor
 from tests.simulation.broker import Broker, RecordData
@@ -31,7 +37,7 @@ from tests.support.builders import (
 
 PARTITIONS: Final = 2
 WINDOW: Final = 16
-PROFILE: Final = "1-simulated"
+PROFILE: Final = "4-simulated"
 TOPICS: Final = Topics("5m", PARTITIONS)
 CODEC: Final = KlineCodec("5m", STEP_MS, PARTITIONS)
 CONTEXT: Final = FoldContext("5m", STEP_MS, PROFILE)
@@ -85,51 +91,96 @@ class LogScript:
 
 @lru_cache(maxsize=SCRIPTS)
 def log_script(number: int) -> LogScript:
-    """Build a log with promotions, gaps, amendments, duplicates, bad records and aborts."""
+    """Build a log with promotions, gaps, corrections, ends, duplicates, bad records and aborts."""
     rng = Random(number)
-    prices = dict.fromkeys(SYMBOLS, 100.0)
-
-    def candle(symbol: str, at: int) -> tuple[int, RecordData]:
-        prices[symbol] *= 1 + rng.gauss(0, 0.003)
-        return _record(symbol, candle_bytes(at, symbol, f"{prices[symbol]:.4f}"), at)
-
+    drafts = [SymbolDraft(symbol, rng) for symbol in SYMBOLS]
     chunks: list[tuple[Chunk, bool]] = [
-        ([candle(s, at) for at in range(WINDOW) for s in SYMBOLS], True)
+        ([draft.candle() for _ in range(WINDOW) for draft in drafts], True)
     ]
     versions = list(models())
     chunks.append((_promotion(versions[0]), True))
     rounds = rng.randint(6, 10)
     promotions = {rng.randrange(rounds): versions[n % 2] for n in (1, 2)}
-    skip = dict.fromkeys(SYMBOLS, 0)
     for step in range(rounds):
-        chunk: Chunk = []
-        for symbol in SYMBOLS:
-            at = WINDOW + step + skip[symbol]
-            if rng.random() < 0.05:
-                chunk.append(_gap(symbol, at))
-                skip[symbol] += 1
-                at += 1
-            chunk.append(candle(symbol, at))
-            chunk += _unusual_records(rng, symbol, at)
+        chunk = [record for draft in drafts for record in draft.round()]
         cut = rng.randrange(len(chunk))
         chunks += [(part, True) for part in (chunk[:cut], chunk[cut:]) if part]
         if rng.random() < 0.2:
-            chunks.append(([candle(s, WINDOW + 100) for s in SYMBOLS], False))
+            chunks.append(([draft.candle_at(WINDOW + 100) for draft in drafts], False))
         if step in promotions:
             chunks.append((_promotion(promotions[step]), True))
     return LogScript(chunks)
 
 
-def _record(symbol: str, value: bytes, at: int) -> tuple[int, RecordData]:
-    return partition_for(symbol, PARTITIONS), RecordData(
-        symbol.encode(), value, START_MS + at * STEP_MS
-    )
+@dataclass
+class SymbolDraft:
+    """One symbol of a log that is being drawn: where it is, and what its gaps cover."""
 
+    symbol: str
+    rng: Random
+    price: float = 100.0
+    next_at: int = 0
+    missing: list[int] = field(default_factory=list)
 
-def _gap(symbol: str, at: int) -> tuple[int, RecordData]:
-    start = START_MS + at * STEP_MS
-    gap = Gap(symbol, start, start + STEP_MS)
-    return _record(symbol, encode_gap(gap, "5m"), at)
+    def round(self) -> Chunk:
+        """Return a candle, and now and then what else may happen to a symbol meanwhile."""
+        before = self._gap() if self.rng.random() < 0.1 else []
+        fills = self._fill() if self.missing and self.rng.random() < 0.5 else []
+        candles, unusual = [self.candle()], self._unusual_records()
+        again = self._begin_anew() if self.rng.random() < 0.03 else []
+        return [*before, *fills, *candles, *unusual, *again]
+
+    def candle(self) -> tuple[int, RecordData]:
+        self.next_at += 1
+        return self.candle_at(self.next_at - 1)
+
+    def candle_at(self, at: int) -> tuple[int, RecordData]:
+        return self._record(candle_bytes(at, self.symbol, self._next_price()), at)
+
+    def _gap(self) -> Chunk:
+        at, self.next_at = self.next_at, self.next_at + 1
+        self.missing.append(at)
+        start_ms = START_MS + at * STEP_MS
+        gap = Gap(self.symbol, start_ms, start_ms + STEP_MS)
+        return [self._record(encode_gap(gap, "5m"), at)]
+
+    def _fill(self) -> Chunk:
+        """Fill a gap; the symbol's newest candle may be older, and now and then it comes twice."""
+        at = self.missing.pop(0)
+        value = candle_bytes(at, self.symbol, self._next_price(), type="fill")
+        return [self._record(value, at)] * self.rng.choice((1, 1, 1, 2))
+
+    def _begin_anew(self) -> Chunk:
+        """End the symbol; begin it with a candle that is too old, then with a window of them."""
+        at, self.next_at, self.missing = self.next_at, self.next_at + self.rng.randint(0, 3), []
+        statuses = [self._status("removed", at), self._status("listed", self.next_at)]
+        candles = [self.candle() for _ in range(self.rng.choice((0, 3, WINDOW)))]
+        return [*statuses, self.candle_at(at - 1), *candles]
+
+    def _status(self, name: StatusName, at: int) -> tuple[int, RecordData]:
+        status = SymbolStatus(self.symbol, START_MS + at * STEP_MS, name, "by the user")
+        return self._record(encode_status(status, "5m"), at)
+
+    def _unusual_records(self) -> Chunk:
+        """Return now and then a bad record, a duplicate or an amendment."""
+        at, chance = self.next_at - 1, self.rng.random()
+        if chance < 0.30:
+            return [self._record(b"{no json", at)]
+        if chance < 0.36:
+            return [self._record(candle_bytes(at - 1, self.symbol, "101.5"), at)]
+        if chance < 0.42:
+            value = candle_bytes(at - 2, self.symbol, "100.25", type="amendment")
+            return [self._record(value, at)]
+        return []
+
+    def _next_price(self) -> str:
+        self.price *= 1 + self.rng.gauss(0, 0.003)
+        return f"{self.price:.4f}"
+
+    def _record(self, value: bytes, at: int) -> tuple[int, RecordData]:
+        return partition_for(self.symbol, PARTITIONS), RecordData(
+            self.symbol.encode(), value, START_MS + at * STEP_MS
+        )
 
 
 def _promotion(version: str) -> Chunk:
@@ -142,18 +193,6 @@ def _promotion(version: str) -> Chunk:
     return [
         (g, RecordData(b"promotion", encode_record(message), START_MS)) for g in range(PARTITIONS)
     ]
-
-
-def _unusual_records(rng: Random, symbol: str, at: int) -> Chunk:
-    """Return now and then a bad record, a duplicate or an amendment."""
-    chance = rng.random()
-    if chance < 0.30:
-        return [_record(symbol, b"{no json", at)]
-    if chance < 0.36:
-        return [_record(symbol, candle_bytes(at - 1, symbol, "101.5"), at)]
-    if chance < 0.42:
-        return [_record(symbol, candle_bytes(at - 2, symbol, "100.25", type="amendment"), at)]
-    return []
 
 
 def build_processor() -> RecordProcessor:

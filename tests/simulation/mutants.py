@@ -256,6 +256,24 @@ class SwapWhenNoticed(RecordProcessor):
         return None, 0
 
 
+class LearnsFromFills(RecordProcessor):
+    """A fill corrects the window, and the prediction made before it is learnt from all the same."""
+
+    def process(self, result: BatchResult, record: ConsumerRecord, **options: Any) -> None:
+        super().process(result, record, **options)
+        symbol = (record.key or b"").decode()
+        state = result.state.symbols.get(symbol)
+        if record.value is None or b'"type":"fill"' not in record.value or state is None:
+            return
+        pending = state.pending and replace(state.pending, learnable=True)
+        result.state.symbols[symbol] = state.replace(pending=pending)
+
+
+def _learning_from_fills(_: Broker) -> RecordProcessor:
+    right = build_processor()
+    return LearnsFromFills(right.topic, right.codec, right.context, right.models)
+
+
 def _swapping(broker: Broker) -> RecordProcessor:
     right = build_processor()
     return SwapWhenNoticed(right.topic, right.codec, right.context, right.models, broker=broker)
@@ -283,4 +301,5 @@ MUTANTS: Final[Mapping[str, ReplicaParts]] = {
     "uncommitted records read": ReplicaParts(consumer=ReadUncommitted),
     "nothing but the committed offset says where to go on": ReplicaParts(recovery=OffsetsAlone),
     "model swapped when noticed": ReplicaParts(processor=_swapping),
+    "a fill that is learnt from": ReplicaParts(processor=_learning_from_fills),
 }

@@ -47,7 +47,9 @@ def test_the_logs_hold_what_a_log_can_hold() -> None:
         for _, data in chunk
     ]
 
-    for kind in (b'"candle"', b'"gap"', b'"amendment"', b'"promotion"', b"{no json"):
+    corrections, statuses = (b'"amendment"', b'"fill"'), (b'"removed"', b'"listed"')
+    kinds = (b'"candle"', b'"gap"', *corrections, *statuses, b'"promotion"', b"{no json")
+    for kind in kinds:
         assert sum(kind in value for value in values) > 5, kind
     assert any(not committed for n in range(SCRIPTS) for _, committed in log_script(n).chunks)
 
