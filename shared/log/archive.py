@@ -8,7 +8,7 @@ from typing import Final
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
 from shared.adapters.schemas.klines import KlineCodec
 from shared.core.errors import BadInput
-from shared.core.records import Amendment, Candle, Record
+from shared.core.records import Amendment, Candle, Fill, Record
 from shared.core.topics import Topics, interval_ms, partition_for
 from shared.log.archived_sequences import ArchivedSequences, SequenceBuilder
 
@@ -50,16 +50,40 @@ class Archive:
             return {each: reader.ends(each)[1] for each in range(reader.partitions())}
 
     def newest_ms(self) -> int | None:
-        """Return the newest open time at the partitions' ends, or None if there is no candle."""
-        return max(
-            (
-                record.open_time_ms
-                for partition, end in self.ends().items()
-                for _, record in self.records(partition, end - _TAIL, end)
-                if isinstance(record, Candle)
-            ),
-            default=None,
-        )
+        """Return the newest open time of the log, or None if it has no candle.
+
+        It may lie anywhere: the history of a symbol may have gone in after a younger one's.
+        """
+        with Reader(self._bootstrap, self._topics.klines) as reader:
+            found = [self._newest_ms(reader, each) for each in range(reader.partitions())]
+        return max((newest_ms for newest_ms in found if newest_ms is not None), default=None)
+
+    def _newest_ms(self, reader: Reader, partition: int) -> int | None:
+        """Return the newest open time of a partition."""
+        # 1. It is among the last records, unless something later is elsewhere: a log that is
+        #    written live ends this search here.
+        end = reader.ends(partition)[1]
+        last = list(chain.from_iterable(reader.read(partition, max(end - _TAIL, 0), end)))
+        newest_ms = self._newest_of(last, -1)
+        # 2. A record's time is its candle's close, so only the span with later times matters. It
+        #    begins early after an import of old candles: a transaction's end has the time of day.
+        start = reader.offset_at(partition, newest_ms + self._codec.interval_ms)
+        for block in reader.read(partition, start, max(end - _TAIL, 0)):
+            newest_ms = self._newest_of(block, newest_ms)
+        return None if newest_ms < 0 else newest_ms
+
+    def _newest_of(self, records: list[ConsumerRecord], newest_ms: int) -> int:
+        """Return the newest open time of a candle, or the one known if that is newer.
+
+        The latest record is decoded first, so that of millions only a few are.
+        """
+        later_ms = newest_ms + self._codec.interval_ms
+        later = [record for record in records if record.timestamp_ms >= later_ms]
+        for record in sorted(later, key=lambda each: each.timestamp_ms, reverse=True):
+            value = self._decode(record.value, record.partition)
+            if isinstance(value, Candle):
+                return max(newest_ms, value.open_time_ms)
+        return newest_ms
 
     def records(
         self, partition: int, start: int, end: int
@@ -144,13 +168,16 @@ class _Selection:
     refused: int = 0
 
     def add(self, record: Record | BadInput) -> None:
-        """Append a candle, or replace the one that an amendment names."""
-        if isinstance(record, Candle):
-            self.refused += self._is_wanted(record) and not self.builder.append(record)
-        elif isinstance(record, Amendment):
-            self.builder.amend(record.candle)
-        elif isinstance(record, BadInput):
-            self.refused += 1
+        """Append a candle, replace the one that an amendment names, or put one into a gap."""
+        match record:
+            case Candle():
+                self.refused += self._is_wanted(record) and not self.builder.append(record)
+            case Amendment():
+                self.builder.amend(record.candle)
+            case Fill() if self._is_wanted(record.candle):
+                self.refused += self.builder.fill(record.candle) is None
+            case BadInput():
+                self.refused += 1
 
     def _is_wanted(self, candle: Candle) -> bool:
         is_wanted = not self.symbols or candle.symbol in self.symbols

@@ -108,14 +108,22 @@ class _SymbolColumns:
         self.own.extend(own_values(candle))
         self.move_numbers.append(move_number)
 
-    def replace(self, candle: Candle, move_number: int) -> None:
-        """Replace the candle that opens at the same time, if there is one."""
-        time, count = float(candle.open_time_ms), len(self)
+    def find(self, open_time_ms: int) -> tuple[int, bool]:
+        """Return the row of an open time, and whether a candle is there."""
+        time, count = float(open_time_ms), len(self)
         at = bisect_left(range(count), time, key=lambda row: self.own[row * OWN_COLUMNS])
-        if at < count and self.own[at * OWN_COLUMNS] == time:
-            start = at * OWN_COLUMNS
-            self.own[start : start + OWN_COLUMNS] = array("d", own_values(candle))
-            self.move_numbers[at] = move_number
+        return at, at < count and self.own[at * OWN_COLUMNS] == time
+
+    def replace(self, at: int, candle: Candle) -> None:
+        """Replace a row's candle, without the market's move."""
+        start = at * OWN_COLUMNS
+        self.own[start : start + OWN_COLUMNS] = array("d", own_values(candle))
+
+    def insert(self, at: int, candle: Candle, move_number: int) -> None:
+        """Insert a candle before a row."""
+        start = at * OWN_COLUMNS
+        self.own[start:start] = array("d", own_values(candle))
+        self.move_numbers.insert(at, move_number)
 
     def keep(self, count: int) -> None:
         """Drop all but the newest candles."""
@@ -124,7 +132,7 @@ class _SymbolColumns:
 
 
 class SequenceBuilder:
-    """Collects the candles of each symbol in the order of the log."""
+    """Collects the candles of each symbol as the log corrects them."""
 
     def __init__(self, keep: int | None = None) -> None:
         """Take the largest number of candles of a symbol, the newest ones; None: all."""
@@ -143,10 +151,26 @@ class SequenceBuilder:
         return True
 
     def amend(self, candle: Candle) -> None:
-        """Replace the candle that opens at the same time, if there is one."""
+        """Replace the candle that opens at the same time, if there is one.
+
+        The market's move stays where the amendment has none, as in a predictor's sequence.
+        """
         columns = self._symbols.get(candle.symbol)
-        if columns is not None:
-            columns.replace(candle, self._moves.number(candle.market))
+        at, is_there = (0, False) if columns is None else columns.find(candle.open_time_ms)
+        if columns is None or not is_there:
+            return
+        columns.replace(at, candle)
+        if candle.market is not None:
+            columns.move_numbers[at] = self._moves.number(candle.market)
+
+    def fill(self, candle: Candle) -> int | None:
+        """Insert a candle at its time; return its row, or None if its symbol has it already."""
+        columns = self._symbols[candle.symbol]
+        at, is_there = columns.find(candle.open_time_ms)
+        if is_there:
+            return None
+        columns.insert(at, candle, self._moves.number(candle.market))
+        return at
 
     def sequences(self) -> ArchivedSequences:
         """Return the sequences, sorted by symbol."""

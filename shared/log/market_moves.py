@@ -58,15 +58,13 @@ class LoggedMarketMoves:
         return moves
 
     def _candles(self, reader: Reader, partition: int, from_ms: int) -> Iterator[Candle]:
-        """Yield the candles of a partition, from its end back to a time."""
-        for span in read_backwards(reader, partition):
-            newest_ms = 0
-            for candle in self._decode(span, partition):
-                newest_ms = max(newest_ms, candle.open_time_ms)
-                yield candle
-            # Old candles of a symbol that was back-filled may lie among newer ones of others.
-            if newest_ms < from_ms:
-                return
+        """Yield the candles of a partition, from its end back to the first of a time.
+
+        Any number of old ones may lie among them: the history of a symbol that went in late.
+        """
+        start = reader.offset_at(partition, from_ms)
+        for span in read_backwards(reader, partition, start=start):
+            yield from self._decode(span, partition)
 
     def _decode(self, records: Iterator[ConsumerRecord], partition: int) -> Iterator[Candle]:
         for record in records:

@@ -14,7 +14,7 @@ from shared.adapters.schemas.klines import KlineCodec
 from shared.core.arrays import Float64s
 from shared.core.audit.market_rules import LoggedMedians
 from shared.core.errors import BadInput
-from shared.core.records import Amendment, Candle
+from shared.core.records import Amendment, Candle, Fill
 from shared.core.sequence import BASKET_CHANGES, BASKETS, MARKET_CHANGE, MARKET_SYMBOLS, OPEN_TIME
 from shared.log.archived_sequences import ArchivedSequences, SequenceBuilder
 
@@ -44,6 +44,8 @@ class CandleCollector:
                 self._offsets[value.symbol].append(record.offset)
         elif isinstance(value, Amendment):
             self._builder.amend(value.candle)
+        elif isinstance(value, Fill) and (at := self._builder.fill(value.candle)) is not None:
+            self._offsets[value.candle.symbol].insert(at, record.offset)
 
     def candles(self) -> "LoggedCandles":
         """Return what was collected."""

@@ -10,7 +10,7 @@ from services.cli.candle_import.market_history import LoggedMarket
 from shared.core.arrays import Float64s
 from shared.core.errors import BadInput
 from shared.core.records import Amendment, Candle, Fill, Gap, Record
-from shared.core.sequence import MARKET_CHANGE, OPEN_TIME, own_values
+from shared.core.sequence import MARKET_CHANGE
 from shared.core.topics import Topics, interval_ms
 from shared.log.archive import Archive, TimeSpan
 from shared.log.archived_sequences import SequenceBuilder
@@ -77,7 +77,6 @@ class _Contents:
     symbols: Set[str]
     from_ms: int
     candles: SequenceBuilder = field(default_factory=SequenceBuilder)
-    fills: defaultdict[str, dict[int, Candle]] = field(default_factory=lambda: defaultdict(dict))
     gaps: defaultdict[str, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, record: Record | BadInput) -> None:
@@ -85,9 +84,9 @@ class _Contents:
             case Candle() if self._is_wanted(record):
                 self.candles.append(record)
             case Fill(candle) if self._is_wanted(candle):
-                self.fills[candle.symbol][candle.open_time_ms] = candle
+                self.candles.fill(candle)
             case Amendment(candle) if self._is_wanted(candle):
-                self._amend(candle)
+                self.candles.amend(candle)
             case Gap(symbol, first_ms, until_ms) if symbol in self.symbols:
                 self.gaps[symbol].append((first_ms, until_ms))
             case _:
@@ -96,26 +95,9 @@ class _Contents:
     def _is_wanted(self, candle: Candle) -> bool:
         return candle.symbol in self.symbols and candle.open_time_ms >= self.from_ms
 
-    def _amend(self, candle: Candle) -> None:
-        filled = self.fills[candle.symbol]
-        if candle.open_time_ms in filled:
-            filled[candle.open_time_ms] = candle
-        else:
-            self.candles.amend(candle)
-
     def by_symbol(self) -> dict[str, LoggedSymbol]:
         own = self.candles.sequences().own
         return {
-            symbol: LoggedSymbol(
-                _merge(own.get(symbol, _NO_CANDLES), self.fills.get(symbol, {})),
-                self.gaps.get(symbol, ()),
-            )
-            for symbol in {*own, *self.fills, *self.gaps}
+            symbol: LoggedSymbol(own.get(symbol, _NO_CANDLES), self.gaps.get(symbol, ()))
+            for symbol in {*own, *self.gaps}
         }
-
-
-def _merge(candles: Float64s, fills: Mapping[int, Candle]) -> Float64s:
-    if not fills:
-        return candles
-    rows = np.concatenate([candles, np.array([own_values(each) for each in fills.values()])])
-    return np.asarray(rows[np.argsort(rows[:, OPEN_TIME], kind="stable")])

@@ -51,7 +51,7 @@ class OffsetRangeReader(Protocol):
 
 
 def read_backwards(
-    reader: OffsetRangeReader, partition: int, first_block: int = FIRST_BLOCK
+    reader: OffsetRangeReader, partition: int, first_block: int = FIRST_BLOCK, start: int = 0
 ) -> Iterator[Iterator[ConsumerRecord]]:
     """Yield spans of a partition, the last one first, each twice as long as the one before.
 
@@ -62,16 +62,17 @@ def read_backwards(
         reader: of the topic.
         partition: the partition to read.
         first_block: offsets of the last span.
+        start: the offset to stop at.
 
     Raises:
         Unavailable: Kafka does not answer.
     """
     first, end = reader.ends(partition)
-    size = first_block
+    first, size = max(first, start), first_block
     while end > first:
-        start = max(first, end - size)
-        yield chain.from_iterable(reader.read(partition, start, end))
-        end, size = start, min(size * 2, LARGEST_BLOCK)
+        begin = max(first, end - size)
+        yield chain.from_iterable(reader.read(partition, begin, end))
+        end, size = begin, min(size * 2, LARGEST_BLOCK)
 
 
 def last_record_of_each_key(

@@ -65,6 +65,31 @@ def test_an_amendment_replaces_the_candle_and_its_move() -> None:
     assert np.array_equal(sequence[1], candle_values(amended), equal_nan=True)
 
 
+def test_an_amendment_without_a_move_leaves_the_candles_own() -> None:
+    builder = SequenceBuilder()
+    builder.append(a_candle_of("AAA", 0))
+    builder.amend(a_candle_of("AAA", 0, 7.0, None))
+
+    expected = candle_values(a_candle_of("AAA", 0, 7.0, MOVE))
+    assert np.array_equal(builder.sequences()["AAA"][0], expected, equal_nan=True)
+
+
+@pytest.mark.parametrize("keep", [None, 3, 6])
+def test_a_fill_goes_to_its_time_once(keep: int | None) -> None:
+    builder = SequenceBuilder(keep)
+    for at in (2, 3, 6, 7):
+        builder.append(a_candle_of("AAA", at))
+    fills = [a_candle_of("AAA", at, 50.0 + at, None) for at in (4, 1, 8, 4, 6)]
+
+    assert [builder.fill(fill) for fill in fills] == [2, 0, 6, None, None]
+    assert not builder.append(a_candle_of("AAA", 8))
+    builder.append(a_candle_of("AAA", 9))
+    sequence = builder.sequences()["AAA"]
+    times = [1, 2, 3, 4, 6, 7, 8, 9][-(keep or 8) :]
+    assert sequence[:, OPEN_TIME].tolist() == [START_MS + at * STEP_MS for at in times]
+    assert sequence[times.index(8), CLOSE] == 58.0
+
+
 @pytest.mark.parametrize("keep", [1, 3, 10])
 def test_at_most_so_many_candles_are_kept_the_newest_ones(keep: int) -> None:
     sequence = collected(*(a_candle_of("AAA", at) for at in range(10)), keep=keep)["AAA"]

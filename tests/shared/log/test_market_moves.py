@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from shared.adapters.kafka.backwards_reader import FIRST_BLOCK
 from shared.adapters.kafka.producer import ProducerRecord
 from shared.adapters.schemas.klines import add_market
 from shared.core.records import MarketMove
@@ -60,3 +61,16 @@ def test_moves_are_those_of_any_symbol_of_the_time_the_one_of_most_symbols_first
     assert read(deployment, 2, 5) == {2: few, 3: few, 4: few}
     assert read(deployment, 2, 8) == {2: few, 3: few, 4: many, 5: many}
     assert read(deployment, 20, 22) == {}
+
+
+def test_moves_are_found_before_the_history_of_another_symbol(deployment: Deployment) -> None:
+    move, old = MarketMove(0.01, 3), MarketMove(0.02, 5)
+    deployment.write(
+        [
+            *(a_candle_record(deployment, 0, 10_000 + at, move) for at in range(4)),
+            *(a_candle_record(deployment, 0, at, old) for at in range(FIRST_BLOCK + 10)),
+        ]
+    )
+    deployment.await_settled(deployment.topics.klines, 0)
+
+    assert read(deployment, 10_001, 10_003) == {10_001: move, 10_002: move}
