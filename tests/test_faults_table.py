@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.feed.table import SCENARIOS
+
 ROOT = Path(__file__).parent.parent
 TABLE = (ROOT / "docs" / "evidence" / "faults.md").read_text()
 ROWS = {
@@ -14,6 +16,7 @@ ROWS = {
     for cells in re.findall(r"^\| (\d+) \| (.+?) \| (.+?) \| (.+) \|$", TABLE, re.MULTILINE)
 }
 TESTS = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", TABLE)))
+SCENARIO_NAMES = sorted(set(re.findall(r"`feed: ([^`…]+)`", TABLE)))
 FAULTS = sorted(set(re.findall(r"`(chaos|simulation): ([^`…]+)`", TABLE)))
 FILES = {
     "chaos": ["tests/chaos/faults.py"],
@@ -42,16 +45,26 @@ def words(path: str) -> set[object]:
 
 
 def test_every_fault_has_a_row_and_every_row_says_what_shows_it() -> None:
-    assert list(ROWS) == list(range(1, 72))
+    assert list(ROWS) == list(range(1, 83))
     for cells in ROWS.values():
         assert re.search(
-            r"`(tests/[\w/]+\.py::\w+|(chaos|simulation): [^`]+)`|^left out: ", cells[3]
+            r"`(tests/[\w/]+\.py::\w+|(chaos|simulation|feed): [^`]+)`|^left out: ", cells[3]
         ), cells
 
 
 @pytest.mark.parametrize(("path", "name"), TESTS)
 def test_a_named_test_exists(path: str, name: str) -> None:
     assert name in functions(path)
+
+
+def test_each_kind_of_the_exchanges_faults_is_a_row_that_names_scenarios_of_it() -> None:
+    kinds = {scenario.name: scenario.kind for scenario in SCENARIOS}
+    for name in SCENARIO_NAMES:
+        assert name in kinds
+    for kind in sorted(set(kinds.values())):
+        named = re.findall(r"`feed: ([^`…]+)`", ROWS[71 + kind][3])
+        assert named
+        assert {kinds[name] for name in named} == {kind}
 
 
 @pytest.mark.parametrize(("where", "name"), FAULTS)

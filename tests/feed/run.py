@@ -21,6 +21,7 @@ from tests.support.waiting import eventually
 
 POLL_S: Final = 0.25
 START_S: Final = 90.0
+SLACK_CANDLES: Final = 10  # may close between the subscription and the first request
 MAX_WEIGHT: Final = 3600  # in a minute: 60 % of the exchange's limit
 # So small that a scenario ends soon; the rules are the same as with the defaults.
 PRODUCER: Final = {
@@ -127,7 +128,8 @@ class ScenarioRun:
             if first_ms is None:
                 yield f"{symbol}: nothing is in the log"
                 continue
-            latest_ms = max(origin_ms - backfill * self._step_ms, self._listed_ms(symbol))
+            begin_ms = origin_ms - (backfill - SLACK_CANDLES) * self._step_ms
+            latest_ms = max(begin_ms, self._listed_ms(symbol))
             if first_ms > latest_ms:
                 yield f"{symbol}: the log begins at {first_ms}, expected {latest_ms} or earlier"
             end_ms = until_ms

@@ -45,7 +45,7 @@ class Scenario:
 
     Attributes:
         name: what happens, in a few words.
-        kind: the number of its kind in docs/evidence/faults.md, section "Exchange".
+        kind: of the kinds in docs/evidence/faults.md, section "Exchange", in their order.
         faults: the simulator's script; candles are numbered from the first subscription.
         symbols: the simulator's symbols: a number or names.
         follow: the producer's SYMBOLS; empty: every symbol of the simulator by name.
