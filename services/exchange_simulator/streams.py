@@ -152,7 +152,7 @@ class StreamApi:
         try:
             await socket.prepare(request)
         except ConnectionError:  # the client has gone meanwhile
-            return socket
+            return web.Response()
         connection = ClientConnection(request, socket, names, self._faults, combined=combined)
         self._connections.add(connection)
         try:

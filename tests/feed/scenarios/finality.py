@@ -7,6 +7,7 @@ from tests.feed.scenarios.common import AMENDED, ONE, away, lost
 
 # A candle of a minute lasts 12 s: what settles within seconds is seen while it settles.
 SLOW: Final[dict[str, Any]] = {
+    "producer": {"RECONCILE_AFTER_S": "60"},
     "speed": 5.0,
     "candles": 2,
     "exchange": {"interval": "1m"},
@@ -22,13 +23,19 @@ def provisional(seconds: float, **more: Any) -> dict[str, Any]:
 
 SCENARIOS: Final = (
     Scenario("rows settle after 4 s at a start", 3, (provisional(4),), **SLOW),
-    Scenario("rows settle after 20 s at a start", 3, (provisional(20),), **SLOW),
+    Scenario(
+        "rows settle after 20 s at a start", 3, (provisional(20),), expected=CORRECTED, **SLOW
+    ),
     Scenario(
         "rows settle after 1.7 s and the stream is silent", 3, (provisional(1.7), QUIET), **SLOW
     ),
     Scenario("rows settle after 4 s and the stream is silent", 3, (provisional(4), QUIET), **SLOW),
     Scenario(
-        "rows settle after 25 s and the stream is silent", 3, (provisional(25), QUIET), **SLOW
+        "rows settle after 25 s and the stream is silent",
+        3,
+        (provisional(25), QUIET),
+        expected=CORRECTED,
+        **SLOW,
     ),
     Scenario(
         "rows settle after 10 s and a reconnect comes just after a close",
@@ -38,6 +45,7 @@ SCENARIOS: Final = (
             lost(0.9, 0.2),
             {"kind": "stream-drop", "at": 1.02, "for_s": 0.2},
         ),
+        expected=CORRECTED,
         **SLOW,
     ),
     Scenario(
@@ -45,6 +53,7 @@ SCENARIOS: Final = (
         3,
         (provisional(20),),
         actions=((0.85, "restart producer", ""),),
+        expected=CORRECTED,
         **SLOW,
     ),
     Scenario(
