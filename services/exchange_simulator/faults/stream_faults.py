@@ -19,6 +19,7 @@ from services.exchange_simulator.faults.rest_wire import refusal, stall
 from services.exchange_simulator.limits import RequestRefused
 
 CHECK_EVERY_S: Final = 0.05
+EARLY_MS: Final = 1000  # an early close is early also where the push is late
 SPACED: Final = ("kline-twice", "kline-provisional")  # the second comes `seconds` later
 MAX_SUBSCRIBE_BYTES: Final = 4096  # of a server that ignores longer ones
 
@@ -69,8 +70,10 @@ class StreamFaults:
         kline = event["k"]
         if not kline["x"]:
             fault = plan.find("kline-early-close", symbol)
-            is_early = fault is not None and kline["T"] - event["E"] <= fault.seconds * 1000
-            return [(0.0, with_kline(event, x=True) if is_early else event)]
+            if fault is not None and kline["T"] - event["E"] <= fault.seconds * 1000:
+                early_ms = min(event["E"], kline["T"] - EARLY_MS)
+                event = with_kline({**event, "E": early_ms}, x=True)
+            return [(0.0, event)]
         return self._change_close(event)
 
     def _change_close(self, event: Event) -> list[tuple[float, Event]]:
