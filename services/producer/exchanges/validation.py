@@ -1,15 +1,19 @@
 """Validate the klines of an exchange: the part that all exchanges share. PURE."""
 
+from collections.abc import Mapping
 from math import inf
-from typing import Any
+from typing import Any, Final
 
 from services.producer.price_book import HeardPrice
 from services.producer.sequencer import KlineOrigin, ReceivedCandle, ReceivedKline, UnreadableKline
 from shared.adapters.schemas import wire
 from shared.adapters.schemas.klines import build_candle_message, encode_record
+from shared.core.decimal_text import to_plain_decimal
 from shared.core.errors import BadInput
 from shared.core.symbols import is_symbol
 from shared.core.topics import interval_ms
+
+_NO_NUMBERS: Final = {"symbol", "interval"}
 
 
 def validate_kline(
@@ -26,7 +30,7 @@ def validate_kline(
     duration_ms = interval_ms(interval)
     try:
         _check_span(fields, close_time_ms, interval)
-        message = build_candle_message(duration_ms, **fields)
+        message = build_candle_message(duration_ms, **_without_exponents(fields))
     except BadInput as error:
         symbol, open_ms = fields["symbol"], fields["open_time_ms"]
         if not (isinstance(symbol, str) and is_symbol(symbol)):
@@ -88,6 +92,15 @@ def open_price(symbol: Any, open_time_ms: Any, price: Any, event_ms: Any) -> Hea
     except ValueError:
         return None
     return HeardPrice(symbol, open_time_ms, number, event_ms) if 0 < number < inf else None
+
+
+def _without_exponents(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields with plain digits where an exchange writes 0E-8 or 1.2E+5."""
+    numbers = fields.keys() - _NO_NUMBERS
+    return {
+        name: to_plain_decimal(value) if name in numbers and isinstance(value, str) else value
+        for name, value in fields.items()
+    }
 
 
 def _check_span(fields: dict[str, Any], close_ms: Any, interval: str) -> None:

@@ -179,3 +179,28 @@ def test_a_shorter_candle_after_an_outage_is_a_candle() -> None:
     [kline] = decode([row(0, close_time=START_MS + 120_000)])
 
     assert isinstance(kline, ReceivedCandle)
+
+
+def test_numbers_with_an_exponent_are_read_as_their_plain_digits() -> None:
+    [rest] = decode([row(0, volume="0E-8", quote="1.2E+5")])
+    streamed = closed(payload(v="0e-8", q="12E4"))
+
+    assert isinstance(rest, ReceivedCandle)
+    assert isinstance(streamed, ReceivedCandle)
+    for candle in (rest, streamed):
+        fields = json.loads(candle.value)
+        assert (fields["volume"], fields["quote_volume"]) == ("0.00000000", "120000")
+
+
+@pytest.mark.parametrize("volume", ["1E+999999999", "E5", "1E", "-1E2", "1E-40", 12.5, None])
+def test_other_numbers_are_no_candle(volume: object) -> None:
+    assert isinstance(closed(payload(v=volume)), UnreadableKline)
+
+
+def test_a_row_off_the_grid_or_without_columns_keeps_its_time() -> None:
+    off_grid, short = decode([row(0, open_time=START_MS + 14_789), row(1)[:5]])
+
+    assert isinstance(off_grid, UnreadableKline)
+    assert off_grid.open_time_ms == START_MS + 14_789
+    assert isinstance(short, UnreadableKline)
+    assert short.open_time_ms == START_MS + STEP_MS
