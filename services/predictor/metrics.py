@@ -47,11 +47,16 @@ class PredictorMetrics:
         """Show whether the last save succeeded."""
         self._redis_up.set(int(is_up))
 
-    def report_tasks(self, tasks: Collection[PartitionTask]) -> None:
-        """Show how many partitions run here, and why the replica is not ready."""
+    def report_tasks(self, tasks: Collection[PartitionTask], refusal: str) -> None:
+        """Show how many partitions run here, and why the replica is not ready.
+
+        Args:
+            tasks: of this replica.
+            refusal: why Kafka refuses what is written; empty if it does not.
+        """
         self._groups.set(sum(task.is_restored for task in tasks))
         self._refused.set(sum(task.status is TaskStatus.REFUSED for task in tasks))
-        self._telemetry.not_ready = _not_ready_reason(tasks)
+        self._telemetry.not_ready = refusal or _not_ready_reason(tasks)
 
 
 def _not_ready_reason(tasks: Collection[PartitionTask]) -> str | None:

@@ -117,8 +117,7 @@ class PartitionTask:
                 options = REPLAY if record.offset < last[record.key] else LIVE
                 self._processor.process(result, record, publishing=True, options=options)
         except Unavailable as error:
-            self._consumer_group.pause(self.partition)
-            self._wait(str(error))
+            self.back_off(str(error), RETRY_S)
         else:
             self.reason = ""
         return result
@@ -149,6 +148,11 @@ class PartitionTask:
             model = self._processor.model_for(self.state)
             self.state.symbols[symbol] = precompute(self.state.symbols[symbol], model)
         return len(queued)
+
+    def back_off(self, reason: str, seconds: float) -> None:
+        """Pause the partition; its records come again from the state's offset on."""
+        self._consumer_group.pause(self.partition)
+        self._wait(reason, seconds)
 
     def end_wait(self) -> bool:
         """Continue if the back-off is over.
@@ -186,8 +190,8 @@ class PartitionTask:
         self._idle_symbols = dict.fromkeys(sorted(state.symbols))
         self._consumer_group.resume(self.partition, state.next_offset)
 
-    def _wait(self, reason: str) -> None:
+    def _wait(self, reason: str, seconds: float = RETRY_S) -> None:
         if reason != self.reason:
             log.warning("symbol group %d waits: %s", self.partition, reason)  # once, not each try
         self.status, self.reason = TaskStatus.WAITING, reason
-        self._retry_at_s = self._clock() + RETRY_S
+        self._retry_at_s = self._clock() + seconds

@@ -12,9 +12,10 @@ from services.predictor.metrics import PredictorMetrics
 from services.predictor.output_records import producer_records
 from services.predictor.partition_task import PartitionTask, TaskStatus
 from services.predictor.ports import ConsumerGroup, PredictionWriter
-from shared.adapters.kafka.errors import Aborted, OutcomeUnknown
+from shared.adapters.kafka.errors import Aborted, OutcomeUnknown, Refused
 from shared.adapters.kafka.producer import OffsetsToCommit
 from shared.adapters.kafka.reader import ConsumerRecord
+from shared.adapters.retry import RefusalBackoff
 from shared.core.errors import Unavailable
 from shared.core.topics import Topics
 from shared.log.record_processor import BatchResult, UnknownSymbol
@@ -65,6 +66,7 @@ class Worker:
         self._create_task, self._checkpointer, self._metrics = create_task, checkpointer, metrics
         self._batch_sizer = BatchSizer(batch_records)
         self._clock = clock
+        self._refusals = RefusalBackoff()
         self._is_idle = True
         self._tasks: dict[int, PartitionTask] = {}  # in the order in which they restore
 
@@ -115,7 +117,7 @@ class Worker:
         # One block of one restoration: polling between blocks keeps this member in the group.
         self._restore_next_block()
         self._end_waits()
-        self._metrics.report_tasks(self._tasks.values())
+        self._metrics.report_tasks(self._tasks.values(), self._refusals.reason)
 
     def _poll_timeout_s(self) -> float:
         tasks = self._tasks.values()
@@ -161,6 +163,14 @@ class Worker:
         records = [r for result in results.values() for r in producer_records(result, self._topics)]
         try:
             self._writer.write(records, offsets)
+        except Refused as error:
+            # Nothing is visible, and the states are as they were: offer the records again later.
+            self._metrics.count_abort()
+            self._refusals.on_refused(str(error), self._clock())
+            for partition in results:
+                wait_s = self._refusals.remaining_s(self._clock())
+                self._tasks[partition].back_off(str(error), wait_s)
+            return
         except (Aborted, OutcomeUnknown) as error:
             # The batch is never written again: it may be visible after all. The committed offset
             # tells, so the partitions are restored to it.
@@ -168,6 +178,7 @@ class Worker:
             self._metrics.count_abort()
             self._restart_tasks(results)
             return
+        self._refusals.on_accepted()
         self._metrics.count_commit(results.values(), self._clock() - started_s)
         for partition, result in results.items():
             self._tasks[partition].apply(result)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from services.producer.log_tail import LogTailReader
 from services.producer.logged_candles import LogTail
+from services.producer.refused_entries import RefusalIsolation
 from services.producer.sequencer import (
     CorrectedCandle,
     LogEntry,
@@ -38,6 +39,7 @@ class KafkaCandleLog:
         """
         self._settings, self._read_start_ms = settings, read_start_ms
         self._producer: TransactionalProducer | None = None
+        self._isolation = RefusalIsolation(self._write, interval_ms(settings.interval))
 
     def open(self) -> None:
         """Fence other writers: what is read from now on stays true."""
@@ -62,18 +64,21 @@ class KafkaCandleLog:
         reader.start(newest_ms, on_tail)
 
     def append(self, entries: Sequence[LogEntry]) -> None:
-        """Append entries in one transaction."""
-        if self._producer is None:
-            raise Unavailable("the log of candles is not open yet")
-        now_ms = time.time_ns() // 1_000_000
-        topics = self._settings.topics
-        self._producer.write([to_producer_record(entry, topics, now_ms) for entry in entries])
+        """Append entries in one transaction, or in more around one that Kafka refuses."""
+        self._isolation.write(entries)
 
     def close(self) -> None:
         """Close the connection."""
         if self._producer is not None:
             self._producer.close()
             self._producer = None
+
+    def _write(self, entries: Sequence[LogEntry]) -> None:
+        if self._producer is None:
+            raise Unavailable("the log of candles is not open yet")
+        now_ms = time.time_ns() // 1_000_000
+        topics = self._settings.topics
+        self._producer.write([to_producer_record(entry, topics, now_ms) for entry in entries])
 
 
 def to_cursor(symbol: str, position: SymbolPosition | None, start_ms: int) -> SymbolCursor:

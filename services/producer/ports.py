@@ -335,7 +335,8 @@ class CandleLog(Protocol):
         """Append entries in one transaction.
 
         Raises:
-            Aborted: none of them is in the log.
+            Refused: none of them is in the log, and Kafka would refuse them again.
+            Aborted: some may be; read the cursors.
             OutcomeUnknown: they may be; read the cursors.
             Fenced: another process has become the writer.
             Unavailable: Kafka does not answer, or the log is not open.

@@ -25,6 +25,7 @@ from services.producer.market_tracker import MarketTracker
 from services.producer.metrics import ProducerMetrics
 from services.producer.page_check import check_page
 from services.producer.ports import CandleLog
+from services.producer.refused_entries import RefusedEntries
 from services.producer.requests import KlineRequest, Priority
 from services.producer.sequencer import (
     LogEntry,
@@ -34,7 +35,7 @@ from services.producer.sequencer import (
     UnreadableKline,
 )
 from services.producer.symbol_statuses import StatusBook
-from shared.adapters.kafka.errors import Aborted, OutcomeUnknown
+from shared.adapters.kafka.errors import Aborted, OutcomeUnknown, Refused
 from shared.adapters.retry import retry_until_available
 from shared.core.errors import Unavailable
 
@@ -73,6 +74,7 @@ class ProducerWorker:
         self._finality = backfill.finality
         self._market, self._request_klines, self._metrics = market, request_klines, metrics
         self._monotonic_s, self._dead_letters = inbox.clock.monotonic_s, DeadLetterLimit()
+        self._refused = RefusedEntries()
         self._rest_responds = True
         self._statuses = StatusBook(backfill.schedule.interval_ms)
         self._releases_more = False  # a round releases a part of the responses that may go
@@ -137,6 +139,10 @@ class ProducerWorker:
             Fenced: another process has become the writer.
             Unavailable: Kafka does not answer; recover before the next call.
         """
+        # 0. What Kafka refuses for good is not offered all the time, and nothing is asked for.
+        if self._refused.must_wait(self._monotonic_s()):
+            time.sleep(POLL_S)
+            return
         # 1. Find where symbols that are followed since the last round stand in the log.
         self._place_new_symbols()
         # 2. Decide. The cursors in memory are now ahead of the log.
@@ -151,13 +157,12 @@ class ProducerWorker:
         # 4. Append. After a failure the rest is dropped too: the cursors are back where the log
         #    is, and REST gives everything from there again.
         recorded = self._market.record(self._limit_dead_letters(entries))
-        for first in range(0, len(recorded), MAX_RECORDS_PER_TRANSACTION):
-            if not self._publish(recorded[first : first + MAX_RECORDS_PER_TRANSACTION]):
-                break
+        self._publish_all([*self._refused.take(), *recorded])
         # 5. Request what is missing, only now that the cursors agree with the log.
         self._market.tidy_up(recorded)
         self._drop_ended_symbols()
-        self._request_missing()
+        if not self._refused.must_wait(self._monotonic_s()):
+            self._request_missing()
         self._report()
 
     def _place_new_symbols(self) -> None:
@@ -216,6 +221,8 @@ class ProducerWorker:
             self._next_report_s = now_s + REPORT_S
             facts = self._backfill.collect_facts(self._cursors, server_ms, self._statuses.halted)
             self._metrics.report_symbols(facts, server_ms, _wall_ms(), now_s)
+        if self._refused.must_wait(now_s):
+            self._metrics.report_unavailable(self._refused.reason)
 
     def _on_event(self, event: ProducerEvent) -> Iterable[LogEntry]:
         match event:
@@ -310,16 +317,29 @@ class ProducerWorker:
         self._metrics.stale.inc(transition.stale)
         return transition.entries
 
+    def _publish_all(self, entries: Sequence[LogEntry]) -> None:
+        for first in range(0, len(entries), MAX_RECORDS_PER_TRANSACTION):
+            try:
+                if not self._publish(entries[first : first + MAX_RECORDS_PER_TRANSACTION]):
+                    return
+            except Refused as error:
+                self._metrics.aborts.inc()
+                if not self._refused.hold(entries[first:], error, self._monotonic_s()):
+                    self._start_over(entries[first:])
+                return
+        if entries:
+            self._refused.on_accepted()
+
     def _publish(self, entries: Sequence[LogEntry]) -> bool:
         """Append entries; return False, with the cursors read again, if the commit failed."""
         try:
             self._log.append(entries)
+        except Refused:
+            raise
         except (Aborted, OutcomeUnknown) as error:
             log.warning("%s; reading the position of each symbol from the log", error)
             self._metrics.aborts.inc()
-            self._read_cursors()
-            self._finality.forget(entries)
-            self._read_tail()
+            self._start_over(entries)
             return False
         self._statuses.on_committed(entries)
         reading = self._inbox.clock.read()
@@ -327,7 +347,14 @@ class ProducerWorker:
         self._finality.on_written(entries, reading)
         return True
 
+    def _start_over(self, entries: Sequence[LogEntry]) -> None:
+        """Go on from where the log is: entries are not in it, or nobody knows."""
+        self._read_cursors()
+        self._finality.forget(entries)
+        self._read_tail()
+
     def _read_cursors(self) -> None:
+        self._finality.forget(self._refused.take())  # they come again by REST
         self._cursors = dict(self._log.read_cursors(self._backfill.symbols))
         self._statuses.place(self._cursors.values())
         logged = (each.next_open_time_ms for each in self._cursors.values() if not each.is_new)

@@ -5,6 +5,7 @@ import random
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from math import inf
 from typing import Final, TypeVar
 
 from tenacity import (
@@ -24,6 +25,8 @@ T = TypeVar("T")
 
 FIRST_WAIT_S: Final = 0.5
 LONGEST_WAIT_S: Final = 15.0
+FIRST_REFUSAL_WAIT_S: Final = 2.0
+LONGEST_REFUSAL_WAIT_S: Final = 60.0
 
 
 CallWithDeadline = Callable[[Callable[[], None], float], None]
@@ -46,6 +49,35 @@ class Backoff:
         wait_s = self._next_s
         self._next_s = min(LONGEST_WAIT_S, wait_s * 2)
         return wait_s * random.uniform(0.7, 1.0)
+
+
+class RefusalBackoff:
+    """Waits before what was refused for good is tried again: they double up to a minute.
+
+    The clock is an argument, in seconds.
+    """
+
+    def __init__(self) -> None:
+        """Begin without a refusal."""
+        self.reason = ""  # of the last refusal; empty: there is none
+        self._wait_s, self._until_s, self._next_report_s = FIRST_REFUSAL_WAIT_S, -inf, -inf
+
+    def on_refused(self, reason: str, now_s: float) -> bool:
+        """Note a refusal; return whether to report it: at first, then once a minute."""
+        self.reason, self._until_s = reason, now_s + self._wait_s
+        self._wait_s = min(LONGEST_REFUSAL_WAIT_S, self._wait_s * 2)
+        must_report = now_s >= self._next_report_s
+        if must_report:
+            self._next_report_s = now_s + LONGEST_REFUSAL_WAIT_S
+        return must_report
+
+    def on_accepted(self) -> None:
+        """Note that nothing is refused any longer."""
+        self.reason, self._wait_s, self._until_s = "", FIRST_REFUSAL_WAIT_S, -inf
+
+    def remaining_s(self, now_s: float) -> float:
+        """Return the seconds until the next try; 0 if it may be made now."""
+        return max(0.0, self._until_s - now_s)
 
 
 def wait_until(

@@ -7,6 +7,7 @@ from typing import Final
 from confluent_kafka import KafkaError, KafkaException
 
 from shared.core.errors import Incompatible, UlstmError, Unavailable
+from shared.core.topics import TIMESTAMP_AHEAD
 
 _REFUSALS: Final = frozenset(
     {
@@ -18,6 +19,27 @@ _REFUSALS: Final = frozenset(
         KafkaError.POLICY_VIOLATION,
     }
 )
+_TOO_LARGE: Final = "raise max.message.bytes of the topic"
+_FORBIDDEN: Final = "grant this client the right to write (topic, transactional id, cluster)"
+_BY_POLICY: Final = "ask the broker's operator which rule refuses it"
+# What the broker refuses however often it is sent: of one record, or of whatever this client sends.
+_RECORD_ADVICE: Final = {
+    KafkaError.INVALID_TIMESTAMP: (
+        f"the candle's time is too far from the broker's clock: set {TIMESTAMP_AHEAD} of the topic"
+        " to 9223372036854775807, or correct the clock"
+    ),
+    KafkaError.MSG_SIZE_TOO_LARGE: _TOO_LARGE,
+    KafkaError.RECORD_LIST_TOO_LARGE: f"{_TOO_LARGE}, and segment.bytes",
+    KafkaError.INVALID_RECORD: _BY_POLICY,
+    KafkaError.POLICY_VIOLATION: _BY_POLICY,
+}
+_CLIENT_ADVICE: Final = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: _FORBIDDEN,
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: _FORBIDDEN,
+    KafkaError.GROUP_AUTHORIZATION_FAILED: _FORBIDDEN,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: _FORBIDDEN,
+    KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT: "upgrade the broker, or its message format",
+}
 _TRANSIENT: Final = frozenset(
     {
         KafkaError._ALL_BROKERS_DOWN,
@@ -33,12 +55,38 @@ class Aborted(UlstmError):
     """Raised when a transaction was aborted: nothing of it is visible; forget and recover."""
 
 
+class Refused(Aborted):
+    """Raised when Kafka refuses records for good: nothing of them is visible.
+
+    The same records would be refused again until somebody changes the broker, so stay away longer
+    and longer.
+
+    Args:
+        message: says what to do.
+        concerns_record: the cause may be one record of many.
+    """
+
+    def __init__(self, message: str, *, concerns_record: bool) -> None:
+        """Keep whether one record may be the cause."""
+        super().__init__(message)
+        self.concerns_record = concerns_record
+
+
 class OutcomeUnknown(UlstmError):
     """Raised when a transaction may or may not be committed: the log tells; forget and recover."""
 
 
 class Fenced(Incompatible):
     """Raised when another process took over this transactional id: stop."""
+
+
+def to_refusal(error: KafkaError, message: str) -> Refused | None:
+    """Return the refusal that an error of a transaction is, with what to do; None if it is none."""
+    code = error.code()
+    advice = _RECORD_ADVICE.get(code) or _CLIENT_ADVICE.get(code)
+    if advice is None:
+        return None
+    return Refused(f"{message}: {advice}", concerns_record=code in _RECORD_ADVICE)
 
 
 def to_app_error(error: KafkaException, bootstrap: str, action: str) -> UlstmError:

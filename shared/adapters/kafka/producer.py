@@ -8,7 +8,14 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
-from shared.adapters.kafka.errors import Aborted, Fenced, OutcomeUnknown, to_app_error
+from shared.adapters.kafka.errors import (
+    Aborted,
+    Fenced,
+    OutcomeUnknown,
+    Refused,
+    to_app_error,
+    to_refusal,
+)
 from shared.adapters.retry import CallWithDeadline, call_with_deadline
 from shared.core.errors import Unavailable
 
@@ -102,6 +109,7 @@ class TransactionalProducer:
 
         Raises:
             Aborted: nothing of it is visible.
+            Refused: as Aborted, and the same records would be refused again.
             OutcomeUnknown: it may be visible; the log tells.
             Fenced: another process has this transactional id now.
         """
@@ -125,8 +133,9 @@ class TransactionalProducer:
             if isinstance(failure, Aborted) and not _is_aborted(producer):
                 failure = OutcomeUnknown(str(failure))
             # 5. Nobody knows whether the commit arrived: replace the producer, and let the caller
-            #    read the log. Writing the batch again could write it twice.
-            if isinstance(failure, OutcomeUnknown):
+            #    read the log. Writing the batch again could write it twice. After a refusal the
+            #    client and the broker disagree on the sequence numbers: a fresh one begins anew.
+            if isinstance(failure, OutcomeUnknown | Refused):
                 self._recreate_producer(close=True)
             raise failure from error
 
@@ -166,6 +175,9 @@ class TransactionalProducer:
             return Fenced(
                 f"{message}; another process runs under the same transactional id: stop one of them"
             )
+        refusal = to_refusal(error, message)
+        if refusal is not None:
+            return refusal
         return Aborted(message) if error.txn_requires_abort() else OutcomeUnknown(message)
 
     def _recreate_producer(self, *, close: bool) -> None:
@@ -227,13 +239,19 @@ def _send_offsets(producer: Producer, offsets: OffsetsToCommit) -> None:
 
 
 def _root_cause(producer: Producer, error: KafkaException) -> KafkaError:
-    """Return the cause of an error: `produce` says only "fatal", a transactional call says why."""
+    """Return the cause of an error of `produce`: only a transactional call says it.
+
+    `produce` says "fatal", or "erroneous state" once the broker has refused a record of the
+    transaction. A commit cannot succeed in that state: it says what was refused.
+    """
     cause: KafkaError = error.args[0]
-    if cause.code() == KafkaError._FATAL:
-        try:
+    try:
+        if cause.code() == KafkaError._FATAL:
             producer.abort_transaction(_REQUEST_S)
-        except KafkaException as reason:
-            return reason.args[0]  # type: ignore[no-any-return]
+        elif cause.code() == KafkaError._STATE:
+            producer.commit_transaction(_REQUEST_S)
+    except KafkaException as reason:
+        return reason.args[0]  # type: ignore[no-any-return]
     return cause
 
 

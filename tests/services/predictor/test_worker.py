@@ -18,6 +18,7 @@ from services.predictor.partition_task import PartitionTask
 from services.predictor.recovery.partition_recovery import PartitionRecovery
 from services.predictor.worker import IDLE_AFTER_S, Worker
 from shared.adapters.kafka.consumer_group import Batch
+from shared.adapters.kafka.errors import Refused
 from shared.adapters.kafka.producer import OffsetsToCommit, ProducerRecord
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.prometheus import Telemetry
@@ -94,6 +95,22 @@ class FakeKafka:
         assert offsets is not None
         self.written += records
         self.next_offset = offsets.next_offsets[0]
+
+
+@dataclass
+class RefusingKafka(FakeKafka):
+    """Refuses the first transactions."""
+
+    refusals: int = 0
+    tries: int = 0
+
+    def write(
+        self, records: Sequence[ProducerRecord], offsets: OffsetsToCommit | None = None
+    ) -> None:
+        self.tries += 1
+        if self.tries <= self.refusals:
+            raise Refused("change the topic", concerns_record=False)
+        super().write(records, offsets)
 
 
 @dataclass
@@ -190,6 +207,25 @@ def test_a_mistake_in_the_fold_ends_the_replica_and_commits_nothing_of_its_batch
 
     assert kafka.next_offset == 20
     assert len(kafka.written) == written
+
+
+def test_predictions_that_kafka_refuses_are_offered_again_later_and_none_is_lost() -> None:
+    clock, telemetry = [0.0], Telemetry("test")
+    kafka = RefusingKafka(refusals=3)
+    worker = a_worker(kafka, telemetry, clock=clock)
+    tries = []
+    while kafka.next_offset != len(kafka.log):
+        worker.run_once()
+        tries.append(kafka.tries)
+        if kafka.tries == 2:
+            assert "change the topic" in telemetry.answer("/health/ready")[2].decode()
+        clock[0] += 0.5
+
+    assert len(kafka.written) == len(CLOSES) - WINDOW + 1
+    # Rounds of half a second: two, four and eight seconds.
+    assert [tries.count(number) >= rounds for number, rounds in ((1, 4), (2, 8), (3, 16))] == [
+        True
+    ] * 3
 
 
 def test_without_a_membership_nothing_is_written() -> None:

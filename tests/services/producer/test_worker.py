@@ -8,13 +8,14 @@ from services.producer.clock_estimate import ClockReading
 from services.producer.doubtful_candles import GapLimits
 from services.producer.event_queue import EventQueue, Inbox
 from services.producer.events import MarketChanged, RestFailure, RestResponse, ThreadFailure
+from services.producer.exchange_clock import ExchangeClock
 from services.producer.logged_candles import LogTail
 from services.producer.market_tracker import MarketTracker
 from services.producer.metrics import ProducerMetrics
 from services.producer.requests import KlineRequest
 from services.producer.sequencer import LogEntry, ReceivedCandle, SymbolCursor
 from services.producer.worker import ProducerWorker
-from shared.adapters.kafka.errors import Aborted
+from shared.adapters.kafka.errors import Aborted, Refused
 from shared.adapters.prometheus import Telemetry
 from shared.core.errors import Incompatible
 
@@ -29,6 +30,7 @@ class InMemoryCandleLog:
         self.candles: list[int] = []
         self.others: list[int] = []
         self.aborts = 0
+        self.refuses = False
 
     def open(self) -> None: ...
 
@@ -45,6 +47,8 @@ class InMemoryCandleLog:
         if self.aborts:
             self.aborts -= 1
             raise Aborted("the transaction was aborted")
+        if self.refuses:
+            raise Refused("Kafka refuses it: change the topic", concerns_record=False)
         candles = [each for each in entries if isinstance(each, ReceivedCandle)]
         self.candles += [each.open_time_ms for each in candles if each.symbol == SYMBOL]
         self.others += [each.open_time_ms for each in candles if each.symbol != SYMBOL]
@@ -77,13 +81,28 @@ def requests() -> RecordedRequests:
     return RecordedRequests()
 
 
+class Seconds:
+    """A clock that goes on when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def seconds() -> Seconds:
+    return Seconds()
+
+
 @pytest.fixture
 def worker(
-    candle_log: InMemoryCandleLog, events: EventQueue, requests: RecordedRequests
+    candle_log: InMemoryCandleLog, events: EventQueue, requests: RecordedRequests, seconds: Seconds
 ) -> ProducerWorker:
     worker = ProducerWorker(
         candle_log,
-        Inbox(events),
+        Inbox(events, clock=ExchangeClock(STEP_MS, seconds)),
         Backfill(BackfillSchedule([SYMBOL], STEP_MS, grace_s=3.0), GapLimits(120.0, 600.0)),
         MarketTracker([SYMBOL], MarketChanged((), None), STEP_MS, max_age_ms=60_000),
         requests.request_klines,
@@ -187,3 +206,42 @@ def test_a_symbol_that_is_followed_again_goes_on_where_the_log_has_it(
     worker.run_once()
 
     assert candle_log.candles == [0, STEP_MS]
+
+
+def test_what_kafka_refuses_is_kept_and_offered_again_without_a_request(
+    candle_log: InMemoryCandleLog,
+    events: EventQueue,
+    requests: RecordedRequests,
+    seconds: Seconds,
+    worker: ProducerWorker,
+) -> None:
+    candle_log.refuses = True
+    events.put(candle(0))
+    for _ in range(3):
+        worker.run_once()
+    assert (candle_log.candles, requests.from_ms) == ([], [])
+
+    candle_log.refuses = False
+    events.put(candle(1))
+    seconds.now += 2.0
+    worker.run_once()
+    assert candle_log.candles == [0, STEP_MS]
+
+
+def test_what_kafka_refused_is_not_written_twice_after_a_recovery(
+    candle_log: InMemoryCandleLog,
+    events: EventQueue,
+    seconds: Seconds,
+    worker: ProducerWorker,
+) -> None:
+    candle_log.refuses = True
+    events.put(candle(0))
+    worker.run_once()
+
+    candle_log.refuses = False
+    worker.recover()
+    events.put(candle(0))
+    seconds.now += 2.0
+    worker.run_once()
+
+    assert candle_log.candles == [0]

@@ -3,7 +3,13 @@ from itertools import count
 
 import pytest
 
-from shared.adapters.retry import Backoff, StopRequested, retry_until_available, wait_until
+from shared.adapters.retry import (
+    Backoff,
+    RefusalBackoff,
+    StopRequested,
+    retry_until_available,
+    wait_until,
+)
 from shared.core.errors import Incompatible, Unavailable
 
 
@@ -75,3 +81,16 @@ def test_waits_double_up_to_a_limit_with_jitter() -> None:
 
     for wait_s, longest_s in zip(waits_s, [0.5, 1, 2, 4, 8, 15, 15, 15, 15, 15], strict=True):
         assert 0.7 * longest_s <= wait_s <= longest_s
+
+
+def test_a_refusal_is_reported_once_a_minute_and_tried_again_less_and_less_often() -> None:
+    backoff, now_s = RefusalBackoff(), 0.0
+    reports, tries = 0, 0
+    while now_s < 300.0:
+        reports += backoff.on_refused("no right to write", now_s)
+        now_s += backoff.remaining_s(now_s)
+        tries += 1
+
+    assert (tries, reports) == (9, 5)
+    backoff.on_accepted()
+    assert backoff.remaining_s(now_s) == 0.0
