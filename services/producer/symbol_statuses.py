@@ -5,7 +5,8 @@ The log says each status once, at its place among the symbol's candles:
 1. `listed` stands before the first candle, in the same transaction.
 2. `halted` and `delisted` wait for the last candle: the one that was open when the status was
    noticed, or a while after its end without it.
-3. `resumed` and `removed` wait for nothing. The first is written only after `halted`.
+3. `resumed` and `removed` wait for nothing. The first is written only after `halted`, which then
+   waits no longer.
 
 What the log says already is not written again, so observations may be repeated after a restart.
 """
@@ -18,7 +19,8 @@ from services.producer.events import ObservedStatus, SymbolsChanged
 from services.producer.sequencer import LogEntry, ReceivedCandle, SymbolCursor
 from shared.core.records import StatusName, SymbolStatus
 
-LAST_CANDLE_S: Final = 120.0  # after its end, in which a last candle may still come
+LAST_CANDLE_S: Final = 10.0  # after its end, in which a last candle may still come
+HELD_CANDLES_S: Final = 900.0  # in which candles after a hole may still be appended
 _AWAITS_LAST_CANDLE: Final = frozenset(("halted", "delisted"))
 _ENDS: Final = frozenset(("delisted", "removed"))
 _REASON_UNKNOWN: Final = "followed"
@@ -30,6 +32,7 @@ class _Waiting:
 
     observed: ObservedStatus
     last_open_ms: int  # of the candle that was open when it was noticed
+    halted: ObservedStatus | None = None  # to be written before it
     closed_since_s: float | None = None  # the exchange's clock has passed that candle's end
 
 
@@ -53,7 +56,11 @@ class StatusBook:
         self._reasons |= change.joining
         open_ms = now_ms // self.interval_ms * self.interval_ms
         for each in change.observed:
-            self._waiting[each.symbol] = _Waiting(each, open_ms)
+            before = self._waiting.get(each.symbol)
+            halted = None if before is None else before.halted
+            if before is not None and before.observed.status == "halted":
+                halted = before.observed
+            self._waiting[each.symbol] = _Waiting(each, open_ms, halted)
 
     def place(self, cursors: Iterable[SymbolCursor]) -> None:
         """Take what the log says of symbols, whenever it was read."""
@@ -90,11 +97,10 @@ class StatusBook:
             cursor = cursors.get(symbol)
             if cursor is None or not self._is_due(waiting, cursor, now_ms, now_s):
                 continue
-            status = waiting.observed
-            if self._is_news(status):
-                at_ms = cursor.next_open_time_ms
-                due.append(SymbolStatus(symbol, at_ms, status.status, status.reason))
-            elif not self._may_become_news(status):
+            news = self._find_news(waiting)
+            at_ms = cursor.next_open_time_ms
+            due += [SymbolStatus(symbol, at_ms, each.status, each.reason) for each in news]
+            if not news and not self._may_become_news(waiting.observed):
                 del self._waiting[symbol]
         return due
 
@@ -129,6 +135,13 @@ class StatusBook:
         reason = self._reasons.get(candle.symbol, _REASON_UNKNOWN)
         return SymbolStatus(candle.symbol, candle.open_time_ms, "listed", reason)
 
+    def _find_news(self, waiting: _Waiting) -> list[ObservedStatus]:
+        """Return what the log has to be told of a symbol, in order."""
+        halted, observed = waiting.halted, waiting.observed
+        if halted is None or not self._is_news(halted):
+            return [observed] if self._is_news(observed) else []
+        return [halted, observed] if observed.status != "halted" else [observed]
+
     def _is_news(self, observed: ObservedStatus) -> bool:
         logged = self._logged.get(observed.symbol)
         if observed.status == "resumed":
@@ -151,4 +164,5 @@ class StatusBook:
             return False
         if waiting.closed_since_s is None:
             waiting.closed_since_s = now_s
-        return now_s - waiting.closed_since_s >= LAST_CANDLE_S
+        limit_s = HELD_CANDLES_S if cursor.early else LAST_CANDLE_S
+        return now_s - waiting.closed_since_s >= limit_s

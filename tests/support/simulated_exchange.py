@@ -62,7 +62,7 @@ class SimulatedExchange:
         found: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for record in self.deployment.read(self.deployment.topics.klines):
             fields = json.loads(record.value or b"{}")
-            if wanted(fields):
+            if "symbol" in fields and wanted(fields):
                 found[fields["symbol"]].append(fields)
         return found
 

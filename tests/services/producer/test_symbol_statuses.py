@@ -4,7 +4,7 @@ import pytest
 
 from services.producer.events import ObservedStatus, SymbolsChanged
 from services.producer.sequencer import LogEntry, ReceivedCandle, SymbolCursor
-from services.producer.symbol_statuses import LAST_CANDLE_S, StatusBook
+from services.producer.symbol_statuses import HELD_CANDLES_S, LAST_CANDLE_S, StatusBook
 from shared.core.records import StatusName, SymbolStatus
 
 STEP_MS = 300_000
@@ -135,3 +135,23 @@ def test_a_delisting_that_is_taken_back_is_not_written() -> None:
 
     assert log.observe("resumed", at=11.5) == []
     assert log.due(20 * STEP_MS, 10 * LAST_CANDLE_S) == []
+
+
+def test_a_halt_that_ends_before_its_last_candle_came_is_written_with_its_end() -> None:
+    log = Log()
+    assert log.observe("halted", at=10.5) == []
+
+    assert log.observe("resumed", at=10.8) == [status("halted"), status("resumed")]
+    log.commit(status("halted"), status("resumed"))
+
+    assert log.due(20 * STEP_MS, 99.0) == []
+
+
+def test_an_end_waits_for_candles_that_are_held_after_a_hole() -> None:
+    log = Log()
+    log.cursors[SYMBOL] = SymbolCursor(SYMBOL, 10 * STEP_MS, early=(candle(12),))
+    log.observe("delisted", at=13)
+
+    assert log.due(14 * STEP_MS, 0.0) == []
+    assert log.due(14 * STEP_MS, LAST_CANDLE_S) == []
+    assert log.due(14 * STEP_MS, HELD_CANDLES_S) == [status("delisted")]
