@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final
 
+from services.producer.first_requests import FirstRequests
 from services.producer.sequencer import SymbolCursor
 
 MAX_BACKOFF_S: Final = 60.0  # between two responses without news: a halted symbol costs little
@@ -50,6 +51,7 @@ class BackfillSchedule:
         self._failures = 0  # in a row, of any symbol
         self._next_probe_s = 0.0
         self._newly_refused = set[str]()  # since the last response
+        self._first_requests = FirstRequests(interval_ms)
 
     @property
     def symbols(self) -> KeysView[str]:
@@ -70,6 +72,9 @@ class BackfillSchedule:
     ) -> list[SymbolCursor]:
         """Return the cursors to request klines from now, and mark their requests as in flight."""
         wanted = [each for each in cursors.values() if self._is_wanted(each, server_ms, now_s)]
+        first = sum(self._symbols[each.symbol].requested_s == -inf for each in wanted)
+        if first and not self._first_requests.may_go(first, server_ms, now_s):
+            return []
         due = (
             self._probe(wanted, now_s)
             if self._failures >= MAX_FAILURES
