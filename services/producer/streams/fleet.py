@@ -22,13 +22,11 @@ from services.producer.ports import StreamService
 from services.producer.streams.assignment import assign_symbols
 from services.producer.streams.attempts import AttemptBudget, ConnectionBackoff
 from services.producer.streams.coverage import Coverage
-from services.producer.streams.left_out import LeftOut
-from services.producer.streams.message_size import MessageSize
 from services.producer.streams.receiver import HeardCloses, StreamReceiver
 from services.producer.streams.renewal import is_mid_candle, is_overdue, may_be_renewed
 from services.producer.streams.shard import ShardPorts, StreamEnd, StreamShard
 from services.producer.streams.status import StreamCounts, StreamOptions, StreamStatus
-from services.producer.streams.subscriptions import Subscriptions
+from services.producer.streams.subscriptions import SharedKnowledge, Subscriptions
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +58,8 @@ class StreamFleet:
             self._on_carried,
             self._on_ended,
         )
-        self._size, self._left_out = MessageSize(), LeftOut()
+        self._knowledge = SharedKnowledge()
+        self._left_out = self._knowledge.left_out
         self._wanted: Collection[str] = ()
         self._shards: list[StreamShard] = []
         self._retirements: list[_Retirement] = []
@@ -116,7 +115,7 @@ class StreamFleet:
     def _new_shard(
         self, symbols: Collection[str], backoff: ConnectionBackoff | None = None
     ) -> StreamShard:
-        shard = StreamShard(self._ports, Subscriptions(self._size, self._left_out), backoff)
+        shard = StreamShard(self._ports, Subscriptions(self._knowledge), backoff)
         shard.subscriptions.want(symbols)
         return shard
 

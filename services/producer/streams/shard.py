@@ -163,7 +163,7 @@ class StreamShard:
     def _on_response(self, response: ServerResponse, now_s: float) -> StreamEnd | None:
         match response:
             case SubscriptionAck():
-                if carried := self.subscriptions.on_ack(response.request_id):
+                if carried := self.subscriptions.on_ack(response.request_id, now_s):
                     self._ports.on_carried(self, carried)
             case SubscriptionRefused(request_id, reason):
                 text = self.subscriptions.on_refusal(request_id, reason, now_s)

@@ -10,19 +10,19 @@ One message is under way at a time, so that a refusal without an id is known to 
 
 from collections import Counter, deque
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, Literal
 
+from services.producer.streams.answers import AnswerPatience, MessageSize
 from services.producer.streams.left_out import LeftOut
-from services.producer.streams.message_size import MessageSize
 
 Method = Literal["SUBSCRIBE", "UNSUBSCRIBE"]
 
-ACK_TIMEOUT_S: Final = 5.0
 # Without a single acknowledgement on the connection, it is the connection that does not answer.
 MAX_UNANSWERED: Final = 3
 MAX_REFUSED: Final = 6  # likewise: everything is refused
+MAX_FAILURES: Final = 2  # of one symbol alone, without a refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,15 @@ class SubscriptionMessage:
 
     method: Method
     symbols: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SharedKnowledge:
+    """What all connections learn of the exchange together."""
+
+    size: MessageSize = field(default_factory=MessageSize)
+    patience: AnswerPatience = field(default_factory=AnswerPatience)
+    left_out: LeftOut = field(default_factory=LeftOut)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +52,19 @@ class _Sent:
 class Subscriptions:
     """The symbols of one connection: wanted, under way, carried."""
 
-    def __init__(self, size: MessageSize, left_out: LeftOut) -> None:
-        """Start with none; the size of messages and what is left out are shared by all sockets."""
-        self._size, self._left_out = size, left_out
+    def __init__(self, knowledge: SharedKnowledge) -> None:
+        """Start with none."""
+        self._size, self._patience = knowledge.size, knowledge.patience
+        self._left_out = knowledge.left_out
         self._wanted: dict[str, None] = {}
         self._fresh: dict[str, None] = {}  # to ask for, or left out for a while
         self._suspects: deque[tuple[str, ...]] = deque()
         self._carried: dict[str, None] = {}
         self._unwanted: dict[str, None] = {}  # carried, and to unsubscribe
         self._under_way: _Sent | None = None
-        self._late: dict[int, SubscriptionMessage] = {}  # by id: given up, not yet answered
+        self._late: dict[int, _Sent] = {}  # by id: given up, not yet answered
         self._acknowledged = self._unanswered = self._refused = 0
-        self._losses: Counter[str] = Counter()
+        self._failures: Counter[str] = Counter()  # of messages with this symbol alone
         self._unlucky: frozenset[str] = frozenset()  # under way when a connection proved useless
 
     @property
@@ -99,17 +109,18 @@ class Subscriptions:
             self._fresh.pop(symbol, None)
         self._under_way = _Sent(request_id, sent, now_s)
 
-    def on_ack(self, request_id: int) -> tuple[str, ...]:
+    def on_ack(self, request_id: int, now_s: float) -> tuple[str, ...]:
         """Record an acknowledgement; return the symbols that are carried from now on."""
-        message = self._late.pop(request_id, None)
+        sent = self._late.pop(request_id, None)
         if self._under_way is not None and self._under_way.request_id == request_id:
-            message, self._under_way = self._under_way.message, None
-        if message is None:
+            sent, self._under_way = self._under_way, None
+        if sent is None:
             return ()
         self._acknowledged += 1
-        if message.method == "SUBSCRIBE":
-            self._size.on_success(len(message.symbols))
-        return self._take_effect(message)
+        self._patience.on_answer(now_s - sent.sent_s)
+        if sent.message.method == "SUBSCRIBE":
+            self._size.on_success(len(sent.message.symbols), now_s)
+        return self._take_effect(sent.message)
 
     def on_refusal(self, request_id: int | None, reason: str, now_s: float) -> str | None:
         """Record a refusal; one without an id is meant for the message under way.
@@ -134,17 +145,19 @@ class Subscriptions:
             Why the connection is of no use; None if it is.
         """
         sent = self._under_way
-        if sent is None or now_s - sent.sent_s <= ACK_TIMEOUT_S:
+        if sent is None or now_s - sent.sent_s <= self._patience.seconds:
             return None
-        self._under_way, self._late[sent.request_id] = None, sent.message
+        self._under_way, self._late[sent.request_id] = None, sent
         self._unanswered += 1
-        reason, symbols = f"not acknowledged within {ACK_TIMEOUT_S:g} s", sent.message.symbols
+        symbols = sent.message.symbols
+        reason = f"not acknowledged within {self._patience.seconds:g} s"
         is_last = len(symbols) == 1 or self._unanswered >= MAX_UNANSWERED
         if is_last and not self._acknowledged:
-            self._size.on_failure(len(symbols))
+            self._size.on_failure(len(symbols), now_s)
+            self._patience.on_silence()
             self._unlucky = frozenset(symbols)
             return f"a subscription was {reason}"
-        self._split(sent.message, reason, now_s)
+        self._suspect(sent.message, reason, now_s)
         return None
 
     def on_end(self, now_s: float) -> tuple[str, ...]:
@@ -163,16 +176,24 @@ class Subscriptions:
     def _on_lost(self, symbols: tuple[str, ...], now_s: float) -> None:
         """Suspect symbols that were under way, if the connection had answered others."""
         self._unlucky = frozenset(symbols)
-        if not self._acknowledged:
-            self._size.on_failure(len(symbols))
-            return
-        # A connection may be lost at any time: one symbol alone is left out at the second loss.
-        self._losses.update(symbols)
-        if len(symbols) > 1 or self._losses[symbols[0]] > 1:
+        if self._acknowledged:
             reason = "the connection ended when it was asked for"
-            self._split(SubscriptionMessage("SUBSCRIBE", symbols), reason, now_s)
+            self._suspect(SubscriptionMessage("SUBSCRIBE", symbols), reason, now_s)
+        else:
+            self._size.on_failure(len(symbols), now_s)
+
+    def _suspect(self, message: SubscriptionMessage, reason: str, now_s: float) -> None:
+        """Halve a message that failed by chance perhaps: a symbol is left out the second time."""
+        if len(message.symbols) == 1 and message.method == "SUBSCRIBE":
+            [symbol] = message.symbols
+            self._failures[symbol] += 1
+            if self._failures[symbol] < MAX_FAILURES:
+                self._suspects.append(message.symbols)
+                return
+        self._split(message, reason, now_s)
 
     def _split(self, message: SubscriptionMessage, reason: str, now_s: float) -> None:
+        """Halve a message that failed; leave out its symbol if it is the only one."""
         symbols = message.symbols
         if message.method == "UNSUBSCRIBE":
             self._take_effect(message)
@@ -180,7 +201,7 @@ class Subscriptions:
             self._left_out.add(symbols[0], reason, now_s)
             self._fresh |= {each: None for each in symbols if each in self._wanted}
         else:
-            self._size.on_failure(len(symbols))
+            self._size.on_failure(len(symbols), now_s)
             half = len(symbols) // 2
             self._suspects += [symbols[:half], symbols[half:]]
 
@@ -197,7 +218,7 @@ class Subscriptions:
         self._unwanted |= {each: None for each in new if each not in self._wanted}
         self._left_out.discard(new)
         for symbol in new:
-            self._losses.pop(symbol, None)
+            self._failures.pop(symbol, None)
             self._fresh.pop(symbol, None)
         return new
 

@@ -6,10 +6,15 @@ from itertools import count, pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.producer.streams.left_out import LeftOut
-from services.producer.streams.message_size import MAX_SYMBOLS, MessageSize
+from services.producer.streams.answers import (
+    LONGEST_PATIENCE_S,
+    MAX_SYMBOLS,
+    SHORTEST_PATIENCE_S,
+    AnswerPatience,
+    MessageSize,
+)
 from services.producer.streams.subscriptions import (
-    ACK_TIMEOUT_S,
+    SharedKnowledge,
     SubscriptionMessage,
     Subscriptions,
 )
@@ -21,8 +26,9 @@ class Conversation:
     """A connection's subscriptions, and an exchange that accepts, refuses or swallows them."""
 
     def __init__(self, names: Collection[str] = NAMES) -> None:
-        self.left_out = LeftOut()
-        self.subscriptions = Subscriptions(MessageSize(), self.left_out)
+        self.knowledge = SharedKnowledge()
+        self.left_out = self.knowledge.left_out
+        self.subscriptions = Subscriptions(self.knowledge)
         self.subscriptions.want(names)
         self.now_s = 0.0
         self.messages: list[SubscriptionMessage] = []
@@ -52,9 +58,9 @@ class Conversation:
             if refuses(message):
                 reason = self.subscriptions.on_refusal(request_id, "no such symbol", self.now_s)
             elif accepts(message):
-                self.subscriptions.on_ack(request_id)
+                self.subscriptions.on_ack(request_id, self.now_s)
             else:
-                self.now_s += ACK_TIMEOUT_S + 0.1
+                self.now_s += self.knowledge.patience.seconds + 0.1
                 reason = self.subscriptions.on_time(self.now_s)
             if reason is not None:
                 return reason
@@ -93,7 +99,7 @@ def test_other_symbols_are_asked_for_before_the_halves_of_a_refused_message() ->
 @given(st.sampled_from(NAMES[1:]))
 def test_a_symbol_that_the_exchange_swallows_is_left_out_like_a_refused_one(bad: str) -> None:
     talk = Conversation([NAMES[0], *NAMES[1:]])
-    talk.subscriptions.on_ack(talk.send() or 0) if bad not in NAMES[:MAX_SYMBOLS] else None
+    talk.subscriptions.on_ack(talk.send() or 0, 0.0) if bad not in NAMES[:MAX_SYMBOLS] else None
 
     reason = talk.run(lambda message: bad not in message.symbols)
 
@@ -137,10 +143,12 @@ def test_a_symbol_that_ends_the_connection_is_found_over_several(bad: str, size:
     for _ in range(200):
         if (request_id := talk.send()) is None:
             break
+        talk.now_s += 0.3
         if bad in talk.messages[-1].symbols:
             talk.subscriptions.on_end(talk.now_s)
+            talk.now_s += 5.0  # until the next connection
         else:
-            talk.subscriptions.on_ack(request_id)
+            talk.subscriptions.on_ack(request_id, talk.now_s)
 
     assert talk.carried == set(talk.subscriptions.wanted) - {bad}
 
@@ -148,12 +156,55 @@ def test_a_symbol_that_ends_the_connection_is_found_over_several(bad: str, size:
 def test_an_answer_that_comes_late_counts() -> None:
     talk = Conversation(["BTCUSDT", "ETHUSDT"])
     late_id = talk.send()
-    talk.now_s = ACK_TIMEOUT_S + 1
+    talk.now_s = SHORTEST_PATIENCE_S + 1
     talk.subscriptions.on_time(talk.now_s)
 
     assert late_id is not None
-    assert talk.subscriptions.on_ack(late_id) == ("BTCUSDT", "ETHUSDT")
+    assert talk.subscriptions.on_ack(late_id, 9.0) == ("BTCUSDT", "ETHUSDT")
     assert talk.send() is None, "the halves need not be asked for"
+    assert talk.knowledge.patience.seconds == 18.0, "and the next has as long again"
+
+
+def test_an_exchange_that_answers_late_blames_no_symbol() -> None:
+    talk = Conversation()
+    under_way: list[tuple[float, int]] = []
+    for tick in range(3_000):
+        talk.now_s = tick / 10
+        if (request_id := talk.send()) is not None:
+            under_way.append((talk.now_s + 12.0, request_id))
+        while under_way and under_way[0][0] <= talk.now_s:
+            talk.subscriptions.on_ack(under_way.pop(0)[1], talk.now_s)
+        assert talk.subscriptions.on_time(talk.now_s) is None or not talk.carried
+
+    assert talk.carried == set(NAMES)
+    assert talk.left_out.reasons == {}
+    assert len(talk.messages) < 12
+
+
+def test_a_size_that_failed_is_tried_again_after_a_while_and_each_time_later() -> None:
+    size, now_s, tried_s = MessageSize(), 0.0, []
+    while now_s < 4_000:
+        if size.symbols > 50:
+            tried_s.append(now_s)
+            size.on_failure(size.symbols, now_s)
+        else:
+            size.on_success(size.symbols, now_s)
+        now_s += 1.0
+
+    assert len(tried_s) < 7
+    assert size.symbols == 50
+    size.on_success(50, 1e6)
+    assert size.symbols == MAX_SYMBOLS
+
+
+def test_patience_grows_with_late_answers_and_shrinks_by_and_by() -> None:
+    patience = AnswerPatience()
+    for elapsed_s, expected_s in ((1, 5), (9, 18), (99, 30), (1, 15), (1, 7.5), (1, 5)):
+        patience.on_answer(elapsed_s)
+        assert patience.seconds == expected_s
+    for _ in range(4):
+        patience.on_silence()
+    assert patience.seconds == LONGEST_PATIENCE_S
 
 
 def test_a_refusal_without_an_id_is_meant_for_the_message_under_way() -> None:
@@ -204,7 +255,7 @@ def test_a_symbol_wanted_again_while_it_is_unsubscribed_is_subscribed_again() ->
     request_id = talk.send()
 
     talk.subscriptions.want(["ETHUSDT", "BTCUSDT"])
-    talk.subscriptions.on_ack(request_id or 0)
+    talk.subscriptions.on_ack(request_id or 0, 0.0)
     talk.run(everything)
 
     assert talk.carried == {"ETHUSDT", "BTCUSDT"}
@@ -215,7 +266,7 @@ def test_what_does_not_fit_into_a_message_is_sent_with_the_next() -> None:
     message = talk.subscriptions.next_message(0.0)
     assert message is not None
     talk.subscriptions.on_sent(message, 60, 99, 0.0)
-    talk.subscriptions.on_ack(99)
+    talk.subscriptions.on_ack(99, 0.0)
 
     talk.run(everything)
 
