@@ -42,6 +42,7 @@ class _Retirement:
     end: StreamEnd
     successor: StreamShard | None = None
     replaced_since_s: float | None = None
+    is_silent: bool = False
 
 
 class StreamFleet:
@@ -155,7 +156,8 @@ class StreamFleet:
 
     def _replace(self, shard: StreamShard, end: StreamEnd, now_s: float) -> None:
         # What a silent connection carries may have been missed: it proves nothing any longer.
-        if end.kind == "silence":
+        is_silent = end.kind == "silence"
+        if is_silent:
             self._uncover(shard.number, shard.subscriptions.carried)
         # Not more than two connections for the same symbols.
         for retirement in self._retirements:
@@ -163,11 +165,14 @@ class StreamFleet:
                 retirement.shard.close(retirement.end, now_s)
         successor = self._new_shard(shard.subscriptions.wanted, shard.retire(now_s))
         self._shards[self._shards.index(shard)] = successor
-        self._retirements.append(_Retirement(shard, end, successor))
+        self._retirements.append(_Retirement(shard, end, successor, is_silent=is_silent))
 
     def _finish(self, retirement: _Retirement, now_s: float) -> None:
         """Close a retiring connection once others have carried its symbols for a while."""
         shard = retirement.shard
+        if retirement.is_silent and shard.silence_s(now_s) < self._options.silence_s:
+            retirement.is_silent = False  # it tells again, before another took over
+            self._on_carried(shard, shard.subscriptions.carried)
         needed = [
             each
             for each in shard.subscriptions.carried

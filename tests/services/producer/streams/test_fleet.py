@@ -152,6 +152,28 @@ def test_a_silent_connection_is_replaced_while_others_go_on() -> None:
     assert fleet.fleet.status.ends == {"silence": 1}
 
 
+def test_a_silent_connection_that_tells_again_is_of_use_until_another_takes_over() -> None:
+    exchange = ScriptedExchange()
+    fleet = Fleet(["BTCUSDT"], exchange)
+    fleet.run(1)
+    exchange.prepare = lambda connection: setattr(connection, "is_open", False)
+    fleet.run(62)
+    fleet.drain()
+    assert fleet.fleet.status.carried == 0
+
+    fleet.keep_talking()
+    fleet.run(0.2)
+    assert fleet.fleet.status.carried == 1
+    assert fleet.events() == [StreamConnected(("BTCUSDT",))], "what it missed is requested"
+
+    exchange.alive[-1].is_open = True
+    fleet.run(1, fleet.keep_talking)
+    assert exchange.alive == [exchange.connections[0], exchange.connections[-1]]
+    fleet.run(OVERLAP_S, fleet.keep_talking)
+    assert exchange.alive == [exchange.connections[-1]]
+    assert fleet.events() == []
+
+
 def test_a_flood_of_what_cannot_be_read_is_silence() -> None:
     fleet = Fleet(["BTCUSDT"], ScriptedExchange())
     fleet.run(1)
