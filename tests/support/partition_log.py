@@ -4,13 +4,19 @@ from collections.abc import Sequence
 
 from services.predictor.recovery.prediction_tail import PublishedTail
 from shared.adapters.kafka.reader import ConsumerRecord
-from shared.adapters.schemas.klines import KlineCodec, PromotionMessage, encode_record
+from shared.adapters.schemas.klines import (
+    KlineCodec,
+    PromotionMessage,
+    encode_record,
+    encode_status,
+)
 from shared.adapters.schemas.predictions import encode_prediction
 from shared.core.online.context import FoldContext
 from shared.core.online.model import Model
 from shared.core.online.partition import PartitionState
 from shared.core.online.prediction import Prediction
 from shared.core.online.state_codec import state_digest
+from shared.core.records import SymbolStatus
 from shared.log.record_processor import BatchResult, RecordProcessor
 from tests.support.builders import CONTEXT, START_MS, STEP_MS, a_model, a_walk, candle_bytes
 from tests.support.fakes import FakeTopicHistory
@@ -71,6 +77,38 @@ SHORT = log_of(
         *two_symbols(20, 40),
         (39, promotion_bytes(SECOND)),
         *two_symbols(40, 60),
+    ]
+)
+
+
+def ends(symbol: str, at: int) -> tuple[int, bytes]:
+    """The record of a symbol that has no candles from this one on."""
+    status = SymbolStatus(symbol, START_MS + at * STEP_MS, "delisted", "listed no more")
+    return at, encode_status(status, "5m")
+
+
+def filled(symbol: str, at: int) -> tuple[int, bytes]:
+    return at, candle_bytes(at, symbol, "101.5", type="fill")
+
+
+# The second symbol lacks two candles, which come later, and it ends and begins anew.
+EVENTFUL = log_of(
+    [
+        *two_symbols(0, 20),
+        (19, promotion_bytes(FIRST)),
+        *candles_of("BBBUSDT", 22, 30, 2),
+        *candles_of("AAAUSDT", 20, 32, 1),
+        filled("BBBUSDT", 21),
+        *candles_of("BBBUSDT", 30, 32, 2),
+        filled("BBBUSDT", 20),
+        (31, candle_bytes(31, "AAAUSDT", "99.5", type="amendment")),
+        *candles_of("AAAUSDT", 32, 50, 1),
+        ends("BBBUSDT", 32),
+        *candles_of("BBBUSDT", 31, 32, 2),
+        *candles_of("BBBUSDT", 40, 60, 2),
+        (50, promotion_bytes(SECOND)),
+        *candles_of("BBBUSDT", 60, 62, 2),
+        *candles_of("AAAUSDT", 50, 55, 1),
     ]
 )
 

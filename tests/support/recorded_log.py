@@ -9,14 +9,20 @@ from shared.adapters.bundle_codec import decode_bundle, version_of
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.schemas.dead_letters import dead_letter_headers
-from shared.adapters.schemas.klines import KlineCodec, PromotionMessage, encode_gap, encode_record
+from shared.adapters.schemas.klines import (
+    KlineCodec,
+    PromotionMessage,
+    encode_gap,
+    encode_record,
+    encode_status,
+)
 from shared.adapters.schemas.predictions import encode_prediction
 from shared.adapters.schemas.wire import canonical_json
 from shared.core.errors import BadInput
 from shared.core.model.card import Bundle
 from shared.core.online.context import FoldContext
 from shared.core.online.partition import PartitionState
-from shared.core.records import Gap
+from shared.core.records import Gap, StatusName, SymbolStatus
 from shared.core.topics import Topics
 from shared.log.model_cache import ModelCache
 from shared.log.record_processor import BatchResult, RecordProcessor
@@ -33,8 +39,8 @@ from tests.support.builders import (
 
 TOPICS: Final = Topics("5m", 1)
 SYMBOLS: Final = ("BTCUSDT", "ETHUSDT")
-OWN: Final = "1-own"
-NEXT: Final = "2-next"
+OWN: Final = "4-own"
+NEXT: Final = "5-next"
 
 FIRST = a_bundle(1)
 SECOND_CARD = replace(
@@ -200,6 +206,26 @@ def eventful_klines(profile: str = OWN) -> list[tuple[str, bytes]]:
         promotion(SECOND, profile),
         *candles(28, 36),
     ]
+
+
+def later_klines() -> list[tuple[str, bytes]]:
+    """Return what may follow them: a fill of 19, an end of the second symbol and its new life."""
+    first, second = SYMBOLS
+    return [
+        (first, candle_bytes(19, first, "100.75", type="fill")),
+        *candles(36, 38),
+        status(second, 38, "halted"),
+        status(second, 38, "delisted"),
+        (second, candle_bytes(37, second, type="amendment")),  # it has no candles any more
+        *candles(38, 45)[::2],
+        status(second, 45, "listed"),
+        *candles(45, 63),
+    ]
+
+
+def status(symbol: str, at: int, name: StatusName) -> tuple[str, bytes]:
+    record = SymbolStatus(symbol, START_MS + at * STEP_MS, name, "seen in exchangeInfo")
+    return symbol, encode_status(record, "5m")
 
 
 def _headers(record: ConsumerRecord, topics: Topics) -> list[tuple[str, bytes]]:

@@ -26,6 +26,7 @@ from tests.support.recorded_log import (
     build_test_processor,
     candles,
     eventful_klines,
+    later_klines,
     promotion,
     record_log,
 )
@@ -72,6 +73,28 @@ def test_an_honest_log_agrees_and_all_of_it_is_checked() -> None:
     assert (report.not_predicted_yet, report.other_profiles) == (0, Counter())
 
 
+def test_a_log_with_fills_ends_and_new_beginnings_agrees() -> None:
+    log = record_log([*eventful_klines(), *later_klines()])
+    last = json.loads(log.predictions[-1].value or b"")
+
+    report = audit(log)
+
+    assert report.first == []
+    assert report.predictions == report.checked[Check.BYTES] == 34 + 2 * 2 + 7 + 18 + 3
+    assert report.rejected == 3
+    assert (last["symbol"], last["corrections"]) == (ETH, 0)
+
+
+def test_a_lost_fill_shows_in_every_later_prediction_of_its_symbol() -> None:
+    klines = [*eventful_klines(), *later_klines()]
+    without = [each for each in klines if b'"type":"fill"' not in each[1]]
+    log = record_log(klines)
+
+    mismatches = audit(replace(log, klines=record_log(without).klines)).mismatched
+
+    assert mismatches[Check.PLACE] > 0
+
+
 @pytest.mark.parametrize(
     ("fields", "check"),
     [
@@ -80,6 +103,7 @@ def test_an_honest_log_agrees_and_all_of_it_is_checked() -> None:
         ({"steps": 77}, Check.STEPS),
         ({"loss": 0.125}, Check.STEPS),
         ({"close": 1.5}, Check.CANDLE),
+        ({"corrections": 5}, Check.CANDLE),
         ({"state_digest": "0" * 64}, Check.BYTES),
         ({"was_reset": True, "steps": 0}, Check.BYTES),
         ({"more": 1}, Check.BYTES),

@@ -16,6 +16,7 @@ from shared.log.record_processor import RecordProcessor
 from tests.support.builders import candle_bytes
 from tests.support.fakes import FakeStateStore, FakeTopicHistory
 from tests.support.partition_log import (
+    EVENTFUL,
     FIRST,
     PROCESSOR,
     PROFILE,
@@ -24,6 +25,7 @@ from tests.support.partition_log import (
     SWITCHED,
     candles_of,
     digests,
+    ends,
     log_of,
     process_all,
     processor_for,
@@ -92,20 +94,22 @@ def run_to_end(restoration: Restoration) -> PartitionState:
             return state
 
 
-@given(st.integers(0, len(SHORT)), st.data())
+@pytest.mark.parametrize("log", [SHORT, EVENTFUL], ids=["candles", "corrections and ends"])
+@given(data=st.data())
 @settings(max_examples=40, deadline=None)
 def test_recovery_at_any_offset_from_any_saved_state_continues_with_the_same_bytes(
-    at: int, data: st.DataObject
+    log: list[ConsumerRecord], data: st.DataObject
 ) -> None:
-    live = process_all(SHORT)
-    before = process_all(SHORT[:at])
+    at = data.draw(st.integers(0, len(log)))
+    live = process_all(log)
+    before = process_all(log[:at])
     saved = data.draw(st.none() | st.integers(0, at))
-    base = None if saved is None else process_all(SHORT[:saved]).state
+    base = None if saved is None else process_all(log[:saved]).state
 
-    state = restore(SHORT, before.predictions, at, base)
+    state = restore(log, before.predictions, at, base)
 
     assert digests(state) == digests(before.state)
-    assert before.predictions + process_all(SHORT[at:], state).predictions == live.predictions
+    assert before.predictions + process_all(log[at:], state).predictions == live.predictions
 
 
 def test_a_replay_starts_one_sequence_before_the_last_promotion() -> None:
@@ -113,6 +117,26 @@ def test_a_replay_starts_one_sequence_before_the_last_promotion() -> None:
     history = FakeTopicHistory(LONG)
 
     state = restore(history, before.predictions, len(LONG) - 3)
+
+    assert digests(state) == digests(before.state)
+    assert history.first_read is not None
+    assert history.first_read > 300
+
+
+def test_a_symbol_that_has_ended_needs_no_longer_replay() -> None:
+    records = log_of(
+        [
+            *two_symbols(0, LENGTH),
+            ends("BBBUSDT", LENGTH),
+            (LENGTH - 1, promotion_bytes(FIRST)),
+            *candles_of("AAAUSDT", LENGTH, LENGTH + 5, 1),
+            *candles_of("BBBUSDT", LENGTH + 9, LENGTH + 12, 2),
+        ]
+    )
+    before = process_all(records)
+    history = FakeTopicHistory(records)
+
+    state = restore(history, before.predictions, len(records))
 
     assert digests(state) == digests(before.state)
     assert history.first_read is not None
