@@ -3,10 +3,18 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+
+import pytest
 
 from shared.adapters.schemas.baskets import BasketsMessage, baskets_to_json, decode_baskets
-from shared.adapters.schemas.klines import CandleMessage, MarketMessage
+from shared.adapters.schemas.klines import (
+    CandleMessage,
+    CorrectionKind,
+    GapMessage,
+    MarketMessage,
+    StatusMessage,
+)
 from shared.adapters.schemas.predictions import (
     IntervalMessage,
     IntervalScoresMessage,
@@ -15,6 +23,7 @@ from shared.adapters.schemas.predictions import (
     ScoresMessage,
 )
 from shared.adapters.schemas.wire import Wire
+from shared.core.records import StatusName
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "topics.md"
 
@@ -35,6 +44,23 @@ def test_the_example_of_a_candle_has_every_field_and_is_read() -> None:
     assert set(example) == names(CandleMessage)
     assert set(example["market"]) == names(MarketMessage)
     assert CandleMessage.model_validate(example).market is not None
+
+
+@pytest.mark.parametrize(("name", "message"), [("gap", GapMessage), ("status", StatusMessage)])
+def test_the_examples_of_other_klines_have_every_field_and_are_read(
+    name: str, message: type[GapMessage | StatusMessage]
+) -> None:
+    example = example_of(name)
+
+    assert set(example) == names(message)
+    assert message.model_validate(example)
+
+
+def test_the_page_names_every_type_and_status() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+
+    assert [f'"{kind}"' for kind in get_args(CorrectionKind) if f'"{kind}"' not in page] == []
+    assert [f"`{status}`" for status in get_args(StatusName) if f"`{status}`" not in page] == []
 
 
 def test_the_example_of_a_definition_of_baskets_is_one() -> None:
