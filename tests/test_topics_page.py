@@ -53,7 +53,7 @@ def test_the_examples_of_other_klines_have_every_field_and_are_read(
     example = example_of(name)
 
     assert set(example) == names(message)
-    assert message.model_validate(example)
+    assert message.model_validate(example).model_dump(by_alias=True) == example
 
 
 def test_the_page_names_every_type_and_status() -> None:

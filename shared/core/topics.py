@@ -63,7 +63,7 @@ class Topics:
 
     @property
     def klines(self) -> str:
-        """Candles, corrections, gaps, statuses and promotions, for ever; a partition for each symbol group."""
+        """Candles, gaps, corrections, statuses, promotions; a partition for each symbol group."""
         return f"{self.prefix}klines.{self.interval}"
 
     @property

@@ -9,9 +9,9 @@ from typing import Final
 from shared.adapters.kafka.errors import Aborted, OutcomeUnknown
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.kafka.reader import Reader
-from shared.adapters.schemas.klines import encode_gap
+from shared.adapters.schemas.klines import encode_gap, encode_status
 from shared.core.errors import Unavailable
-from shared.core.records import Gap
+from shared.core.records import Gap, SymbolStatus
 from shared.core.topics import Topics, partition_for
 from tests.support.builders import START_MS, STEP_MS, candle_bytes
 
@@ -22,7 +22,7 @@ JOINS: Final = {
     "ATOMUSDT": 0, "APTUSDT": 0, "ARBUSDT": 60, "DOTUSDT": 150, "AVAXUSDT": 200, "LINKUSDT": 700,
     "SUIUSDT": 2500,
 }  # fmt: skip
-GAP, AMENDMENT, BAD = 0.01, 0.01, 0.01  # probabilities, for each symbol and round
+GAP, CORRECTION, BAD, END = 0.01, 0.02, 0.01, 0.002  # probabilities, each symbol and round
 
 
 @dataclass(slots=True)
@@ -34,6 +34,16 @@ class MarketRound:
     due: list[tuple[str, int]] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class MarketSymbol:
+    """One symbol: its price, the number of its next candle, and the candles that it has."""
+
+    next_at: int  # candles are numbered from START_MS
+    close: float = 100.0
+    present: list[int] = field(default_factory=list)
+    missing: list[int] = field(default_factory=list)  # covered by gaps
+
+
 class ChaosMarket:
     """Draws rounds from a seed, one after another."""
 
@@ -41,9 +51,7 @@ class ChaosMarket:
         self._rng = random.Random(seed)
         self._topics = topics
         self._number = 0
-        self._next_at: dict[str, int] = {}  # candles are numbered from START_MS
-        self._counted: dict[str, int] = {}
-        self._closes: dict[str, float] = {}
+        self._symbols: dict[str, MarketSymbol] = {}
 
     def next_round(self) -> MarketRound:
         found = MarketRound()
@@ -54,29 +62,50 @@ class ChaosMarket:
         return found
 
     def _symbol(self, symbol: str, found: MarketRound) -> None:
-        at = self._next_at.get(symbol, self._number)
-        partition = partition_for(symbol, self._topics.partitions)
-        if self._rng.random() < GAP:
-            until = at + self._rng.randint(1, 5)
-            found.records.append(self._record(partition, symbol, _gap(symbol, at, until), until))
-            at = until
-        self._closes[symbol] = self._closes.get(symbol, 100.0) * (1 + self._rng.gauss(0, 0.002))
-        candle = candle_bytes(at, symbol, f"{self._closes[symbol]:.6f}")
-        found.records.append(self._record(partition, symbol, candle, at))
+        one = self._symbols.setdefault(symbol, MarketSymbol(self._number))
+        if one.present and self._rng.random() < END:
+            found.records += self._end(symbol, one)
+        if one.present and self._rng.random() < GAP:
+            found.records.append(self._gap(symbol, one))
+        at, one.next_at = one.next_at, one.next_at + 1
+        candle = candle_bytes(at, symbol, self._next_close(one))
+        found.records.append(self._record(symbol, candle, at))
+        one.present.append(at)
+        if len(one.present) >= WINDOW:
+            found.due.append((symbol, START_MS + (at + 1) * STEP_MS))
         if self._rng.random() < BAD:
             found.records.append(self._bad(symbol, at, candle))
-        if self._rng.random() < AMENDMENT:
-            back = at - self._rng.randint(0, 9)
-            close = f"{self._closes[symbol] * (1 + self._rng.gauss(0, 0.002)):.6f}"
-            amendment = candle_bytes(back, symbol, close, type="amendment")
-            found.records.append(self._record(partition, symbol, amendment, at))
-        self._next_at[symbol] = at + 1
-        self._counted[symbol] = self._counted.get(symbol, 0) + 1
-        if self._counted[symbol] >= WINDOW:
-            found.due.append((symbol, START_MS + (at + 1) * STEP_MS))
+        if self._rng.random() < CORRECTION:
+            found.records.append(self._correction(symbol, one))
+
+    def _gap(self, symbol: str, one: MarketSymbol) -> ProducerRecord:
+        at, one.next_at = one.next_at, one.next_at + self._rng.randint(1, 5)
+        one.missing += range(at, one.next_at)
+        gap = Gap(symbol, _time_ms(at), _time_ms(one.next_at))
+        return self._record(symbol, encode_gap(gap, "5m"), one.next_at)
+
+    def _end(self, symbol: str, one: MarketSymbol) -> list[ProducerRecord]:
+        """End the symbol, and begin it anew some candles later."""
+        at, one.next_at = one.next_at, one.next_at + self._rng.randint(0, 5)
+        one.present, one.missing = [], []
+        ended = SymbolStatus(symbol, _time_ms(at), "removed", "by the user")
+        listed = SymbolStatus(symbol, _time_ms(one.next_at), "listed", "by the user")
+        return [self._record(symbol, encode_status(each, "5m"), at) for each in (ended, listed)]
+
+    def _correction(self, symbol: str, one: MarketSymbol) -> ProducerRecord:
+        """Fill a gap if there is one, or amend one of the newest candles."""
+        kind = "fill" if one.missing else "amendment"
+        at = one.missing.pop(0) if one.missing else self._rng.choice(one.present[-9:])
+        if kind == "fill":
+            one.present = sorted([*one.present, at])
+        value = candle_bytes(at, symbol, self._next_close(one), type=kind)
+        return self._record(symbol, value, one.next_at)
+
+    def _next_close(self, one: MarketSymbol) -> str:
+        one.close *= 1 + self._rng.gauss(0, 0.002)
+        return f"{one.close:.6f}"
 
     def _bad(self, symbol: str, at: int, candle: bytes) -> ProducerRecord:
-        partition = partition_for(symbol, self._topics.partitions)
         values = [
             b"",
             b'{"type":',
@@ -90,11 +119,15 @@ class ChaosMarket:
             candle_bytes(max(at - 3, 0), symbol, "99.5"),  # too late
             None,
         ]
-        if self._rng.random() < 0.1:  # in the wrong partition
-            return self._record((partition + 1) % self._topics.partitions, symbol, candle, at)
-        return self._record(partition, symbol, self._rng.choice(values), at)
+        if self._rng.random() < 0.1:
+            return self._record(symbol, candle, at, partitions_off=1)
+        return self._record(symbol, self._rng.choice(values), at)
 
-    def _record(self, partition: int, symbol: str, value: bytes | None, at: int) -> ProducerRecord:
+    def _record(
+        self, symbol: str, value: bytes | None, at: int, partitions_off: int = 0
+    ) -> ProducerRecord:
+        partition = partition_for(symbol, self._topics.partitions) + partitions_off
+        partition %= self._topics.partitions
         return ProducerRecord(self._topics.klines, partition, symbol.encode(), value, _time_ms(at))
 
 
@@ -209,7 +242,3 @@ def rounds_of(market: ChaosMarket) -> Iterator[MarketRound]:
 
 def _time_ms(at: int) -> int:
     return START_MS + at * STEP_MS
-
-
-def _gap(symbol: str, at: int, until: int) -> bytes:
-    return encode_gap(Gap(symbol, _time_ms(at), _time_ms(until)), "5m")

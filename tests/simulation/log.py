@@ -93,7 +93,7 @@ class LogScript:
 def log_script(number: int) -> LogScript:
     """Build a log with promotions, gaps, corrections, ends, duplicates, bad records and aborts."""
     rng = Random(number)
-    drafts = [SymbolDraft(symbol, rng) for symbol in SYMBOLS]
+    drafts = [SimulatedSymbol(symbol, rng) for symbol in SYMBOLS]
     chunks: list[tuple[Chunk, bool]] = [
         ([draft.candle() for _ in range(WINDOW) for draft in drafts], True)
     ]
@@ -113,7 +113,7 @@ def log_script(number: int) -> LogScript:
 
 
 @dataclass
-class SymbolDraft:
+class SimulatedSymbol:
     """One symbol of a log that is being drawn: where it is, and what its gaps cover."""
 
     symbol: str
@@ -127,7 +127,7 @@ class SymbolDraft:
         before = self._gap() if self.rng.random() < 0.1 else []
         fills = self._fill() if self.missing and self.rng.random() < 0.5 else []
         candles, unusual = [self.candle()], self._unusual_records()
-        again = self._begin_anew() if self.rng.random() < 0.03 else []
+        again = self._relist() if self.rng.random() < 0.03 else []
         return [*before, *fills, *candles, *unusual, *again]
 
     def candle(self) -> tuple[int, RecordData]:
@@ -150,7 +150,7 @@ class SymbolDraft:
         value = candle_bytes(at, self.symbol, self._next_price(), type="fill")
         return [self._record(value, at)] * self.rng.choice((1, 1, 1, 2))
 
-    def _begin_anew(self) -> Chunk:
+    def _relist(self) -> Chunk:
         """End the symbol; begin it with a candle that is too old, then with a window of them."""
         at, self.next_at, self.missing = self.next_at, self.next_at + self.rng.randint(0, 3), []
         statuses = [self._status("removed", at), self._status("listed", self.next_at)]

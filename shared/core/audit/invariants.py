@@ -97,7 +97,7 @@ class PartitionInvariants:
     def check_gap(self, gap: Gap) -> RecordCheck:
         """Check that a gap begins where its symbol's last candle or gap ends."""
         self._newest = None
-        history = self._begun(gap.symbol)
+        history = self._started(gap.symbol)
         if history is None:
             return RecordCheck()
         violations = compare_fields(
@@ -116,7 +116,7 @@ class PartitionInvariants:
         Readers reject one that contradicts the candles they keep.
         """
         self._newest = None
-        history = self._begun(correction.candle.symbol)
+        history = self._started(correction.candle.symbol)
         if history is None:
             return RecordCheck(is_rejected=True)
         is_expected = history.expects(correction)
@@ -127,7 +127,7 @@ class PartitionInvariants:
     def check_status(self, status: SymbolStatus) -> RecordCheck:
         """Check that a status begins after its symbol's candles; let go of a symbol that ends."""
         self._newest = None
-        history, violations = self._begun(status.symbol), list[Violation]()
+        history, violations = self._started(status.symbol), list[Violation]()
         if history is not None and status.time_ms < history.next_open_time_ms:
             message = f"status of {status.symbol} begins before its last candle or gap ends"
             expected = f"at least {history.next_open_time_ms}"
@@ -195,7 +195,7 @@ class PartitionInvariants:
         newest.is_prediction_due = False
         return tuple(violations)
 
-    def _begun(self, symbol: str) -> SymbolHistory | None:
+    def _started(self, symbol: str) -> SymbolHistory | None:
         """Return a symbol's history if it has candles."""
         history = self._histories.get(symbol)
         return history if history is not None and history.candles else None

@@ -89,7 +89,7 @@ def checks_and_fields(found: list[Violation]) -> list[tuple[Check, list[str]]]:
 
 
 @dataclass
-class SymbolDraft:
+class DrawnSymbol:
     """One symbol of a drawn log: its next candle's number, its candles and what gaps cover."""
 
     symbol: str
@@ -148,7 +148,7 @@ KINDS = [*["candles"] * 20, *["gap", "fill"] * 2, "repeated", "amended", "filled
 @st.composite
 def logs(draw: st.DrawFn) -> list[Record]:
     """Draw what a producer, a correcting exchange and a trainer may write for two symbols."""
-    drafts = [SymbolDraft("BTCUSDT"), SymbolDraft("ETHUSDT")]
+    drafts = [DrawnSymbol("BTCUSDT"), DrawnSymbol("ETHUSDT")]
     records: list[Record] = [a_promotion(MODEL)] if draw(st.booleans()) else []
     for _ in range(draw(st.integers(2 * WINDOW, 4 * WINDOW))):
         if draw(st.integers(0, 30)) == 0:
