@@ -33,6 +33,8 @@ PRODUCER: Final = {
     "REST_DEADLINE_S": "2",
     "RECONCILE_AFTER_S": "900",
     "STREAM_SILENCE_S": "6",
+    "LISTING_REFRESH_S": "1",
+    "DELISTED_AFTER_S": "4",
 }
 
 
@@ -220,9 +222,8 @@ class ScenarioRun:
     def _listed_ms(self, symbol: str) -> int:
         """Return when a symbol was listed; 0 if it has always been."""
         changes = self._server.view.market.changes(symbol)
-        if changes and changes[0].status == "gone":
-            return changes[1].time_ms
-        return 0
+        is_listed_later = len(changes) > 1 and changes[0].time_ms == 0
+        return changes[1].time_ms if is_listed_later else 0
 
 
 def _above(what: str, found: int, most: int) -> Iterator[str]:

@@ -66,6 +66,12 @@ class FaultPlan:
         wanted = set(kinds)
         return [each for each in self._windows if each.fault.kind in wanted]
 
+    def unplaced(self, kind: str) -> list[ScriptedFault]:
+        """Return the faults of a kind whose candles are not numbered yet."""
+        if self.origin_ms is not None:
+            return []
+        return [each for each in self._faults if each.kind == kind and each.at is not None]
+
     def find(
         self,
         kind: str,

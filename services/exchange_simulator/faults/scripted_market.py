@@ -33,6 +33,7 @@ class ScriptedMarket:
         self._market, self._interval_ms = market, interval_ms
         self._known = frozenset(market.symbols)
         self._plan: FaultPlan | None = None
+        self._is_read = False
         self._origin_ms: int | None = None
         self._removed: dict[str, list[range]] = defaultdict(list)  # numbers in the inner market
         self._late: dict[str, list[tuple[int, float, float]]] = defaultdict(list)
@@ -89,14 +90,18 @@ class ScriptedMarket:
         return self._changes.get(symbol, [])
 
     def _read_plan(self) -> None:
-        if self._plan is None or (self._plan.origin_ms == self._origin_ms is not None):
+        if self._plan is None or (self._is_read and self._plan.origin_ms == self._origin_ms):
             return
-        self._origin_ms = self._plan.origin_ms
+        self._is_read, self._origin_ms = True, self._plan.origin_ms
         for scripted in (self._removed, self._late, self._changes):
             scripted.clear()
         for window in self._plan.windows(MARKET):
             for symbol in window.fault.symbols or self.symbols:
                 self._apply(symbol, window)
+        for fault in self._plan.unplaced("listing"):
+            for symbol in fault.symbols or self.symbols:
+                self._changes[symbol].append(StatusChange(0, GONE))
+                self._remove(symbol, 0, inf)
         for symbol in self._removed:
             self._removed[symbol] = _joined(self._removed[symbol])
             self._changes[symbol].sort(key=lambda change: change.time_ms)
@@ -114,8 +119,8 @@ class ScriptedMarket:
             self._remove(symbol, begin_ms, end_ms)
         if kind in ("halt", "delisting"):
             changes.append(StatusChange(begin_ms, status))
-        if kind == "halt" and window.until_ms < inf:
-            changes.append(StatusChange(int(window.until_ms), TRADING))
+        if kind == "halt" and end_ms < inf:
+            changes.append(StatusChange(int(end_ms), TRADING))
 
     def _span_ms(self, window: FaultWindow) -> tuple[int, float]:
         """Return the open times [from, until) of the candles that an event concerns."""

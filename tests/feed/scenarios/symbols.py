@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from services.exchange_simulator.synthetic import synthetic_symbols
 from tests.feed.scenario import Expected, Scenario
 from tests.feed.scenarios.common import answers, lost
 
@@ -10,6 +11,7 @@ SECOND: Final = "SYN02USDT"
 THIRD: Final = "SYN03USDT"
 ALIEN: Final = "SYN币安人生USDT"
 ALL: Final = Expected(followed=(FIRST, SECOND, THIRD))
+SOON: Final = {"GAP_AFTER_S": "1", "OUTAGE_GAP_AFTER_S": "1"}
 INFO: Final[dict[str, Any]] = {"endpoint": "exchangeInfo"}
 
 SCENARIOS: Final = (
@@ -25,9 +27,12 @@ SCENARIOS: Final = (
         ({"kind": "info-missing", "symbols": [SECOND]},),
     ),
     Scenario(
-        "the list lacks symbols while running",
+        "the list lacks symbols while running and all are followed",
         5,
-        ({"kind": "info-missing", "at": 2, "for_s": 3, "count": 2},),
+        (
+            {"kind": "info-missing", "at": 2, "for_s": 2.5, "symbols": [SECOND]},
+            {"kind": "info-missing", "at": 9, "for_s": 3, "count": 2},
+        ),
         follow="all",
         expected=ALL,
     ),
@@ -60,7 +65,7 @@ SCENARIOS: Final = (
         candles=20,
         expected=ALL,
         deadline_s=90.0,
-        producer={"GAP_AFTER_S": "1"},
+        producer=SOON,
     ),
     Scenario(
         "a named symbol is listed later",
@@ -68,26 +73,64 @@ SCENARIOS: Final = (
         ({"kind": "listing", "at": 6, "symbols": [SECOND]},),
         candles=20,
         deadline_s=90.0,
-        producer={"GAP_AFTER_S": "1"},
+        producer=SOON,
     ),
     Scenario(
         "a halt and a resumption",
         5,
-        ({"kind": "halt", "at": 4, "for_candles": 6, "symbols": [SECOND]},),
-        candles=20,
-        producer={"GAP_AFTER_S": "1", "OUTAGE_GAP_AFTER_S": "1"},
+        ({"kind": "halt", "at": 4, "for_candles": 14, "symbols": [SECOND]},),
+        candles=30,
+        producer=SOON,
+        expected=Expected(statuses={SECOND: ("halted", "resumed")}),
+        deadline_s=60.0,
+        quick=True,
+    ),
+    Scenario(
+        "several symbols halt at once and all are followed",
+        5,
+        ({"kind": "halt", "at": 4, "for_candles": 14, "symbols": [SECOND, THIRD]},),
+        symbols="8",
+        follow="all",
+        candles=30,
+        producer=SOON,
+        expected=Expected(
+            followed=tuple(synthetic_symbols(8)),
+            statuses={SECOND: ("halted", "resumed"), THIRD: ("halted", "resumed")},
+        ),
         deadline_s=60.0,
     ),
     Scenario(
-        "a delisting leaves the list with a break",
+        "a halt that does not end",
         5,
-        ({"kind": "delisting", "at": 5, "symbols": [SECOND]},),
-        follow="all",
+        ({"kind": "halt", "at": 4, "symbols": [SECOND]},),
+        candles=24,
+        producer=SOON,
+        expected=Expected(statuses={SECOND: ("halted",)}),
     ),
     Scenario(
         "a delisted symbol is gone from the list",
         5,
         ({"kind": "delisting", "at": 5, "symbols": [SECOND], "value": "gone"},),
+        symbols="12",
+        candles=30,
+        producer=SOON,
+        expected=Expected(ended=(SECOND,), statuses={SECOND: ("delisted",)}),
+        deadline_s=90.0,
+    ),
+    Scenario(
+        "a delisted symbol is gone from the list and all are followed",
+        5,
+        ({"kind": "delisting", "at": 5, "symbols": [SECOND], "value": "gone"},),
+        symbols="12",
+        follow="all",
+        candles=30,
+        producer=SOON,
+        expected=Expected(
+            followed=tuple(synthetic_symbols(12)),
+            ended=(SECOND,),
+            statuses={SECOND: ("delisted",)},
+        ),
+        deadline_s=90.0,
     ),
     Scenario(
         "the most traded symbols are followed",
