@@ -1,35 +1,76 @@
 """`ulstm watch`: a live table of predictions against outcomes."""
 
 import time
+from collections.abc import Iterable
 from typing import Final
 
 import typer
 from rich.console import Console
 from rich.live import Live
+from rich.table import Table
 
 from services.cli.cli_options import RunFor
+from services.cli.latencies import Latencies
 from services.cli.published_predictions import LatestPredictions
 from shared.adapters.env_settings import ServiceSettings
-from shared.adapters.kafka.tail import TopicTail
+from shared.adapters.kafka.tail import TailRecord, TopicTail
+from shared.adapters.schemas.klines import KlineCodec
+from shared.core.errors import BadInput
+from shared.core.records import Candle
+from shared.core.topics import Topics
 
 _TAIL: Final = 2000  # records per partition that are read at the start
 _REFRESH_S: Final = 1.0
 
 
 def watch_command(context: typer.Context, seconds: RunFor = 0.0) -> None:
-    """Show predictions against outcomes as they arrive. An asterisk marks an actionable one."""
+    """Show predictions against outcomes as they arrive. An asterisk marks an actionable one.
+
+    Below the table: how long a candle takes from its close to its arrival, and from there until its
+    prediction can be read.
+    """
     settings = ServiceSettings.from_env(context.obj)
-    topic = settings.topics.predictions
-    latest = LatestPredictions(topic)
+    view = _View(settings.topics, settings.codec)
     ends = time.monotonic() + seconds if seconds else None
     with (
-        TopicTail(settings.kafka_bootstrap_servers, [topic], _TAIL) as tail,
+        TopicTail(settings.kafka_bootstrap_servers, view.topics, _TAIL) as tail,
         Live(console=Console()) as live,
     ):
         try:
             while ends is None or time.monotonic() < ends:
-                latest.add(arrived.record for arrived in tail.poll(_TAIL, _REFRESH_S))
-                live.update(latest.table())
+                view.add(tail.poll(_TAIL, _REFRESH_S))
+                live.update(view.table())
         except KeyboardInterrupt:
             pass
-    latest.unreadable.print_to(Console(stderr=True))
+    view.latest.unreadable.print_to(Console(stderr=True))
+
+
+class _View:
+    """What is shown: the newest predictions, and the latencies of candles from now on."""
+
+    def __init__(self, topics: Topics, codec: KlineCodec) -> None:
+        self.topics = [topics.klines, topics.predictions]
+        self._klines, self._codec = topics.klines, codec
+        self.latest = LatestPredictions(topics.predictions)
+        self._latencies, self._began_ms = Latencies(codec.interval_ms), time.time() * 1000
+
+    def add(self, records: Iterable[TailRecord]) -> None:
+        now_ms = time.time() * 1000
+        for topic, record in records:
+            if topic != self._klines:
+                for prediction in self.latest.add([record]):
+                    self._latencies.add_prediction(prediction, now_ms)
+                continue
+            try:
+                value = self._codec.decode(record.value, record.partition)
+            except BadInput:  # `ulstm verify` names it
+                continue
+            headers = record.headers or {}
+            arrival = headers.get("arrival_ms", b"")
+            if isinstance(value, Candle) and arrival.isdigit() and int(arrival) >= self._began_ms:
+                self._latencies.add_candle(value, headers)
+
+    def table(self) -> Table:
+        table = self.latest.table()
+        table.caption = table.caption or self._latencies.describe()
+        return table

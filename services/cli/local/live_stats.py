@@ -1,14 +1,14 @@
 """Statistics of a running deployment, from its topics alone."""
 
 import time
-from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable
 from functools import reduce
-from typing import Final
 
 from rich.panel import Panel
 from rich.table import Table
 
+from services.cli.latencies import Latencies, format_ms
 from services.cli.published_predictions import LatestPredictions
 from shared.adapters.kafka.tail import TailRecord
 from shared.adapters.schemas.klines import KlineCodec
@@ -17,8 +17,6 @@ from shared.core.online.prediction import Prediction
 from shared.core.online.scores import Scores
 from shared.core.records import Candle, Gap
 from shared.core.topics import Topics
-
-_LATENCIES: Final = 100_000  # are kept, the newest
 
 
 class LiveStats:
@@ -37,9 +35,7 @@ class LiveStats:
         self.symbols: Counter[str] = Counter()  # candles by symbol
         self.gaps = self.predictions = self.dead_letters = 0
         self.is_live = False  # a candle has arrived by stream, so the back-fill is done
-        # When candles of the stream arrived, by symbol and open time of the predicted candle.
-        self._arrival_ms: dict[tuple[str, int], int] = {}
-        self._latencies_ms: deque[float] = deque(maxlen=_LATENCIES)
+        self.latencies = Latencies(codec.interval_ms)
 
     @property
     def candles(self) -> int:
@@ -58,13 +54,6 @@ class LiveStats:
             else:
                 self.dead_letters += 1
 
-    def latency_ms(self, share: float) -> float | None:
-        """Return the latency that this share of the predictions stayed below; None without any."""
-        if not self._latencies_ms:
-            return None
-        ordered = sorted(self._latencies_ms)
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
     def scores(self) -> Scores:
         """Return the running scores, summed over the symbols."""
         predictions = self.latest.by_symbol.values()
@@ -72,13 +61,13 @@ class LiveStats:
 
     def line(self) -> str:
         """Return the state of the deployment in one line."""
-        unreadable = self.unreadable.count
+        unreadable, latency_ms = self.unreadable.count, self.latencies.to_readable_ms
         return (
             f"{self.candles} candles · {self.predictions} predictions of"
             f" {len(self.latest.by_symbol)} symbols · {self.gaps} gaps"
             f" · {self.dead_letters} dead letters"
             + (f" · {unreadable} unreadable records" if unreadable else "")
-            + f" · latency p50 {_ms(self.latency_ms(0.5))} p99 {_ms(self.latency_ms(0.99))}"
+            + f" · latency p50 {format_ms(latency_ms(0.5))} p99 {format_ms(latency_ms(0.99))}"
             f" · skill {_percent(self.scores().calibrated_skill())}"
         )
 
@@ -89,7 +78,7 @@ class LiveStats:
             seconds: since the start.
             source: of the klines, in words.
         """
-        scores = self.scores()
+        scores, latency_ms = self.scores(), self.latencies.to_readable_ms
         rows = {
             "source": source,
             "ran for": f"{seconds:.0f} s",
@@ -99,7 +88,7 @@ class LiveStats:
             "dead letters": str(self.dead_letters),
             "unreadable records": str(self.unreadable.count),
             "candle received -> prediction readable": (
-                f"p50 {_ms(self.latency_ms(0.5))}, p99 {_ms(self.latency_ms(0.99))}"
+                f"p50 {format_ms(latency_ms(0.5))}, p99 {format_ms(latency_ms(0.99))}"
             ),
             "skill against zero change": (
                 f"calibrated {_percent(scores.calibrated_skill())}, raw {_percent(scores.skill())},"
@@ -121,27 +110,12 @@ class LiveStats:
         self.gaps += isinstance(value, Gap)
         if isinstance(value, Candle):
             self.symbols[value.symbol] += 1
-            self._note_arrival(value, record.headers or {})
-
-    def _note_arrival(self, candle: Candle, headers: Mapping[str, bytes]) -> None:
-        """Note when a candle of the stream arrived: the start of its prediction's latency."""
-        if headers.get("source") != b"stream":
-            return
-        self.is_live = True
-        arrival_ms = headers.get("arrival_ms", b"")
-        if arrival_ms.isdigit():
-            predicted = candle.symbol, candle.open_time_ms + self._codec.interval_ms
-            self._arrival_ms[predicted] = int(arrival_ms)
+            is_streamed = self.latencies.add_candle(value, record.headers or {})
+            self.is_live = self.is_live or is_streamed
 
     def _add_prediction(self, prediction: Prediction, now_ms: float) -> None:
         self.predictions += 1
-        arrival_ms = self._arrival_ms.pop((prediction.symbol, prediction.open_time_ms), None)
-        if arrival_ms is not None:
-            self._latencies_ms.append(now_ms - arrival_ms)
-
-
-def _ms(value: float | None) -> str:
-    return "-" if value is None else f"{value:.0f} ms"
+        self.latencies.add_prediction(prediction, now_ms)
 
 
 def _percent(share: float | None) -> str:

@@ -1,0 +1,70 @@
+"""How long a candle takes: from its close to its arrival, and from there to its prediction."""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from shared.core.online.prediction import Prediction
+from shared.core.records import Candle
+
+_KEPT: Final = 100_000  # latencies, the newest
+
+
+class Latencies:
+    """Latencies of the stream's candles in milliseconds, by this machine's clock."""
+
+    def __init__(self, interval_ms: int) -> None:
+        """Begin with none; `interval_ms` lies between two open times."""
+        self._interval_ms = interval_ms
+        # When candles of the stream arrived, by symbol and open time of the predicted candle.
+        self._arrival_ms: dict[tuple[str, int], int] = {}
+        self._to_arrival_ms: deque[float] = deque(maxlen=_KEPT)
+        self._to_readable_ms: deque[float] = deque(maxlen=_KEPT)
+
+    def add_candle(self, candle: Candle, headers: Mapping[str, bytes]) -> bool:
+        """Note when a candle arrived; return whether it came by stream."""
+        if headers.get("source") != b"stream":
+            return False
+        text = headers.get("arrival_ms", b"")
+        if text.isdigit():
+            arrival_ms, end_ms = int(text), candle.open_time_ms + self._interval_ms
+            self._arrival_ms[candle.symbol, end_ms] = arrival_ms
+            # The clock of a simulated exchange is another one: then there is nothing to say.
+            if abs(arrival_ms - end_ms) < self._interval_ms:
+                self._to_arrival_ms.append(max(0, arrival_ms - end_ms))
+        return True
+
+    def add_prediction(self, prediction: Prediction, now_ms: float) -> None:
+        """Note that the prediction of a candle that arrived can be read now."""
+        arrival_ms = self._arrival_ms.pop((prediction.symbol, prediction.open_time_ms), None)
+        if arrival_ms is not None:
+            self._to_readable_ms.append(now_ms - arrival_ms)
+
+    def to_arrival_ms(self, share: float) -> float | None:
+        """Return the time from close to arrival that this share stayed below; None without any."""
+        return _quantile(self._to_arrival_ms, share)
+
+    def to_readable_ms(self, share: float) -> float | None:
+        """Return the time from arrival to the readable prediction; None without any."""
+        return _quantile(self._to_readable_ms, share)
+
+    def describe(self) -> str:
+        """Return both latencies in one line."""
+        parts = {
+            "close to arrival": self.to_arrival_ms,
+            "arrival to readable prediction": self.to_readable_ms,
+        }
+        return ", ".join(
+            f"{name} p50 {format_ms(read(0.5))} p99 {format_ms(read(0.99))}"
+            for name, read in parts.items()
+        )
+
+
+def format_ms(value: float | None) -> str:
+    """Return whole milliseconds, or a dash for none."""
+    return "-" if value is None else f"{value:.0f} ms"
+
+
+def _quantile(values: Iterable[float], share: float) -> float | None:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
