@@ -150,8 +150,8 @@ def prepare(
 def history_start_ms(settings: ProducerSettings, clock: ExchangeClock) -> int:
     """Return the open time of the first candle wanted of a symbol that begins now."""
     # A stream that has told nothing yet leaves this machine's clock.
-    now_ms = clock.read().now_ms or time.time_ns() // 1_000_000
-    duration_ms = interval_ms(settings.interval)
+    reading, duration_ms = clock.read(), interval_ms(settings.interval)
+    now_ms = reading.closed_ms or time.time_ns() // 1_000_000
     return max(0, now_ms - now_ms % duration_ms - settings.backfill_candles * duration_ms)
 
 

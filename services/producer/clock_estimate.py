@@ -23,7 +23,7 @@ AGREEMENT_MS: Final = 5_000  # clocks that differ by no more than this agree
 # In real time: how long a message may have been on its way, which an accelerated clock magnifies.
 TRANSIT_S: Final = 0.25
 
-MIN_RATE_SAMPLES: Final = 5
+MIN_RATE_SAMPLES: Final = 3
 MIN_RATE_SPAN_S: Final = 0.2  # between two readings whose slope counts
 MAX_RATE: Final = 20_000.0
 REAL_TIME: Final = (0.7, 1.3)  # a rate in here is one, measured over too short a time

@@ -24,6 +24,7 @@ from services.producer.clock_estimate import (
 log = logging.getLogger(__name__)
 
 LAST_MS: Final = 253_402_300_799_999  # of the year 9999: microseconds are beyond it
+EARLY_READINGS: Final = 5  # of REST's clock, one soon after the other
 KEPT_READINGS, KEPT_FOR_OFFSET, KEPT_EVENTS, KEPT_ROWS = 16, 5, 256, 5
 PACE_S: Final = 0.2  # between two events that the rate is measured with
 WARM_UP_S: Final = 10.0  # of a process whose clock is not known well yet: every time is believed
@@ -58,8 +59,9 @@ class ExchangeClock:
         self._paced_events: deque[ClockSample] = deque(maxlen=KEPT_READINGS)
         self._rows: deque[ClockSample] = deque(maxlen=KEPT_ROWS)
         self._rate, self._offsets, self._estimated_s = 1.0, dict[Witness, float](), float("-inf")
-        self._elapsed_ms, self._last_s = 0.0, monotonic_s()
-        self._next_reading_s, self._warm_s = self._last_s, self._last_s + WARM_UP_S
+        self._elapsed_ms, self._began_s = 0.0, monotonic_s()
+        self._last_s = self._next_reading_s = self._began_s
+        self._knows_rate = False
         self.implausible: Counter[str] = Counter()  # times told that were not believed
 
     def read(self) -> ClockReading:
@@ -135,20 +137,22 @@ class ExchangeClock:
 
     def _is_known(self, reading: ClockReading, now_s: float) -> bool:
         """Return whether the exchange's time is known well enough to refuse another."""
-        is_warm = len(self._readings) >= MIN_RATE_SAMPLES or now_s >= self._warm_s
+        is_warm = self._knows_rate or now_s >= self._began_s + WARM_UP_S
         return reading.now_ms > 0 and (reading.is_corroborated or is_warm)
 
     def _update_rate(self) -> None:
         has_readings = len(self._readings) >= MIN_RATE_SAMPLES
         samples = self._readings if has_readings else self._paced_events
-        self._rate = estimate_rate(samples, self._rate)
-        self._estimated_s = float("-inf")
+        self._rate, self._estimated_s = estimate_rate(samples, self._rate), float("-inf")
+        if not self._knows_rate and len(samples) >= MIN_RATE_SAMPLES:
+            self._knows_rate = True
+            self._elapsed_ms = (self._last_s - self._began_s) * 1000 * self._rate
 
     def _reading_interval_s(self, time_ms: int, now_s: float) -> float:
         """Return when to read REST's clock again: soon while its readings are few or disagree."""
         offset_ms = offset_of_readings(list(self._readings)[-KEPT_FOR_OFFSET:], self._rate) or 0.0
         deviation_ms = abs(time_ms - offset_ms - now_s * 1000 * self._rate)
-        if len(self._readings) < MIN_RATE_SAMPLES or deviation_ms > tolerance_ms(self._rate):
+        if len(self._readings) < EARLY_READINGS or deviation_ms > tolerance_ms(self._rate):
             return MIN_READING_S
         return max(MIN_READING_S, MAX_READING_S / self._rate)
 
@@ -164,7 +168,8 @@ class ExchangeClock:
         agreed = self._agreed_by_wall_clock(estimates, now_s)
         trusted = choose_trusted(estimates, agreed, self._fitting(estimates))
         now_ms, closed_ms = (int(pick(trusted) + now_s * 1000 * self._rate) for pick in (max, min))
-        is_corroborated = bool(agreed) or (len(trusted) > 1 and now_ms - closed_ms <= slack_ms)
+        do_agree = self._knows_rate and len(trusted) > 1 and now_ms - closed_ms <= slack_ms
+        is_corroborated = bool(agreed) or do_agree
         elapsed_ms = int(self._elapsed_ms)
         return ClockReading(
             now_ms, max(0, closed_ms), is_corroborated, elapsed_ms, slack_ms, self._rate

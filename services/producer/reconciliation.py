@@ -50,10 +50,14 @@ class _Suspect:
 
 @dataclass(slots=True)
 class _Plan:
-    """When to request a symbol."""
+    """When to request a symbol.
+
+    `young_ms` holds when values that were read shortly after the close are to be compared.
+    """
 
     sweep_ms: float = inf
     recheck_ms: float = inf
+    young_ms: set[int] = field(default_factory=set)
     asked_ms: int = 0
     readings: int = 0
     suspects: dict[int, _Suspect] = field(default_factory=dict)
@@ -115,6 +119,7 @@ class Reconciler:
         plan = self._plan(symbol)
         plan.sweep_ms = min(plan.sweep_ms, max(end_ms, plan.asked_ms) + self._after_ms)
         if is_rest and reading.now_ms < compare_ms:
+            plan.young_ms.add(compare_ms)
             self._recheck(plan, compare_ms)
         late = self._late.get((symbol, open_ms))
         if late is not None and self.logged.differs(symbol, open_ms, late.value):
@@ -229,6 +234,7 @@ class Reconciler:
 
     def _request_newest(self, symbol: str, plan: _Plan, reading: ClockReading) -> KlineRequest:
         plan.asked_ms, plan.sweep_ms = reading.closed_ms, reading.closed_ms + self._after_ms
+        plan.young_ms = {each for each in plan.young_ms if each > reading.closed_ms}
         newest_ms = reading.closed_ms // self._interval_ms * self._interval_ms
         first_ms = newest_ms - MAX_CANDLES_OF_SYMBOL * self._interval_ms
         from_ms = max(first_ms, self.logged.first_open_ms(symbol) or 0)
@@ -267,7 +273,7 @@ class Reconciler:
     # -- when to ask again --------------------------------------------------------------------
 
     def _plan_next(self, symbol: str, plan: _Plan, reading: ClockReading) -> None:
-        """Plan the next recheck: of what is suspected, else of the next hole."""
+        """Plan the next recheck: of what is suspected, of a young value, or of a hole."""
         plan.readings = plan.readings + 1 if plan.suspects else 0
         if plan.readings >= MAX_READINGS:
             plan.readings = 0
@@ -276,8 +282,8 @@ class Reconciler:
             self.logged.drop_hole(symbol, hole)
         if plan.suspects:
             self._recheck(plan, reading.closed_ms + CONFIRM_MS)
-        for hole in self.logged.holes(symbol):
-            self._recheck(plan, hole.next_check_ms)
+        holes_ms = [hole.next_check_ms for hole in self.logged.holes(symbol)]
+        self._recheck(plan, min([*holes_ms, *plan.young_ms], default=inf))
 
     def _is_given_up(self, hole: Hole, reading: ClockReading) -> bool:
         return hole.until_ms < reading.closed_ms - MAX_HOLE_AGE_MS

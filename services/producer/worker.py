@@ -76,6 +76,7 @@ class ProducerWorker:
         self._monotonic_s, self._dead_letters = inbox.clock.monotonic_s, DeadLetterLimit()
         self._refused = RefusedEntries()
         self._rest_responds = True
+        self._closed_ms = 0  # the exchange's time in the last round
         self._statuses = StatusBook(backfill.schedule.interval_ms)
         self._releases_more = False  # a round releases a part of the responses that may go
         self._cursors: dict[str, SymbolCursor] = {}
@@ -166,6 +167,11 @@ class ProducerWorker:
         self._report()
 
     def _place_new_symbols(self) -> None:
+        closed_ms, was_ms = self._inbox.clock.read().closed_ms, self._closed_ms
+        self._closed_ms = closed_ms
+        if closed_ms < was_ms - 2 * self._backfill.interval_ms:
+            # The clock was wrong: so is where the history of new symbols was to begin.
+            self._cursors = {name: each for name, each in self._cursors.items() if not each.is_new}
         if new := self._backfill.symbols - self._cursors.keys():
             placed = self._log.read_cursors(new)
             self._cursors |= placed

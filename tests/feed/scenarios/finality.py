@@ -33,7 +33,7 @@ SCENARIOS: Final = (
     Scenario(
         "rows settle after 25 s and the stream is silent",
         3,
-        (provisional(25), QUIET),
+        (provisional(25, for_candles=2), QUIET),
         expected=CORRECTED,
         **SLOW,
     ),

@@ -130,6 +130,18 @@ def test_a_value_that_rest_gave_soon_after_the_close_is_compared_a_minute_later(
     assert exchange.corrections() == [CorrectedCandle("amendment", candle(0, "1.2", source="rest"))]
 
 
+def test_every_value_that_rest_gave_soon_after_a_close_has_its_turn() -> None:
+    exchange = SimulatedExchange()
+    for at in range(4):
+        closed(exchange, [candle(at, "1.1", source="rest")])
+        exchange.run(31)
+        exchange.show(candle(at, "1.2", source="rest"))
+    exchange.run(120)
+
+    corrected = {entry.candle.open_time_ms for entry in exchange.corrections()}
+    assert corrected == {START_MS + at * STEP_MS for at in range(4)}
+
+
 def test_a_difference_that_is_read_once_only_is_none() -> None:
     exchange = SimulatedExchange()
     closed(exchange, [candle(0), candle(1)])
