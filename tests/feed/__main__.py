@@ -69,15 +69,23 @@ def _run_all(
 ) -> list[ScenarioResult]:
     results = []
     with ThreadPoolExecutor(parallel) as pool:
-        futures = [pool.submit(run_scenario, scenario, kafka, folder) for scenario in chosen]
+        futures = {
+            pool.submit(run_scenario, scenario, kafka, folder): scenario for scenario in chosen
+        }
         for future in as_completed(futures):
-            result = future.result()
+            failure = future.exception()
+            result = future.result() if failure is None else _failed(futures[future], failure)
             results.append(result)
             mark = "ok   " if result.is_right else "WRONG"
             console.print(f"{mark} {result.seconds:5.1f} s  {result.name}", highlight=False)
             for text in result.wrong[:8]:
                 console.print(f"      {text}", style="red", markup=False)
     return results
+
+
+def _failed(scenario: Scenario, failure: BaseException) -> ScenarioResult:
+    """Return the result of a scenario that could not be played to its end."""
+    return ScenarioResult(scenario.name, [f"{type(failure).__name__}: {failure}"])
 
 
 if __name__ == "__main__":
