@@ -24,7 +24,7 @@ class Throttled(Unavailable):
         self.retry_after_s = retry_after_s
 
 
-class Refused(Unavailable):
+class SymbolRefused(Unavailable):
     """Raised when the exchange refuses what was requested, such as a symbol that it lacks.
 
     Other requests may succeed; this one hardly will, so a retry has minutes to wait.
@@ -153,9 +153,9 @@ class RestLimits:
 class RestClient(Protocol):
     """One thread's connection to the exchange's REST service.
 
-    Each method raises Unavailable if a retry may help, Throttled if the exchange says when, Refused
-    if it hardly will. No response of the exchange raises anything else, and each is complete within
-    a deadline.
+    Each method raises Unavailable if a retry may help, Throttled if the exchange says when,
+    SymbolRefused if it hardly will. No response of the exchange raises anything else, and each is
+    complete within a deadline.
     """
 
     def server_time_ms(self) -> int:

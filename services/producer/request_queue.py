@@ -17,7 +17,7 @@ OUTAGE_SYMBOLS: Final = 3  # that fail in a row
 MIN_PROBE_S, MAX_PROBE_S = 0.5, 5.0  # between two requests of an outage
 
 
-class Outcome(Enum):
+class RequestOutcome(Enum):
     """What became of a request."""
 
     ANSWERED = "the exchange answered, if only by refusing it"
@@ -76,13 +76,13 @@ class RequestQueue:
         self._remove(request)
         self._in_flight.append(request.symbol)
 
-    def end(self, request: KlineRequest, outcome: Outcome, now_s: float) -> None:
+    def end(self, request: KlineRequest, outcome: RequestOutcome, now_s: float) -> None:
         """Record that a request that was sent is over."""
         self._in_flight.remove(request.symbol)
-        if outcome is Outcome.ANSWERED:
+        if outcome is RequestOutcome.ANSWERED:
             self._suspects.discard(request.symbol)
             self._outage = _Outage()
-        elif outcome is Outcome.FAILED:
+        elif outcome is RequestOutcome.FAILED:
             self._suspects.add(request.symbol)
             self._outage.add(request.symbol, now_s)
 

@@ -8,8 +8,8 @@ from typing import Final
 
 from services.producer.event_queue import Inbox
 from services.producer.events import RestFailure, RestResponse, ThreadFailure
-from services.producer.ports import KlinePage, Refused, RestClient, RestService, Throttled
-from services.producer.request_queue import Outcome, RequestQueue
+from services.producer.ports import KlinePage, RestClient, RestService, SymbolRefused, Throttled
+from services.producer.request_queue import RequestOutcome, RequestQueue
 from services.producer.requests import KlineRequest
 from shared.adapters.retry import Backoff
 from shared.core.errors import Unavailable
@@ -83,7 +83,7 @@ class RestWorkerPool:
             try:
                 self._events.put(self._fetch(rest, request))
             except Unavailable as error:
-                refused = isinstance(error, Refused)
+                refused = isinstance(error, SymbolRefused)
                 failure = RestFailure(request.symbol, str(error), refused, request.priority)
                 self._events.put(failure)
             except Exception as error:  # of any kind: the worker raises it, on the main thread
@@ -122,17 +122,17 @@ class RestWorkerPool:
     def _fetch_page(self, rest: RestClient, request: KlineRequest) -> KlinePage:
         """Fetch klines, and the one before them: the market's move begins at its close."""
         first_ms = max(0, request.from_ms - self._options.interval_ms)
-        outcome = Outcome.FAILED
+        outcome = RequestOutcome.FAILED
         try:
             page = rest.fetch_klines(
                 request.symbol, first_ms, request.until_ms, self._options.max_rows
             )
-            outcome = Outcome.ANSWERED
-        except Refused:
-            outcome = Outcome.ANSWERED
+            outcome = RequestOutcome.ANSWERED
+        except SymbolRefused:
+            outcome = RequestOutcome.ANSWERED
             raise
         except Throttled:
-            outcome = Outcome.BANNED
+            outcome = RequestOutcome.BANNED
             raise
         finally:
             with self._changed:

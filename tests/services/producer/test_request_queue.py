@@ -1,6 +1,6 @@
 import pytest
 
-from services.producer.request_queue import MAX_PROBE_S, MIN_PROBE_S, Outcome, RequestQueue
+from services.producer.request_queue import MAX_PROBE_S, MIN_PROBE_S, RequestOutcome, RequestQueue
 from services.producer.requests import KlineRequest, Priority
 
 
@@ -26,7 +26,7 @@ def fail(queue: RequestQueue, *symbols: str, now_s: float = 0.0) -> None:
     for symbol in symbols:
         queue.put(request(symbol))
         queue.send(request(symbol))
-        queue.end(request(symbol), Outcome.FAILED, now_s)
+        queue.end(request(symbol), RequestOutcome.FAILED, now_s)
 
 
 def test_the_most_urgent_request_is_sent_first_then_the_oldest() -> None:
@@ -70,11 +70,11 @@ def test_a_symbol_that_is_dropped_is_not_requested() -> None:
 def test_symbols_that_failed_come_last_and_take_half_of_the_threads() -> None:
     queue = RequestQueue(threads=4)
     fail(queue, "A", "B")
-    queue.end(send_good(queue), Outcome.ANSWERED, 0.0)
+    queue.end(send_good(queue), RequestOutcome.ANSWERED, 0.0)
     for symbol in ("A", "B"):
         queue.put(request(symbol))
         fail(queue, symbol)
-        queue.end(send_good(queue), Outcome.ANSWERED, 0.0)
+        queue.end(send_good(queue), RequestOutcome.ANSWERED, 0.0)
     fail(queue, "C")
     for symbol in ("A", "B", "C", "D"):
         queue.put(request(symbol))
@@ -100,7 +100,7 @@ def test_an_exchange_that_answers_nobody_is_asked_by_one_request_at_a_time() -> 
         while (probe := send_next(queue, now_s)) is None:
             now_s, waited_s = now_s + MIN_PROBE_S / 2, waited_s + MIN_PROBE_S / 2
         assert queue.peek(now_s + 60) is None
-        queue.end(probe, Outcome.FAILED, now_s)
+        queue.end(probe, RequestOutcome.FAILED, now_s)
         queue.put(probe)
         pauses_s.append(waited_s)
 
@@ -113,7 +113,7 @@ def test_one_answer_ends_the_outage() -> None:
     probe = send_next(queue, MIN_PROBE_S)
     assert probe is not None
 
-    queue.end(probe, Outcome.ANSWERED, MIN_PROBE_S)
+    queue.end(probe, RequestOutcome.ANSWERED, MIN_PROBE_S)
 
     assert send_next(queue, MIN_PROBE_S) == request("E")
     assert send_next(queue, MIN_PROBE_S) == request("F")
@@ -124,6 +124,6 @@ def test_a_ban_is_no_failure_of_a_symbol() -> None:
     for _ in range(3):
         sent = send_next(queue)
         assert sent is not None
-        queue.end(sent, Outcome.BANNED, 0.0)
+        queue.end(sent, RequestOutcome.BANNED, 0.0)
 
     assert queue.peek(0.0) == request("D")

@@ -8,7 +8,7 @@ import pytest
 from services.producer import rest_workers
 from services.producer.event_queue import Inbox
 from services.producer.events import RestFailure, RestResponse, ThreadFailure
-from services.producer.ports import DayTicker, KlinePage, ListedSymbol, Refused
+from services.producer.ports import DayTicker, KlinePage, ListedSymbol, SymbolRefused
 from services.producer.requests import KlineRequest, Priority
 from services.producer.rest_workers import RestOptions, RestWorkerPool
 from services.producer.sequencer import ReceivedCandle
@@ -136,7 +136,7 @@ def test_an_error_is_an_event(error: UlstmError, expected: type) -> None:
 def test_a_symbol_that_the_exchange_refuses_is_named_as_refused() -> None:
     inbox = Inbox()
 
-    start_pool(ScriptedRest(Refused("no such symbol")), inbox).request_klines(REQUEST)
+    start_pool(ScriptedRest(SymbolRefused("no such symbol")), inbox).request_klines(REQUEST)
 
     [event] = inbox.events.drain(10.0)
     assert event == RestFailure("BTCUSDT", "no such symbol", refused=True)

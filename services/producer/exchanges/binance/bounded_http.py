@@ -1,9 +1,9 @@
-"""HTTP requests whose whole answer has a deadline and a largest size.
+"""HTTP requests whose whole response has a deadline and a largest size.
 
-The time-outs of requests and urllib3 hold for one read: an answer that comes byte by byte never
+The time-outs of requests and urllib3 hold for one read: a response that comes byte by byte never
 ends. Here every read of a socket gets the time that is left:
 
-1. `fetch` notes when the answer must be complete.
+1. `fetch` notes when the response must be complete.
 2. Connecting goes through the host's addresses with what is left; a TLS handshake gets the rest.
 3. Before each read, of the status line, headers or body, the socket's time-out is set to the rest.
 4. The body is read in parts, decompressed, up to the largest size.
@@ -38,14 +38,14 @@ logging.getLogger("urllib3.connectionpool").setLevel(logging.CRITICAL)
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The seconds until an answer must be complete, and the largest body in bytes."""
+    """The seconds until a response must be complete, and the largest body in bytes."""
 
     deadline_s: float
     max_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """The status of an HTTP response, its headers (names in any case), its body."""
 
     status: int
@@ -66,21 +66,23 @@ class BoundedSession(requests.Session):
         """Return None: requests would read the whole body before it follows a redirect."""
 
 
-def fetch(session: BoundedSession, url: str, params: Mapping[str, Any], bounds: Bounds) -> Answer:
-    """Send a GET request and return its answer, of whatever status.
+def fetch(
+    session: BoundedSession, url: str, params: Mapping[str, Any], bounds: Bounds
+) -> HttpResponse:
+    """Send a GET request and return its response of any status.
 
     Raises:
-        Unavailable: there is no answer, or none within the bounds.
+        Unavailable: there is no response, or none within the bounds.
     """
     token = _ends_s.set(time.monotonic() + bounds.deadline_s)
     try:
         with session.get(url, params=params, timeout=bounds.deadline_s, stream=True) as response:
             body = _read_body(response, bounds.max_bytes)
-            return Answer(response.status_code, response.headers, body)
+            return HttpResponse(response.status_code, response.headers, body)
     # Of requests, and what it lets through of urllib3, http.client and the decoding of headers.
     except (requests.RequestException, HTTPError, http.client.HTTPException, OSError) as error:
         if time.monotonic() >= _ends_s.get():
-            message = f"{url}: the answer was not complete within {bounds.deadline_s:g} s"
+            message = f"{url}: the response was not complete within {bounds.deadline_s:g} s"
             raise Unavailable(message) from error
         raise Unavailable(f"{url}: {type(error).__name__}: {str(error)[:200]}") from error
     except (ValueError, AttributeError) as error:
@@ -89,7 +91,7 @@ def fetch(session: BoundedSession, url: str, params: Mapping[str, Any], bounds: 
         _ends_s.reset(token)
 
 
-_ends_s: Final = ContextVar("_ends_s", default=inf)  # of the answer that this thread waits for
+_ends_s: Final = ContextVar("_ends_s", default=inf)  # of the response that this thread waits for
 
 
 def _remaining_s() -> float:
@@ -161,7 +163,7 @@ class _DeadlineAdapter(HTTPAdapter):
 
 
 def _connect(host: str, port: int) -> socket.socket:
-    """Return a socket that is connected to the first of the host's addresses that answers."""
+    """Return a socket that is connected to the first of the host's addresses that responds."""
     failure: OSError = OSError(f"{host} has no address")
     for address in _resolve(host, port):
         try:
@@ -176,7 +178,7 @@ def _connect(host: str, port: int) -> socket.socket:
 
 
 def _resolve(host: str, port: int) -> list[tuple[str, int]]:
-    """Return the host's addresses; a name server that does not answer is left behind."""
+    """Return the host's addresses; a name server that does not respond is left behind."""
     addresses: list[tuple[str, int]] = []
 
     def look_up() -> None:

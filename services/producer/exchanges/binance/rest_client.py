@@ -7,7 +7,12 @@ from typing import Any, Final, TypeVar
 
 from binance.spot import Spot
 
-from services.producer.exchanges.binance.bounded_http import Answer, BoundedSession, Bounds, fetch
+from services.producer.exchanges.binance.bounded_http import (
+    BoundedSession,
+    Bounds,
+    HttpResponse,
+    fetch,
+)
 from services.producer.exchanges.binance.schemas import (
     decode_listing,
     decode_rest_klines,
@@ -16,7 +21,7 @@ from services.producer.exchanges.binance.schemas import (
     decode_weight_limit,
 )
 from services.producer.exchanges.bounded_json import decode_json
-from services.producer.ports import DayTicker, KlinePage, ListedSymbol, Refused, Throttled
+from services.producer.ports import DayTicker, KlinePage, ListedSymbol, SymbolRefused, Throttled
 from services.producer.requests import Priority
 from services.producer.weight_budget import MAX_BAN_S, WeightBudget
 from shared.core.errors import BadInput, Unavailable
@@ -48,7 +53,7 @@ class BinanceRestClient:
         Args:
             url: the service's address.
             interval: the interval of the klines.
-            deadline_s: seconds until an answer must be complete.
+            deadline_s: seconds until a response must be complete.
             budget: the request weight, shared by all clients.
         """
         self._url, self._interval, self._budget = url, interval, budget
@@ -89,7 +94,7 @@ class BinanceRestClient:
 
         Raises:
             Unavailable: there is no usable response.
-            Refused: the exchange refuses the symbol.
+            SymbolRefused: the exchange refuses the symbol.
         """
         self._budget.check_ban()
         limit = min(max_rows, MAX_ROWS)
@@ -112,16 +117,18 @@ class BinanceRestClient:
         self._budget.set_limit(decode_weight_limit(body))
         return decode_listing(body)
 
-    def _request(self, subject: str, send: Callable[[], Answer], decode: Callable[[Any], T]) -> T:
-        """Send a request and return what the body of the answer says."""
-        answer, request = send(), f"{self._url}: request for {subject}"
-        self._report_weight(answer.headers)
-        if answer.status != 200:
-            raise self._refuse(request, answer)
+    def _request(
+        self, subject: str, send: Callable[[], HttpResponse], decode: Callable[[Any], T]
+    ) -> T:
+        """Send a request and return what the body of the response says."""
+        response, request = send(), f"{self._url}: request for {subject}"
+        self._report_weight(response.headers)
+        if response.status != 200:
+            raise self._refuse(request, response)
         try:
-            return decode(decode_json(answer.body))
+            return decode(decode_json(response.body))
         except BadInput as error:
-            excerpt = f"{error}: {answer.body[:100]!r}"
+            excerpt = f"{error}: {response.body[:100]!r}"
             raise Unavailable(f"{request}: unusable response: {excerpt}") from error
 
     def _report_weight(self, headers: Mapping[str, str]) -> None:
@@ -129,16 +136,16 @@ class BinanceRestClient:
         if text.isdecimal() and len(text) <= MAX_WEIGHT_DIGITS:
             self._budget.report_used(int(text))
 
-    def _refuse(self, request: str, answer: Answer) -> Unavailable:
-        body = repr(answer.body[:200].decode(errors="replace"))
-        refusal = to_refusal(request, answer.status, answer.headers, body)
+    def _refuse(self, request: str, response: HttpResponse) -> Unavailable:
+        body = repr(response.body[:200].decode(errors="replace"))
+        refusal = to_refusal(request, response.status, response.headers, body)
         if isinstance(refusal, Throttled):
             self._budget.ban(refusal.retry_after_s)
         return refusal
 
 
 class _BoundedSpot(Spot):  # type: ignore[misc]  # the connector has no types
-    """The connector's paths and parameters; every request gives its answer, within bounds."""
+    """The connector's paths and parameters; every request gives its response, within bounds."""
 
     def __init__(self, url: str, deadline_s: float) -> None:
         super().__init__(base_url=url)
@@ -146,7 +153,7 @@ class _BoundedSpot(Spot):  # type: ignore[misc]  # the connector has no types
 
     def send_request(
         self, http_method: str, url_path: str, payload: Mapping[str, Any] | None = None
-    ) -> Answer:
+    ) -> HttpResponse:
         """Send a request; the connector's own knows no deadline, no size and no broken body."""
         is_listing = url_path.endswith("/exchangeInfo")
         max_bytes = MAX_LISTING_BYTES if is_listing else MAX_BODY_BYTES
@@ -177,7 +184,7 @@ def to_refusal(
             " and wss://data-stream.binance.vision"
         )
     if 400 <= status < 500 and status not in PASSING_REFUSALS:
-        return Refused(message)
+        return SymbolRefused(message)
     return Unavailable(message)
 
 

@@ -7,7 +7,12 @@ from time import monotonic
 
 import pytest
 
-from services.producer.exchanges.binance.bounded_http import Answer, BoundedSession, Bounds, fetch
+from services.producer.exchanges.binance.bounded_http import (
+    BoundedSession,
+    Bounds,
+    HttpResponse,
+    fetch,
+)
 from shared.core.errors import Unavailable
 from tests.support.raw_server import Serve, raw_server, send, send_for_ever, trickle
 
@@ -18,7 +23,7 @@ WHOLE = HEAD + b"Content-Length: 2\r\n\r\n{}"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
-def get(port: int, scheme: str = "http", host: str = "127.0.0.1") -> Answer:
+def get(port: int, scheme: str = "http", host: str = "127.0.0.1") -> HttpResponse:
     with BoundedSession() as session:
         return fetch(session, f"{scheme}://{host}:{port}/api", {"limit": 1}, BOUNDS)
 

@@ -106,7 +106,7 @@ REQUESTS: list[Callable[[BinanceRestClient], object]] = [
 ]
 
 
-class AnyAnswer:
+class AnyResponse:
     """What the server sends to the next requests."""
 
     data = b""
@@ -118,8 +118,8 @@ class AnyAnswer:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[AnyAnswer]:
-    answer = AnyAnswer()
+def server() -> Iterator[AnyResponse]:
+    answer = AnyResponse()
     with raw_server(answer.serve) as answer.port:
         yield answer
 
@@ -146,7 +146,7 @@ def http_answer(status: int, retry_after: str, used: str, body: bytes) -> bytes:
     texts,
 )
 def test_any_answer_of_rest_is_a_value_or_unavailable(
-    server: AnyAnswer, status: int, retry_after: str, used: str, body: bytes
+    server: AnyResponse, status: int, retry_after: str, used: str, body: bytes
 ) -> None:
     server.data = http_answer(status, retry_after, used, body)
 
