@@ -8,6 +8,7 @@ from typing import Any, get_args
 import pytest
 
 from shared.adapters.schemas.baskets import BasketsMessage, baskets_to_json, decode_baskets
+from shared.adapters.schemas.control import SymbolControlMessage, decode_control
 from shared.adapters.schemas.klines import (
     CandleMessage,
     CorrectionKind,
@@ -68,6 +69,13 @@ def test_the_example_of_a_definition_of_baskets_is_one() -> None:
 
     assert set(example) == names(BasketsMessage)
     assert baskets_to_json(decode_baskets(json.dumps(example).encode())) == example
+
+
+def test_the_example_of_a_control_record_has_every_field_and_is_read() -> None:
+    example = example_of("control record")
+
+    assert set(example) == names(SymbolControlMessage)
+    assert decode_control(json.dumps(example).encode(), "5m") is not None
 
 
 def example_of(message: str) -> dict[str, Any]:
