@@ -48,7 +48,7 @@ class RefusedEntries:
         """Say whether it is too early to offer them again."""
         return self._backoff.remaining_s(now_s) > 0.0
 
-    def hold(self, entries: Iterable[LogEntry], error: Refused, now_s: float) -> bool:
+    def keep(self, entries: Iterable[LogEntry], error: Refused, now_s: float) -> bool:
         """Keep refused entries; return False if they are too many and must be fetched again."""
         if self._backoff.on_refused(str(error), now_s):
             log.error("%s; nothing is written until then", error)

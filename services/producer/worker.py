@@ -330,7 +330,7 @@ class ProducerWorker:
                     return
             except Refused as error:
                 self._metrics.aborts.inc()
-                if not self._refused.hold(entries[first:], error, self._monotonic_s()):
+                if not self._refused.keep(entries[first:], error, self._monotonic_s()):
                     self._start_over(entries[first:])
                 return
         if entries:

@@ -99,10 +99,10 @@ def _contradictions(files: Sequence[SymbolFile]) -> Iterator[tuple[list[Path], B
     others = first_rows[inverse]
     wrong = np.flatnonzero(differ(rows.values, rows.values[others]))
     pairs = [(int(rows.files[others[row]]), int(rows.files[row])) for row in wrong.tolist()]
-    counts, told = Counter(pairs), set[tuple[int, int]]()
+    counts, reported = Counter(pairs), set[tuple[int, int]]()
     for row, pair in zip(wrong.tolist(), pairs, strict=True):
-        if pair not in told:
-            told.add(pair)
+        if pair not in reported:
+            reported.add(pair)
             paths = [files[number].path for number in pair]
             yield paths, _contradiction(rows, int(others[row]), row, files[0].symbol, counts[pair])
 

@@ -134,7 +134,7 @@ def test_refused_entries_are_offered_again_less_and_less_often() -> None:
     now_s, tries = 0.0, 0
     while now_s < 600.0:
         if not refused.must_wait(now_s):
-            refused.hold([*refused.take(), candle("S0", tries)], error, now_s)
+            refused.keep([*refused.take(), candle("S0", tries)], error, now_s)
             tries += 1
         now_s += 0.2
 
