@@ -5,7 +5,9 @@ import redis
 
 from shared.adapters.redis_state_store import RedisStateStore
 from shared.core.errors import BadSetting, Incompatible, Unavailable
-from tests.support.builders import a_partition_state
+from shared.core.online.partition import fold
+from shared.core.records import SymbolStatus
+from tests.support.builders import CONTEXT, START_MS, STEP_MS, a_partition_state, applied
 
 PROFILE = "1-abc"
 
@@ -62,6 +64,31 @@ def test_states_of_another_topic_of_the_same_name_are_not_used(
     assert stores[1].load(0, PROFILE) is None
     for store in stores:
         store.close()
+
+
+@pytest.mark.integration
+def test_a_symbol_that_has_ended_takes_hardly_any_memory(redis_url: str, namespace: str) -> None:
+    store, state = RedisStateStore(redis_url, namespace), a_partition_state(n=200)
+    client = redis.Redis.from_url(redis_url)
+
+    def bytes_of_the_symbol() -> int:
+        [key] = client.scan_iter(f"*{namespace}*symbol:BTCUSDT")
+        return int(client.memory_usage(key) or 0)
+
+    store.save(0, PROFILE, state, state.symbols, None)
+    before, base = bytes_of_the_symbol(), state.next_offset
+    status = SymbolStatus("BTCUSDT", START_MS + 200 * STEP_MS, "removed", "by the user")
+    ended = applied(state, fold(state, status, base, None, CONTEXT))
+    store.save(0, PROFILE, ended, ["BTCUSDT"], base)
+
+    assert before > 30_000
+    assert bytes_of_the_symbol() < 1_500
+    loaded = store.load(0, PROFILE)
+    assert loaded is not None
+    assert loaded.symbols["BTCUSDT"].begins_ms == status.time_ms
+    assert len(loaded.symbols["BTCUSDT"].sequence) == 0
+    client.close()
+    store.close()
 
 
 @pytest.mark.integration

@@ -1,10 +1,22 @@
+import json
+
 import pytest
 
 from shared.core.errors import BadInput
 from shared.core.online.partition import PartitionState, fold
+from shared.core.online.start import build_start
 from shared.core.online.state import SymbolState
 from shared.core.online.state_codec import decode_state, encode_state
-from tests.support.builders import CONTEXT, a_model, a_promotion, a_walk, candles, fold_all
+from tests.shared.core.online.models import HEAD
+from tests.support.builders import (
+    CONTEXT,
+    a_model,
+    a_promotion,
+    a_sequence,
+    a_walk,
+    candles,
+    fold_all,
+)
 
 MODEL = a_model()
 
@@ -39,3 +51,19 @@ def test_damaged_bytes_are_refused(damage: bytes) -> None:
 def test_bytes_cut_short_are_refused(lost: int) -> None:
     with pytest.raises(BadInput):
         decode_state(encode_state(a_state())[:-lost])
+
+
+def test_a_start_of_an_earlier_version_is_read() -> None:
+    """Bundles hold starts for ever: those of schema 3 had no checkpoints and no corrections."""
+    start = build_start("BTCUSDT", a_sequence(1, 40), HEAD, CONTEXT)
+    assert start is not None
+    line, arrays = encode_state(start).split(b"\n", 1)
+    fields = json.loads(line)
+    for name in ("corrections", "checkpoints", "begins_ms"):
+        del fields[name]
+    del fields["pending"]["source_offset"]
+    fields |= {"schema": 3, "pending": {**fields["pending"], "is_published": False}}
+
+    old = decode_state(json.dumps(fields).encode() + b"\n" + arrays)
+
+    assert encode_state(old) == encode_state(start)
