@@ -21,6 +21,7 @@ class Expected:
         refusals: the largest number of answers 418 and 429 that the producer may provoke.
         statuses: by symbol, the status records in order; symbols not named have none but `listed`.
         followed: symbols beside those of `Scenario.follow` that must be in the log.
+        joining: symbols whose log begins when they join.
         lagging: symbols that may have nothing in the log.
         ended: symbols whose log may end before the last candle.
         ready: whether the producer must say that it is ready.
@@ -34,6 +35,7 @@ class Expected:
     refusals: int = MANY
     statuses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     followed: tuple[str, ...] = ()
+    joining: tuple[str, ...] = ()
     lagging: tuple[str, ...] = ()
     ended: tuple[str, ...] = ()
     ready: bool = True

@@ -76,7 +76,6 @@ SCENARIOS: Final = (
         "a close a day ahead",
         3,
         ({"kind": "kline-future-close", "at": 3, "seconds": 86400, "times": 3},),
-        quick=True,
     ),
     Scenario(
         "a close a day ahead whose event time is ahead too",

@@ -128,7 +128,6 @@ SCENARIOS: Final = (
         "rows descend in the history",
         1,
         (rows("descending", None, 8),),
-        quick=True,
     ),
     Scenario("rows descend after a reconnect", 1, (*away(3, 1.5), rows("descending", 3, 5))),
     Scenario("rows come in any order", 1, (*away(3, 1.5), rows("shuffled", 3, 5))),

@@ -107,7 +107,6 @@ SCENARIOS: Final = (
         10,
         (stream("drop", 2, for_s=0.2), stream("stalled-handshake", 2, times=1)),
         deadline_s=30.0,
-        quick=True,
     ),
     Scenario(
         "every handshake stalls for some seconds",
@@ -184,7 +183,6 @@ SCENARIOS: Final = (
         (),
         actions=((3, "restart producer", ""), (9, "restart producer", "")),
         candles=20,
-        quick=True,
     ),
     Scenario(
         "the producer is killed while the exchange is away",

@@ -54,7 +54,7 @@ SCENARIOS: Final = (
         ({"kind": "halt", "candles": [-3, 30], "symbols": [SECOND]},),
         follow="all",
         candles=40,
-        expected=Expected(followed=(FIRST, SECOND, THIRD), statuses={SECOND: ("resumed",)}),
+        expected=Expected(followed=(FIRST, SECOND, THIRD), joining=(SECOND,)),
         deadline_s=90.0,
     ),
     Scenario(
@@ -83,7 +83,6 @@ SCENARIOS: Final = (
         producer=SOON,
         expected=Expected(statuses={SECOND: ("halted", "resumed")}),
         deadline_s=60.0,
-        quick=True,
     ),
     Scenario(
         "several symbols halt at once and all are followed",
@@ -106,6 +105,7 @@ SCENARIOS: Final = (
         candles=24,
         producer=SOON,
         expected=Expected(statuses={SECOND: ("halted",)}),
+        quick=True,
     ),
     Scenario(
         "a delisted symbol is gone from the list",
@@ -146,7 +146,7 @@ SCENARIOS: Final = (
         follow=f"{FIRST},{THIRD}",
         candles=24,
         actions=((3, "add", SECOND),),
-        expected=Expected(followed=(SECOND,)),
+        expected=Expected(followed=(SECOND,), joining=(SECOND,)),
     ),
     Scenario(
         "a symbol is removed while running",

@@ -12,7 +12,6 @@ SCENARIOS: Final = (
         "rows are floats for some seconds",
         6,
         (lost(3.5, 3), rows("floats", 3, 5)),
-        quick=True,
         expected=LETTERS,
     ),
     Scenario(
