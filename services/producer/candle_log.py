@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable, Collection, Sequence
 
+from services.producer.candle_memory import LogTail
 from services.producer.log_tail import LogTailReader
-from services.producer.logged_candles import LogTail
 from services.producer.refused_entries import RefusalIsolation
 from services.producer.sequencer import (
     CorrectedCandle,

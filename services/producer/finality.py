@@ -4,10 +4,10 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from services.producer.candle_memory import LogTail
 from services.producer.checked_page import CheckedPage
 from services.producer.clock_estimate import ClockReading
 from services.producer.events import RestResponse
-from services.producer.logged_candles import LogTail
 from services.producer.reconciliation import Reconciler
 from services.producer.requests import KlineRequest
 from services.producer.sequencer import CorrectedCandle, LogEntry, ReceivedCandle, SymbolCursor

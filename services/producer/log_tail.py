@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from services.producer.logged_candles import LogTail, TailCandle, fingerprint
+from services.producer.candle_memory import LogTail, TailCandle, fingerprint
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
 from shared.adapters.schemas.klines import KlineCodec
 from shared.core.errors import BadInput, Unavailable

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from services.producer.logged_candles import LogTail
+from services.producer.candle_memory import LogTail
 from services.producer.price_book import HeardPrice
 from services.producer.requests import Priority
 from services.producer.sequencer import LogEntry, ReceivedKline, SymbolCursor

@@ -22,9 +22,9 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Final
 
+from services.producer.candle_memory import MAX_CANDLES_OF_SYMBOL, CandleMemory, Hole, LogTail
 from services.producer.checked_page import CheckedPage
 from services.producer.clock_estimate import ClockReading
-from services.producer.logged_candles import MAX_CANDLES_OF_SYMBOL, Hole, LoggedCandles, LogTail
 from services.producer.requests import KlineRequest, Priority
 from services.producer.sequencer import CorrectedCandle, LogEntry, ReceivedCandle
 from shared.core.records import Gap
@@ -74,7 +74,7 @@ class Reconciler:
             after_ms: how long after its end a candle is compared, and how often a symbol is swept.
         """
         self._interval_ms, self._after_ms = interval_ms, after_ms
-        self.logged = LoggedCandles(interval_ms)
+        self.logged = CandleMemory(interval_ms)
         self._plans: dict[str, _Plan] = {}
         self._awaited: tuple[str, float] | None = None  # the symbol requested, and when
         self._next_s, self._next_sweep_ms = 0.0, 0

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from services.producer.backfill import Backfill
 from services.producer.backfill_schedule import BackfillSchedule
+from services.producer.candle_memory import LogTail
 from services.producer.doubtful_candles import GapLimits
 from services.producer.event_queue import Inbox
 from services.producer.events import MarketChanged, StreamConnected
 from services.producer.exchange_clock import ExchangeClock
-from services.producer.logged_candles import LogTail
 from services.producer.market_tracker import MarketTracker
 from services.producer.metrics import ProducerMetrics
 from services.producer.requests import KlineRequest, Priority

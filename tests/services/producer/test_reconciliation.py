@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.producer.candle_memory import LogTail, TailCandle, fingerprint
 from services.producer.checked_page import CheckedPage
 from services.producer.clock_estimate import ClockReading
-from services.producer.logged_candles import LogTail, TailCandle, fingerprint
 from services.producer.reconciliation import MAX_AMENDMENTS, MAX_STREAM_AMENDMENTS, Reconciler
 from services.producer.requests import KlineRequest, Priority
 from services.producer.sequencer import CorrectedCandle, LogEntry, ReceivedCandle, Source

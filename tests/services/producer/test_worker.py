@@ -4,12 +4,12 @@ import pytest
 
 from services.producer.backfill import Backfill
 from services.producer.backfill_schedule import BackfillSchedule
+from services.producer.candle_memory import LogTail
 from services.producer.clock_estimate import ClockReading
 from services.producer.doubtful_candles import GapLimits
 from services.producer.event_queue import EventQueue, Inbox
 from services.producer.events import MarketChanged, RestFailure, RestResponse, ThreadFailure
 from services.producer.exchange_clock import ExchangeClock
-from services.producer.logged_candles import LogTail
 from services.producer.market_tracker import MarketTracker
 from services.producer.metrics import ProducerMetrics
 from services.producer.requests import KlineRequest

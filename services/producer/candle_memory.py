@@ -74,7 +74,7 @@ class LogTail:
 
 
 @dataclass(slots=True)
-class _LoggedCandle:
+class _KnownCandle:
     value: bytes | Fingerprint
     compare_from_ms: int
     amendments: int = 0
@@ -100,11 +100,11 @@ class Hole:
 
 @dataclass(slots=True)
 class _SymbolLog:
-    candles: dict[int, _LoggedCandle] = field(default_factory=dict)
+    candles: dict[int, _KnownCandle] = field(default_factory=dict)
     holes: list[Hole] = field(default_factory=list)
 
 
-class LoggedCandles:
+class CandleMemory:
     """The newest candles of each symbol in the log, and its holes. Open times are in ms."""
 
     def __init__(self, interval_ms: int) -> None:
@@ -130,7 +130,7 @@ class LoggedCandles:
             amendments: how often it has been amended.
         """
         known = self._symbols[symbol]
-        known.candles[open_ms] = _LoggedCandle(value, compare_from_ms, amendments)
+        known.candles[open_ms] = _KnownCandle(value, compare_from_ms, amendments)
         while len(known.candles) > self.candles_of_symbol:
             del known.candles[min(known.candles)]
         step_ms = self._interval_ms
@@ -200,7 +200,7 @@ class LoggedCandles:
         share = MAX_CANDLES // max(1, len(self._symbols))
         return max(MIN_CANDLES_OF_SYMBOL, min(MAX_CANDLES_OF_SYMBOL, share))
 
-    def _candles(self, symbol: str) -> Mapping[int, _LoggedCandle]:
+    def _candles(self, symbol: str) -> Mapping[int, _KnownCandle]:
         return self._symbols[symbol].candles if symbol in self._symbols else {}
 
 
