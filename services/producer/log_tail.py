@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from services.producer.candle_memory import LogTail, TailCandle, fingerprint
+from shared.adapters.kafka.backwards_reader import await_settled
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
 from shared.adapters.schemas.klines import KlineCodec
 from shared.core.errors import BadInput, Unavailable
@@ -47,11 +48,13 @@ class LogTailReader:
         """Return the end of the log.
 
         Raises:
-            Unavailable: Kafka does not answer.
+            Unavailable: Kafka does not answer, or a transaction stays open.
         """
         collected = TailCollector(self._codec, newest_ms - CANDLES_MS)
         with Reader(self._bootstrap, self._topics.klines) as reader:
-            for partition in range(self._topics.partitions):
+            partitions = range(self._topics.partitions)
+            await_settled(reader, partitions)
+            for partition in partitions:
                 for record in self._records(reader, partition, newest_ms - GAPS_MS):
                     collected.add(record)
         return collected.tail()
