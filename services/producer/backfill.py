@@ -1,11 +1,10 @@
 """What REST is asked for, when, and what its pages prove. PURE: the clocks are arguments."""
 
 from collections.abc import Container, Iterable, KeysView, Mapping
-from functools import partial
 from typing import Final
 
 from services.producer.backfill_schedule import BackfillSchedule
-from services.producer.checked_page import CheckedPage, missing_spans
+from services.producer.checked_page import CheckedPage, has_rows_before_candles, missing_spans
 from services.producer.doubtful_candles import DoubtfulCandles, GapLimits
 from services.producer.events import RestFailure
 from services.producer.finality import Finality
@@ -20,6 +19,7 @@ from services.producer.sequencer import (
 from services.producer.symbol_standing import SymbolFacts
 
 LIVE_CANDLES: Final = 36  # a symbol that lacks more of them is back-filled
+LOOKBACK_CANDLES: Final = 100  # before the first one wanted of a symbol that seems to begin late
 
 
 class Backfill:
@@ -37,6 +37,7 @@ class Backfill:
         """
         self.schedule = schedule
         self._doubts = DoubtfulCandles(schedule.symbols, limits)
+        self._with_history = set[str]()  # new symbols that had candles before those wanted
         self._refusals: dict[str, str] = {}  # the last reason; the schedule knows if it still holds
         self.interval_ms = schedule.interval_ms
         self.finality = finality or Finality(schedule.interval_ms)
@@ -54,6 +55,7 @@ class Backfill:
         """Request a symbol no more."""
         self.schedule.unfollow(symbol)
         self._doubts.forget(symbol)
+        self._with_history.discard(symbol)
         self.finality.unfollow(symbol)
         self._refusals.pop(symbol, None)
 
@@ -87,11 +89,13 @@ class Backfill:
         if page.from_ms > cursor.next_open_time_ms:  # requested before the log was read again
             return page.cut(page.from_ms)
         # 2. All its holes are in doubt from now on, or still.
-        spoken_of = (cursor.next_open_time_ms, page.until_ms)
+        next_ms = cursor.next_open_time_ms
         missing = missing_spans(cursor, page, self.interval_ms)
-        self._doubts.record(page.symbol, spoken_of, missing, now_s)
+        self._doubts.record(page.symbol, (next_ms, max(next_ms, page.until_ms)), missing, now_s)
+        if cursor.is_new and has_rows_before_candles(page, next_ms):
+            self._with_history.add(page.symbol)
         # 3. What comes after one that is not certain yet has to wait for it.
-        return page.cut(self._sequence(cursor, page).cursor.next_open_time_ms)
+        return page.cut(self._sequence(cursor, page).cursor.next_open_time_ms).since(next_ms)
 
     def on_stream_kline(self, cursor: SymbolCursor, kline: ReceivedCandle) -> Transition:
         """Decide what to append for a closed kline of the stream, and whether to request more."""
@@ -138,18 +142,34 @@ class Backfill:
         """Decide what to append for a page, and when to request the symbol again."""
         transition = self._sequence(cursor, page)
         after = transition.cursor
+        is_outdated = page.from_ms > cursor.next_open_time_ms
         self.schedule.on_response(
             page.symbol,
             now_s,
-            advanced=after.next_open_time_ms > cursor.next_open_time_ms,
-            has_more=page.has_more or bool(after.early),
-            doubt_wait_s=self._doubts.wait_s(page.symbol, after.next_open_time_ms, now_s),
+            advanced=is_outdated or after.next_open_time_ms > cursor.next_open_time_ms,
+            has_more=is_outdated or page.has_more or bool(after.early),
+            doubt_wait_s=self._doubts.wait_s(
+                page.symbol,
+                after.next_open_time_ms,
+                now_s,
+                is_beginning=self._may_begin_late(after),
+            ),
         )
         return transition
 
     def _sequence(self, cursor: SymbolCursor, page: CheckedPage) -> Transition:
-        certain_until_ms = partial(self._doubts.certain_until_ms, page.symbol)
-        return on_rest_page(cursor, page, self.interval_ms, certain_until_ms)
+        return on_rest_page(cursor, page, self.interval_ms, self._certain_until_ms)
+
+    def _certain_until_ms(self, cursor: SymbolCursor, until_ms: int) -> int:
+        return self._doubts.certain_until_ms(
+            cursor.symbol,
+            cursor.next_open_time_ms,
+            until_ms,
+            is_beginning=self._may_begin_late(cursor),
+        )
+
+    def _may_begin_late(self, cursor: SymbolCursor) -> bool:
+        return cursor.is_new and cursor.symbol not in self._with_history
 
     def _is_anchor_lost(self, page: CheckedPage, now_s: float) -> bool:
         anchor = (page.from_ms - self.interval_ms, page.from_ms)
@@ -159,8 +179,11 @@ class Backfill:
     def _request(self, cursor: SymbolCursor, server_ms: int) -> KlineRequest:
         from_ms = cursor.next_open_time_ms
         is_live = server_ms - from_ms <= LIVE_CANDLES * self.interval_ms
-        # Where the history of a new symbol seems to begin late, the span before is requested by
-        # itself: a cache that ignores the start gives itself away.
-        until_ms = self._doubts.end_ms(cursor.symbol, from_ms) if cursor.is_new else None
         priority = Priority.LIVE if is_live else Priority.BACKFILL
+        until_ms = self._doubts.end_ms(cursor.symbol, from_ms)
+        if until_ms is None or not self._may_begin_late(cursor):
+            return KlineRequest(cursor.symbol, from_ms, priority=priority)
+        # Where the history of a new symbol seems to begin late, what lies before is requested
+        # by itself: a service that errs about the beginning gives itself away.
+        from_ms = max(0, from_ms - LOOKBACK_CANDLES * self.interval_ms)
         return KlineRequest(cursor.symbol, from_ms, until_ms=until_ms, priority=priority)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Self
 
 from services.producer.clock_estimate import UNKNOWN_TIME, ClockReading
@@ -59,6 +60,22 @@ class CheckedPage:
             has_more=False,
             complete_until_ms=min(self.complete_until_ms, until_ms),
         )
+
+    def since(self, open_ms: int) -> Self:
+        """Return the page without candles if all of them open before a time."""
+        has_later = any(each.open_time_ms >= open_ms for each in self.candles)
+        return self if has_later else replace(self, candles=())
+
+
+def has_rows_before_candles(page: CheckedPage, open_ms: int) -> bool:
+    """Return whether a page has rows before its first candle that opens at a time or later."""
+    first_ms = min(
+        (ms for each in page.candles if (ms := each.open_time_ms) >= open_ms), default=inf
+    )
+    earliest_ms = min(
+        (*page.unreadable, *(each.open_time_ms for each in page.candles)), default=inf
+    )
+    return page.before is not None or earliest_ms < first_ms
 
 
 def merge_early(page: CheckedPage, early: Iterable[ReceivedCandle]) -> list[ReceivedCandle]:

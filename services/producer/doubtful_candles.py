@@ -17,6 +17,10 @@ KEPT_S: Final = 3_600.0  # a denial that is older is forgotten
 # Of the time a gap needs: the first and the longest wait between two requests of a symbol.
 FIRST_WAIT_SHARE, LONGEST_WAIT_SHARE = 1 / 40, 1 / 4
 MAX_REQUESTS_PER_S: Final = 20.0  # for all symbols in doubt: 40 % of Binance's weight limit
+CROWD_S: Final = 300.0  # a symbol that was denied a candle within it is one of them
+# Of a gap's time: after it the history of a new symbol begins late, if nothing at all is known to
+# lie before. Most often it is just young.
+BEGINNING_SHARE: Final = 1 / 4
 
 Span = tuple[int, int]  # first open time, open time after the last
 
@@ -83,11 +87,21 @@ class DoubtfulCandles:
         """Forget a symbol that is not followed any longer."""
         self._doubts.pop(symbol, None)
 
-    def certain_until_ms(self, symbol: str, from_ms: int, until_ms: int) -> int:
-        """Return up to where every candle from an open time on is missing, `until_ms` at most."""
+    def certain_until_ms(
+        self, symbol: str, from_ms: int, until_ms: int, *, is_beginning: bool = False
+    ) -> int:
+        """Return up to where every candle from an open time on is missing, `until_ms` at most.
+
+        Args:
+            symbol: the symbol.
+            from_ms: the open time.
+            until_ms: the end of the span in question.
+            is_beginning: the log has no candle before them.
+        """
         next_ms = from_ms
         for doubt in self._doubts.get(symbol, ()):
-            if doubt.from_ms <= next_ms < doubt.until_ms and self._is_over(doubt):
+            is_next = doubt.from_ms <= next_ms < doubt.until_ms
+            if is_next and self._is_over(doubt, is_beginning):
                 next_ms = doubt.until_ms
         return min(next_ms, until_ms)
 
@@ -99,7 +113,9 @@ class DoubtfulCandles:
                 next_ms = doubt.until_ms
         return next_ms if next_ms > open_ms else None
 
-    def wait_s(self, symbol: str, open_ms: int, now_s: float) -> float | None:
+    def wait_s(
+        self, symbol: str, open_ms: int, now_s: float, *, is_beginning: bool = False
+    ) -> float | None:
         """Return the seconds until a candle is requested again; None if it is not in doubt."""
         doubt = self._find(symbol, open_ms)
         if doubt is None:
@@ -108,15 +124,18 @@ class DoubtfulCandles:
         longest_s = self._limits.gap_after_s * LONGEST_WAIT_SHARE
         wait_s = min(longest_s, first_s * 2.0 ** min(doubt.denials - 1, 16))
         # The request that makes it certain comes in time, if no earlier one has ended the doubt.
-        left_s = doubt.first_s + self._limit_s(doubt) - now_s
+        left_s = doubt.first_s + self._limit_s(doubt, is_beginning) - now_s
         wait_s = min(wait_s, max(left_s, first_s))
-        return max(wait_s, len(self._doubts) / MAX_REQUESTS_PER_S)
+        crowd = sum(now_s - doubts[-1].last_s < CROWD_S for doubts in self._doubts.values())
+        return max(wait_s, crowd / MAX_REQUESTS_PER_S)
 
-    def _is_over(self, doubt: _Doubt) -> bool:
+    def _is_over(self, doubt: _Doubt, is_beginning: bool) -> bool:
         lasted_s = doubt.last_s - doubt.first_s
-        return doubt.denials >= MIN_DENIALS and lasted_s >= self._limit_s(doubt)
+        return doubt.denials >= MIN_DENIALS and lasted_s >= self._limit_s(doubt, is_beginning)
 
-    def _limit_s(self, doubt: _Doubt) -> float:
+    def _limit_s(self, doubt: _Doubt, is_beginning: bool) -> float:
+        if is_beginning:
+            return self._limits.gap_after_s * BEGINNING_SHARE
         if doubt.last_s - doubt.first_s < self._limits.gap_after_s:
             return self._limits.gap_after_s  # that of an outage matters only later
         ends_ms = (doubt.from_ms, doubt.until_ms - 1)

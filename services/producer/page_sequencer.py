@@ -18,7 +18,7 @@ def on_rest_page(
     cursor: SymbolCursor,
     page: CheckedPage,
     interval_ms: int,
-    certain_until_ms: Callable[[int, int], int],
+    certain_until_ms: Callable[[SymbolCursor, int], int],
 ) -> Transition:
     """Append the candles of a page, and gaps for those that are certainly missing.
 
@@ -26,8 +26,8 @@ def on_rest_page(
         cursor: where the symbol is now.
         page: what REST said.
         interval_ms: milliseconds between two open times.
-        certain_until_ms: returns up to where the exchange certainly has no candle, from an open
-            time on, up to another at most.
+        certain_until_ms: returns up to where the exchange certainly has no candle, from a cursor
+            on, up to an open time at most.
     """
     # A page requested before the log was read again may begin after the cursor. What lies between
     # is no gap.
@@ -42,7 +42,7 @@ def on_rest_page(
             stale += 1
             continue
         # 2. Stop at a hole that is still in doubt: it is requested again. Pass one that is certain.
-        if open_ms > next_ms and certain_until_ms(next_ms, open_ms) < open_ms:
+        if open_ms > next_ms and certain_until_ms(cursor, open_ms) < open_ms:
             break
         entries += _passed(cursor, open_ms, page, interval_ms)
         # 3. Append the candle and advance.
@@ -52,7 +52,7 @@ def on_rest_page(
         # 4. After the last candle the page may have rows that are none.
         next_ms = cursor.next_open_time_ms
         if next_ms <= page.until_ms:
-            until_ms = certain_until_ms(next_ms, page.until_ms)
+            until_ms = certain_until_ms(cursor, page.until_ms)
             entries += _passed(cursor, until_ms, page, interval_ms)
             cursor = replace(cursor, next_open_time_ms=until_ms)
     # 5. Append the early candles that were pending for these rows.

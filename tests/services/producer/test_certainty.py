@@ -356,17 +356,17 @@ def test_rows_off_the_grid_are_set_aside_once_and_what_follows_them_goes_on() ->
 
 def test_a_new_symbol_begins_where_the_exchange_begins_when_that_is_certain() -> None:
     run = Run(an_exchange(hole=range(120)), begins_at=131)
-    run.tick_for(100)
+    run.tick_for(25)
     assert run.log.candles(SYMBOLS[0]) == []
 
-    run.tick_for(40)
+    run.tick_for(20)
     run.check(SYMBOLS[0], first=120)
     assert run.log.gaps(SYMBOLS[0]) == []
 
 
 def test_the_beginning_of_a_new_symbol_that_rest_lacks_for_a_while_is_not_lost() -> None:
     run = Run(an_exchange(hole=range(120)), begins_at=131)
-    run.tick_for(60)
+    run.tick_for(25)
 
     run.exchange = an_exchange()
     run.tick_for(35)

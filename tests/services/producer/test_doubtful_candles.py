@@ -5,7 +5,13 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.producer.doubtful_candles import MIN_DENIALS, DoubtfulCandles, GapLimits
+from services.producer.doubtful_candles import (
+    CROWD_S,
+    MAX_REQUESTS_PER_S,
+    MIN_DENIALS,
+    DoubtfulCandles,
+    GapLimits,
+)
 
 SYMBOLS = ("AAAUSDT", "BBBUSDT", "CCCUSDT", "DDDUSDT", "EEEUSDT")
 LIMITS = GapLimits(gap_after_s=120.0, outage_gap_after_s=600.0)
@@ -54,6 +60,22 @@ def test_half_of_the_symbols_make_an_outage_which_takes_longer() -> None:
     assert is_certain(denied_at(0.0, 60.0, 120.0, symbols=some))
     assert not is_certain(denied_at(0.0, 60.0, 599.0, symbols=most))
     assert is_certain(denied_at(0.0, 60.0, 600.0, symbols=most))
+
+
+def test_the_late_beginning_of_a_history_is_certain_sooner_even_of_all_symbols() -> None:
+    doubts = denied_at(0.0, 15.0, 30.0, symbols=SYMBOLS)
+
+    assert doubts.certain_until_ms(SYMBOL, 4, 6, is_beginning=True) == 6
+    assert doubts.certain_until_ms(SYMBOL, 4, 6) == 4
+
+
+def test_a_crowd_in_doubt_is_requested_more_rarely_as_long_as_it_is_one() -> None:
+    symbols = tuple(f"S{number}USDT" for number in range(400))
+    doubts = denied_at(0.0, symbols=symbols)
+    assert doubts.wait_s(symbols[0], 4, 0.0) == len(symbols) / MAX_REQUESTS_PER_S
+
+    doubts.record(symbols[0], (0, 9), [(4, 6)], CROWD_S)
+    assert doubts.wait_s(symbols[0], 4, CROWD_S) == 6.0
 
 
 def test_requests_come_ever_more_rarely_and_one_when_the_time_is_over() -> None:

@@ -38,11 +38,11 @@ def gap(from_at: int, until: int) -> Gap:
     return Gap(SYMBOL, from_at * STEP_MS, until * STEP_MS)
 
 
-def nothing_is_certain(from_ms: int, until_ms: int) -> int:
-    return from_ms
+def nothing_is_certain(cursor: SymbolCursor, until_ms: int) -> int:
+    return cursor.next_open_time_ms
 
 
-def all_is_certain(from_ms: int, until_ms: int) -> int:
+def all_is_certain(cursor: SymbolCursor, until_ms: int) -> int:
     return until_ms
 
 
@@ -65,7 +65,7 @@ def test_candles_after_a_hole_wait_until_it_is_certain() -> None:
 def test_a_hole_is_one_gap_when_all_of_it_is_certain() -> None:
     holed = page(5, 10, 5, 9)
 
-    transition = on_rest_page(cursor(5), holed, STEP_MS, lambda from_ms, _: from_ms + STEP_MS)
+    transition = on_rest_page(cursor(5), holed, STEP_MS, lambda *_: 7 * STEP_MS)
 
     assert list(transition.entries) == [candle(5)], "two of its three candles are in doubt"
 
