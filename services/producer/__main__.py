@@ -24,7 +24,7 @@ from services.producer.held_responses import rows_of_page
 from services.producer.market_tracker import MarketTracker
 from services.producer.market_watcher import MarketWatcher
 from services.producer.metrics import ProducerMetrics
-from services.producer.ports import DayTicker, Exchange, Throttled
+from services.producer.ports import DayTicker, Exchange
 from services.producer.rest_workers import RestOptions, RestWorkerPool
 from services.producer.settings import ProducerSettings
 from services.producer.streams.status import StreamOptions
@@ -34,8 +34,9 @@ from services.producer.worker import ProducerWorker
 from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.process import exit_code, log_to_stderr, stop_on_signal
 from shared.adapters.prometheus import Telemetry
-from shared.adapters.retry import StopRequested, retry_until_available
+from shared.adapters.retry import StopRequested, retry_until_available, wait_until
 from shared.core.control import ControlState
+from shared.core.errors import Unavailable
 from shared.core.topics import interval_ms
 from shared.log.basket_store import BasketStore
 from shared.log.control_topic import ControlTopic
@@ -44,6 +45,7 @@ from shared.log.market_moves import LoggedMarketMoves
 log = logging.getLogger(__name__)
 
 JOIN_TIMEOUT_S: Final = 5.0
+FIRST_TIME_S: Final = 20.0  # to wait for a first time of the exchange
 
 
 def main() -> None:
@@ -142,16 +144,17 @@ def prepare(
     try:
         with closing(exchange.open_rest()) as rest:
             clock.on_rest_time(rest.server_time_ms())
-    except Throttled as error:  # the stream goes on during a ban
-        log.warning("%s; starting with the stream alone", error)
+    except Unavailable as error:  # the stream and the klines tell the time as well
+        log.warning("%s; starting without the time of REST", error)
     return watcher.begin()
 
 
 def history_start_ms(settings: ProducerSettings, clock: ExchangeClock) -> int:
     """Return the open time of the first candle wanted of a symbol that begins now."""
-    # A stream that has told nothing yet leaves this machine's clock.
-    reading, duration_ms = clock.read(), interval_ms(settings.interval)
-    now_ms = reading.closed_ms or time.time_ns() // 1_000_000
+    # An exchange that tells no time, not by its stream either, leaves this machine's clock.
+    wait_until(lambda: clock.read().closed_ms, timeout_s=FIRST_TIME_S)
+    duration_ms = interval_ms(settings.interval)
+    now_ms = clock.read().closed_ms or time.time_ns() // 1_000_000
     return max(0, now_ms - now_ms % duration_ms - settings.backfill_candles * duration_ms)
 
 
@@ -211,7 +214,7 @@ def make_worker(
             Finality(duration_ms, int(settings.reconcile_after_s * 1000)),
         ),
         market,
-        pool.request_klines,
+        pool,
         metrics,
     )
 

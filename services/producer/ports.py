@@ -10,7 +10,7 @@ from typing import Protocol
 
 from services.producer.candle_memory import LogTail
 from services.producer.price_book import HeardPrice
-from services.producer.requests import Priority
+from services.producer.requests import KlineRequest, Priority
 from services.producer.sequencer import LogEntry, ReceivedKline, SymbolCursor
 from shared.core.errors import Unavailable
 
@@ -304,6 +304,16 @@ class SymbolStream(Protocol):
 
     def unfollow(self, symbols: Sequence[str]) -> None:
         """End the subscription of symbols."""
+
+
+class KlineRequester(Protocol):
+    """What sends the worker's requests, without a wait."""
+
+    def request_klines(self, request: KlineRequest) -> None:
+        """Request klines; a RestResponse or a RestFailure comes through the event queue."""
+
+    def drop(self, symbol: str) -> None:
+        """Drop the requests for a symbol that were not sent yet."""
 
 
 class CandleLog(Protocol):

@@ -24,7 +24,7 @@ from services.producer.events import (
 from services.producer.market_tracker import MarketTracker
 from services.producer.metrics import ProducerMetrics
 from services.producer.page_check import check_page
-from services.producer.ports import CandleLog
+from services.producer.ports import CandleLog, KlineRequester
 from services.producer.refused_entries import RefusedEntries
 from services.producer.requests import KlineRequest, Priority
 from services.producer.sequencer import (
@@ -56,7 +56,7 @@ class ProducerWorker:
         inbox: Inbox,
         backfill: Backfill,
         market: MarketTracker,
-        request_klines: Callable[[KlineRequest], None],
+        requester: KlineRequester,
         metrics: ProducerMetrics,
     ) -> None:
         """Store the parts; call `recover` before the first `run_once`.
@@ -66,13 +66,12 @@ class ProducerWorker:
             inbox: what the other threads report.
             backfill: decides what to request, and what the pages prove.
             market: adds the market's move to the candles.
-            request_klines: requests klines; a RestResponse or a RestFailure comes through the
-                inbox.
+            requester: sends the requests.
             metrics: counts what was published.
         """
         self._log, self._inbox, self._backfill = candle_log, inbox, backfill
         self._finality = backfill.finality
-        self._market, self._request_klines, self._metrics = market, request_klines, metrics
+        self._market, self._requester, self._metrics = market, requester, metrics
         self._monotonic_s, self._dead_letters = inbox.clock.monotonic_s, DeadLetterLimit()
         self._refused = RefusedEntries()
         self._rest_responds = True
@@ -111,6 +110,7 @@ class ProducerWorker:
         self._cursors.pop(symbol, None)
         self._backfill.unfollow(symbol)
         self._market.unfollow(symbol)
+        self._requester.drop(symbol)
 
     def run_until_stopped(self, stop: threading.Event, report: Callable[[], None]) -> None:
         """Recover, then run until stop is set; recover again whenever Kafka was away.
@@ -213,11 +213,11 @@ class ProducerWorker:
         for request in self._backfill.take_due(self._cursors, server_ms, now_s):
             knows_moves = self._market.has_learnt(request.from_ms)
             logged_ms = 0 if knows_moves else self._logged_until_ms
-            self._request_klines(replace(request, logged_until_ms=logged_ms))
+            self._requester.request_klines(replace(request, logged_until_ms=logged_ms))
         for symbol, from_ms in self._market.take_due(now_s):
-            self._request_klines(KlineRequest(symbol, from_ms, priority=Priority.PRICES))
+            self._requester.request_klines(KlineRequest(symbol, from_ms, priority=Priority.PRICES))
         if (compared := self._finality.take_due(self._inbox.clock.read(), now_s)) is not None:
-            self._request_klines(compared)
+            self._requester.request_klines(compared)
 
     def _report(self) -> None:
         self._metrics.report_market(self._market)

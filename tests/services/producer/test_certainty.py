@@ -117,13 +117,16 @@ class Run:
             self.inbox,
             Backfill(schedule, self.limits),
             MarketTracker(symbols, MarketChanged((), None), STEP_MS, max_age_ms=60_000),
-            self._request,
+            self,
             ProducerMetrics(Telemetry("producer")),
         )
         self.inbox.clock.on_rest_time(self.now_ms)
         self.worker.recover()
 
-    def _request(self, request: KlineRequest) -> None:
+    def drop(self, symbol: str) -> None:
+        self.requests = [each for each in self.requests if each.symbol != symbol]
+
+    def request_klines(self, request: KlineRequest) -> None:
         self.requests.append(request)
         if request.priority is Priority.RECONCILIATION:
             return

@@ -60,10 +60,14 @@ class RecordedRequests:
     def __init__(self) -> None:
         self.from_ms: list[int] = []
         self.symbols: list[str] = []
+        self.dropped = ""
 
     def request_klines(self, request: KlineRequest) -> None:
         self.from_ms.append(request.from_ms)
         self.symbols.append(request.symbol)
+
+    def drop(self, symbol: str) -> None:
+        self.dropped = symbol
 
 
 @pytest.fixture
@@ -105,7 +109,7 @@ def worker(
         Inbox(events, clock=ExchangeClock(STEP_MS, seconds)),
         Backfill(BackfillSchedule([SYMBOL], STEP_MS, grace_s=3.0), GapLimits(120.0, 600.0)),
         MarketTracker([SYMBOL], MarketChanged((), None), STEP_MS, max_age_ms=60_000),
-        requests.request_klines,
+        requests,
         ProducerMetrics(Telemetry("producer")),
     )
     worker.recover()
@@ -181,6 +185,7 @@ def test_a_symbol_is_followed_and_unfollowed_while_the_others_go_on(
     assert candle_log.others == [0]
 
     worker.unfollow("NEWUSDT")
+    assert requests.dropped == "NEWUSDT"
     events.put(candle(1, "NEWUSDT"))
     events.put(response("NEWUSDT", candle(1, "NEWUSDT"), candle(2, "NEWUSDT")))
     events.put(RestFailure("NEWUSDT", "refused"))

@@ -107,13 +107,16 @@ class Setting:
             self.inbox,
             Backfill(BackfillSchedule(FOLLOWED, STEP_MS, grace_s=0.0), GapLimits(120.0, 600.0)),
             MarketTracker(FOLLOWED, MarketChanged(PRICE_ONLY, None), STEP_MS, max_age_ms=60_000),
-            self._request,
+            self,
             ProducerMetrics(Telemetry("producer")),
         )
         self.worker.recover()
         self.tick()
 
-    def _request(self, request: KlineRequest) -> None:
+    def drop(self, symbol: str) -> None:
+        self.requests.pop(symbol, None)
+
+    def request_klines(self, request: KlineRequest) -> None:
         if request.priority is Priority.RECONCILIATION:
             return
         assert request.symbol not in self.requests, "one request of a symbol at a time"
