@@ -1,8 +1,8 @@
 """Decide which dead letters can be redriven into the log. Pure: nothing is read or written here.
 
-To redrive is to append, and readers take only the record that comes next for its symbol, so only
-that one can be redriven. The same rule keeps a record from going in twice: once it is in the log,
-it no longer comes next.
+To redrive is to append, and readers take only the record that comes next for its symbol, or a fill
+of a gap. So only these can be redriven. The same rule keeps a record from going in twice: once it
+is in the log, it no longer comes next, and its gap is filled.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from shared.adapters.kafka.producer import ProducerRecord
 from shared.adapters.schemas.dead_letters import DeadLetter
-from shared.adapters.schemas.klines import KlineCodec
+from shared.adapters.schemas.klines import KlineCodec, to_fill
 from shared.core.errors import BadInput
 from shared.core.records import (
     Amendment,
@@ -110,18 +110,24 @@ class LogPositions:
     wanted: frozenset[tuple[str, int]]  # the candidates' identities
     next_ms: dict[str, int]  # by symbol: the open time that must come next, at least
     _last_open_ms: dict[str, int] = field(default_factory=dict)
+    _gaps: dict[str, list[Gap]] = field(default_factory=dict)
     _found: dict[tuple[str, int], tuple[Candle | Gap, int | None]] = field(default_factory=dict)
 
     def add(self, offset: int, record: Record | BadInput) -> None:
         """Add the next record of the log; records that readers reject are skipped."""
-        if not isinstance(record, Candle | Gap):
-            return
-        symbol = record.symbol
-        if isinstance(record, Candle):
-            if record.open_time_ms <= self._last_open_ms.get(symbol, -1):
-                return
-            self._last_open_ms[symbol] = record.open_time_ms
-        self._append(record, offset)
+        match record:
+            case Candle() if record.open_time_ms > self._last_open_ms.get(record.symbol, -1):
+                self._last_open_ms[record.symbol] = record.open_time_ms
+                self._append(record, offset)
+            case Gap():
+                self._gaps.setdefault(record.symbol, []).append(record)
+                self._append(record, offset)
+            case Fill():
+                self._fill(record.candle, offset)
+            case SymbolStatus() if record.ends_symbol:
+                self._gaps.pop(record.symbol, None)
+            case _:
+                pass
 
     def decide(self, candidate: RedriveCandidate, topic: str, now_ms: int) -> RedriveResult:
         """Decide on a candidate; one that is ready counts as appended for those after it.
@@ -131,7 +137,10 @@ class LogPositions:
             topic: the klines topic.
             now_ms: the time of the redrive, for the record's headers.
         """
-        dead_letter = candidate.dead_letter
+        dead_letter, value = candidate.dead_letter, candidate.dead_letter.value
+        if isinstance(candidate.value, Candle) and self._lacks(candidate):
+            self._fill(candidate.value, None)
+            return self._ready(candidate, to_fill(value or b""), topic, now_ms)
         try:
             self._check_next(candidate)
         except BadInput as error:
@@ -139,6 +148,12 @@ class LogPositions:
             status = RedriveStatus.IN_LOG if is_duplicate else RedriveStatus.REFUSED
             return RedriveResult(dead_letter, status, error.reason, str(error))
         self._append(candidate.value, None)
+        return self._ready(candidate, value, topic, now_ms)
+
+    def _ready(
+        self, candidate: RedriveCandidate, value: bytes | None, topic: str, now_ms: int
+    ) -> RedriveResult:
+        dead_letter = candidate.dead_letter
         headers = [
             ("source", b"dead-letter"),
             ("arrival_ms", str(now_ms).encode()),
@@ -149,11 +164,24 @@ class LogPositions:
             topic,
             candidate.partition,
             dead_letter.key,
-            dead_letter.value,
+            value,
             candidate.ends_ms - 1,
             headers,
         )
         return RedriveResult(dead_letter, RedriveStatus.READY, record=record)
+
+    def _lacks(self, candidate: RedriveCandidate) -> bool:
+        """Return whether a gap that is not filled yet covers a candle."""
+        found, _ = self._found.get(candidate.identity, (None, None))
+        return not isinstance(found, Candle) and any(
+            gap.from_open_time_ms <= candidate.starts_ms < gap.until_open_time_ms
+            for gap in self._gaps.get(candidate.value.symbol, ())
+        )
+
+    def _fill(self, candle: Candle, offset: int | None) -> None:
+        identity = candle.symbol, candle.open_time_ms
+        if identity in self.wanted:
+            self._found[identity] = (candle, offset)
 
     def _append(self, record: Candle | Gap, offset: int | None) -> None:
         starts_ms, ends_ms = covered_span_ms(record, self.step_ms)
@@ -189,14 +217,15 @@ class LogPositions:
             return BadInput(
                 "contradiction",
                 f"{name} is in the log with other values (offset {offset}); the log keeps the"
-                " first. Only an amendment, a record of type amendment, changes a candle: neither"
-                " the producer nor `ulstm import` writes one",
+                " first. Only an amendment, a record of type amendment, changes a candle: the"
+                " producer writes one where the exchange has other values, and so does `ulstm"
+                " import --amend`",
             )
         return BadInput(
             "out_of_order",
             f"{name} is older than what comes next in the log ({next_ms} ms), which only grows at"
-            " its end, and an amendment changes only a candle that is there: `ulstm import` all"
-            " history into a new deployment (TOPIC_PREFIX) if you need it",
+            " its end, and no gap covers it that it could fill: `ulstm import` all history into a"
+            " new deployment (TOPIC_PREFIX) if you need it",
         )
 
 

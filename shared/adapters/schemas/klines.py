@@ -367,6 +367,11 @@ def encode_correction(candle: bytes, kind: CorrectionKind) -> bytes:
     return b'%b"type":"%b"%b' % (head, kind.encode(), tail)
 
 
+def to_fill(candle: bytes) -> bytes:
+    """Return the canonical bytes of a fill, of any bytes that a reader takes for a candle."""
+    return encode_correction(encode_record(_kline.validate_json(candle)), "fill")
+
+
 def encode_status(status: SymbolStatus, interval: str) -> bytes:
     """Return the canonical bytes of a symbol's status in a topic of this interval.
 

@@ -77,17 +77,38 @@ LOG = [candle_bytes(0), candle_bytes(1), gap_bytes(2, 4), candle_bytes(4)]
         (candle_bytes(4), RedriveStatus.IN_LOG, "duplicate"),
         (gap_bytes(2, 4), RedriveStatus.IN_LOG, "duplicate"),
         (candle_bytes(4, close="99.0"), RedriveStatus.REFUSED, "contradiction"),
-        (candle_bytes(3), RedriveStatus.REFUSED, "out_of_order"),
+        (candle_bytes(3), RedriveStatus.READY, ""),
+        (candle_bytes(-1), RedriveStatus.REFUSED, "out_of_order"),
         (gap_bytes(2, 3), RedriveStatus.REFUSED, "out_of_order"),
     ],
 )
-def test_only_the_record_that_comes_next_for_its_symbol_is_redriven(
+def test_only_the_record_that_comes_next_or_is_missing_in_a_gap_is_redriven(
     value: bytes, status: RedriveStatus, reason: str
 ) -> None:
     (result,) = decide(LOG, [a_dead_letter(value)])
 
     assert (result.status, result.reason) == (status, reason)
     assert (result.record is not None) == (status is RedriveStatus.READY)
+
+
+def test_a_candle_of_a_gap_is_redriven_as_a_fill_once() -> None:
+    spaced = candle_bytes(3).replace(b'":"', b'": "')
+    first, other = a_dead_letter(spaced), a_dead_letter(candle_bytes(3, close="99.0"), 8)
+
+    results = decide(LOG, [first, first, other])
+
+    statuses = [RedriveStatus.READY, RedriveStatus.IN_LOG, RedriveStatus.REFUSED]
+    assert [result.status for result in results] == statuses
+    assert results[0].record is not None
+    assert results[0].record.value == candle_bytes(3, type="fill")
+    again = decide([*LOG, candle_bytes(3, type="fill")], [first])
+    assert [result.status for result in again] == [RedriveStatus.IN_LOG]
+
+
+def test_the_gaps_of_a_symbol_that_has_ended_are_filled_no_more() -> None:
+    (result,) = decide([*LOG, DELISTED], [a_dead_letter(candle_bytes(3))])
+
+    assert result.reason == "out_of_order"
 
 
 def test_a_contradiction_explains_that_only_an_amendment_changes_a_candle() -> None:
