@@ -165,6 +165,7 @@ class ScenarioRun:
             for name in ("largest_weight_in_a_minute", "largest_attempts_in_5_minutes")
         )
         yield from _above("request weight in a minute", weight, MAX_WEIGHT)
+        yield from _above("request weight", usage.total_weight, expected.weight)
         yield from _above("attempts to connect", attempts, expected.attempts)
         yield from _above("violations of the stream's limits", usage.protocol_violations, 0)
         refused = usage.refusals[418] + usage.refusals[429]

@@ -17,6 +17,7 @@ class Expected:
         amendments: the least and the largest number of amendment records.
         gaps: the largest number of gap records; the holes of the exchange set the least.
         dead_letters: the largest number of dead letters.
+        weight: the largest request weight in all.
         attempts: the largest number of stream connections tried.
         refusals: the largest number of answers 418 and 429 that the producer may provoke.
         statuses: by symbol, the status records in order; symbols not named have none but `listed`.
@@ -31,6 +32,7 @@ class Expected:
     amendments: tuple[int, int] = (0, 0)
     gaps: int = MANY
     dead_letters: int = 0
+    weight: int = MANY
     attempts: int = 12
     refusals: int = MANY
     statuses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
