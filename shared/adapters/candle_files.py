@@ -17,7 +17,8 @@ from shared.core.errors import BadInput
 SUFFIXES: Final = (".csv.gz", ".csv", ".zip", ".parquet")
 _CHECKSUM: Final = ".checksum"  # the exchange offers one beside each dump
 _MACOS: Final = "__MACOSX"  # the folder of its own data that macOS adds to a ZIP
-# RuntimeError: a ZIP with a password; NotImplementedError: compressed in a way unknown here.
+# RuntimeError: a ZIP with a password; NotImplementedError: compressed in a way unknown here;
+# ValueError: damaged names in a Parquet file.
 _READ_ERRORS: Final = (
     zipfile.BadZipFile,
     zlib.error,
@@ -25,6 +26,7 @@ _READ_ERRORS: Final = (
     OSError,
     RuntimeError,
     NotImplementedError,
+    ValueError,
     ArrowException,
 )
 

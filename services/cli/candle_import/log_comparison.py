@@ -27,7 +27,7 @@ class _Comparison:
     differing: list[int] = field(default_factory=list)
     older: list[int] = field(default_factory=list)
     difference: str = ""  # the first one
-    candles: int = 0
+    candles: int = 0  # compared: those from the log's end on need not be
 
 
 @dataclass(slots=True)
@@ -123,7 +123,8 @@ def _judge(
     """Return why a file must be left out; None if it need not."""
     if found.older:
         error = _older(file, found)
-        if len(found.older) == found.candles or file.path in selection.required:
+        is_all = len(found.older) == found.candles and found.older[-1] == file.last_ms
+        if is_all or file.path in selection.required:
             return error
         selection.set_rows_aside(file.path, error, len(found.older))
     if not found.differing or amend:

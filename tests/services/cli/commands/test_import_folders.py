@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 
 from services.cli.__main__ import app
 from shared.adapters.env_settings import ServiceSettings
+from shared.adapters.kafka.backwards_reader import await_settled
+from shared.adapters.kafka.reader import Reader
 from shared.core.errors import BadInput, Incompatible, UlstmError
 from shared.core.records import Candle, Fill, Gap, Record
 from shared.core.topics import partition_for
@@ -52,6 +54,8 @@ def run_import(settings: ServiceSettings) -> Import:
 def logged(settings: ServiceSettings, symbol: str = "BTCUSDT") -> list[Record | BadInput]:
     archive = Archive(settings.kafka_bootstrap_servers, settings.topics)
     partition = partition_for(symbol, settings.symbol_groups)
+    with Reader(settings.kafka_bootstrap_servers, settings.topics.klines) as reader:
+        await_settled(reader, [partition])
     end = archive.ends()[partition]
     return [
         record
@@ -292,3 +296,17 @@ def test_a_file_that_begins_before_the_log_gives_what_comes_after_its_beginning(
     (rows,) = summary["set_aside"]
     assert (rows["reason"], rows["rows"]) == ("older_than_the_log", 2)
     assert moments(settings) == [4, 5, 6, 7, 8]
+
+
+def test_a_file_of_the_past_and_the_future_is_not_taken_for_one_of_the_past(
+    run_import: Import, settings: ServiceSettings, tmp_path: Path
+) -> None:
+    run_import(write_file(tmp_path / "first", f"{NAME}.csv", dump([70, 71])))
+    # The first block of a dump has 64 lines: all of them are older than the log.
+    write_file(tmp_path / "second", f"{NAME}.csv", dump([*range(64), 72]))
+
+    code, summary = run_import(tmp_path / "second")
+
+    assert (code, summary["candles"], summary["left_out"]) == (0, 1, [])
+    assert [rows["rows"] for rows in summary["set_aside"]] == [64]
+    assert moments(settings) == [70, 71, 72]
