@@ -6,8 +6,9 @@ the open:
 
 1. Sweep: once a candle has settled for long, all newest candles of its symbol are compared, with
    one request. The symbols' turns are spread evenly in time.
-2. Recheck: a value of REST that was read shortly after the close is compared again a minute later.
-   A hole is looked at after a minute, then after twice as long each time, for a week.
+2. Recheck: a value of REST that was read shortly after the close is compared again, after 20 s and
+   after a minute. A hole is looked at after a minute, then after twice as long each time, for a
+   week.
 3. What differs must be read twice with the same value, some seconds apart. Then it is an amendment,
    or a fill if the log has a gap there.
 4. A candle is amended a few times at most: an exchange that flips between two values cannot fill
@@ -29,8 +30,9 @@ from services.producer.requests import KlineRequest, Priority
 from services.producer.sequencer import CorrectedCandle, LogEntry, ReceivedCandle
 from shared.core.records import Gap
 
-SETTLED_MS: Final = 60_000  # after its end, a value of REST is compared again, and a hole checked
-CONFIRM_MS: Final = 10_000  # between two readings of a difference
+YOUNG_MS: Final = (20_000, 60_000)  # after its end, a value that REST gave soon is compared again
+HOLE_MS: Final = 60_000  # after it was written, a hole is checked
+CONFIRM_MS: Final = 5_000  # between two readings of a difference
 MAX_READINGS: Final = 4  # in a row, of a difference that is not confirmed
 MIN_PACE_S: Final = 0.2  # 300 requests a minute are a tenth of Binance's weight limit
 SPREAD: Final = 0.8  # of the time between two sweeps of a symbol: the rest is reserve
@@ -92,7 +94,7 @@ class Reconciler:
             elif isinstance(entry, CorrectedCandle):
                 self._on_correction(entry.candle)
             elif isinstance(entry, Gap):
-                self.add_hole(entry, reading.now_ms + SETTLED_MS)
+                self.add_hole(entry, reading.now_ms + HOLE_MS)
 
     def add_hole(self, gap: Gap, check_ms: int) -> None:
         """Take a gap of the log, to be looked at from a time on."""
@@ -114,13 +116,13 @@ class Reconciler:
     def _on_candle(self, candle: ReceivedCandle, reading: ClockReading) -> None:
         symbol, open_ms = candle.symbol, candle.open_time_ms
         end_ms, is_rest = open_ms + self._interval_ms, candle.source == "rest"
-        compare_ms = end_ms + (SETTLED_MS if is_rest else self._after_ms)
+        compare_ms = end_ms + (YOUNG_MS[0] if is_rest else self._after_ms)
         self.logged.add(symbol, open_ms, candle.value, compare_ms)
         plan = self._plan(symbol)
         plan.sweep_ms = min(plan.sweep_ms, max(end_ms, plan.asked_ms) + self._after_ms)
-        if is_rest and reading.now_ms < compare_ms:
-            plan.young_ms.add(compare_ms)
-            self._recheck(plan, compare_ms)
+        for young_ms in YOUNG_MS if is_rest and reading.now_ms < compare_ms else ():
+            plan.young_ms.add(end_ms + young_ms)
+            self._recheck(plan, end_ms + young_ms)
         late = self._late.get((symbol, open_ms))
         if late is not None and self.logged.differs(symbol, open_ms, late.value):
             self._corrections.append(CorrectedCandle("amendment", late))
@@ -134,7 +136,7 @@ class Reconciler:
     def on_tail(self, tail: LogTail, reading: ClockReading) -> None:
         """Take the end of the log as it was at the start; what was written since is newer."""
         for gap in tail.gaps:
-            self.add_hole(gap, reading.now_ms + SETTLED_MS)
+            self.add_hole(gap, reading.now_ms + HOLE_MS)
         for candle in tail.candles:
             if not self.logged.has(candle.symbol, candle.open_time_ms):
                 end_ms = candle.open_time_ms + self._interval_ms
@@ -173,9 +175,10 @@ class Reconciler:
             self.on_failure(self._awaited[0], reading)
         if self._awaited is not None or now_s < self._next_s or not self._plans:
             return None
+        self._next_s = now_s + MIN_PACE_S
         request = self._take_recheck(reading) or self._take_sweep(reading)
         if request is not None:
-            self._awaited, self._next_s = (request.symbol, now_s), now_s + MIN_PACE_S
+            self._awaited = request.symbol, now_s
         return request
 
     def on_page(self, page: CheckedPage, reading: ClockReading) -> list[CorrectedCandle]:
@@ -217,7 +220,7 @@ class Reconciler:
         if hole is None:
             return self._request_newest(symbol, plan, reading)
         hole.checks += 1
-        wait_ms = min(MAX_HOLE_WAIT_MS, SETTLED_MS << min(hole.checks, 20))
+        wait_ms = min(MAX_HOLE_WAIT_MS, HOLE_MS << min(hole.checks, 20))
         hole.next_check_ms = reading.now_ms + wait_ms
         return self._request(symbol, hole.from_ms, hole.until_ms)
 
@@ -250,7 +253,7 @@ class Reconciler:
     ) -> list[CorrectedCandle]:
         """Return a correction if a row differs from the log as it did some seconds ago."""
         symbol, open_ms = row.symbol, row.open_time_ms
-        is_old = reading.closed_ms >= open_ms + self._interval_ms + SETTLED_MS
+        is_old = reading.closed_ms >= open_ms + self._interval_ms + HOLE_MS
         is_fill = is_old and self.logged.lacks(symbol, open_ms)
         is_amendment = (
             self.logged.compare_from_ms(symbol, open_ms) <= reading.closed_ms

@@ -103,6 +103,21 @@ SCENARIOS: Final = (
         ({"kind": "time-ahead", "for_s": 5, "seconds": 86400},),
     ),
     Scenario(
+        "the time is 90 s behind the rows",
+        3,
+        ({"kind": "time-ahead", "seconds": -90}, *away(3, 1)),
+    ),
+    Scenario(
+        "the time is a day behind",
+        3,
+        ({"kind": "time-ahead", "seconds": -86400}, *away(3, 1)),
+    ),
+    Scenario(
+        "the time jumps back by a day",
+        3,
+        ({"kind": "time-ahead", "at": 3, "seconds": -86400}, *away(5, 1)),
+    ),
+    Scenario(
         "event times of one symbol are a day ahead",
         3,
         ({"kind": "kline-event-ahead", "at": 2, "seconds": 86400, "symbols": ONE},),
@@ -154,6 +169,17 @@ SCENARIOS: Final = (
         4,
         ({"kind": "kline-wrong", "at": 3, "for_candles": 2},),
         actions=((5.5, "restart producer", ""),),
+        expected=AMENDED,
+    ),
+    Scenario(
+        "a value is revised twelve candles after its close and the producer starts again",
+        4,
+        (
+            {"kind": "kline-wrong", "at": 3, "for_candles": 1},
+            provisional(3600, at=3, for_candles=16),
+        ),
+        candles=30,
+        actions=((12, "restart producer", ""),),
         expected=AMENDED,
     ),
     Scenario(

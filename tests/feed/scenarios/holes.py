@@ -53,6 +53,15 @@ SCENARIOS: Final = (
         expected=FILLED,
     ),
     Scenario(
+        "rest lacks candles for longer than is waited and the producer starts again",
+        1,
+        (lost(2.5, 3, symbols=ONE), rows("missing", 0, 16, candles=[3, 5], symbols=ONE)),
+        candles=40,
+        producer=SOON,
+        actions=((20, "restart producer", ""),),
+        expected=FILLED,
+    ),
+    Scenario(
         "rest lacks candles of all symbols for longer than is waited",
         1,
         (lost(2.5, 3), rows("missing", 0, 16, candles=[3, 5])),

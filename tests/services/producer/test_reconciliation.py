@@ -120,12 +120,14 @@ def test_a_revised_candle_is_amended_once_whenever_it_is_revised(at: int, after_
     assert exchange.corrections() == [CorrectedCandle("amendment", candle(at, "1.7"))]
 
 
-def test_a_value_that_rest_gave_soon_after_the_close_is_compared_a_minute_later() -> None:
+@pytest.mark.parametrize("settled_s", [4, 15, 40])
+def test_a_value_that_rest_gave_soon_after_the_close_is_compared_soon(settled_s: int) -> None:
     exchange = SimulatedExchange()
     closed(exchange, [candle(0, "1.1", source="rest")])
+    exchange.run(settled_s)
     exchange.show(candle(0, "1.2", source="rest"))
 
-    exchange.run(90)
+    exchange.run(80 - settled_s)
 
     assert exchange.corrections() == [CorrectedCandle("amendment", candle(0, "1.2", source="rest"))]
 
@@ -134,7 +136,7 @@ def test_every_value_that_rest_gave_soon_after_a_close_has_its_turn() -> None:
     exchange = SimulatedExchange()
     for at in range(4):
         closed(exchange, [candle(at, "1.1", source="rest")])
-        exchange.run(31)
+        exchange.run(11)
         exchange.show(candle(at, "1.2", source="rest"))
     exchange.run(120)
 
