@@ -88,15 +88,15 @@ KINDS: Final = {
     **MARKET, **REST_ANSWERS, **REST_REQUESTS, **REST_ROWS, **EXCHANGE_INFO, **CLOCK,
     **STREAM_CONNECTIONS, **SUBSCRIPTIONS, **STREAM_EVENTS,
 }  # fmt: skip
-# Faults from which a client recovers without a trace; `hole` and `halt` change the truth itself.
+# Faults from which a client recovers; the first three change the truth itself.
 MIXED: Final = (
-    "hole", "halt", "rest-down", "rest-delay", "rest-stall", "rest-trickle", "rest-cut",
+    "hole", "off-grid", "halt", "rest-down", "rest-delay", "rest-stall", "rest-trickle", "rest-cut",
     "rest-refusal", "rest-text", "rest-deep", "rest-long-number", "rest-answer",
     "rows-start-ignored", "rows-stale", "rows-missing", "rows-unreadable", "rows-floats",
     "rows-exponents", "rows-descending", "rows-shuffled", "rows-twice", "rows-contradicting",
     "rows-short", "rows-not-requested", "info-empty", "info-missing", "time-ahead", "stream-drop",
-    "stream-flap", "stream-refusal", "stream-shutdown", "stream-garbage", "kline-lost",
-    "kline-silent", "kline-late", "kline-twice", "kline-early-close", "kline-future-close",
+    "stream-flap", "stream-silence", "stream-refusal", "stream-shutdown", "stream-garbage", "kline-lost",
+    "kline-silent", "kline-late", "kline-twice", "kline-provisional", "kline-wrong", "kline-early-close", "kline-future-close",
     "kline-event-ahead", "kline-floats", "kline-exponents", "kline-unreadable",
     "kline-other-interval",
 )  # fmt: skip

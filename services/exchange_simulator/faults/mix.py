@@ -32,10 +32,10 @@ def _rows(**parameters: object) -> Draw:
     }  # fmt: skip
 
 
-# Faults from which a client recovers without a trace: the log must equal the truth afterwards.
-# `hole` and `halt` change the truth.
+CHANGES_TRUTH: Final = ("hole", "off-grid", "halt")  # each begins with a candle
 DRAWS: Final[dict[str, Draw]] = {
     "hole": _of_some(),
+    "off-grid": _of_some(seconds=14.789),
     "halt": _of_some(),
     "rest-down": _brief(0.5, 4),
     "rest-delay": lambda rng, _: {"for_s": 5.0, "seconds": round(rng.uniform(0.1, 2), 2)},
@@ -44,7 +44,7 @@ DRAWS: Final[dict[str, Draw]] = {
     "rest-cut": lambda rng, _: {"times": rng.randint(1, 20)},
     "rest-refusal": lambda rng, _: {
         "for_s": 3.0,
-        "status": rng.choice((403, 429, 500, 502, 503)),
+        "status": rng.choice((403, 418, 429, 500, 502, 503)),
         "value": "2",
     },
     "rest-text": lambda rng, _: {"times": rng.randint(1, 10)},
@@ -68,6 +68,7 @@ DRAWS: Final[dict[str, Draw]] = {
     "time-ahead": lambda rng, _: {"for_s": 3.0, "seconds": rng.choice((90.0, 86_400.0))},
     "stream-drop": lambda _, __: {"for_s": 0.2},
     "stream-flap": lambda _, __: {"for_s": 5.0, "seconds": 0.5},
+    "stream-silence": lambda _, __: {"for_s": 12.0},
     "stream-refusal": lambda rng, _: {"for_s": 3.0, "status": rng.choice((403, 429, 503))},
     "stream-shutdown": lambda _, __: {"for_s": 0.2, "seconds": 1.0},
     "stream-garbage": lambda _, __: {"for_s": 0.2, "count": 20},
@@ -75,6 +76,8 @@ DRAWS: Final[dict[str, Draw]] = {
     "kline-silent": _of_some(),
     "kline-late": _of_some(seconds=1.0),
     "kline-twice": _of_some(seconds=0.3),
+    "kline-provisional": _of_some(seconds=0.3),
+    "kline-wrong": _of_some(),
     "kline-early-close": _of_some(seconds=20.0),
     "kline-future-close": _of_some(seconds=600.0),
     "kline-event-ahead": _of_some(seconds=86_400.0),
@@ -94,7 +97,6 @@ def draw_mix(mix: FaultMix | None, symbols: Sequence[str]) -> Iterator[ScriptedF
     while at < mix.begin + mix.candles:
         kind = rng.choice(kinds)
         drawn = DRAWS[kind](rng, symbols)
-        # What the market itself does begins with a candle.
-        begins = float(int(at)) if kind in ("hole", "halt") else round(at, 3)
+        begins = float(int(at)) if kind in CHANGES_TRUTH else round(at, 3)
         yield ScriptedFault.model_validate({"kind": kind, "at": begins, **drawn})
         at += rng.expovariate(1 / mix.every_candles)
