@@ -72,11 +72,15 @@ class MarketChanged:
 
 @dataclass(frozen=True, slots=True)
 class ObservedStatus:
-    """What is certain about a symbol now, in whatever status the log has it."""
+    """What is certain about a symbol now, in whatever status the log has it.
+
+    A delisting is certain only once the symbol has no candle for `silence_s` either, in seconds.
+    """
 
     symbol: str
     status: StatusName
     reason: str
+    silence_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

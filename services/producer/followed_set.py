@@ -2,8 +2,8 @@
 
 What an exchange leaves out of its list proves nothing by itself: lists are cut short, come from
 caches, are refused. A symbol is delisted only if it was absent in several credible lists over some
-time. Names of the setting and of the user are wanted for ever: one that is delisted joins again as
-soon as it is listed again.
+time, and gives no candle either. Names of the setting and of the user are wanted for ever: one that
+is delisted joins again as soon as it is listed again.
 """
 
 from collections.abc import Iterable, Mapping
@@ -136,7 +136,8 @@ class FollowedSet:
         if not self.control.is_wanted(symbol, True):
             return ObservedStatus(symbol, "removed", "the user removed it")
         if symbol in self._delisted:
-            return ObservedStatus(symbol, "delisted", "the exchange no longer lists it")
+            reason = "the exchange no longer lists it"
+            return ObservedStatus(symbol, "delisted", reason, self.delisted_after_s)
         if symbol not in wanted:
             return ObservedStatus(symbol, "removed", f"no longer {self.selection.reason}")
         listed = self.listed.get(symbol)

@@ -54,7 +54,8 @@ class ProducerSettings(ServiceSettings):
         600.0,
         ge=0,
         le=86_400,
-        description="Seconds, and three lists, for which a symbol must be missing to be delisted.",
+        description="Seconds for which a symbol must be missing in the exchange's lists, three at"
+        " least, and then have no candle, to be delisted.",
     )
     exchange: Annotated[str, AfterValidator(_check_exchange)] = Field(
         "binance", description="The exchange: a folder of `services/producer/exchanges/`."

@@ -3,9 +3,10 @@
 The log says each status once, at its place among the symbol's candles:
 
 1. `listed` stands before the first candle, in the same transaction.
-2. `halted` and `delisted` wait for the last candle: the one that was open when the status was
-   noticed, or a while after its end without it.
-3. `resumed` and `removed` wait for nothing. The first is written only after `halted`, which then
+2. `halted` waits for the last candle: the one that was open when it was noticed, or a while after
+   its end without it.
+3. `delisted` waits for silence: while candles go on, nothing has ended, whatever is listed.
+4. `resumed` and `removed` wait for nothing. The first is written only after `halted`, which then
    waits no longer.
 
 What the log says already is not written again, so observations may be repeated after a restart.
@@ -21,7 +22,6 @@ from shared.core.records import StatusName, SymbolStatus
 
 LAST_CANDLE_S: Final = 10.0  # after its end, in which a last candle may still come
 HELD_CANDLES_S: Final = 900.0  # in which candles after a hole may still be appended
-_AWAITS_LAST_CANDLE: Final = frozenset(("halted", "delisted"))
 _ENDS: Final = frozenset(("delisted", "removed"))
 _REASON_UNKNOWN: Final = "followed"
 
@@ -33,7 +33,8 @@ class _Waiting:
     observed: ObservedStatus
     last_open_ms: int  # of the candle that was open when it was noticed
     halted: ObservedStatus | None = None  # to be written before it
-    closed_since_s: float | None = None  # the exchange's clock has passed that candle's end
+    awaited_ms: int = 0  # open time of the candle that is waited for
+    closed_since_s: float | None = None  # the exchange's clock has passed its end
 
 
 @dataclass(slots=True)
@@ -156,13 +157,16 @@ class StatusBook:
         return observed.status in _ENDS or (observed.status == "halted" and is_beginning)
 
     def _is_due(self, waiting: _Waiting, cursor: SymbolCursor, now_ms: int, now_s: float) -> bool:
-        if waiting.observed.status not in _AWAITS_LAST_CANDLE:
+        observed, next_ms = waiting.observed, cursor.next_open_time_ms
+        if observed.status == "delisted":
+            awaited_ms, limit_s = next_ms, observed.silence_s
+        elif observed.status == "halted" and next_ms <= waiting.last_open_ms:
+            awaited_ms, limit_s = waiting.last_open_ms, LAST_CANDLE_S
+        else:
             return True
-        if cursor.next_open_time_ms > waiting.last_open_ms:
-            return True
-        if now_ms < waiting.last_open_ms + self.interval_ms:
+        if now_ms < awaited_ms + self.interval_ms:
             return False
-        if waiting.closed_since_s is None:
-            waiting.closed_since_s = now_s
-        limit_s = HELD_CANDLES_S if cursor.early else LAST_CANDLE_S
+        if waiting.closed_since_s is None or waiting.awaited_ms != awaited_ms:
+            waiting.awaited_ms, waiting.closed_since_s = awaited_ms, now_s
+        limit_s = max(limit_s, HELD_CANDLES_S) if cursor.early else limit_s
         return now_s - waiting.closed_since_s >= limit_s
