@@ -20,7 +20,7 @@ MAX_REQUESTS_PER_S: Final = 20.0  # for all symbols in doubt: 40 % of Binance's 
 CROWD_S: Final = 300.0  # a symbol that was denied a candle within it is one of them
 # Of a gap's time: after it the history of a new symbol begins late, if nothing at all is known to
 # lie before. Most often it is just young.
-BEGINNING_SHARE: Final = 1 / 4
+BEGINNING_SHARE: Final = 1 / 6
 
 Span = tuple[int, int]  # first open time, open time after the last
 

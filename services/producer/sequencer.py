@@ -103,7 +103,8 @@ def on_stream_kline(cursor: SymbolCursor, kline: ReceivedCandle, interval_ms: in
     """Append the candle that is next, keep one that is early, drop one that the log has."""
     if kline.open_time_ms < cursor.next_open_time_ms:
         return Transition(cursor, stale=1)
-    early = {each.open_time_ms: each for each in (kline, *cursor.early)}
+    # Of two klines for one candle the newer one counts, as long as none is written.
+    early = {each.open_time_ms: each for each in (*cursor.early, kline)}
     ascending = tuple(early[time_ms] for time_ms in sorted(early))[:MAX_EARLY_CANDLES]
     repeated = len(cursor.early) + 1 - len(early)
     return release_early(replace(cursor, early=ascending), (), repeated, interval_ms)

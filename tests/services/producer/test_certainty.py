@@ -19,7 +19,13 @@ from services.producer.exchange_clock import ExchangeClock
 from services.producer.market_tracker import MarketTracker
 from services.producer.metrics import ProducerMetrics
 from services.producer.requests import KlineRequest, Priority
-from services.producer.sequencer import LogEntry, ReceivedCandle, SymbolCursor, UnreadableKline
+from services.producer.sequencer import (
+    CorrectedCandle,
+    LogEntry,
+    ReceivedCandle,
+    SymbolCursor,
+    UnreadableKline,
+)
 from services.producer.worker import ProducerWorker
 from shared.adapters.kafka.errors import Aborted
 from shared.adapters.prometheus import Telemetry
@@ -45,6 +51,7 @@ class CandleRecords:
     """The log in memory; a transaction aborts when the test says so."""
 
     entries: dict[str, list[LogEntry]] = field(default_factory=lambda: defaultdict(list))
+    corrections: list[CorrectedCandle] = field(default_factory=list)
     aborts: bool = False
 
     def open(self) -> None: ...
@@ -59,6 +66,8 @@ class CandleRecords:
             self.aborts = False
             raise Aborted("the transaction was aborted")
         for entry in entries:
+            if isinstance(entry, CorrectedCandle):
+                self.corrections.append(entry)
             if isinstance(entry, ReceivedCandle | Gap | UnreadableKline):
                 self.entries[entry.symbol].append(entry)
 
@@ -359,7 +368,7 @@ def test_rows_off_the_grid_are_set_aside_once_and_what_follows_them_goes_on() ->
 
 def test_a_new_symbol_begins_where_the_exchange_begins_when_that_is_certain() -> None:
     run = Run(an_exchange(hole=range(120)), begins_at=131)
-    run.tick_for(25)
+    run.tick_for(15)
     assert run.log.candles(SYMBOLS[0]) == []
 
     run.tick_for(20)
@@ -369,7 +378,7 @@ def test_a_new_symbol_begins_where_the_exchange_begins_when_that_is_certain() ->
 
 def test_the_beginning_of_a_new_symbol_that_rest_lacks_for_a_while_is_not_lost() -> None:
     run = Run(an_exchange(hole=range(120)), begins_at=131)
-    run.tick_for(25)
+    run.tick_for(15)
 
     run.exchange = an_exchange()
     run.tick_for(35)
@@ -426,3 +435,27 @@ def test_a_request_that_is_never_answered_is_made_again_and_a_late_answer_does_n
     run.tick_for(20)
 
     run.check(SYMBOLS[0])
+
+
+@pytest.mark.parametrize("seconds", [0, 1])
+@pytest.mark.parametrize("waits", [False, True])
+def test_of_two_closes_the_second_is_what_the_log_says_in_the_end(
+    seconds: int, waits: bool
+) -> None:
+    symbol, at = SYMBOLS[0], 131
+    run = Run(an_exchange(), begins_at=at)
+    run.tick_for(40 if not waits else 0)
+    at = run.now_ms // STEP_MS if not waits else at
+
+    run.inbox.events.put(a_candle(symbol, at, close=9.0))
+    run.tick_for(seconds)
+    run.inbox.events.put(a_candle(symbol, at))
+    run.tick_for(60)
+
+    [written] = [
+        each
+        for each in run.log.entries[symbol]
+        if isinstance(each, ReceivedCandle) and each.open_time_ms == at * STEP_MS
+    ]
+    amended = [each.candle for each in run.log.corrections]
+    assert [written, *amended][-1].close == 1.0

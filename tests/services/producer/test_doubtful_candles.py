@@ -63,7 +63,7 @@ def test_half_of_the_symbols_make_an_outage_which_takes_longer() -> None:
 
 
 def test_the_late_beginning_of_a_history_is_certain_sooner_even_of_all_symbols() -> None:
-    doubts = denied_at(0.0, 15.0, 30.0, symbols=SYMBOLS)
+    doubts = denied_at(0.0, 9.0, 20.0, symbols=SYMBOLS)
 
     assert doubts.certain_until_ms(SYMBOL, 4, 6, is_beginning=True) == 6
     assert doubts.certain_until_ms(SYMBOL, 4, 6) == 4

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from services.producer.sequencer import (
     MAX_EARLY_CANDLES,
     ReceivedCandle,
@@ -37,3 +39,12 @@ def test_early_candles_follow_the_missing_one_and_the_newest_of_too_many_are_dro
     # The missing one takes a place of its own among them.
     assert list(transition.entries) == [kline(at) for at in range(MAX_EARLY_CANDLES)]
     assert transition.cursor == SymbolCursor(SYMBOL, MAX_EARLY_CANDLES * STEP_MS)
+
+
+def test_of_two_early_klines_for_one_candle_the_newer_one_counts() -> None:
+    provisional, final = kline(1), replace(kline(1), close=2.0)
+    cursor = on_stream_kline(SymbolCursor(SYMBOL, 0), provisional, STEP_MS).cursor
+
+    cursor = on_stream_kline(cursor, final, STEP_MS).cursor
+
+    assert list(on_stream_kline(cursor, kline(0), STEP_MS).entries) == [kline(0), final]
