@@ -112,7 +112,7 @@ class ProducerSettings(ServiceSettings):
     )
     rest_threads: int = Field(4, ge=1, le=16, description="Concurrent requests to REST.")
     rest_deadline_s: float = Field(
-        15.0, gt=0, le=300, description="Seconds until an answer of REST must be complete."
+        15.0, gt=0, le=300, description="Seconds until a response of REST must be complete."
     )
     rest_weight_share: float = Field(
         0.6,
