@@ -83,8 +83,13 @@ class SymbolStatus:
 
     @property
     def ends_symbol(self) -> bool:
-        """Whether the symbol is predicted no more; a candle afterwards begins it anew."""
+        """Whether the symbol is predicted no more."""
         return self.status in _ENDS
+
+    @property
+    def resets_symbol(self) -> bool:
+        """Whether nothing before matters any more: the next candle begins the symbol anew."""
+        return self.ends_symbol or self.status == "listed"
 
 
 @dataclass(frozen=True, slots=True)

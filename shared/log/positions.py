@@ -27,7 +27,7 @@ class SymbolPosition:
     @property
     def is_new(self) -> bool:
         """Whether the symbol begins with its next candle, which may open later without a gap."""
-        return self.status is not None and _begins_anew(self.status)
+        return self.status is not None and self.status.resets_symbol
 
 
 def producer_transactional_id(topics: Topics) -> str:
@@ -94,12 +94,8 @@ class _Search:
         if symbol in self.found:  # by a gap after the status
             self.found[symbol] = replace(self.found[symbol], status=last)
             return self.found[symbol]
-        return self._move(symbol, status.time_ms) if _begins_anew(status) else None
+        return self._move(symbol, status.time_ms) if status.resets_symbol else None
 
     def _move(self, symbol: str, next_ms: int) -> SymbolPosition:
         position = SymbolPosition(next_ms, self._statuses.get(symbol))
         return self.found.setdefault(symbol, position)
-
-
-def _begins_anew(status: SymbolStatus) -> bool:
-    return status.ends_symbol or status.status == "listed"

@@ -87,6 +87,12 @@ def ends(symbol: str, at: int) -> tuple[int, bytes]:
     return at, encode_status(status, "5m")
 
 
+def lists(symbol: str, at: int) -> tuple[int, bytes]:
+    """The record of a symbol whose first candle is this one."""
+    status = SymbolStatus(symbol, START_MS + at * STEP_MS, "listed", "TRADING")
+    return at, encode_status(status, "5m")
+
+
 def filled(symbol: str, at: int) -> tuple[int, bytes]:
     return at, candle_bytes(at, symbol, "101.5", type="fill")
 

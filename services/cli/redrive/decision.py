@@ -124,7 +124,7 @@ class LogPositions:
                 self._append(record, offset)
             case Fill():
                 self._fill(record.candle, offset)
-            case SymbolStatus() if record.ends_symbol:
+            case SymbolStatus() if record.resets_symbol:
                 self._gaps.pop(record.symbol, None)
             case _:
                 pass

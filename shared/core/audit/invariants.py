@@ -125,17 +125,13 @@ class PartitionInvariants:
         return RecordCheck(is_rejected, () if is_right else (_misplaced_correction(correction),))
 
     def check_status(self, status: SymbolStatus) -> RecordCheck:
-        """Check that a status begins after its symbol's candles; let go of a symbol that ends."""
+        """Check that a status fits its symbol's candles; forget them where it begins anew."""
         self._newest = None
-        history, violations = self._started(status.symbol), list[Violation]()
-        if history is not None and status.time_ms < history.next_open_time_ms:
-            message = f"status of {status.symbol} begins before its last candle or gap ends"
-            expected = f"at least {history.next_open_time_ms}"
-            difference = Difference("time_ms", status.time_ms, expected)
-            violations.append(Violation(Check.CANDLES, message, (difference,)))
-        if status.ends_symbol:
+        history = self._started(status.symbol)
+        violations = () if history is None else tuple(_check_status(status, history))
+        if status.resets_symbol:
             self._histories[status.symbol] = SymbolHistory(status.time_ms)
-        return RecordCheck(violations=tuple(violations))
+        return RecordCheck(violations=violations)
 
     def apply_promotion(self, promotion: ActivePromotion | None) -> RecordCheck:
         """Apply a promotion: candles are kept, scores and steps begin again.
@@ -263,6 +259,19 @@ def _is_past(candle: Candle, history: SymbolHistory) -> bool:
     if history.candles:
         return candle.open_time_ms <= history.last_open_time_ms
     return candle.open_time_ms < history.next_open_time_ms
+
+
+def _check_status(status: SymbolStatus, history: SymbolHistory) -> Iterator[Violation]:
+    """Check a status of a symbol that has candles and has not ended."""
+    if status.time_ms < history.next_open_time_ms:
+        message = f"status of {status.symbol} begins before its last candle or gap ends"
+        expected = f"at least {history.next_open_time_ms}"
+        difference = Difference("time_ms", status.time_ms, expected)
+        yield Violation(Check.CANDLES, message, (difference,))
+    if status.status == "listed":
+        message = f"{status.symbol} is listed, has candles, and has not ended"
+        difference = Difference("status", status.status, "of a symbol that is new or has ended")
+        yield Violation(Check.CANDLES, message, (difference,))
 
 
 def _misplaced_correction(correction: Correction) -> Violation:

@@ -87,9 +87,9 @@ def fold(
     match record:
         case Promotion():
             return _promote(state, record, offset, model, context)
-        case SymbolStatus() if record.ends_symbol:
-            ended = SymbolState(record.symbol, begins_ms=record.time_ms)
-            return _change(state, offset, {record.symbol: ended}, None)
+        case SymbolStatus() if record.resets_symbol:
+            empty = SymbolState(record.symbol, begins_ms=record.time_ms)
+            return _change(state, offset, {record.symbol: empty}, None)
         case Gap() | SymbolStatus():
             return skip_record(state, offset)
     # 2. Where another numeric profile predicts, this one only remembers candles: it takes over at
@@ -178,12 +178,12 @@ def _begin(
     """Return the state of a symbol before its first candle, or the first since it ended.
 
     Raises:
-        BadInput: the candle is from before the symbol's end.
+        BadInput: the candle is from before the symbol's end, or its listing.
     """
     if candle.open_time_ms < empty.begins_ms:
         message = (
-            f"candle of {candle.symbol} at open time {candle.open_time_ms} ms: the symbol ended at"
-            f" {empty.begins_ms} ms; only candles from there on begin it anew"
+            f"candle of {candle.symbol} at open time {candle.open_time_ms} ms: by its last status"
+            f" the symbol begins at {empty.begins_ms} ms or later"
         )
         raise BadInput("out_of_order", message)
     empty = SymbolState(candle.symbol)

@@ -64,7 +64,7 @@ class SymbolState:
     corrections: int = 0  # amendments and fills applied since the promotion
     # (n, numbers), oldest first, of features and volatility: see checkpoints.py
     checkpoints: Float64s = field(default_factory=no_checkpoints)
-    begins_ms: int = 0  # of a symbol that ended: it may begin anew with a candle that opens then
+    begins_ms: int = 0  # while it has no candles: the first may open then, or later
     # Not stored, and computed again where they are missing: the Jacobian (weights,) of the pending
     # prediction, which idle time computes, and the inputs (n,) that the head made it from.
     jacobian: Float32s | None = None

@@ -26,6 +26,7 @@ from tests.support.partition_log import (
     candles_of,
     digests,
     ends,
+    lists,
     log_of,
     process_all,
     processor_for,
@@ -131,6 +132,26 @@ def test_a_symbol_that_has_ended_needs_no_longer_replay() -> None:
             (LENGTH - 1, promotion_bytes(FIRST)),
             *candles_of("AAAUSDT", LENGTH, LENGTH + 5, 1),
             *candles_of("BBBUSDT", LENGTH + 9, LENGTH + 12, 2),
+        ]
+    )
+    before = process_all(records)
+    history = FakeTopicHistory(records)
+
+    state = restore(history, before.predictions, len(records))
+
+    assert digests(state) == digests(before.state)
+    assert history.first_read is not None
+    assert history.first_read > 300
+
+
+def test_a_new_listing_needs_no_longer_replay() -> None:
+    records = log_of(
+        [
+            *two_symbols(0, LENGTH),
+            (LENGTH - 1, promotion_bytes(FIRST)),
+            lists("CCCUSDT", LENGTH),
+            *candles_of("CCCUSDT", LENGTH, LENGTH + 5, 3),
+            *two_symbols(LENGTH, LENGTH + 5),
         ]
     )
     before = process_all(records)

@@ -411,6 +411,8 @@ def test_gaps_and_candles_must_be_contiguous(records: list[Record], names: list[
         ([a_candle(0), status(1, name="halted"), gap(1, 4), status(4, name="resumed")], []),
         ([a_candle(0), a_candle(1), status(1, name="halted")], ["time_ms"]),
         ([a_candle(0), status(1), a_candle(7)], []),
+        ([status(0, name="listed"), a_candle(0), a_candle(2)], ["open_time_ms"]),
+        ([a_candle(0), status(1, name="listed")], ["status"]),
         ([a_candle(0), status(1), status(7, name="listed"), a_candle(8), a_candle(9)], []),
         ([a_candle(0), status(1), a_candle(7), a_candle(9)], ["open_time_ms"]),
     ],

@@ -252,15 +252,24 @@ def test_a_promotion_leaves_an_ended_symbol_without_a_state() -> None:
 def test_candles_from_before_its_end_do_not_begin_a_symbol_anew() -> None:
     state, _ = fold_all([a_promotion(MODEL), *candles(CLOSES), ended(COUNT)], MODELS)
 
-    with pytest.raises(BadInput, match="ended at") as refused:
+    with pytest.raises(BadInput, match="begins at") as refused:
         fold(state, a_candle(COUNT - 1), state.next_offset, MODEL, CONTEXT)
 
     assert refused.value.reason == "out_of_order"
     assert fold(state, a_candle(COUNT), state.next_offset, MODEL, CONTEXT).symbols
 
 
-@pytest.mark.parametrize("status", ["listed", "halted", "resumed"])
-def test_a_status_that_ends_nothing_changes_nothing(status: StatusName) -> None:
+def test_a_listing_makes_a_symbol_known_whatever_was_before() -> None:
+    state, _ = fold_all([a_promotion(MODEL), *candles(CLOSES)], MODELS)
+    listed = replace(ended(COUNT), status="listed")
+
+    for before in (state, PartitionState(next_offset=state.next_offset, known_from=1)):
+        after = fold(before, listed, state.next_offset, MODEL, CONTEXT).symbols["BTCUSDT"]
+        assert (len(after.sequence), after.begins_ms) == (0, listed.time_ms)
+
+
+@pytest.mark.parametrize("status", ["halted", "resumed"])
+def test_a_halt_changes_nothing(status: StatusName) -> None:
     state, _ = fold_all([a_promotion(MODEL), *candles(CLOSES)], MODELS)
     record = replace(ended(COUNT), status=status)
 
