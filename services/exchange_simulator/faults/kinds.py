@@ -95,8 +95,8 @@ MIXED: Final = (
     "rows-start-ignored", "rows-stale", "rows-missing", "rows-unreadable", "rows-floats",
     "rows-exponents", "rows-descending", "rows-shuffled", "rows-twice", "rows-contradicting",
     "rows-short", "rows-not-requested", "info-empty", "info-missing", "time-ahead", "stream-drop",
-    "stream-flap", "stream-silence", "stream-refusal", "stream-shutdown", "stream-garbage", "kline-lost",
-    "kline-silent", "kline-late", "kline-twice", "kline-provisional", "kline-wrong", "kline-early-close", "kline-future-close",
-    "kline-event-ahead", "kline-floats", "kline-exponents", "kline-unreadable",
-    "kline-other-interval",
+    "stream-flap", "stream-silence", "stream-refusal", "stream-shutdown", "stream-garbage",
+    "kline-lost", "kline-silent", "kline-late", "kline-twice", "kline-provisional", "kline-wrong",
+    "kline-early-close", "kline-future-close", "kline-event-ahead", "kline-floats",
+    "kline-exponents", "kline-unreadable", "kline-other-interval",
 )  # fmt: skip

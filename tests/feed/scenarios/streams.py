@@ -162,7 +162,7 @@ SCENARIOS: Final = (
         candles=-1,
         speed=1,
         exchange={"push_interval_s": "5", "history": "40"},
-        producer={"BACKFILL_CANDLES": "20", "STREAM_SILENCE_S": "30"},
+        producer={"BACKFILL_CANDLES": "20", "STREAM_SILENCE_S": "30", "LISTING_REFRESH_S": "60"},
         expected=Expected(weight=2100),
         deadline_s=120.0,
     ),
