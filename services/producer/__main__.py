@@ -200,7 +200,7 @@ def make_worker(
     servers, topics = settings.kafka_bootstrap_servers, settings.topics
     symbols, duration_ms = market.followed, interval_ms(settings.interval)
     pool = RestWorkerPool(
-        RestOptions(settings.rest_threads, duration_ms, rows_of_page(len(symbols))),
+        RestOptions(settings.rest_threads, duration_ms, lambda: rows_of_page(len(market.followed))),
         exchange,
         LoggedMarketMoves(servers, topics, settings.codec).read,
         inbox,

@@ -189,6 +189,12 @@ class BackfillSchedule:
         schedule.refusals = min(MAX_DOUBLINGS, schedule.refusals + 1)
         return schedule.refusals == 1
 
+    def on_traded(self, symbols: Iterable[str]) -> None:
+        """Request symbols that were refused at once: the exchange trades them now."""
+        for schedule in map(self._symbols.get, symbols):
+            if schedule is not None and schedule.refusals:
+                schedule.not_before_s, schedule.refusals = 0.0, 0
+
     def refused_symbols(self) -> list[str]:
         """Return the symbols that the exchange refuses; nobody waits for them."""
         return [symbol for symbol, each in self._symbols.items() if each.refusals]

@@ -29,7 +29,7 @@ def rows_of_page(symbols: int) -> int:
     >>> [rows_of_page(symbols) for symbols in (20, 1_000, 9_000)]
     [1000, 250, 100]
     """
-    return max(MIN_PAGE_ROWS, min(MAX_PAGE_ROWS, MAX_HELD_CANDLES // symbols))
+    return max(MIN_PAGE_ROWS, min(MAX_PAGE_ROWS, MAX_HELD_CANDLES // max(1, symbols)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,11 +22,14 @@ FIRST_TIME_S: Final = 5.0  # that the first requests wait for the exchange's tim
 
 @dataclass(frozen=True, slots=True)
 class RestOptions:
-    """The number of threads, the interval in milliseconds, the largest number of rows of a page."""
+    """The number of threads, the interval in milliseconds, the largest number of rows of a page.
+
+    The last may change with the number of symbols.
+    """
 
     threads: int
     interval_ms: int
-    max_rows: int
+    read_max_rows: Callable[[], int]
 
 
 class RestWorkerPool:
@@ -125,7 +128,7 @@ class RestWorkerPool:
         outcome = RequestOutcome.FAILED
         try:
             page = rest.fetch_klines(
-                request.symbol, first_ms, request.until_ms, self._options.max_rows
+                request.symbol, first_ms, request.until_ms, self._options.read_max_rows()
             )
             outcome = RequestOutcome.ANSWERED
         except SymbolRefused:

@@ -256,6 +256,8 @@ class ProducerWorker:
             return
         self.follow(change.joining)
         self._statuses.observe(change, self._inbox.clock.read().now_ms)
+        traded = (each.symbol for each in change.observed if each.status == "resumed")
+        self._backfill.schedule.on_traded(traded)
 
     def _is_followed(self, symbol: str) -> bool:
         """Return whether a symbol's candles are written; one that is not readable may be."""

@@ -113,6 +113,17 @@ def test_a_symbol_that_is_refused_is_requested_after_minutes_and_awaited_by_nobo
     assert schedule.refused_symbols() == []
 
 
+def test_a_refused_symbol_is_requested_at_once_when_the_exchange_trades_it() -> None:
+    schedule = BackfillSchedule([SYMBOL], STEP_MS, 3.0)
+    schedule.take_due(CURSORS, CLOSED_MS, 0.0)
+    schedule.on_refusal(SYMBOL, 0.0)
+
+    schedule.on_traded([SYMBOL, "UNKNOWN"])
+
+    assert requested_at(schedule, SYMBOL, 1.0) == 1.0
+    assert schedule.refused_symbols() == []
+
+
 def test_an_exchange_that_refuses_all_symbols_is_asked_again_soon() -> None:
     symbols = [f"S{number}" for number in range(400)]
     cursors = {symbol: SymbolCursor(symbol, 0) for symbol in symbols}

@@ -68,7 +68,7 @@ def no_moves(from_ms: int, until_ms: int) -> Mapping[int, MarketMove]:
 def start_pool(
     rest: ScriptedRest, inbox: Inbox, threads: int = 1, max_rows: int = 1_000
 ) -> RestWorkerPool:
-    return RestWorkerPool(RestOptions(threads, STEP_MS, max_rows), rest, no_moves, inbox)
+    return RestWorkerPool(RestOptions(threads, STEP_MS, lambda: max_rows), rest, no_moves, inbox)
 
 
 def test_a_response_holds_all_rows_and_the_candle_before() -> None:
@@ -110,7 +110,7 @@ def test_moves_are_read_from_the_log_if_it_has_candles_of_the_time(
         spans.append((from_ms, until_ms))
         return {7: MarketMove(0.5, 9)}
 
-    pool = RestWorkerPool(RestOptions(1, STEP_MS, 1_000), ScriptedRest(), read_moves, inbox)
+    pool = RestWorkerPool(RestOptions(1, STEP_MS, lambda: 1_000), ScriptedRest(), read_moves, inbox)
     from_ms = NOW_MS - 9 * STEP_MS
     pool.request_klines(KlineRequest("BTCUSDT", from_ms, NOW_MS + logged_until * STEP_MS))
 
