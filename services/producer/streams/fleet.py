@@ -155,14 +155,14 @@ class StreamFleet:
         return is_mid_candle(self._inbox.clock.read().now_ms, self._options.interval_ms)
 
     def _replace(self, shard: StreamShard, end: StreamEnd, now_s: float) -> None:
+        # Not more than two connections for the same symbols: the older one goes on if it can.
+        if any(retirement.successor is shard for retirement in self._retirements):
+            shard.close(end, now_s)
+            return
         # What a silent connection carries may have been missed: it proves nothing any longer.
         is_silent = end.kind == "silence"
         if is_silent:
             self._uncover(shard.number, shard.subscriptions.carried)
-        # Not more than two connections for the same symbols.
-        for retirement in self._retirements:
-            if retirement.successor is shard:
-                retirement.shard.close(retirement.end, now_s)
         successor = self._new_shard(shard.subscriptions.wanted, shard.retire(now_s))
         self._shards[self._shards.index(shard)] = successor
         self._retirements.append(_Retirement(shard, end, successor, is_silent=is_silent))

@@ -33,7 +33,7 @@ class LoopbackStreams:
 
 
 @dataclass
-class Run:
+class SupervisorRun:
     """A supervisor that runs, and what it passed on."""
 
     supervisor: StreamSupervisor
@@ -49,7 +49,7 @@ class Run:
         return self.candles
 
 
-Start = Callable[..., Run]
+Start = Callable[..., SupervisorRun]
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def start() -> Iterator[Start]:
             max_age_s: float = 1e6,
             max_symbols: int = 1000,
             silence_s: float = 60.0,
-        ) -> Run:
+        ) -> SupervisorRun:
             url = cleanup.enter_context(websocket_server(serve))
             exchange = LoopbackStreams(url, StreamLimits(max_symbols, max_age_s, handshake_s=1.0))
             inbox, stop = Inbox(), threading.Event()
@@ -72,12 +72,12 @@ def start() -> Iterator[Start]:
             thread.start()
             cleanup.callback(thread.join, 5)
             cleanup.callback(stop.set)
-            return Run(supervisor, inbox, stop, thread)
+            return SupervisorRun(supervisor, inbox, stop, thread)
 
         yield run
 
 
-class Market:
+class LoopbackMarket:
     """A server that acknowledges everything and tells the same closes to every connection."""
 
     def __init__(self) -> None:
@@ -114,7 +114,7 @@ class Market:
 
 
 def test_renewals_lose_no_close_and_tell_none_twice(start: Start) -> None:
-    market = Market()
+    market = LoopbackMarket()
     run = start(market.serve, ["BTCUSDT"], max_age_s=1.0)
     eventually(lambda: run.supervisor.is_connected)
 
@@ -151,7 +151,7 @@ def test_a_connection_that_flaps_is_attempted_ever_less_often(start: Start) -> N
 def test_other_connections_are_made_and_it_can_be_stopped_while_one_handshake_stalls(
     start: Start,
 ) -> None:
-    market, is_first = Market(), threading.Semaphore(1)
+    market, is_first = LoopbackMarket(), threading.Semaphore(1)
 
     def stall_first(client: WebSocketClient) -> None:
         if is_first.acquire(blocking=False):
@@ -171,7 +171,7 @@ def test_other_connections_are_made_and_it_can_be_stopped_while_one_handshake_st
 
 
 def test_half_open_connections_are_replaced_while_others_go_on(start: Start) -> None:
-    market, is_first = Market(), threading.Semaphore(1)
+    market, is_first = LoopbackMarket(), threading.Semaphore(1)
 
     def go_mute_first(client: WebSocketClient) -> None:
         if is_first.acquire(blocking=False):
