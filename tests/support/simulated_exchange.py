@@ -78,11 +78,13 @@ def _answers(port: int) -> bool:
         return s.connect_ex(("127.0.0.1", port)) == 0
 
 
-def write_recording(folder: Path, symbol: str, missing: range = range(0)) -> None:
+def write_recording(
+    folder: Path, symbol: str, missing: range = range(0), start_ms: int = START_MS
+) -> None:
     lines = []
     for at in range(CANDLES):
         if at not in missing:
-            open_ms = START_MS + at * STEP_MS
+            open_ms = start_ms + at * STEP_MS
             price = 100 + at % 7
             prices = f"{price},{price + 2},{price - 2},{price + 1}"
             lines.append(f"{open_ms},{prices},5.5,{open_ms + STEP_MS - 1},550,10,2,200,0")
