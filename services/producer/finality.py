@@ -1,7 +1,7 @@
 """What is final, and what turned out not to be. PURE: the clocks are arguments."""
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Final
 
 from services.producer.candle_memory import LogTail
@@ -59,10 +59,12 @@ class Finality:
         is_stale = kline.open_time_ms < cursor.next_open_time_ms
         return self._reconciler.on_stale_kline(kline) if is_stale else ()
 
-    def take_corrections(self, reading: ClockReading) -> Sequence[CorrectedCandle]:
+    def take_corrections(
+        self, followed: Container[str], reading: ClockReading
+    ) -> Sequence[CorrectedCandle]:
         """Return the corrections of candles that were written in the last round."""
         while self.tails:
-            self._reconciler.on_tail(self.tails.popleft(), reading)
+            self._reconciler.on_tail(self.tails.popleft(), followed, reading)
         return self._reconciler.take_corrections()
 
     def on_written(self, entries: Iterable[LogEntry], reading: ClockReading) -> None:
@@ -75,7 +77,7 @@ class Finality:
 
     def take_due(self, reading: ClockReading, now_s: float) -> KlineRequest | None:
         """Return the next request for candles to compare; None if it is not the time for one."""
-        return self._reconciler.take_due(reading, now_s) if self._is_reconciled else None
+        return self._reconciler.schedule.take_due(reading, now_s) if self._is_reconciled else None
 
     def on_compared_page(self, page: CheckedPage) -> Sequence[CorrectedCandle]:
         """Return the corrections that follow from the answer to such a request."""
@@ -83,7 +85,7 @@ class Finality:
 
     def on_failure(self, symbol: str, reading: ClockReading) -> None:
         """Record such a request that got no usable answer."""
-        self._reconciler.on_failure(symbol, reading)
+        self._reconciler.schedule.on_failure(symbol, reading)
 
     def unfollow(self, symbol: str) -> None:
         """Drop a symbol."""

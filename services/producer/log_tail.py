@@ -11,7 +11,7 @@ from shared.adapters.kafka.backwards_reader import await_settled
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
 from shared.adapters.schemas.klines import KlineCodec
 from shared.core.errors import BadInput, Unavailable
-from shared.core.records import Amendment, Candle, Fill, Gap
+from shared.core.records import Amendment, Candle, Fill, Gap, SymbolStatus
 from shared.core.topics import Topics
 
 log = logging.getLogger(__name__)
@@ -94,6 +94,8 @@ class TailCollector:
             return
         if isinstance(decoded, Gap):
             self._gaps.append(decoded)
+        elif isinstance(decoded, SymbolStatus) and decoded.ends_symbol:
+            self._drop(decoded.symbol)
         elif isinstance(decoded, Candle):
             self._add_candle(decoded, value)
         elif isinstance(decoded, Amendment | Fill):
@@ -105,6 +107,11 @@ class TailCollector:
         key = candle.symbol, candle.open_time_ms
         if candle.open_time_ms >= self._candles_from_ms or is_fill or key in self._values:
             self._values[key] = value
+
+    def _drop(self, symbol: str) -> None:
+        """Forget a symbol that ends: what was before is not corrected any more."""
+        self._gaps = [gap for gap in self._gaps if gap.symbol != symbol]
+        self._values = {key: value for key, value in self._values.items() if key[0] != symbol}
 
     def tail(self) -> LogTail:
         """Return what was kept."""

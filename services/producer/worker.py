@@ -148,7 +148,9 @@ class ProducerWorker:
         self._place_new_symbols()
         # 2. Decide. The cursors in memory are now ahead of the log.
         events = self._inbox.events.drain(0.0 if self._releases_more else POLL_S)
-        entries: list[LogEntry] = [*self._finality.take_corrections(self._inbox.clock.read())]
+        entries: list[LogEntry] = [
+            *self._finality.take_corrections(self._backfill.symbols, self._inbox.clock.read())
+        ]
         entries += [entry for event in events for entry in self._on_event(event)]
         # 3. Take the prices only now: what was heard last belongs to these candles. Then some REST
         #    responses need not wait any longer.

@@ -4,8 +4,14 @@ from services.producer.candle_memory import LogTail, TailCandle, fingerprint
 from services.producer.log_tail import LogTailReader, TailCollector
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.kafka.reader import ConsumerRecord
-from shared.adapters.schemas.klines import KlineCodec, add_market, encode_correction, encode_gap
-from shared.core.records import Gap, MarketMove
+from shared.adapters.schemas.klines import (
+    KlineCodec,
+    add_market,
+    encode_correction,
+    encode_gap,
+    encode_status,
+)
+from shared.core.records import Gap, MarketMove, SymbolStatus
 from shared.core.topics import interval_ms, partition_for
 from tests.support.builders import START_MS, STEP_MS
 from tests.support.deployment import Deployment
@@ -53,6 +59,14 @@ def test_candles_before_the_span_are_left_out_but_not_their_fills() -> None:
 
     assert tail.candles == [candle(9), candle(3, amendments=1)]
     assert tail.gaps == [GAP]
+
+
+def test_what_was_before_the_end_of_a_symbol_is_not_corrected_any_more() -> None:
+    end = encode_status(SymbolStatus(SYMBOL, START_MS + 6 * STEP_MS, "delisted", "gone"), "5m")
+
+    tail = collected((0, value(0)), (4, encode_gap(GAP, "5m")), (5, end), (9, value(9)))
+
+    assert tail == LogTail([candle(9)], [])
 
 
 def test_the_markets_move_and_the_way_numbers_are_written_are_no_part_of_a_value() -> None:

@@ -60,7 +60,7 @@ class SimulatedExchange:
 
     def round(self) -> None:
         self.write(*self.reconciler.take_corrections())
-        request = self.reconciler.take_due(self.reading, self.now_ms / 1000)
+        request = self.reconciler.schedule.take_due(self.reading, self.now_ms / 1000)
         if request is not None:
             self.requests.append((self.now_ms, request))
             self.write(*self.reconciler.on_page(self.answer(request), self.reading))
@@ -279,7 +279,7 @@ def restarted(exchange: SimulatedExchange) -> SimulatedExchange:
     ]
     tail = LogTail(candles, [entry for entry in exchange.log if isinstance(entry, Gap)])
     again = SimulatedExchange(now_ms=exchange.now_ms, rows=exchange.rows, log=exchange.log)
-    again.reconciler.on_tail(tail, again.reading)
+    again.reconciler.on_tail(tail, {SYMBOL}, again.reading)
     return again
 
 
@@ -321,7 +321,9 @@ def test_what_was_written_since_the_start_is_newer_than_the_logs_end() -> None:
     exchange.show(candle(0, "1.7"), candle(1))
 
     exchange.reconciler.on_tail(
-        LogTail([TailCandle(SYMBOL, START_MS, fingerprint(candle(0).value))]), exchange.reading
+        LogTail([TailCandle(SYMBOL, START_MS, fingerprint(candle(0).value))]),
+        {SYMBOL},
+        exchange.reading,
     )
     exchange.run(3_600)
 
@@ -350,11 +352,11 @@ def test_a_request_without_an_answer_holds_the_others_back_for_a_while_only() ->
     closed(exchange, [candle(0), candle(0, symbol="ETHUSDT")])
     exchange.now_ms += AFTER_MS
 
-    first = exchange.reconciler.take_due(exchange.reading, 0.0)
+    first = exchange.reconciler.schedule.take_due(exchange.reading, 0.0)
     assert first is not None
     exchange.now_ms += AFTER_MS
-    assert exchange.reconciler.take_due(exchange.reading, 60.0) is None
-    second = exchange.reconciler.take_due(exchange.reading, 121.0)
+    assert exchange.reconciler.schedule.take_due(exchange.reading, 60.0) is None
+    second = exchange.reconciler.schedule.take_due(exchange.reading, 121.0)
 
     assert second is not None
 
@@ -378,3 +380,13 @@ def test_a_correction_whose_outcome_is_unknown_is_not_written_again() -> None:
     exchange.run(7_200)
 
     assert exchange.corrections() == []
+
+
+def test_the_end_of_the_log_of_a_symbol_that_is_not_followed_is_left_alone() -> None:
+    exchange = SimulatedExchange()
+    tail = LogTail([TailCandle(SYMBOL, START_MS, fingerprint(candle(0).value))])
+
+    exchange.reconciler.on_tail(tail, {"ETHUSDT"}, exchange.reading)
+    exchange.run(3_600)
+
+    assert exchange.requests == []
