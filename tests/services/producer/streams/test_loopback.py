@@ -226,4 +226,4 @@ def test_no_frame_is_answered_twice_and_the_pace_holds_while_a_thousand_symbols_
     eventually(lambda: run.supervisor.status.carried == 1000)
 
     assert len(times_s) == 10
-    assert max(sum(0 <= other - each < 1 for other in times_s) for each in times_s) <= 4
+    assert max(sum(0 <= other - each < 1 for other in times_s) for each in times_s) <= 5
