@@ -16,7 +16,7 @@ MAX_BAN_S: Final = 3 * 86_400.0
 PATIENCE_S: Final = 60.0  # `acquire` waits so long; for a longer ban its caller has other work
 STORED_BAN_S: Final = 10.0  # a shorter one is over before the next start
 SAME_BAN_S: Final = 1.0  # several threads hear of a ban at about the same time
-LIMITS: Final = range(100, 100_001)  # of a minute, that are believed
+LIMITS: Final = range(100, 10_000_001)  # of a minute, that are believed: a simulator may allow much
 DEFAULT_LIMIT: Final = 6_000
 
 
