@@ -8,6 +8,13 @@ wrong record once rather than in every record after it.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from shared.core.audit.kline_rules import (
+    check_candle_place,
+    check_correction,
+    check_gap_place,
+    check_status,
+    is_past,
+)
 from shared.core.audit.prediction_rules import (
     check_candle_fields,
     check_corrections,
@@ -17,7 +24,7 @@ from shared.core.audit.prediction_rules import (
 from shared.core.audit.symbol_history import SymbolHistory
 from shared.core.audit.violation import ABSENT, Check, Difference, Violation, compare_fields
 from shared.core.online.prediction import Prediction
-from shared.core.records import Amendment, Candle, Correction, Gap, SymbolStatus
+from shared.core.records import Candle, Correction, Gap, SymbolStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +84,11 @@ class PartitionInvariants:
         history = self._histories.get(candle.symbol)
         if history is None:
             history = self._histories[candle.symbol] = SymbolHistory(candle.open_time_ms)
-        elif _is_past(candle, history):
+        elif is_past(candle, history):
             return RecordCheck(is_rejected=True)
         elif not history.candles:
             history.next_open_time_ms = candle.open_time_ms
-        violations = compare_fields(
-            Check.CANDLES,
-            f"candle of {candle.symbol} does not open where its last candle or gap ends",
-            candle,
-            {"open_time_ms": history.next_open_time_ms},
-        )
-        check = RecordCheck(violations=tuple(violations))
+        check = RecordCheck(violations=tuple(check_candle_place(candle, history)))
         change = self._change_since(history, candle)
         history.append(candle, self._step_ms)
         is_due = self._is_prediction_due(history)
@@ -100,13 +101,7 @@ class PartitionInvariants:
         history = self._started(gap.symbol)
         if history is None:
             return RecordCheck()
-        violations = compare_fields(
-            Check.CANDLES,
-            f"gap of {gap.symbol} does not begin where its last candle or gap ends",
-            gap,
-            {"from_open_time_ms": history.next_open_time_ms},
-        )
-        check = RecordCheck(violations=tuple(violations))
+        check = RecordCheck(violations=tuple(check_gap_place(gap, history)))
         history.add_gap(gap)
         return check
 
@@ -119,16 +114,15 @@ class PartitionInvariants:
         history = self._started(correction.candle.symbol)
         if history is None:
             return RecordCheck(is_rejected=True)
-        is_expected = history.expects(correction)
+        violations = tuple(check_correction(correction, history))
         is_rejected = not history.correct(correction, self._step_ms)
-        is_right = is_expected or is_rejected
-        return RecordCheck(is_rejected, () if is_right else (_misplaced_correction(correction),))
+        return RecordCheck(is_rejected, () if is_rejected else violations)
 
     def check_status(self, status: SymbolStatus) -> RecordCheck:
         """Check that a status fits its symbol's candles; forget them where it begins anew."""
         self._newest = None
         history = self._started(status.symbol)
-        violations = () if history is None else tuple(_check_status(status, history))
+        violations = () if history is None else tuple(check_status(status, history))
         if status.resets_symbol:
             self._histories[status.symbol] = SymbolHistory(status.time_ms)
         return RecordCheck(violations=violations)
@@ -252,31 +246,3 @@ def _is_made_from(prediction: Prediction, newest: _NewestCandle) -> bool:
         and prediction.source_offset == newest.offset
         and prediction.symbol == newest.candle.symbol
     )
-
-
-def _is_past(candle: Candle, history: SymbolHistory) -> bool:
-    """Return whether readers reject a candle: it is older than its symbol's newest, or its end."""
-    if history.candles:
-        return candle.open_time_ms <= history.last_open_time_ms
-    return candle.open_time_ms < history.next_open_time_ms
-
-
-def _check_status(status: SymbolStatus, history: SymbolHistory) -> Iterator[Violation]:
-    """Check a status of a symbol that has candles and has not ended."""
-    if status.time_ms < history.next_open_time_ms:
-        message = f"status of {status.symbol} begins before its last candle or gap ends"
-        expected = f"at least {history.next_open_time_ms}"
-        difference = Difference("time_ms", status.time_ms, expected)
-        yield Violation(Check.CANDLES, message, (difference,))
-    if status.status == "listed":
-        message = f"{status.symbol} is listed, has candles, and has not ended"
-        difference = Difference("status", status.status, "of a symbol that is new or has ended")
-        yield Violation(Check.CANDLES, message, (difference,))
-
-
-def _misplaced_correction(correction: Correction) -> Violation:
-    kind, candle = type(correction).__name__.lower(), correction.candle
-    where = "a candle of the log" if isinstance(correction, Amendment) else "a gap, not filled yet"
-    message = f"{kind} of {candle.symbol} does not belong to {where}"
-    difference = Difference("open_time_ms", candle.open_time_ms, f"of {where}")
-    return Violation(Check.CANDLES, message, (difference,))

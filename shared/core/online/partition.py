@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from shared.core.errors import BadInput
+from shared.core.online.candle_order import check_begins
 from shared.core.online.context import LIVE, FoldContext, FoldOptions
 from shared.core.online.model import Model
 from shared.core.online.prediction import Prediction
@@ -180,12 +180,7 @@ def _begin(
     Raises:
         BadInput: the candle is from before the symbol's end, or its listing.
     """
-    if candle.open_time_ms < empty.begins_ms:
-        message = (
-            f"candle of {candle.symbol} at open time {candle.open_time_ms} ms: by its last status"
-            f" the symbol begins at {empty.begins_ms} ms or later"
-        )
-        raise BadInput("out_of_order", message)
+    check_begins(empty, candle)
     empty = SymbolState(candle.symbol)
     if model is None or state.promotion_offset is None:
         return empty

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from shared.core.errors import BadInput
+from shared.core.online.candle_order import check_newer
 from shared.core.online.checkpoints import extend_checkpoints
 from shared.core.online.context import LIVE, FoldContext, FoldOptions
 from shared.core.online.intervals import intervals
@@ -27,7 +27,7 @@ from shared.core.online.symbol_history import (
     symbol_features,
 )
 from shared.core.records import Candle
-from shared.core.sequence import EXCHANGE_COLUMNS, OPEN_TIME, append_candle, candle_values
+from shared.core.sequence import OPEN_TIME, append_candle
 
 _LEAST_CHANGE: Final = -0.9
 _LARGEST_CHANGE: Final = 9.0
@@ -60,7 +60,7 @@ def step_symbol(
     Raises:
         BadInput: the candle is not newer than the newest.
     """
-    _check_newer(state, candle)
+    check_newer(state, candle)
     after, report = advance_symbol(state, candle, model, context, options, offset)
     if model is None or after.pending is None:
         return after, None
@@ -249,30 +249,3 @@ def _prediction(
         corrections=state.corrections,
         numeric_profile=context.numeric_profile,
     )
-
-
-def _check_newer(state: SymbolState, candle: Candle) -> None:
-    """Check that a candle opens after the newest of its symbol: the log only grows at its end.
-
-    Raises:
-        BadInput: out_of_order, duplicate, or contradiction (same open time, other values).
-    """
-    last_ms = state.last_open_time_ms
-    if last_ms is None or candle.open_time_ms > last_ms:
-        return
-    subject = f"candle of {candle.symbol} at open time {candle.open_time_ms} ms"
-    if candle.open_time_ms < last_ms:
-        message = f"{subject} comes after the one at {last_ms} ms; candles go in by open time"
-        raise BadInput("out_of_order", message)
-    is_same = _exchange_values(candle) == tuple(state.sequence[-1, :EXCHANGE_COLUMNS].tolist())
-    reason, values = ("duplicate", "") if is_same else ("contradiction", " with other values")
-    message = (
-        f"{subject} is in the log already{values}; the log keeps the first; publish an amendment to"
-        " change a candle"
-    )
-    raise BadInput(reason, message)
-
-
-def _exchange_values(candle: Candle) -> tuple[float, ...]:
-    """Return what every source has of a candle: the rest may be unknown to one and not another."""
-    return candle_values(candle)[:EXCHANGE_COLUMNS]
