@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 
 from services.cli.candle_import.log_comparison import Corrections
+from services.cli.candle_import.time_blocks import BlockSlice
 from shared.adapters.kafka.producer import ProducerRecord
 from shared.adapters.recording import CandleRow
 from shared.adapters.schemas.klines import encode_correction, encode_gap
@@ -46,6 +48,7 @@ class CandleImporter:
         self._next_ms = {symbol: each.next_open_time_ms for symbol, each in positions.items()}
         self._begins_anew = {symbol for symbol, each in positions.items() if each.is_new}
         self._corrections = corrections
+        self._partition = lru_cache(None)(partial(partition_for, partitions=topics.partitions))
         self._headers = [("source", b"import"), ("arrival_ms", str(now_ms).encode())]
         self.summary = ImportSummary()
 
@@ -66,6 +69,22 @@ class CandleImporter:
         self._next_ms[row.symbol] = row.open_time_ms + self._step_ms
         self.summary.candles += 1
         yield self._candle(row, candle_bytes(row, self._topics.interval, market))
+
+    def skip_known(self, part: BlockSlice) -> bool:
+        """Count candles that are all in the log, and say so: they need not be looked at one by one.
+
+        Args:
+            part: the next candles of a symbol.
+        """
+        symbol, corrections = part.block.symbol, self._corrections
+        is_known = int(part.open_time_ms[-1]) < self._next_ms.get(symbol, 0) and not any(
+            times.get(symbol)
+            for times in (corrections.fills, corrections.amendments, corrections.older)
+        )
+        if is_known:
+            self.summary.symbols.add(symbol)
+            self.summary.already_there += len(part.open_time_ms)
+        return is_known
 
     def _correct(self, row: CandleRow, market: str) -> Iterator[ProducerRecord]:
         """Yield the correction of a row that opens before the log's end, if there is one.
@@ -97,7 +116,7 @@ class CandleImporter:
         return self._record(row.symbol, row.open_time_ms + self._step_ms - 1, value)
 
     def _record(self, symbol: str, time_ms: int, value: bytes) -> ProducerRecord:
-        partition = partition_for(symbol, self._topics.partitions)
+        partition = self._partition(symbol)
         return ProducerRecord(
             self._topics.klines, partition, symbol.encode(), value, time_ms, self._headers
         )

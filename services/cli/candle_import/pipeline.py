@@ -117,7 +117,7 @@ def _records(
         time_ms: f'"market":{encode_market(move)},'
         for time_ms, move in market.measure(block).items()
     }
-    for row in block.rows():
+    for row in block.rows(importer.skip_known):
         yield from importer.records(row, texts.get(row.open_time_ms, ""))
 
 

@@ -45,9 +45,10 @@ class TimeBlock:
     until_ms: int
     slices: Sequence[BlockSlice]
 
-    def rows(self) -> list[CandleRow]:
-        """Return the candles by open time, and by symbol within it."""
-        rows = [row for part in self.slices for row in part.block.rows(part.first, part.until)]
+    def rows(self, skip: Callable[[BlockSlice], bool] = lambda _: False) -> list[CandleRow]:
+        """Return the candles by open time, and by symbol within it; without slices to skip."""
+        parts = [part for part in self.slices if not skip(part)]
+        rows = [row for part in parts for row in part.block.rows(part.first, part.until)]
         rows.sort(key=attrgetter("open_time_ms", "symbol"))
         return rows
 
