@@ -27,7 +27,7 @@ def candle(
 
 
 @dataclass
-class SimulatedExchange:
+class RevisingExchange:
     """REST as the reconciler sees it, and a log that takes what follows."""
 
     after_ms: int = AFTER_MS
@@ -76,7 +76,7 @@ class SimulatedExchange:
         return [entry for entry in self.log if isinstance(entry, CorrectedCandle)]
 
 
-def closed(exchange: SimulatedExchange, candles: Iterable[ReceivedCandle]) -> None:
+def closed(exchange: RevisingExchange, candles: Iterable[ReceivedCandle]) -> None:
     """Let candles close one after the other, on the exchange and in the log."""
     for each in candles:
         exchange.now_ms = max(exchange.now_ms, each.open_time_ms + STEP_MS + 100)
@@ -86,7 +86,7 @@ def closed(exchange: SimulatedExchange, candles: Iterable[ReceivedCandle]) -> No
 
 
 def test_what_agrees_is_left_alone_and_asked_for_once_in_the_time_set() -> None:
-    exchange = SimulatedExchange()
+    exchange = RevisingExchange()
     closed(exchange, map(candle, range(6)))
 
     exchange.run(3_600)
@@ -99,7 +99,7 @@ def test_what_agrees_is_left_alone_and_asked_for_once_in_the_time_set() -> None:
 
 @pytest.mark.parametrize("written", ["1.5", "1.50", "1.50000000"])
 def test_another_way_to_write_a_number_is_no_difference(written: str) -> None:
-    exchange = SimulatedExchange()
+    exchange = RevisingExchange()
     closed(exchange, [candle(0), candle(1)])
     exchange.show(candle(0, written))
 
@@ -110,7 +110,7 @@ def test_another_way_to_write_a_number_is_no_difference(written: str) -> None:
 
 @given(st.integers(0, 4), st.integers(0, 7_200))
 def test_a_revised_candle_is_amended_once_whenever_it_is_revised(at: int, after_s: int) -> None:
-    exchange = SimulatedExchange()
+    exchange = RevisingExchange()
     closed(exchange, map(candle, range(5)))
     exchange.run(after_s, step_s=5.0)
     exchange.show(candle(at, "1.7"))
@@ -122,7 +122,7 @@ def test_a_revised_candle_is_amended_once_whenever_it_is_revised(at: int, after_
 
 @pytest.mark.parametrize("settled_s", [4, 15, 40])
 def test_a_value_that_rest_gave_soon_after_the_close_is_compared_soon(settled_s: int) -> None:
-    exchange = SimulatedExchange()
+    exchange = RevisingExchange()
     closed(exchange, [candle(0, "1.1", source="rest")])
     exchange.run(settled_s)
     exchange.show(candle(0, "1.2", source="rest"))
@@ -133,7 +133,7 @@ def test_a_value_that_rest_gave_soon_after_the_close_is_compared_soon(settled_s:
 
 
 def test_every_value_that_rest_gave_soon_after_a_close_has_its_turn() -> None:
-    exchange = SimulatedExchange()
+    exchange = RevisingExchange()
     for at in range(4):
         closed(exchange, [candle(at, "1.1", source="rest")])
         exchange.run(11)
@@ -145,7 +145,7 @@ def test_every_value_that_rest_gave_soon_after_a_close_has_its_turn() -> None:
 
 
 def test_a_difference_that_is_read_once_only_is_none() -> None:
-    exchange = SimulatedExchange()
+    exchange = RevisingExchange()
     closed(exchange, [candle(0), candle(1)])
     exchange.show(candle(0, "1.7"))
     while not exchange.requests:
@@ -158,7 +158,7 @@ def test_a_difference_that_is_read_once_only_is_none() -> None:
 
 
 def test_the_last_row_is_never_compared_since_it_may_be_unfinished() -> None:
-    exchange = SimulatedExchange()
+    exchange = RevisingExchange()
     exchange.now_ms = START_MS + STEP_MS
     exchange.show(candle(0, "1.7"))
     exchange.write(candle(0))
@@ -170,7 +170,7 @@ def test_the_last_row_is_never_compared_since_it_may_be_unfinished() -> None:
 
 
 def test_a_rest_that_flips_between_two_values_causes_a_few_amendments_at_most() -> None:
-    exchange = SimulatedExchange()
+    exchange = RevisingExchange()
     closed(exchange, [candle(0), candle(1)])
     for flip in range(400):
         exchange.show(candle(0, "1.7" if flip % 2 else "1.5"))
@@ -183,7 +183,7 @@ def test_a_rest_that_flips_between_two_values_causes_a_few_amendments_at_most() 
 def test_a_second_closed_kline_with_another_value_is_an_amendment_and_a_repeated_one_is_not() -> (
     None
 ):
-    exchange = SimulatedExchange()
+    exchange = RevisingExchange()
     closed(exchange, [candle(0)])
 
     for close in ("1.5", "1.6", "1.6"):
@@ -193,7 +193,7 @@ def test_a_second_closed_kline_with_another_value_is_an_amendment_and_a_repeated
 
 
 def test_a_second_closed_kline_that_comes_before_the_first_is_written_is_an_amendment_too() -> None:
-    exchange = SimulatedExchange()
+    exchange = RevisingExchange()
     exchange.now_ms = START_MS + STEP_MS
     assert exchange.reconciler.on_stale_kline(candle(0, "1.6")) == []
 
@@ -204,7 +204,7 @@ def test_a_second_closed_kline_that_comes_before_the_first_is_written_is_an_amen
 
 
 def test_a_stream_that_tells_ever_other_values_is_not_followed_for_long() -> None:
-    exchange = SimulatedExchange()
+    exchange = RevisingExchange()
     closed(exchange, [candle(0)])
 
     for number in range(50):
@@ -215,7 +215,7 @@ def test_a_stream_that_tells_ever_other_values_is_not_followed_for_long() -> Non
 
 @pytest.mark.parametrize("after_s", [0, 90, 700, 8_000, 80_000])
 def test_a_candle_that_turns_up_after_its_gap_is_a_fill(after_s: int) -> None:
-    exchange = SimulatedExchange()
+    exchange = RevisingExchange()
     closed(exchange, [candle(0)])
     exchange.now_ms = START_MS + 4 * STEP_MS
     exchange.write(Gap(SYMBOL, START_MS + STEP_MS, START_MS + 3 * STEP_MS))
@@ -232,7 +232,7 @@ def test_a_candle_that_turns_up_after_its_gap_is_a_fill(after_s: int) -> None:
 
 
 def test_the_stream_may_fill_a_gap_too() -> None:
-    exchange = SimulatedExchange()
+    exchange = RevisingExchange()
     exchange.write(Gap(SYMBOL, START_MS + STEP_MS, START_MS + 3 * STEP_MS))
 
     found = exchange.reconciler.on_stale_kline(candle(2))
@@ -241,7 +241,7 @@ def test_the_stream_may_fill_a_gap_too() -> None:
 
 
 def test_a_hole_that_stays_one_is_asked_for_ever_more_rarely_and_given_up_after_a_week() -> None:
-    exchange = SimulatedExchange()
+    exchange = RevisingExchange()
     exchange.write(Gap(SYMBOL, START_MS, START_MS + 90 * STEP_MS))
 
     exchange.run(8 * 86_400, step_s=60.0)
@@ -253,7 +253,7 @@ def test_a_hole_that_stays_one_is_asked_for_ever_more_rarely_and_given_up_after_
 
 
 def test_a_hole_longer_than_a_page_is_filled_as_a_whole() -> None:
-    exchange = SimulatedExchange()
+    exchange = RevisingExchange()
     exchange.now_ms = START_MS + 400 * STEP_MS
     exchange.write(Gap(SYMBOL, START_MS, START_MS + 396 * STEP_MS))
     exchange.show(*map(candle, range(400)))
@@ -264,7 +264,7 @@ def test_a_hole_longer_than_a_page_is_filled_as_a_whole() -> None:
     assert sorted(filled) == [START_MS + at * STEP_MS for at in range(396)]
 
 
-def restarted(exchange: SimulatedExchange) -> SimulatedExchange:
+def restarted(exchange: RevisingExchange) -> RevisingExchange:
     """Return an exchange with a new reconciler that has read the end of the log."""
     newest: dict[int, tuple[ReceivedCandle, int]] = {}
     for entry in exchange.log:
@@ -278,13 +278,13 @@ def restarted(exchange: SimulatedExchange) -> SimulatedExchange:
         for open_ms, (each, count) in newest.items()
     ]
     tail = LogTail(candles, [entry for entry in exchange.log if isinstance(entry, Gap)])
-    again = SimulatedExchange(now_ms=exchange.now_ms, rows=exchange.rows, log=exchange.log)
+    again = RevisingExchange(now_ms=exchange.now_ms, rows=exchange.rows, log=exchange.log)
     again.reconciler.on_tail(tail, {SYMBOL}, again.reading)
     return again
 
 
 def test_an_amendment_is_not_repeated_after_a_restart() -> None:
-    exchange = SimulatedExchange()
+    exchange = RevisingExchange()
     closed(exchange, [candle(0), candle(1)])
     exchange.show(candle(0, "1.7"))
     exchange.run(3_600)
@@ -298,7 +298,7 @@ def test_an_amendment_is_not_repeated_after_a_restart() -> None:
 
 
 def test_what_was_revised_or_filled_during_a_restart_is_corrected_after_it() -> None:
-    exchange = SimulatedExchange()
+    exchange = RevisingExchange()
     closed(exchange, [candle(0)])
     exchange.now_ms = START_MS + 3 * STEP_MS
     exchange.write(Gap(SYMBOL, START_MS + STEP_MS, START_MS + 2 * STEP_MS))
@@ -315,7 +315,7 @@ def test_what_was_revised_or_filled_during_a_restart_is_corrected_after_it() -> 
 
 
 def test_what_was_written_since_the_start_is_newer_than_the_logs_end() -> None:
-    exchange = SimulatedExchange()
+    exchange = RevisingExchange()
     exchange.now_ms = START_MS + 2 * STEP_MS
     exchange.write(candle(0, "1.7"))
     exchange.show(candle(0, "1.7"), candle(1))
@@ -331,7 +331,7 @@ def test_what_was_written_since_the_start_is_newer_than_the_logs_end() -> None:
 
 
 def test_three_thousand_symbols_are_swept_evenly_within_a_tenth_of_the_weight() -> None:
-    exchange = SimulatedExchange()
+    exchange = RevisingExchange()
     symbols = [f"S{number:04d}USDT" for number in range(3_000)]
     for at in range(4):
         exchange.now_ms = START_MS + (at + 1) * STEP_MS
@@ -348,7 +348,7 @@ def test_three_thousand_symbols_are_swept_evenly_within_a_tenth_of_the_weight() 
 
 
 def test_a_request_without_an_answer_holds_the_others_back_for_a_while_only() -> None:
-    exchange = SimulatedExchange()
+    exchange = RevisingExchange()
     closed(exchange, [candle(0), candle(0, symbol="ETHUSDT")])
     exchange.now_ms += AFTER_MS
 
@@ -362,7 +362,7 @@ def test_a_request_without_an_answer_holds_the_others_back_for_a_while_only() ->
 
 
 def test_a_symbol_that_is_not_followed_any_longer_is_not_asked_for() -> None:
-    exchange = SimulatedExchange()
+    exchange = RevisingExchange()
     closed(exchange, [candle(0), candle(1)])
 
     exchange.reconciler.unfollow(SYMBOL)
@@ -372,7 +372,7 @@ def test_a_symbol_that_is_not_followed_any_longer_is_not_asked_for() -> None:
 
 
 def test_a_correction_whose_outcome_is_unknown_is_not_written_again() -> None:
-    exchange = SimulatedExchange()
+    exchange = RevisingExchange()
     closed(exchange, [candle(0), candle(1)])
     exchange.show(candle(0, "1.7"))
 
@@ -383,7 +383,7 @@ def test_a_correction_whose_outcome_is_unknown_is_not_written_again() -> None:
 
 
 def test_the_end_of_the_log_of_a_symbol_that_is_not_followed_is_left_alone() -> None:
-    exchange = SimulatedExchange()
+    exchange = RevisingExchange()
     tail = LogTail([TailCandle(SYMBOL, START_MS, fingerprint(candle(0).value))])
 
     exchange.reconciler.on_tail(tail, {"ETHUSDT"}, exchange.reading)
