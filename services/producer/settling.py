@@ -39,7 +39,7 @@ class _Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _RowPlace:
     """Where a row lies in its page, and what that tells."""
 
     end_ms: int
@@ -105,7 +105,7 @@ class RowSettling:
 
     def _place(
         self, rows: Mapping[int, ReceivedKline], page: CheckedPage, response: RestResponse
-    ) -> dict[int, _Place]:
+    ) -> dict[int, _RowPlace]:
         """Return the places of the rows whose time has come."""
         asked = page.asked
         believed_ms = asked.now_ms + asked.tolerance_ms
@@ -117,12 +117,12 @@ class RowSettling:
             later_ms = last_ms + self._interval_ms
         newest_ms = max(last_ms, later_ms or 0)
         return {
-            ms: _Place(ms + self._interval_ms, newest_ms, later_ms is None and ms == last_ms)
+            ms: _RowPlace(ms + self._interval_ms, newest_ms, later_ms is None and ms == last_ms)
             for ms in opens_ms
         }
 
     def _read(
-        self, row: ReceivedKline, place: _Place, before: _Reading | None, asked: ClockReading
+        self, row: ReceivedKline, place: _RowPlace, before: _Reading | None, asked: ClockReading
     ) -> _Reading | None:
         """Return the reading of a row; None if it cannot be read."""
         if not isinstance(row, ReceivedCandle):
@@ -134,7 +134,7 @@ class RowSettling:
             return replace(before, closed_ms=now_ms)
         return before
 
-    def _is_settled(self, place: _Place, reading: _Reading | None, asked: ClockReading) -> bool:
+    def _is_settled(self, place: _RowPlace, reading: _Reading | None, asked: ClockReading) -> bool:
         if reading is None:  # it is no value: its reader counts how often it was like this
             return place.has_closed(asked)
         confirm_ms = CONFIRM_MS if asked.is_corroborated else 2 * CONFIRM_MS
