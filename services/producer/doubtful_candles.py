@@ -9,10 +9,12 @@ holes of a symbol wait side by side, and what other candles do meanwhile does no
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 from typing import Final
 
 MIN_DENIALS: Final = 3
 MIN_LACKING_SYMBOLS: Final = 3  # of an outage; also half of the symbols followed
+RECOUNT_S, MAX_COUNTED = 1.0, 10_000  # every symbol is looked at: not for each of their pages
 KEPT_S: Final = 3_600.0  # a denial that is older is forgotten
 # Of the time a gap needs: the first and the longest wait between two requests of a symbol.
 FIRST_WAIT_SHARE, LONGEST_WAIT_SHARE = 1 / 40, 1 / 4
@@ -63,6 +65,7 @@ class DoubtfulCandles:
         """
         self._followed, self._limits = followed, limits
         self._doubts: dict[str, tuple[_Doubt, ...]] = {}
+        self._outages: dict[int, tuple[float, bool]] = {}  # when counted, and whether it is one
 
     def record(self, symbol: str, spoken_of: Span, denied: Iterable[Span], now_s: float) -> None:
         """Record which candles a page denies.
@@ -139,10 +142,20 @@ class DoubtfulCandles:
         if doubt.last_s - doubt.first_s < self._limits.gap_after_s:
             return self._limits.gap_after_s  # that of an outage matters only later
         ends_ms = (doubt.from_ms, doubt.until_ms - 1)
-        is_outage = any(self._is_outage(each) for each in ends_ms)
+        is_outage = any(self._is_outage(each, doubt.last_s) for each in ends_ms)
         return self._limits.outage_gap_after_s if is_outage else self._limits.gap_after_s
 
-    def _is_outage(self, open_ms: int) -> bool:
+    def _is_outage(self, open_ms: int, now_s: float) -> bool:
+        counted_s, is_outage = self._outages.get(open_ms, (-inf, False))
+        if now_s - counted_s < RECOUNT_S:
+            return is_outage
+        if len(self._outages) >= MAX_COUNTED:
+            self._outages.clear()
+        is_outage = self._lack_most(open_ms)
+        self._outages[open_ms] = (now_s, is_outage)
+        return is_outage
+
+    def _lack_most(self, open_ms: int) -> bool:
         lacking = sum(self._find(symbol, open_ms) is not None for symbol in self._doubts)
         return lacking >= MIN_LACKING_SYMBOLS and 2 * lacking >= len(self._followed)
 
