@@ -23,7 +23,7 @@ _OPTIONAL: Final = slice(7, 11)
 
 
 @dataclass(slots=True)
-class _Place:
+class _DumpProgress:
     """How far a file is read."""
 
     recording: Recording
@@ -49,13 +49,13 @@ def read_csv(
     if recording.symbol is None:
         message = f"{recording.path}: a CSV dump needs its symbol in the file name"
         raise BadInput("bad_file_name", message)
-    place = _Place(recording, recording.symbol)
-    lines = _skip_header(place, _without_blank_end(text))
+    progress = _DumpProgress(recording, recording.symbol)
+    lines = _skip_header(progress, _without_blank_end(text))
     wanted = _FIRST_LINES
     while block := unquote(list(islice(lines, wanted))):
         wanted = BLOCK_LINES
-        yield from _parse_block(place, block, on_off_grid)
-    if place.last_ms < 0:
+        yield from _parse_block(progress, block, on_off_grid)
+    if progress.last_ms < 0:
         raise BadInput("empty_file", f"{recording.path} has no candle: fetch it again")
 
 
@@ -71,36 +71,36 @@ def _without_blank_end(text: Iterable[str]) -> Iterator[str]:
             blank += 1
 
 
-def _skip_header(place: _Place, lines: Iterator[str]) -> Iterator[str]:
+def _skip_header(progress: _DumpProgress, lines: Iterator[str]) -> Iterator[str]:
     """Yield the lines after the header, if there is one."""
     for first in islice(lines, 1):
         if _LETTER.match(first.lstrip('"')):
-            check_header(place.recording.path, first)
-            place.line_number = 2
+            check_header(progress.recording.path, first)
+            progress.line_number = 2
         else:
             yield first
     yield from lines
 
 
 def _parse_block(
-    place: _Place, lines: list[str], on_off_grid: Callable[[OffGridRows], None]
+    progress: _DumpProgress, lines: list[str], on_off_grid: Callable[[OffGridRows], None]
 ) -> Iterator[Block]:
     """Check the next lines and yield their candles."""
-    recording, first_line = place.recording, place.line_number
-    check_lines(recording.path, first_line, lines, is_first=place.last_ms < 0)
+    recording, first_line = progress.recording, progress.line_number
+    check_lines(recording.path, first_line, lines, is_first=progress.last_ms < 0)
     fields = _parse_numbers(lines)
     times: NDArray[np.int64] = fields[:, [0, 6]].astype(np.int64)
-    place.scale = place.scale or find_scale(int(times[0, 0]))
-    place.line_number += len(lines)
-    numbers = np.arange(first_line, place.line_number)
-    position = RowPosition(recording.path, recording.interval_ms, place.symbol, "line", numbers)
+    progress.scale = progress.scale or find_scale(int(times[0, 0]))
+    progress.line_number += len(lines)
+    numbers = np.arange(first_line, progress.line_number)
+    position = RowPosition(recording.path, recording.interval_ms, progress.symbol, "line", numbers)
     on_grid = check_rows(
-        position, times[:, 0], times[:, 1], fields[:, _NUMBERS], place.last_ms, place.scale
+        position, times[:, 0], times[:, 1], fields[:, _NUMBERS], progress.last_ms, progress.scale
     )
-    open_ms = times[:, 0] // place.scale
-    place.last_ms = int(open_ms[-1])
+    open_ms = times[:, 0] // progress.scale
+    progress.last_ms = int(open_ms[-1])
     optional = fields[:, _OPTIONAL]
-    block = Block(place.symbol, open_ms, fields[:, _NUMBERS], lines, optional, position)
+    block = Block(progress.symbol, open_ms, fields[:, _NUMBERS], lines, optional, position)
     yield from set_aside_off_grid(block, on_grid, on_off_grid)
 
 
