@@ -18,6 +18,14 @@ def _brief(low_s: float, high_s: float) -> Draw:
     return lambda rng, _: {"for_s": round(rng.uniform(low_s, high_s), 2)}
 
 
+def _spoilt(least: int, most: int, **parameters: object) -> Draw:
+    """Return the draw of a fault that spoils some answers within a few real seconds.
+
+    A client that probes an exchange in trouble now and then would meet them for minutes otherwise.
+    """
+    return lambda rng, _: {"times": rng.randint(least, most), "for_s": 4.0, **parameters}
+
+
 def _of_some(**parameters: object) -> Draw:
     """Return the draw of a fault that concerns some symbols, for one to four candles."""
     return lambda rng, symbols: {
@@ -39,18 +47,18 @@ DRAWS: Final[dict[str, Draw]] = {
     "halt": _of_some(),
     "rest-down": _brief(0.5, 4),
     "rest-delay": lambda rng, _: {"for_s": 5.0, "seconds": round(rng.uniform(0.1, 2), 2)},
-    "rest-stall": lambda rng, _: {"times": rng.randint(1, 3), "endpoint": "klines"},
-    "rest-trickle": lambda rng, _: {"times": rng.randint(1, 3), "seconds": 1.0},
-    "rest-cut": lambda rng, _: {"times": rng.randint(1, 20)},
+    "rest-stall": _spoilt(1, 3, endpoint="klines"),
+    "rest-trickle": _spoilt(1, 3, seconds=1.0),
+    "rest-cut": _spoilt(1, 20),
     "rest-refusal": lambda rng, _: {
         "for_s": 3.0,
         "status": rng.choice((403, 418, 429, 500, 502, 503)),
         "value": "2",
     },
-    "rest-text": lambda rng, _: {"times": rng.randint(1, 10)},
-    "rest-deep": lambda rng, _: {"times": rng.randint(1, 3)},
-    "rest-long-number": lambda rng, _: {"times": rng.randint(1, 3)},
-    "rest-answer": lambda rng, _: {"times": rng.randint(1, 5), "value": {}},
+    "rest-text": _spoilt(1, 10),
+    "rest-deep": _spoilt(1, 3),
+    "rest-long-number": _spoilt(1, 3),
+    "rest-answer": _spoilt(1, 5, "value": {)},
     "rows-start-ignored": _rows(),
     "rows-stale": _rows(seconds=900.0),
     "rows-missing": _rows(count=2),
