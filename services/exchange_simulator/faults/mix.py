@@ -58,7 +58,7 @@ DRAWS: Final[dict[str, Draw]] = {
     "rest-text": _spoilt(1, 10),
     "rest-deep": _spoilt(1, 3),
     "rest-long-number": _spoilt(1, 3),
-    "rest-answer": _spoilt(1, 5, "value": {)},
+    "rest-answer": _spoilt(1, 5, value={}),
     "rows-start-ignored": _rows(),
     "rows-stale": _rows(seconds=900.0),
     "rows-missing": _rows(count=2),
