@@ -101,7 +101,8 @@ def draw_mix(mix: FaultMix | None, symbols: Sequence[str]) -> Iterator[ScriptedF
     if mix is None:
         return
     rng = random.Random(mix.seed)
-    kinds, at = mix.kinds or tuple(DRAWS), mix.begin
+    # What changes the truth comes more often: a run of an hour must have some of it.
+    kinds, at = mix.kinds or (*DRAWS, *CHANGES_TRUTH * 3), mix.begin
     while at < mix.begin + mix.candles:
         kind = rng.choice(kinds)
         drawn = DRAWS[kind](rng, symbols)
