@@ -10,26 +10,26 @@ from contextlib import closing
 from functools import partial
 from typing import Final
 
-from services.producer.backfill import Backfill
-from services.producer.backfill_schedule import BackfillSchedule
-from services.producer.ban_store import KafkaBanStore
+from services.producer.backfill.backfill import Backfill
+from services.producer.backfill.backfill_schedule import BackfillSchedule
 from services.producer.candle_log import KafkaCandleLog
 from services.producer.event_queue import Inbox
 from services.producer.events import SymbolsChanged
-from services.producer.exchange_clock import ExchangeClock
 from services.producer.exchanges.registry import EXCHANGES
-from services.producer.finality import Finality
-from services.producer.followed_set import FollowedSet
-from services.producer.held_responses import rows_of_page
-from services.producer.market_tracker import MarketTracker
-from services.producer.market_watcher import MarketWatcher
+from services.producer.finality.exchange_clock import ExchangeClock
+from services.producer.finality.finality import Finality
+from services.producer.market.held_responses import rows_of_page
+from services.producer.market.tracker import MarketTracker
+from services.producer.market.watcher import MarketWatcher
 from services.producer.metrics import ProducerMetrics
 from services.producer.ports import DayTicker, Exchange
-from services.producer.rest_workers import RestOptions, RestWorkerPool
+from services.producer.rest.ban_store import KafkaBanStore
+from services.producer.rest.rest_workers import RestOptions, RestWorkerPool
 from services.producer.settings import ProducerSettings
 from services.producer.streams.status import StreamOptions
 from services.producer.streams.supervisor import StreamSupervisor
-from services.producer.symbol_watcher import ListingOptions, SymbolWatcher
+from services.producer.symbols.followed_set import FollowedSet
+from services.producer.symbols.watcher import ListingOptions, SymbolWatcher
 from services.producer.worker import ProducerWorker
 from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.process import exit_code, log_to_stderr, stop_on_signal

@@ -3,16 +3,16 @@
 import time
 from collections.abc import Callable, Collection, Sequence
 
-from services.producer.candle_memory import LogTail
-from services.producer.log_tail import LogTailReader
-from services.producer.refused_entries import RefusalIsolation
-from services.producer.sequencer import (
+from services.producer.backfill.refused_entries import RefusalIsolation
+from services.producer.backfill.sequencer import (
     CorrectedCandle,
     LogEntry,
     ReceivedCandle,
     SymbolCursor,
     UnreadableKline,
 )
+from services.producer.finality.candle_memory import LogTail
+from services.producer.finality.log_tail import LogTailReader
 from services.producer.settings import ProducerSettings
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.schemas.dead_letters import DeadLetter, dead_letter_headers

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from services.producer.events import ProducerEvent
-from services.producer.exchange_clock import ExchangeClock
+from services.producer.finality.exchange_clock import ExchangeClock
+from services.producer.market.price_book import HeardPrice, PriceEvent
 from services.producer.ports import StreamUpdate
-from services.producer.price_book import HeardPrice, PriceEvent
 
 MAX_EVENTS: Final = 20_000  # about 20 closes of 1,000 symbols
 MAX_PRICES: Final = 200_000  # some minutes of 1,000 symbols, while Kafka is away

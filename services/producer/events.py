@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from services.producer.clock_estimate import UNKNOWN_TIME, ClockReading
-from services.producer.requests import Priority
-from services.producer.sequencer import ReceivedCandle, ReceivedKline, UnreadableKline
+from services.producer.backfill.sequencer import ReceivedCandle, ReceivedKline, UnreadableKline
+from services.producer.finality.clock_estimate import UNKNOWN_TIME, ClockReading
+from services.producer.rest.requests import Priority
 from shared.core.market import BasketDefinition
 from shared.core.records import MarketMove, StatusName
 

@@ -4,9 +4,17 @@ import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from services.producer.backfill import Backfill
-from services.producer.checked_page import CheckedPage
-from services.producer.dead_letter_limit import DeadLetterLimit
+from services.producer.backfill.backfill import Backfill
+from services.producer.backfill.checked_page import CheckedPage
+from services.producer.backfill.dead_letter_limit import DeadLetterLimit
+from services.producer.backfill.page_check import check_page
+from services.producer.backfill.sequencer import (
+    LogEntry,
+    ReceivedCandle,
+    SymbolCursor,
+    Transition,
+    UnreadableKline,
+)
 from services.producer.events import (
     MarketChanged,
     ProducerEvent,
@@ -16,20 +24,12 @@ from services.producer.events import (
     SymbolsChanged,
     ThreadFailure,
 )
-from services.producer.exchange_clock import ExchangeClock
-from services.producer.market_tracker import MarketTracker
+from services.producer.finality.exchange_clock import ExchangeClock
+from services.producer.market.price_book import PriceEvent
+from services.producer.market.tracker import MarketTracker
 from services.producer.metrics import ProducerMetrics
-from services.producer.page_check import check_page
-from services.producer.price_book import PriceEvent
-from services.producer.requests import KlineRequest, Priority
-from services.producer.sequencer import (
-    LogEntry,
-    ReceivedCandle,
-    SymbolCursor,
-    Transition,
-    UnreadableKline,
-)
-from services.producer.symbol_statuses import StatusBook
+from services.producer.rest.requests import KlineRequest, Priority
+from services.producer.symbols.statuses import StatusBook
 
 log = logging.getLogger(__name__)
 

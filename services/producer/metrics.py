@@ -3,12 +3,17 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from services.producer.clock_estimate import ClockReading
-from services.producer.market_tracker import MarketTracker
+from services.producer.backfill.sequencer import (
+    CorrectedCandle,
+    LogEntry,
+    ReceivedCandle,
+    UnreadableKline,
+)
+from services.producer.finality.clock_estimate import ClockReading
+from services.producer.market.tracker import MarketTracker
 from services.producer.ports import Exchange
-from services.producer.sequencer import CorrectedCandle, LogEntry, ReceivedCandle, UnreadableKline
 from services.producer.streams.status import StreamStatus
-from services.producer.symbol_standing import StandingBook, SymbolFacts
+from services.producer.symbols.symbol_standing import StandingBook, SymbolFacts
 from shared.adapters.prometheus import Telemetry
 from shared.core.records import Gap, SymbolStatus
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from services.producer.candle_memory import LogTail
-from services.producer.price_book import HeardPrice
-from services.producer.requests import KlineRequest, Priority
-from services.producer.sequencer import LogEntry, ReceivedKline, SymbolCursor
+from services.producer.backfill.sequencer import LogEntry, ReceivedKline, SymbolCursor
+from services.producer.finality.candle_memory import LogTail
+from services.producer.market.price_book import HeardPrice
+from services.producer.rest.requests import KlineRequest, Priority
 from shared.core.errors import Unavailable
 
 

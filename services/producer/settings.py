@@ -4,11 +4,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from services.producer.doubtful_candles import GapLimits
+from services.producer.backfill.doubtful_candles import GapLimits
 from services.producer.exchanges.registry import EXCHANGES
-from services.producer.market_selection import PriceSymbols, parse_price_symbols
+from services.producer.market.selection import PriceSymbols, parse_price_symbols
 from services.producer.ports import RestLimits
-from services.producer.symbol_selection import SymbolSelection, parse_symbol_selection
+from services.producer.symbols.selection import SymbolSelection, parse_symbol_selection
 from shared.adapters.env_settings import Port, ServiceSettings
 from shared.core.errors import BadSetting
 

@@ -7,16 +7,16 @@ from collections.abc import Callable, Collection, Sequence
 from math import inf
 from typing import Final
 
-from services.producer.backfill import Backfill
-from services.producer.event_queue import Inbox
-from services.producer.feed_decisions import FeedDecisions
-from services.producer.market_tracker import MarketTracker
-from services.producer.metrics import ProducerMetrics
-from services.producer.ports import CandleLog, KlineRequester
-from services.producer.refused_entries import RefusedEntries
-from services.producer.sequencer import (
+from services.producer.backfill.backfill import Backfill
+from services.producer.backfill.refused_entries import RefusedEntries
+from services.producer.backfill.sequencer import (
     LogEntry,
 )
+from services.producer.event_queue import Inbox
+from services.producer.feed_decisions import FeedDecisions
+from services.producer.market.tracker import MarketTracker
+from services.producer.metrics import ProducerMetrics
+from services.producer.ports import CandleLog, KlineRequester
 from shared.adapters.kafka.errors import Aborted, OutcomeUnknown, Refused
 from shared.adapters.retry import retry_until_available
 from shared.core.errors import Unavailable

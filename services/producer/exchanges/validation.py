@@ -4,8 +4,13 @@ from collections.abc import Mapping
 from math import inf
 from typing import Any, Final
 
-from services.producer.price_book import HeardPrice
-from services.producer.sequencer import KlineOrigin, ReceivedCandle, ReceivedKline, UnreadableKline
+from services.producer.backfill.sequencer import (
+    KlineOrigin,
+    ReceivedCandle,
+    ReceivedKline,
+    UnreadableKline,
+)
+from services.producer.market.price_book import HeardPrice
 from shared.adapters.schemas import wire
 from shared.adapters.schemas.klines import build_candle_message, encode_record
 from shared.core.decimal_text import to_plain_decimal

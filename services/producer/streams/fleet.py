@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from services.producer.carried_symbols import StreamCarries, StreamInterrupted
 from services.producer.event_queue import Inbox
 from services.producer.events import StreamConnected
+from services.producer.market.carried_symbols import StreamCarries, StreamInterrupted
 from services.producer.ports import StreamService
 from services.producer.streams.assignment import assign_symbols
 from services.producer.streams.attempts import AttemptBudget, ConnectionBackoff

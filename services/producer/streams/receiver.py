@@ -3,6 +3,7 @@
 import time
 from collections import deque
 
+from services.producer.backfill.sequencer import ReceivedCandle
 from services.producer.event_queue import Inbox
 from services.producer.ports import (
     ServerShutdown,
@@ -11,7 +12,6 @@ from services.producer.ports import (
     SubscriptionAck,
     SubscriptionRefused,
 )
-from services.producer.sequencer import ReceivedCandle
 from services.producer.streams.status import StreamCounts
 
 ServerResponse = SubscriptionAck | SubscriptionRefused | ServerShutdown

@@ -4,15 +4,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from services.producer.clock_estimate import ClockReading
-from services.producer.events import RestFailure, RestResponse
-from services.producer.requests import KlineRequest
-from services.producer.sequencer import (
+from services.producer.backfill.sequencer import (
     KlineOrigin,
     ReceivedCandle,
     ReceivedKline,
     UnreadableKline,
 )
+from services.producer.events import RestFailure, RestResponse
+from services.producer.finality.clock_estimate import ClockReading
+from services.producer.rest.requests import KlineRequest
 
 STEP_MS: Final = 10_000  # so that minutes of real time are tens of candles
 MAX_ROWS: Final = 30

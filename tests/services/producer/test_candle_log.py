@@ -1,5 +1,5 @@
+from services.producer.backfill.sequencer import SymbolCursor
 from services.producer.candle_log import to_cursor, to_producer_record
-from services.producer.sequencer import SymbolCursor
 from shared.adapters.schemas.klines import KlineCodec
 from shared.core.records import SymbolStatus
 from shared.core.topics import Topics

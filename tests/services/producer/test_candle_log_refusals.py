@@ -12,8 +12,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
+from services.producer.backfill.sequencer import ReceivedCandle
 from services.producer.candle_log import KafkaCandleLog
-from services.producer.sequencer import ReceivedCandle
 from services.producer.settings import ProducerSettings
 from tests.support.builders import START_MS, STEP_MS, candle_bytes
 from tests.support.deployment import Deployment

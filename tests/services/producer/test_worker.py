@@ -2,18 +2,18 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import pytest
 
-from services.producer.backfill import Backfill
-from services.producer.backfill_schedule import BackfillSchedule
-from services.producer.candle_memory import LogTail
-from services.producer.clock_estimate import ClockReading
-from services.producer.doubtful_candles import GapLimits
+from services.producer.backfill.backfill import Backfill
+from services.producer.backfill.backfill_schedule import BackfillSchedule
+from services.producer.backfill.doubtful_candles import GapLimits
+from services.producer.backfill.sequencer import LogEntry, ReceivedCandle, SymbolCursor
 from services.producer.event_queue import EventQueue, Inbox
 from services.producer.events import MarketChanged, RestFailure, RestResponse, ThreadFailure
-from services.producer.exchange_clock import ExchangeClock
-from services.producer.market_tracker import MarketTracker
+from services.producer.finality.candle_memory import LogTail
+from services.producer.finality.clock_estimate import ClockReading
+from services.producer.finality.exchange_clock import ExchangeClock
+from services.producer.market.tracker import MarketTracker
 from services.producer.metrics import ProducerMetrics
-from services.producer.requests import KlineRequest
-from services.producer.sequencer import LogEntry, ReceivedCandle, SymbolCursor
+from services.producer.rest.requests import KlineRequest
 from services.producer.worker import ProducerWorker
 from shared.adapters.kafka.errors import Aborted, Refused
 from shared.adapters.prometheus import Telemetry

@@ -9,24 +9,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.producer.backfill import Backfill
-from services.producer.backfill_schedule import BackfillSchedule
-from services.producer.candle_memory import LogTail
-from services.producer.clock_estimate import ClockReading
-from services.producer.doubtful_candles import GapLimits
-from services.producer.event_queue import Inbox
-from services.producer.events import MarketChanged, RestFailure, RestResponse, StreamConnected
-from services.producer.market_tracker import MarketTracker
-from services.producer.metrics import ProducerMetrics
-from services.producer.price_book import HeardPrice
-from services.producer.requests import KlineRequest, Priority
-from services.producer.sequencer import (
+from services.producer.backfill.backfill import Backfill
+from services.producer.backfill.backfill_schedule import BackfillSchedule
+from services.producer.backfill.doubtful_candles import GapLimits
+from services.producer.backfill.sequencer import (
     KlineOrigin,
     LogEntry,
     ReceivedCandle,
     SymbolCursor,
     UnreadableKline,
 )
+from services.producer.event_queue import Inbox
+from services.producer.events import MarketChanged, RestFailure, RestResponse, StreamConnected
+from services.producer.finality.candle_memory import LogTail
+from services.producer.finality.clock_estimate import ClockReading
+from services.producer.market.price_book import HeardPrice
+from services.producer.market.tracker import MarketTracker
+from services.producer.metrics import ProducerMetrics
+from services.producer.rest.requests import KlineRequest, Priority
 from services.producer.worker import ProducerWorker
 from shared.adapters.kafka.errors import Aborted
 from shared.adapters.prometheus import Telemetry

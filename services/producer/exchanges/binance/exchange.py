@@ -6,8 +6,8 @@ from typing import Final
 from services.producer.exchanges.binance.rest_client import KLINES_WEIGHT, BinanceRestClient
 from services.producer.exchanges.binance.stream_connection import BinanceStreamConnection
 from services.producer.ports import BanStore, OnError, OnEvent, RestLimits, StreamLimits
-from services.producer.requests import Priority
-from services.producer.weight_budget import WeightBudget
+from services.producer.rest.requests import Priority
+from services.producer.rest.weight_budget import WeightBudget
 
 REST_URL: Final = "https://data-api.binance.vision"  # market data only, needs no key
 STREAM_URL: Final = "wss://data-stream.binance.vision"

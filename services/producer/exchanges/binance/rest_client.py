@@ -22,8 +22,8 @@ from services.producer.exchanges.binance.schemas import (
 )
 from services.producer.exchanges.bounded_json import decode_json
 from services.producer.ports import DayTicker, KlinePage, ListedSymbol, SymbolRefused, Throttled
-from services.producer.requests import Priority
-from services.producer.weight_budget import MAX_BAN_S, WeightBudget
+from services.producer.rest.requests import Priority
+from services.producer.rest.weight_budget import MAX_BAN_S, WeightBudget
 from shared.core.errors import BadInput, Unavailable
 
 T = TypeVar("T")

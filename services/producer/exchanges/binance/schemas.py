@@ -4,6 +4,7 @@ import json
 from math import inf
 from typing import Any, Final
 
+from services.producer.backfill.sequencer import KlineOrigin, ReceivedKline, Source, UnreadableKline
 from services.producer.exchanges.bounded_json import decode_json
 from services.producer.exchanges.validation import (
     closing_price,
@@ -21,7 +22,6 @@ from services.producer.ports import (
     SubscriptionAck,
     SubscriptionRefused,
 )
-from services.producer.sequencer import KlineOrigin, ReceivedKline, Source, UnreadableKline
 from shared.adapters.schemas.wire import LAST_MS
 from shared.core.errors import BadInput
 from shared.core.symbols import is_symbol

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from services.producer.market.price_book import HeardPrice
 from services.producer.ports import (
     OnError,
     OnEvent,
@@ -12,7 +13,6 @@ from services.producer.ports import (
     SubscriptionAck,
     SubscriptionRefused,
 )
-from services.producer.price_book import HeardPrice
 from shared.core.errors import Unavailable
 
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.producer.carried_symbols import StreamCarries, StreamInterrupted
+from services.producer.backfill.sequencer import KlineOrigin, ReceivedCandle, UnreadableKline
 from services.producer.event_queue import EventQueue, Inbox
 from services.producer.events import ProducerEvent, StreamConnected
-from services.producer.exchange_clock import ExchangeClock
+from services.producer.finality.exchange_clock import ExchangeClock
+from services.producer.market.carried_symbols import StreamCarries, StreamInterrupted
 from services.producer.ports import ServerShutdown, StreamUpdate, Throttled
-from services.producer.sequencer import KlineOrigin, ReceivedCandle, UnreadableKline
 from services.producer.streams.attempts import MAX_ATTEMPTS, WINDOW_S
 from services.producer.streams.fleet import OVERLAP_S, StreamFleet
 from services.producer.streams.status import StreamOptions

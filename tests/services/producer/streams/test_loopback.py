@@ -10,10 +10,10 @@ from itertools import pairwise
 
 import pytest
 
+from services.producer.backfill.sequencer import ReceivedCandle
 from services.producer.event_queue import Inbox
 from services.producer.exchanges.binance.stream_connection import BinanceStreamConnection
 from services.producer.ports import OnError, OnEvent, StreamLimits
-from services.producer.sequencer import ReceivedCandle
 from services.producer.streams.status import StreamOptions
 from services.producer.streams.supervisor import StreamSupervisor
 from tests.support.waiting import eventually

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from services.producer.backfill.sequencer import UnreadableKline
 from services.producer.candle_log import to_producer_record
 from services.producer.exchanges.binance.exchange import BinanceExchange
 from services.producer.exchanges.binance.rest_client import BinanceRestClient
 from services.producer.exchanges.binance.schemas import decode_message
 from services.producer.ports import RestLimits, StreamUpdate, Throttled
-from services.producer.sequencer import UnreadableKline
-from services.producer.weight_budget import MAX_BAN_S
+from services.producer.rest.weight_budget import MAX_BAN_S
 from shared.core.errors import Unavailable
 from shared.core.topics import Topics
 from tests.support.raw_server import raw_server

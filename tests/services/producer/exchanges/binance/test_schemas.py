@@ -3,16 +3,16 @@ from typing import Any
 
 import pytest
 
+from services.producer.backfill.sequencer import ReceivedCandle, ReceivedKline, UnreadableKline
 from services.producer.candle_log import to_producer_record
 from services.producer.exchanges.binance.schemas import decode_message, decode_rest_klines
+from services.producer.market.price_book import HeardPrice
 from services.producer.ports import (
     ServerShutdown,
     StreamUpdate,
     SubscriptionAck,
     SubscriptionRefused,
 )
-from services.producer.price_book import HeardPrice
-from services.producer.sequencer import ReceivedCandle, ReceivedKline, UnreadableKline
 from shared.adapters.schemas.klines import KlineCodec
 from shared.core.records import Candle
 from shared.core.topics import Topics, partition_for

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from services.producer.backfill.sequencer import UnreadableKline
 from services.producer.exchanges.binance.bounded_socket import MAX_MESSAGE_BYTES
 from services.producer.exchanges.binance.stream_connection import (
     MAX_MESSAGE_BYTES as MAX_SENT_BYTES,
@@ -20,7 +21,6 @@ from services.producer.exchanges.binance.stream_connection import (
     fit_message,
 )
 from services.producer.ports import StreamEvent, StreamUpdate, SubscriptionAck, Throttled
-from services.producer.sequencer import UnreadableKline
 from shared.core.errors import Unavailable
 from shared.local_servers.programs import free_port
 from tests.support.waiting import eventually
