@@ -10,11 +10,16 @@ from pathlib import Path
 
 import pytest
 import redis
+from hypothesis import settings
 
 from shared.core.errors import Unavailable
 from shared.local_servers import launcher
 from shared.local_servers.data_folder import Servers
 from tests.support.deployment import Deployment
+
+# How long an example takes depends on the machine; no test is about that.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

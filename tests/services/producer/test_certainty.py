@@ -208,7 +208,7 @@ FAULT_SPANS = st.lists(
     st.sampled_from(["", "restart", "abort", "reconnect"]),
     st.integers(0, 60),
 )
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 def test_faults_shorter_than_the_time_of_a_gap_leave_no_trace_in_the_log(
     holes: list[set[int]],
     faults: list[tuple[str, int, int]],

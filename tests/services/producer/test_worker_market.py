@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.producer.backfill.backfill import Backfill
@@ -257,7 +257,6 @@ def test_other_price_only_symbols_are_measured_from_then_on(setting: Setting) ->
 
 
 @given(st.data(), st.integers(2, 30), st.lists(st.integers(0, 12), max_size=3))
-@settings(deadline=None)
 def test_in_whatever_order_pages_arrive_each_candle_is_there_once_with_the_same_move(
     data: st.DataObject, rows: int, aborts: list[int]
 ) -> None:

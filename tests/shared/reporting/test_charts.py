@@ -93,7 +93,7 @@ finite = st.floats(-1e6, 1e6)
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(finite, min_size=1, max_size=2000), st.sampled_from([numbers, percents]))
 def test_every_line_is_drawn_within_the_frame(values: list[float], y_format: AxisFormat) -> None:
     x = (START_MS + 300_000.0 * np.arange(len(values), dtype=np.float64)).tolist()
@@ -109,7 +109,7 @@ def test_every_line_is_drawn_within_the_frame(values: list[float], y_format: Axi
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(finite, finite, st.floats(0.0, 1e3)), min_size=1, max_size=10))
 def test_bins_that_come_true_in_full_lie_on_the_diagonal(
     values: list[tuple[float, float, float]],

@@ -97,7 +97,7 @@ def run_to_end(restoration: Restoration) -> PartitionState:
 
 @pytest.mark.parametrize("log", [SHORT, EVENTFUL], ids=["candles", "corrections and ends"])
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_recovery_at_any_offset_from_any_saved_state_continues_with_the_same_bytes(
     log: list[ConsumerRecord], data: st.DataObject
 ) -> None:
@@ -218,7 +218,7 @@ def published_before(at: int) -> list[Prediction]:
 
 
 @given(st.integers(42, len(SWITCHED)), st.sampled_from(PROFILES), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_version_continues_where_its_profile_predicts_or_is_about_to_and_nowhere_else(
     at: int, profile: str, data: st.DataObject
 ) -> None:
@@ -272,7 +272,7 @@ def lost(count: int) -> list[Prediction]:
 
 
 @given(st.integers(1, len(lost(0))), st.none() | st.integers(60, 100))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_predictions_lost_at_the_end_of_their_topic_are_published_again(
     count: int, saved: int | None
 ) -> None:

@@ -47,7 +47,7 @@ def test_a_ban_is_waited_out_by_the_next_process_too(budget: WeightBudget) -> No
     assert caught.value.retry_after_s == pytest.approx(600.0, abs=5.0)
 
 
-@pytest.mark.parametrize("until_ms", [None, 0, now_ms() - 1])
+@pytest.mark.parametrize("until_ms", [None, 0, now_ms() - 1], ids=["none", "zero", "just over"])
 def test_a_ban_that_is_over_holds_up_nothing(budget: WeightBudget, until_ms: int | None) -> None:
     budget.keep_bans(RememberedBans(until_ms))
 

@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.producer.rest.requests import Priority
@@ -42,7 +42,6 @@ def spent_within(sent: Sent, first: int, span_s: float) -> int:
     return sum(weight for at_s, weight, _ in sent[first:] if at_s < from_s + span_s)
 
 
-@settings(deadline=None)
 @given(requests)
 def test_no_minute_has_more_than_the_share(wanted: Sequence[tuple[int, int, Priority]]) -> None:
     sent = send_all(WeightWindow(LIMIT, SHARE), wanted)

@@ -405,7 +405,7 @@ lives = st.tuples(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 4), st.lists(lives, min_size=1, max_size=12))
 def test_whatever_connections_do_the_attempts_in_any_five_minutes_are_bounded(
     sockets: int, script: list[tuple[str, float]]

@@ -165,7 +165,7 @@ def test_other_settings_have_another_folder(
     assert TrainingCheckpoints(tmp_path, {"seed": 5}).load_span(0.0, 1.0) == TimeSpan(1, 2)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.sampled_from(["progress.json", "epoch-2.npz"]),
     st.floats(0, 1, exclude_max=True),

@@ -79,7 +79,7 @@ def test_the_first_trial_has_the_default_settings() -> None:
     assert with_environment(default, to_environment(first)) == default
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**31 - 1), at=st.integers(1, 9))
 def test_proposals_are_valid_settings(seed: int, at: int) -> None:
     values = proposed(at + 1, seed, lambda _: None)[-1].values

@@ -167,7 +167,7 @@ def gap(start: int, end: int, symbol: str = "BTCUSDT") -> Gap:
 
 @pytest.mark.slow
 @given(logs())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_predictions_of_the_fold_keep_all_invariants(records: list[Record]) -> None:
     assert violations(records, fold_all(records, MODELS)[1]) == []
 

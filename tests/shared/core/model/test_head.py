@@ -49,7 +49,7 @@ def learnt(prior: HeadPrior, inputs: Float64s, labels: Float64s) -> Head:
 
 
 @given(SEEDS, SIZES, st.floats(0.01, 100.0))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_without_forgetting_it_is_ridge_regression_with_the_prior(
     seed: int, size: int, prior_observations: float
 ) -> None:
@@ -66,7 +66,7 @@ def test_without_forgetting_it_is_ridge_regression_with_the_prior(
 
 
 @given(SEEDS, st.integers(1, 12), st.floats(0.9, 0.999))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_forgetting_weighs_observations_by_age_and_returns_to_the_prior(
     seed: int, size: int, forgetting: float
 ) -> None:
@@ -87,7 +87,7 @@ def test_forgetting_weighs_observations_by_age_and_returns_to_the_prior(
 
 
 @given(SEEDS, st.sampled_from([0.9, 0.999, 1.0]), st.sampled_from([0.0, 1.0, 1e3]))
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 def test_inputs_that_never_move_leave_the_covariance_positive_and_bounded(
     seed: int, forgetting: float, reach: float
 ) -> None:
@@ -111,7 +111,7 @@ def test_inputs_that_never_move_leave_the_covariance_positive_and_bounded(
 
 
 @given(SEEDS, st.floats(-1e9, 1e9), st.floats(0.9, 1.0))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_bounded_inputs_keep_it_finite(seed: int, reach: float, forgetting: float) -> None:
     base, inputs, labels = a_problem(seed, 20, 200)
 
@@ -123,7 +123,7 @@ def test_bounded_inputs_keep_it_finite(seed: int, reach: float, forgetting: floa
 
 
 @given(SEEDS, st.floats(1.0, 1e300) | st.just(inf))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_one_absurd_label_counts_as_the_largest_error(seed: int, absurd: float) -> None:
     base, inputs, _ = a_problem(seed, 10, 1)
     prior = HeadPrior(base, HeadSettings(largest_error=2.0))

@@ -59,7 +59,7 @@ def test_the_forward_pass_is_that_of_the_textbook(architecture: Architecture) ->
 
 
 @given(st.integers(0, 2**31), st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_jacobian_is_the_slope_of_the_output(seed: int, data: st.DataObject) -> None:
     weights, rows = some((SMALL.weight_count(),), seed), some((20, 6), seed + 1, 1.0)
     at = data.draw(st.integers(0, SMALL.weight_count() - 1))
@@ -154,7 +154,7 @@ def test_a_call_leaves_its_inputs_as_they_were() -> None:
 
 
 @given(st.integers(0, 1000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_symbols_bits_do_not_depend_on_what_was_computed_before(seed: int) -> None:
     network = Network(SMALL)
     weights, rows = some((SMALL.weight_count(),), 7), some((20, 6), 8)

@@ -90,7 +90,7 @@ def a_corrected_log(seed: int, symbol: str = "BTCUSDT") -> list[Record]:
 
 @kinds
 @given(seed=seeds)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_after_its_corrections_a_log_shows_what_the_right_one_shows(
     model: Model, seed: int
 ) -> None:
@@ -295,7 +295,7 @@ def an_eventful_log(seed: int) -> list[Record]:
 
 
 @given(seeds, st.data())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_recovery_at_any_offset_goes_on_as_if_nothing_had_happened(
     seed: int, data: st.DataObject
 ) -> None:
@@ -312,7 +312,7 @@ def test_recovery_at_any_offset_goes_on_as_if_nothing_had_happened(
 
 
 @given(seeds)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_what_happens_to_a_symbol_changes_no_byte_of_another(seed: int) -> None:
     records = an_eventful_log(seed)
     nothing = gap(0, 1, OTHER_SYMBOL)
@@ -325,7 +325,7 @@ def test_what_happens_to_a_symbol_changes_no_byte_of_another(seed: int) -> None:
 
 
 @given(seeds)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_no_candle_is_predicted_or_learnt_from_twice(seed: int) -> None:
     _, predictions = fold_all(an_eventful_log(seed), MODELS)
 

@@ -69,7 +69,7 @@ def test_a_symbol_without_a_start_has_intervals_of_its_own_size_at_once() -> Non
     assert width < 0.3 * (cold[OUTER].upper_change - cold[OUTER].lower_change)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(
     st.lists(
         st.tuples(st.integers(0, WINDOW + 40), st.floats(0.001, 1000.0)), min_size=1, max_size=4

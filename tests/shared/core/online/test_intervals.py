@@ -127,7 +127,7 @@ def test_a_candle_across_a_gap_is_no_outcome() -> None:
     assert after.volatility.means[0] == pytest.approx(2.0 / 400.0, rel=0.3)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.lists(st.floats(0.001, 1000.0), min_size=1, max_size=60),
     st.floats(-0.99, 10.0),

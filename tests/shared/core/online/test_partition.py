@@ -83,7 +83,7 @@ def test_nothing_is_predicted_before_the_first_promotion() -> None:
 
 
 @given(st.permutations(range(2 * (WINDOW + 4))))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_symbols_predictions_do_not_depend_on_other_symbols(order: list[int]) -> None:
     both = [
         candles(a_walk(WINDOW + 4, seed), name) for seed, name in ((1, "AAAUSDT"), (2, "BBBUSDT"))

@@ -57,7 +57,7 @@ def test_a_symbol_predicts_from_its_first_full_window_on() -> None:
 
 @both_feature_sets
 @given(closes=walks)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_each_step_learns_from_the_previous_prediction_and_its_outcome(
     model: Model, closes: list[float]
 ) -> None:
@@ -90,7 +90,7 @@ def test_each_step_learns_from_the_previous_prediction_and_its_outcome(
 
 @head_kinds
 @given(closes=walks)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_each_step_moves_the_head_by_the_outcome_of_its_prediction(
     model: Model, closes: list[float]
 ) -> None:
@@ -115,7 +115,7 @@ def test_each_step_moves_the_head_by_the_outcome_of_its_prediction(
 
 
 @given(closes=walks, jump=st.sampled_from([1e-3, 0.02, 50.0, 1e3]), data=st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_every_predicted_close_is_above_zero_whatever_the_prices_do(
     closes: list[float], jump: float, data: st.DataObject
 ) -> None:
@@ -129,7 +129,7 @@ def test_every_predicted_close_is_above_zero_whatever_the_prices_do(
 
 @all_kinds
 @given(closes=walks, data=st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_restart_anywhere_changes_no_prediction(
     model: Model, closes: list[float], data: st.DataObject
 ) -> None:
@@ -146,7 +146,7 @@ def test_a_restart_anywhere_changes_no_prediction(
 
 @all_kinds
 @given(closes=walks, others=walks, data=st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_no_prediction_knows_a_later_candle(
     model: Model, closes: list[float], others: list[float], data: st.DataObject
 ) -> None:
@@ -162,7 +162,7 @@ def test_no_prediction_knows_a_later_candle(
 
 
 @given(walks, st.sets(st.integers(0, 60)), st.sets(st.integers(0, 60)), st.sets(st.integers(0, 60)))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_precomputing_and_fold_options_change_no_prediction(
     closes: list[float], idle: set[int], ahead: set[int], without_digest: set[int]
 ) -> None:

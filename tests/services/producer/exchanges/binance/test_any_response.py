@@ -130,7 +130,7 @@ def http_answer(status: int, retry_after: str, used: str, body: bytes) -> bytes:
     return head.encode("latin-1", "replace") + length.encode() + body
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @example(200, "", "", DEEP)
 @example(200, "", "", LONG_NUMBER)
 @example(200, "", "", b'{"serverTime": 1, "serverTime": 2}')
@@ -170,7 +170,7 @@ def refusal(
     return None
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 @example(DEEP)
 @example(LONG_NUMBER)
 @example(json.dumps(message() | {"E": 10**99}).encode())
