@@ -19,15 +19,16 @@ _OWN_CANDLES: Final = {
     "SHRINKAGE_CAUTION": "0",
     "SHRINKAGE_HALF_LIFE": "0",
 }
+_HEAD: Final = {"LEARNS": "head"}
 
 VARIANTS: Final[dict[str, Settings]] = {
     DEFAULT: {},
     # What follows differs in the online step alone: the network is fitted once for all of them.
-    "learns by gradient": {"LEARNS": "gradient"},
-    "learns by both": {"LEARNS": "both"},
-    "head's prior of 4,000": {"HEAD_PRIOR": "4000"},
-    "head's prior of 100,000": {"HEAD_PRIOR": "100000"},
-    "head forgets nothing": {"HEAD_HALF_LIFE": "0"},
+    "a head learns": _HEAD,
+    "a head and the network learn": {"LEARNS": "both"},
+    "head's prior of 4,000": {**_HEAD, "HEAD_PRIOR": "4000"},
+    "head's prior of 100,000": {**_HEAD, "HEAD_PRIOR": "100000"},
+    "head forgets nothing": {**_HEAD, "HEAD_HALF_LIFE": "0"},
     "calibration forgets nothing": {"SHRINKAGE_HALF_LIFE": "0"},
     "calibration without caution": {"SHRINKAGE_CAUTION": "0"},
     # From here on each is a training of its own.

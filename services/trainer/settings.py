@@ -117,7 +117,7 @@ class TrainerSettings(ServiceSettings):
     """Candles that the network sees."""
     widths: str = "32"
     """Units of each LSTM layer, comma-separated; multiples of 8."""
-    learns: Learns = "head"
+    learns: Learns = "gradient"
     """What learns online: `nothing`, all weights by `gradient` steps, the `head`, or `both`."""
     head_prior: float = Field(24_000, ge=1, le=1e9)
     """How many candles a symbol's first head weighs as much as."""

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import cpu_count
 
@@ -49,12 +50,18 @@ def build_starts(
     with track_count("folding the symbols' starts", sum(map(len, newest.values()))) as advance:
         counter = _Counter(advance, check_stop)
         found = list(run_in_workers(cpu_count(), jobs, counter))
-    return _within_limit({s: data for s, data in zip(newest, found, strict=True) if data})
+    return _within_limit({s: each for s, each in zip(newest, found, strict=True) if each})
+
+
+@dataclass(frozen=True, slots=True)
+class _EncodedStart:
+    whole: bytes
+    lean: bytes  # without the weights that it has learnt, most of its size
 
 
 def _encode_start(
     bundle: Bundle, champion: Bundle | None, symbol: str, candles: Float64s, context: FoldContext
-) -> bytes | None:
+) -> _EncodedStart | None:
     """Return a symbol's start; run in a process of its own."""
     start = build_start(symbol, candles, Model(bundle), context)
     report_progress(len(candles))
@@ -63,24 +70,31 @@ def _encode_start(
     if champion is not None:
         evidence = continue_evidence(symbol, candles, Model(champion), context)
         start = start if evidence is None else start.replace(evidence=evidence)
-    return encode_state(start)
+    lean = start.replace(learner=None, head=None, pending=None)
+    return _EncodedStart(encode_state(start), encode_state(lean))
 
 
-def _within_limit(starts: dict[str, bytes]) -> dict[str, bytes]:
-    """Leave starts out where they do not fit into a bundle: those symbols begin anew."""
-    kept, size = dict[str, bytes](), 0
-    for symbol, data in starts.items():
-        size += len(data)
-        if size <= _MOST_BYTES:
-            kept[symbol] = data
-    if len(kept) < len(starts):
+def _within_limit(starts: Mapping[str, _EncodedStart]) -> dict[str, bytes]:
+    """Return starts that fit into a bundle: where not all do, the last ones without weights.
+
+    Such a symbol keeps its calibration, its intervals and its evidence, and learns from the model's
+    weights on.
+    """
+    kept = {symbol: each.lean for symbol, each in starts.items()}
+    size, whole = sum(map(len, kept.values())), 0
+    for symbol, each in starts.items():
+        size += len(each.whole) - len(each.lean)
+        if size > _MOST_BYTES:
+            break
+        kept[symbol], whole = each.whole, whole + 1
+    if whole < len(starts):
         log.warning(
-            "the starts of %d symbols take %d bytes, a bundle holds %d: %d symbols begin anew at"
-            " the promotion; let the head learn alone (LEARNS=head), its starts are small",
-            len(starts),
-            size,
+            "a bundle holds %d bytes: of %d symbols, %d begin with the model's weights at the"
+            " promotion and keep their calibration; let the head learn alone (LEARNS=head), its"
+            " starts are small",
             _MOST_BYTES,
-            len(starts) - len(kept),
+            len(starts),
+            len(starts) - whole,
         )
     return kept
 

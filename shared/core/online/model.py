@@ -60,9 +60,9 @@ class Model:
             and len(features.carry) == len(self.feature_set.initial_carry)
             and features.rows.shape[1] == columns
             and len(features.rows) <= self.window_length
-            and (learner is None) != self.steps_by_gradient
+            and (learner is None or self.steps_by_gradient)
             and (learner is None or learner.weights.shape == self.base_learner.weights.shape)
-            and (head is None) != self.steps_head
+            and (head is None or self.steps_head)
             and (head is None or self.head_prior is not None)
             and (head is None or head.inputs == self.head_prior.head.inputs)  # type: ignore[union-attr]
         )

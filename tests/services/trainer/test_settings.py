@@ -28,7 +28,7 @@ def test_the_default_trains_on_symbols_beside_their_market() -> None:
 
     assert settings.architecture == Architecture((32,), 16, 24)
     assert (settings.common_move, settings.mirrored) == ("removed", True)
-    assert settings.learns == "head"
+    assert settings.learns == "gradient"
     assert settings.head.prior_observations == 24_000
     assert settings.head.forgetting**13_824 == pytest.approx(0.5)
     assert settings.shrinkage.memory**2_016 == pytest.approx(0.5)

@@ -96,8 +96,31 @@ def test_a_symbol_with_less_than_a_window_has_no_start() -> None:
     assert list(build_starts(HEAD.bundle, None, few, 50, CONTEXT)) == list(SYMBOLS)
 
 
-def test_starts_that_a_bundle_cannot_hold_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_start_that_a_bundle_cannot_hold_keeps_all_but_its_weights(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     everything = build_starts(BOTH.bundle, None, SEQUENCES, 50, CONTEXT)
-    monkeypatch.setattr(starts, "_MOST_BYTES", len(everything["BTCUSDT"]))
+    monkeypatch.setattr(starts, "_MOST_BYTES", sum(map(len, everything.values())) - 1)
 
-    assert list(build_starts(BOTH.bundle, None, SEQUENCES, 50, CONTEXT)) == ["BTCUSDT"]
+    found = build_starts(BOTH.bundle, None, SEQUENCES, 50, CONTEXT)
+    whole, lean = (
+        Model(replace(BOTH.bundle, starts=everything)),
+        Model(replace(BOTH.bundle, starts=found)),
+    )
+
+    assert found["BTCUSDT"] == everything["BTCUSDT"]
+    assert lean.starts["ETHUSDT"].calibration == whole.starts["ETHUSDT"].calibration
+    assert lean.starts["ETHUSDT"].learner is None
+    assert len(found["ETHUSDT"]) < len(everything["ETHUSDT"])
+
+
+def test_a_symbol_goes_on_from_a_start_without_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starts, "_MOST_BYTES", 0)
+    model = release(BOTH.bundle, 1)
+    log = [*DAYS[0][:DAY], a_promotion(model), *DAYS[0][DAY : DAY + 3]]
+
+    after, predictions = fold_all(log, {model.version: model})
+
+    learnt = model.starts["BTCUSDT"].calibration.outcomes
+    assert len(predictions) == 3
+    assert after.symbols["BTCUSDT"].calibration.outcomes == learnt + 2

@@ -132,9 +132,8 @@ def test_a_promotion_of_the_same_candles_gives_the_same_state() -> None:
         replace(a_start(RETURNS), symbol="ETHUSDT"),
         replace(a_start(RETURNS), sequence=np.zeros((2, 24))),
         replace(a_start(RETURNS), features=None),
-        replace(a_start(RETURNS), learner=None),
     ],
-    ids=["of another model", "of another symbol", "with candles", "no features", "no weights"],
+    ids=["of another model", "of another symbol", "with candles", "no features"],
 )
 def test_a_start_that_does_not_fit_its_bundle_is_refused(start: SymbolState) -> None:
     with pytest.raises(BadInput, match="start of BTCUSDT"):
