@@ -9,7 +9,7 @@ import pytest
 
 from shared.adapters.schemas.baskets import BasketsMessage, baskets_to_json, decode_baskets
 from shared.adapters.schemas.control import SymbolControlMessage, decode_control
-from shared.adapters.schemas.klines import (
+from shared.adapters.schemas.kline_messages import (
     CandleMessage,
     CorrectionKind,
     GapMessage,

@@ -8,7 +8,8 @@ from typing import Final
 from shared.adapters.kafka.backwards_reader import read_backwards
 from shared.adapters.kafka.producer import ProducerRecord
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
-from shared.adapters.schemas.klines import KlineCodec, PromotionMessage, encode_record
+from shared.adapters.schemas.kline_messages import PromotionMessage
+from shared.adapters.schemas.klines import KlineCodec, encode_record
 from shared.adapters.schemas.predictions import decode_prediction
 from shared.core.errors import BadInput, Unknown
 from shared.core.model.card import Bundle

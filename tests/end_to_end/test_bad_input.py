@@ -2,7 +2,8 @@ import pytest
 
 from shared.adapters.bundle_codec import version_of
 from shared.adapters.kafka.producer import ProducerRecord
-from shared.adapters.schemas.klines import PromotionMessage, encode_record
+from shared.adapters.schemas.kline_messages import PromotionMessage
+from shared.adapters.schemas.klines import encode_record
 from shared.core.model.card import sha256_hex
 from shared.core.model.numeric_profile import self_test
 from shared.core.topics import partition_for

@@ -8,13 +8,8 @@ from typing import Final
 
 from shared.adapters.bundle_codec import decode_bundle, version_of
 from shared.adapters.kafka.reader import ConsumerRecord
-from shared.adapters.schemas.klines import (
-    KlineCodec,
-    PromotionMessage,
-    encode_gap,
-    encode_record,
-    encode_status,
-)
+from shared.adapters.schemas.kline_messages import PromotionMessage
+from shared.adapters.schemas.klines import KlineCodec, encode_gap, encode_record, encode_status
 from shared.adapters.schemas.predictions import encode_prediction
 from shared.core.errors import Unavailable
 from shared.core.online.context import FoldContext

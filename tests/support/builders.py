@@ -7,7 +7,8 @@ from math import inf
 import numpy as np
 
 from shared.adapters.bundle_codec import decode_bundle, encode_bundle, version_of
-from shared.adapters.schemas.klines import CandleMessage, encode_record
+from shared.adapters.schemas.kline_messages import CandleMessage
+from shared.adapters.schemas.klines import encode_record
 from shared.core.arrays import Float64s
 from shared.core.errors import BadInput
 from shared.core.evaluation.comparison import CHALLENGER, CHALLENGER_RAW, CHAMPION, Comparison

@@ -4,12 +4,8 @@ from collections.abc import Sequence
 
 from services.predictor.recovery.prediction_tail import PublishedTail
 from shared.adapters.kafka.reader import ConsumerRecord
-from shared.adapters.schemas.klines import (
-    KlineCodec,
-    PromotionMessage,
-    encode_record,
-    encode_status,
-)
+from shared.adapters.schemas.kline_messages import PromotionMessage
+from shared.adapters.schemas.klines import KlineCodec, encode_record, encode_status
 from shared.adapters.schemas.predictions import encode_prediction
 from shared.core.online.context import FoldContext
 from shared.core.online.model import Model

@@ -9,13 +9,8 @@ from shared.adapters.bundle_codec import decode_bundle, version_of
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.schemas.dead_letters import dead_letter_headers
-from shared.adapters.schemas.klines import (
-    KlineCodec,
-    PromotionMessage,
-    encode_gap,
-    encode_record,
-    encode_status,
-)
+from shared.adapters.schemas.kline_messages import PromotionMessage
+from shared.adapters.schemas.klines import KlineCodec, encode_gap, encode_record, encode_status
 from shared.adapters.schemas.predictions import encode_prediction
 from shared.adapters.schemas.wire import canonical_json
 from shared.core.errors import BadInput

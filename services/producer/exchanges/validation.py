@@ -12,7 +12,8 @@ from services.producer.backfill.sequencer import (
 )
 from services.producer.market.price_book import HeardPrice
 from shared.adapters.schemas import wire
-from shared.adapters.schemas.klines import build_candle_message, encode_record
+from shared.adapters.schemas.kline_messages import build_candle_message
+from shared.adapters.schemas.klines import encode_record
 from shared.core.decimal_text import to_plain_decimal
 from shared.core.errors import BadInput
 from shared.core.symbols import is_symbol
@@ -27,7 +28,7 @@ def validate_kline(
     """Check a closed kline; return it as a candle, or as unreadable with the reason.
 
     Args:
-        fields: the fields of a candle message in `shared/adapters/schemas/klines.py`, not checked.
+        fields: the fields of a candle message in `shared/adapters/schemas/kline_messages.py`, not checked.
         close_time_ms: the last millisecond of the kline, not checked.
         interval: the interval that was requested.
         origin: where the kline came from.

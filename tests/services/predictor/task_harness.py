@@ -7,7 +7,8 @@ from services.predictor.partition_task import PartitionTask, TaskStatus
 from services.predictor.recovery.partition_recovery import PartitionRecovery
 from shared.adapters.kafka.consumer_group import Batch
 from shared.adapters.kafka.reader import ConsumerRecord
-from shared.adapters.schemas.klines import KlineCodec, PromotionMessage
+from shared.adapters.schemas.kline_messages import PromotionMessage
+from shared.adapters.schemas.klines import KlineCodec
 from shared.core.errors import Unavailable
 from shared.core.online.model import Model
 from shared.log.record_processor import RecordProcessor

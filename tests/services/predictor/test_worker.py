@@ -22,7 +22,8 @@ from shared.adapters.kafka.errors import Refused
 from shared.adapters.kafka.producer import OffsetsToCommit, ProducerRecord
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.prometheus import Telemetry
-from shared.adapters.schemas.klines import KlineCodec, PromotionMessage, encode_record
+from shared.adapters.schemas.kline_messages import PromotionMessage
+from shared.adapters.schemas.klines import KlineCodec, encode_record
 from shared.core.errors import Unavailable
 from shared.core.online.model import Model
 from shared.core.online.partition import PartitionState

@@ -8,20 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.adapters.schemas.klines import (
+from shared.adapters.schemas.kline_messages import (
     MAX_REASON_LENGTH,
-    MAX_RECORD_BYTES,
     CandleMessage,
     CorrectionKind,
-    KlineCodec,
     MarketMessage,
     PromotionMessage,
+    to_market_message,
+)
+from shared.adapters.schemas.klines import (
+    MAX_RECORD_BYTES,
+    KlineCodec,
     add_market,
     encode_correction,
     encode_gap,
     encode_record,
     encode_status,
-    to_market_message,
 )
 from shared.adapters.schemas.predictions import decode_prediction, encode_prediction
 from shared.adapters.schemas.wire import canonical_json

@@ -11,12 +11,8 @@ from shared.adapters.kafka.backwards_reader import (
 )
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
-from shared.adapters.schemas.klines import (
-    PromotionMessage,
-    encode_gap,
-    encode_record,
-    encode_status,
-)
+from shared.adapters.schemas.kline_messages import PromotionMessage
+from shared.adapters.schemas.klines import encode_gap, encode_record, encode_status
 from shared.core.records import Gap, StatusName, SymbolStatus
 from shared.core.topics import partition_for
 from shared.log.positions import read_positions, read_symbol_positions

@@ -14,7 +14,8 @@ from shared.adapters.kafka.errors import Fenced
 from shared.adapters.kafka.producer import TransactionalProducer
 from shared.adapters.kafka.reader import Reader
 from shared.adapters.recording import CandleRow
-from shared.adapters.schemas.klines import build_candle_message, encode_record
+from shared.adapters.schemas.kline_messages import build_candle_message
+from shared.adapters.schemas.klines import encode_record
 from shared.core.errors import BadInput, Incompatible
 from shared.core.market import define_baskets
 from shared.core.records import Candle, MarketMove

@@ -15,13 +15,8 @@ from services.cli.redrive.decision import (
 )
 from shared.adapters.kafka.producer import ProducerRecord
 from shared.adapters.schemas.dead_letters import DeadLetter, dead_letter_headers, decode_dead_letter
-from shared.adapters.schemas.klines import (
-    KlineCodec,
-    PromotionMessage,
-    encode_gap,
-    encode_record,
-    encode_status,
-)
+from shared.adapters.schemas.kline_messages import PromotionMessage
+from shared.adapters.schemas.klines import KlineCodec, encode_gap, encode_record, encode_status
 from shared.core.errors import BadInput
 from shared.core.records import Gap, SymbolStatus
 from shared.core.topics import Topics, partition_for

@@ -1,0 +1,205 @@
+"""Messages of the topic `klines` and the values that they stand for."""
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_validator
+
+from shared.adapters.schemas import wire
+from shared.core.errors import BadInput
+from shared.core.market import to_fraction, to_ppb
+from shared.core.records import (
+    Amendment,
+    Candle,
+    Fill,
+    MarketMove,
+    Record,
+    StatusName,
+    check_candle,
+)
+from shared.core.sequence import MAX_BASKETS
+
+MAX_REASON_LENGTH: Final = 200  # characters
+LARGEST_PRICE: Final = 1e15
+
+CorrectionKind = Literal["amendment", "fill"]
+RECORD_OF: Final[Mapping[str, Callable[[Candle], Record]]] = {
+    "candle": lambda candle: candle,
+    "amendment": Amendment,
+    "fill": Fill,
+}
+_CACHED_MOVES: Final = 256  # records of one moment, which share it, lie close to each other
+Decimals = Annotated[str, Field(pattern=r"^[0-9]{1,20}(\.[0-9]{1,20})?$")]
+
+
+Ppb = Annotated[int, Field(ge=-999_999_999, le=10**12)]
+
+
+class MarketMessage(wire.Wire):
+    """The market's move during a candle, in parts per billion of the close before.
+
+    Whole numbers are the same in every reader of JSON. What is unknown is left out, or null in a
+    list.
+    """
+
+    change_ppb: Ppb | None = None
+    symbols: Annotated[int, Field(ge=0, le=1_000_000)]
+    baskets: wire.BasketsVersion | None = None
+    basket_changes_ppb: Annotated[list[Ppb | None], Field(max_length=MAX_BASKETS)] | None = None
+
+    @model_validator(mode="after")
+    def _check_version(self) -> Self:
+        if (self.baskets is None) != (self.basket_changes_ppb is None):
+            raise ValueError("baskets and basket_changes_ppb go together: the version names them")
+        return self
+
+
+class CandleMessage(wire.Wire):
+    """A closed kline. Prices and volumes are the exchange's own decimal strings."""
+
+    schema_: Literal[1] = Field(default=1, alias="schema")
+    type: Literal["candle", "amendment", "fill"]
+    symbol: wire.Symbol
+    interval: str
+    open_time_ms: wire.TimeMs
+    open: Decimals
+    high: Decimals
+    low: Decimals
+    close: Decimals
+    volume: Decimals
+    quote_volume: Decimals | None = None
+    trades: Annotated[int, Field(ge=0, lt=10**15)] | None = None
+    taker_buy_volume: Decimals | None = None
+    taker_buy_quote_volume: Decimals | None = None
+    market: MarketMessage | None = None
+
+
+class GapMessage(wire.Wire):
+    """A span without candles on the exchange; its end is not part of it. It may be filled."""
+
+    schema_: Literal[1] = Field(default=1, alias="schema")
+    type: Literal["gap"]
+    symbol: wire.Symbol
+    interval: str
+    from_open_time_ms: wire.TimeMs
+    until_open_time_ms: wire.TimeMs
+
+
+def _check_printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("a reason is one line of printable characters")
+    return text
+
+
+Reason = Annotated[
+    str, Field(min_length=1, max_length=MAX_REASON_LENGTH), AfterValidator(_check_printable)
+]
+
+
+class StatusMessage(wire.Wire):
+    """A symbol's status from the candle on that opens, or would open, at `time_ms`."""
+
+    schema_: Literal[1] = Field(default=1, alias="schema")
+    type: Literal["status"]
+    symbol: wire.Symbol
+    interval: str
+    time_ms: wire.TimeMs
+    status: StatusName
+    reason: Reason
+
+
+class PromotionMessage(wire.Wire):
+    """The model version from here on, for processes of this numeric profile."""
+
+    schema_: Literal[1] = Field(default=1, alias="schema")
+    type: Literal["promotion"]
+    model_version: wire.Version
+    bundle_sha256: wire.Sha256
+    numeric_profile: wire.NumericProfile
+
+
+KlineMessage = CandleMessage | GapMessage | StatusMessage | PromotionMessage
+_market: TypeAdapter[MarketMessage] = TypeAdapter(MarketMessage)
+KLINE: TypeAdapter[KlineMessage] = TypeAdapter(Annotated[KlineMessage, Field(discriminator="type")])
+
+# The bytes of a candle or a correction as `encode_record` writes them. Most records are candles,
+
+
+def to_candle(message: CandleMessage) -> Candle:
+    """Return the candle of a message, its prices as float64.
+
+    Raises:
+        BadInput: a price is zero or beyond what a float64 holds.
+    """
+    prices = [float(p) for p in (message.open, message.high, message.low, message.close)]
+    for price in prices:
+        if not 0 < price <= LARGEST_PRICE:
+            raise BadInput("bad_price", f"price {price} of {message.symbol} is not in (0, 1e15]")
+    opened, high, low, close = prices
+    return Candle(
+        message.symbol,
+        message.open_time_ms,
+        opened,
+        high,
+        low,
+        close,
+        float(message.volume),
+        _to_float(message.quote_volume),
+        message.trades,
+        _to_float(message.taker_buy_volume),
+        None if message.market is None else _to_market(message.market),
+    )
+
+
+def to_market_message(move: MarketMove) -> MarketMessage:
+    """Return the message of a market's move, rounded to whole parts per billion."""
+    has_baskets = move.baskets is not None
+    return MarketMessage(
+        change_ppb=_to_ppb(move.change),
+        symbols=move.symbols,
+        baskets=move.baskets,
+        basket_changes_ppb=[_to_ppb(c) for c in move.basket_changes] if has_baskets else None,
+    )
+
+
+@lru_cache(_CACHED_MOVES)
+def parse_market(text: str) -> MarketMove:
+    """Return the market's move of its JSON, as one object for the candles that share it."""
+    return _to_market(_market.validate_json(text))
+
+
+def _to_market(message: MarketMessage) -> MarketMove:
+    changes = message.basket_changes_ppb or ()
+    return MarketMove(
+        _from_ppb(message.change_ppb),
+        message.symbols,
+        message.baskets,
+        tuple(_from_ppb(change) for change in changes),
+    )
+
+
+def _to_ppb(change: float | None) -> int | None:
+    return None if change is None else to_ppb(change)
+
+
+def _from_ppb(change_ppb: int | None) -> float | None:
+    return None if change_ppb is None else to_fraction(change_ppb)
+
+
+def _to_float(text: str | None) -> float | None:
+    return None if text is None else float(text)
+
+
+def build_candle_message(interval_ms: int, **fields: Any) -> CandleMessage:
+    """Return the candle message of an exchange's fields, after every check that a reader makes.
+
+    Raises:
+        BadInput: a field is invalid.
+    """
+    try:
+        message = CandleMessage(type="candle", **fields)
+    except ValidationError as error:
+        raise wire.to_bad_input(error) from error
+    check_candle(to_candle(message), interval_ms)
+    return message
