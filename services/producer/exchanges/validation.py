@@ -28,7 +28,8 @@ def validate_kline(
     """Check a closed kline; return it as a candle, or as unreadable with the reason.
 
     Args:
-        fields: the fields of a candle message in `shared/adapters/schemas/kline_messages.py`, not checked.
+        fields: the fields of `CandleMessage` in `shared/adapters/schemas/kline_messages.py`, not
+            checked.
         close_time_ms: the last millisecond of the kline, not checked.
         interval: the interval that was requested.
         origin: where the kline came from.
