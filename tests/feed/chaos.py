@@ -49,7 +49,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.feed.chaos", description=__doc__)
     parser.add_argument("--hours", type=float, default=24.0, help="of the exchange's time")
     parser.add_argument("--symbols", type=int, default=1000)
-    parser.add_argument("--speed", type=float, default=100.0, help="of the exchange's clock")
+    parser.add_argument("--speed", type=float, default=60.0, help="of the exchange's clock")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(2**31), help="of the faults")
     parser.add_argument("--every", type=float, default=1.0, help="candles between two faults")
     parser.add_argument("--candles", type=Path, help="folder of recordings; without: synthetic")
