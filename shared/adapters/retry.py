@@ -23,6 +23,8 @@ from shared.core.errors import UlstmError, Unavailable
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+_jitter = random.Random()  # of its own: the global one belongs to whoever seeds it
+
 FIRST_WAIT_S: Final = 0.5
 LONGEST_WAIT_S: Final = 15.0
 FIRST_REFUSAL_WAIT_S: Final = 2.0
@@ -48,7 +50,7 @@ class Backoff:
         """Return the next wait in seconds."""
         wait_s = self._next_s
         self._next_s = min(LONGEST_WAIT_S, wait_s * 2)
-        return wait_s * random.uniform(0.7, 1.0)
+        return wait_s * _jitter.uniform(0.7, 1.0)
 
 
 class RefusalBackoff:
