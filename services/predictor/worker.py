@@ -91,6 +91,8 @@ class Worker:
         """
         while not stop.is_set():
             self.run_once()
+        # A close may just have been: whoever takes over then finds its states in Redis.
+        self._checkpointer.save(self._tasks.values())
 
     def run_once(self) -> None:
         """Process one batch, or do one piece of idle work."""
