@@ -1,5 +1,6 @@
 """The worker between hand-made ports: what it does, and what it does not when something fails."""
 
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -276,6 +277,22 @@ def test_redis_waits_for_idle_time_and_no_longer_than_its_lag() -> None:
     saved = states.load(0, CONTEXT.numeric_profile)
     assert saved is not None
     assert saved.next_offset == len(LOG)
+
+
+def test_a_graceful_stop_leaves_the_states_in_redis() -> None:
+    kafka, states, stop = FakeKafka(), FakeStateStore(), threading.Event()
+    worker = a_worker(kafka, states=states, clock=[0.0])
+    while kafka.next_offset is None:
+        worker.run_once()
+    worker.run_once()
+    assert states.load(0, CONTEXT.numeric_profile) is None
+
+    stop.set()
+    worker.run_until_stopped(stop)
+
+    saved = states.load(0, CONTEXT.numeric_profile)
+    assert saved is not None
+    assert saved.next_offset == kafka.next_offset
 
 
 def test_idle_work_waits_for_the_rest_of_a_close_and_then_for_nothing() -> None:
