@@ -1,41 +1,39 @@
 """Features of a symbol beside the market: what the others did in the same candles."""
 
-from math import isnan, sqrt
-from typing import Final, NamedTuple, TypeAlias
+from math import isnan
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from shared.core.arrays import Float64s
 from shared.core.features.base import Carry, FoldedFeatures
+from shared.core.features.own_candle import (
+    LARGEST_COLUMN,
+    Row,
+    base_price,
+    measure_candle,
+    own_columns,
+    update_deviations,
+)
 from shared.core.features.robust import (
-    LARGEST_Z,
     PRIOR_VARIANCE,
     WEIGHT_3,
-    WEIGHT_6,
     WEIGHT_12,
-    WEIGHT_24,
     WEIGHT_1152,
     clip,
     decayed_sum,
     growing_weight,
-    relative_turnover,
     update_mean,
-    update_turnover,
     update_variance,
     volatility,
 )
 from shared.core.sequence import (
     BASKET_CHANGES,
     BASKETS,
-    EXCHANGE_COLUMNS,
     MARKET_CHANGE,
     MAX_BASKETS,
-    OPEN,
-    OPEN_TIME,
     baskets_code,
 )
-
-Row: TypeAlias = tuple[float, ...]
 
 
 class MarketCarry(NamedTuple):
@@ -147,11 +145,10 @@ class MarketFeatures:
         self, before: MarketCarry, candle: list[float], step_ms: float
     ) -> tuple[MarketCarry, Row]:
         """Return the carry after a candle and its row; finite whatever the candle."""
-        is_next = before.candles > 0.0 and candle[OPEN_TIME] == before.open_time_ms + step_ms
-        base = before.close if is_next else candle[OPEN]
+        base = base_price(before, candle, step_ms)
         after = _update_means(before, candle, base)
         unit = volatility(after.variance)
-        row = _own_columns(before, after, candle, base * unit) + _market_columns(
+        row = _symbol_columns(before, after, candle, base * unit) + _market_columns(
             after, candle, unit
         )
         return after, row + self._basket_columns(candle, unit)
@@ -162,27 +159,18 @@ class MarketFeatures:
         if candle[BASKETS] != self._baskets or isnan(market):
             return _NO_BASKETS
         excess = [(change - market) / unit for change in candle[BASKET_CHANGES]]
-        return tuple([0.0 if isnan(x) else clip(x, _LARGEST_COLUMN) for x in excess])
+        return tuple([0.0 if isnan(x) else clip(x, LARGEST_COLUMN) for x in excess])
 
 
 _RANGE, _TURNOVER, _FLAT_SHARE, _EXPOSURE, _FOLLOW = 2, 3, 4, 10, 11
 
-_LARGEST_RANGE: Final = 2.0 * LARGEST_Z
-_LARGEST_COLUMN: Final = 4.0
 _LARGEST_EXPOSURE: Final = 3.0
 _LEAST_SQUARE: Final = 0.05  # keeps a market that hardly moves from dividing by 0
 _PRIOR_CANDLES: Final = 8.0  # how many candles the start of a slow mean weighs as much as
 _NO_BASKETS: Final = (0.0,) * MAX_BASKETS
 
-# About the standard deviation of such a sum, in volatilities.
-_SHORT_SPREAD: Final = sqrt(6.0 / 2.0)
-_LONG_SPREAD: Final = sqrt(24.0 / 2.0)
-_LONG_LAG_SPREAD: Final = 2.4
+_LONG_LAG_SPREAD: Final = 2.4  # about the standard deviation of such a sum, in volatilities
 
-_LOCATION_FACTOR: Final = 1.5
-_MEAN_RANGE: Final = 1.35  # of a candle, in volatilities
-_RANGE_FACTOR: Final = 1.2
-_TURNOVER_FACTOR: Final = 5.0
 _FLAT_FACTOR: Final = 6.0
 _FLAT_OFFSET: Final = 1.5
 _MEAN_EXPOSURE: Final = 0.6
@@ -191,34 +179,13 @@ _FOLLOW_FACTOR: Final = 8.0
 
 
 def _update_means(before: MarketCarry, candle: list[float], base: float) -> MarketCarry:
-    time_ms, _, high, low, close, volume = candle[:EXCHANGE_COLUMNS]
-    candles = before.candles + 1.0
-    # 1. Volatility first: everything else is measured in it. A listing's first candle may open at
-    #    any price: its change is not known.
-    change, variance = 0.0, before.variance
-    if before.candles > 0.0:
-        change = close / base - 1.0
-        variance = update_variance(variance, change, before.candles)
-    z = clip(change / volatility(variance))
-    # 2. The market: what of the change it explains, and what is left to follow.
-    market = _fold_market(before, z, candle[MARKET_CHANGE])
-    # 3. The symbol's own candle.
-    span = high - low
-    location = (2.0 * close - high - low) / span if span > 0.0 else 0.0
-    is_flat = 1.0 if volume == 0.0 or change == 0.0 else 0.0
-    slow = growing_weight(WEIGHT_1152, candles, _PRIOR_CANDLES)
+    own, is_flat = measure_candle(before, candle, base)
+    slow = growing_weight(WEIGHT_1152, own.candles, _PRIOR_CANDLES)
     return MarketCarry(
-        candles,
-        close,
-        time_ms,
-        variance,
-        update_turnover(before.turnover, volume * close, candles),
-        z,
-        location,
+        *own,
         update_mean(before.flat_share, is_flat, slow),
-        clip(decayed_sum(before.short_deviation, z / _SHORT_SPREAD, WEIGHT_6)),
-        clip(decayed_sum(before.long_deviation, z / _LONG_SPREAD, WEIGHT_24)),
-        *market,
+        *update_deviations(before, own.z_score),
+        *_fold_market(before, own.z_score, candle[MARKET_CHANGE]),
     )
 
 
@@ -259,20 +226,16 @@ def _exposure(carry: MarketCarry) -> float:
     return clip(carry.with_market / square, _LARGEST_EXPOSURE)
 
 
-def _own_columns(
+def _symbol_columns(
     before: MarketCarry, after: MarketCarry, candle: list[float], price_unit: float
 ) -> Row:
     """Return columns 0 to 6."""
-    _, _, high, low, close, volume = candle[:EXCHANGE_COLUMNS]
-    span = min((high - low) / price_unit, _LARGEST_RANGE)
+    own = own_columns(before.turnover, after.z_score, after.close_location, candle, price_unit)
     return (
-        clip(after.z_score, _LARGEST_COLUMN),
-        _LOCATION_FACTOR * after.close_location,
-        clip(_RANGE_FACTOR * (span - _MEAN_RANGE), _LARGEST_COLUMN),
-        _TURNOVER_FACTOR * relative_turnover(before.turnover, volume * close),
-        clip(_FLAT_FACTOR * after.flat_share - _FLAT_OFFSET, _LARGEST_COLUMN),
-        clip(after.short_deviation, _LARGEST_COLUMN),
-        clip(after.long_deviation, _LARGEST_COLUMN),
+        *own,
+        clip(_FLAT_FACTOR * after.flat_share - _FLAT_OFFSET, LARGEST_COLUMN),
+        clip(after.short_deviation, LARGEST_COLUMN),
+        clip(after.long_deviation, LARGEST_COLUMN),
     )
 
 
@@ -281,9 +244,9 @@ def _market_columns(after: MarketCarry, candle: list[float], unit: float) -> Row
     market = candle[MARKET_CHANGE]
     follow = after.after_market / max(after.market_square, _LEAST_SQUARE)
     return (
-        0.0 if isnan(market) else clip(market / unit, _LARGEST_COLUMN),
-        clip(after.short_lag, _LARGEST_COLUMN),
-        clip(after.long_lag, _LARGEST_COLUMN),
-        clip(_EXPOSURE_FACTOR * (_exposure(after) - _MEAN_EXPOSURE), _LARGEST_COLUMN),
-        clip(_FOLLOW_FACTOR * follow, _LARGEST_COLUMN),
+        0.0 if isnan(market) else clip(market / unit, LARGEST_COLUMN),
+        clip(after.short_lag, LARGEST_COLUMN),
+        clip(after.long_lag, LARGEST_COLUMN),
+        clip(_EXPOSURE_FACTOR * (_exposure(after) - _MEAN_EXPOSURE), LARGEST_COLUMN),
+        clip(_FOLLOW_FACTOR * follow, LARGEST_COLUMN),
     )

@@ -1,30 +1,29 @@
 """Features of a symbol's changes, in units of its own volatility."""
 
 from math import sqrt
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from shared.core.arrays import Float64s
 from shared.core.features.base import Carry, FoldedFeatures
+from shared.core.features.own_candle import (
+    LARGEST_COLUMN,
+    Row,
+    base_price,
+    measure_candle,
+    own_columns,
+    update_deviations,
+)
 from shared.core.features.robust import (
-    LARGEST_Z,
     PRIOR_VARIANCE,
-    WEIGHT_6,
-    WEIGHT_24,
     WEIGHT_288,
     clip,
-    decayed_sum,
     growing_weight,
-    relative_turnover,
     update_mean,
-    update_turnover,
-    update_variance,
     volatility,
 )
-from shared.core.sequence import EXCHANGE_COLUMNS, OPEN, OPEN_TIME
-
-Row: TypeAlias = tuple[float, ...]
+from shared.core.sequence import EXCHANGE_COLUMNS
 
 
 class ReturnsCarry(NamedTuple):
@@ -113,18 +112,8 @@ class Returns:
         return np.array([-1.0, -1.0, 1.0, 1.0, 1.0, 1.0, -1.0, -1.0, -1.0, 1.0, 1.0])
 
 
-_LARGEST_RANGE: Final = 2.0 * LARGEST_Z
-_LARGEST_COLUMN: Final = 4.0
 _LEAST_Z_SQUARE: Final = 0.05  # keeps a symbol that hardly trades from dividing by 0
 
-# About the standard deviation of a random walk around such a mean, in volatilities.
-_SHORT_SPREAD: Final = sqrt(6.0 / 2.0)
-_LONG_SPREAD: Final = sqrt(24.0 / 2.0)
-
-_LOCATION_FACTOR: Final = 1.5
-_MEAN_RANGE: Final = 1.35  # of a candle, in volatilities
-_RANGE_FACTOR: Final = 1.2
-_TURNOVER_FACTOR: Final = 5.0
 _AUTOCORRELATION_FACTOR: Final = 8.0
 _FLAT_FACTOR: Final = 6.0
 _WICK_FACTOR: Final = 2.0
@@ -135,61 +124,37 @@ def _fold_candle(
     before: ReturnsCarry, candle: list[float], step_ms: float
 ) -> tuple[ReturnsCarry, Row]:
     """Return the carry after a candle and its row; finite for flat prices and without volume."""
-    is_next = before.candles > 0.0 and candle[OPEN_TIME] == before.open_time_ms + step_ms
-    base = before.close if is_next else candle[OPEN]
+    base = base_price(before, candle, step_ms)
     after = _update_means(before, candle, base)
     return after, _row(before, after, candle, base)
 
 
 def _update_means(before: ReturnsCarry, candle: list[float], base: float) -> ReturnsCarry:
-    time_ms, _, high, low, close, volume = candle[:EXCHANGE_COLUMNS]
-    candles = before.candles + 1.0
-    # 1. Volatility first: everything else is measured in it. A listing's first candle may open at
-    #    any price: its change is not known.
-    change, variance = 0.0, before.variance
-    if before.candles > 0.0:
-        change = close / base - 1.0
-        variance = update_variance(variance, change, before.candles)
-    z = clip(change / volatility(variance))
-    # 2. Where the close is: within the candle, and against its mean.
-    span = high - low
-    location = (2.0 * close - high - low) / span if span > 0.0 else 0.0
-    short = decayed_sum(before.short_deviation, z / _SHORT_SPREAD, WEIGHT_6)
-    long = decayed_sum(before.long_deviation, z / _LONG_SPREAD, WEIGHT_24)
-    # 3. What follows what: products with the values of the candle before.
-    slow = growing_weight(WEIGHT_288, candles)
-    is_flat = volume == 0.0 or change == 0.0
+    own, is_flat = measure_candle(before, candle, base)
+    z, slow = own.z_score, growing_weight(WEIGHT_288, own.candles)
+    short, long = update_deviations(before, z)
+    # What follows what: products with the values of the candle before.
     return ReturnsCarry(
-        candles=candles,
-        close=close,
-        open_time_ms=time_ms,
-        variance=variance,
-        turnover=update_turnover(before.turnover, volume * close, candles),
-        z_score=z,
-        close_location=location,
-        short_deviation=clip(short),
-        long_deviation=clip(long),
+        *own,
+        short_deviation=short,
+        long_deviation=long,
         z_square=update_mean(before.z_square, z * z, slow),
         z_after_z=update_mean(before.z_after_z, z * before.z_score, slow),
         z_after_location=update_mean(before.z_after_location, z * before.close_location, slow),
         z_after_deviation=update_mean(before.z_after_deviation, z * before.short_deviation, slow),
-        flat_share=update_mean(before.flat_share, 1.0 if is_flat else 0.0, slow),
+        flat_share=update_mean(before.flat_share, is_flat, slow),
     )
 
 
 def _row(before: ReturnsCarry, after: ReturnsCarry, candle: list[float], base: float) -> Row:
     """Return the columns of `Returns`, in their order."""
-    _, opened, high, low, close, volume = candle[:EXCHANGE_COLUMNS]
-    unit = volatility(after.variance)
-    price_unit = base * unit
+    _, opened, high, low, close, _ = candle[:EXCHANGE_COLUMNS]
+    price_unit = base * volatility(after.variance)
     wicks = ((high - max(opened, close)) - (min(opened, close) - low)) / price_unit
     z_square = max(after.z_square, _LEAST_Z_SQUARE)
     z_size = sqrt(z_square)
-    columns = (
-        after.z_score,
-        _LOCATION_FACTOR * after.close_location,
-        _RANGE_FACTOR * (min((high - low) / price_unit, _LARGEST_RANGE) - _MEAN_RANGE),
-        _TURNOVER_FACTOR * relative_turnover(before.turnover, volume * close),
+    own = own_columns(before.turnover, after.z_score, after.close_location, candle, price_unit)
+    slow = (
         _AUTOCORRELATION_FACTOR * after.z_after_z / z_square,
         _FLAT_FACTOR * after.flat_share,
         after.short_deviation,
@@ -198,4 +163,4 @@ def _row(before: ReturnsCarry, after: ReturnsCarry, candle: list[float], base: f
         _REGRESSION_FACTOR * after.z_after_location / z_size,
         _REGRESSION_FACTOR * after.z_after_deviation / z_size,
     )
-    return tuple([clip(column, _LARGEST_COLUMN) for column in columns])
+    return own + tuple([clip(column, LARGEST_COLUMN) for column in slow])
