@@ -1,4 +1,4 @@
-"""Score intervals on recorded klines without a network: what the range alone can say.
+"""Score intervals on recorded klines without a network: the worth of the range alone.
 
     python -m benchmarks.intervals --klines FOLDER --train-to 2025-04-01 --score-from 2025-04-01
 

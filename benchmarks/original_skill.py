@@ -1,4 +1,4 @@
-"""What the original's forecasts are worth, and what it says far outside its scalers' ranges."""
+"""Score the original's forecasts, and show its output outside its scalers' ranges."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -54,7 +54,7 @@ def _month_spans(sequences: Mapping[str, Float64s], month: str) -> list[HeldOutS
 
 
 def _levels_table(bundle: Bundle, spans: list[HeldOutSpan], context: FoldContext) -> Table:
-    """Return what the frozen network says by where the close lies on the symbol's scaler."""
+    """Return the frozen network's outputs by the close's position on the symbol's scaler."""
     frozen, closes, forecasts = without_online_learning(bundle), [], []
     for span in spans:
         rows, scaler = run_backtest(frozen, context, span).rows, bundle.card.scalers[span.symbol]

@@ -30,7 +30,7 @@ class SymbolRow:
 def rows_of_log(
     control: ControlState, positions: Mapping[str, SymbolPosition], interval_ms: int
 ) -> list[SymbolRow]:
-    """Return what the log alone says of each symbol.
+    """Return the rows of the symbols by the log alone.
 
     Args:
         control: the wishes, and the members that a producer follows.

@@ -159,7 +159,7 @@ def history_start_ms(settings: ProducerSettings, clock: ExchangeClock) -> int:
 
 
 def make_symbol_watcher(settings: ProducerSettings, exchange: Exchange) -> SymbolWatcher:
-    """Return what keeps the followed symbols up to date."""
+    """Return the watcher of the followed symbols."""
     servers, topics, selection = (
         settings.kafka_bootstrap_servers,
         settings.topics,
@@ -176,7 +176,7 @@ def make_symbol_watcher(settings: ProducerSettings, exchange: Exchange) -> Symbo
 def make_market_watcher(
     settings: ProducerSettings, exchange: Exchange, symbols: SymbolWatcher
 ) -> MarketWatcher:
-    """Return what keeps the market's symbols and baskets up to date."""
+    """Return the watcher of the market's symbols and baskets."""
     baskets = BasketStore(settings.kafka_bootstrap_servers, settings.topics)
 
     def fetch_tickers() -> Sequence[DayTicker]:

@@ -34,7 +34,7 @@ class EventQueue(queue.SimpleQueue[ProducerEvent]):
 
     @property
     def is_crowded(self) -> bool:
-        """Whether what is left of the room is for what matters most."""
+        """Whether the queue is half full: the rest is kept for important events."""
         return self.qsize() >= self._max_events // 2
 
     def drain(self, timeout_s: float) -> list[ProducerEvent]:

@@ -103,7 +103,7 @@ class FeedDecisions:
     def decide(
         self, events: Iterable[ProducerEvent], heard: Iterable[PriceEvent]
     ) -> list[LogEntry]:
-        """Return what to append for events; the cursors are ahead of the log then.
+        """Return the entries to append for events; the cursors are ahead of the log then.
 
         Args:
             events: what the other threads report.
@@ -122,7 +122,7 @@ class FeedDecisions:
         return self._market.record(self._limit_dead_letters(self._with_statuses(entries)))
 
     def on_committed(self, entries: Sequence[LogEntry]) -> None:
-        """Take what is in the log now."""
+        """Take the entries committed to the log."""
         self._statuses.on_committed(entries)
         self._finality.on_written(entries, self._clock.read())
 

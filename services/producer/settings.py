@@ -96,19 +96,19 @@ class ProducerSettings(ServiceSettings):
         description="Seconds, and three requests, for which REST must deny a candle before it is a"
         " gap: exchanges repair what they lack within a minute or two.",
     )
-    reconcile_after_s: float = Field(
-        900.0,
-        ge=0,
-        le=86_400,
-        description="Seconds of the exchange's time after its close at which a candle is compared"
-        " with REST; a difference becomes an amendment. 0: never.",
-    )
     outage_gap_after_s: float = Field(
         600.0,
         ge=0,
         le=86_400,
         description="The same where at least half of the symbols lack the candle, as after an"
         " outage.",
+    )
+    reconcile_after_s: float = Field(
+        900.0,
+        ge=0,
+        le=86_400,
+        description="Seconds of the exchange's time after its close at which a candle is compared"
+        " with REST; a difference becomes an amendment. 0: never.",
     )
     rest_threads: int = Field(4, ge=1, le=16, description="Concurrent requests to REST.")
     rest_deadline_s: float = Field(

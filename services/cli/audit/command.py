@@ -69,7 +69,7 @@ def _table(report: AuditReport) -> Table:
 
 
 def _describe_market(market: MarketReport) -> Iterator[tuple[str, str]]:
-    """Yield what was found of the market's moves, and how often."""
+    """Yield the findings on the market's moves, with their counts."""
     yield "candles without the market's move", f"{market.missing:,}"
     compared = market.candles - market.missing - market.compared
     yield "moves of symbols that the log mostly lacks: not compared", f"{compared:,}"

@@ -28,7 +28,7 @@ class MarketAudit:
     def __init__(
         self, topics: Topics, step_ms: int, definitions: Sequence[BasketDefinition]
     ) -> None:
-        """Take what the moves refer to.
+        """Take the topics, the interval and the baskets that moves refer to.
 
         Args:
             topics: of the deployment.
@@ -46,7 +46,7 @@ class MarketAudit:
         partitions: Collection[int],
         report_progress: Callable[[int], None] = lambda _: None,
     ) -> MarketReport:
-        """Audit the candles of some partitions; those of the others tell what the market did.
+        """Audit the candles of some partitions; those of the others give the market's moves.
 
         Args:
             candles: of all partitions.

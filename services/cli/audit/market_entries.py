@@ -48,7 +48,7 @@ class CandleCollector:
             self._offsets[value.candle.symbol].insert(at, record.offset)
 
     def candles(self) -> "LoggedCandles":
-        """Return what was collected."""
+        """Return the candles collected, with their offsets."""
         offsets = {s: np.frombuffer(a, dtype=np.int64) for s, a in self._offsets.items()}
         return LoggedCandles(self._builder.sequences(), offsets)
 

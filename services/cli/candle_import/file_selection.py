@@ -26,7 +26,7 @@ class SymbolFile:
     open_blocks: OpenBlocks
 
     def reader(self) -> RecordingReader:
-        """Return what reads the candles again, as time goes on."""
+        """Return a reader of the candles, in the order of time."""
         return RecordingReader(self.symbol, self.first_ms, self.open_blocks)
 
 

@@ -1,4 +1,4 @@
-"""Compare the files of an import with what the log has of their span."""
+"""Compare the files of an import with the log's candles of their span."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -39,7 +39,7 @@ class Corrections:
     older: dict[str, set[int]] = field(default_factory=dict)  # not written
 
     def add(self, symbol: str, found: _Comparison) -> None:
-        """Add what a file has."""
+        """Add a file's corrections, and its candles from before the log."""
         self.fills.setdefault(symbol, set()).update(found.fills)
         self.amendments.setdefault(symbol, set()).update(found.differing)
         self.older.setdefault(symbol, set()).update(found.older)
@@ -52,7 +52,7 @@ def compare_with_log(
     *,
     amend: bool,
 ) -> Corrections:
-    """Return what corrects the log; leave out files that contradict it, or are older than it.
+    """Return the corrections of the log; leave out files that contradict or predate it.
 
     Args:
         selection: the files.

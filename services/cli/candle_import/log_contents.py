@@ -1,4 +1,4 @@
-"""Read from the log what an import compares its rows with, and the market's moves in its span."""
+"""Read the log's candles and market moves in the span of an import."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Set
@@ -56,7 +56,7 @@ def read_log_contents(
 def collect_contents(
     records: Iterable[Record | BadInput], symbols: Set[str], from_ms: int, span: TimeSpan
 ) -> LogContents:
-    """Return what the records of a log say of symbols, from an open time on.
+    """Return the candles, gaps and market moves of a log's records from an open time on.
 
     Args:
         records: in the order of the log.

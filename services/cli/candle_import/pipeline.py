@@ -1,4 +1,4 @@
-"""An import: inspect the files, compare them with the log, append what it lacks."""
+"""An import: inspect the files, compare them with the log, append the missing candles."""
 
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -30,7 +30,7 @@ _BATCH: Final = 5_000  # records of one transaction: it holds back every reader 
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """How an import treats what does not fit, and reports how far it is.
+    """Options of an import: files that must fit, amendments, reports of its progress.
 
     Attributes:
         required: files that must not be left out; None: all.
@@ -94,7 +94,7 @@ def import_recordings(
 def _prepare(
     settings: ServiceSettings, selection: FileSelection, *, amend: bool
 ) -> tuple[Iterator[ProducerRecord], CandleImporter]:
-    """Compare the files with the log; return what is to be written, and who decides on it."""
+    """Compare the files with the log; return the records to write, and their importer."""
     where, topics = settings.kafka_bootstrap_servers, settings.topics
     # 3. Read where each symbol's log ends: a row before that is compared, not written.
     positions = read_symbol_positions(where, topics, settings.codec, selection.symbols)

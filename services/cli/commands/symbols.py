@@ -91,7 +91,7 @@ def _open_control(settings: ServiceSettings) -> ControlTopic:
 
 
 def _read_standings(address: str, console: Console) -> StandingsMessage | None:
-    """Return what the producer says; None, with a message, if it is not to be had."""
+    """Return the producer's standings; None, with a message, if it does not answer."""
     if not address.startswith(("http://", "https://")):
         raise BadSetting(f"--producer is {address!r}; give one such as http://127.0.0.1:9100")
     try:

@@ -61,7 +61,7 @@ class StreamFaults:
         self._plan.set_origin(self._clock.now_ms())
 
     def change(self, event: Event) -> list[tuple[float, Event]]:
-        """Return what is sent instead of an event: real seconds to wait, and the event."""
+        """Return the events to send instead of one, each with its delay in real seconds."""
         symbol, plan = event["s"], self._plan
         if plan.find("kline-silent", symbol):
             return []

@@ -62,7 +62,7 @@ def on_rest_page(
 def _passed(
     cursor: SymbolCursor, until_ms: int, page: CheckedPage, interval_ms: int
 ) -> list[LogEntry]:
-    """Return the entries for what is no candle between the cursor and an open time."""
+    """Return gap and dead letters between the cursor and an open time."""
     from_ms = cursor.next_open_time_ms
     rows = {ms: row for ms, row in page.unreadable.items() if from_ms - interval_ms < ms < until_ms}
     # 1. What could not be read is a dead letter, to be looked at.

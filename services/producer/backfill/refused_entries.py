@@ -72,7 +72,7 @@ class RefusalIsolation:
     """Finds the one entry that Kafka refuses, and writes the others around it."""
 
     def __init__(self, write: Write, interval_ms: int) -> None:
-        """Take what writes entries in one transaction, and the interval."""
+        """Take the function that writes entries in one transaction, and the interval."""
         self._write_entries, self._interval_ms, self._letters = write, interval_ms, 0
         self._accepted = False
 
@@ -156,7 +156,7 @@ def _flat(groups: Iterable[Sequence[LogEntry]]) -> list[LogEntry]:
 
 
 def in_place_of(entry: LogEntry, interval_ms: int, refusal: Refused) -> list[LogEntry]:
-    """Return what is written instead of an entry that Kafka refuses.
+    """Return the replacement of an entry that Kafka refuses: dead letter and gap.
 
     Raises:
         Refused: nothing can stand for it.

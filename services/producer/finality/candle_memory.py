@@ -205,7 +205,7 @@ class CandleMemory:
 
 
 def _without(hole: Hole, open_ms: int, step_ms: int) -> list[Hole]:
-    """Return what is left of a hole once a candle of it is there."""
+    """Return the rest of a hole without one of its candles."""
     if not hole.from_ms <= open_ms < hole.until_ms:
         return [hole]
     parts = [(hole.from_ms, open_ms), (open_ms + step_ms, hole.until_ms)]

@@ -73,11 +73,11 @@ class Finality:
         return self._reconciler.take_corrections()
 
     def on_written(self, entries: Iterable[LogEntry], reading: ClockReading) -> None:
-        """Take what was committed to the log."""
+        """Take the entries committed to the log."""
         self._reconciler.on_written(entries, reading)
 
     def forget(self, entries: Iterable[LogEntry]) -> None:
-        """Drop what may be in the log or not; the log's end tells it again."""
+        """Forget entries whose commit is uncertain; the log's end is read again."""
         self._reconciler.forget(entries)
 
     def take_due(self, reading: ClockReading, now_s: float) -> KlineRequest | None:

@@ -68,7 +68,7 @@ class LogTailReader:
 
 
 class TailCollector:
-    """Keeps what matters of the records that it gets in the order of the log. PURE."""
+    """Collects newest candles and open gaps from records in the order of the log. PURE."""
 
     def __init__(self, codec: KlineCodec, candles_from_ms: int) -> None:
         """Start with nothing.
@@ -114,7 +114,7 @@ class TailCollector:
         self._values = {key: value for key, value in self._values.items() if key[0] != symbol}
 
     def tail(self) -> LogTail:
-        """Return what was kept."""
+        """Return the tail collected."""
         candles = [
             TailCandle(*key, fingerprint(value), self._corrections[key])
             for key, value in self._values.items()

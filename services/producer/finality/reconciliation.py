@@ -60,7 +60,7 @@ class Reconciler:
     # -- what the log has ---------------------------------------------------------------------
 
     def on_written(self, entries: Iterable[LogEntry], reading: ClockReading) -> None:
-        """Take what was committed to the log."""
+        """Take the entries committed to the log."""
         for entry in entries:
             if isinstance(entry, ReceivedCandle):
                 self._on_candle(entry, reading)

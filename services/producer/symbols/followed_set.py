@@ -106,11 +106,6 @@ class FollowedSet:
             if symbol not in wanted and self.control.is_wanted(symbol, True)
         )
 
-    def absent_since_s(self, symbol: str) -> float | None:
-        """Return since when the exchange's lists lack a symbol; None if they have it."""
-        absence = self._absences.get(symbol)
-        return None if absence is None else absence.since_s
-
     def _wanted(self) -> dict[str, str]:
         """Return the symbols wanted, each with the reason, also those that are delisted."""
         selection, wishes = self.selection, self.control.wishes

@@ -9,7 +9,6 @@ from services.producer.ports import DayTicker, ListedSymbol
 from shared.core.symbols import is_symbol, parse_symbols
 
 ALL: Final = "all"
-MAX_MOST_TRADED: Final = 10_000
 # One of the most traded stays until this many more are ahead of it: ranks change all the time.
 HYSTERESIS: Final = 1.25
 # A list of tickers that lacks more of the symbols in question changes nothing.
@@ -24,11 +23,6 @@ class SymbolSelection:
     wants_all: bool = False
     most_traded: int = 0
     quote_asset: str = ""
-
-    @property
-    def needs_listing(self) -> bool:
-        """Whether nothing can be followed before the exchange has listed its symbols once."""
-        return not self.names
 
     @property
     def reason(self) -> str:

@@ -120,7 +120,7 @@ class BinanceRestClient:
     def _request(
         self, subject: str, send: Callable[[], HttpResponse], decode: Callable[[Any], T]
     ) -> T:
-        """Send a request and return what the body of the response says."""
+        """Send a request and return the response's decoded body."""
         response, request = send(), f"{self._url}: request for {subject}"
         self._report_weight(response.headers)
         if response.status != 200:
