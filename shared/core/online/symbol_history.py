@@ -14,9 +14,9 @@ from shared.core.online.state import SymbolState
 from shared.core.records import Amendment, Candle, Correction, Fill
 from shared.core.sequence import (
     OPEN_TIME,
-    candle_values,
     count_before,
     insert_candle,
+    own_values,
     replace_candle,
 )
 
@@ -55,7 +55,7 @@ def extend_intervals(
         pending = None  # made from another window, or for another candle
     return step_intervals(
         state.intervals or start_intervals(settings),
-        candle_values(candle),
+        own_values(candle),
         settings,
         context.interval_ms,
         centre=0.0 if pending is None else pending.calibrated_change,
