@@ -124,6 +124,17 @@ def test_a_replay_starts_one_sequence_before_the_last_promotion() -> None:
     assert history.first_read > 300
 
 
+def assert_restored_by_a_short_replay(records: list[ConsumerRecord]) -> None:
+    before = process_all(records)
+    history = FakeTopicHistory(records)
+
+    state = restore(history, before.predictions, len(records))
+
+    assert digests(state) == digests(before.state)
+    assert history.first_read is not None
+    assert history.first_read > 300
+
+
 def test_a_symbol_that_has_ended_needs_no_longer_replay() -> None:
     records = log_of(
         [
@@ -134,14 +145,7 @@ def test_a_symbol_that_has_ended_needs_no_longer_replay() -> None:
             *candles_of("BBBUSDT", LENGTH + 9, LENGTH + 12, 2),
         ]
     )
-    before = process_all(records)
-    history = FakeTopicHistory(records)
-
-    state = restore(history, before.predictions, len(records))
-
-    assert digests(state) == digests(before.state)
-    assert history.first_read is not None
-    assert history.first_read > 300
+    assert_restored_by_a_short_replay(records)
 
 
 def test_a_new_listing_needs_no_longer_replay() -> None:
@@ -154,14 +158,7 @@ def test_a_new_listing_needs_no_longer_replay() -> None:
             *two_symbols(LENGTH, LENGTH + 5),
         ]
     )
-    before = process_all(records)
-    history = FakeTopicHistory(records)
-
-    state = restore(history, before.predictions, len(records))
-
-    assert digests(state) == digests(before.state)
-    assert history.first_read is not None
-    assert history.first_read > 300
+    assert_restored_by_a_short_replay(records)
 
 
 def test_a_symbol_that_a_short_replay_does_not_prove_makes_it_replay_everything() -> None:
