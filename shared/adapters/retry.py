@@ -18,6 +18,7 @@ from tenacity import (
 )
 from tenacity.nap import sleep_using_event
 
+from shared.core.doubling_wait import DoublingWait
 from shared.core.errors import UlstmError, Unavailable
 
 log = logging.getLogger(__name__)
@@ -44,13 +45,11 @@ class Backoff:
 
     def __init__(self) -> None:
         """Begin with the shortest wait."""
-        self._next_s = FIRST_WAIT_S
+        self._wait = DoublingWait(FIRST_WAIT_S, LONGEST_WAIT_S)
 
     def next_s(self) -> float:
         """Return the next wait in seconds."""
-        wait_s = self._next_s
-        self._next_s = min(LONGEST_WAIT_S, wait_s * 2)
-        return wait_s * _jitter.uniform(0.7, 1.0)
+        return self._wait.next_s() * _jitter.uniform(0.7, 1.0)
 
 
 class RefusalBackoff:
@@ -62,12 +61,12 @@ class RefusalBackoff:
     def __init__(self) -> None:
         """Begin without a refusal."""
         self.reason = ""  # of the last refusal; empty: there is none
-        self._wait_s, self._until_s, self._next_report_s = FIRST_REFUSAL_WAIT_S, -inf, -inf
+        self._wait = DoublingWait(FIRST_REFUSAL_WAIT_S, LONGEST_REFUSAL_WAIT_S)
+        self._until_s, self._next_report_s = -inf, -inf
 
     def on_refused(self, reason: str, now_s: float) -> bool:
         """Note a refusal; return whether to report it: at first, then once a minute."""
-        self.reason, self._until_s = reason, now_s + self._wait_s
-        self._wait_s = min(LONGEST_REFUSAL_WAIT_S, self._wait_s * 2)
+        self.reason, self._until_s = reason, now_s + self._wait.next_s()
         must_report = now_s >= self._next_report_s
         if must_report:
             self._next_report_s = now_s + LONGEST_REFUSAL_WAIT_S
@@ -75,7 +74,8 @@ class RefusalBackoff:
 
     def on_accepted(self) -> None:
         """Note that nothing is refused any longer."""
-        self.reason, self._wait_s, self._until_s = "", FIRST_REFUSAL_WAIT_S, -inf
+        self.reason, self._until_s = "", -inf
+        self._wait.reset()
 
     def remaining_s(self, now_s: float) -> float:
         """Return the seconds until the next try; 0 if it may be made now."""

@@ -8,6 +8,8 @@ the connections do, and however many sockets there are.
 from collections import deque
 from typing import Final
 
+from shared.core.doubling_wait import DoublingWait
+
 FIRST_WAIT_S: Final = 0.5
 LONGEST_WAIT_S: Final = 15.0
 HEALTHY_AFTER_S: Final = 60.0  # of data on a connection: its end is no failure of the next one's
@@ -44,7 +46,7 @@ class ConnectionBackoff:
 
     def __init__(self) -> None:
         """Allow the first attempt at once."""
-        self._wait_s = FIRST_WAIT_S
+        self._wait = DoublingWait(FIRST_WAIT_S, LONGEST_WAIT_S)
         self.not_before_s = float("-inf")
 
     def on_end(self, now_s: float, data_s: float) -> float:
@@ -54,8 +56,7 @@ class ConnectionBackoff:
         and ends is no better than one that is refused.
         """
         if data_s >= HEALTHY_AFTER_S:
-            self._wait_s = FIRST_WAIT_S
-        wait_s = self._wait_s
-        self._wait_s = min(LONGEST_WAIT_S, 2 * wait_s)
+            self._wait.reset()
+        wait_s = self._wait.next_s()
         self.not_before_s = now_s + wait_s
         return wait_s
