@@ -49,7 +49,7 @@ def rows_of_log(
 def with_standings(
     rows: Iterable[SymbolRow], standings: Iterable[StandingMessage]
 ) -> list[SymbolRow]:
-    """Return the rows with what the producer says, those whose candles do not arrive first."""
+    """Return the rows with the producer's standings, lagging symbols first."""
     found = {row.symbol: row for row in rows}
     for each in standings:
         reason = each.reason or (found[each.symbol].reason if each.symbol in found else "")

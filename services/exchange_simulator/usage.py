@@ -1,4 +1,4 @@
-"""What clients used of the exchange's limits: for tests, and for who tests a client."""
+"""Usage of the exchange's limits by clients, for tests."""
 
 import time
 from collections import Counter, deque

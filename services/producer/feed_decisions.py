@@ -1,4 +1,4 @@
-"""Decide what each event means for the log, and what to request next. It does no I/O."""
+"""Decide on the entries of each event, and on the next requests. It does no I/O."""
 
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 class FeedDecisions:
-    """Keeps where each symbol is, and asks those who know: one question after the other.
+    """Keeps each symbol's cursor, and combines the decisions of the producer's rooms.
 
     Attributes:
         cursors: where each symbol is; ahead of the log until its entries are written.

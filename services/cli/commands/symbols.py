@@ -39,7 +39,7 @@ Names = Annotated[list[str], typer.Argument(help="Such as BTCUSDT; more than one
 def list_command(
     context: typer.Context, producer: ProducerUrl = "", as_json: AsJson = False
 ) -> None:
-    """List the symbols that are followed or wanted; those whose candles do not arrive first.
+    """List the symbols followed or wanted, lagging ones first.
 
     The log says who is followed, halted or late. Why a symbol lags, only the producer knows.
     """

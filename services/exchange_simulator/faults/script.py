@@ -1,4 +1,4 @@
-"""Scripts of faults: a file that says what the exchange does wrong, when, and to whom."""
+"""Scripts of faults: their kinds, times and symbols."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self

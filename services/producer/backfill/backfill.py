@@ -1,4 +1,4 @@
-"""What REST is asked for, when, and what its pages prove. PURE: the clocks are arguments."""
+"""Decide on requests to REST and weigh its pages. PURE: the clocks are arguments."""
 
 from collections.abc import Container, Iterable, KeysView, Mapping
 from typing import Final
@@ -73,7 +73,7 @@ class Backfill:
     def weigh(
         self, cursor: SymbolCursor, page: CheckedPage, now_s: float
     ) -> CheckedPage | RestFailure:
-        """Count what a page denies; return the part that can be appended.
+        """Count the candles that a page denies; return the part that can be appended.
 
         Args:
             cursor: where the symbol is now.
@@ -119,7 +119,7 @@ class Backfill:
     def collect_facts(
         self, cursors: Mapping[str, SymbolCursor], server_ms: int, halted: Container[str]
     ) -> list[SymbolFacts]:
-        """Return what is known of each symbol.
+        """Return the facts about each symbol.
 
         Args:
             cursors: where each symbol is.

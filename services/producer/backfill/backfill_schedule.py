@@ -121,7 +121,7 @@ class BackfillSchedule:
             schedule.is_doubtful, schedule.not_before_s = False, 0.0
 
     def on_answer(self) -> None:
-        """Request what failed at once, if the exchange did not respond until now."""
+        """Request failed symbols at once, if the exchange did not respond until now."""
         if self._failures >= MAX_FAILURES:
             for schedule in self._symbols.values():
                 if schedule.has_failed:
@@ -229,7 +229,7 @@ class BackfillSchedule:
         ]
 
     def _forgive_refused(self) -> None:
-        """Request what was refused at once, if the exchange refused everything until now."""
+        """Request refused symbols at once, if the exchange refused everything until now."""
         if len(self._newly_refused) >= MAX_NEWLY_REFUSED:
             for schedule in map(self._symbols.get, self._newly_refused):
                 if schedule is not None:

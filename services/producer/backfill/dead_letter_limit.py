@@ -14,7 +14,7 @@ SPAN_S: Final = 60.0
 
 
 class DeadLetterLimit:
-    """Counts the dead letters of each reason; what is too many is left out and counted."""
+    """Counts the dead letters of each reason; the surplus is left out and counted."""
 
     def __init__(self) -> None:
         """Start without one."""

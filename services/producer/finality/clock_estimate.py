@@ -1,4 +1,4 @@
-"""Estimate the exchange's time from what its services tell. PURE: the clocks are arguments.
+"""Estimate the exchange's time from its services' reports. PURE: the clocks are arguments.
 
 Three witnesses may be wrong, each in its own way: REST's `/time` (ahead, behind, jumping), the
 event times of the stream (a wild message, a stream that lags by a minute), and this machine's

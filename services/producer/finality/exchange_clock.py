@@ -37,7 +37,7 @@ Witness = Literal["rest", "stream", "kline"]
 
 
 class ExchangeClock:
-    """Takes what REST and the stream tell of the time; `read` returns what follows from it."""
+    """Takes the times of REST and the stream; `read` returns the estimate."""
 
     def __init__(
         self,

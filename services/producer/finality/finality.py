@@ -1,4 +1,4 @@
-"""What is final, and what turned out not to be. PURE: the clocks are arguments."""
+"""Decide on the finality of values and on corrections. PURE: the clocks are arguments."""
 
 from collections import deque
 from collections.abc import Container, Iterable, Sequence

@@ -40,7 +40,7 @@ class _Suspect:
 
 
 class Reconciler:
-    """Knows the log's newest values; says which corrections follow from what is heard later."""
+    """Knows the log's newest values; derives corrections from later ones."""
 
     def __init__(self, interval_ms: int, after_ms: int) -> None:
         """Start without candles.

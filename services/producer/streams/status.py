@@ -1,4 +1,4 @@
-"""What the stream is told, and what it tells of itself."""
+"""Options and state of the stream."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ class StreamOptions:
 
 @dataclass(slots=True)
 class StreamCounts:
-    """What all receivers count together, without a lock: `StreamStatus` says what."""
+    """Counts of all receivers together, without a lock, as in `StreamStatus`."""
 
     repeated: int = 0
     overflowed: int = 0

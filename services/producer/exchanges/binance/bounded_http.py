@@ -1,4 +1,4 @@
-"""HTTP requests whose whole response has a deadline and a largest size.
+"""HTTP requests with a deadline and a largest size for the whole response.
 
 The time-outs of requests and urllib3 hold for one read: a response that comes byte by byte never
 ends. Here every read of a socket gets the time that is left:

@@ -1,4 +1,4 @@
-"""A WebSocket whose messages have a largest size, and that can be ended at any stage."""
+"""A WebSocket with a largest message size, which can be ended at any stage."""
 
 import socket
 from contextlib import suppress

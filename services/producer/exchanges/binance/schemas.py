@@ -164,7 +164,7 @@ def _decode_row(symbol: str, interval: str, row: Any, arrival_ms: int) -> Receiv
 
 
 def _origin(original: str | bytes, source: Source, arrival_ms: int) -> KlineOrigin:
-    """Return where a kline came from; what is longer than any kline is cut off."""
+    """Return a kline's origin; bytes beyond the longest kline are cut off."""
     if isinstance(original, str):
         original = original[:MAX_ORIGINAL_BYTES].encode(errors="replace")
     return KlineOrigin(original[:MAX_ORIGINAL_BYTES], source, arrival_ms)
