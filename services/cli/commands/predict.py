@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from services.cli.cli_options import AsJson
-from services.cli.published_predictions import UnreadableRecords, decode_predictions
+from services.cli.shown_predictions import print_unreadable
 from services.cli.terminal import plain_text
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.backwards_reader import last_record_of_each_key
@@ -20,6 +20,7 @@ from shared.core.online.prediction import Prediction
 from shared.core.symbols import normalise_symbol
 from shared.core.timestamps import format_timestamp
 from shared.core.topics import partition_for
+from shared.log.published_predictions import UnreadableRecords, decode_predictions
 
 
 def predict_command(
@@ -33,7 +34,7 @@ def predict_command(
     try:
         prediction = read_newest(settings, normalise_symbol(symbol), unreadable)
     finally:
-        unreadable.print_to(Console(stderr=True))
+        print_unreadable(Console(stderr=True), unreadable)
     if as_json:
         print(json.dumps(asdict(prediction), sort_keys=True))
         return

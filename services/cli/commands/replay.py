@@ -16,7 +16,7 @@ from rich.table import Table
 
 from services.cli.cli_options import AsJson, parse_time_option_ms
 from services.cli.derivation import RunningDigest, build_processor
-from services.cli.published_predictions import UnreadableRecords, decode_predictions
+from services.cli.shown_predictions import print_unreadable
 from services.cli.terminal import print_warning
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
@@ -26,6 +26,7 @@ from shared.core.model.numeric_profile import self_test
 from shared.core.online.partition import PartitionState
 from shared.core.online.prediction import Prediction
 from shared.log.model_registry import ModelRegistry
+from shared.log.published_predictions import UnreadableRecords, decode_predictions
 from shared.log.record_processor import BatchResult, RecordProcessor
 
 ALL_TIMES: Final = range(2**62)  # ms since 1970
@@ -179,7 +180,7 @@ def _warn(console: Console, replayed: PartitionReplay) -> None:
             f" numeric profile {profile}, this version has {self_test()}; replay them with the"
             " version that has it",
         )
-    replayed.unreadable.print_to(console)
+    print_unreadable(console, replayed.unreadable)
 
 
 def _check_same(replays: Sequence[PartitionReplay], topic: str) -> None:

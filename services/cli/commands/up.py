@@ -15,6 +15,7 @@ from rich.text import Text
 from services.cli.cli_options import RunFor
 from services.cli.local.deployment import QUICK_TRAINING, KlineSource, LocalDeployment, UpOptions
 from services.cli.local.live_stats import LiveStats
+from services.cli.shown_predictions import print_unreadable
 from shared.adapters.kafka.tail import TopicTail
 
 _TAIL: Final = 2000  # records per partition that are read at the start
@@ -91,7 +92,7 @@ def _run(
                     update()
         finally:
             console.print(stats.summary(time.monotonic() - started, options.source))
-            stats.unreadable.print_to(console)
+            print_unreadable(console, stats.unreadable)
 
 
 def _await_candles(

@@ -10,14 +10,14 @@ from rich.live import Live
 from rich.table import Table
 
 from services.cli.cli_options import RunFor
-from services.cli.latencies import Latencies
-from services.cli.published_predictions import LatestPredictions
+from services.cli.shown_predictions import LatestPredictions, print_unreadable
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.tail import TailRecord, TopicTail
 from shared.adapters.schemas.klines import KlineCodec
 from shared.core.errors import BadInput
 from shared.core.records import Candle
 from shared.core.topics import Topics
+from shared.log.latencies import Latencies
 
 _TAIL: Final = 2000  # records per partition that are read at the start
 _REFRESH_S: Final = 1.0
@@ -42,7 +42,7 @@ def watch_command(context: typer.Context, seconds: RunFor = 0.0) -> None:
                 live.update(view.table())
         except KeyboardInterrupt:
             pass
-    view.latest.unreadable.print_to(Console(stderr=True))
+    print_unreadable(Console(stderr=True), view.latest.unreadable)
 
 
 class _View:

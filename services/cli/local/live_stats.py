@@ -8,8 +8,7 @@ from functools import reduce
 from rich.panel import Panel
 from rich.table import Table
 
-from services.cli.latencies import Latencies, format_ms
-from services.cli.published_predictions import LatestPredictions
+from services.cli.shown_predictions import LatestPredictions
 from shared.adapters.kafka.tail import TailRecord
 from shared.adapters.schemas.klines import KlineCodec
 from shared.core.errors import BadInput
@@ -17,6 +16,7 @@ from shared.core.online.prediction import Prediction
 from shared.core.online.scores import Scores
 from shared.core.records import Candle, Gap
 from shared.core.topics import Topics
+from shared.log.latencies import Latencies, format_ms
 
 
 class LiveStats:

@@ -6,7 +6,7 @@ from io import StringIO
 from rich.console import Console
 
 from services.cli.commands.predict import describe_prediction
-from services.cli.published_predictions import LatestPredictions
+from services.cli.shown_predictions import LatestPredictions
 from shared.core.online.prediction import Prediction
 from tests.support.builders import a_model, a_promotion, a_walk, candles, fold_all
 

@@ -1,5 +1,5 @@
-from services.cli.latencies import Latencies
 from shared.core.records import Candle
+from shared.log.latencies import Latencies
 from tests.support.builders import (
     START_MS,
     STEP_MS,

@@ -1,25 +1,30 @@
 """How long a candle takes: from its close to its arrival, and from there to its prediction."""
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 from shared.core.online.prediction import Prediction
 from shared.core.records import Candle
 
-_KEPT: Final = 100_000  # latencies, the newest
+KEPT: Final = 100_000  # latencies, and candles without a prediction: the newest
 
 
 class Latencies:
     """Latencies of the stream's candles in milliseconds, by this machine's clock."""
 
-    def __init__(self, interval_ms: int) -> None:
-        """Begin with none; `interval_ms` lies between two open times."""
-        self._interval_ms = interval_ms
+    def __init__(self, interval_ms: int, kept: int = KEPT) -> None:
+        """Begin with none.
+
+        Args:
+            interval_ms: between two open times.
+            kept: how many latencies, and how many candles without a prediction, are kept.
+        """
+        self._interval_ms, self._kept = interval_ms, kept
         # When candles of the stream arrived, by symbol and open time of the predicted candle.
-        self._arrival_ms: dict[tuple[str, int], int] = {}
-        self._to_arrival_ms: deque[float] = deque(maxlen=_KEPT)
-        self._to_readable_ms: deque[float] = deque(maxlen=_KEPT)
+        self._arrival_ms: OrderedDict[tuple[str, int], int] = OrderedDict()
+        self._to_arrival_ms: deque[float] = deque(maxlen=kept)
+        self._to_readable_ms: deque[float] = deque(maxlen=kept)
 
     def add_candle(self, candle: Candle, headers: Mapping[str, bytes]) -> bool:
         """Note when a candle arrived; return whether it came by stream."""
@@ -29,6 +34,8 @@ class Latencies:
         if text.isdigit():
             arrival_ms, end_ms = int(text), candle.open_time_ms + self._interval_ms
             self._arrival_ms[candle.symbol, end_ms] = arrival_ms
+            if len(self._arrival_ms) > self._kept:  # nobody predicts: the oldest goes
+                self._arrival_ms.popitem(last=False)
             # The clock of a simulated exchange is another one: then there is nothing to say.
             if abs(arrival_ms - end_ms) < self._interval_ms:
                 self._to_arrival_ms.append(max(0, arrival_ms - end_ms))

@@ -1,7 +1,6 @@
-"""Read the predictions topic for users: decode it, count unreadable records, show the newest."""
+"""Show the newest predictions, and the records of their topic that are none."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from typing import Final
 
 from rich.console import Console
@@ -9,12 +8,10 @@ from rich.table import Table
 
 from services.cli.terminal import plain_text, print_warning
 from shared.adapters.kafka.reader import ConsumerRecord
-from shared.adapters.schemas.predictions import decode_prediction
-from shared.core.errors import BadInput
 from shared.core.online.prediction import Prediction
 from shared.core.timestamps import format_timestamp
+from shared.log.published_predictions import UnreadableRecords, decode_predictions
 
-_KEPT: Final = 5  # unreadable records are named one by one; all are counted
 _SHOWN_COVERAGE: Final = 90  # per cent, of the interval in the table
 _NUMBERS: Final = (
     *("close", "raw", "calibrated", f"{_SHOWN_COVERAGE} % interval", "previous", "outcome"),
@@ -22,43 +19,13 @@ _NUMBERS: Final = (
 )
 
 
-@dataclass(slots=True)
-class UnreadableRecords:
-    """Counts the records that do not decode, and describes the first few of them."""
-
-    count: int = 0
-    descriptions: list[str] = field(default_factory=list)
-
-    def add(self, topic: str, record: ConsumerRecord, error: BadInput) -> None:
-        """Count a record; describe it by topic, partition, offset and reason."""
-        self.count += 1
-        if len(self.descriptions) < _KEPT:
-            place = f"{topic}, partition {record.partition}, offset {record.offset}"
-            self.descriptions.append(f"{place}: {error.reason}: {error}")
-
-    def print_to(self, console: Console) -> None:
-        """Warn of each record that is described, and say how many more there are."""
-        for description in self.descriptions:
-            print_warning(console, f"skipped an unreadable record: {description}")
-        if self.count > len(self.descriptions):
-            console.print(f"... and {self.count - len(self.descriptions):,} more", soft_wrap=True)
-
-
-def decode_predictions(
-    topic: str, records: Iterable[ConsumerRecord], unreadable: UnreadableRecords
-) -> Iterator[tuple[ConsumerRecord, Prediction]]:
-    """Yield each record that decodes, with its prediction; count the others.
-
-    Args:
-        topic: where the records come from.
-        records: the topic's records.
-        unreadable: counts the records that are no predictions.
-    """
-    for record in records:
-        try:
-            yield record, decode_prediction(record.value)
-        except BadInput as error:
-            unreadable.add(topic, record, error)
+def print_unreadable(console: Console, unreadable: UnreadableRecords) -> None:
+    """Warn of each record that is described, and say how many more there are."""
+    for description in unreadable.descriptions:
+        print_warning(console, f"skipped an unreadable record: {description}")
+    if unreadable.count > len(unreadable.descriptions):
+        more = unreadable.count - len(unreadable.descriptions)
+        console.print(f"... and {more:,} more", soft_wrap=True)
 
 
 class LatestPredictions:
