@@ -6,6 +6,7 @@ complain, or if it asks another host than its own.
 
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -23,7 +24,7 @@ HISTORY = 60  # candles of each symbol that are there before a test
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.is_relative_to(os.path.dirname(__file__)):
+        if item.path.is_relative_to(Path(__file__).parent):
             for name in ("browser", "integration", "end_to_end"):
                 item.add_marker(name)
 
