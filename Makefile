@@ -17,7 +17,7 @@ PYTEST := $(BIN)/pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 KERNEL := $(wildcard shared/core/model/kernel/*.[ch])
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint check test soak chaos feed chaos-feed bench bench-full reference test-compose clean
+.PHONY: help install demo lint check test soak chaos feed chaos-feed bench bench-full reference docs test-compose clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -60,6 +60,9 @@ lint: install
 
 reference: install ## docs/reference: commands, settings and metrics, as the code has them
 	@$(BIN)/python -m scripts.write_reference
+
+docs: install ## the documentation as a site, for a browser: build/site/index.html
+	@$(BIN)/sphinx-build -q -W --keep-going -d build/doctrees -c docs . build/site
 
 test-compose: install ## the same system in containers: needs Docker
 	@scripts/test_compose.sh $(ARGS)
