@@ -3,17 +3,21 @@
 import logging
 import threading
 import time
+from importlib import import_module
 from typing import Final
 
+from services.trainer.data.backfill import BackfillWatch
 from services.trainer.data.preparation import NotEnoughCandles
 from services.trainer.drift_monitor import DriftMonitor
 from services.trainer.pipeline import Trainer
 from services.trainer.settings import TrainerSettings
 from shared.adapters.retry import StopRequested, retry_until_available
+from shared.core.doubling_wait import DoublingWait
 
 log = logging.getLogger(__name__)
 
-_RETRY_S: Final = 60.0  # until there may be enough candles
+_FIRST_RETRY_S, _LONGEST_RETRY_S = 1.0, 60.0  # until there may be enough candles
+_LONGEST_BACKFILL_S: Final = 1800.0  # then the symbols that are complete must do
 _DRIFT_CHECK_S: Final = 10.0
 
 
@@ -35,22 +39,28 @@ def train_until_stopped(
     monitor = DriftMonitor(settings) if settings.drift_candles else None
     try:
         retry_until_available(stop, trainer.prepare)
-        _train_when_possible(trainer, stop)
+        import_module("services.trainer.fitting.keras_backend")  # seconds, while candles come
+        watch = BackfillWatch(settings)
+        _train_when_possible(trainer, watch, stop)
         while settings.train_every_hours > 0:
             _wait_until_due(settings, monitor, stop, drift_check_s)
-            _train_when_possible(trainer, stop)
+            _train_when_possible(trainer, watch, stop)
     except StopRequested as error:
         log.info("stopping: %s", error)
 
 
-def _train_when_possible(trainer: Trainer, stop: threading.Event) -> None:
-    """Train once Kafka answers and the archive has enough candles."""
+def _train_when_possible(trainer: Trainer, watch: BackfillWatch, stop: threading.Event) -> None:
+    """Train once Kafka answers, the back-fill has ended and there are enough candles."""
+    waits, began_s = DoublingWait(_FIRST_RETRY_S, _LONGEST_RETRY_S), time.monotonic()
     while True:
         try:
+            if time.monotonic() - began_s < _LONGEST_BACKFILL_S:
+                retry_until_available(stop, watch.check)
             retry_until_available(stop, trainer.train)
         except NotEnoughCandles as error:
-            log.info("%s; trying again in %.0f s", error, _RETRY_S)
-            stop.wait(_RETRY_S)
+            wait_s = waits.next_s()
+            log.info("%s; trying again in %.0f s", error, wait_s)
+            stop.wait(wait_s)
         else:
             return
 

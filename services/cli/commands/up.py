@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from services.cli.cli_options import RunFor
-from services.cli.local.deployment import QUICK_TRAINING, KlineSource, LocalDeployment, UpOptions
+from services.cli.local.deployment import KlineSource, LocalDeployment, UpOptions
 from services.cli.local.live_stats import LiveStats
 from services.cli.shown_predictions import print_unreadable
 from shared.adapters.kafka.tail import TopicTail
@@ -73,16 +73,12 @@ def _run(
         console.print(f"[dim]{time.monotonic() - started:5.1f} s[/dim]  {text}", highlight=False)
 
     deployment = LocalDeployment(options, environ, stack, say)
-    settings, newest_ms = deployment.start()
+    settings = deployment.start()
+    say("the first model is trained as soon as candles are there (`ulstm train` makes better ones)")
     topics = settings.topics
     followed = [topics.klines, topics.predictions, topics.dead_letters]
     stats = LiveStats(topics, settings.codec)
     with TopicTail(settings.kafka_bootstrap_servers, followed, tail=_TAIL) as tail:
-        # A log that was kept has candles to train on already.
-        _await_candles(deployment, tail, stats, 0 if newest_ms else QUICK_TRAINING["MIN_CANDLES"])
-        say(f"{stats.candles} candles of {len(stats.symbols)} symbols are in the log, and it grows")
-        deployment.start_training()
-        say("training a first model (short; `ulstm train` makes better ones)")
         ends = started + options.seconds if options.seconds else None
         try:
             with _display(console, deployment, stats, options.source, say) as update:
@@ -93,16 +89,6 @@ def _run(
         finally:
             console.print(stats.summary(time.monotonic() - started, options.source))
             print_unreadable(console, stats.unreadable)
-
-
-def _await_candles(
-    deployment: LocalDeployment, tail: TopicTail, stats: LiveStats, each: str | int
-) -> None:
-    def is_backfilled() -> bool:
-        stats.add(tail.poll(_POLL, _POLL_S))
-        return stats.is_live and min(stats.symbols.values()) >= int(each)
-
-    deployment.wait_for("the back-fill to reach the present", is_backfilled)
 
 
 @contextmanager

@@ -25,17 +25,20 @@ _STOP_S: Final = 10.0
 _SHOWN_LINES: Final = 15  # of a log, when its process has ended
 _TRAINER: Final = "trainer"
 
+_CANDLES: Final = "1000"  # of a symbol, back-filled and trained on: one request of REST
+
 # A short training, so that predictions come within a minute; `ulstm train` makes better models.
-QUICK_TRAINING: Final = {
+_QUICK_TRAINING: Final = {
     "SYMBOLS": "",
-    "BACKFILL_CANDLES": "1500",
-    "MAX_CANDLES": "1500",
-    "MIN_CANDLES": "1000",
+    "TRAIN_EVERY_HOURS": "0",
+    "MAX_CANDLES": _CANDLES,
+    "MIN_CANDLES": "700",
     "EPOCHS": "2",
     "WINDOWS_PER_EPOCH": "30000",
     "VALIDATION_WINDOWS": "5000",
     "SCORED_CANDLES": "60",
     "SCORED_SYMBOLS": "10",
+    "START_CANDLES": "200",
 }
 
 
@@ -109,33 +112,35 @@ class LocalDeployment:
         self._options, self._environ = options, dict(environ)
         self._stack, self._on_step = stack, on_step
         self._folder = self._make_folder()
+        self._port_file = self._folder / "exchange.port"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self) -> tuple[ServiceSettings, int | None]:
-        """Start the servers, the exchange, the producer and the predictors.
+    def start(self) -> ServiceSettings:
+        """Start the servers, the exchange, the producer, the predictors and a short training.
 
         Returns:
-            The deployment's settings, and the newest open time in ms that its log held before;
-            None for an empty log.
+            The deployment's settings.
 
         Raises:
             UlstmError: something did not start; the message says where its log is.
         """
+        is_simulated = self._options.exchange is KlineSource.STANDIN
+        has_log = (self._folder / "servers").exists()
+        if is_simulated and not has_log:
+            self._start_simulator(None)  # while Kafka starts
         self._start_servers()
         settings = ServiceSettings.from_env(self._environ)
         where, topics = settings.kafka_bootstrap_servers, settings.topics
         retry_until_available(threading.Event(), lambda: ensure_topics(where, topics))
-        newest_ms = Archive(where, topics).newest_ms()
-        if self._options.exchange is KlineSource.STANDIN:
-            self._start_simulator(newest_ms)
+        if is_simulated and has_log:
+            self._start_simulator(Archive(where, topics).newest_ms())
+        if is_simulated:
+            self._await_simulator()
         self._start("producer", "services.producer")
         for number in range(1, self._options.replicas + 1):
             self._start(f"predictor-{number}", "services.predictor")
-        return settings, newest_ms
-
-    def start_training(self) -> None:
-        """Start a short training, after which predictions begin."""
-        self._start(_TRAINER, "services.trainer", "fit", **QUICK_TRAINING)
+        self._start(_TRAINER, "services.trainer", **_QUICK_TRAINING)  # it waits for the candles
+        return settings
 
     def is_training(self) -> bool:
         """Return whether the training has not ended yet."""
@@ -183,14 +188,14 @@ class LocalDeployment:
             "REDIS_URL": servers.redis_url,
             "SESSION_TIMEOUT_MS": "6000",
             "METRICS_PORT": "0",
-            "BACKFILL_CANDLES": QUICK_TRAINING["BACKFILL_CANDLES"],
+            "BACKFILL_CANDLES": _CANDLES,
         }
         if self._options.exchange is KlineSource.BINANCE:
             self._environ["SYMBOLS"] = self._options.symbols
 
     def _start_simulator(self, newest_ms: int | None) -> None:
         """Start the exchange simulator; its clock continues after the newest candle in the log."""
-        options, port_file = self._options, self._folder / "exchange.port"
+        options, port_file = self._options, self._port_file
         port_file.unlink(missing_ok=True)
         self._start(
             "exchange",
@@ -203,12 +208,15 @@ class LocalDeployment:
             EXCHANGE_PORT="0",
             EXCHANGE_PORT_FILE=str(port_file),
         )
+
+    def _await_simulator(self) -> None:
+        port_file = self._port_file
         self.wait_for(
             "the exchange simulator to listen",
             lambda: port_file.exists() and port_file.read_text().strip(),
         )
         address = f"127.0.0.1:{port_file.read_text().strip()}"
-        self._on_step(f"exchange simulator at {address}, {options.source}")
+        self._on_step(f"exchange simulator at {address}, {self._options.source}")
         self._environ |= {
             "EXCHANGE_REST_URL": f"http://{address}",
             "EXCHANGE_STREAM_URL": f"ws://{address}",

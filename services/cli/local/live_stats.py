@@ -34,7 +34,6 @@ class LiveStats:
         self.unreadable = self.latest.unreadable
         self.symbols: Counter[str] = Counter()  # candles by symbol
         self.gaps = self.predictions = self.dead_letters = 0
-        self.is_live = False  # a candle has arrived by stream, so the back-fill is done
         self.latencies = Latencies(codec.interval_ms)
 
     @property
@@ -110,8 +109,7 @@ class LiveStats:
         self.gaps += isinstance(value, Gap)
         if isinstance(value, Candle):
             self.symbols[value.symbol] += 1
-            is_streamed = self.latencies.add_candle(value, record.headers or {})
-            self.is_live = self.is_live or is_streamed
+            self.latencies.add_candle(value, record.headers or {})
 
     def _add_prediction(self, prediction: Prediction, now_ms: float) -> None:
         self.predictions += 1

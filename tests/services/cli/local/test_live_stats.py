@@ -34,7 +34,6 @@ def test_candles_gaps_predictions_and_dead_letters_are_counted() -> None:
     assert seen.symbols == {"BTCUSDT": 34, "ETHUSDT": 37}
     assert seen.predictions == 34
     assert seen.latencies.to_readable_ms(0.5) is not None
-    assert seen.is_live
     assert "34 predictions of 2 symbols" in seen.line()
 
 
@@ -66,5 +65,4 @@ def test_a_candle_of_the_stream_without_its_arrival_time_has_no_latency(
     seen.add(arrived(TOPICS.klines, LOG.klines, {"source": b"stream", **arrival}))
     seen.add(arrived(TOPICS.predictions, LOG.predictions))
 
-    assert seen.is_live
     assert seen.latencies.to_readable_ms(0.5) is None
