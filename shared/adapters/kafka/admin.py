@@ -58,6 +58,17 @@ def ensure_topics(bootstrap: str, topics: Topics) -> None:
     _check(admin, bootstrap, wanted)
 
 
+def partition_counts(bootstrap: str) -> dict[str, int]:
+    """Return the number of partitions of each topic that Kafka shows to this client.
+
+    Raises:
+        Unavailable: Kafka does not answer.
+    """
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    topics = _list_topics(admin, bootstrap)
+    return {name: len(topic.partitions) for name, topic in topics.items()}
+
+
 def topic_id(bootstrap: str, topic: str) -> str:
     """Return a topic's id; a topic that is deleted and created again has another.
 
