@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import typer
-from rich.console import Console
 
 from services.cli.audit import command as verify
 from services.cli.commands import (
@@ -24,7 +23,7 @@ from services.cli.commands import (
     up,
     watch,
 )
-from services.cli.terminal import plain_text
+from services.cli.terminal import PlainConsole, plain_text
 from shared.core.errors import BadSetting, UlstmError
 from shared.local_servers.launcher import running_servers
 
@@ -78,7 +77,7 @@ def main() -> None:
     except UlstmError as error:
         message = plain_text(f"{type(error).__name__}: {error}")
         message.stylize("red", 0, len(type(error).__name__) + 1)
-        Console(stderr=True).print(message, soft_wrap=True)
+        PlainConsole(stderr=True).print(message, soft_wrap=True)
         sys.exit(2 if isinstance(error, BadSetting) else 1)
 
 

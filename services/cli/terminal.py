@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from math import isfinite
 from typing import Any, Final, NoReturn
 
-from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderResult
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
 from rich.segment import Segment
 from rich.text import Text
 
@@ -33,7 +33,7 @@ class PlainConsole(Console):
         _end_at_closed_pipe()
 
 
-class _EscapeControls:
+class _EscapeControls(RenderHook):
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
         return [_Escaped(renderable) for renderable in renderables]
 

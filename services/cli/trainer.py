@@ -6,11 +6,13 @@ Each option names the setting of the trainer that it stands for; the trainer che
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Annotated, Any, TypeAlias
 
 import typer
 
 from services.cli.commands.servers import DEFAULT_DATA
+from services.cli.topic_checks import open_deployment
 
 
 def setting(variable: str, help_text: str, *names: str) -> Any:
@@ -46,11 +48,17 @@ def environment_from_options(context: typer.Context) -> dict[str, str]:
     return {**context.obj, **given}
 
 
-def run_trainer(context: typer.Context, *arguments: str) -> None:
+def run_trainer(context: typer.Context, *arguments: str, topics: Sequence[str] = ()) -> None:
     """Run the trainer as a process, as it alone imports TensorFlow; exit with its code.
 
     Signals that stop this process are sent on to it.
+
+    Args:
+        context: of the command.
+        arguments: the trainer's.
+        topics: those that must exist, as `Topics` calls them.
     """
+    open_deployment(context.obj, *topics)
     environ = {"CHECKPOINTS": f"{DEFAULT_DATA}/training", **environment_from_options(context)}
     process = subprocess.Popen([sys.executable, "-m", "services.trainer", *arguments], env=environ)
     stops = (signal.SIGINT, signal.SIGTERM)

@@ -1,19 +1,17 @@
 """`ulstm verify`: audit a deployment from its topics alone."""
 
-import json
 from collections.abc import Iterator
 from multiprocessing import cpu_count
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from services.cli.audit.report import AuditReport, MarketReport
 from services.cli.audit.verify import verify
 from services.cli.cli_options import AsJson
-from services.cli.terminal import plain_text, print_warning
-from shared.adapters.env_settings import ServiceSettings
+from services.cli.terminal import PlainConsole, plain_text, print_json, print_warning
+from services.cli.topic_checks import open_deployment
 from shared.core.errors import Incompatible
 
 
@@ -26,13 +24,13 @@ def verify_command(
     as_json: AsJson = False,
 ) -> None:
     """Check from the topics alone that every prediction is right. Exit code 1: something is not."""
-    settings = ServiceSettings.from_env(context.obj)
-    console = Console(stderr=True)
+    settings = open_deployment(context.obj, "klines", "predictions", "dead_letters", "models")
+    console = PlainConsole(stderr=True)
     report = verify(settings, partition or None, console, cpu_count())
     if as_json:
-        print(json.dumps(report.to_json()))
+        print_json(report.to_json())
     else:
-        Console().print(_table(report))
+        PlainConsole().print(_table(report))
     for profile, count in report.other_profiles.items():
         print_warning(
             console,

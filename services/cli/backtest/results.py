@@ -1,6 +1,5 @@
 """The results of a backtest beyond its scores: after costs, and beside forecasts of anyone's."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -53,8 +52,8 @@ class BacktestResults:
     matched: MatchedForecasts | None = None
     comparison: Comparison | None = None  # with the forecasts from outside
 
-    def to_json(self) -> str:
-        """Return everything as JSON."""
+    def to_fields(self) -> dict[str, Any]:
+        """Return everything as plain values."""
         net = {name: [asdict(one) for one in rows] for name, rows in self.net_returns.items()}
         fields = {
             "symbols": scores_to_fields(self.scores),
@@ -62,7 +61,7 @@ class BacktestResults:
             "intervals": self.intervals and self.intervals.to_fields(),
             "actionable": asdict(self.actionable),
         }
-        return json.dumps(fields | self._outside_fields(), sort_keys=True)
+        return fields | self._outside_fields()
 
     def print(self, console: Console) -> None:
         """Print everything as tables."""

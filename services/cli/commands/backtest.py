@@ -14,7 +14,8 @@ from services.cli.backtest.output import check_out, write_predictions
 from services.cli.backtest.report import MAX_HISTORY, BacktestReport, check_report, forecast_spans
 from services.cli.backtest.results import build_results, parse_costs
 from services.cli.cli_options import parse_time_option_ms
-from services.cli.terminal import print_warning
+from services.cli.terminal import PlainConsole, print_json, print_warning
+from services.cli.topic_checks import open_deployment
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.schemas.baskets import card_baskets
 from shared.core.arrays import Float64s
@@ -69,9 +70,9 @@ def backtest_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Score a model version as if it had been promoted at a moment: the same fold as live."""
-    settings = ServiceSettings.from_env(context.obj)
     _check_files(out, report, against, forecasts_file)
     costs = parse_costs(costs_bp)
+    settings = open_deployment(context.obj, "klines", "models")
     bundles = ModelRegistry(settings.kafka_bootstrap_servers, settings.topics).bundles
     bundle, champion = bundles.load(model), bundles.load(against) if against else None
     fold_context = FoldContext.of_this_machine(settings.interval)
@@ -80,7 +81,7 @@ def backtest_command(
     from_ms = parse_time_option_ms(start, "--from", default_ms)
     through_ms = parse_time_option_ms(end, "--to", TimeSpan().through_ms) - 1
     run = BacktestReport(bundle, champion, from_ms, fold_context, costs)
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     _warn_of_overlap(bundle, from_ms, console)
     history = START_CANDLES if report is None else MAX_HISTORY
     span = TimeSpan(from_ms - history * fold_context.interval_ms, through_ms)
@@ -96,9 +97,9 @@ def backtest_command(
         if report is not None:
             _write_report(run.build(forecasts, sequences, progress), report)
     if as_json:
-        print(found.to_json())
+        print_json(found.to_fields(), sort_keys=True)
     else:
-        found.print(Console())
+        found.print(PlainConsole())
 
 
 def _check_files(

@@ -1,16 +1,15 @@
 """`ulstm baskets`: symbols that move together, as the log defines them."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from services.cli.cli_options import AsJson
+from services.cli.terminal import PlainConsole, print_json
+from services.cli.topic_checks import open_deployment
 from services.cli.trainer import First, Last, run_trainer
-from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.schemas.baskets import baskets_to_json
 from shared.core.errors import Unknown
 from shared.core.market import BasketDefinition
@@ -25,9 +24,9 @@ def list_command(context: typer.Context, as_json: AsJson = False) -> None:
     """List the definitions in the order of their publication; the last one is in force."""
     rows = [_summary_to_json(each) for each in _read_all(context.obj)]
     if as_json:
-        print(json.dumps(rows, indent=2))
+        print_json(rows, indent=2)
     else:
-        Console().print(_definitions_table(rows))
+        PlainConsole().print(_definitions_table(rows))
 
 
 @app.command("show")
@@ -41,9 +40,9 @@ def show_command(
     """Show the baskets of a definition, in the order of the candles' entries."""
     definition = _find(_read_all(context.obj), version)
     if as_json:
-        print(json.dumps(baskets_to_json(definition), indent=2))
+        print_json(baskets_to_json(definition), indent=2)
     else:
-        Console().print(_baskets_table(definition))
+        PlainConsole().print(_baskets_table(definition))
 
 
 @app.command("make")
@@ -54,11 +53,11 @@ def make_command(context: typer.Context, first: First = None, last: Last = None)
     with other baskets does not know these: train soon. Without this command, the trainer makes
     baskets when there are none, or when they are old (BASKETS_MAX_AGE_DAYS).
     """
-    run_trainer(context, "baskets")
+    run_trainer(context, "baskets", topics=("klines",))
 
 
 def _read_all(environ: Mapping[str, str]) -> list[BasketDefinition]:
-    settings = ServiceSettings.from_env(environ)
+    settings = open_deployment(environ, "models")
     return BasketStore(settings.kafka_bootstrap_servers, settings.topics).all()
 
 

@@ -1,7 +1,6 @@
 """`ulstm dead-letters`: list the rejected records, and redrive them into the log."""
 
 import base64
-import json
 import re
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -19,8 +18,8 @@ from services.cli.redrive.execution import (
     read_selected,
     redrive,
 )
-from services.cli.terminal import printable
-from shared.adapters.env_settings import ServiceSettings
+from services.cli.terminal import print_json, print_lines, print_text, printable
+from services.cli.topic_checks import open_deployment
 from shared.adapters.schemas.dead_letters import DeadLetter
 from shared.core.errors import BadSetting, Unknown
 
@@ -45,7 +44,7 @@ def list_command(
     as_json: AsJson = False,
 ) -> None:
     """List the dead letters, newest last: time, place, key, reason, message, original bytes."""
-    settings = ServiceSettings.from_env(context.obj)
+    settings = open_deployment(context.obj, "dead_letters")
     newest: deque[tuple[int, DeadLetter]] = deque(maxlen=limit)
     reasons: Counter[str] = Counter()
     selected = DeadLetterFilter(reason=reason, symbol=symbol)
@@ -58,18 +57,18 @@ def list_command(
             _to_json(one, time_ms=time_ms, value_base64=_encode_base64(one.value))
             for time_ms, one in newest
         ]
-        print(json.dumps({"dead_letters": listed, "reasons": dict(reasons)}))
+        print_json({"dead_letters": listed, "reasons": dict(reasons)})
         return
     for one in newest:
-        print(_describe(*one))
+        print_text(_describe(*one))
     if reasons:
         total = reasons.total()
         shown = f", the newest {len(newest)} shown" if total > len(newest) else ""
         counts = (f"{printable(name) or '(none)'} {n}" for name, n in reasons.most_common())
-        print(f"{total} dead letters{shown}: {', '.join(counts)}")
+        print_text(f"{total} dead letters{shown}: {', '.join(counts)}")
     else:
         these = "" if reason is symbol is None else " of these"
-        print(f"no dead letters{these} on {settings.topics.dead_letters}")
+        print_text(f"no dead letters{these} on {settings.topics.dead_letters}")
 
 
 @app.command("redrive")
@@ -91,19 +90,17 @@ def redrive_command(
 
     With --yes, stop the producer first. Exit code 1 if a PLACE you named cannot be redriven.
     """
-    settings = ServiceSettings.from_env(context.obj)
     named = _check_places(places or [], reason, everything=everything)
+    settings = open_deployment(context.obj, "klines", "dead_letters")
     results = redrive(settings, DeadLetterFilter(named, reason, symbol), send=yes)
     if as_json:
         rows = [
             _to_json(one.dead_letter, status=one.status, reason=one.reason, message=one.message)
             for one in results
         ]
-        print(json.dumps({"sent": yes, "dead_letters": rows}))
+        print_json({"sent": yes, "dead_letters": rows})
     else:
-        for result in results:
-            print(_describe_result(result))
-        print(_summarise(results, sent=yes))
+        print_lines([*map(_describe_result, results), _summarise(results, sent=yes)])
     missing = named - {printable_place(result.dead_letter) for result in results}
     if missing:
         raise Unknown(

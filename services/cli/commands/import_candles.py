@@ -1,6 +1,5 @@
 """`ulstm import`: write recorded candles to the log, exactly once."""
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -8,14 +7,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import Progress
 
 from services.cli.candle_import.file_selection import SetAsideRows
 from services.cli.candle_import.importer import ImportSummary
 from services.cli.candle_import.pipeline import ImportOptions, import_recordings
 from services.cli.cli_options import AsJson
-from services.cli.terminal import print_warning
+from services.cli.terminal import PlainConsole, print_json, print_text, print_warning
+from services.cli.topic_checks import open_deployment
 from shared.adapters.candle_files import find_recordings
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.recording import SkippedFile
@@ -44,10 +43,12 @@ def import_command(
 
     Exit code 1: files were left out, or nothing could be imported.
     """
-    settings, console = ServiceSettings.from_env(context.obj), Console(stderr=True)
+    settings, console = ServiceSettings.from_env(context.obj), PlainConsole(stderr=True)
     started = time.monotonic()
     skipped: list[SkippedFile] = []
     recordings = find_recordings(paths, skipped.append, skip_given=skip_unreadable)
+    if recordings:
+        open_deployment(context.obj)
     required = () if skip_unreadable else {path for path in paths if path.is_file()}
     with Progress(console=console) as progress:
         reading = progress.add_task("reading the files", total=len(recordings))
@@ -68,9 +69,9 @@ def import_command(
     for rows in selection.set_aside:
         print_warning(console, f"rows set aside: {rows.message}")
     if as_json:
-        print(json.dumps(_to_json(summary, left_out, selection.set_aside)))
+        print_json(_to_json(summary, left_out, selection.set_aside))
     else:
-        print(_to_text(summary, len(left_out), time.monotonic() - started))
+        print_text(_to_text(summary, len(left_out), time.monotonic() - started))
     if not selection.files:
         raise BadInput("no_file", _nothing_found(paths, len(left_out)))
     if left_out and not skip_unreadable:

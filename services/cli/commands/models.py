@@ -4,7 +4,6 @@ A card's scores and training fields are free-form JSON, which a foreign program 
 whatever has another shape than ours is not shown.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from math import isinf
@@ -12,13 +11,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from services.cli.cli_options import AsJson
-from services.cli.terminal import plain_text
+from services.cli.terminal import PlainConsole, plain_text, print_json, print_text
+from services.cli.topic_checks import open_deployment
 from services.cli.trainer import First, Last, Symbols, run_trainer, setting
-from shared.adapters.env_settings import ServiceSettings
 from shared.core.evaluation.comparison import CHALLENGER
 from shared.core.model.card import Bundle
 from shared.core.symbols import normalise_symbol
@@ -38,9 +36,9 @@ def list_command(context: typer.Context, as_json: AsJson = False) -> None:
     current_version = None if current is None else current.promotion.model_version
     rows = [_summary_to_json(bundle, current_version) for bundle in registry.bundles.load_all()]
     if as_json:
-        print(json.dumps(rows, indent=2))
+        print_json(rows, indent=2)
     else:
-        Console().print(_versions_table(rows))
+        PlainConsole().print(_versions_table(rows))
 
 
 @app.command("show")
@@ -48,23 +46,22 @@ def show_command(context: typer.Context, version: Version, as_json: AsJson = Fal
     """Show the card of a version: settings, history, scores."""
     bundle = _registry(context.obj).bundles.load(version)
     if as_json:
-        print(json.dumps(_card_to_json(bundle), indent=2))
+        print_json(_card_to_json(bundle), indent=2)
     else:
-        Console().print(_card_table(bundle))
+        PlainConsole().print(_card_table(bundle))
 
 
 @app.command("promote")
-def promote_command(context: typer.Context, version: Version) -> None:
+def promote_command(context: typer.Context, version: Version, as_json: AsJson = False) -> None:
     """Predict with this version from the next candle on, in every partition."""
     _registry(context.obj).promote(version)
-    print(f"promoted {version}")
+    _print_promoted(version, as_json=as_json)
 
 
 @app.command("rollback")
-def rollback_command(context: typer.Context) -> None:
+def rollback_command(context: typer.Context, as_json: AsJson = False) -> None:
     """Promote the version that was promoted before the current one."""
-    version = _registry(context.obj).rollback()
-    print(f"promoted {version}")
+    _print_promoted(_registry(context.obj).rollback(), as_json=as_json)
 
 
 @app.command("export")
@@ -88,7 +85,7 @@ def export_command(
     chosen = ["--symbol", normalise_symbol(symbol)] if symbol else ["--version", *version]
     if len(version) != (0 if symbol else 1):
         raise typer.BadParameter("wanted: VERSION FILE, or --symbol SYMBOL FILE")
-    run_trainer(context, "export", file, *chosen)
+    run_trainer(context, "export", file, *chosen, topics=("klines", "models"))
 
 
 @app.command("import")
@@ -117,13 +114,22 @@ def import_command(
     --from and --to are the first and last open time of its training; by default it counts as
     trained up to now.
     """
+    if (like is None) == (scalers is None):
+        raise typer.BadParameter("a card needs --like VERSION or --scalers FILE: give one of them")
     card = {"--like": like, "--scalers": scalers}
     flags = [text for flag, v in card.items() if v is not None for text in (flag, str(v))]
     run_trainer(context, "import", str(file), *flags)
 
 
+def _print_promoted(version: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"promoted": version})
+    else:
+        print_text(f"promoted {version}")
+
+
 def _registry(environ: Mapping[str, str]) -> ModelRegistry:
-    settings = ServiceSettings.from_env(environ)
+    settings = open_deployment(environ, "models", "klines")
     return ModelRegistry(settings.kafka_bootstrap_servers, settings.topics)
 
 

@@ -1,16 +1,15 @@
 """`ulstm predict`: the newest prediction of one symbol."""
 
-import json
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from services.cli.cli_options import AsJson
 from services.cli.shown_predictions import print_unreadable
-from services.cli.terminal import plain_text
+from services.cli.terminal import PlainConsole, plain_text, print_json
+from services.cli.topic_checks import open_deployment
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.backwards_reader import last_record_of_each_key
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
@@ -29,20 +28,20 @@ def predict_command(
     as_json: AsJson = False,
 ) -> None:
     """Show the newest prediction of a symbol's next close."""
-    settings = ServiceSettings.from_env(context.obj)
+    settings = open_deployment(context.obj, "predictions")
     unreadable = UnreadableRecords()
     try:
         prediction = read_newest(settings, normalise_symbol(symbol), unreadable)
     finally:
-        print_unreadable(Console(stderr=True), unreadable)
+        print_unreadable(PlainConsole(stderr=True), unreadable)
     if as_json:
-        print(json.dumps(asdict(prediction), sort_keys=True))
+        print_json(asdict(prediction), sort_keys=True)
         return
     title = plain_text(f"{prediction.symbol}, {prediction.interval}")
     table = Table(title=title, show_header=False)
     for name, text in describe_prediction(prediction).items():
         table.add_row(name, text)
-    Console().print(table)
+    PlainConsole().print(table)
 
 
 def read_newest(

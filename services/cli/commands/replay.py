@@ -1,6 +1,5 @@
 """`ulstm replay`: fold the archived klines again and compare with the published predictions."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -17,7 +16,8 @@ from rich.table import Table
 from services.cli.cli_options import AsJson, parse_time_option_ms
 from services.cli.derivation import RunningDigest, build_processor
 from services.cli.shown_predictions import print_unreadable
-from services.cli.terminal import print_warning
+from services.cli.terminal import PlainConsole, print_json, print_warning
+from services.cli.topic_checks import open_deployment
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
 from shared.adapters.schemas.predictions import encode_prediction
@@ -80,17 +80,17 @@ def replay_command(
 
     Exit code 1 if anything differs, or if a record on the predictions topic is no prediction.
     """
-    settings = ServiceSettings.from_env(context.obj)
+    settings = open_deployment(context.obj, "klines", "predictions", "models")
     open_times_ms = range(
         parse_time_option_ms(start, "--from", ALL_TIMES.start),
         parse_time_option_ms(end, "--to", ALL_TIMES.stop),
     )
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     replays = replay(settings, open_times_ms, out, console)
     if as_json:
-        print(json.dumps([replayed.to_json() for replayed in replays]))
+        print_json([replayed.to_json() for replayed in replays])
     else:
-        Console().print(_table(replays))
+        PlainConsole().print(_table(replays))
     for replayed in replays:
         _warn(console, replayed)
     _check_same(replays, settings.topics.predictions)

@@ -62,4 +62,4 @@ def search_command(
 
     Writes them to a file. Interrupted at any time, the same command resumes.
     """
-    run_trainer(context, "search")
+    run_trainer(context, "search", topics=("klines",))

@@ -1,6 +1,5 @@
 """`ulstm servers`: Kafka and Redis in the background, with their data in a folder."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +7,7 @@ from typing import Annotated
 import typer
 
 from services.cli.cli_options import AsJson
+from services.cli.terminal import print_json, print_message, print_text
 from shared.local_servers.data_folder import Servers
 from shared.local_servers.launcher import running_servers, start, stop_servers
 
@@ -20,34 +20,48 @@ Data = Annotated[Path, typer.Option(help="The folder for the servers' data.")]
 @app.command("start")
 def start_command(
     data: Data = Path(DEFAULT_DATA),
-    kafka_port: Annotated[int, typer.Option(help="Kafka's port on 127.0.0.1.")] = 9092,
-    redis_port: Annotated[int, typer.Option(help="Redis's port on 127.0.0.1.")] = 6379,
+    kafka_port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Kafka's port on 127.0.0.1.")
+    ] = 9092,
+    redis_port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Redis's port on 127.0.0.1.")
+    ] = 6379,
+    as_json: AsJson = False,
 ) -> None:
     """Start Kafka and Redis, and return once both answer."""
     servers = running_servers(data)
     if servers is None:
         servers = start(data, kafka_port=kafka_port, redis_port=redis_port).servers
-    print(_exports(servers))
+    _print_servers(servers, as_json=as_json)
 
 
 @app.command("stop")
-def stop_command(data: Data = Path(DEFAULT_DATA)) -> None:
+def stop_command(data: Data = Path(DEFAULT_DATA), as_json: AsJson = False) -> None:
     """Stop both; their data stays in the folder."""
-    print("stopped" if stop_servers(data) else f"nothing runs on {data}")
+    is_stopped = stop_servers(data)
+    if as_json:
+        print_json({"stopped": is_stopped})
+    else:
+        print_text("stopped" if is_stopped else f"nothing runs on {data}")
 
 
 @app.command("status")
 def status_command(data: Data = Path(DEFAULT_DATA), as_json: AsJson = False) -> None:
     """Show the addresses of the servers. Exit code 1: they do not run."""
     servers = running_servers(data)
-    if as_json:
-        print(json.dumps({"running": servers is not None, **(asdict(servers) if servers else {})}))
-    elif servers:
-        print(_exports(servers))
+    if servers or as_json:
+        _print_servers(servers, as_json=as_json)
     else:
         # Not on stdout, which a shell evaluates.
-        typer.echo(f"nothing runs on {data}", err=True)
+        print_message(f"nothing runs on {data}")
     raise typer.Exit(0 if servers else 1)
+
+
+def _print_servers(servers: Servers | None, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"running": servers is not None, **(asdict(servers) if servers else {})})
+    elif servers:
+        print_text(_exports(servers))
 
 
 def _exports(servers: Servers) -> str:

@@ -1,6 +1,5 @@
 """`ulstm symbols`: who is followed, changed while the producer runs."""
 
-import json
 import time
 import urllib.request
 from collections.abc import Mapping
@@ -12,7 +11,8 @@ from rich.console import Console
 
 from services.cli.cli_options import AsJson
 from services.cli.symbol_table import rows_of_log, symbols_table, with_standings
-from services.cli.terminal import print_warning
+from services.cli.terminal import PlainConsole, print_json, print_text, print_warning
+from services.cli.topic_checks import open_deployment
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.schemas.standings import MAX_PAGE_BYTES, StandingsMessage, decode_standings
@@ -43,7 +43,10 @@ def list_command(
 
     The log says who is followed, halted or late. Why a symbol lags, only the producer knows.
     """
-    settings, console = ServiceSettings.from_env(context.obj), Console(stderr=True)
+    settings, console = (
+        open_deployment(context.obj, "klines", "control"),
+        PlainConsole(stderr=True),
+    )
     control = _open_control(settings).refresh()
     symbols = control.members | control.wishes
     positions = read_symbol_positions(
@@ -53,33 +56,40 @@ def list_command(
     page = _read_standings(producer, console) if producer else None
     rows = with_standings(rows, () if page is None else page.symbols)
     if as_json:
-        print(json.dumps([asdict(row) for row in rows], indent=2, ensure_ascii=False))
+        print_json([asdict(row) for row in rows], indent=2)
     else:
-        Console().print(symbols_table(rows))
+        PlainConsole().print(symbols_table(rows))
 
 
 @app.command("add")
-def add_command(context: typer.Context, symbols: Names) -> None:
+def add_command(context: typer.Context, symbols: Names, as_json: AsJson = False) -> None:
     """Follow symbols, for ever: also one that the exchange does not list yet."""
     names = _publish(context.obj, symbols, "follow")
-    print(f"{', '.join(names)}: followed from now on, as far as the exchange lists them")
+    if as_json:
+        print_json({"followed": names})
+    else:
+        listed = ", ".join(names)
+        print_text(f"{listed}: followed from now on, as far as the exchange lists them")
 
 
 @app.command("remove")
-def remove_command(context: typer.Context, symbols: Names) -> None:
+def remove_command(context: typer.Context, symbols: Names, as_json: AsJson = False) -> None:
     """Follow symbols no more, whatever SYMBOLS says. Their candles stay, their state is released.
 
     `ulstm symbols add` takes it back.
     """
     names = _publish(context.obj, symbols, "unfollow")
-    print(f"{', '.join(names)}: followed no more")
+    if as_json:
+        print_json({"removed": names})
+    else:
+        print_text(f"{', '.join(names)}: followed no more")
 
 
 def _publish(environ: Mapping[str, str], symbols: list[str], action: SymbolAction) -> list[str]:
     names = list(parse_symbols(",".join(symbols), "SYMBOLS"))
     if not names:
         raise BadSetting("no symbol is named; give one such as BTCUSDT")
-    settings = ServiceSettings.from_env(environ)
+    settings = open_deployment(environ)
     ensure_topics(settings.kafka_bootstrap_servers, settings.topics)
     now_ms = time.time_ns() // 1_000_000
     _open_control(settings).publish([SymbolControl(name, action, now_ms) for name in names])

@@ -23,4 +23,4 @@ def train_command(
 
     Interrupted and started again with the same settings, it resumes (CHECKPOINTS).
     """
-    run_trainer(context, "fit")
+    run_trainer(context, "fit", topics=("klines",))

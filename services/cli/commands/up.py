@@ -16,6 +16,7 @@ from services.cli.cli_options import RunFor
 from services.cli.local.deployment import KlineSource, LocalDeployment, UpOptions
 from services.cli.local.live_stats import LiveStats
 from services.cli.shown_predictions import print_unreadable
+from services.cli.terminal import PlainConsole, plain_text
 from shared.adapters.kafka.tail import TopicTail
 
 _TAIL: Final = 2000  # records per partition that are read at the start
@@ -55,7 +56,7 @@ def up_command(
     """Start everything, show predictions live, and leave nothing running at the end."""
     options = UpOptions(exchange, candles, speed, symbols, replicas, data, seconds, faults)
     options.check()
-    console = Console()
+    console = PlainConsole()
     with _interrupt_on_signals(), ExitStack() as stack:
         try:
             _run(options, context.obj, console, stack)
@@ -70,7 +71,8 @@ def _run(
     started = time.monotonic()
 
     def say(text: str) -> None:
-        console.print(f"[dim]{time.monotonic() - started:5.1f} s[/dim]  {text}", highlight=False)
+        seconds = (f"{time.monotonic() - started:5.1f} s  ", "dim")
+        console.print(Text.assemble(seconds, plain_text(text)), soft_wrap=True)
 
     deployment = LocalDeployment(options, environ, stack, say)
     settings = deployment.start()

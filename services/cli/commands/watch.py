@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from typing import Final
 
 import typer
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from services.cli.cli_options import RunFor
 from services.cli.shown_predictions import LatestPredictions, print_unreadable
-from shared.adapters.env_settings import ServiceSettings
+from services.cli.terminal import PlainConsole
+from services.cli.topic_checks import open_deployment
 from shared.adapters.kafka.tail import TailRecord, TopicTail
 from shared.adapters.schemas.klines import KlineCodec
 from shared.core.errors import BadInput
@@ -29,12 +29,12 @@ def watch_command(context: typer.Context, seconds: RunFor = 0.0) -> None:
     Below the table: how long a candle takes from its close to its arrival, and from there until its
     prediction can be read.
     """
-    settings = ServiceSettings.from_env(context.obj)
+    settings = open_deployment(context.obj, "klines", "predictions")
     view = _View(settings.topics, settings.codec)
     ends = time.monotonic() + seconds if seconds else None
     with (
         TopicTail(settings.kafka_bootstrap_servers, view.topics, _TAIL) as tail,
-        Live(console=Console()) as live,
+        Live(console=PlainConsole()) as live,
     ):
         try:
             while ends is None or time.monotonic() < ends:
@@ -42,7 +42,7 @@ def watch_command(context: typer.Context, seconds: RunFor = 0.0) -> None:
                 live.update(view.table())
         except KeyboardInterrupt:
             pass
-    print_unreadable(Console(stderr=True), view.latest.unreadable)
+    print_unreadable(PlainConsole(stderr=True), view.latest.unreadable)
 
 
 class _View:

@@ -1,6 +1,5 @@
 """A backtest's results: scores, returns after costs, and forecasts of anyone's beside them."""
 
-import json
 from io import StringIO
 
 import numpy as np
@@ -41,7 +40,7 @@ def printed(found: BacktestResults) -> str:
 
 
 def test_without_other_forecasts_there_are_scores_and_net_returns() -> None:
-    fields = json.loads(results().to_json())
+    fields = results().to_fields()
 
     assert set(fields) == {"symbols", "net_returns", "intervals", "actionable"}
     assert fields["symbols"]["AUSDT"]["n"] == 59
@@ -50,7 +49,7 @@ def test_without_other_forecasts_there_are_scores_and_net_returns() -> None:
 
 
 def test_forecasts_that_know_the_future_have_full_skill_on_the_candles_of_the_model() -> None:
-    fields = json.loads(results(the_outcomes()).to_json())
+    fields = results(the_outcomes()).to_fields()
 
     assert fields["forecasts"] == {
         "name": "theirs.csv",

@@ -283,7 +283,7 @@ def test_a_deployment_that_is_not_there_is_refused_with_the_settings_to_look_at(
     error = CliRunner().invoke(app, ["list"], obj=environ).exception
 
     assert isinstance(error, Incompatible)
-    assert f"nowhere.dead-letters has 0 partitions on Kafka at {kafka_bootstrap}" in str(error)
+    assert f"Kafka at {kafka_bootstrap} has no topic nowhere.dead-letters" in str(error)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,7 @@ from services.cli.commands.search import search_command
 from services.cli.commands.train import train_command
 from services.cli.trainer import environment_from_options
 from services.trainer.settings import SearchSettings, TrainerSettings
-
-NOWHERE = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+from tests.support.deployment import Deployment
 
 
 def app_of(command: Callable[..., None]) -> typer.Typer:
@@ -22,13 +21,14 @@ def app_of(command: Callable[..., None]) -> typer.Typer:
     return app
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("option", "value"), [("--promote", "maybe"), ("--from", "yesterday"), ("--epochs", "0")]
 )
 def test_the_trainer_refuses_a_wrong_option_and_its_exit_code_is_ours(
-    option: str, value: str
+    deployment: Deployment, option: str, value: str
 ) -> None:
-    result = CliRunner().invoke(app_of(train_command), [option, value], obj=NOWHERE)
+    result = CliRunner().invoke(app_of(train_command), [option, value], obj=deployment.environ)
 
     assert result.exit_code == 2
 
