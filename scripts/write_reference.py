@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import typer
-from prometheus_client import CollectorRegistry
 
 from services.cli.__main__ import app
 from services.exchange_simulator.settings import SimulatorSettings
@@ -18,6 +17,7 @@ from services.predictor.metrics import PredictorMetrics
 from services.predictor.settings import PredictorSettings
 from services.producer.metrics import ProducerMetrics
 from services.producer.settings import ProducerSettings
+from services.trainer.metrics import TrainerMetrics
 from services.trainer.settings import SearchSettings, TrainerSettings
 from shared.adapters.env_settings import EnvSettings, ServiceSettings
 from shared.adapters.prometheus import Telemetry
@@ -55,7 +55,7 @@ def metrics_page() -> str:
     for service, register in METRICS.items():
         telemetry = Telemetry(service)
         register(telemetry)
-        blocks.append(f"## {service.capitalize()}\n\n{_metrics(telemetry.registry)}")
+        blocks.append(f"## {service.capitalize()}\n\n{_metrics(telemetry)}")
     return _page("Metrics", [METRICS_INTRODUCTION, *blocks])
 
 
@@ -70,8 +70,10 @@ SETTINGS_INTRODUCTION: Final = (
     " allowed."
 )
 METRICS_INTRODUCTION: Final = (
-    "Producer and predictor serve `/metrics` (Prometheus), `/health/live` and `/health/ready` on"
-    " `METRICS_HOST` and `METRICS_PORT`."
+    "Every service but the exchange simulator serves `/metrics` (Prometheus), `/health/live` and"
+    " `/health/ready` on `METRICS_HOST` and `METRICS_PORT`. On Linux, each also has the metrics of"
+    " its process: `process_resident_memory_bytes`, `process_cpu_seconds_total`,"
+    " `process_start_time_seconds`, `process_open_fds`."
 )
 SERVICES: Final[Mapping[str, type[EnvSettings]]] = {
     "Producer": ProducerSettings,
@@ -83,6 +85,7 @@ SERVICES: Final[Mapping[str, type[EnvSettings]]] = {
 METRICS: Final[Mapping[str, Callable[[Telemetry], object]]] = {
     "producer": ProducerMetrics,
     "predictor": PredictorMetrics,
+    "trainer": TrainerMetrics,
 }
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "commands.md": commands_page,
@@ -171,13 +174,14 @@ def _one(schema: Mapping[str, Any]) -> str:
     return " ".join([schema.get("type", "text"), *bounds]).replace("string", "text")
 
 
-def _metrics(registry: CollectorRegistry) -> str:
+def _metrics(telemetry: Telemetry) -> str:
     rows = []
-    for metric in registry.collect():
+    for metric in telemetry.registry.collect():
         name = f"{metric.name}_total" if metric.type == "counter" else metric.name
-        if not re.search(r"_created$", name):
-            rows.append([f"`{name}`", metric.type, _cell(metric.documentation)])
-    return _table(["metric", "type", "meaning"], rows)
+        if not re.search(r"^process_|_created$", name):
+            labels = ", ".join(f"`{label}`" for label in telemetry.labels[name])
+            rows.append([f"`{name}`", metric.type, labels, _cell(metric.documentation)])
+    return _table(["metric", "type", "labels", "meaning"], rows)
 
 
 if __name__ == "__main__":

@@ -77,7 +77,8 @@ def _build_worker(
 ) -> Worker:
     """Wait for the servers, then build the worker; the stack closes its parts."""
     kafka, topics = settings.kafka_bootstrap_servers, settings.topics
-    states = _open_states(settings, telemetry, stop)
+    metrics = PredictorMetrics(telemetry, context.interval_ms)
+    states = _open_states(settings, telemetry, metrics, stop)
     klines = resources.enter_context(Reader(kafka, topics.klines))
     predictions = resources.enter_context(Reader(kafka, topics.predictions))
     dead_letters = resources.enter_context(Reader(kafka, topics.dead_letters, headers=True))
@@ -92,7 +93,6 @@ def _build_worker(
         processor, consumer_group, klines, predictions, dead_letters, states
     )
     create_task = partial(PartitionTask, consumer_group, processor, recovery, time.monotonic)
-    metrics = PredictorMetrics(telemetry)
     checkpointer = StateCheckpointer(states, context, metrics, time.monotonic)
     worker = Worker(
         topics,
@@ -126,7 +126,10 @@ def _open_consumer_group(settings: PredictorSettings) -> ConsumerGroupMember:
 
 
 def _open_states(
-    settings: PredictorSettings, telemetry: Telemetry, stop: threading.Event
+    settings: PredictorSettings,
+    telemetry: Telemetry,
+    metrics: PredictorMetrics,
+    stop: threading.Event,
 ) -> RedisStateStore:
     """Return the state store of this deployment's log, once Kafka has its topics.
 
@@ -145,6 +148,7 @@ def _open_states(
     except Unavailable as error:
         # The log has everything, so a replica starts and predicts without Redis too.
         log.warning("%s; starting without it, from the log", error)
+        metrics.report_redis_away()
     states.use_topic_id(log_id)
     return states
 

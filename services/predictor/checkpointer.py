@@ -61,17 +61,17 @@ class StateCheckpointer:
 
     def save(self, tasks: Iterable[PartitionTask]) -> None:
         """Save every state that changed; a failure delays the rest."""
-        savable = list(filter(self._is_savable, tasks))
+        savable, started_s = list(filter(self._is_savable, tasks)), self._clock()
         try:
             for task in savable:
                 self._save_task(task)
         except Unavailable as error:
             log.warning("%s; predictions continue from memory", error)
             self._paused_until_s = self._clock() + PAUSE_S
-            self._metrics.set_redis_up(False)
+            self._metrics.count_save_failure()
         else:
             if savable:
-                self._metrics.set_redis_up(True)
+                self._metrics.count_save(self._clock() - started_s)
         self._due_s = self._clock() + MAX_LAG_S
 
     def _is_savable(self, task: PartitionTask) -> bool:

@@ -8,7 +8,11 @@ from itertools import islice
 from typing import Final
 
 from services.predictor.ports import ConsumerGroup
-from services.predictor.recovery.partition_recovery import PartitionRecovery
+from services.predictor.recovery.partition_recovery import (
+    PartitionRecovery,
+    RestoredState,
+    StateSource,
+)
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.core.errors import Unavailable
 from shared.core.online.context import LIVE, REPLAY
@@ -62,10 +66,11 @@ class PartitionTask:
         self.reason = ""  # why it waits or is refused
         self.unsaved: set[str] = set()  # symbols that changed since the last save
         self.saved_offset: int | None = None  # the applied offset of that save
+        self.restored: tuple[StateSource, float] | None = None  # from where, in how many seconds
         self._consumer_group, self._processor, self._clock = consumer_group, processor, clock
         self._state: PartitionState | None = None
         self._idle_symbols: dict[str, None] = {}  # an ordered set
-        self._retry_at_s = 0.0
+        self._retry_at_s, self._started_s = 0.0, clock()
         self._restore = partial(recovery.restore, partition, from_beginning=from_beginning)
         self._restoration = self._restore()
         consumer_group.pause(partition)
@@ -178,13 +183,17 @@ class PartitionTask:
         """Stop restoring, so that the reader is free for another partition."""
         self._restoration.close()
 
-    def _run(self, state: PartitionState) -> None:
+    def _run(self, restored: RestoredState) -> None:
+        state, seconds = restored.state, self._clock() - self._started_s
         log.info(
-            "symbol group %d is live at offset %d with %d symbols",
+            "symbol group %d is live at offset %d with %d symbols, from %s in %.1f s",
             self.partition,
             state.next_offset,
             len(state.symbols),
+            restored.source,
+            seconds,
         )
+        self.restored = restored.source, seconds
         self.status, self.reason, self._state = TaskStatus.RUNNING, "", state
         self.unsaved = set(state.symbols)
         self._idle_symbols = dict.fromkeys(sorted(state.symbols))

@@ -18,6 +18,9 @@ class ConsumerGroup(Protocol):
     def committed(self, partition: int, /) -> int | None:
         """Return the committed offset, waiting while a transaction on it is pending."""
 
+    def end_offset(self, partition: int, /) -> int | None:
+        """Return the offset after the newest record, as heard with the last fetch, or None."""
+
     def pause(self, partition: int, /) -> None:
         """Stop fetching a partition."""
 

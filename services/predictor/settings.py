@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from shared.adapters.env_settings import Port, ServiceSettings
+from shared.adapters.env_settings import ServiceSettings
 
 
 class PredictorSettings(ServiceSettings):
@@ -24,10 +24,6 @@ class PredictorSettings(ServiceSettings):
         ge=6000,
         le=300_000,
         description="Silence after which a replica counts as dead, ms.",
-    )
-    metrics_host: str = Field(default="127.0.0.1", description="Address of metrics and health.")
-    metrics_port: Port = Field(
-        default=0, description="Port of metrics and health; 0: any free one."
     )
     batch_records: int = Field(
         default=2_000,

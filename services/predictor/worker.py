@@ -27,6 +27,8 @@ POLL_S: Final = 0.5
 # a close, which reaches this replica in batches, and other replicas on the same machine.
 IDLE_AFTER_S: Final = 0.1
 IDLE_SYMBOLS: Final = 16  # computed ahead between two polls: about 7 ms
+REPORT_S: Final = 5.0  # between two looks at every symbol's state for the metrics, in idle time
+BUSY_REPORT_S: Final = 30.0  # the same without idle time
 
 
 class CreateTask(Protocol):
@@ -68,17 +70,20 @@ class Worker:
         self._clock = clock
         self._refusals = RefusalBackoff()
         self._is_idle = True
+        self._reported_s = clock()
         self._tasks: dict[int, PartitionTask] = {}  # in the order in which they restore
 
     def on_assigned(self, partitions: list[int]) -> None:
         """Begin to restore partitions; nothing is fetched of them before that is done."""
         log.info("taking over symbol groups %s", partitions)
+        self._metrics.count_rebalance("assigned")
         for partition in partitions:
             self._start_task(partition)
 
     def on_revoked(self, partitions: list[int]) -> None:
         """Drop partitions. No transaction is open during a poll, so there is none to end."""
         log.info("giving up symbol groups %s", partitions)
+        self._metrics.count_rebalance("revoked")
         for partition in partitions:
             self._drop_task(partition)
 
@@ -101,6 +106,8 @@ class Worker:
         batch = self._consumer_group.poll(self._batch_sizer.max_records, self._poll_timeout_s())
         self._batch_sizer.update(0 if batch is None else len(batch.records))
         self._is_idle = batch is None
+        if batch is not None:
+            self._metrics.count_poll(len(batch.records))
         if batch is not None and batch.membership is not None:
             started_s = self._clock()
             # 2. Process, on copies of the states: until the commit nothing has happened.
@@ -111,6 +118,7 @@ class Worker:
         elif batch is not None:
             # Offsets sent without a membership are not fenced, and another replica may have these
             # partitions by now: nothing of the batch can be used.
+            self._metrics.count_abort("no_membership")
             self._restart_tasks({record.partition for record in batch.records})
         else:
             # 4. Idle work, only when no record is there: a close must not wait for it.
@@ -119,7 +127,18 @@ class Worker:
         # One block of one restoration: polling between blocks keeps this member in the group.
         self._restore_next_block()
         self._end_waits()
-        self._metrics.report_tasks(self._tasks.values(), self._refusals.reason)
+        self._report()
+
+    def _report(self) -> None:
+        tasks = self._tasks.values()
+        self._metrics.report_tasks(tasks, self._refusals.reason)
+        now_s = self._clock()
+        if now_s - self._reported_s < (REPORT_S if self._is_idle else BUSY_REPORT_S):
+            return
+        self._reported_s = now_s
+        known = {task.partition: self._consumer_group.end_offset(task.partition) for task in tasks}
+        ends = {partition: end for partition, end in known.items() if end is not None}
+        self._metrics.report_states(tasks, ends)
 
     def _poll_timeout_s(self) -> float:
         tasks = self._tasks.values()
@@ -167,7 +186,7 @@ class Worker:
             self._writer.write(records, offsets)
         except Refused as error:
             # Nothing is visible, and the states are as they were: offer the records again later.
-            self._metrics.count_abort()
+            self._metrics.count_abort("refused")
             self._refusals.on_refused(str(error), self._clock())
             for partition in results:
                 wait_s = self._refusals.remaining_s(self._clock())
@@ -177,11 +196,13 @@ class Worker:
             # The batch is never written again: it may be visible after all. The committed offset
             # tells, so the partitions are restored to it.
             log.warning("%s; restoring symbol groups %s", error, sorted(results))
-            self._metrics.count_abort()
+            self._metrics.count_abort(
+                "aborted" if isinstance(error, Aborted) else "unknown_outcome"
+            )
             self._restart_tasks(results)
             return
         self._refusals.on_accepted()
-        self._metrics.count_commit(results.values(), self._clock() - started_s)
+        self._metrics.count_commit(results, self._clock() - started_s)
         for partition, result in results.items():
             self._tasks[partition].apply(result)
             for rejected in result.dead_letters:
@@ -204,6 +225,8 @@ class Worker:
         task = next((t for t in self._tasks.values() if t.status is TaskStatus.RESTORING), None)
         if task is not None:
             task.restore_next_block()
+            if task.restored is not None:
+                self._metrics.count_recovery(*task.restored)
 
     def _end_waits(self) -> None:
         for task in list(self._tasks.values()):

@@ -1,6 +1,5 @@
 """The producer's metrics and readiness."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from services.producer.backfill.sequencer import (
@@ -9,6 +8,7 @@ from services.producer.backfill.sequencer import (
     ReceivedCandle,
     UnreadableKline,
 )
+from services.producer.exchange_metrics import ExchangeMetrics
 from services.producer.finality.clock_estimate import ClockReading
 from services.producer.market.tracker import MarketTracker
 from services.producer.ports import Exchange
@@ -27,6 +27,8 @@ class ProducerMetrics:
         self._book, self._without_stream = StandingBook(interval_ms), dict[str, str]()
         telemetry.add_page("/symbols", self._book.to_json)
         counter, gauge = telemetry.counter, telemetry.gauge
+        self._exchange = ExchangeMetrics(telemetry)
+        gauge("interval_seconds", "Length of a candle.").set(interval_ms / 1000)
         self._candles = counter("candles_total", "Candles published.", "source")
         self._statuses = counter(
             "symbol_statuses_total", "Status records of symbols published.", "status"
@@ -49,29 +51,16 @@ class ProducerMetrics:
         self._behind = gauge(
             "symbols_behind", "Symbols with a closed candle that is not in the log."
         )
+        self._candles_behind = gauge(
+            "candles_behind", "Closed candles that are not in the log, of all symbols together."
+        )
+        self._held = gauge(
+            "held_symbols", "Symbols whose REST response waits for the market's move."
+        )
         self._symbols = gauge("symbols", "Symbols followed.")
         self._standings = gauge("symbol_standings", "Symbols by standing.", "standing")
         self._lag_s = gauge(
             "worst_lag_seconds", "Exchange's time since the close of the candle most overdue."
-        )
-        self._connected = gauge(
-            "stream_connected", "1 while the stream carries at least 90 % of the symbols."
-        )
-        self._connections = gauge("stream_connections", "Connections of the stream.")
-        self._carried = gauge("stream_symbols", "Symbols that the stream carries.")
-        self._left_out = gauge(
-            "stream_symbols_left_out", "Symbols that the exchange refuses a stream of."
-        )
-        self._attempts = gauge("stream_attempts", "Connections attempted since the start.")
-        self._ends = gauge("stream_ends", "Connections ended since the start.", "reason")
-        self._repeated = gauge(
-            "stream_repeated_klines", "Closed klines that came on two connections at once."
-        )
-        self._overflowed = gauge(
-            "stream_overflowed_klines", "Klines that the event queue had no room for."
-        )
-        self._weight = gauge(
-            "rest_weight_used", "REST weight used in this minute, as counted by the exchange."
         )
         self._without_market = counter(
             "candles_without_market_total", "Candles published without the market's move."
@@ -80,13 +69,14 @@ class ProducerMetrics:
         self._price_age_s = gauge(
             "market_price_age_seconds", "Median age of the prices in the newest market's move."
         )
-        self._reconciled = counter("reconciled_candles_total", "Candles compared with REST.")
-        self._implausible = counter(
+        self._reconciled = telemetry.running_total(
+            "reconciled_candles_total", "Candles compared with REST."
+        )
+        self._implausible = telemetry.running_total(
             "exchange_times_implausible_total",
             "Times told by the exchange that were not believed.",
             "witness",
         )
-        self._reported_compared, self._reported_implausible = 0, Counter[str]()
         self.stale = counter("stale_klines_total", "Klines dropped because the log has them.")
         self.suppressed = counter(
             "dead_letters_suppressed_total", "Unreadable klines that are in no dead letter."
@@ -133,7 +123,11 @@ class ProducerMetrics:
         """
         self._book.update(facts, self._without_stream, wall_ms, now_s)
         self._symbols.set(len(facts))
-        self._behind.set(sum(each.is_behind for each in facts))
+        behind = [each for each in facts if each.is_behind]
+        self._behind.set(len(behind))
+        self._candles_behind.set(
+            sum(max(1, (server_ms - f.next_open_time_ms) // self._interval_ms) for f in behind)
+        )
         self._lag_s.set(self._book.worst_lag_s(server_ms))
         for name, count in self._book.counts().items():
             self._standings.labels(name).set(count)
@@ -141,15 +135,13 @@ class ProducerMetrics:
 
     def report_finality(self, compared: int, implausible: Mapping[str, int]) -> None:
         """Report how many candles were compared with REST, and the times that were not believed."""
-        self._reconciled.inc(compared - self._reported_compared)
-        self._reported_compared = compared
-        for witness, count in implausible.items():
-            self._implausible.labels(witness).inc(count - self._reported_implausible[witness])
-            self._reported_implausible[witness] = count
+        self._reconciled.update(compared)
+        self._implausible.update_all(implausible)
 
     def report_market(self, market: MarketTracker) -> None:
         """Report what the market's move is made of."""
         self._market_symbols.set(market.symbols)
+        self._held.set(len(market.held_symbols))
         self._price_age_s.set(market.price_age_s)
 
     def report_unavailable(self, reason: str) -> None:
@@ -158,16 +150,7 @@ class ProducerMetrics:
 
     def report_exchange(self, stream: StreamStatus, exchange: Exchange) -> None:
         """Report the state of the connections to the exchange."""
-        self._connected.set(stream.is_connected)
-        self._connections.set(stream.connections)
-        self._carried.set(stream.carried)
-        self._left_out.set(len(stream.left_out))
-        self._attempts.set(stream.attempts)
-        self._repeated.set(stream.repeated)
-        self._overflowed.set(stream.overflowed)
-        for reason, ended in stream.ends.items():
-            self._ends.labels(reason).set(ended)
-        self._weight.set(exchange.used_weight)
+        self._exchange.report(stream, exchange)
         self._without_stream = dict(stream.left_out)
 
     def _observe_latencies(

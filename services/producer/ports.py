@@ -281,6 +281,14 @@ class Exchange(RestService, StreamService, Protocol):
     def used_weight(self) -> int:
         """The request weight used in this minute, as the exchange counts it; 0 if it does not."""
 
+    @property
+    def allowed_weight(self) -> float:
+        """The request weight that may be used in a minute, by all behind the same address."""
+
+    @property
+    def ban_s(self) -> float:
+        """The seconds until the exchange's ban of this address ends; 0: there is none."""
+
     def keep_bans(self, bans: BanStore) -> None:
         """Wait out the ban that is stored, and store each new one.
 

@@ -9,7 +9,7 @@ from services.producer.exchanges.registry import EXCHANGES
 from services.producer.market.selection import PriceSymbols, parse_price_symbols
 from services.producer.ports import RestLimits
 from services.producer.symbols.selection import SymbolSelection, parse_symbol_selection
-from shared.adapters.env_settings import Port, ServiceSettings
+from shared.adapters.env_settings import ServiceSettings
 from shared.core.errors import BadSetting
 
 
@@ -81,8 +81,6 @@ class ProducerSettings(ServiceSettings):
         description="How old, in seconds of the exchange's time, a price may be in the market's"
         " move if the stream was interrupted since.",
     )
-    metrics_host: str = Field("127.0.0.1", description="Address for metrics and health.")
-    metrics_port: Port = Field(0, description="Port for metrics and health; 0: any free one.")
     stream_silence_s: float = Field(
         60.0, gt=0, le=3600, description="Seconds without a message before reconnecting the stream."
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from services.trainer.settings import SearchSettings, TrainerSettings
 from shared.adapters.process import exit_code, log_to_stderr, stop_on_signal
+from shared.adapters.prometheus import Telemetry
 
 # Each command imports what it needs: TensorFlow takes seconds, and `import` runs without it.
 
@@ -24,9 +25,17 @@ def main() -> None:
 
 
 def _serve(settings: TrainerSettings, _: argparse.Namespace) -> None:
-    from services.trainer.scheduler import train_until_stopped
+    from services.trainer.metrics import TrainerMetrics
 
-    train_until_stopped(settings, stop_on_signal())
+    telemetry = Telemetry("trainer")
+    metrics = TrainerMetrics(telemetry)
+    stop_serving = telemetry.serve(settings.metrics_host, settings.metrics_port)
+    try:
+        from services.trainer.scheduler import train_until_stopped
+
+        train_until_stopped(settings, stop_on_signal(), metrics)
+    finally:
+        stop_serving()
 
 
 def _fit(settings: TrainerSettings, _: argparse.Namespace) -> None:

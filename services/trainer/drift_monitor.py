@@ -8,6 +8,7 @@ from shared.adapters.kafka.reader import Reader
 from shared.adapters.schemas.predictions import decode_prediction
 from shared.core.errors import BadInput, Unavailable, Unknown
 from shared.core.evaluation.drift import RecentErrors, held_out_skill
+from shared.core.evaluation.skill_score import Skill
 from shared.core.topics import interval_ms
 from shared.log.archive import Archive
 from shared.log.model_registry import ModelRegistry
@@ -26,6 +27,11 @@ class DriftMonitor:
         self._moments, self._step_ms = settings.drift_candles, interval_ms(settings.interval)
         self._next_offsets: dict[int, int] = {}  # by partition
         self._recent = RecentErrors("", self._moments)
+
+    @property
+    def skill(self) -> Skill | None:
+        """The champion's skill over the newest candles; None while they are too few."""
+        return self._recent.skill()
 
     def check(self) -> str | None:
         """Return why the champion has drifted; None if it has not, or Kafka does not answer."""

@@ -29,6 +29,7 @@ from shared.core.evaluation.forecasts import (
 )
 from shared.core.evaluation.interval_summary import IntervalSummary, summarise_intervals
 from shared.core.evaluation.report import ModelReport, overlap_notes
+from shared.core.evaluation.skill_score import Skill
 from shared.core.model.card import Bundle
 from shared.core.online.context import FoldContext
 from shared.core.online.start import START_CANDLES
@@ -129,6 +130,17 @@ class Evaluation:
     before: Comparison | None  # the champion alone, over the candles before; for the report
     net_returns: Mapping[str, list[NetReturn]] = field(default_factory=dict)  # by contender
     intervals: IntervalSummary | None = None  # the challenger's
+
+    @property
+    def over_zero(self) -> Skill | None:
+        """The challenger's skill against zero change."""
+        return self.comparison.skill(CHALLENGER)
+
+    @property
+    def over_champion(self) -> Skill | None:
+        """The challenger's skill against the champion; None if that was not compared."""
+        is_compared = CHAMPION in self.comparison.names
+        return self.comparison.skill(CHALLENGER, CHAMPION) if is_compared else None
 
 
 def write_report(

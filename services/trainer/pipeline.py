@@ -23,15 +23,17 @@ from services.trainer.fitting.fit import fit
 from services.trainer.fitting.options import FitResult
 from services.trainer.fitting.training_loop import FitCallbacks
 from services.trainer.fitting.validation_scorer import build_epoch_scorer
+from services.trainer.metrics import TrainerMetrics
 from services.trainer.promotion_policy import PromotionDecision, decide_promotion
 from services.trainer.settings import TrainerSettings
 from services.trainer.starts import build_starts
 from services.trainer.stopping import check_stop, stoppable
 from shared.adapters.bundle_codec import decode_bundle, encode_bundle, version_of
 from shared.adapters.kafka.admin import ensure_topics
+from shared.adapters.prometheus import Telemetry
 from shared.adapters.retry import retry_until_available
 from shared.core.errors import BadInput
-from shared.core.evaluation.comparison import CHALLENGER, CHAMPION
+from shared.core.evaluation.comparison import CHALLENGER
 from shared.core.model.card import Bundle
 from shared.core.online.context import FoldContext
 from shared.log.model_registry import ModelRegistry
@@ -43,9 +45,15 @@ log = logging.getLogger(__name__)
 class Trainer:
     """One deployment's trainer."""
 
-    def __init__(self, settings: TrainerSettings, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        settings: TrainerSettings,
+        stop: threading.Event,
+        metrics: TrainerMetrics | None = None,
+    ) -> None:
         """Take the settings; `stop` ends a training early, without a release."""
         self._settings, self._stop = settings, stop
+        self._metrics = metrics or TrainerMetrics(Telemetry("trainer"))  # which nobody reads
         self._source = ArchiveSource(settings, stop)
         self._registry = ModelRegistry(settings.kafka_bootstrap_servers, settings.topics)
         self._checkpoints = (
@@ -77,8 +85,11 @@ class Trainer:
         """
         s = self._settings
         context = FoldContext.of_this_machine(s.interval)
+        self._metrics.begin_training()
         # 1. Read the candles and split them by time.
         prepared = self._prepare_data()
+        candles = sum(len(sequence) for sequence in prepared.sequences.values())
+        self._metrics.report_data(candles, len(prepared.symbols))
         # 2. Fit on the training span; the validation span chooses the epoch.
         fitted = self._fit(prepared, context)
         # 3. Compare with the champion on the held-out span, which nothing has seen so far.
@@ -100,6 +111,12 @@ class Trainer:
             self._checkpoints.delete()
         if s.report:
             write_report(Path(s.report), bundle.version, evaluation, decision, fitted)
+        self._metrics.report_release(
+            bundle.version,
+            evaluation.over_zero,
+            evaluation.over_champion,
+            promoted=decision.promote,
+        )
         log.info("model version %s %s: %s", bundle.version, decision.outcome, decision.reason)
         return bundle
 
@@ -142,7 +159,10 @@ class Trainer:
             if checkpoints is None
             else checkpoints.for_candles(context.numeric_profile, prepared.sequences)
         )
-        callbacks, options = FitCallbacks(score_epoch, store), fit_options(s)
+        callbacks, options = (
+            FitCallbacks(score_epoch, store, self._metrics.report_epoch),
+            fit_options(s),
+        )
         fitted = fit(s.architecture, prepared.dataset, options, self._stop, callbacks=callbacks)
         resumable = "; it resumes after its last complete epoch" if checkpoints else ""
         check_stop(self._stop, f" before the release{resumable}")
@@ -214,11 +234,9 @@ class Trainer:
 
 
 def _decide(settings: TrainerSettings, evaluation: Evaluation) -> PromotionDecision:
-    comparison = evaluation.comparison
-    is_compared = CHAMPION in comparison.names
     return decide_promotion(
         settings.promote,
-        comparison.skill(CHALLENGER),
-        comparison.skill(CHALLENGER, CHAMPION) if is_compared else None,
+        evaluation.over_zero,
+        evaluation.over_champion,
         has_champion=evaluation.champion is not None,
     )

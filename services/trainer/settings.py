@@ -31,6 +31,8 @@ _NOT_IN_CHECKPOINT_KEY: Final = {
     "drift_candles",
     "drift_pause_hours",
     "log_level",
+    "metrics_host",
+    "metrics_port",
     "promote",
     "report",
     "start_candles",

@@ -93,6 +93,12 @@ class ServiceSettings(EnvSettings):
         default=1, ge=1, le=9, description="Replication factor of topics that are created."
     )
     log_level: LogLevel = Field(default="INFO", description="Least severe message to log.")
+    metrics_host: str = Field(
+        default="127.0.0.1", description="Address to serve metrics and health at."
+    )
+    metrics_port: Port = Field(
+        default=0, description="Port to serve metrics and health at; 0: any free one."
+    )
 
     @property
     def topics(self) -> Topics:

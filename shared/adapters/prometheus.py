@@ -2,15 +2,89 @@
 
 import json
 import threading
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import accumulate
+from math import inf
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from shared.core.errors import BadSetting
 
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class RunningTotal:
+    """A counter that follows totals which are counted elsewhere, one for each label value."""
+
+    def __init__(self, counter: Counter) -> None:
+        """Take the counter, which has one label or none."""
+        self._counter = counter
+        self._reported: dict[str, float] = {}
+
+    def update(self, total: float) -> None:
+        """Raise a counter without labels to a total; one that is lower changes nothing."""
+        self._raise(self._counter, "", total)
+
+    def update_all(self, totals: Mapping[str, float]) -> None:
+        """Raise a counter with a label to totals, given by label value."""
+        for value, total in totals.items():
+            self._raise(self._counter.labels(value), value, total)
+
+    def _raise(self, counter: Counter, value: str, total: float) -> None:
+        counter.inc(max(0.0, total - self._reported.get(value, 0.0)))
+        self._reported[value] = max(total, self._reported.get(value, 0.0))
+
+
+class LabelledGauge:
+    """A gauge with one label whose values come and go."""
+
+    def __init__(self, gauge: Gauge) -> None:
+        """Take the gauge."""
+        self._gauge = gauge
+        self._shown: frozenset[str] = frozenset()
+
+    def show(self, values: Mapping[str, float]) -> None:
+        """Show these values, by label value, and no others."""
+        for value, number in values.items():
+            self._gauge.labels(value).set(number)
+        for gone in self._shown - values.keys():
+            self._gauge.remove(gone)
+        self._shown = frozenset(values)
+
+
+class BulkHistogram(Collector):
+    """A histogram that takes many equal values at once: the client's own takes one by one."""
+
+    def __init__(self, name: str, text: str, buckets: Iterable[float]) -> None:
+        """Start empty; `buckets` are the upper bounds, in rising order."""
+        self._name, self._text = name, text
+        self._bounds = (*buckets, inf)
+        self._counts = [0] * len(self._bounds)
+        self._sum = 0.0
+
+    def observe(self, value: float, count: int = 1) -> None:
+        """Count a value so many times."""
+        self._counts[bisect_left(self._bounds, value)] += count
+        self._sum += value * count
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        """Yield the histogram as it is now."""
+        names = map(floatToGoString, self._bounds)
+        buckets = list(zip(names, accumulate(self._counts), strict=True))
+        yield HistogramMetricFamily(self._name, self._text, buckets, self._sum)
 
 
 class Telemetry:
@@ -23,20 +97,40 @@ class Telemetry:
         """Start without metrics and not ready."""
         self._service = service
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.labels: dict[str, tuple[str, ...]] = {}  # the label names of each metric
         self.not_ready: str | None = "starting"
         self._pages: dict[str, Callable[[], object]] = {}
 
     def counter(self, name: str, text: str, *labels: str) -> Counter:
         """Return a counter named `ulstm_<service>_<name>`."""
-        return Counter(self._name(name), text, labels, registry=self.registry)
+        return Counter(self._name(name, labels), text, labels, registry=self.registry)
 
     def gauge(self, name: str, text: str, *labels: str) -> Gauge:
         """Return a gauge named `ulstm_<service>_<name>`."""
-        return Gauge(self._name(name), text, labels, registry=self.registry)
+        return Gauge(self._name(name, labels), text, labels, registry=self.registry)
 
-    def histogram(self, name: str, text: str, *labels: str) -> Histogram:
-        """Return a histogram of seconds named `ulstm_<service>_<name>`."""
-        return Histogram(self._name(name), text, labels, registry=self.registry, buckets=SECONDS)
+    def histogram(
+        self, name: str, text: str, *labels: str, buckets: Iterable[float] = SECONDS
+    ) -> Histogram:
+        """Return a histogram named `ulstm_<service>_<name>`, by default of seconds."""
+        return Histogram(
+            self._name(name, labels), text, labels, registry=self.registry, buckets=tuple(buckets)
+        )
+
+    def bulk_histogram(self, name: str, text: str) -> BulkHistogram:
+        """Return a histogram of seconds for many equal values, named `ulstm_<service>_<name>`."""
+        histogram = BulkHistogram(self._name(name), text, SECONDS)
+        self.registry.register(histogram)
+        return histogram
+
+    def running_total(self, name: str, text: str, *labels: str) -> RunningTotal:
+        """Return a counter named `ulstm_<service>_<name>` that follows a total."""
+        return RunningTotal(self.counter(name, text, *labels))
+
+    def labelled_gauge(self, name: str, text: str, label: str) -> LabelledGauge:
+        """Return a gauge named `ulstm_<service>_<name>` whose label values come and go."""
+        return LabelledGauge(self.gauge(name, text, label))
 
     def add_page(self, path: str, read: Callable[[], object]) -> None:
         """Serve what `read` returns as JSON; it is called on the server's threads."""
@@ -83,8 +177,10 @@ class Telemetry:
             return 200, "application/json", body
         return 404, "text/plain", b"try /metrics, /health/live or /health/ready\n"
 
-    def _name(self, name: str) -> str:
-        return f"ulstm_{self._service}_{name}"
+    def _name(self, name: str, labels: tuple[str, ...] = ()) -> str:
+        full = f"ulstm_{self._service}_{name}"
+        self.labels[full] = labels
+        return full
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         telemetry = self

@@ -571,8 +571,12 @@ class SimulatedConsumer:
                     )
                 ]
 
-    def get_watermark_offsets(self, place: TopicPartition, timeout: float = -1) -> tuple[int, int]:
+    def get_watermark_offsets(
+        self, place: TopicPartition, timeout: float = -1, cached: bool = False
+    ) -> tuple[int, int]:
         del timeout
+        if cached:  # nothing but a metric depends on it
+            return OFFSET_INVALID, OFFSET_INVALID
         partition = self._request_partition("list_offsets", (place.topic, place.partition))
         return partition.first, self._end(partition)
 

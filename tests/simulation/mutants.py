@@ -9,7 +9,11 @@ from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from services.predictor.output_records import producer_records
 from services.predictor.partition_task import PartitionTask
-from services.predictor.recovery.partition_recovery import PartitionRecovery, Restoration
+from services.predictor.recovery.partition_recovery import (
+    PartitionRecovery,
+    Restoration,
+    RestoredState,
+)
 from services.predictor.worker import Worker
 from shared.adapters.kafka.consumer_group import Batch, ConsumerGroupMember
 from shared.adapters.kafka.errors import OutcomeUnknown
@@ -66,8 +70,8 @@ class RedisOverOffset(PartitionRecovery):
     def restore(self, partition: int, *, from_beginning: bool = False) -> Restoration:
         saved = None if from_beginning else self._load_snapshot(partition)
         if saved is None:
-            saved = yield from super().restore(partition, from_beginning=from_beginning)
-        return saved
+            return (yield from super().restore(partition, from_beginning=from_beginning))
+        return RestoredState(saved, "redis")
 
 
 class OffsetsAlone(PartitionRecovery):
@@ -79,7 +83,7 @@ class OffsetsAlone(PartitionRecovery):
     def restore(self, partition: int, *, from_beginning: bool = False) -> Restoration:
         if self.consumer_group.committed(partition) is None:
             yield
-            return PartitionState()
+            return RestoredState(PartitionState(), "log")
         return (yield from super().restore(partition, from_beginning=from_beginning))
 
 

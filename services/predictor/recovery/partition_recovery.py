@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Generator
 from dataclasses import dataclass
+from typing import Literal
 
 from services.predictor.ports import ConsumerGroup, StateStore, TopicHistory
 from services.predictor.recovery.dead_letter_tail import offset_after_last_dead_letter
@@ -19,7 +20,18 @@ from shared.log.record_processor import RecordProcessor
 
 log = logging.getLogger(__name__)
 
-Restoration = Generator[None, None, PartitionState]
+StateSource = Literal["redis", "log"]
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredState:
+    """The state to continue with; `redis` if a snapshot of it shortened the replay."""
+
+    state: PartitionState
+    source: StateSource
+
+
+Restoration = Generator[None, None, RestoredState]
 """Yields after each block of klines; returns the state to continue with."""
 
 
@@ -74,7 +86,7 @@ class PartitionRecovery:
             replay = Replay(self.processor, self.klines, published, partition)
             result = yield from replay.run(snapshot, snapshot.known_from, next_offset)
             if result.is_proved:
-                return result.state
+                return RestoredState(result.state, "redis")
         # 4. The log alone. A prediction that seems to be missing may still be in an open
         #    transaction; only once there is none is it known to be lost.
         if next_offset > published.next_offset:
@@ -123,7 +135,7 @@ class PartitionRecovery:
         if result.unproved or first_missing < published.next_offset:
             raise _contradiction(partition, result)
         if first_missing == next_offset:
-            return result.state
+            return RestoredState(result.state, "log")
         # 4. Go back to the last prediction that is there, and publish the rest again.
         log.warning(
             "symbol group %d: the predictions from offset %d on were committed and are lost;"

@@ -37,6 +37,16 @@ class WeightBudget:
         self._bans: BanStore | None = None
         self.used = 0  # as the exchange counts it
 
+    @property
+    def allowed(self) -> float:
+        """The weight that all requests may use in a minute."""
+        return self._window.allowed
+
+    @property
+    def ban_s(self) -> float:
+        """The seconds until the exchange's ban ends; 0: there is none."""
+        return max(0.0, self._banned_until_s - time.monotonic())
+
     def reserve(self, weight: int, priority: Priority) -> float:
         """Count a request and return 0, or return the seconds until it may be sent."""
         now_s = time.monotonic()
@@ -60,7 +70,7 @@ class WeightBudget:
 
     def check_ban(self, patience_s: float = 0.0) -> None:
         """Raise Throttled if the exchange has banned this address for longer than `patience_s`."""
-        banned_s = self._banned_until_s - time.monotonic()
+        banned_s = self.ban_s
         if banned_s > patience_s:
             message = f"banned by the exchange: sending nothing for {banned_s:.0f} s"
             raise Throttled(message, banned_s)

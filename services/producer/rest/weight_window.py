@@ -47,6 +47,11 @@ class WeightWindow:
         self._reconciliation = _SpentWeight(MINUTE_S)
         self._others, self._others_until_s = 0, -inf
 
+    @property
+    def allowed(self) -> float:
+        """The weight that all requests may use in a minute."""
+        return self.limit * self._share
+
     def spend(self, weight: int, priority: Priority, now_s: float) -> None:
         """Count a request that is sent now."""
         self._minute.add(weight, now_s)
@@ -61,7 +66,7 @@ class WeightWindow:
 
     def wait_s(self, weight: int, priority: Priority, now_s: float) -> float:
         """Return the seconds until a request may be sent; 0: now."""
-        live = self.limit * self._share
+        live = self.allowed
         most = live * PRIORITY_SHARE[priority]
         wait_s = self._wait_in_minute_s(weight, most, now_s)
         if priority is not Priority.LIVE:

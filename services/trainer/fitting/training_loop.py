@@ -40,6 +40,8 @@ class FitCallbacks:
     # It then chooses the epoch, in place of the validation loss.
     score_epoch: Callable[[Float32s], float | None] | None = None
     checkpoints: FitCheckpointFile | None = None
+    # Called with the number of each epoch that begins, counted from 1.
+    on_epoch: Callable[[int], None] = lambda _: None
 
 
 NO_CALLBACKS: Final = FitCallbacks()
@@ -61,6 +63,7 @@ def fit_by_epochs(
     with track_epochs(options.epochs) as progress:
         while not fitted.is_complete(options):
             # 2. Train for an epoch; a stop signal drops it.
+            callbacks.on_epoch(fitted.epochs + 1)
             losses = backend.run_epoch(fitted.epochs, progress)
             if losses is None:
                 break

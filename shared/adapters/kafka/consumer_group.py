@@ -120,6 +120,18 @@ class ConsumerGroupMember:
             offset = self._consumer.committed([place], timeout=REQUEST_S)[0].offset
         return int(offset) if offset >= 0 else None
 
+    def end_offset(self, partition: int) -> int | None:
+        """Return the offset after a partition's newest record, as heard with the last fetch.
+
+        Asks nobody; None if nothing was fetched yet.
+        """
+        place = TopicPartition(self._topic, partition)
+        try:
+            end = self._consumer.get_watermark_offsets(place, cached=True)[1]
+        except KafkaException:
+            return None
+        return int(end) if end >= 0 else None
+
     def resume(self, partition: int, offset: int) -> None:
         """Fetch a partition's records from an offset on.
 

@@ -40,6 +40,9 @@ class RecordingGroup:
             raise Unavailable("Kafka does not answer")
         return 0
 
+    def end_offset(self, partition: int) -> int | None:
+        raise NotImplementedError
+
     def pause(self, partition: int) -> None:
         self.calls.append(f"pause {partition}")
 

@@ -86,6 +86,9 @@ class FakeKafka:
         assert partition == 0
         self.position = offset
 
+    def end_offset(self, partition: int) -> int | None:
+        return len(self.log)
+
     def pause(self, partition: int) -> None:
         self.paused.append(partition)
         if partition == 0:

@@ -5,12 +5,20 @@ import threading
 
 import pytest
 
+from services.trainer.metrics import TrainerMetrics
 from services.trainer.scheduler import train_until_stopped
+from shared.adapters.prometheus import Telemetry
 from tests.services.trainer.drift_predictions import failing_predictions
 from tests.services.trainer.trainer_deployment import TrainerDeployment
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+
+def sample(telemetry: Telemetry, name: str) -> float:
+    value = telemetry.registry.get_sample_value(name)
+    assert value is not None
+    return value
 
 
 def test_the_service_waits_for_candles_and_stops_at_a_signal(
@@ -39,7 +47,9 @@ def test_predictions_that_fail_start_a_training_long_before_it_is_due(
         DRIFT_PAUSE_HOURS="0",
         TRAIN_EVERY_HOURS="8000",
     )
-    service = threading.Thread(target=train_until_stopped, args=(settings, stop, 0.2))
+    telemetry = Telemetry("trainer")
+    metrics = TrainerMetrics(telemetry)
+    service = threading.Thread(target=train_until_stopped, args=(settings, stop, metrics, 0.2))
     service.start()
     try:
         eventually(deployment.registry.promotions.current, 60)
@@ -49,6 +59,7 @@ def test_predictions_that_fail_start_a_training_long_before_it_is_due(
 
         eventually(lambda: len(bundles.versions()) >= 2, 60)
         second = bundles.versions()[1]
+        assert sample(telemetry, "ulstm_trainer_last_training_timestamp_seconds") > 0
         assert bundles.load(second).card.parent == first
     finally:
         stop.set()

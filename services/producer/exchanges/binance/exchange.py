@@ -38,6 +38,16 @@ class BinanceExchange:
         """The request weight used in this minute, as Binance counts it."""
         return self._budget.used
 
+    @property
+    def allowed_weight(self) -> float:
+        """The request weight that may be used in a minute, by all behind the same address."""
+        return self._budget.allowed
+
+    @property
+    def ban_s(self) -> float:
+        """The seconds until Binance's ban of this address ends; 0: there is none."""
+        return self._budget.ban_s
+
     def open_rest(self) -> BinanceRestClient:
         """Return a REST client for one thread; all clients share one weight budget."""
         return BinanceRestClient(self._rest_url, self._interval, self._deadline_s, self._budget)

@@ -5,7 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.predictor.recovery.partition_recovery import PartitionRecovery, Restoration
+from services.predictor.recovery.partition_recovery import (
+    PartitionRecovery,
+    Restoration,
+    RestoredState,
+)
 from shared.adapters.kafka.consumer_group import Batch
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.core.errors import Incompatible, Unavailable
@@ -46,6 +50,9 @@ class CommittedOffset:
         return self.offset
 
     def poll(self, max_records: int, timeout_s: float) -> Batch | None:
+        raise NotImplementedError
+
+    def end_offset(self, partition: int) -> int | None:
         raise NotImplementedError
 
     def pause(self, partition: int) -> None:
@@ -91,8 +98,8 @@ def run_to_end(restoration: Restoration) -> PartitionState:
         try:
             next(restoration)
         except StopIteration as done:
-            state: PartitionState = done.value
-            return state
+            restored: RestoredState = done.value
+            return restored.state
 
 
 @pytest.mark.parametrize("log", [SHORT, EVENTFUL], ids=["candles", "corrections and ends"])
