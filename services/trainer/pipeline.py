@@ -4,12 +4,13 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 from services.trainer.card import build_challenger, fit_span_intervals
+from services.trainer.card_scores import card_scores
 from services.trainer.data.archive_source import ArchiveSource
 from services.trainer.data.preparation import (
     NotEnoughCandles,
@@ -208,17 +209,7 @@ class Trainer:
     def _release(
         self, evaluation: Evaluation, decision: PromotionDecision, starts: Mapping[str, bytes]
     ) -> Bundle:
-        net_returns = {
-            name: [asdict(one) for one in rows] for name, rows in evaluation.net_returns.items()
-        }
-        forecasts, decided = evaluation.comparison.to_fields(), asdict(decision)
-        intervals = evaluation.intervals and evaluation.intervals.to_fields()
-        scores = {
-            "forecasts": forecasts,
-            "net_returns": net_returns,
-            "intervals": intervals,
-            "decision": decided,
-        }
+        scores = card_scores(evaluation, decision)
         card = replace(evaluation.challenger.card, scores=scores)
         challenger = evaluation.challenger
         encoded = encode_bundle(card, challenger.weights, challenger.head, starts)

@@ -1,12 +1,13 @@
 """Model bundles by version, on the topic `models`."""
 
 import logging
+import time
 from collections.abc import Iterator
 from typing import Final
 
 from shared.adapters.bundle_codec import decode_bundle
 from shared.adapters.kafka.producer import ProducerRecord
-from shared.adapters.kafka.reader import Reader
+from shared.adapters.kafka.reader import ConsumerRecord, Reader
 from shared.adapters.schemas.baskets import is_baskets_key
 from shared.core.errors import BadInput, Incompatible, Unavailable, Unknown
 from shared.core.model.card import Bundle, sha256_hex
@@ -15,6 +16,14 @@ from shared.core.topics import Topics
 log = logging.getLogger(__name__)
 
 _PARTITION: Final = 0  # `models` has one partition
+_PUBLISHED_MS: Final = "published_ms"
+_MOST_DIGITS: Final = 15  # of a time in ms
+
+
+def published_ms(record: ConsumerRecord) -> int | None:
+    """Return when a bundle was published, by its record's headers; None if they do not tell."""
+    text = (record.headers or {}).get(_PUBLISHED_MS, b"")
+    return int(text) if text.isdigit() and len(text) <= _MOST_DIGITS else None
 
 
 class BundleStore:
@@ -68,8 +77,12 @@ class BundleStore:
         )
 
     def to_record(self, version: str, data: bytes, timestamp_ms: int) -> ProducerRecord:
-        """Return the record that publishes a bundle."""
-        return ProducerRecord(self._topic, _PARTITION, version.encode(), data, timestamp_ms)
+        """Return the record that publishes a bundle; a header has the time of day."""
+        now_ms = time.time_ns() // 1_000_000
+        headers = [(_PUBLISHED_MS, str(now_ms).encode())]
+        return ProducerRecord(
+            self._topic, _PARTITION, version.encode(), data, timestamp_ms, headers
+        )
 
     def _index_new_records(self, reader: Reader) -> None:
         if not reader.partitions():

@@ -124,13 +124,10 @@ class PromotionLog:
         return self._promotions_among(chain.from_iterable(reader.read(partition, start, end)))
 
     def _promotions_among(self, records: Iterable[ConsumerRecord]) -> list[PromotionRecord]:
-        return [
-            PromotionRecord(record.partition, record.offset, promotion)
-            for record in records
-            if (promotion := self._decode_promotion(record)) is not None
-        ]
+        return [found for found in map(self.decode, records) if found is not None]
 
-    def _decode_promotion(self, record: ConsumerRecord) -> Promotion | None:
+    def decode(self, record: ConsumerRecord) -> PromotionRecord | None:
+        """Return the promotion that a record of `klines` is, or None."""
         value = record.value
         # Candles are many, so only JSON with the word, or an escape that may hide it, is decoded.
         if value is None or (b"promotion" not in value and b"\\" not in value):
@@ -139,4 +136,6 @@ class PromotionLog:
             decoded = self._codec.decode(value, record.partition)
         except BadInput:
             return None
-        return decoded if isinstance(decoded, Promotion) else None
+        if not isinstance(decoded, Promotion):
+            return None
+        return PromotionRecord(record.partition, record.offset, decoded)

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from services.dashboard.history.figures import SKILL_OUTCOMES
 from services.dashboard.history.increments import SymbolFollower
-from services.dashboard.history.log_region import ReadingBudget
 from services.dashboard.history.paging import PageRequest
 from services.dashboard.history.symbol_records import SymbolRecords
+from services.dashboard.log_region import ReadingBudget
 from shared.adapters.kafka.reader import Reader
 from shared.adapters.schemas.klines import KlineCodec
 from shared.core.errors import BadInput, Unavailable, Unknown

@@ -7,9 +7,9 @@ from typing import Any
 from services.dashboard.history.candle_timeline import CandleTimeline
 from services.dashboard.history.figures import SKILL_OUTCOMES
 from services.dashboard.history.history_page import SymbolPast, to_fields
-from services.dashboard.history.log_region import FIRST_BLOCK, LogRegion, ReadingBudget
 from services.dashboard.history.paging import PageRange, PageRequest, page_range
 from services.dashboard.history.past_predictions import PastPrediction, in_time_order, to_past
+from services.dashboard.log_region import FIRST_BLOCK, LogRegion, ReadingBudget
 from shared.adapters.kafka.backwards_reader import OffsetRangeReader
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.schemas.klines import KlineCodec

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from services.dashboard.history.log_region import ReadingBudget
 from services.dashboard.history.paging import PageRequest
 from services.dashboard.history.symbol_records import SymbolRecords
+from services.dashboard.log_region import ReadingBudget
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.schemas.klines import KlineCodec
 from shared.adapters.schemas.predictions import encode_prediction

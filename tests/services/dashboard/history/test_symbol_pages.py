@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.dashboard.history.log_region import ReadingBudget
+from services.dashboard.log_region import ReadingBudget
 from shared.adapters.schemas.klines import encode_gap, encode_status
 from shared.core.records import Gap, SymbolStatus
 from tests.services.cli.foreign_records import FOREIGN_VALUES

@@ -1,4 +1,4 @@
-"""The records of one key in the newest part of a partition, read backwards as far as wanted."""
+"""Records of the newest part of a partition, read backwards as far as wanted."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -34,13 +34,13 @@ class ReadingBudget:
 
 @dataclass(slots=True)
 class LogRegion(Generic[T]):
-    """What the records of one key say, of all offsets from one on up to another.
+    """What records of a partition say, of all offsets from one on up to another.
 
     `values` are in the order of the log; a record that `decode` returns None for is left out.
     """
 
     partition: int
-    key: bytes
+    key: bytes | None  # of the records that are looked at; None: all
     decode: Callable[[ConsumerRecord], T | None]
     first_block: int = FIRST_BLOCK
     values: list[T] = field(default_factory=list)
@@ -87,5 +87,6 @@ class LogRegion(Generic[T]):
         return [value for block in blocks for value in self._values_of(block)]
 
     def _values_of(self, records: Iterable[ConsumerRecord]) -> list[T]:
-        decoded = (self.decode(record) for record in records if record.key == self.key)
-        return [value for value in decoded if value is not None]
+        key = self.key
+        wanted = records if key is None else (each for each in records if each.key == key)
+        return [value for value in map(self.decode, wanted) if value is not None]
