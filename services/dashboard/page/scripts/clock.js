@@ -1,0 +1,39 @@
+// The server's time, so that ages are right where the viewer's clock is not.
+
+import { make } from "./dom.js";
+import { localTime, timeOfDay, timestamp } from "./format.js";
+
+let offsetMs = 0;
+
+/** Take over the server's time. @param {number} timeMs */
+export function setServerTime(timeMs) {
+  offsetMs = timeMs - Date.now();
+}
+
+/** Return the server's time, ms. It goes on counting while the server is not reached. */
+export function serverNow() {
+  return Date.now() + offsetMs;
+}
+
+/**
+ * Call `listener` once a second while the page is seen.
+ * @param {() => void} listener
+ * @returns {() => void} ends it
+ */
+export function everySecond(listener) {
+  const timer = setInterval(() => document.hidden || listener(), 1000);
+  return () => clearInterval(timer);
+}
+
+/**
+ * Make a time in UTC that shows the viewer's time on hover.
+ * @param {number|null|undefined} ms
+ * @param {{withDate?: boolean, withSeconds?: boolean}} [options]
+ * @returns {HTMLElement}
+ */
+export function makeTime(ms, { withDate = true, withSeconds = false } = {}) {
+  if (ms === null || ms === undefined) return make("span", { class: "muted" }, "–");
+  const text = withDate ? timestamp(ms, withSeconds) : timeOfDay(ms, withSeconds);
+  const datetime = new Date(ms).toISOString();
+  return make("time", { datetime, title: `${timestamp(ms, true)} UTC\n${localTime(ms)}` }, text);
+}

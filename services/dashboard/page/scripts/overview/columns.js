@@ -1,0 +1,211 @@
+// The columns of the table of all symbols; their ids are those of the server.
+
+import { serverNow } from "../clock.js";
+import { make } from "../dom.js";
+import * as format from "../format.js";
+import { GLOSSARY } from "../glossary.js";
+import { symbolPath } from "../server.js";
+import { describeSkill } from "../skill_text.js";
+import { drawRange } from "./range.js";
+
+const SMALLEST = 0.00005; // a change that is shown as 0.01 %
+
+const STANDING_SIGNS = { live: "●", late: "▲", halted: "■", ended: "□", waiting: "◌" };
+
+/** Columns that a narrow window shows. */
+export const NARROW = new Set(["symbol", "close", "calibrated_change", "skill", "last_hit"]);
+
+/** @returns {object[]} AG Grid's column definitions */
+export function columnDefinitions() {
+  return [
+    symbolColumn(),
+    standingColumn(),
+    ...forecastColumns(),
+    ...scoreColumns(),
+    ...restColumns(),
+  ];
+}
+
+function symbolColumn() {
+  return {
+    field: "symbol",
+    headerName: "Symbol",
+    pinned: "left",
+    width: 118,
+    filter: "agTextColumnFilter",
+    lockPosition: true,
+    getQuickFilterText: ({ value }) => value,
+    // Out of the order of Tab: the table's own keys move through the cells, Enter opens.
+    cellRenderer: ({ value }) => make("a", { href: symbolPath(value), tabindex: "-1" }, value),
+  };
+}
+
+function standingColumn() {
+  return {
+    field: "standing",
+    headerName: "Standing",
+    headerTooltip: GLOSSARY.standing,
+    width: 84,
+    filter: "agTextColumnFilter",
+    getQuickFilterText: ({ value }) => value,
+    valueFormatter: ({ value }) => `${STANDING_SIGNS[value] ?? "?"} ${value}`,
+    cellClassRules: {
+      muted: ({ value }) => value === "ended" || value === "waiting",
+      bad: ({ value }) => value === "late" || value === "halted",
+    },
+  };
+}
+
+function forecastColumns() {
+  return [
+    number("close", "Close", 100, format.price, {
+      headerTooltip: GLOSSARY.close,
+      enableCellChangeFlash: true,
+    }),
+    percentage("last_change", "Change", 74, (value) => format.change(value, 2), {
+      headerTooltip: GLOSSARY.lastChange,
+      cellClassRules: signRules(),
+    }),
+    percentage("calibrated_change", "Forecast", 80, (value) => format.change(value, 3), {
+      headerTooltip: GLOSSARY.forecast,
+      cellClass: "number model-cell",
+      tooltipValueGetter: ({ data }) => `Next close ${format.price(data.calibrated_close)}`,
+    }),
+    boundsColumn(),
+    flagColumn(),
+  ];
+}
+
+function boundsColumn() {
+  return {
+    colId: "upper_change",
+    headerName: "90 % bounds",
+    headerTooltip: GLOSSARY.bounds,
+    width: 160,
+    filter: "agNumberColumnFilter",
+    // Sorted and filtered by their width: how uncertain the next close is.
+    valueGetter: ({ data }) =>
+      format.isKnown(data.upper_change) ? (data.upper_change - data.lower_change) * 100 : null,
+    // The forecast lies between the bounds, so a change of it alone draws the cell anew too.
+    equals: () => false,
+    cellRenderer: ({ data }) => drawRange(data),
+    tooltipValueGetter: ({ data }) =>
+      `Next close ${format.price(data.lower_close)} to ${format.price(data.upper_close)}`,
+  };
+}
+
+function flagColumn() {
+  return {
+    field: "actionable",
+    headerName: "Act.",
+    headerTooltip: `Actionable: ${GLOSSARY.actionable}`,
+    width: 58,
+    cellDataType: "boolean",
+    cellRenderer: null,
+    cellClass: "centre",
+    valueFormatter: ({ value }) => (value === null ? format.UNKNOWN : value ? "◆ yes" : "no"),
+    cellClassRules: { good: ({ value }) => value === true, muted: ({ value }) => !value },
+  };
+}
+
+function scoreColumns() {
+  return [
+    percentage("skill", "Skill", 152, (value) => format.change(value, 1), {
+      headerTooltip: GLOSSARY.skill,
+      cellRenderer: ({ data }) => renderSkill(data),
+      equals: () => false, // its interval may change while it does not
+      tooltipValueGetter: ({ data }) => `Over ${format.plural(data.skill_n ?? 0, "candle")}`,
+    }),
+    percentage("hit_rate", "Hits", 60, (value) => format.share(value), {
+      headerTooltip: `Hit rate: ${GLOSSARY.hitRate}`,
+    }),
+    percentage("coverage", "Inside", 64, (value) => format.share(value), {
+      headerTooltip: `Coverage: ${GLOSSARY.coverage}`,
+    }),
+    {
+      field: "last_hit",
+      headerName: "Last",
+      headerTooltip: GLOSSARY.lastHit,
+      width: 80,
+      valueGetter: ({ data }) => describeLast(data),
+      cellClassRules: {
+        good: ({ value }) => value.includes("●"),
+        bad: ({ value }) => value.includes("○") || value.includes("✕"),
+      },
+    },
+  ];
+}
+
+function restColumns() {
+  return [
+    {
+      field: "model_version",
+      headerName: "Version",
+      headerTooltip: GLOSSARY.version,
+      width: 74,
+      filter: "agTextColumnFilter",
+      getQuickFilterText: ({ value }) => value ?? "",
+      tooltipField: "model_version",
+      cellClass: "mono",
+      valueFormatter: ({ value }) => format.shortVersion(value),
+    },
+    number("steps", "Steps", 60, format.count, { headerTooltip: GLOSSARY.steps }),
+    number("arrived_ms", "Age", 82, (value) => formatAge(value), {
+      headerTooltip: GLOSSARY.age,
+      tooltipValueGetter: ({ value }) => describeArrival(value),
+    }),
+    number("close_to_arrival_ms", "Arrival", 66, format.latency, {
+      headerTooltip: GLOSSARY.closeToArrival,
+    }),
+    number("arrival_to_readable_ms", "Readable", 72, format.latency, {
+      headerTooltip: GLOSSARY.arrivalToReadable,
+    }),
+  ];
+}
+
+function number(field, headerName, width, formatValue, rest = {}) {
+  return {
+    field,
+    headerName,
+    width,
+    type: "rightAligned",
+    cellClass: "number",
+    filter: "agNumberColumnFilter",
+    valueFormatter: ({ value }) => formatValue(value),
+    ...rest,
+  };
+}
+
+/** A fraction that is shown, and filtered, as a percentage. */
+function percentage(field, headerName, width, formatValue, rest = {}) {
+  const toPercent = ({ data }) => (format.isKnown(data[field]) ? data[field] * 100 : null);
+  return number(field, headerName, width, formatValue, { filterValueGetter: toPercent, ...rest });
+}
+
+function signRules() {
+  return { good: ({ value }) => value >= SMALLEST, bad: ({ value }) => value <= -SMALLEST };
+}
+
+function renderSkill({ skill, skill_low: low, skill_high: high }) {
+  const { value, interval, tone } = describeSkill(skill, low, high);
+  const text = make("span", { class: tone }, value);
+  return make(
+    "span",
+    { class: "skill-cell" },
+    text,
+    make("span", { class: "muted small" }, interval),
+  );
+}
+
+function describeLast({ last_hit: hit, last_inside: inside }) {
+  const direction = hit === true ? "● hit" : hit === false ? "○ miss" : format.UNKNOWN;
+  return inside === false ? `${direction} ✕` : direction;
+}
+
+function describeArrival(arrivedMs) {
+  return `Arrived ${format.timestamp(arrivedMs, true)} UTC\n${format.localTime(arrivedMs)}`;
+}
+
+function formatAge(arrivedMs) {
+  return format.isKnown(arrivedMs) ? format.duration(serverNow() - arrivedMs) : format.UNKNOWN;
+}

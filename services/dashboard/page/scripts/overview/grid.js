@@ -1,0 +1,159 @@
+// The table of all symbols: AG Grid, fed by transactions so that sorting, filters and the choice
+// of rows survive an update.
+
+import { everySecond } from "../clock.js";
+import { navigate } from "../router.js";
+import { symbolPath } from "../server.js";
+import { NARROW, columnDefinitions } from "./columns.js";
+
+const narrow = matchMedia("(max-width: 700px)");
+const ROW_HEIGHT = 30;
+const ROW_SELECTION = {
+  mode: "multiRow",
+  checkboxes: false,
+  headerCheckbox: false,
+  enableClickSelection: true,
+  enableSelectionWithoutKeys: true, // a click or Space adds a row, another one takes it away
+};
+
+/** The state when the table was last left; it is the same when one comes back. */
+let leftState = null;
+
+/**
+ * Load AG Grid, 1 MB: begun before the rest of the page is made.
+ * @returns {Promise<any>}
+ */
+export function loadGrid() {
+  return import("/assets/vendor/aggrid.js");
+}
+
+/** The table, its filters and choice. */
+export class SymbolGrid {
+  #api;
+  #closers = [];
+  /** @type {"all"|"actionable"|"attention"|"chosen"} */
+  #show = "all";
+
+  /**
+   * @param {any} library AG Grid
+   * @param {HTMLElement} element
+   * @param {import("../overview_store.js").OverviewStore} store
+   * @param {() => void} onChange called when other rows are shown or chosen
+   */
+  constructor(library, element, store, onChange) {
+    library.ModuleRegistry.registerModules([library.AllCommunityModule]);
+    const options = this.#options(library, store, onChange);
+    this.#api = library.createGrid(element, options, { setThemeOnGridElement: false });
+    this.#fitColumns();
+    const onNarrow = () => this.#fitColumns();
+    narrow.addEventListener("change", onNarrow);
+    this.#closers = [
+      store.on("rows", (change) => this.#api.applyTransactionAsync(change, onChange)),
+      everySecond(() => this.#api.refreshCells({ columns: ["arrived_ms"], force: true })),
+      () => narrow.removeEventListener("change", onNarrow),
+    ];
+  }
+
+  /** Show the rows whose symbol, standing or version has this text. @param {string} text */
+  filter(text) {
+    this.#api.setGridOption("quickFilterText", text);
+  }
+
+  /** Show some rows only. @param {"all"|"actionable"|"attention"|"chosen"} show */
+  show(show) {
+    this.#show = show;
+    this.#api.onFilterChanged();
+  }
+
+  /** Return how many rows are shown and chosen, and the symbols in their order. */
+  describe() {
+    const order = [];
+    this.#api.forEachNodeAfterFilterAndSort((node) => order.push(node.data.symbol));
+    return { order, chosen: this.#api.getSelectedNodes().length };
+  }
+
+  /** Move the focus into the table. */
+  focus() {
+    const first = this.#api.getDisplayedRowAtIndex(0);
+    if (first) this.#api.setFocusedCell(this.#api.getFocusedCell()?.rowIndex ?? 0, "symbol");
+  }
+
+  close() {
+    leftState = this.#api.getState();
+    for (const close of this.#closers) close();
+    this.#api.destroy();
+  }
+
+  #options(library, store, onChange) {
+    return {
+      theme: makeTheme(library.themeQuartz),
+      styleNonce: document.querySelector("meta[name='style-nonce']").content,
+      columnDefs: columnDefinitions().map((column) => ({ minWidth: column.width, ...column })),
+      defaultColDef: {
+        sortable: true,
+        resizable: true,
+        filter: true,
+        getQuickFilterText: () => "",
+      },
+      // Wider than its columns, the table shares the rest out.
+      autoSizeStrategy: { type: "fitGridWidth" },
+      rowData: [...store.rows.values()],
+      getRowId: ({ data }) => data.symbol,
+      initialState: leftState ?? undefined,
+      rowHeight: ROW_HEIGHT,
+      headerHeight: ROW_HEIGHT + 2,
+      rowSelection: ROW_SELECTION,
+      animateRows: false, // rows that jump about cannot be read
+      asyncTransactionWaitMillis: 50,
+      tooltipShowDelay: 400,
+      cellFlashDuration: 400,
+      suppressDragLeaveHidesColumns: true,
+      overlayNoRowsTemplate: "<span>No symbol to show yet</span>",
+      isExternalFilterPresent: () => this.#show !== "all",
+      doesExternalFilterPass: (node) => this.#passes(node),
+      onCellKeyDown: ({ event, data }) =>
+        event.key === "Enter" && navigate(symbolPath(data.symbol)),
+      onRowDoubleClicked: ({ data }) => navigate(symbolPath(data.symbol)),
+      onFilterChanged: onChange,
+      onSortChanged: onChange,
+      onSelectionChanged: onChange,
+    };
+  }
+
+  #passes(node) {
+    if (this.#show === "actionable") return node.data.actionable === true;
+    if (this.#show === "chosen") return node.isSelected();
+    return node.data.standing !== "live";
+  }
+
+  #fitColumns() {
+    const ids = this.#api.getColumns().map((column) => column.getColId());
+    this.#api.setColumnsVisible(ids, !narrow.matches);
+    if (narrow.matches)
+      this.#api.setColumnsVisible(
+        ids.filter((id) => NARROW.has(id)),
+        true,
+      );
+  }
+}
+
+/** The page's own colours, as variables: light and dark need no other theme. */
+function makeTheme(themeQuartz) {
+  return themeQuartz.withParams({
+    accentColor: "var(--good)",
+    backgroundColor: "var(--surface)",
+    foregroundColor: "var(--text)",
+    borderColor: "var(--line)",
+    headerBackgroundColor: "var(--raised)",
+    headerTextColor: "var(--muted)",
+    headerFontWeight: 600,
+    fontFamily: "inherit",
+    fontSize: 12.5,
+    cellHorizontalPadding: 7,
+    wrapperBorderRadius: "var(--radius)",
+    rowHoverColor: "var(--raised)",
+    selectedRowBackgroundColor: "var(--info-surface)",
+    valueChangeValueHighlightBackgroundColor: "var(--info-surface)",
+    browserColorScheme: "inherit",
+  });
+}

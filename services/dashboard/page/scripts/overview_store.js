@@ -1,0 +1,63 @@
+// All symbols' newest values.
+
+import { setServerTime } from "./clock.js";
+import { Emitter } from "./emitter.js";
+
+/**
+ * @typedef {Record<string, any> & {symbol: string}} Row a symbol's values by column
+ */
+
+/**
+ * Emits `rows` with `{add, update, remove}` and `summary`.
+ */
+export class OverviewStore extends Emitter {
+  /** @type {Map<string, Row>} */
+  rows = new Map();
+  /** @type {Record<string, any>|null} */
+  summary = null;
+  #columns = [];
+
+  /**
+   * Replace everything.
+   * @param {{columns: string[], rows: any[][], summary: object}} overview
+   */
+  replace(overview) {
+    this.#columns = overview.columns;
+    const before = this.rows;
+    this.rows = new Map();
+    const change = { add: [], update: [], remove: [] };
+    for (const row of overview.rows.map((each) => this.#toRow(each))) {
+      (before.has(row.symbol) ? change.update : change.add).push(row);
+      this.rows.set(row.symbol, row);
+    }
+    change.remove = [...before.values()].filter((row) => !this.rows.has(row.symbol));
+    this.#emit(change, overview.summary);
+  }
+
+  /**
+   * Take over the rows that have changed.
+   * @param {{rows: any[][], summary: object}} update
+   */
+  apply(update) {
+    const change = { add: [], update: [], remove: [] };
+    for (const row of update.rows.map((each) => this.#toRow(each))) {
+      (this.rows.has(row.symbol) ? change.update : change.add).push(row);
+      this.rows.set(row.symbol, row);
+    }
+    this.#emit(change, update.summary);
+  }
+
+  #toRow(values) {
+    const row = { symbol: "" };
+    for (let i = 0; i < this.#columns.length; i++) row[this.#columns[i]] = values[i];
+    return row;
+  }
+
+  #emit(change, summary) {
+    this.summary = summary;
+    setServerTime(summary.time_ms);
+    if (change.add.length + change.update.length + change.remove.length > 0)
+      this.emit("rows", change);
+    this.emit("summary", summary);
+  }
+}

@@ -1,0 +1,74 @@
+// A page that is one answer of the server, fetched again when the server says that it has changed.
+
+import { make } from "./dom.js";
+import { setPageKeys } from "./keys.js";
+import { navigate } from "./router.js";
+import { ServerError, fetchJson } from "./server.js";
+
+const RETRY_MS = 3_000;
+
+export class ReportView {
+  #main;
+  #path;
+  #closers;
+  #retry = 0;
+  #isClosed = false;
+
+  /**
+   * @param {HTMLElement} main
+   * @param {import("./session.js").Session} session
+   * @param {{path: string, event: string, loading: string}} report where it is, which event tells
+   *   that it has changed, and what to say until it is there
+   */
+  constructor(main, session, { path, event, loading }) {
+    this.#main = main;
+    this.#path = path;
+    main.append(make("p", { class: "empty-note" }, loading));
+    setPageKeys({ Escape: () => navigate("/") });
+    this.#closers = [
+      session.on(event, () => this.#load()),
+      session.on("synchronised", () => this.#load()),
+    ];
+    this.#load();
+  }
+
+  /**
+   * Make the page of an answer.
+   * @param {any} _report
+   * @returns {Node[]}
+   */
+  render(_report) {
+    return [];
+  }
+
+  close() {
+    this.#isClosed = true;
+    clearTimeout(this.#retry);
+    for (const close of this.#closers) close();
+  }
+
+  async #load() {
+    clearTimeout(this.#retry);
+    try {
+      const report = await fetchJson(this.#path);
+      if (!this.#isClosed) this.#show(this.render(report));
+    } catch (error) {
+      if (this.#isClosed) return;
+      // While the server does not answer, what is there stays: the state says that it is old.
+      if (error instanceof ServerError)
+        this.#show([make("p", { class: "empty-note" }, error.message)]);
+      this.#retry = setTimeout(() => this.#load(), RETRY_MS);
+    }
+  }
+
+  /** Replace the page, but keep what was unfolded and where the viewer was. */
+  #show(nodes) {
+    const open = new Set([...this.#main.querySelectorAll("details[open][id]")].map(({ id }) => id));
+    const focused = document.activeElement?.id;
+    this.#main.replaceChildren(...nodes);
+    for (const details of this.#main.querySelectorAll("details[id]")) {
+      if (open.has(details.id)) details.open = true;
+    }
+    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  }
+}

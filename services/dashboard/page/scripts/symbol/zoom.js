@@ -1,0 +1,46 @@
+// Which part of a time axis is seen. It is kept when candles come: the newest ones stay in sight
+// where they were, and a part of the past stays where it is.
+
+const CANDLE_PX = 12; // a comfortable width of a candle at first
+const FEWEST = 8; // candles that one may zoom in to
+const STEP = 0.7;
+
+export class Zoom {
+  from = 0;
+  until = 0;
+  #isFollowing = true;
+
+  /**
+   * Show the newest candles, as many as fit well.
+   * @param {[number, number]} span of all candles, ms
+   * @param {number} intervalMs
+   * @param {number} widthPx of the chart
+   */
+  reset([first, last], intervalMs, widthPx) {
+    const candles = Math.max(FEWEST, Math.floor(widthPx / CANDLE_PX));
+    this.until = last;
+    this.from = Math.max(first, last - candles * intervalMs);
+    this.#isFollowing = true;
+  }
+
+  /** Move on with the newest candle if it was in sight. @param {[number, number]} span */
+  follow([, last]) {
+    if (!this.#isFollowing) return;
+    this.from += last - this.until;
+    this.until = last;
+  }
+
+  /** Take over the part that the viewer has chosen. */
+  set(from, until, [, last], intervalMs) {
+    this.from = from;
+    this.until = until;
+    this.#isFollowing = until > last - intervalMs;
+  }
+
+  /** Show more or less of the past; the right end stays. @param {boolean} isIn */
+  step(isIn, [first, last], intervalMs) {
+    const length = (this.until - this.from) * (isIn ? STEP : 1 / STEP);
+    const from = this.until - Math.max(FEWEST * intervalMs, length);
+    this.set(Math.max(first, from), this.until, [first, last], intervalMs);
+  }
+}
