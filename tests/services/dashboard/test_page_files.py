@@ -84,7 +84,9 @@ def test_a_script_imports_names_that_exist(script: Path) -> None:
     missing = []
     for names, address in statements:
         source = (script.parent / address).read_text(encoding="utf-8")
-        exported = set(re.findall(r"^export (?:async )?(?:function|class|const) (\w+)", source, re.M))
+        exported = set(
+            re.findall(r"^export (?:async )?(?:function|class|const) (\w+)", source, re.M)
+        )
         missing += [f"{name} of {address}" for name in imported(names) if name not in exported]
 
     assert missing == []
