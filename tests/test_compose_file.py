@@ -56,7 +56,8 @@ def test_nothing_but_the_live_producer_has_a_way_out() -> None:
     assert out == {
         "producer",
         "kafka",
-    }  # Kafka's network carries its loopback port, and does not masquerade
+        "dashboard",
+    }  # the network of Kafka and the page carries their loopback ports, and does not masquerade
     assert (
         COMPOSE["networks"]["published"]["driver_opts"][
             "com.docker.network.bridge.enable_ip_masquerade"
