@@ -82,7 +82,7 @@ SERVICES: Final[Mapping[str, type[EnvSettings]]] = {
     "Predictor": PredictorSettings,
     "Trainer": TrainerSettings,
     "Search (`ulstm search`)": SearchSettings,
-    "Live page (`ulstm dashboard`)": DashboardSettings,
+    "Live page": DashboardSettings,
     "Exchange simulator": SimulatorSettings,
 }
 METRICS: Final[Mapping[str, Callable[[Telemetry], object]]] = {

@@ -91,13 +91,4 @@ class ClusterMonitor(Protocol):
         """Return `replicas`, `reconnects`, `aborted_transactions` and `problems`."""
 
 
-@dataclass(frozen=True, slots=True)
-class SymbolStanding:
-    """Where a symbol stands that is not live."""
-
-    symbol: str
-    standing: Standing
-    arrived_ms: int | None  # wall time at which its newest candle arrived
-
-
 SymbolRecords = Mapping[str, Sequence[Record | Prediction]]

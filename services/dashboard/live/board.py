@@ -1,7 +1,7 @@
 """What the topics say now: the newest records of each symbol, and their counts."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,7 +10,7 @@ from services.dashboard.live.error_window import ErrorWindow
 from services.dashboard.live.feed_pace import FeedPace
 from services.dashboard.live.hourly_count import HourlyCount
 from services.dashboard.live.symbol_board import SymbolBoard
-from services.dashboard.ports import Standing, SymbolStanding
+from services.dashboard.ports import Standing
 from shared.core.online.prediction import Prediction
 from shared.core.records import Amendment, Candle, Fill, Gap, Promotion, Record, SymbolStatus
 from shared.core.topics import partition_for
@@ -197,10 +197,11 @@ class LiveBoard:
         """Count the symbols by their standing."""
         return Counter(board.standing for board in self.symbols.values())
 
-    def not_live(self) -> Sequence[SymbolStanding]:
-        """Return the symbols that are not live, sorted."""
-        boards = [board for board in self.symbols.values() if board.standing != "live"]
-        return [_standing_of(board) for board in sorted(boards, key=lambda one: one.symbol)]
+    def late(self) -> dict[str, int]:
+        """Return the wall time (ms) of the newest candle of each late symbol, sorted by symbol."""
+        late = [board for board in self.symbols.values() if board.standing == "late"]
+        late.sort(key=lambda board: board.symbol)
+        return {board.symbol: round(board.arrived_ms or 0.0) for board in late}
 
     def symbols_by_partition(self) -> Counter[int]:
         """Count the symbols that are followed, by partition."""
@@ -264,8 +265,3 @@ class LiveBoard:
         if is_of_newest and arrived_ms is not None:
             board.arrival_to_readable_ms = max(0.0, read_ms - arrived_ms)
         self.latencies.add_prediction(prediction, read_ms)
-
-
-def _standing_of(board: SymbolBoard) -> SymbolStanding:
-    arrived_ms = None if board.arrived_ms is None else round(board.arrived_ms)
-    return SymbolStanding(board.symbol, board.standing, arrived_ms)

@@ -15,7 +15,7 @@ from services.dashboard.live.champion_time import find_first_candle_ms
 from services.dashboard.live.summary import Reading
 from services.dashboard.live.topic_feed import TopicFeed
 from services.dashboard.live.update_publisher import UpdatePublisher
-from services.dashboard.live.window_fill import Place, WindowFill
+from services.dashboard.live.window_fill import KafkaPartition, WindowFill
 from services.dashboard.metrics import DashboardMetrics
 from services.dashboard.settings import DashboardSettings
 from shared.adapters.kafka.admin import topic_id
@@ -106,7 +106,7 @@ class LiveReader:
         tail.check()
         feed = self._create_feed()
         starts = {
-            Place(topic, partition): start
+            KafkaPartition(topic, partition): start
             for (topic, partition), (start, _) in tail.spans.items()
             if topic != topics.dead_letters
         }

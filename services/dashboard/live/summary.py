@@ -95,10 +95,9 @@ def summarise(
 
 def log_facts(board: LiveBoard) -> LogFacts:
     """Return what the health page needs to know of what the topics say now."""
-    late = {one.symbol: one.arrived_ms or 0 for one in board.not_live() if one.standing == "late"}
     return LogFacts(
         symbols_by_partition=board.symbols_by_partition(),
-        late=late,
+        late=board.late(),
         champion=None if board.champion is None else board.champion.version,
         is_champion_known=board.champion is not None,
         newest_arrived_ms=_rounded(board.newest_arrived_ms),
@@ -128,8 +127,8 @@ def _describe_wait(board: LiveBoard) -> str:
 def _symbols(board: LiveBoard) -> dict[str, object]:
     counts = board.standings()
     names = get_args(Standing)
-    late = [one.symbol for one in board.not_live() if one.standing == "late"]
-    return {**{name: counts[name] for name in names}, "late_names": late[:_NAMED_LATE]}
+    late_names = list(board.late())[:_NAMED_LATE]
+    return {**{name: counts[name] for name in names}, "late_names": late_names}
 
 
 def _predictions_per_hour(board: LiveBoard) -> int | None:

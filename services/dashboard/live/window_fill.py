@@ -11,7 +11,7 @@ from shared.core.topics import Topics
 _BLOCK: Final = 2_000  # records: so long the newest ones wait
 
 
-class Place(NamedTuple):
+class KafkaPartition(NamedTuple):
     """A partition of a topic."""
 
     topic: str
@@ -25,7 +25,7 @@ class WindowFill:
     """
 
     def __init__(
-        self, bootstrap: str, topics: Topics, feed: TopicFeed, starts: Mapping[Place, int]
+        self, bootstrap: str, topics: Topics, feed: TopicFeed, starts: Mapping[KafkaPartition, int]
     ) -> None:
         """Take where to read.
 
@@ -69,7 +69,7 @@ class WindowFill:
         """Close the connections."""
         self._resources.close()
 
-    def _add_block(self, place: Place) -> bool:
+    def _add_block(self, place: KafkaPartition) -> bool:
         """Add the block before what was added; return whether nothing more of it is needed."""
         reader, end = self._readers[place.topic], self._ends[place]
         oldest_ms = self._feed.board.oldest_wanted_ms
@@ -82,6 +82,6 @@ class WindowFill:
         return begin == first or (newest_ms is not None and newest_ms < oldest_ms)
 
 
-def _read_reversed(reader: Reader, place: Place, begin: int, end: int) -> Iterable[ConsumerRecord]:
+def _read_reversed(reader: Reader, place: KafkaPartition, begin: int, end: int) -> Iterable[ConsumerRecord]:
     blocks = list(reader.read(place.partition, begin, end))
     return (record for block in reversed(blocks) for record in reversed(block))
