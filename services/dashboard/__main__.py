@@ -4,10 +4,12 @@ import asyncio
 import os
 import sys
 
+from services.dashboard.history.history_reader import SymbolHistoryReader
 from services.dashboard.metrics import DashboardMetrics
-from services.dashboard.ports import Json, SymbolFollower
+from services.dashboard.models.models_reader import ModelsReader
+from services.dashboard.ports import Json
 from services.dashboard.settings import DashboardSettings
-from services.dashboard.web.server import DashboardServer, LogReaders, stop_on_signals
+from services.dashboard.web.server import DashboardServer, LogSources, stop_on_signals
 from shared.adapters.process import exit_code, log_to_stderr
 from shared.adapters.prometheus import Telemetry
 from shared.core.errors import Unavailable
@@ -27,7 +29,7 @@ async def run(settings: DashboardSettings) -> None:
         BadSetting: a setting is wrong, or the page's libraries are not installed.
     """
     telemetry = Telemetry("dashboard")
-    server = DashboardServer(settings, DashboardMetrics(telemetry), _build_readers(settings))
+    server = DashboardServer(settings, DashboardMetrics(telemetry), _build_sources(settings))
     stop = asyncio.Event()
     stop_on_signals(stop)
     stop_serving = telemetry.serve(settings.metrics_host, settings.metrics_port)
@@ -37,21 +39,15 @@ async def run(settings: DashboardSettings) -> None:
         stop_serving()
 
 
-def _build_readers(_: DashboardSettings) -> LogReaders:
-    room = UnavailableRoom()
-    return LogReaders(room, room, room)
+def _build_sources(settings: DashboardSettings) -> LogSources:
+    kafka, topics = settings.kafka_bootstrap_servers, settings.topics
+    return LogSources(
+        SymbolHistoryReader(kafka, topics), ModelsReader(kafka, topics), UnavailableRoom()
+    )
 
 
 class UnavailableRoom:
     """Stands for a room whose records cannot be read."""
-
-    def read(self, symbol: str, candles: int, before_ms: int | None) -> Json:
-        """Refuse to read."""
-        raise Unavailable("not available yet")
-
-    def follow(self, symbol: str) -> SymbolFollower:
-        """Refuse to follow."""
-        raise Unavailable("not available yet")
 
     def refresh(self, *_: object) -> bool:
         """Find nothing new."""

@@ -25,7 +25,7 @@ class LogFacts:
     stale_after_ms: int | None = None
 
 
-class SymbolFollower(Protocol):
+class RecordFollower(Protocol):
     """One symbol's newest day, to which new records are added. No I/O; one owner."""
 
     def add_record(self, record: Record) -> None:
@@ -38,7 +38,7 @@ class SymbolFollower(Protocol):
         """Return what has changed since the last call, in the shape of a history."""
 
 
-class HistoryReader(Protocol):
+class HistorySource(Protocol):
     """One symbol's past, read from the log. Called on threads; may take seconds."""
 
     def read(self, symbol: str, candles: int, before_ms: int | None) -> Json:
@@ -55,7 +55,7 @@ class HistoryReader(Protocol):
             Unavailable: Kafka does not answer.
         """
 
-    def follow(self, symbol: str) -> SymbolFollower:
+    def follow(self, symbol: str) -> RecordFollower:
         """Return the symbol's newest day, to be kept up to date.
 
         Raises:
@@ -64,7 +64,7 @@ class HistoryReader(Protocol):
         """
 
 
-class ModelsReader(Protocol):
+class ModelsSource(Protocol):
     """The model versions and promotions in the log."""
 
     def refresh(self) -> bool:
@@ -78,7 +78,7 @@ class ModelsReader(Protocol):
         """Return the body of `/api/models` as last refreshed."""
 
 
-class ClusterMonitor(Protocol):
+class ClusterSource(Protocol):
     """Kafka's and the services' own view of how they are."""
 
     def refresh(self, now_ms: int, log: LogFacts) -> bool:
@@ -91,4 +91,4 @@ class ClusterMonitor(Protocol):
         """Return `replicas`, `reconnects`, `aborted_transactions` and `problems`."""
 
 
-SymbolRecords = Mapping[str, Sequence[Record | Prediction]]
+RecordsBySymbol = Mapping[str, Sequence[Record | Prediction]]

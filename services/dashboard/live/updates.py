@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from services.dashboard.ports import LogFacts, SymbolRecords
+from services.dashboard.ports import LogFacts, RecordsBySymbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,6 @@ class BoardUpdate:
     rows: Mapping[str, bytes]
     summary: bytes
     facts: LogFacts
-    records: SymbolRecords = field(default_factory=dict)  # of watched symbols
+    records: RecordsBySymbol = field(default_factory=dict)  # of watched symbols
     has_new_champion: bool = False
     is_new_board: bool = False

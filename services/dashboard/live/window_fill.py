@@ -82,6 +82,8 @@ class WindowFill:
         return begin == first or (newest_ms is not None and newest_ms < oldest_ms)
 
 
-def _read_reversed(reader: Reader, place: KafkaPartition, begin: int, end: int) -> Iterable[ConsumerRecord]:
+def _read_reversed(
+    reader: Reader, place: KafkaPartition, begin: int, end: int
+) -> Iterable[ConsumerRecord]:
     blocks = list(reader.read(place.partition, begin, end))
     return (record for block in reversed(blocks) for record in reversed(block))

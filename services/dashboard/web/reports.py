@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Final
 
-from services.dashboard.ports import ClusterMonitor, Json, LogFacts, ModelsReader
+from services.dashboard.ports import ClusterSource, Json, LogFacts, ModelsSource
 from services.dashboard.web.event_hub import EventHub, encode_event
 from shared.core.errors import UlstmError
 
@@ -20,7 +20,7 @@ class Reports:
     """Refreshes the health of the cluster and the list of models."""
 
     def __init__(
-        self, cluster: ClusterMonitor, models: ModelsReader, hub: EventHub, threads: Executor
+        self, cluster: ClusterSource, models: ModelsSource, hub: EventHub, threads: Executor
     ) -> None:
         """Take whom to ask, and the threads to ask on."""
         self._cluster, self._models, self._hub, self._threads = cluster, models, hub, threads

@@ -12,7 +12,7 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from services.dashboard.ports import ClusterMonitor, HistoryReader, Json, ModelsReader
+from services.dashboard.ports import ClusterSource, HistorySource, Json, ModelsSource
 from services.dashboard.web.assets import STYLE_NONCE, Asset, Assets
 from services.dashboard.web.event_hub import MAX_BROWSERS, EventHub, Subscription
 from services.dashboard.web.headers import is_allowed_host, security_headers
@@ -42,9 +42,9 @@ class Rooms:
     assets: Assets
     state: PageState
     hub: EventHub
-    history: HistoryReader
-    models: ModelsReader
-    cluster: ClusterMonitor
+    history: HistorySource
+    models: ModelsSource
+    cluster: ClusterSource
     followers: SymbolFollowers
     threads: Executor  # that read the log for browsers
 

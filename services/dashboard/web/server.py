@@ -16,7 +16,7 @@ from services.dashboard.live.live_reader import LiveReader
 from services.dashboard.live.update_publisher import UpdatePublisher
 from services.dashboard.live.updates import BoardUpdate
 from services.dashboard.metrics import DashboardMetrics
-from services.dashboard.ports import ClusterMonitor, HistoryReader, ModelsReader
+from services.dashboard.ports import ClusterSource, HistorySource, ModelsSource
 from services.dashboard.settings import DashboardSettings
 from services.dashboard.web.assets import Assets, find_vendor_folder
 from services.dashboard.web.event_hub import EventHub
@@ -34,19 +34,19 @@ SHUTDOWN_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class LogReaders:
+class LogSources:
     """The rooms that read the log and ask the services."""
 
-    history: HistoryReader
-    models: ModelsReader
-    cluster: ClusterMonitor
+    history: HistorySource
+    models: ModelsSource
+    cluster: ClusterSource
 
 
 class DashboardServer:
     """Reads the topics on one thread, and serves browsers on the event loop."""
 
     def __init__(
-        self, settings: DashboardSettings, metrics: DashboardMetrics, readers: LogReaders
+        self, settings: DashboardSettings, metrics: DashboardMetrics, readers: LogSources
     ) -> None:
         """Find the page's files; connect to nothing yet.
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
-from services.dashboard.ports import HistoryReader, SymbolFollower, SymbolRecords
+from services.dashboard.ports import HistorySource, RecordFollower, RecordsBySymbol
 from services.dashboard.web.event_hub import EventHub, encode_event
 from shared.adapters.schemas.wire import dump_plain
 from shared.core.errors import UlstmError
@@ -23,19 +23,19 @@ class _Watched:
     """A symbol that somebody looks at. Its newest day is read while new records wait."""
 
     opening: asyncio.Task[None]
-    follower: SymbolFollower | None = None
+    follower: RecordFollower | None = None
     waiting: list[Record | Prediction] = field(default_factory=list)
 
 
 class SymbolFollowers:
     """Adds new records to the watched symbols' newest day, and publishes what that changes."""
 
-    def __init__(self, history: HistoryReader, hub: EventHub, threads: Executor) -> None:
+    def __init__(self, history: HistorySource, hub: EventHub, threads: Executor) -> None:
         """Take what opens a symbol, the browsers, and the threads to read on."""
         self._history, self._hub, self._threads = history, hub, threads
         self._watched: dict[str, _Watched] = {}
 
-    def add(self, records: SymbolRecords) -> None:
+    def add(self, records: RecordsBySymbol) -> None:
         """Add new records of watched symbols; forget the symbols that nobody watches."""
         for symbol in self._watched.keys() - self._hub.watched_symbols:
             self._watched.pop(symbol).opening.cancel()
@@ -78,7 +78,7 @@ class SymbolFollowers:
         self._follow(symbol, follower, watched.waiting)
         watched.waiting = []
 
-    def _follow(self, symbol: str, follower: SymbolFollower, records: Records) -> None:
+    def _follow(self, symbol: str, follower: RecordFollower, records: Records) -> None:
         for record in records:
             if isinstance(record, Prediction):
                 follower.add_prediction(record)
