@@ -6,7 +6,7 @@ import sys
 
 from services.dashboard.history.history_reader import SymbolHistoryReader
 from services.dashboard.metrics import DashboardMetrics
-from services.dashboard.models.models_reader import ModelsReader
+from services.dashboard.models.logged_models import LoggedModels
 from services.dashboard.ports import Json
 from services.dashboard.settings import DashboardSettings
 from services.dashboard.web.server import DashboardServer, LogSources, stop_on_signals
@@ -42,7 +42,7 @@ async def run(settings: DashboardSettings) -> None:
 def _build_sources(settings: DashboardSettings) -> LogSources:
     kafka, topics = settings.kafka_bootstrap_servers, settings.topics
     return LogSources(
-        SymbolHistoryReader(kafka, topics), ModelsReader(kafka, topics), UnavailableRoom()
+        SymbolHistoryReader(kafka, topics), LoggedModels(kafka, topics), UnavailableRoom()
     )
 
 
