@@ -9,6 +9,8 @@ import yaml
 ROOT = Path(__file__).parents[1]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+NEED_NOTHING = {"kafka", "redis", "exchange-simulator", "prometheus"}
+OBSERVERS = {"prometheus", "grafana"}
 each_service = pytest.mark.parametrize("name", sorted(SERVICES))
 
 
@@ -39,11 +41,11 @@ def test_a_container_has_a_health_check_and_may_be_scaled(name: str) -> None:
     assert "container_name" not in service
 
 
-@pytest.mark.parametrize("name", sorted(set(SERVICES) - {"kafka", "redis", "exchange-simulator"}))
+@pytest.mark.parametrize("name", sorted(set(SERVICES) - NEED_NOTHING))
 def test_a_service_waits_for_healthy_servers(name: str) -> None:
     conditions = {needed: how["condition"] for needed, how in SERVICES[name]["depends_on"].items()}
 
-    assert conditions["kafka"] == "service_healthy"
+    assert name in OBSERVERS or conditions["kafka"] == "service_healthy"
     assert set(conditions.values()) == {"service_healthy"}
 
 
@@ -53,11 +55,8 @@ def test_nothing_but_the_live_producer_has_a_way_out() -> None:
     }
     out = {name for name, service in SERVICES.items() if ways_out & set(service["networks"])}
 
-    assert out == {
-        "producer",
-        "kafka",
-        "dashboard",
-    }  # the network of Kafka and the page carries their loopback ports, and does not masquerade
+    # The network of those with a loopback port does not masquerade.
+    assert out == {"producer", "kafka", *OBSERVERS}
     assert (
         COMPOSE["networks"]["published"]["driver_opts"][
             "com.docker.network.bridge.enable_ip_masquerade"
@@ -71,3 +70,27 @@ def test_every_image_is_named_by_a_version() -> None:
 
     assert images
     assert all(":" in image and not image.endswith(":latest") for image in images)
+
+
+def test_prometheus_asks_every_service_that_serves_metrics() -> None:
+    config = yaml.safe_load((ROOT / "observability/prometheus/prometheus.yml").read_text())
+    asked = {
+        name
+        for job in config["scrape_configs"]
+        for found in job.get("dns_sd_configs", [])
+        for name in found["names"]
+    }
+    serving = {name for name, each in SERVICES.items() if "METRICS_PORT" in str(each)}
+
+    assert asked >= serving
+    assert serving
+
+
+def test_nobody_can_log_in_to_grafana() -> None:
+    environment = SERVICES["grafana"]["environment"]
+
+    assert environment["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
+    assert environment["GF_AUTH_BASIC_ENABLED"] == "false"
+    assert environment["GF_AUTH_DISABLE_LOGIN_FORM"] == "true"
+    assert environment["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
+    assert not any("PASSWORD" in name for name in environment)

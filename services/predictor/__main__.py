@@ -77,7 +77,7 @@ def _build_worker(
 ) -> Worker:
     """Wait for the servers, then build the worker; the stack closes its parts."""
     kafka, topics = settings.kafka_bootstrap_servers, settings.topics
-    metrics = PredictorMetrics(telemetry, context.interval_ms)
+    metrics = PredictorMetrics(telemetry, context.interval_ms, settings.symbol_groups)
     states = _open_states(settings, telemetry, metrics, stop)
     klines = resources.enter_context(Reader(kafka, topics.klines))
     predictions = resources.enter_context(Reader(kafka, topics.predictions))

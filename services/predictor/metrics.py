@@ -31,6 +31,7 @@ class PredictorMetrics:
         self,
         telemetry: Telemetry,
         interval_ms: int = 300_000,
+        partitions: int = 1,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """Register the metrics.
@@ -38,6 +39,7 @@ class PredictorMetrics:
         Args:
             telemetry: serves them.
             interval_ms: a candle's length.
+            partitions: of the deployment, all replicas together.
             wall_clock: seconds since 1970.
         """
         self._telemetry, self._wall_clock = telemetry, wall_clock
@@ -89,6 +91,8 @@ class PredictorMetrics:
             "lag_records", "Records behind the end of the log, by symbol group.", "partition"
         )
         self._groups = telemetry.gauge("groups", "Symbol groups whose state is in memory here.")
+        expected = telemetry.gauge("groups_expected", "Symbol groups that the deployment has.")
+        expected.set(partitions)
         self._refused = telemetry.gauge(
             "refused_partitions", "Partitions assigned here that SYMBOL_GROUPS does not allow."
         )

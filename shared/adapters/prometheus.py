@@ -101,6 +101,8 @@ class Telemetry:
         self.labels: dict[str, tuple[str, ...]] = {}  # the label names of each metric
         self.not_ready: str | None = "starting"
         self._pages: dict[str, Callable[[], object]] = {}
+        ready = self.gauge("ready", "1 if the service is ready, as /health/ready says.")
+        ready.set_function(lambda: float(not self.not_ready))
 
     def counter(self, name: str, text: str, *labels: str) -> Counter:
         """Return a counter named `ulstm_<service>_<name>`."""

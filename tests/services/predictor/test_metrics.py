@@ -16,7 +16,7 @@ class PredictingReplica:
 
     def __init__(self, wall_s: float = (START_MS + (LAST + 1) * STEP_MS) / 1000 + 0.2) -> None:
         self.telemetry, self.harness = Telemetry("t"), TaskHarness()
-        self.metrics = PredictorMetrics(self.telemetry, STEP_MS, lambda: wall_s)
+        self.metrics = PredictorMetrics(self.telemetry, STEP_MS, 1, lambda: wall_s)
         self.harness.task.restore_next_block()
         self.commit(encode_record(PROMOTION))
         for symbol in SYMBOLS:
