@@ -10,7 +10,7 @@ import pytest
 
 PAGE: Final = Path(__file__).parents[3] / "services" / "dashboard" / "page"
 INDEX: Final = PAGE / "index.html"
-VENDOR: Final = {"/assets/vendor/aggrid.js", "/assets/vendor/echarts/index.js"}
+VENDOR: Final = {"/assets/vendor/aggrid/index.js", "/assets/vendor/echart/index.js"}
 OWN_FILES: Final = sorted(
     path for path in PAGE.rglob("*") if path.suffix in {".html", ".css", ".js", ".svg"}
 )

@@ -4,7 +4,7 @@ import { themeEvents } from "./theme.js";
 
 /** Load ECharts. @returns {Promise<any>} */
 export async function loadCharts() {
-  return (await import("/assets/vendor/echarts/index.js")).echarts;
+  return (await import("/assets/vendor/echart/index.js")).echarts;
 }
 
 /**

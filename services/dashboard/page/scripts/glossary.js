@@ -26,8 +26,7 @@ export const GLOSSARY = {
   version: "The model that the symbol's own weights started from when it was promoted.",
   steps: "How often the model has learnt from a candle of this symbol since its promotion.",
   age: "Time since the newest candle arrived at the producer.",
-  closeToArrival:
-    "From the close of the candle until the producer had it: exchange and network.",
+  closeToArrival: "From the close of the candle until the producer had it: exchange and network.",
   arrivalToReadable:
     "From the candle's arrival until its prediction could be read: what this system adds.",
   standing:

@@ -12,18 +12,32 @@ const SMALLEST = 0.00005; // a change that is shown as 0.01 %
 
 const STANDING_SIGNS = { live: "●", late: "▲", halted: "■", ended: "□", waiting: "◌" };
 
-/** Columns that a narrow window shows. */
-export const NARROW = new Set(["symbol", "close", "calibrated_change", "skill", "last_hit"]);
+/** Columns that a narrow window shows, in this order, and their widths. */
+const NARROW = new Map([
+  ["symbol", 100],
+  ["close", 94],
+  ["calibrated_change", 70],
+  ["last_hit", 34],
+  ["skill", 66],
+]);
 
-/** @returns {object[]} AG Grid's column definitions */
-export function columnDefinitions() {
-  return [
+/**
+ * @param {boolean} isNarrow
+ * @returns {object[]} AG Grid's column definitions
+ */
+export function columnDefinitions(isNarrow) {
+  const all = [
     symbolColumn(),
     standingColumn(),
     ...forecastColumns(),
-    ...scoreColumns(),
+    ...scoreColumns(isNarrow),
     ...restColumns(),
   ];
+  if (!isNarrow) return all.map((column) => ({ minWidth: column.width, ...column }));
+  return [...NARROW].map(([id, width]) => {
+    const column = all.find((each) => (each.colId ?? each.field) === id);
+    return { ...column, width, minWidth: width, pinned: null };
+  });
 }
 
 function symbolColumn() {
@@ -60,7 +74,7 @@ function forecastColumns() {
   return [
     number("close", "Close", 100, format.price, {
       headerTooltip: GLOSSARY.close,
-      enableCellChangeFlash: true,
+      enableCellChangeFlash: !matchMedia("(prefers-reduced-motion: reduce)").matches,
     }),
     percentage("last_change", "Change", 74, (value) => format.change(value, 2), {
       headerTooltip: GLOSSARY.lastChange,
@@ -81,7 +95,7 @@ function boundsColumn() {
     colId: "upper_change",
     headerName: "90 % bounds",
     headerTooltip: GLOSSARY.bounds,
-    width: 160,
+    width: 156,
     filter: "agNumberColumnFilter",
     // Sorted and filtered by their width: how uncertain the next close is.
     valueGetter: ({ data }) =>
@@ -99,7 +113,7 @@ function flagColumn() {
     field: "actionable",
     headerName: "Act.",
     headerTooltip: `Actionable: ${GLOSSARY.actionable}`,
-    width: 58,
+    width: 56,
     cellDataType: "boolean",
     cellRenderer: null,
     cellClass: "centre",
@@ -108,9 +122,9 @@ function flagColumn() {
   };
 }
 
-function scoreColumns() {
+function scoreColumns(isNarrow) {
   return [
-    percentage("skill", "Skill", 152, (value) => format.change(value, 1), {
+    percentage("skill", "Skill", 164, (value) => format.change(value, 1), {
       headerTooltip: GLOSSARY.skill,
       cellRenderer: ({ data }) => renderSkill(data),
       equals: () => false, // its interval may change while it does not
@@ -124,10 +138,11 @@ function scoreColumns() {
     }),
     {
       field: "last_hit",
-      headerName: "Last",
+      headerName: isNarrow ? "Hit" : "Last",
       headerTooltip: GLOSSARY.lastHit,
       width: 80,
       valueGetter: ({ data }) => describeLast(data),
+      valueFormatter: ({ value }) => (isNarrow ? value[0] : value),
       cellClassRules: {
         good: ({ value }) => value.includes("●"),
         bad: ({ value }) => value.includes("○") || value.includes("✕"),

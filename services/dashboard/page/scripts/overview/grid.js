@@ -4,7 +4,7 @@
 import { everySecond } from "../clock.js";
 import { navigate } from "../router.js";
 import { symbolPath } from "../server.js";
-import { NARROW, columnDefinitions } from "./columns.js";
+import { columnDefinitions } from "./columns.js";
 
 const narrow = matchMedia("(max-width: 700px)");
 const ROW_HEIGHT = 30;
@@ -24,7 +24,7 @@ let leftState = null;
  * @returns {Promise<any>}
  */
 export function loadGrid() {
-  return import("/assets/vendor/aggrid.js");
+  return import("/assets/vendor/aggrid/index.js");
 }
 
 /** The table, its filters and choice. */
@@ -44,8 +44,7 @@ export class SymbolGrid {
     library.ModuleRegistry.registerModules([library.AllCommunityModule]);
     const options = this.#options(library, store, onChange);
     this.#api = library.createGrid(element, options, { setThemeOnGridElement: false });
-    this.#fitColumns();
-    const onNarrow = () => this.#fitColumns();
+    const onNarrow = () => this.#api.setGridOption("columnDefs", columnDefinitions(narrow.matches));
     narrow.addEventListener("change", onNarrow);
     this.#closers = [
       store.on("rows", (change) => this.#api.applyTransactionAsync(change, onChange)),
@@ -78,6 +77,7 @@ export class SymbolGrid {
     if (first) this.#api.setFocusedCell(this.#api.getFocusedCell()?.rowIndex ?? 0, "symbol");
   }
 
+  /** Leave the table; its state is kept for the next time. */
   close() {
     leftState = this.#api.getState();
     for (const close of this.#closers) close();
@@ -88,7 +88,7 @@ export class SymbolGrid {
     return {
       theme: makeTheme(library.themeQuartz),
       styleNonce: document.querySelector("meta[name='style-nonce']").content,
-      columnDefs: columnDefinitions().map((column) => ({ minWidth: column.width, ...column })),
+      columnDefs: columnDefinitions(narrow.matches),
       defaultColDef: {
         sortable: true,
         resizable: true,
@@ -125,16 +125,6 @@ export class SymbolGrid {
     if (this.#show === "chosen") return node.isSelected();
     return node.data.standing !== "live";
   }
-
-  #fitColumns() {
-    const ids = this.#api.getColumns().map((column) => column.getColId());
-    this.#api.setColumnsVisible(ids, !narrow.matches);
-    if (narrow.matches)
-      this.#api.setColumnsVisible(
-        ids.filter((id) => NARROW.has(id)),
-        true,
-      );
-  }
 }
 
 /** The page's own colours, as variables: light and dark need no other theme. */
@@ -146,10 +136,11 @@ function makeTheme(themeQuartz) {
     borderColor: "var(--line)",
     headerBackgroundColor: "var(--raised)",
     headerTextColor: "var(--muted)",
+    headerFontSize: 12,
     headerFontWeight: 600,
     fontFamily: "inherit",
     fontSize: 12.5,
-    cellHorizontalPadding: 7,
+    cellHorizontalPadding: "var(--cell-padding)",
     wrapperBorderRadius: "var(--radius)",
     rowHoverColor: "var(--raised)",
     selectedRowBackgroundColor: "var(--info-surface)",

@@ -37,6 +37,14 @@ export class Zoom {
     this.#isFollowing = until > last - intervalMs;
   }
 
+  /** Move as far as needed to show the candle that opens then. */
+  include(openTimeMs, span, intervalMs) {
+    const before = Math.max(0, this.from - openTimeMs);
+    const behind = Math.max(0, openTimeMs + intervalMs - this.until);
+    const shift = behind - before;
+    this.set(this.from + shift, this.until + shift, span, intervalMs);
+  }
+
   /** Show more or less of the past; the right end stays. @param {boolean} isIn */
   step(isIn, [first, last], intervalMs) {
     const length = (this.until - this.from) * (isIn ? STEP : 1 / STEP);
