@@ -16,6 +16,8 @@ from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook,
 from rich.segment import Segment
 from rich.text import Text
 
+from shared.log.published_predictions import UnreadableRecords
+
 CLOSED_PIPE: Final = 141  # exit code of a program that SIGPIPE ends: 128 + 13
 _LONGEST: Final = 1_000  # characters of any text in a record
 
@@ -94,6 +96,15 @@ def print_message(text: str) -> None:
 def print_warning(console: Console, message: str) -> None:
     """Print a message that the user should not overlook."""
     console.print(plain_text(f"WARNING: {message}", "bold red"), soft_wrap=True)
+
+
+def print_unreadable(console: Console, unreadable: UnreadableRecords) -> None:
+    """Warn of each record that is described, and say how many more there are."""
+    for description in unreadable.descriptions:
+        print_warning(console, f"skipped an unreadable record: {description}")
+    if unreadable.count > len(unreadable.descriptions):
+        more = unreadable.count - len(unreadable.descriptions)
+        console.print(f"... and {more:,} more", soft_wrap=True)
 
 
 def _escape_lines(text: str) -> str:

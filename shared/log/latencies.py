@@ -8,6 +8,7 @@ from shared.core.online.prediction import Prediction
 from shared.core.records import Candle
 
 KEPT: Final = 100_000  # latencies, and candles without a prediction: the newest
+_LONGEST_TIME: Final = 15  # digits of a time in ms; a foreign header may have any number
 
 
 class Latencies:
@@ -31,7 +32,7 @@ class Latencies:
         if headers.get("source") != b"stream":
             return False
         text = headers.get("arrival_ms", b"")
-        if text.isdigit():
+        if text.isdigit() and len(text) <= _LONGEST_TIME:
             arrival_ms, end_ms = int(text), candle.open_time_ms + self._interval_ms
             self._arrival_ms[candle.symbol, end_ms] = arrival_ms
             if len(self._arrival_ms) > self._kept:  # nobody predicts: the oldest goes

@@ -7,8 +7,7 @@ import typer
 from rich.table import Table
 
 from services.cli.cli_options import AsJson
-from services.cli.shown_predictions import print_unreadable
-from services.cli.terminal import PlainConsole, plain_text, print_json
+from services.cli.terminal import PlainConsole, plain_text, print_json, print_unreadable
 from services.cli.topic_checks import open_deployment
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.backwards_reader import last_record_of_each_key

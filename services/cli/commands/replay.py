@@ -15,8 +15,7 @@ from rich.table import Table
 
 from services.cli.cli_options import AsJson, parse_time_option_ms
 from services.cli.derivation import RunningDigest, build_processor
-from services.cli.shown_predictions import print_unreadable
-from services.cli.terminal import PlainConsole, print_json, print_warning
+from services.cli.terminal import PlainConsole, print_json, print_unreadable, print_warning
 from services.cli.topic_checks import open_deployment
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.reader import ConsumerRecord, Reader

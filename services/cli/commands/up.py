@@ -14,9 +14,10 @@ from rich.text import Text
 
 from services.cli.cli_options import RunFor
 from services.cli.local.deployment import KlineSource, LocalDeployment, UpOptions
-from services.cli.local.live_stats import LiveStats
-from services.cli.shown_predictions import print_unreadable
-from services.cli.terminal import PlainConsole, plain_text
+from services.cli.terminal import PlainConsole, plain_text, print_unreadable
+from services.cli.watch.board import WatchBoard
+from services.cli.watch.summary import count_line, status_lines, summary_panel
+from services.cli.watch.table import live_table
 from shared.adapters.kafka.tail import TopicTail
 
 _TAIL: Final = 2000  # records per partition that are read at the start
@@ -79,36 +80,44 @@ def _run(
     say("the first model is trained as soon as candles are there (`ulstm train` makes better ones)")
     topics = settings.topics
     followed = [topics.klines, topics.predictions, topics.dead_letters]
-    stats = LiveStats(topics, settings.codec)
+    board = WatchBoard(topics, settings.codec, time.time() * 1000)
     with TopicTail(settings.kafka_bootstrap_servers, followed, tail=_TAIL) as tail:
         ends = started + options.seconds if options.seconds else None
         try:
-            with _display(console, deployment, stats, options.source, say) as update:
+            with _display(console, deployment, board, options.source, say) as update:
                 while ends is None or time.monotonic() < ends:
-                    stats.add(tail.poll(_POLL, _POLL_S))
+                    board.add(tail.poll(_POLL, _POLL_S), time.time() * 1000)
                     deployment.check()
                     update()
         finally:
-            console.print(stats.summary(time.monotonic() - started, options.source))
-            print_unreadable(console, stats.unreadable)
+            console.print(summary_panel(board, time.monotonic() - started, options.source))
+            print_unreadable(console, board.unreadable)
 
 
 @contextmanager
 def _display(
     console: Console,
     deployment: LocalDeployment,
-    stats: LiveStats,
+    board: WatchBoard,
     source: str,
     say: Callable[[str], None],
 ) -> Iterator[Callable[[], None]]:
     """Yield a function that updates the display: a live table on a terminal, lines elsewhere."""
 
     def status() -> str:
-        return stats.line() + (" · training" if deployment.is_training() else "")
+        return count_line(board) + (" · training" if deployment.is_training() else "")
 
-    if console.is_terminal:
+    def screen() -> Group:
+        rows = board.rows()
+        lines = [source, *status_lines(board, rows, time.time() * 1000)]
+        if deployment.is_training():
+            lines[0] += " · training a first model"
+        table = live_table(rows, console.width, console.height - len(lines) - 1)
+        return Group(*(plain_text(line) for line in lines), table)
+
+    if console.is_terminal and not console.is_dumb_terminal:
         with Live(console=console, refresh_per_second=4, transient=False) as live:
-            yield lambda: live.update(Group(Text(status()), stats.latest.table(source)))
+            yield lambda: live.update(screen())
         return
     last = time.monotonic()
 

@@ -1,76 +1,79 @@
-"""`ulstm watch`: a live table of predictions against outcomes."""
+"""`ulstm watch`: predictions against outcomes as they arrive."""
 
+import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import asdict
+from math import inf
 from typing import Final
 
 import typer
-from rich.live import Live
-from rich.table import Table
 
-from services.cli.cli_options import RunFor
-from services.cli.shown_predictions import LatestPredictions, print_unreadable
-from services.cli.terminal import PlainConsole
+from services.cli.cli_options import AsJson, RunFor
+from services.cli.terminal import PlainConsole, print_json, print_text, print_unreadable
 from services.cli.topic_checks import open_deployment
-from shared.adapters.kafka.tail import TailRecord, TopicTail
-from shared.adapters.schemas.klines import KlineCodec
-from shared.core.errors import BadInput
-from shared.core.records import Candle
-from shared.core.topics import Topics
-from shared.log.latencies import Latencies
+from services.cli.watch.board import WatchBoard
+from services.cli.watch.lines import prediction_line
+from shared.adapters.kafka.tail import TopicTail
+from shared.core.online.prediction import Prediction
 
 _TAIL: Final = 2000  # records per partition that are read at the start
-_REFRESH_S: Final = 1.0
+_BLOCK: Final = 500  # records at a time: the keys are answered between two blocks
+_POLL_S: Final = 0.25
+_CATCH_UP_S: Final = 2.0  # in which the records that are there already are read
 
 
-def watch_command(context: typer.Context, seconds: RunFor = 0.0) -> None:
+def watch_command(context: typer.Context, seconds: RunFor = 0.0, as_json: AsJson = False) -> None:
     """Show predictions against outcomes as they arrive. An asterisk marks an actionable one.
 
-    Below the table: how long a candle takes from its close to its arrival, and from there until its
-    prediction can be read.
+    On a terminal: a table that scrolls (arrows, Page Up, Page Down, Home, End), filters (/), sorts
+    (s, r) and ends with q. Elsewhere: a line for each prediction, the newest of each symbol first;
+    with --json, each line is the document of `ulstm predict --json`.
     """
     settings = open_deployment(context.obj, "klines", "predictions")
-    view = _View(settings.topics, settings.codec)
-    ends = time.monotonic() + seconds if seconds else None
-    with (
-        TopicTail(settings.kafka_bootstrap_servers, view.topics, _TAIL) as tail,
-        Live(console=PlainConsole()) as live,
-    ):
-        try:
-            while ends is None or time.monotonic() < ends:
-                view.add(tail.poll(_TAIL, _REFRESH_S))
-                live.update(view.table())
-        except KeyboardInterrupt:
-            pass
-    print_unreadable(PlainConsole(stderr=True), view.latest.unreadable)
+    topics = settings.topics
+    board = WatchBoard(topics, settings.codec, time.time() * 1000)
+    followed = [topics.klines, topics.predictions]
+    with TopicTail(settings.kafka_bootstrap_servers, followed, _TAIL) as tail:
+        if _is_terminal() and not as_json:
+            _show_screen(board, tail, seconds)
+        else:
+            _print_lines(board, tail, seconds, as_json=as_json)
+    print_unreadable(PlainConsole(stderr=True), board.unreadable)
 
 
-class _View:
-    """What is shown: the newest predictions, and the latencies of candles from now on."""
+def _is_terminal() -> bool:
+    """Say whether a screen can be drawn: Textual reads keys and writes to standard error."""
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    return all(stream.isatty() for stream in streams) and not PlainConsole().is_dumb_terminal
 
-    def __init__(self, topics: Topics, codec: KlineCodec) -> None:
-        self.topics = [topics.klines, topics.predictions]
-        self._klines, self._codec = topics.klines, codec
-        self.latest = LatestPredictions(topics.predictions)
-        self._latencies, self._began_ms = Latencies(codec.interval_ms), time.time() * 1000
 
-    def add(self, records: Iterable[TailRecord]) -> None:
-        now_ms = time.time() * 1000
-        for topic, record in records:
-            if topic != self._klines:
-                for prediction in self.latest.add([record]):
-                    self._latencies.add_prediction(prediction, now_ms)
-                continue
-            try:
-                value = self._codec.decode(record.value, record.partition)
-            except BadInput:  # `ulstm verify` names it
-                continue
-            headers = record.headers or {}
-            arrival = headers.get("arrival_ms", b"")
-            if isinstance(value, Candle) and arrival.isdigit() and int(arrival) >= self._began_ms:
-                self._latencies.add_candle(value, headers)
+def _show_screen(board: WatchBoard, tail: TopicTail, seconds: float) -> None:
+    # Imported here: no other command needs Textual.
+    from services.cli.watch.screen import WatchApp
 
-    def table(self) -> Table:
-        table = self.latest.table()
-        table.caption = table.caption or self._latencies.describe()
-        return table
+    error = WatchApp(board, lambda: tail.poll(_BLOCK, _POLL_S), seconds).run()
+    if error is not None:
+        raise error
+
+
+def _print_lines(board: WatchBoard, tail: TopicTail, seconds: float, *, as_json: bool) -> None:
+    """Print the newest prediction of each symbol, then each that arrives."""
+    began = time.monotonic()
+    ends, caught_up = began + (seconds or inf), began + _CATCH_UP_S
+    with suppress(KeyboardInterrupt):
+        while time.monotonic() < min(ends, caught_up):
+            board.add(tail.poll(_BLOCK, _POLL_S), time.time() * 1000)
+        _print_predictions(map(board.by_symbol.__getitem__, sorted(board.by_symbol)), as_json)
+        while time.monotonic() < ends:
+            added = board.add(tail.poll(_BLOCK, _POLL_S), time.time() * 1000)
+            _print_predictions(added, as_json)
+
+
+def _print_predictions(predictions: Iterable[Prediction], as_json: bool) -> None:
+    for prediction in predictions:
+        if as_json:
+            print_json(asdict(prediction), sort_keys=True)
+        else:
+            print_text(prediction_line(prediction))

@@ -1,12 +1,8 @@
-"""What `ulstm predict` and `ulstm watch` show of a prediction."""
+"""What `ulstm predict` shows of a prediction."""
 
 from dataclasses import replace
-from io import StringIO
-
-from rich.console import Console
 
 from services.cli.commands.predict import describe_prediction
-from services.cli.shown_predictions import LatestPredictions
 from shared.core.online.prediction import Prediction
 from tests.support.builders import a_model, a_promotion, a_walk, candles, fold_all
 
@@ -37,15 +33,3 @@ def test_predict_shows_a_prediction_without_intervals() -> None:
     )
 
     assert "90 % interval" not in describe_prediction(old)
-
-
-def test_watch_shows_the_interval_of_nine_in_ten() -> None:
-    prediction, latest = a_shown_prediction(), LatestPredictions("predictions.5m")
-    latest.by_symbol[prediction.symbol] = prediction
-    text = StringIO()
-
-    Console(file=text, width=250).print(latest.table())
-
-    interval = prediction.intervals[2]
-    assert "90 % interval" in text.getvalue()
-    assert f"{interval.lower_close:.6g} to {interval.upper_close:.6g}" in text.getvalue()
