@@ -133,6 +133,8 @@ class WatchBoard:
             self._note_arrival(value, record.headers or {}, now_ms)
 
     def _note_arrival(self, candle: Candle, headers: Mapping[str, bytes], now_ms: float) -> None:
+        if headers.get("source") != b"stream":  # history: it comes as fast as it can be read
+            return
         text = headers.get("arrival_ms", b"")
         is_time = text.isdigit() and len(text) <= _LONGEST_TIME
         arrived_ms = min(float(text), now_ms) if is_time else now_ms

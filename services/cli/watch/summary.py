@@ -16,11 +16,13 @@ _NAMED: Final = 3  # late symbols
 def describe_state(board: WatchBoard, now_ms: float) -> str:
     """Return the state in capitals, and why if it is not live."""
     silence_ms = board.freshness.silence_ms(now_ms)
-    if silence_ms is None:
+    if not board.candles and not board.by_symbol:
         return "EMPTY: no candles yet"
-    if board.freshness.is_stale(now_ms):
+    if silence_ms is not None and board.freshness.is_stale(now_ms):
         return f"STALE: no candle for {_describe_seconds(silence_ms)}"
-    return "LIVE" if board.by_symbol else "WAITING for a model"
+    if not board.by_symbol:
+        return "WAITING for a model"
+    return "QUIET: no candle by stream" if silence_ms is None else "LIVE"
 
 
 def status_lines(board: WatchBoard, rows: Sequence[WatchRow], now_ms: float) -> list[str]:
