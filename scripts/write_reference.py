@@ -1,9 +1,10 @@
-"""Write docs/reference: the commands, settings and metrics, as the code has them.
+"""Write docs/reference: commands, settings, metrics, topics and schemas, as the code has them.
 
 `make reference` writes the pages; tests/test_reference.py fails where they differ from the code.
 """
 
 import re
+import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -11,6 +12,12 @@ from typing import Any, Final
 
 import typer
 
+from scripts.contract_pages import (
+    TOPICS_INTRODUCTION,
+    check_compatible,
+    contract_files,
+    topics_page,
+)
 from services.cli.__main__ import app
 from services.exchange_simulator.settings import SimulatorSettings
 from services.predictor.metrics import PredictorMetrics
@@ -21,6 +28,7 @@ from services.trainer.metrics import TrainerMetrics
 from services.trainer.settings import SearchSettings, TrainerSettings
 from shared.adapters.env_settings import EnvSettings, ServiceSettings
 from shared.adapters.prometheus import Telemetry
+from shared.core.errors import Incompatible
 
 REFERENCE: Final = Path(__file__).parents[1] / "docs" / "reference"
 LINE_LENGTH: Final = 100
@@ -28,9 +36,15 @@ GENERATED: Final = "Generated from the code by `make reference`; do not edit."
 
 
 def main() -> None:
-    """Write every page."""
+    """Write every page.
+
+    Raises:
+        Incompatible: a schema breaks what its number has promised so far.
+    """
     for name, page in PAGES.items():
-        (REFERENCE / name).write_text(page(), encoding="utf-8")
+        path, text = REFERENCE / name, page()
+        check_compatible(path, text)
+        path.write_text(text, encoding="utf-8")
 
 
 def commands_page() -> str:
@@ -91,6 +105,8 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "commands.md": commands_page,
     "settings.md": settings_page,
     "metrics.md": metrics_page,
+    "topics.md": lambda: _page("Topics and messages", [TOPICS_INTRODUCTION, topics_page()]),
+    **contract_files(),
 }
 
 
@@ -185,4 +201,7 @@ def _metrics(telemetry: Telemetry) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Incompatible as error:
+        sys.exit(str(error))

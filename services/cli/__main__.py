@@ -16,6 +16,7 @@ from services.cli.commands import (
     models,
     predict,
     replay,
+    schema,
     search,
     servers,
     symbols,
@@ -51,6 +52,7 @@ app.command("search")(search.search_command)
 app.command("predict")(predict.predict_command)
 app.command("watch")(watch.watch_command)
 app.command("replay")(replay.replay_command)
+app.command("schema")(schema.schema_command)
 app.command("verify")(verify.verify_command)
 app.command("backtest")(backtest.backtest_command)
 

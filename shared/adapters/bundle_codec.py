@@ -12,15 +12,16 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from math import inf
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal, NoReturn
+from typing import Any, Final, NoReturn
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
+from shared.adapters.schemas.cards import CardMessage, HeadMessage
 from shared.adapters.schemas.wire import canonical_json
 from shared.core.errors import BadInput
 from shared.core.model.architecture import Architecture
-from shared.core.model.card import Bundle, Card, Learns, sha256_hex, validate_weights
+from shared.core.model.card import Bundle, Card, sha256_hex, validate_weights
 from shared.core.model.evidence_settings import EvidenceSettings
 from shared.core.model.head import MAX_INPUTS, Head, HeadSettings, validate_head
 from shared.core.model.interval_settings import IntervalSettings
@@ -31,84 +32,6 @@ from shared.core.model.shrinkage import Shrinkage
 
 MAX_BUNDLE_BYTES: Final = 60 * 1024 * 1024
 _MAGIC: Final = b"ULSTM-BUNDLE-1\n"
-
-
-class _Wire(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
-
-
-class _Architecture(_Wire):
-    widths: Annotated[tuple[int, ...], Field(min_length=1, max_length=3)]
-    window_length: int
-    features: int
-
-
-class _Optimiser(_Wire):
-    name: Literal["adam", "sgd"]
-    rate: float
-    beta_1: float
-    beta_2: float
-    epsilon: float
-
-
-class _Loss(_Wire):
-    name: Literal["huber"]
-    delta: float
-
-
-class _Shrinkage(_Wire):
-    weight: float
-    prior: float
-    caution: float
-    memory: float
-    largest: float
-
-
-class _Intervals(_Wire):
-    weights: tuple[float, ...]
-    hours: tuple[float, ...]
-    parts_of_an_hour: tuple[float, ...]
-    quantiles: tuple[float, ...]
-    change: float
-    true_range: float
-
-
-class _Evidence(_Wire):
-    false_flag_rate: float
-
-
-class _Scaler(_Wire):
-    scale: tuple[float, ...]
-    offset: tuple[float, ...]
-
-
-class _Head(_Wire):
-    inputs: int
-    forgetting: float
-    prior_observations: float
-    largest_error: float | None  # None: no bound
-
-
-class _Card(_Wire):
-    schema_: Literal[1] = Field(default=1, alias="schema")
-    architecture: _Architecture
-    feature_set: str
-    label_scale: float
-    loss: Literal["squared_error"] | _Loss
-    optimiser: _Optimiser
-    shrinkage: _Shrinkage
-    intervals: _Intervals
-    evidence: _Evidence
-    learns: Learns = "gradient"
-    head: _Head | None = None
-    starts: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)  # bytes of each
-    baskets: Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")] | None = None
-    scalers: dict[str, _Scaler]
-    trained_from_ms: int
-    trained_through_ms: int
-    parent: str | None
-    scores: dict[str, Any]
-    training: dict[str, Any]
 
 
 def encode_bundle(
@@ -169,7 +92,7 @@ def decode_bundle(version: str, data: bytes | None) -> Bundle:
         raise BadInput("bad_bundle", message)
     head, raw = _split(version, data)
     try:
-        wire = _Card.model_validate_json(head)
+        wire = CardMessage.model_validate_json(head)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
@@ -240,7 +163,7 @@ def _head_fields(settings: HeadSettings, inputs: int) -> dict[str, Any]:
     }
 
 
-def _head_settings(wire: _Head | None) -> HeadSettings:
+def _head_settings(wire: HeadMessage | None) -> HeadSettings:
     if wire is None:
         return HeadSettings()
     largest = inf if wire.largest_error is None else wire.largest_error
@@ -261,7 +184,7 @@ def _split(version: str, data: bytes) -> tuple[bytes, bytes]:
     return data[start:end], data[end:]
 
 
-def _to_card(wire: _Card) -> Card:
+def _to_card(wire: CardMessage) -> Card:
     fields = dict(wire)
     del fields["schema_"], fields["loss"], fields["starts"]
     return Card(

@@ -7,7 +7,7 @@ from typing import Final
 
 from shared.core.errors import BadSetting
 
-_INTERVALS_MS = {
+_INTERVALS_MS: Final = {
     "1m": 60_000,
     "3m": 180_000,
     "5m": 300_000,
@@ -15,6 +15,7 @@ _INTERVALS_MS = {
     "30m": 1_800_000,
     "1h": 3_600_000,
 }
+INTERVALS: Final = tuple(_INTERVALS_MS)
 
 
 def interval_ms(interval: str) -> int:
@@ -27,7 +28,7 @@ def interval_ms(interval: str) -> int:
         BadSetting: the interval is not supported.
     """
     if interval not in _INTERVALS_MS:
-        allowed = ", ".join(_INTERVALS_MS)
+        allowed = ", ".join(INTERVALS)
         raise BadSetting(f"INTERVAL is {interval!r}; choose one of {allowed}")
     return _INTERVALS_MS[interval]
 

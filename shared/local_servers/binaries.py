@@ -11,6 +11,8 @@ from pathlib import Path
 from shared.core.errors import Incompatible, Unavailable
 
 KAFKA = ("org.apache.kafka:kafka_2.13:4.3.1", "org.slf4j:slf4j-simple:1.7.36")
+# Kafka's commands, such as the console consumer. Of their dependencies, most serve Kafka Connect.
+KAFKA_TOOLS = "org.apache.kafka:kafka-tools:4.3.1"
 JARS = Path(sys.prefix) / "kafka"
 LOCK_FILE = Path(__file__).parents[2] / "requirements" / "kafka-jars.sha256"
 INSTALL = "run `make install`"
@@ -106,7 +108,8 @@ def resolve(repository: Path) -> list[Path]:
         [context.create_dependency(name) for name in KAFKA]
     )
     needed = [each for each in dependencies if each.scope in ("compile", "runtime")]
-    return [each.artifact.resolve() for each in (*requested, *needed)]
+    tools = context.create_dependency(KAFKA_TOOLS)
+    return [each.artifact.resolve() for each in (*requested, *needed, tools)]
 
 
 def _read_lock_file() -> dict[str, str]:

@@ -21,12 +21,21 @@ Basket = Annotated[tuple[wire.Symbol, ...], Field(min_length=1, max_length=MAX_M
 class BasketsMessage(wire.Wire):
     """Baskets of symbols that move together, and the open times that they were made from."""
 
-    schema_: Literal[1] = Field(default=1, alias="schema")
+    schema_: wire.SchemaNumber = wire.schema_field()
     type: Literal["baskets"] = "baskets"
-    version: wire.BasketsVersion
-    baskets: Annotated[tuple[Basket, ...], Field(min_length=1, max_length=MAX_BASKETS)]
-    made_from_ms: wire.TimeMs
-    made_through_ms: wire.TimeMs
+    version: wire.BasketsVersion = Field(
+        description="First 8 hex digits of the SHA-256 of `baskets` as JSON without spaces; the key"
+        " is this after `baskets:`."
+    )
+    baskets: Annotated[tuple[Basket, ...], Field(min_length=1, max_length=MAX_BASKETS)] = Field(
+        description="The symbols of each basket."
+    )
+    made_from_ms: wire.TimeMs = Field(
+        description="Opening of the first candle they were made from, ms since 1970 UTC."
+    )
+    made_through_ms: wire.TimeMs = Field(
+        description="Opening of the last candle they were made from, ms since 1970 UTC."
+    )
 
 
 def is_baskets_key(key: bytes | None) -> bool:

@@ -17,21 +17,26 @@ Exchange = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")]
 class SymbolControlMessage(wire.Wire):
     """A user's wish (follow, unfollow), or what the producer did (joined, left)."""
 
-    schema_: Literal[1] = Field(default=1, alias="schema")
-    type: SymbolAction
-    symbol: wire.Symbol
-    interval: str
-    time_ms: wire.TimeMs
-    reason: Annotated[str, Field(max_length=MAX_REASON)] = ""
+    schema_: wire.SchemaNumber = wire.schema_field()
+    type: SymbolAction = Field(
+        description="follow, unfollow: the user wants the symbol, or no more, whatever SYMBOLS"
+        " says. joined, left: the producer follows it from here on, or no longer."
+    )
+    symbol: wire.Symbol = Field(description="The symbol; the record's key too.")
+    interval: str = Field(description="The deployment's interval, such as 5m.")
+    time_ms: wire.TimeMs = Field(description="When it was written, ms since 1970 UTC.")
+    reason: Annotated[str, Field(max_length=MAX_REASON)] = Field(
+        default="", description="Why the producer follows it, or no longer."
+    )
 
 
 class BanMessage(wire.Wire):
     """Until when the exchange takes no request of this address."""
 
-    schema_: Literal[1] = Field(default=1, alias="schema")
-    type: Literal["ban"] = "ban"
-    exchange: Exchange
-    until_ms: wire.TimeMs
+    schema_: wire.SchemaNumber = wire.schema_field()
+    type: Literal["ban"]
+    exchange: Exchange = Field(description="Name of the exchange, such as binance.")
+    until_ms: wire.TimeMs = Field(description="No request is sent before, ms since 1970 UTC.")
 
 
 ControlMessage = Annotated[SymbolControlMessage | BanMessage, Field(discriminator="type")]
@@ -42,7 +47,7 @@ def encode_control(record: ControlRecord, interval: str) -> bytes:
     """Return the canonical bytes of a record of a deployment's control topic."""
     message: SymbolControlMessage | BanMessage
     if isinstance(record, ExchangeBan):
-        message = BanMessage(exchange=record.exchange, until_ms=record.until_ms)
+        message = BanMessage(type="ban", exchange=record.exchange, until_ms=record.until_ms)
     else:
         message = SymbolControlMessage(
             type=record.action,

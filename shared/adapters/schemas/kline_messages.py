@@ -4,7 +4,15 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from shared.adapters.schemas import wire
 from shared.core.errors import BadInput
@@ -31,9 +39,20 @@ RECORD_OF: Final[Mapping[str, Callable[[Candle], Record]]] = {
 }
 _CACHED_MOVES: Final = 256  # records of one moment, which share it, lie close to each other
 Decimals = Annotated[str, Field(pattern=r"^[0-9]{1,20}(\.[0-9]{1,20})?$")]
-
-
+# The readers' other rules of a price are checked with float64: see `to_candle`.
+Price = Annotated[
+    Decimals, Field(json_schema_extra={"pattern": r"^(?=.*[1-9])[0-9]{1,20}(\.[0-9]{1,20})?$"})
+]
 Ppb = Annotated[int, Field(ge=-999_999_999, le=10**12)]
+
+
+_WITH_OR_WITHOUT_BASKETS: Final[JsonValue] = [
+    {
+        "required": ["baskets", "basket_changes_ppb"],
+        "properties": {"baskets": {"type": "string"}, "basket_changes_ppb": {"type": "array"}},
+    },
+    {"properties": {"baskets": {"type": "null"}, "basket_changes_ppb": {"type": "null"}}},
+]
 
 
 class MarketMessage(wire.Wire):
@@ -43,10 +62,22 @@ class MarketMessage(wire.Wire):
     list.
     """
 
-    change_ppb: Ppb | None = None
-    symbols: Annotated[int, Field(ge=0, le=1_000_000)]
-    baskets: wire.BasketsVersion | None = None
-    basket_changes_ppb: Annotated[list[Ppb | None], Field(max_length=MAX_BASKETS)] | None = None
+    model_config = ConfigDict(json_schema_extra={"anyOf": _WITH_OR_WITHOUT_BASKETS})
+
+    change_ppb: Ppb | None = Field(
+        default=None, description="Median change of the market's symbols, parts per billion."
+    )
+    symbols: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        description="How many symbols the median is of."
+    )
+    baskets: wire.BasketsVersion | None = Field(
+        default=None, description="Version of the definition of the baskets, on `models`."
+    )
+    basket_changes_ppb: Annotated[list[Ppb | None], Field(max_length=MAX_BASKETS)] | None = Field(
+        default=None,
+        description="Median change of each basket in the definition's order, parts per billion;"
+        " null: too few of its symbols had a price.",
+    )
 
     @model_validator(mode="after")
     def _check_version(self) -> Self:
@@ -56,34 +87,58 @@ class MarketMessage(wire.Wire):
 
 
 class CandleMessage(wire.Wire):
-    """A closed kline. Prices and volumes are the exchange's own decimal strings."""
+    """A closed kline, or a correction. Prices and volumes are the exchange's decimal strings.
 
-    schema_: Literal[1] = Field(default=1, alias="schema")
-    type: Literal["candle", "amendment", "fill"]
-    symbol: wire.Symbol
-    interval: str
-    open_time_ms: wire.TimeMs
-    open: Decimals
-    high: Decimals
-    low: Decimals
-    close: Decimals
-    volume: Decimals
-    quote_volume: Decimals | None = None
-    trades: Annotated[int, Field(ge=0, lt=10**15)] | None = None
-    taker_buy_volume: Decimals | None = None
-    taker_buy_quote_volume: Decimals | None = None
-    market: MarketMessage | None = None
+    Prices are at most 1e15, `low` is the lowest and `high` the highest of the four, `open_time_ms`
+    is a multiple of the interval. What the source did not tell is left out.
+    """
+
+    schema_: wire.SchemaNumber = wire.schema_field()
+    type: Literal["candle", "amendment", "fill"] = Field(
+        description="candle: a closed kline. amendment: other values of a candle of the log. fill:"
+        " a candle that comes after a gap had been written for it."
+    )
+    symbol: wire.Symbol = Field(description="The symbol; the record's key too.")
+    interval: str = Field(description="The candle's interval, such as 5m.")
+    open_time_ms: wire.TimeMs = Field(description="Opening of the candle, ms since 1970 UTC.")
+    open: Price = Field(description="First price, in quote currency.")
+    high: Price = Field(description="Highest price, in quote currency.")
+    low: Price = Field(description="Lowest price, in quote currency.")
+    close: Price = Field(description="Last price, in quote currency.")
+    volume: Decimals = Field(description="Amount traded, in base currency.")
+    quote_volume: Decimals | None = Field(
+        default=None, description="Amount traded, in quote currency."
+    )
+    trades: Annotated[int, Field(ge=0, lt=10**15)] | None = Field(
+        default=None, description="Number of trades."
+    )
+    taker_buy_volume: Decimals | None = Field(
+        default=None, description="Amount that takers bought, in base currency."
+    )
+    taker_buy_quote_volume: Decimals | None = Field(
+        default=None, description="Amount that takers bought, in quote currency."
+    )
+    market: MarketMessage | None = Field(
+        default=None, description="What the market did during the candle."
+    )
 
 
 class GapMessage(wire.Wire):
-    """A span without candles on the exchange; its end is not part of it. It may be filled."""
+    """A span without candles on the exchange. It may be filled later.
 
-    schema_: Literal[1] = Field(default=1, alias="schema")
+    Both times are multiples of the interval, the first is the earlier one.
+    """
+
+    schema_: wire.SchemaNumber = wire.schema_field()
     type: Literal["gap"]
-    symbol: wire.Symbol
-    interval: str
-    from_open_time_ms: wire.TimeMs
-    until_open_time_ms: wire.TimeMs
+    symbol: wire.Symbol = Field(description="The symbol; the record's key too.")
+    interval: str = Field(description="The candles' interval, such as 5m.")
+    from_open_time_ms: wire.TimeMs = Field(
+        description="Opening of the first missing candle, ms since 1970 UTC."
+    )
+    until_open_time_ms: wire.TimeMs = Field(
+        description="Opening of the first candle that is there again, ms since 1970 UTC."
+    )
 
 
 def _check_printable(text: str) -> str:
@@ -93,30 +148,47 @@ def _check_printable(text: str) -> str:
 
 
 Reason = Annotated[
-    str, Field(min_length=1, max_length=MAX_REASON_LENGTH), AfterValidator(_check_printable)
+    str,
+    Field(
+        min_length=1,
+        max_length=MAX_REASON_LENGTH,
+        json_schema_extra={"pattern": wire.PRINTABLE_PATTERN},
+    ),
+    AfterValidator(_check_printable),
 ]
 
 
 class StatusMessage(wire.Wire):
     """A symbol's status from the candle on that opens, or would open, at `time_ms`."""
 
-    schema_: Literal[1] = Field(default=1, alias="schema")
+    schema_: wire.SchemaNumber = wire.schema_field()
     type: Literal["status"]
-    symbol: wire.Symbol
-    interval: str
-    time_ms: wire.TimeMs
-    status: StatusName
-    reason: Reason
+    symbol: wire.Symbol = Field(description="The symbol; the record's key too.")
+    interval: str = Field(description="The candles' interval, such as 5m.")
+    time_ms: wire.TimeMs = Field(
+        description="From which open time on, ms since 1970 UTC; a multiple of the interval."
+    )
+    status: StatusName = Field(
+        description="listed: the symbol is new, or begins anew. halted, resumed: the exchange has"
+        " stopped trading it, or trades it again. delisted, removed: the exchange, or the user, has"
+        " ended it; a later candle begins it like a new symbol."
+    )
+    reason: Reason = Field(description="Why, one line of printable characters.")
 
 
 class PromotionMessage(wire.Wire):
-    """The model version from here on, for processes of this numeric profile."""
+    """The model version from here on, for processes of this numeric profile.
 
-    schema_: Literal[1] = Field(default=1, alias="schema")
+    The same record lies in every partition, each at a place of its own among the candles.
+    """
+
+    schema_: wire.SchemaNumber = wire.schema_field()
     type: Literal["promotion"]
-    model_version: wire.Version
-    bundle_sha256: wire.Sha256
-    numeric_profile: wire.NumericProfile
+    model_version: wire.Version = Field(description="Key of the bundle on `models`.")
+    bundle_sha256: wire.Sha256 = Field(description="SHA-256 of the bundle's bytes.")
+    numeric_profile: wire.NumericProfile = Field(
+        description="Which bits the kernel computes; processes of another profile wait."
+    )
 
 
 KlineMessage = CandleMessage | GapMessage | StatusMessage | PromotionMessage

@@ -1,90 +1,16 @@
 """Records of the topic `predictions`."""
 
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from shared.adapters.schemas import wire
+from shared.adapters.schemas.prediction_messages import PredictionMessage
 from shared.core.dataclass_fields import sorted_fields
 from shared.core.online.interval_scores import IntervalScores
 from shared.core.online.intervals import Interval
 from shared.core.online.prediction import Outcome, Prediction
 from shared.core.online.scores import Scores
-
-
-class ScoresMessage(wire.Wire):
-    """A symbol's running scores since its model was promoted."""
-
-    n: int
-    squared_error: float
-    squared_error_zero: float
-    absolute_error: float
-    absolute_error_zero: float
-    sign_hits: int
-    moves: int
-    squared_error_calibrated: float
-
-
-class IntervalMessage(wire.Wire):
-    """Bounds that hold the next close `coverage` per cent of the time; bounds are inside."""
-
-    coverage: int
-    lower_change: float
-    upper_change: float
-    lower_close: float
-    upper_close: float
-
-
-class IntervalScoresMessage(wire.Wire):
-    """Running sums of how the symbol's intervals have held since its model was promoted."""
-
-    n: int = 0
-    covered: tuple[int, ...] = IntervalScores().covered
-    width: tuple[float, ...] = IntervalScores().width
-    pinball_loss: float = 0.0
-    pinball_loss_constant: float = 0.0
-    pinball_loss_exponential: float = 0.0
-
-
-class OutcomeMessage(wire.Wire):
-    """The symbol's previous prediction and its outcome; None across a gap."""
-
-    open_time_ms: wire.TimeMs
-    model_version: wire.Version
-    predicted_change: float
-    calibrated_change: float
-    outcome_change: float | None
-
-
-class PredictionMessage(wire.Wire):
-    """A prediction as downstream readers find it. Changes are fractions."""
-
-    schema_: Literal[1] = Field(default=1, alias="schema")
-    symbol: wire.Symbol
-    interval: str
-    open_time_ms: wire.TimeMs
-    close: float
-    predicted_change: float
-    predicted_close: float
-    change_scale: float
-    calibration: float
-    calibrated_change: float
-    calibrated_close: float
-    actionable: bool
-    intervals: tuple[IntervalMessage, ...] = ()  # profiles before 3 published none
-    model_version: wire.Version
-    steps: int
-    loss: float | None
-    was_reset: bool
-    previous: OutcomeMessage | None
-    scores: ScoresMessage
-    interval_scores: IntervalScoresMessage = IntervalScoresMessage()
-    source_offset: int
-    promotion_offset: int
-    corrections: int = 0  # profiles before 4 counted none
-    state_digest: wire.Sha256
-    numeric_profile: str
-
 
 _TEMPLATE: Final[dict[str, Any]] = {
     **dict.fromkeys(sorted([*Prediction.__slots__, "schema"])),

@@ -4,14 +4,26 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+)
 from pydantic_core import to_json
 
 from shared.core.errors import BadInput
-from shared.core.symbols import SYMBOL_RULE, is_symbol
+from shared.core.symbols import MAX_SYMBOL_CHARACTERS, SYMBOL_RULE, is_symbol
 
 SCHEMA: Final = 1
 LAST_MS: Final = 253_402_300_799_999  # of the year 9999
+# What patterns that every reader of JSON Schemas knows can say of `is_symbol` and of a printable
+# text: exact in ASCII, and without the classes of other scripts' characters.
+_SYMBOL_END: Final = r"[^\u0000-/:-@\[-\u007f]"
+SYMBOL_PATTERN: Final = rf"^{_SYMBOL_END}([^\u0000-,/:-@\[-^`-\u007f]*{_SYMBOL_END})?$"
+PRINTABLE_PATTERN: Final = r"^[^\u0000-\u001f\u007f-\u00a0\u00ad\u2028\u2029]*$"
 
 
 def _check_symbol(name: str) -> str:
@@ -20,7 +32,23 @@ def _check_symbol(name: str) -> str:
     return name
 
 
-Symbol = Annotated[str, AfterValidator(_check_symbol)]
+Symbol = Annotated[
+    str,
+    AfterValidator(_check_symbol),
+    Field(
+        json_schema_extra={
+            "pattern": SYMBOL_PATTERN,
+            "minLength": 1,
+            "maxLength": MAX_SYMBOL_CHARACTERS,
+        }
+    ),
+]
+# A literal 1 would also take `true`, which equals it in Python.
+SchemaNumber = Annotated[
+    int,
+    Field(ge=SCHEMA, le=SCHEMA),
+    WithJsonSchema({"const": SCHEMA, "type": "integer"}),
+]
 TimeMs = Annotated[int, Field(ge=0, le=LAST_MS)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
@@ -35,6 +63,11 @@ class Wire(BaseModel):
     """A message that is read strictly, except that a later version may add fields."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+def schema_field() -> Any:
+    """Return the field `schema` of a message: always written, 1 where it is missing."""
+    return Field(default=1, alias="schema", description="Number of this schema; always written.")
 
 
 def canonical_json(value: Mapping[str, Any]) -> bytes:

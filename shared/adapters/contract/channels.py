@@ -1,0 +1,61 @@
+"""The topics as others find them, and what they promise, in words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Final
+
+from shared.adapters.contract.record_kinds import ChannelName
+from shared.core.topics import Topics
+
+SYMBOL_GROUPS: Final = 6  # the default of the setting
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A topic: what is on it, and its messages by name."""
+
+    description: str
+    messages: tuple[str, ...]
+    is_partitioned: bool = False  # by symbol
+
+    @property
+    def partitions(self) -> int:
+        """Number of partitions of a deployment with the default settings."""
+        return SYMBOL_GROUPS if self.is_partitioned else 1
+
+
+CHANNELS: Final[Mapping[ChannelName, Channel]] = {
+    "klines": Channel(
+        "Closed candles and their corrections, gaps, statuses and promotions: the archive that all"
+        " predictions are a function of.",
+        ("candle", "gap", "status", "promotion"),
+        is_partitioned=True,
+    ),
+    "predictions": Channel(
+        "A prediction for each candle, in the partition of its candle.",
+        ("prediction",),
+        is_partitioned=True,
+    ),
+    "models": Channel(
+        "Model versions as bundles, and definitions of baskets. The newest definition is in force.",
+        ("bundle", "baskets"),
+    ),
+    "dead-letters": Channel("Records that could not be read, with the reason.", ("dead-letter",)),
+    "control": Channel(
+        "Who is wanted and followed, and bans of the exchange. The newest record of each kind and"
+        " key holds.",
+        ("symbol-control", "ban"),
+    ),
+}
+
+
+def topic_of(name: ChannelName, topics: Topics) -> str:
+    """Return the topic's name in a deployment."""
+    topic: str = getattr(topics, name.replace("-", "_"))
+    return topic
+
+
+def read_contract() -> str:
+    """Return what the topics promise, as Markdown."""
+    return (files(__package__) / "contract.md").read_text(encoding="utf-8")
