@@ -4,10 +4,12 @@
    one request. The symbols' turns are spread evenly in time.
 2. Recheck: a value of REST that was read shortly after the close is compared again, after 20 s and
    after a minute; a difference is read again some seconds later; a hole is looked at after a
-   minute, then after twice as long each time, for a week.
+   minute, then after twice as long each time, for a week. A hole that lies among the newest candles
+   is looked at in a sweep of its symbol.
 
-There is one request at a time. Times without another unit in their name are the exchange's, in
-milliseconds; `now_s` is the monotonic clock's.
+There is one request at a time. Where both are due they take turns, so that many holes after an
+outage do not keep other candles from being compared before they are forgotten. Times without
+another unit in their name are the exchange's, in milliseconds; `now_s` is the monotonic clock's.
 """
 
 from collections.abc import Collection
@@ -56,6 +58,7 @@ class ReconciliationSchedule:
         self._plans: dict[str, _Plan] = {}
         self._awaited: tuple[str, float] | None = None  # the symbol requested, and when
         self._next_s, self._next_sweep_ms = 0.0, 0
+        self._is_sweep_next = True
 
     def on_candle(self, symbol: str, end_ms: int, *, is_young: bool) -> None:
         """Plan to compare a candle; a young one soon as well."""
@@ -81,7 +84,7 @@ class ReconciliationSchedule:
         if self._awaited is not None or now_s < self._next_s or not self._plans:
             return None
         self._next_s = now_s + MIN_PACE_S
-        request = self._take_recheck(reading) or self._take_sweep(reading)
+        request = self._take_in_turn(reading)
         if request is not None:
             self._awaited = request.symbol, now_s
         return request
@@ -112,6 +115,12 @@ class ReconciliationSchedule:
         if (plan := self._plans.get(symbol)) is not None:
             self._plan_recheck(symbol, plan, reading)
 
+    def _take_in_turn(self, reading: ClockReading) -> KlineRequest | None:
+        self._is_sweep_next = not self._is_sweep_next
+        if self._is_sweep_next:
+            return self._take_sweep(reading) or self._take_recheck(reading)
+        return self._take_recheck(reading) or self._take_sweep(reading)
+
     def _take_recheck(self, reading: ClockReading) -> KlineRequest | None:
         symbol = min(self._plans, key=lambda each: self._plans[each].recheck_ms)
         plan = self._plans[symbol]
@@ -120,13 +129,12 @@ class ReconciliationSchedule:
         plan.recheck_ms = inf
         if plan.suspected_ms:
             return self._request_span(symbol, min(plan.suspected_ms), max(plan.suspected_ms))
-        holes = self._memory.holes(symbol)
-        hole = next((each for each in holes if each.next_check_ms <= reading.closed_ms), None)
-        if hole is None:
+        has_candles = self._memory.first_open_ms(symbol) is not None
+        from_ms = self._newest_from_ms(symbol, reading) if has_candles else reading.closed_ms
+        old = (each for each in self._due_holes(symbol, reading) if each.from_ms < from_ms)
+        if (hole := next(old, None)) is None:
             return self._request_newest(symbol, plan, reading)
-        hole.checks += 1
-        wait_ms = min(MAX_HOLE_WAIT_MS, HOLE_MS << min(hole.checks, 20))
-        hole.next_check_ms = reading.closed_ms + wait_ms
+        _plan_next_check(hole, reading)
         return self._request_span(symbol, hole.from_ms, hole.until_ms)
 
     def _take_sweep(self, reading: ClockReading) -> KlineRequest | None:
@@ -143,10 +151,21 @@ class ReconciliationSchedule:
     def _request_newest(self, symbol: str, plan: _Plan, reading: ClockReading) -> KlineRequest:
         plan.asked_ms, plan.sweep_ms = reading.closed_ms, reading.closed_ms + self._after_ms
         plan.young_ms = {each for each in plan.young_ms if each > reading.closed_ms}
+        from_ms = self._newest_from_ms(symbol, reading)
+        for hole in self._due_holes(symbol, reading):
+            if hole.from_ms >= from_ms:
+                _plan_next_check(hole, reading)
+        return KlineRequest(symbol, from_ms, priority=Priority.RECONCILIATION)
+
+    def _due_holes(self, symbol: str, reading: ClockReading) -> list[Hole]:
+        holes = self._memory.holes(symbol)
+        return [each for each in holes if each.next_check_ms <= reading.closed_ms]
+
+    def _newest_from_ms(self, symbol: str, reading: ClockReading) -> int:
+        """Return the open time from which on a sweep compares a symbol's candles."""
         newest_ms = reading.closed_ms // self._interval_ms * self._interval_ms
         first_ms = newest_ms - MAX_CANDLES_OF_SYMBOL * self._interval_ms
-        from_ms = max(first_ms, self._memory.first_open_ms(symbol) or 0)
-        return KlineRequest(symbol, from_ms, priority=Priority.RECONCILIATION)
+        return max(first_ms, self._memory.first_open_ms(symbol) or 0)
 
     def _request_span(self, symbol: str, from_ms: int, last_ms: int) -> KlineRequest:
         """Return a request; the candle after the last one shows that it has closed."""
@@ -168,3 +187,9 @@ class ReconciliationSchedule:
 
     def _plan(self, symbol: str) -> _Plan:
         return self._plans.setdefault(symbol, _Plan())
+
+
+def _plan_next_check(hole: Hole, reading: ClockReading) -> None:
+    hole.checks += 1
+    wait_ms = min(MAX_HOLE_WAIT_MS, HOLE_MS << min(hole.checks, 20))
+    hole.next_check_ms = reading.closed_ms + wait_ms
