@@ -1,4 +1,4 @@
-# One image per service: docker build --target producer|predictor|trainer|exchange-simulator .
+# One image per service: docker build --target producer|predictor|trainer|dashboard|exchange-simulator .
 # Each has a virtual environment with its own locked requirements only: TensorFlow is in the
 # trainer's alone.
 
@@ -38,6 +38,12 @@ FROM environment AS exchange-simulator-environment
 COPY requirements/exchange_simulator.txt requirements/
 RUN python -m pip --python /venv/bin/python install --require-hashes --only-binary :all: -r requirements/exchange_simulator.txt
 
+FROM environment AS dashboard-environment
+COPY requirements/dashboard.txt requirements/web_assets.txt requirements/
+RUN python -m pip --python /venv/bin/python install --require-hashes --only-binary :all: -r requirements/dashboard.txt
+# Two JavaScript files of this package are served; nothing of it is imported, so it needs nothing.
+RUN python -m pip --python /venv/bin/python install --no-deps --require-hashes --only-binary :all: -r requirements/web_assets.txt
+
 FROM environment AS trainer-environment
 COPY requirements/trainer.txt requirements/
 RUN python -m pip --python /venv/bin/python install --require-hashes --only-binary :all: -r requirements/trainer.txt
@@ -72,6 +78,11 @@ FROM service AS exchange-simulator
 COPY --from=exchange-simulator-environment /venv/ /venv/
 COPY --from=code /app/services/exchange_simulator/ services/exchange_simulator/
 CMD ["python", "-m", "services.exchange_simulator"]
+
+FROM service AS dashboard
+COPY --from=dashboard-environment /venv/ /venv/
+COPY --from=code /app/services/dashboard/ services/dashboard/
+CMD ["python", "-m", "services.dashboard"]
 
 FROM service AS trainer
 COPY --from=trainer-environment /venv/ /venv/

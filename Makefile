@@ -73,7 +73,7 @@ clean: ## remove what make has made; what ulstm keeps in .ulstm stays
 	rm -f shared/core/model/kernel/_kernel.so
 	find services shared tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.venv/.installed: requirements/dev.txt requirements/kernel.txt requirements/kafka-jars.sha256 pyproject.toml \
+.venv/.installed: requirements/dev.txt requirements/web_assets.txt requirements/kernel.txt requirements/kafka-jars.sha256 pyproject.toml \
 		scripts/build_kernel.py $(KERNEL)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null || { \
 		echo "error: Python 3.11, 3.12 or 3.13 is needed, but $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo not there):" \
@@ -82,6 +82,7 @@ clean: ## remove what make has made; what ulstm keeps in .ulstm stays
 		rm -rf .venv; echo "error: this Python cannot make environments:" \
 			"on Debian and Ubuntu, \`sudo apt install python3-venv\` first" >&2; exit 1; }
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --no-deps -r requirements/web_assets.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(BIN)/python scripts/build_kernel.py
 	$(BIN)/python scripts/fetch_kafka.py

@@ -19,6 +19,8 @@ from scripts.contract_pages import (
     topics_page,
 )
 from services.cli.__main__ import app
+from services.dashboard.metrics import DashboardMetrics
+from services.dashboard.settings import DashboardSettings
 from services.exchange_simulator.settings import SimulatorSettings
 from services.predictor.metrics import PredictorMetrics
 from services.predictor.settings import PredictorSettings
@@ -94,12 +96,14 @@ SERVICES: Final[Mapping[str, type[EnvSettings]]] = {
     "Predictor": PredictorSettings,
     "Trainer": TrainerSettings,
     "Search (`ulstm search`)": SearchSettings,
+    "Live page": DashboardSettings,
     "Exchange simulator": SimulatorSettings,
 }
 METRICS: Final[Mapping[str, Callable[[Telemetry], object]]] = {
     "producer": ProducerMetrics,
     "predictor": PredictorMetrics,
     "trainer": TrainerMetrics,
+    "dashboard": DashboardMetrics,
 }
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "commands.md": commands_page,

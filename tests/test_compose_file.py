@@ -56,7 +56,7 @@ def test_nothing_but_the_live_producer_has_a_way_out() -> None:
     out = {name for name, service in SERVICES.items() if ways_out & set(service["networks"])}
 
     # The network of those with a loopback port does not masquerade.
-    assert out == {"producer", "kafka", *OBSERVERS}
+    assert out == {"producer", "kafka", "dashboard", *OBSERVERS}
     assert (
         COMPOSE["networks"]["published"]["driver_opts"][
             "com.docker.network.bridge.enable_ip_masquerade"

@@ -13,6 +13,7 @@ IMAGES = {
     "producer": "producer",
     "predictor": "predictor",
     "trainer": "trainer",
+    "dashboard": "dashboard",
     "exchange-simulator": "exchange_simulator",
 }
 each_image = pytest.mark.parametrize("image", IMAGES)

@@ -8,7 +8,7 @@ from threading import BoundedSemaphore, Lock
 from typing import Any, Final
 
 from services.dashboard.history.figures import SKILL_OUTCOMES
-from services.dashboard.history.increments import SymbolFollower
+from services.dashboard.history.increments import SymbolIncrements
 from services.dashboard.history.paging import PageRequest
 from services.dashboard.history.symbol_records import SymbolRecords
 from services.dashboard.log_region import ReadingBudget
@@ -65,7 +65,7 @@ class SymbolHistoryReader:
             self._load(log, request)
             return log.to_page(request)
 
-    def follow(self, symbol: str) -> SymbolFollower:
+    def follow(self, symbol: str) -> SymbolIncrements:
         """Return what follows a symbol from now on, with its newest candles.
 
         Raises:
@@ -74,7 +74,7 @@ class SymbolHistoryReader:
         """
         with self._open(symbol) as log:
             self._load(log, PageRequest(SKILL_OUTCOMES))
-            return SymbolFollower(log.to_past())
+            return SymbolIncrements(log.to_past())
 
     @contextmanager
     def _open(self, symbol: str) -> Iterator[SymbolRecords]:

@@ -12,7 +12,7 @@ from shared.core.records import Record
 _KEPT: Final = 2 * SKILL_OUTCOMES  # candles; as many more before the oldest are dropped
 
 
-class SymbolFollower:
+class SymbolIncrements:
     """The newest part of a symbol's past, and what of it has changed."""
 
     def __init__(self, past: SymbolPast) -> None:

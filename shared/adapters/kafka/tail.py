@@ -7,6 +7,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from shared.adapters.kafka.errors import is_transient, to_app_error, translate_errors
 from shared.adapters.kafka.reader import REQUEST_S, ConsumerRecord, poll_batch, to_consumer_record
+from shared.core.errors import Unknown
 
 
 class TailRecord(NamedTuple):
@@ -19,13 +20,19 @@ class TailRecord(NamedTuple):
 class TopicTail:
     """Reads all partitions of topics, from some records before their ends on."""
 
-    def __init__(self, bootstrap: str, topics: Iterable[str], tail: int = 0) -> None:
+    def __init__(
+        self, bootstrap: str, topics: Iterable[str], tail: int = 0, request_s: float = REQUEST_S
+    ) -> None:
         """Start `tail` records before the end of each partition.
+
+        `spans` has the offsets of these records by topic and partition: the first that is read,
+        and the one after the last that was there at the start.
 
         Raises:
             Unavailable: Kafka does not answer.
         """
-        self._bootstrap = bootstrap
+        self._bootstrap, self._topics, self._request_s = bootstrap, tuple(topics), request_s
+        self.spans: dict[tuple[str, int], tuple[int, int]] = {}
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap,
@@ -38,7 +45,7 @@ class TopicTail:
         )
         with translate_errors(bootstrap, "starting to follow topics"):
             self._consumer.assign(
-                [place for topic in topics for place in self._tail_places(topic, tail)]
+                [place for topic in self._topics for place in self._tail_places(topic, tail)]
             )
 
     def poll(self, max_records: int, timeout_s: float) -> list[TailRecord]:
@@ -57,6 +64,19 @@ class TopicTail:
                 raise to_app_error(KafkaException(error), self._bootstrap, "following topics")
         return records
 
+    def check(self) -> None:
+        """Ask for the topics: `poll` alone cannot tell a silent topic from a dead broker.
+
+        Raises:
+            Unavailable: it does not answer.
+            Unknown: there is no such topic.
+        """
+        with translate_errors(self._bootstrap, "following topics"):
+            for topic in self._topics:
+                found = self._consumer.list_topics(topic, timeout=self._request_s).topics[topic]
+                if not found.partitions:
+                    raise Unknown(f"Kafka at {self._bootstrap} has no topic {topic}")
+
     def __enter__(self) -> Self:
         """Return the tail itself."""
         return self
@@ -71,9 +91,13 @@ class TopicTail:
 
     def _tail_places(self, topic: str, tail: int) -> list[TopicPartition]:
         places = []
-        partitions = self._consumer.list_topics(topic, timeout=REQUEST_S).topics[topic].partitions
+        partitions = (
+            self._consumer.list_topics(topic, timeout=self._request_s).topics[topic].partitions
+        )
         for partition in partitions:
             place = TopicPartition(topic, partition)
-            first, end = self._consumer.get_watermark_offsets(place, timeout=REQUEST_S)
-            places.append(TopicPartition(topic, partition, max(first, end - tail)))
+            first, end = self._consumer.get_watermark_offsets(place, timeout=self._request_s)
+            start = max(first, end - tail)
+            self.spans[topic, partition] = start, end
+            places.append(TopicPartition(topic, partition, start))
         return places

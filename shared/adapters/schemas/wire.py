@@ -1,7 +1,7 @@
 """The base model and field types of all wire schemas."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 from pydantic import (
@@ -89,6 +89,11 @@ def dump_sorted(value: Mapping[str, Any]) -> bytes:
     if b"NaN" in data or b"Infinity" in data:
         json.dumps(value, allow_nan=False)  # raises unless that is part of a string
     return data
+
+
+def dump_plain(value: Mapping[str, Any] | Sequence[Any]) -> bytes:
+    """Return the JSON of plain values in the order they have, in one line; NaN becomes null."""
+    return to_json(value, inf_nan_mode="null")
 
 
 def _sort_keys(value: Any) -> Any:

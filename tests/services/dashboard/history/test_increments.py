@@ -2,23 +2,23 @@
 
 from typing import Any
 
-from services.dashboard.history.increments import SymbolFollower
+from services.dashboard.history.increments import SymbolIncrements
 from services.dashboard.history.paging import PageRequest
 from shared.core.records import Amendment, Fill, Gap
 from tests.services.dashboard.history.symbol_topics import SYMBOL, SymbolTopics, a_prediction
 from tests.support.builders import START_MS, STEP_MS, a_candle, candle_bytes
 
 
-def followed(candles: int = 40) -> SymbolFollower:
+def followed(candles: int = 40) -> SymbolIncrements:
     topics = SymbolTopics(
         [candle_bytes(at, SYMBOL, "100.5") for at in range(candles)],
         [a_prediction(at) for at in range(1, candles + 1)],
     )
     topics.page()
-    return SymbolFollower(topics.log.to_past())
+    return SymbolIncrements(topics.log.to_past())
 
 
-def taken(follower: SymbolFollower) -> dict[str, Any]:
+def taken(follower: SymbolIncrements) -> dict[str, Any]:
     increment = follower.take_increment()
     assert increment is not None
     return increment
@@ -96,7 +96,7 @@ def test_the_oldest_candles_are_dropped() -> None:
 def test_a_follower_and_a_page_have_the_same_candles() -> None:
     topics = SymbolTopics([candle_bytes(at, SYMBOL, "100.5") for at in range(40)])
     page = topics.page(10)
-    follower = SymbolFollower(topics.log.to_past())
+    follower = SymbolIncrements(topics.log.to_past())
 
     follower.add_record(Amendment(a_candle(30, 99.0)))
     newer = taken(follower)["candles"]

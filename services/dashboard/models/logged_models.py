@@ -29,7 +29,7 @@ _READING_S: Final = 1.0
 _NEIGHBOURS: Final = 50  # records before a promotion that tell its time
 
 
-class ModelsReader:
+class LoggedModels:
     """Follows `models` and the promotions in `klines`; reads each bundle once.
 
     One thread refreshes, any thread reads the page.

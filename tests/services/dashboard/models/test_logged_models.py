@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from services.dashboard.models.models_reader import ModelsReader
+from services.dashboard.models.logged_models import LoggedModels
 from shared.adapters.kafka.producer import ProducerRecord
 from shared.core.errors import Unavailable
 from shared.core.topics import Topics
@@ -22,8 +22,8 @@ def write_candle(deployment: Deployment, at: int) -> None:
     deployment.await_settled(topic, 0)
 
 
-def reader_of(deployment: Deployment) -> ModelsReader:
-    return ModelsReader(deployment.kafka_bootstrap, deployment.topics)
+def reader_of(deployment: Deployment) -> LoggedModels:
+    return LoggedModels(deployment.kafka_bootstrap, deployment.topics)
 
 
 def kinds(page: Any) -> list[tuple[str, str]]:
@@ -95,4 +95,4 @@ def test_foreign_records_are_no_versions_and_no_promotions(deployment: Deploymen
 
 def test_without_kafka_it_is_unavailable() -> None:
     with pytest.raises(Unavailable):
-        ModelsReader("127.0.0.1:1", Topics("5m", 1)).refresh()
+        LoggedModels("127.0.0.1:1", Topics("5m", 1)).refresh()

@@ -1,0 +1,66 @@
+"""Run the live page as a process: the parts list, and the only reader of the environment."""
+
+import asyncio
+import os
+import sys
+
+from services.dashboard.history.history_reader import SymbolHistoryReader
+from services.dashboard.metrics import DashboardMetrics
+from services.dashboard.models.logged_models import LoggedModels
+from services.dashboard.ports import Json
+from services.dashboard.settings import DashboardSettings
+from services.dashboard.web.server import DashboardServer, LogSources, stop_on_signals
+from shared.adapters.process import exit_code, log_to_stderr
+from shared.adapters.prometheus import Telemetry
+from shared.core.errors import Unavailable
+
+
+def main() -> None:
+    """Read the settings and serve until a signal requests a stop."""
+    settings = DashboardSettings.from_env(os.environ)
+    log_to_stderr(settings.log_level, "dashboard")
+    asyncio.run(run(settings))
+
+
+async def run(settings: DashboardSettings) -> None:
+    """Serve the live page until SIGTERM or SIGINT.
+
+    Raises:
+        BadSetting: a setting is wrong, or the page's libraries are not installed.
+    """
+    telemetry = Telemetry("dashboard")
+    server = DashboardServer(settings, DashboardMetrics(telemetry), _build_sources(settings))
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    stop_serving = telemetry.serve(settings.metrics_host, settings.metrics_port)
+    try:
+        await server.run(stop)
+    finally:
+        stop_serving()
+
+
+def _build_sources(settings: DashboardSettings) -> LogSources:
+    kafka, topics = settings.kafka_bootstrap_servers, settings.topics
+    return LogSources(
+        SymbolHistoryReader(kafka, topics), LoggedModels(kafka, topics), UnavailableRoom()
+    )
+
+
+class UnavailableRoom:
+    """Stands for a room whose records cannot be read."""
+
+    def refresh(self, *_: object) -> bool:
+        """Find nothing new."""
+        return False
+
+    def page(self) -> Json:
+        """Refuse to read."""
+        raise Unavailable("not available yet")
+
+    def summary(self) -> Json:
+        """Know nothing."""
+        return {}
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main))

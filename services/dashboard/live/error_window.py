@@ -1,0 +1,121 @@
+"""Errors of the newest forecasts, by symbol and moment."""
+
+from typing import Final
+
+import numpy as np
+
+from shared.core.arrays import Float64s
+from shared.core.evaluation.errors import squared_errors
+from shared.core.evaluation.skill_score import Skill, skill_score
+from shared.core.online.prediction import Prediction
+
+_FIRST_SYMBOLS: Final = 64
+_SCALE, _CHANGE, _OUTCOME = range(3)
+
+
+class ErrorWindow:
+    """What was forecast and what came of it, at the newest moments.
+
+    A moment's outcome is in its symbol's next prediction, so a moment is put together from two
+    records, which may come in any order. Memory is bounded: three numbers for each symbol and
+    moment, so 14 MB for 2,000 symbols and 288 moments.
+    """
+
+    def __init__(self, interval_ms: int, moments: int) -> None:
+        """Begin empty.
+
+        Args:
+            interval_ms: between two moments.
+            moments: how many of the newest ones count.
+        """
+        self._interval_ms, self._moments = interval_ms, moments
+        # One more: the newest moment's outcomes are still to come.
+        self._columns = moments + 1
+        self._number_of: dict[str, int] = {}
+        self._cells = np.full((3, _FIRST_SYMBOLS, self._columns), np.nan)
+        self._newest: int | None = None  # moment, counted in intervals since 1970
+        self._pooled: dict[int, tuple[float, float]] = {}  # by moment: the model, zero change
+
+    @property
+    def oldest_open_time_ms(self) -> int | None:
+        """The first open time that still counts; None while there is none."""
+        if self._newest is None:
+            return None
+        return (self._newest - self._columns + 1) * self._interval_ms
+
+    def add(self, prediction: Prediction) -> bool:
+        """Add a prediction and the outcome it carries; return whether that one counts."""
+        symbol, previous = prediction.symbol, prediction.previous
+        self._write(symbol, prediction.open_time_ms, _SCALE, prediction.change_scale)
+        if previous is None or previous.outcome_change is None:
+            return False
+        open_time_ms = previous.open_time_ms
+        self._write(symbol, open_time_ms, _CHANGE, previous.calibrated_change)
+        return self._write(symbol, open_time_ms, _OUTCOME, previous.outcome_change)
+
+    def skill(self, symbol: str) -> Skill | None:
+        """Return a symbol's skill against zero change; None while there is nothing to compare."""
+        number = self._number_of.get(symbol)
+        if number is None:
+            return None
+        columns = np.array(self._moments_in_order()) % self._columns
+        return skill_score(*_errors(self._cells[:, number, columns]))
+
+    def pooled_skill(self) -> Skill | None:
+        """Return the skill of all symbols together: those of a moment are one sample.
+
+        The very last moment with an outcome is left out: it may still lack symbols.
+        """
+        sums = [pair for moment in self._moments_in_order() if (pair := self._pool(moment))]
+        if len(sums) <= 1:
+            return None
+        errors, zero_errors = np.array(sums[:-1]).T
+        return skill_score(errors, zero_errors)
+
+    def _pool(self, moment: int) -> tuple[float, float] | None:
+        """Return the sums of errors over the symbols at a moment; None without any."""
+        if moment not in self._pooled:
+            symbols = len(self._number_of)
+            errors = _errors(self._cells[:, :symbols, moment % self._columns])
+            if not len(errors[0]):
+                return None
+            self._pooled[moment] = float(errors[0].sum()), float(errors[1].sum())
+        return self._pooled[moment]
+
+    def _write(self, symbol: str, open_time_ms: int, field: int, value: float) -> bool:
+        """Write a number; return whether its moment counts."""
+        moment = open_time_ms // self._interval_ms
+        if not self._make_room(moment):
+            return False
+        number = self._number_of.setdefault(symbol, len(self._number_of))
+        if number == self._cells.shape[1]:
+            more = np.full_like(self._cells, np.nan)
+            self._cells = np.concatenate([self._cells, more], axis=1)
+        self._cells[field, number, moment % self._columns] = value
+        self._pooled.pop(moment, None)
+        return True
+
+    def _make_room(self, moment: int) -> bool:
+        """Let the window reach a moment; return whether it is within the window."""
+        if self._newest is None:
+            self._newest = moment
+        for newer in range(max(self._newest + 1, moment - self._columns + 1), moment + 1):
+            self._cells[:, :, newer % self._columns] = np.nan
+        if moment > self._newest:
+            self._newest = moment
+            oldest = moment - self._columns + 1
+            self._pooled = {at: sums for at, sums in self._pooled.items() if at >= oldest}
+        return moment > self._newest - self._columns
+
+    def _moments_in_order(self) -> range:
+        if self._newest is None:
+            return range(0)
+        return range(self._newest - self._columns + 1, self._newest + 1)
+
+
+def _errors(cells: Float64s) -> tuple[Float64s, Float64s]:
+    """Return the squared errors of forecasts (3, n) and of zero change, of complete cells only."""
+    scale, change, outcome = cells[:, ~np.isnan(cells).any(axis=0) & (cells[_SCALE] > 0.0)]
+    return squared_errors(change, outcome, scale), squared_errors(
+        np.zeros_like(change), outcome, scale
+    )

@@ -1,0 +1,77 @@
+"""When the board's changes are handed out, and their encoding."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from services.dashboard.live.board import Champion, LiveBoard
+from services.dashboard.live.summary import Reading, describe_state, log_facts, summarise
+from services.dashboard.live.topic_feed import TopicFeed
+from services.dashboard.live.updates import BoardUpdate
+from services.dashboard.metrics import DashboardMetrics
+from services.dashboard.ports import FeedState, Json
+from shared.adapters.schemas.wire import dump_plain
+
+GAP_MS: Final = 250.0  # between two updates, at least
+HEARTBEAT_MS: Final = 4_000.0  # at most; the page promises one every 5 s
+STANDINGS_MS: Final = 1_000.0
+
+
+class UpdatePublisher:
+    """Encodes what has changed, at most four times a second, and at least every few seconds."""
+
+    def __init__(
+        self,
+        interval: str,
+        metrics: DashboardMetrics,
+        on_update: Callable[[BoardUpdate], object],
+    ) -> None:
+        """Take what hands the updates to the browsers; it is called on the reading thread."""
+        self._interval, self._metrics, self._on_update = interval, metrics, on_update
+        self._cluster: Json = {}
+        self._published_ms = self._standings_ms = 0.0
+        self._feed: TopicFeed | None = None
+        self._state: FeedState | None = None
+        self._champion: Champion | None = None
+
+    def take_cluster(self, summary: Json) -> None:
+        """Take over the cluster's part of the summary; called on another thread."""
+        self._cluster = summary
+
+    def publish_if_due(self, feed: TopicFeed, reading: Reading, now_ms: float) -> None:
+        """Hand out an update if something has changed and the last one was long enough ago."""
+        if now_ms - self._published_ms < GAP_MS:
+            return
+        if now_ms - self._standings_ms >= STANDINGS_MS:
+            self._standings_ms = now_ms
+            feed.board.update_standings(now_ms)
+        is_overdue = now_ms - self._published_ms >= HEARTBEAT_MS
+        state = describe_state(feed.board, reading, now_ms)[0]
+        if is_overdue or feed.board.has_changes or (feed, state) != (self._feed, self._state):
+            self._publish(feed, reading, now_ms)
+            self._feed, self._state, self._published_ms = feed, state, now_ms
+
+    def _publish(self, feed: TopicFeed, reading: Reading, now_ms: float) -> None:
+        began_s, board = time.perf_counter(), feed.board
+        board.update_standings(now_ms)
+        changed = board.take_changed_symbols()
+        rows = {symbol: dump_plain(row) for symbol, row in board.rows(sorted(changed)).items()}
+        summary = summarise(board, reading, self._cluster, self._interval, now_ms)
+        facts = log_facts(board)
+        update = BoardUpdate(
+            rows,
+            dump_plain(summary),
+            facts,
+            feed.take_watched_records(),
+            has_new_champion=board.champion != self._champion,
+            is_new_board=feed is not self._feed,
+        )
+        self._champion = board.champion
+        self._measure(board, time.perf_counter() - began_s)
+        self._on_update(update)
+
+    def _measure(self, board: LiveBoard, seconds: float) -> None:
+        self._metrics.updates.inc()
+        self._metrics.update_s.observe(seconds)
+        self._metrics.symbols.set(len(board.symbols))
+        self._metrics.unreadable.set(board.counts.unreadable)
