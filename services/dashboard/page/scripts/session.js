@@ -4,7 +4,7 @@ import { Emitter } from "./emitter.js";
 import { EventStream } from "./event_stream.js";
 import { OverviewStore } from "./overview_store.js";
 import { describeState } from "./page_state.js";
-import { fetchJson } from "./server.js";
+import { ServerError, fetchJson } from "./server.js";
 
 const RETRY_MS = 2_000;
 const HIDDEN_MS = 5_000;
@@ -70,9 +70,10 @@ export class Session extends Emitter {
       this.#pending = null;
       for (const update of pending) this.store.apply(update);
       this.emit("synchronised");
-    } catch {
+    } catch (error) {
       if (fetch !== this.#fetches) return;
-      this.#setConnected(false);
+      // A server that has only just started refuses, with its reason; that is not "disconnected".
+      this.#setConnected(error instanceof ServerError);
       setTimeout(() => fetch === this.#fetches && this.#synchronise(), RETRY_MS);
     }
   }

@@ -14,11 +14,11 @@ const STANDING_SIGNS = { live: "●", late: "▲", halted: "■", ended: "□", 
 
 /** Columns that a narrow window shows, in this order, and their widths. */
 const NARROW = new Map([
-  ["symbol", 100],
-  ["close", 94],
-  ["calibrated_change", 70],
-  ["last_hit", 34],
-  ["skill", 66],
+  ["symbol", 98],
+  ["close", 90],
+  ["calibrated_change", 68],
+  ["last_hit", 32],
+  ["skill", 74],
 ]);
 
 /**

@@ -2,7 +2,7 @@
 
 import { Chart, loadCharts } from "../charts.js";
 import { Emitter } from "../emitter.js";
-import { PRICES_PX, candleOption } from "./candle_option.js";
+import { candleOption, pricesWidth } from "./candle_option.js";
 import { Zoom } from "./zoom.js";
 
 const AHEAD_CANDLES = 2; // empty room behind the candle that is predicted
@@ -32,7 +32,7 @@ export class CandleChart extends Emitter {
   async #open() {
     const echarts = await loadCharts();
     if (this.#isClosed) return;
-    const width = this.#element.clientWidth - PRICES_PX;
+    const width = this.#element.clientWidth - pricesWidth(this.#history);
     this.#zoom.reset(this.#span, this.#history.intervalMs, width);
     this.#chart = new Chart(echarts, this.#element, (palette) => this.#option(palette));
     this.#listen(this.#chart.instance);

@@ -57,7 +57,7 @@ function closeLine(palette, { open, close }, pricesPx) {
     formatter: price(close),
     position: "end",
     align: "left",
-    width: pricesPx - 20,
+    width: pricesPx - 16,
     padding: [4, 5],
     borderRadius: 2,
     backgroundColor: colour,

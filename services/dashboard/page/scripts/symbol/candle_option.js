@@ -1,12 +1,12 @@
 // ECharts' option of the chart of candles: axes, zoom, and a series for each kind of shape.
 
 import { TIME_LABELS, baseOption, makeAxis } from "../charts.js";
-import { decimal, priceDecimals } from "../format.js";
+import { decimal, price, priceDecimals } from "../format.js";
 import { makeGapAreas, makeMarkLines } from "./candle_marks.js";
 import { makeBoundsShape, makeCandleShape, makeOutcomeShape } from "./candle_shapes.js";
 
-/** Width of the prices at the right. */
-export const PRICES_PX = 86;
+const DIGIT_PX = 7;
+const PRICES_MARGIN_PX = 22;
 const LEFT_PX = 8;
 const OUTCOMES_PX = 34;
 const SLIDER_PX = 20;
@@ -26,27 +26,36 @@ const FEWEST_CANDLES = 8; // that one may zoom in to
  * @param {View} view
  */
 export function candleOption(palette, history, { span, shown, selected }) {
+  const right = pricesWidth(history);
   return {
     ...baseOption(palette),
     tooltip: { show: false }, // the line above the chart shows the candle's values
     grid: [
-      { left: LEFT_PX, right: PRICES_PX, top: 24, bottom: OUTCOMES_PX + SLIDER_PX + 46 },
-      { left: LEFT_PX, right: PRICES_PX, height: OUTCOMES_PX, bottom: SLIDER_PX + 30 },
+      { left: LEFT_PX, right, top: 24, bottom: OUTCOMES_PX + SLIDER_PX + 46 },
+      { left: LEFT_PX, right, height: OUTCOMES_PX, bottom: SLIDER_PX + 30 },
     ],
     axisPointer: { link: [{ xAxisIndex: "all" }], label: { show: false } },
     xAxis: [makeTimeAxis(palette, span, 0), makeTimeAxis(palette, span, 1)],
     yAxis: [makePriceAxis(palette, history), makeOutcomeAxis(palette)],
-    dataZoom: makeZooms(palette, history.intervalMs, shown),
+    dataZoom: makeZooms(palette, history.intervalMs, shown, right),
     series: [
       boundsSeries(palette, history),
       {
         ...candleSeries(palette, history),
-        markLine: makeMarkLines(palette, history, selected, PRICES_PX),
+        markLine: makeMarkLines(palette, history, selected, right),
         markArea: makeGapAreas(palette, history),
       },
       outcomeSeries(palette, history),
     ],
   };
+}
+
+/**
+ * Return the width of the prices at the right: small prices have many digits.
+ * @param {import("./history.js").History} history
+ */
+export function pricesWidth({ newest }) {
+  return price(newest?.close).length * DIGIT_PX + PRICES_MARGIN_PX;
 }
 
 function makeTimeAxis(palette, [min, max], gridIndex) {
@@ -87,7 +96,7 @@ function makeOutcomeAxis(palette) {
   });
 }
 
-function makeZooms(palette, intervalMs, [startValue, endValue]) {
+function makeZooms(palette, intervalMs, [startValue, endValue], right) {
   const shared = {
     xAxisIndex: [0, 1],
     minValueSpan: FEWEST_CANDLES * intervalMs,
@@ -97,17 +106,17 @@ function makeZooms(palette, intervalMs, [startValue, endValue]) {
   // A finger that moves up or down scrolls the page.
   return [
     { ...shared, type: "inside", preventDefaultMouseMove: false },
-    { ...shared, ...makeSlider(palette) },
+    { ...shared, ...makeSlider(palette, right) },
   ];
 }
 
-function makeSlider(palette) {
+function makeSlider(palette, right) {
   return {
     type: "slider",
     height: SLIDER_PX,
     bottom: 4,
     left: LEFT_PX,
-    right: PRICES_PX,
+    right,
     showDataShadow: false,
     showDetail: false,
     brushSelect: false,
