@@ -96,7 +96,7 @@ SERVICES: Final[Mapping[str, type[EnvSettings]]] = {
     "Predictor": PredictorSettings,
     "Trainer": TrainerSettings,
     "Search (`ulstm search`)": SearchSettings,
-    "Live page": DashboardSettings,
+    "Live page (`ulstm dashboard`)": DashboardSettings,
     "Exchange simulator": SimulatorSettings,
 }
 METRICS: Final[Mapping[str, Callable[[Telemetry], object]]] = {

@@ -11,6 +11,7 @@ from services.cli.audit import command as verify
 from services.cli.commands import (
     backtest,
     baskets,
+    dashboard,
     dead_letters,
     import_candles,
     models,
@@ -50,6 +51,7 @@ app.command("import")(import_candles.import_command)
 app.command("train")(train.train_command)
 app.command("search")(search.search_command)
 app.command("predict")(predict.predict_command)
+app.command("dashboard")(dashboard.dashboard_command)
 app.command("watch")(watch.watch_command)
 app.command("replay")(replay.replay_command)
 app.command("schema")(schema.schema_command)

@@ -3,15 +3,13 @@
 Each option names the setting of the trainer that it stands for; the trainer checks the value.
 """
 
-import signal
-import subprocess
-import sys
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeAlias
 
 import typer
 
 from services.cli.commands.servers import DEFAULT_DATA
+from services.cli.service_process import run_service
 from services.cli.topic_checks import open_deployment
 
 
@@ -60,13 +58,4 @@ def run_trainer(context: typer.Context, *arguments: str, topics: Sequence[str] =
     """
     open_deployment(context.obj, *topics)
     environ = {"CHECKPOINTS": f"{DEFAULT_DATA}/training", **environment_from_options(context)}
-    process = subprocess.Popen([sys.executable, "-m", "services.trainer", *arguments], env=environ)
-    stops = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda n, _: process.send_signal(n)) for number in stops]
-    try:
-        code = process.wait()
-    finally:
-        for number, handler in zip(stops, before, strict=True):
-            signal.signal(number, handler)
-    if code:
-        raise typer.Exit(code if code in {1, 2} else 1)
+    run_service("services.trainer", list(arguments), environ)

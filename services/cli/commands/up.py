@@ -14,6 +14,7 @@ from rich.text import Text
 
 from services.cli.cli_options import RunFor
 from services.cli.local.deployment import KlineSource, LocalDeployment, UpOptions
+from services.cli.local.page_address import OpenPage, open_page
 from services.cli.terminal import PlainConsole, plain_text, print_unreadable
 from services.cli.watch.board import WatchBoard
 from services.cli.watch.summary import count_line, status_lines, summary_panel
@@ -53,6 +54,7 @@ def up_command(
             help="Keep the data of Kafka and Redis in this folder; default: remove it at the end."
         ),
     ] = None,
+    is_opened: OpenPage = None,
 ) -> None:
     """Start everything, show predictions live, and leave nothing running at the end."""
     options = UpOptions(exchange, candles, speed, symbols, replicas, data, seconds, faults)
@@ -60,13 +62,17 @@ def up_command(
     console = PlainConsole()
     with _interrupt_on_signals(), ExitStack() as stack:
         try:
-            _run(options, context.obj, console, stack)
+            _run(options, context.obj, console, stack, is_opened)
         except KeyboardInterrupt:
             console.print("stopping")
 
 
 def _run(
-    options: UpOptions, environ: Mapping[str, str], console: Console, stack: ExitStack
+    options: UpOptions,
+    environ: Mapping[str, str],
+    console: Console,
+    stack: ExitStack,
+    is_opened: bool | None,
 ) -> None:
     """Start the deployment, wait for candles, train, show predictions until the end."""
     started = time.monotonic()
@@ -75,7 +81,11 @@ def _run(
         seconds = (f"{time.monotonic() - started:5.1f} s  ", "dim")
         console.print(Text.assemble(seconds, plain_text(text)), soft_wrap=True)
 
-    deployment = LocalDeployment(options, environ, stack, say)
+    def show_page(address: str) -> None:
+        console.print(Text(f"\n  Live page: {address}\n", style="bold"), soft_wrap=True)
+        open_page(address, environ, is_wanted=is_opened, is_terminal=console.is_terminal)
+
+    deployment = LocalDeployment(options, environ, stack, say, show_page)
     settings = deployment.start()
     say("the first model is trained as soon as candles are there (`ulstm train` makes better ones)")
     topics = settings.topics

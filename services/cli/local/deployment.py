@@ -12,11 +12,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from services.cli.local.page_address import choose_port, is_listening, page_address
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.retry import retry_until_available, wait_until
 from shared.core.errors import BadSetting, UlstmError
 from shared.local_servers.launcher import kill_with_parent, start
+from shared.local_servers.programs import HOST, free_port
 from shared.log.archive import Archive
 
 _WAIT_S: Final = 120.0
@@ -100,6 +102,7 @@ class LocalDeployment:
         environ: Mapping[str, str],
         stack: ExitStack,
         on_step: Callable[[str], None],
+        on_page: Callable[[str], None],
     ) -> None:
         """Start nothing yet.
 
@@ -108,9 +111,12 @@ class LocalDeployment:
             environ: the environment of the services.
             stack: ends everything when it closes.
             on_step: takes a line on each step.
+            on_page: takes the live page's address as soon as it can be opened.
         """
         self._options, self._environ = options, dict(environ)
-        self._stack, self._on_step = stack, on_step
+        self._stack, self._on_step, self._on_page = stack, on_step, on_page
+        self._page_port = choose_port(environ)
+        self._metrics_ports: dict[str, int] = {}  # by service
         self._folder = self._make_folder()
         self._port_file = self._folder / "exchange.port"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -132,14 +138,17 @@ class LocalDeployment:
         settings = ServiceSettings.from_env(self._environ)
         where, topics = settings.kafka_bootstrap_servers, settings.topics
         retry_until_available(threading.Event(), lambda: ensure_topics(where, topics))
+        self._start_page()
         if is_simulated and has_log:
             self._start_simulator(Archive(where, topics).newest_ms())
         if is_simulated:
             self._await_simulator()
-        self._start("producer", "services.producer")
+        self._start_service("producer", "services.producer")
         for number in range(1, self._options.replicas + 1):
-            self._start(f"predictor-{number}", "services.predictor")
-        self._start(_TRAINER, "services.trainer", **_QUICK_TRAINING)  # it waits for the candles
+            self._start_service(f"predictor-{number}", "services.predictor")
+        # It waits for the candles.
+        self._start_service(_TRAINER, "services.trainer", **_QUICK_TRAINING)
+        self._await_page()
         return settings
 
     def is_training(self) -> bool:
@@ -187,11 +196,31 @@ class LocalDeployment:
             "KAFKA_BOOTSTRAP_SERVERS": servers.kafka_bootstrap,
             "REDIS_URL": servers.redis_url,
             "SESSION_TIMEOUT_MS": "6000",
-            "METRICS_PORT": "0",
             "BACKFILL_CANDLES": _CANDLES,
         }
         if self._options.exchange is KlineSource.BINANCE:
             self._environ["SYMBOLS"] = self._options.symbols
+
+    def _start_page(self) -> None:
+        """Start the live page, early: whoever opens it sees the back-fill and the training too."""
+        replicas = [f"predictor-{number}" for number in range(1, self._options.replicas + 1)]
+        self._metrics_ports = {name: free_port() for name in ("producer", *replicas, _TRAINER)}
+        addresses = [f"http://{HOST}:{port}" for port in self._metrics_ports.values()]
+        self._start(
+            "dashboard",
+            "services.dashboard",
+            DASHBOARD_PORT=str(self._page_port),
+            METRICS_PORT="0",
+            METRICS_URLS=",".join(addresses),
+        )
+
+    def _await_page(self) -> None:
+        self.wait_for("the live page to listen", lambda: is_listening(self._page_port))
+        self._on_page(page_address(self._page_port))
+
+    def _start_service(self, name: str, module: str, **environ: str) -> None:
+        """Start a service whose metrics the live page asks for."""
+        self._start(name, module, METRICS_PORT=str(self._metrics_ports[name]), **environ)
 
     def _start_simulator(self, newest_ms: int | None) -> None:
         """Start the exchange simulator; its clock continues after the newest candle in the log."""
