@@ -19,6 +19,7 @@ from scripts.contract_pages import (
     topics_page,
 )
 from services.cli.__main__ import app
+from services.cli.examples import examples_in
 from services.dashboard.metrics import DashboardMetrics
 from services.dashboard.settings import DashboardSettings
 from services.exchange_simulator.settings import SimulatorSettings
@@ -78,7 +79,12 @@ def metrics_page() -> str:
 COMMANDS_INTRODUCTION: Final = (
     "`ulstm` is installed as `.venv/bin/ulstm`. Servers that `ulstm servers start` runs in the"
     " current folder are found automatically; elsewhere set `KAFKA_BOOTSTRAP_SERVERS` and"
-    " `REDIS_URL`. Exit code 0: done; 1: what was asked for failed; 2: wrong use."
+    " `REDIS_URL`. Commands that read the log need no Redis."
+    "\n\nExit codes: 0: done; 1: what was asked for failed, or a check found something; 2: wrong"
+    " use, or a wrong setting; 130: Ctrl-C, except for `up` and `watch`, which it ends with 0; 141:"
+    " the program that reads the output closed the pipe. With `--json` there is one JSON document on standard output (`watch`: one a line);"
+    " messages go to standard error.\n\n`ulstm --install-completion` lets your shell complete"
+    " commands and options, and symbols and model versions where Kafka answers within a second."
 )
 SETTINGS_INTRODUCTION: Final = (
     "Settings are environment variables, read once at the start. An empty value counts as unset. A"
@@ -116,7 +122,8 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
 
 def _page(title: str, blocks: list[str]) -> str:
     introduction, *sections = blocks
-    head = [f"# {title}", GENERATED, textwrap.fill(introduction, LINE_LENGTH)]
+    paragraphs = [textwrap.fill(part, LINE_LENGTH) for part in introduction.split("\n\n")]
+    head = [f"# {title}", GENERATED, *paragraphs]
     return "\n\n".join([*head, *sections]) + "\n"
 
 
@@ -138,8 +145,11 @@ def _commands() -> Iterator[tuple[str, Any]]:
 
 def _command(command: Any) -> str:
     rows = [_parameter(p) for p in command.params if p.name != "help"]
-    text = textwrap.fill(" ".join((command.help or "").split()), LINE_LENGTH)
-    return f"{text}\n\n{_table(['option', 'default', 'meaning'], rows)}" if rows else text
+    blocks = [textwrap.fill(" ".join((command.help or "").split()), LINE_LENGTH)]
+    if rows:
+        blocks.append(_table(["option", "default", "meaning"], rows))
+    blocks.append("\n".join(f"    {example}" for example in examples_in(command.epilog)))
+    return "\n\n".join(blocks)
 
 
 def _parameter(parameter: Any) -> list[str]:

@@ -2,8 +2,6 @@
 
 import os
 import sys
-from collections.abc import Mapping
-from pathlib import Path
 
 import typer
 
@@ -27,13 +25,13 @@ from services.cli.commands import (
 )
 from services.cli.terminal import PlainConsole, plain_text
 from shared.core.errors import BadSetting, UlstmError
-from shared.local_servers.launcher import running_servers
 
 app = typer.Typer(
     help="An LSTM that keeps learning while it is used.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    # Completion sees no callback: it takes the environment from here.
+    context_settings={"obj": os.environ},
 )
 app.add_typer(servers.app, name="servers", help="Kafka and Redis on this machine, without Docker.")
 app.add_typer(symbols.app, name="symbols", help="Who is followed, changed while it runs.")
@@ -46,32 +44,23 @@ app.add_typer(
     name="dead-letters",
     help="Rejected records: list them, redrive them into the log.",
 )
-app.command("up")(up.up_command)
-app.command("import")(import_candles.import_command)
-app.command("train")(train.train_command)
-app.command("search")(search.search_command)
-app.command("predict")(predict.predict_command)
-app.command("dashboard")(dashboard.dashboard_command)
-app.command("watch")(watch.watch_command)
-app.command("replay")(replay.replay_command)
-app.command("schema")(schema.schema_command)
-app.command("verify")(verify.verify_command)
-app.command("backtest")(backtest.backtest_command)
+app.command("up", epilog=up.EXAMPLES)(up.up_command)
+app.command("import", epilog=import_candles.EXAMPLES)(import_candles.import_command)
+app.command("train", epilog=train.EXAMPLES)(train.train_command)
+app.command("search", epilog=search.EXAMPLES)(search.search_command)
+app.command("predict", epilog=predict.EXAMPLES)(predict.predict_command)
+app.command("dashboard", epilog=dashboard.EXAMPLES)(dashboard.dashboard_command)
+app.command("watch", epilog=watch.EXAMPLES)(watch.watch_command)
+app.command("replay", epilog=replay.EXAMPLES)(replay.replay_command)
+app.command("schema", epilog=schema.EXAMPLES)(schema.schema_command)
+app.command("verify", epilog=verify.EXAMPLES)(verify.verify_command)
+app.command("backtest", epilog=backtest.EXAMPLES)(backtest.backtest_command)
 
 
 @app.callback()
 def environment(context: typer.Context) -> None:
     """Pass the environment to the commands, with the addresses of `ulstm servers` if they run."""
-    context.obj = with_running_servers(os.environ)
-
-
-def with_running_servers(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment, with the addresses of `ulstm servers` where it names none."""
-    running = running_servers(Path(servers.DEFAULT_DATA))
-    if running is None:
-        return dict(environ)
-    found = {"KAFKA_BOOTSTRAP_SERVERS": running.kafka_bootstrap, "REDIS_URL": running.redis_url}
-    return {**found, **environ}
+    context.obj = servers.with_running_servers(context.obj)
 
 
 def main() -> None:

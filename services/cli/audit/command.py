@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from multiprocessing import cpu_count
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.table import Table
@@ -10,9 +10,12 @@ from rich.table import Table
 from services.cli.audit.report import AuditReport, MarketReport
 from services.cli.audit.verify import verify
 from services.cli.cli_options import AsJson
+from services.cli.examples import examples
 from services.cli.terminal import PlainConsole, plain_text, print_json, print_warning
 from services.cli.topic_checks import open_deployment
 from shared.core.errors import Incompatible
+
+EXAMPLES: Final = examples("ulstm verify", "ulstm verify --partition 3 --json")
 
 
 def verify_command(

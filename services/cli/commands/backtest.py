@@ -3,7 +3,7 @@
 from collections.abc import Generator, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
@@ -14,6 +14,8 @@ from services.cli.backtest.output import check_out, write_predictions
 from services.cli.backtest.report import MAX_HISTORY, BacktestReport, check_report, forecast_spans
 from services.cli.backtest.results import build_results, parse_costs
 from services.cli.cli_options import parse_time_option_ms
+from services.cli.completion import complete_symbols, complete_version
+from services.cli.examples import examples
 from services.cli.terminal import PlainConsole, print_json, print_warning
 from services.cli.topic_checks import open_deployment
 from shared.adapters.env_settings import ServiceSettings
@@ -37,11 +39,21 @@ from shared.core.topics import interval_ms
 from shared.log.archive import Archive, TimeSpan
 from shared.log.model_registry import ModelRegistry
 
+EXAMPLES: Final = examples(
+    "ulstm backtest --model 20250131T2355-9f2c41d7",
+    "ulstm backtest --model 20250131T2355-9f2c41d7 --from 2025-01-01 --report report.html",
+)
+
 
 def backtest_command(
     context: typer.Context,
-    model: Annotated[str, typer.Option(help="The model version.")],
-    symbols: Annotated[str, typer.Option(help="Comma-separated; default: all in the log.")] = "",
+    model: Annotated[str, typer.Option(help="The model version.", autocompletion=complete_version)],
+    symbols: Annotated[
+        str,
+        typer.Option(
+            help="Comma-separated; default: all in the log.", autocompletion=complete_symbols
+        ),
+    ] = "",
     start: Annotated[
         str,
         typer.Option("--from", help="When to promote it; default: the end of its training span."),
@@ -54,7 +66,11 @@ def backtest_command(
         Path | None, typer.Option(help="Write a comparison with other forecasts, as .html.")
     ] = None,
     against: Annotated[
-        str, typer.Option(help="A model version to compare it with in the report.")
+        str,
+        typer.Option(
+            help="A model version to compare it with in the report.",
+            autocompletion=complete_version,
+        ),
     ] = "",
     forecasts_file: Annotated[
         Path | None,

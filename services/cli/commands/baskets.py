@@ -7,6 +7,7 @@ import typer
 from rich.table import Table
 
 from services.cli.cli_options import AsJson
+from services.cli.examples import examples
 from services.cli.terminal import PlainConsole, print_json
 from services.cli.topic_checks import open_deployment
 from services.cli.trainer import First, Last, run_trainer
@@ -19,7 +20,7 @@ from shared.log.basket_store import BasketStore
 app = typer.Typer(no_args_is_help=True)
 
 
-@app.command("list")
+@app.command("list", epilog=examples("ulstm baskets list", "ulstm baskets list --json"))
 def list_command(context: typer.Context, as_json: AsJson = False) -> None:
     """List the definitions in the order of their publication; the last one is in force."""
     rows = [_summary_to_json(each) for each in _read_all(context.obj)]
@@ -29,7 +30,7 @@ def list_command(context: typer.Context, as_json: AsJson = False) -> None:
         PlainConsole().print(_definitions_table(rows))
 
 
-@app.command("show")
+@app.command("show", epilog=examples("ulstm baskets show", "ulstm baskets show 1a2b3c4d --json"))
 def show_command(
     context: typer.Context,
     version: Annotated[
@@ -45,7 +46,7 @@ def show_command(
         PlainConsole().print(_baskets_table(definition))
 
 
-@app.command("make")
+@app.command("make", epilog=examples("ulstm baskets make", "ulstm baskets make --to 2025-01-31"))
 def make_command(context: typer.Context, first: First = None, last: Last = None) -> None:
     """Make baskets of the archive and put them in force. Prints the version.
 

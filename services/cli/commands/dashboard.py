@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
+from services.cli.examples import examples
 from services.cli.local.page_address import (
     OpenPage,
     choose_port,
@@ -18,6 +19,7 @@ from services.cli.service_process import run_service
 from services.cli.terminal import print_message
 from shared.adapters.retry import wait_until
 
+EXAMPLES: Final = examples("ulstm dashboard", "ulstm dashboard --port 8071 --no-open")
 _LISTENS_S: Final = 30.0
 
 

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from services.cli.cli_options import AsJson
+from services.cli.completion import complete_symbol
+from services.cli.examples import examples
 from services.cli.redrive.decision import RedriveResult, RedriveStatus
 from services.cli.redrive.execution import (
     MOST_SELECTED,
@@ -30,10 +32,21 @@ _SHOWN: Final = 100  # characters of the original bytes
 _LAST_MS: Final = 253_402_300_799_999  # of the year 9999
 
 Reason = Annotated[str | None, typer.Option(help="Only those with this reason, such as not_json.")]
-Symbol = Annotated[str | None, typer.Option(help="Only those under this key, such as BTCUSDT.")]
+Symbol = Annotated[
+    str | None,
+    typer.Option(
+        help="Only those under this key, such as BTCUSDT.", autocompletion=complete_symbol
+    ),
+]
 
 
-@app.command("list")
+@app.command(
+    "list",
+    epilog=examples(
+        "ulstm dead-letters list --reason not_json --limit 10",
+        "ulstm dead-letters list --symbol BTCUSDT --json",
+    ),
+)
 def list_command(
     context: typer.Context,
     reason: Reason = None,
@@ -71,7 +84,13 @@ def list_command(
         print_text(f"no dead letters{these} on {settings.topics.dead_letters}")
 
 
-@app.command("redrive")
+@app.command(
+    "redrive",
+    epilog=examples(
+        "ulstm dead-letters redrive --reason out_of_order",
+        "ulstm dead-letters redrive klines.5m/3/4711 --yes",
+    ),
+)
 def redrive_command(
     context: typer.Context,
     places: Annotated[

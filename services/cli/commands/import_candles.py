@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.progress import Progress
@@ -13,12 +13,17 @@ from services.cli.candle_import.file_selection import SetAsideRows
 from services.cli.candle_import.importer import ImportSummary
 from services.cli.candle_import.pipeline import ImportOptions, import_recordings
 from services.cli.cli_options import AsJson
+from services.cli.examples import examples
 from services.cli.terminal import PlainConsole, print_json, print_text, print_warning
 from services.cli.topic_checks import open_deployment
 from shared.adapters.candle_files import find_recordings
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.recording import SkippedFile
 from shared.core.errors import BadInput
+
+EXAMPLES: Final = examples(
+    "ulstm import candles", "ulstm import BTCUSDT-5m-2025-01.zip --amend --json"
+)
 
 
 def import_command(

@@ -14,6 +14,8 @@ import typer
 from rich.table import Table
 
 from services.cli.cli_options import AsJson
+from services.cli.completion import complete_symbol, complete_version
+from services.cli.examples import examples
 from services.cli.terminal import PlainConsole, plain_text, print_json, print_text
 from services.cli.topic_checks import open_deployment
 from services.cli.trainer import First, Last, Symbols, run_trainer, setting
@@ -25,10 +27,12 @@ from shared.log.model_registry import ModelRegistry
 
 app = typer.Typer(no_args_is_help=True)
 
-Version = Annotated[str, typer.Argument(help="A version of `ulstm models list`.")]
+Version = Annotated[
+    str, typer.Argument(help="A version of `ulstm models list`.", autocompletion=complete_version)
+]
 
 
-@app.command("list")
+@app.command("list", epilog=examples("ulstm models list", "ulstm models list --json"))
 def list_command(context: typer.Context, as_json: AsJson = False) -> None:
     """List the model versions in the order of their publication."""
     registry = _registry(context.obj)
@@ -41,7 +45,13 @@ def list_command(context: typer.Context, as_json: AsJson = False) -> None:
         PlainConsole().print(_versions_table(rows))
 
 
-@app.command("show")
+@app.command(
+    "show",
+    epilog=examples(
+        "ulstm models show 20250131T2355-9f2c41d7",
+        "ulstm models show 20250131T2355-9f2c41d7 --json",
+    ),
+)
 def show_command(context: typer.Context, version: Version, as_json: AsJson = False) -> None:
     """Show the card of a version: settings, history, scores."""
     bundle = _registry(context.obj).bundles.load(version)
@@ -51,30 +61,42 @@ def show_command(context: typer.Context, version: Version, as_json: AsJson = Fal
         PlainConsole().print(_card_table(bundle))
 
 
-@app.command("promote")
+@app.command("promote", epilog=examples("ulstm models promote 20250131T2355-9f2c41d7"))
 def promote_command(context: typer.Context, version: Version, as_json: AsJson = False) -> None:
     """Predict with this version from the next candle on, in every partition."""
     _registry(context.obj).promote(version)
     _print_promoted(version, as_json=as_json)
 
 
-@app.command("rollback")
+@app.command("rollback", epilog=examples("ulstm models rollback", "ulstm models rollback --json"))
 def rollback_command(context: typer.Context, as_json: AsJson = False) -> None:
     """Promote the version that was promoted before the current one."""
     _print_promoted(_registry(context.obj).rollback(), as_json=as_json)
 
 
-@app.command("export")
+@app.command(
+    "export",
+    epilog=examples(
+        "ulstm models export 20250131T2355-9f2c41d7 model.keras",
+        "ulstm models export --symbol BTCUSDT btcusdt.keras",
+    ),
+)
 def export_command(
     context: typer.Context,
     names: Annotated[
         list[str],
         typer.Argument(
-            metavar="[VERSION] FILE", help="A version, unless --symbol is given; the .keras file."
+            metavar="[VERSION] FILE",
+            help="A version, unless --symbol is given; the .keras file.",
+            autocompletion=complete_version,
         ),
     ],
     symbol: Annotated[
-        str | None, typer.Option(help="Export what its weights have become, such as BTCUSDT.")
+        str | None,
+        typer.Option(
+            help="Export what its weights have become, such as BTCUSDT.",
+            autocompletion=complete_symbol,
+        ),
     ] = None,
 ) -> None:
     """Write a version, or a symbol's live weights, as a .keras file; it takes scaled windows.
@@ -88,14 +110,23 @@ def export_command(
     run_trainer(context, "export", file, *chosen, topics=("klines", "models"))
 
 
-@app.command("import")
+@app.command(
+    "import",
+    epilog=examples(
+        "ulstm models import model.keras --like 20250131T2355-9f2c41d7",
+        "ulstm models import model.keras --scalers ranges.csv --to 2025-01-31",
+    ),
+)
 def import_command(
     context: typer.Context,
     file: Annotated[
         Path, typer.Argument(help="A .keras file of the card's architecture.", exists=True)
     ],
     like: Annotated[
-        str | None, typer.Option(help="The version whose card the weights get.")
+        str | None,
+        typer.Option(
+            help="The version whose card the weights get.", autocompletion=complete_version
+        ),
     ] = None,
     scalers: Annotated[
         Path | None,

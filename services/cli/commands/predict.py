@@ -1,12 +1,14 @@
 """`ulstm predict`: the newest prediction of one symbol."""
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.table import Table
 
 from services.cli.cli_options import AsJson
+from services.cli.completion import complete_symbol
+from services.cli.examples import examples
 from services.cli.terminal import PlainConsole, plain_text, print_json, print_unreadable
 from services.cli.topic_checks import open_deployment
 from shared.adapters.env_settings import ServiceSettings
@@ -20,10 +22,12 @@ from shared.core.timestamps import format_timestamp
 from shared.core.topics import partition_for
 from shared.log.published_predictions import UnreadableRecords, decode_predictions
 
+EXAMPLES: Final = examples("ulstm predict BTCUSDT", "ulstm predict BTCUSDT --json")
+
 
 def predict_command(
     context: typer.Context,
-    symbol: Annotated[str, typer.Argument(help="Such as BTCUSDT.")],
+    symbol: Annotated[str, typer.Argument(help="Such as BTCUSDT.", autocompletion=complete_symbol)],
     as_json: AsJson = False,
 ) -> None:
     """Show the newest prediction of a symbol's next close."""

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from services.cli.cli_options import AsJson, parse_time_option_ms
 from services.cli.derivation import RunningDigest, build_processor
+from services.cli.examples import examples
 from services.cli.terminal import PlainConsole, print_json, print_unreadable, print_warning
 from services.cli.topic_checks import open_deployment
 from shared.adapters.env_settings import ServiceSettings
@@ -62,6 +63,11 @@ class PartitionReplay:
             "unreadable": self.unreadable.count,
             "same": self.is_same,
         }
+
+
+EXAMPLES: Final = examples(
+    "ulstm replay", "ulstm replay --from 2025-01-01 --to 2025-02-01 --out replayed.jsonl"
+)
 
 
 def replay_command(

@@ -6,12 +6,14 @@ import typer
 from rich.table import Table
 
 from services.cli.cli_options import AsJson
+from services.cli.examples import examples
 from services.cli.terminal import PlainConsole, print_json
 from shared.adapters.contract.asyncapi import asyncapi_document
 from shared.adapters.contract.json_schema import record_schema
 from shared.adapters.contract.record_kinds import KINDS, RecordKind, find_kind
 
 ASYNCAPI: Final = "asyncapi"
+EXAMPLES: Final = examples("ulstm schema", "ulstm schema prediction", "ulstm schema asyncapi")
 
 
 def schema_command(

@@ -1,11 +1,16 @@
 """`ulstm search`: better settings for a model."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
+from services.cli.examples import examples
 from services.cli.trainer import First, Last, Promote, Report, Symbols, run_trainer, setting
+
+EXAMPLES: Final = examples(
+    "ulstm search --hours 2", "ulstm search --minutes 30 --trials 20 --train"
+)
 
 
 def search_command(

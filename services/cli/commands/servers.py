@@ -1,5 +1,6 @@
 """`ulstm servers`: Kafka and Redis in the background, with their data in a folder."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +8,7 @@ from typing import Annotated
 import typer
 
 from services.cli.cli_options import AsJson
+from services.cli.examples import examples
 from services.cli.terminal import print_json, print_message, print_text
 from shared.local_servers.data_folder import Servers
 from shared.local_servers.launcher import running_servers, start, stop_servers
@@ -17,7 +19,13 @@ app = typer.Typer(no_args_is_help=True)
 Data = Annotated[Path, typer.Option(help="The folder for the servers' data.")]
 
 
-@app.command("start")
+@app.command(
+    "start",
+    epilog=examples(
+        "ulstm servers start",
+        "ulstm servers start --data kept --kafka-port 19092 --redis-port 16379",
+    ),
+)
 def start_command(
     data: Data = Path(DEFAULT_DATA),
     kafka_port: Annotated[
@@ -35,7 +43,7 @@ def start_command(
     _print_servers(servers, as_json=as_json)
 
 
-@app.command("stop")
+@app.command("stop", epilog=examples("ulstm servers stop", "ulstm servers stop --data kept"))
 def stop_command(data: Data = Path(DEFAULT_DATA), as_json: AsJson = False) -> None:
     """Stop both; their data stays in the folder."""
     is_stopped = stop_servers(data)
@@ -45,7 +53,9 @@ def stop_command(data: Data = Path(DEFAULT_DATA), as_json: AsJson = False) -> No
         print_text("stopped" if is_stopped else f"nothing runs on {data}")
 
 
-@app.command("status")
+@app.command(
+    "status", epilog=examples("ulstm servers status", "ulstm servers status --data kept --json")
+)
 def status_command(data: Data = Path(DEFAULT_DATA), as_json: AsJson = False) -> None:
     """Show the addresses of the servers. Exit code 1: they do not run."""
     servers = running_servers(data)
@@ -55,6 +65,15 @@ def status_command(data: Data = Path(DEFAULT_DATA), as_json: AsJson = False) -> 
         # Not on stdout, which a shell evaluates.
         print_message(f"nothing runs on {data}")
     raise typer.Exit(0 if servers else 1)
+
+
+def with_running_servers(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment, with the addresses of `ulstm servers` where it names none."""
+    running = running_servers(Path(DEFAULT_DATA))
+    if running is None:
+        return dict(environ)
+    found = {"KAFKA_BOOTSTRAP_SERVERS": running.kafka_bootstrap, "REDIS_URL": running.redis_url}
+    return {**found, **environ}
 
 
 def _print_servers(servers: Servers | None, *, as_json: bool) -> None:

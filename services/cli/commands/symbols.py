@@ -10,6 +10,8 @@ import typer
 from rich.console import Console
 
 from services.cli.cli_options import AsJson
+from services.cli.completion import complete_symbol
+from services.cli.examples import examples
 from services.cli.symbol_table import rows_of_log, symbols_table, with_standings
 from services.cli.terminal import PlainConsole, print_json, print_text, print_warning
 from services.cli.topic_checks import open_deployment
@@ -32,10 +34,20 @@ ProducerUrl = Annotated[
         "--producer", envvar="PRODUCER_URL", help="The address of its metrics and health."
     ),
 ]
-Names = Annotated[list[str], typer.Argument(help="Such as BTCUSDT; more than one may be given.")]
+Names = Annotated[
+    list[str],
+    typer.Argument(
+        help="Such as BTCUSDT; more than one may be given.", autocompletion=complete_symbol
+    ),
+]
 
 
-@app.command("list")
+@app.command(
+    "list",
+    epilog=examples(
+        "ulstm symbols list", "ulstm symbols list --producer http://127.0.0.1:9100 --json"
+    ),
+)
 def list_command(
     context: typer.Context, producer: ProducerUrl = "", as_json: AsJson = False
 ) -> None:
@@ -61,7 +73,9 @@ def list_command(
         PlainConsole().print(symbols_table(rows))
 
 
-@app.command("add")
+@app.command(
+    "add", epilog=examples("ulstm symbols add SOLUSDT", "ulstm symbols add SOLUSDT DOGEUSDT --json")
+)
 def add_command(context: typer.Context, symbols: Names, as_json: AsJson = False) -> None:
     """Follow symbols, for ever: also one that the exchange does not list yet."""
     names = _publish(context.obj, symbols, "follow")
@@ -72,7 +86,7 @@ def add_command(context: typer.Context, symbols: Names, as_json: AsJson = False)
         print_text(f"{listed}: followed from now on, as far as the exchange lists them")
 
 
-@app.command("remove")
+@app.command("remove", epilog=examples("ulstm symbols remove DOGEUSDT"))
 def remove_command(context: typer.Context, symbols: Names, as_json: AsJson = False) -> None:
     """Follow symbols no more, whatever SYMBOLS says. Their candles stay, their state is released.
 

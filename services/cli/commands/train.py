@@ -1,10 +1,15 @@
 """`ulstm train`: one training on the archived candles."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
+from services.cli.examples import examples
 from services.cli.trainer import First, Last, Promote, Report, Symbols, run_trainer, setting
+
+EXAMPLES: Final = examples(
+    "ulstm train --report report.html", "ulstm train --from 2024-01-01 --epochs 5 --promote never"
+)
 
 
 def train_command(

@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from services.cli.cli_options import RunFor
+from services.cli.examples import examples
 from services.cli.local.deployment import KlineSource, LocalDeployment, UpOptions
 from services.cli.local.page_address import OpenPage, open_page
 from services.cli.terminal import PlainConsole, plain_text, print_unreadable
@@ -26,6 +27,11 @@ _POLL: Final = 5000  # records at a time
 _POLL_S: Final = 0.25
 _LINE_EVERY_S: Final = 5.0  # without a terminal
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+EXAMPLES: Final = examples(
+    "ulstm up --for 60", "ulstm up --exchange binance --symbols BTCUSDT,ETHUSDT --data kept"
+)
 
 
 def up_command(

@@ -11,6 +11,7 @@ from typing import Final
 import typer
 
 from services.cli.cli_options import AsJson, RunFor
+from services.cli.examples import examples
 from services.cli.terminal import PlainConsole, print_json, print_text, print_unreadable
 from services.cli.topic_checks import open_deployment
 from services.cli.watch.board import WatchBoard
@@ -22,6 +23,9 @@ _TAIL: Final = 2000  # records per partition that are read at the start
 _BLOCK: Final = 500  # records at a time: the keys are answered between two blocks
 _POLL_S: Final = 0.25
 _CATCH_UP_S: Final = 2.0  # in which the records that are there already are read
+
+
+EXAMPLES: Final = examples("ulstm watch", "ulstm watch --for 60 --json")
 
 
 def watch_command(context: typer.Context, seconds: RunFor = 0.0, as_json: AsJson = False) -> None:

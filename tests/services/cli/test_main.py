@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.__main__ import main, with_running_servers
+from services.cli.__main__ import main
+from services.cli.commands.servers import with_running_servers
 
 
 @pytest.fixture(autouse=True)
