@@ -79,12 +79,13 @@ def metrics_page() -> str:
 COMMANDS_INTRODUCTION: Final = (
     "`ulstm` is installed as `.venv/bin/ulstm`. Servers that `ulstm servers start` runs in the"
     " current folder are found automatically; elsewhere set `KAFKA_BOOTSTRAP_SERVERS` and"
-    " `REDIS_URL`. Commands that read the log need no Redis."
-    "\n\nExit codes: 0: done; 1: what was asked for failed, or a check found something; 2: wrong"
-    " use, or a wrong setting; 130: Ctrl-C, except for `up` and `watch`, which it ends with 0; 141:"
-    " the program that reads the output closed the pipe. With `--json` there is one JSON document on standard output (`watch`: one a line);"
-    " messages go to standard error.\n\n`ulstm --install-completion` lets your shell complete"
-    " commands and options, and symbols and model versions where Kafka answers within a second."
+    " `REDIS_URL`. Commands that read the log need no Redis.\n\n"
+    "Exit codes: 0: done; 1: what was asked for failed, or a check found something; 2: wrong use,"
+    " or a wrong setting; 130: Ctrl-C, except for `up` and `watch`, which it ends with 0; 141: the"
+    " program that reads the output closed the pipe. With `--json` there is one JSON document on"
+    " standard output (`watch`: one a line); messages go to standard error.\n\n"
+    "`ulstm --install-completion` lets your shell complete commands and options, and symbols and"
+    " model versions where Kafka answers within a second."
 )
 SETTINGS_INTRODUCTION: Final = (
     "Settings are environment variables, read once at the start. An empty value counts as unset. A"
