@@ -16,6 +16,7 @@ from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook,
 from rich.segment import Segment
 from rich.text import Text
 
+from shared.core.printable_text import escape_controls
 from shared.log.published_predictions import UnreadableRecords
 
 CLOSED_PIPE: Final = 141  # exit code of a program that SIGPIPE ends: 128 + 13
@@ -50,13 +51,6 @@ class _Escaped:
                 yield segment
             else:
                 yield Segment(_escape_lines(segment.text), segment.style)
-
-
-def escape_controls(text: str) -> str:
-    """Return a text with its control characters escaped, line breaks among them."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def printable(text: str) -> str:

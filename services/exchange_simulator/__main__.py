@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from services.exchange_simulator.server import run
 from services.exchange_simulator.settings import SimulatorSettings
-from shared.adapters.process import exit_code, log_to_stderr
+from shared.adapters.logs import start_logging
+from shared.adapters.process import exit_code
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -18,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     environ = {**os.environ, "EXCHANGE_FAULTS": given.faults} if given.faults else os.environ
     settings = SimulatorSettings.from_env(environ)
-    log_to_stderr(settings.log_level, "exchange-simulator")
+    start_logging(settings.log_level, "exchange-simulator", settings.log_format)
     asyncio.run(run(settings))
 
 

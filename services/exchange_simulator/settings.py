@@ -7,6 +7,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from shared.adapters.env_settings import EnvSettings, Interval, LogLevel, Port
+from shared.adapters.logs import LogFormat
 from shared.core.symbols import is_symbol
 
 
@@ -59,6 +60,11 @@ class SimulatorSettings(EnvSettings):
     )
     log_level: LogLevel = Field(
         "INFO", validation_alias="log_level", description="Least severe message to log."
+    )
+    log_format: LogFormat = Field(
+        "console",
+        validation_alias="log_format",
+        description="Log lines for people, or one JSON object a line.",
     )
 
     @field_validator("symbols")

@@ -21,7 +21,8 @@ from shared.adapters.kafka.admin import ensure_topics, topic_id
 from shared.adapters.kafka.consumer_group import ConsumerGroupMember
 from shared.adapters.kafka.producer import TransactionalProducer
 from shared.adapters.kafka.reader import Reader
-from shared.adapters.process import exit_code, log_to_stderr, stop_on_signal
+from shared.adapters.logs import start_logging
+from shared.adapters.process import exit_code, stop_on_signal
 from shared.adapters.prometheus import Telemetry
 from shared.adapters.redis_state_store import RedisStateStore
 from shared.adapters.retry import StopRequested, retry_until_available
@@ -43,7 +44,7 @@ def main() -> None:
     gc.freeze()  # what is imported stays
     gc.set_threshold(GARBAGE_OBJECTS)
     settings = PredictorSettings.from_env(os.environ)
-    log_to_stderr(settings.log_level, "predictor")
+    start_logging(settings.log_level, "predictor", settings.log_format)
     run(settings, stop_on_signal())
 
 

@@ -32,7 +32,8 @@ from services.producer.symbols.followed_set import FollowedSet
 from services.producer.symbols.watcher import ListingOptions, SymbolWatcher
 from services.producer.worker import ProducerWorker
 from shared.adapters.kafka.admin import ensure_topics
-from shared.adapters.process import exit_code, log_to_stderr, stop_on_signal
+from shared.adapters.logs import start_logging
+from shared.adapters.process import exit_code, stop_on_signal
 from shared.adapters.prometheus import Telemetry
 from shared.adapters.retry import StopRequested, retry_until_available, wait_until
 from shared.core.control import ControlState
@@ -51,7 +52,7 @@ FIRST_TIME_S: Final = 20.0  # to wait for a first time of the exchange
 def main() -> None:
     """Read the settings and run until SIGTERM or SIGINT."""
     settings = ProducerSettings.from_env(os.environ)
-    log_to_stderr(settings.log_level, "producer")
+    start_logging(settings.log_level, "producer", settings.log_format)
     stop = stop_on_signal()
     telemetry = Telemetry("producer")
     stop_serving = telemetry.serve(settings.metrics_host, settings.metrics_port)

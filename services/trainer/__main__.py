@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 from services.trainer.settings import SearchSettings, TrainerSettings
-from shared.adapters.process import exit_code, log_to_stderr, stop_on_signal
+from shared.adapters.logs import start_logging
+from shared.adapters.process import exit_code, stop_on_signal
 from shared.adapters.prometheus import Telemetry
 
 # Each command imports what it needs: TensorFlow takes seconds, and `import` runs without it.
@@ -20,7 +21,7 @@ def main() -> None:
     settings = TrainerSettings.from_env(os.environ)
     # At level 0 TensorFlow logs the CPU it finds.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-    log_to_stderr(settings.log_level, "trainer")
+    start_logging(settings.log_level, "trainer", settings.log_format)
     arguments.run(settings, arguments)
 
 

@@ -30,6 +30,7 @@ _NOT_IN_CHECKPOINT_KEY: Final = {
     "checkpoints",
     "drift_candles",
     "drift_pause_hours",
+    "log_format",
     "log_level",
     "metrics_host",
     "metrics_port",

@@ -11,7 +11,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from shared.adapters.passwords import hide_passwords
+from shared.adapters.logs import LogFormat, clean
 from shared.adapters.schemas.klines import KlineCodec
 from shared.core.errors import BadSetting
 from shared.core.topics import Topics, interval_ms
@@ -93,6 +93,9 @@ class ServiceSettings(EnvSettings):
         default=1, ge=1, le=9, description="Replication factor of topics that are created."
     )
     log_level: LogLevel = Field(default="INFO", description="Least severe message to log.")
+    log_format: LogFormat = Field(
+        default="console", description="Log lines for people, or one JSON object a line."
+    )
     metrics_host: str = Field(
         default="127.0.0.1", description="Address to serve metrics and health at."
     )
@@ -115,10 +118,19 @@ def _describe(settings: type[EnvSettings], error: ValidationError) -> Iterator[s
     for fault in error.errors(include_url=False, include_context=False):
         text = fault["msg"].removeprefix("Value error, ")
         # Without a location the fault is of several settings, and the value is all of them.
-        variable = settings.variable_of(str(fault["loc"][0])) if fault["loc"] else None
-        if variable is None:
+        name = str(fault["loc"][0]) if fault["loc"] else None
+        if name is None:
             yield text
         elif text == "Field required":
-            yield f"{variable} is not set"
+            yield f"{settings.variable_of(name)} is not set"
+        elif _is_secret(settings, name):
+            variable = settings.variable_of(name)
+            yield f"{variable} has a value that may hold a password, so it is not shown: {text}"
         else:
-            yield f"{variable} is {hide_passwords(repr(fault['input']))[:_LONGEST_VALUE]}: {text}"
+            value = clean(repr(fault["input"]))[:_LONGEST_VALUE]
+            yield f"{settings.variable_of(name)} is {value}: {text}"
+
+
+def _is_secret(settings: type[EnvSettings], name: str) -> bool:
+    """Return whether a field may hold a password: its repr then leaves it out."""
+    return name in settings.model_fields and not settings.model_fields[name].repr

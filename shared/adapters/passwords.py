@@ -4,6 +4,7 @@ import re
 from typing import Final
 
 _USER_INFO: Final = re.compile(r"//\S*@")
+_IN_QUERY: Final = re.compile(r"([?&](?:username|password)=)[^&\s'\"]*", re.IGNORECASE)
 
 
 def hide_passwords(text: str) -> str:
@@ -11,5 +12,7 @@ def hide_passwords(text: str) -> str:
 
     >>> hide_passwords("redis://:secret@10.0.0.1:6379/0")
     'redis://***@10.0.0.1:6379/0'
+    >>> hide_passwords("redis://10.0.0.1?password=secret&db=1")
+    'redis://10.0.0.1?password=***&db=1'
     """
-    return _USER_INFO.sub("//***@", text)
+    return _IN_QUERY.sub(r"\1***", _USER_INFO.sub("//***@", text))

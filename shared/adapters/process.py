@@ -1,4 +1,4 @@
-"""A service as a process: its stop signal, its log, its exit code."""
+"""A service as a process: its stop signal and its exit code."""
 
 import logging
 import signal
@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable
 
+from shared.adapters.logs import clean
 from shared.core.errors import BadSetting, Incompatible, UlstmError
 
 log = logging.getLogger(__name__)
@@ -19,19 +20,13 @@ def stop_on_signal() -> threading.Event:
     return stop
 
 
-def log_to_stderr(level: str, service: str) -> None:
-    """Write log lines with time, service and level to standard error."""
-    logging.basicConfig(
-        level=level, stream=sys.stderr, format=f"%(asctime)s {service} %(levelname)s %(message)s"
-    )
-
-
 def exit_code(run: Callable[[], None]) -> int:
     """Run a service; return its exit code: 0 done, 1 failed, 2 invalid settings."""
     try:
         run()
     except BadSetting as error:
-        print(f"refusing to start: {error}", file=sys.stderr)  # noqa: T201 - there may be no log yet
+        # There may be no log yet: its format is a setting too.
+        print(f"refusing to start: {clean(str(error))}", file=sys.stderr)  # noqa: T201 - likewise
         return 2
     except Incompatible as error:
         log.error("refusing to continue: %s", error)  # noqa: TRY400 - the message is enough

@@ -21,6 +21,7 @@ from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from shared.adapters.logs import clean
 from shared.core.errors import BadSetting
 
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -172,7 +173,7 @@ class Telemetry:
             return 200, "text/plain", b"alive\n"
         if path == "/health/ready":
             reason = self.not_ready
-            status, text = (503, reason) if reason else (200, "ready")
+            status, text = (503, clean(reason)) if reason else (200, "ready")
             return status, "text/plain", f"{text}\n".encode()
         if path in self._pages:
             body = json.dumps(self._pages[path](), ensure_ascii=False).encode()

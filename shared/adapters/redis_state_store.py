@@ -75,8 +75,8 @@ class RedisStateStore:
                 decode_responses=False,
             )
         except ValueError:
-            # The cause is left out: its message may quote the password.
-            message = f"REDIS_URL is {self._url!r}; give one such as redis://127.0.0.1:6379/0"
+            # Neither the cause nor the address is shown: both may have the password.
+            message = "REDIS_URL is no address; give one such as redis://127.0.0.1:6379/0"
             raise BadSetting(message) from None
         self._put_symbol = self._client.register_script(_PUT_SYMBOL)
         self._put_partition = self._client.register_script(_PUT_PARTITION)

@@ -84,7 +84,6 @@ def test_a_replica_started_without_redis_goes_on_from_the_log(
     [
         ("predictor", "SYMBOL_GROUPS", "none"),
         ("predictor", "INTERVAL", "7m"),
-        ("predictor", "REDIS_URL", "http://127.0.0.1"),
         ("predictor", "SESSION_TIMEOUT_MS", "1"),
         ("producer", "SYMBOLS", "BTC/USDT"),
         ("trainer", "WINDOW_LENGTH", "5000"),

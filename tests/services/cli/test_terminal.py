@@ -12,13 +12,13 @@ from rich.table import Table
 from services.cli.terminal import (
     CLOSED_PIPE,
     PlainConsole,
-    escape_controls,
     plain_text,
     print_json,
     print_lines,
     print_text,
     print_warning,
 )
+from shared.core.printable_text import escape_controls
 
 CLI = Path(__file__).parents[3] / "services" / "cli"
 HOSTILE = [

@@ -60,14 +60,15 @@ def test_every_wrong_setting_is_named_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://user:secret@h:1", "http://:se/cret@h", "secret://u:secret@"]
+    "url",
+    ["http://user:secret@h:1", "http://:se/cret@h", "http://:secret", "secret@host", "secret"],
 )
 def test_a_password_is_in_no_message_and_no_repr(url: str) -> None:
     with pytest.raises(BadSetting) as refusal:
         PredictorSettings.from_env({"REDIS_URL": url})
 
-    assert "REDIS_URL is" in str(refusal.value)
-    assert ":secret" not in str(refusal.value)
-    assert "cret@" not in str(refusal.value)
+    assert "REDIS_URL" in str(refusal.value)
+    assert "redis|rediss" in str(refusal.value)
+    assert "cret" not in str(refusal.value)
     assert refusal.value.__cause__ is None
     assert "secret" not in repr(PredictorSettings.from_env({"REDIS_URL": "redis://:secret@h:1/0"}))
