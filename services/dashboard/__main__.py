@@ -10,7 +10,8 @@ from services.dashboard.models.logged_models import LoggedModels
 from services.dashboard.ports import Json
 from services.dashboard.settings import DashboardSettings
 from services.dashboard.web.server import DashboardServer, LogSources, stop_on_signals
-from shared.adapters.process import exit_code, log_to_stderr
+from shared.adapters.logs import start_logging
+from shared.adapters.process import exit_code
 from shared.adapters.prometheus import Telemetry
 from shared.core.errors import Unavailable
 
@@ -18,7 +19,7 @@ from shared.core.errors import Unavailable
 def main() -> None:
     """Read the settings and serve until a signal requests a stop."""
     settings = DashboardSettings.from_env(os.environ)
-    log_to_stderr(settings.log_level, "dashboard")
+    start_logging(settings.log_level, "dashboard", settings.log_format)
     asyncio.run(run(settings))
 
 
