@@ -20,6 +20,9 @@ export function colours() {
   );
 }
 
+/** Parts of an option that go when it names them no more. */
+const PARTS = ["grid", "xAxis", "yAxis", "series", "title"];
+
 /** A chart that fits its element and is drawn anew in other colours. */
 export class Chart {
   #draw;
@@ -39,17 +42,22 @@ export class Chart {
     this.draw();
   }
 
-  /** Draw what is there now. Zoom is kept: the option does not name it. */
+  /** Draw what is there now. */
   draw() {
     const option = this.#draw(colours());
-    if (option !== null)
-      this.instance.setOption(option, { replaceMerge: ["series"], lazyUpdate: true });
+    if (option !== null) this.instance.setOption(option, { replaceMerge: PARTS, lazyUpdate: true });
   }
 
   close() {
     for (const close of this.#closers) close();
     this.instance.dispose();
   }
+}
+
+/** Return the option of a chart that has nothing to draw, but says why. */
+export function makeNote(palette, text) {
+  const textStyle = { color: palette.muted, fontSize: 12, fontWeight: "normal", lineHeight: 18 };
+  return { ...baseOption(palette), title: { text, textStyle, left: "center", top: "middle" } };
 }
 
 /** Return what all charts have in common. @param {Record<string, string>} palette */

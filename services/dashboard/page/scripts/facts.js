@@ -4,6 +4,8 @@ import { makeTime } from "./clock.js";
 import { make } from "./dom.js";
 import * as format from "./format.js";
 
+const MOST_SHOWN = 8; // of a list
+
 /** @type {[RegExp, (value: any) => Node|string][]} the first that fits a name holds */
 const KINDS = [
   [/(_at|since|from|through|until|published|open_time|time)_ms$/, (value) => makeTime(value)],
@@ -37,7 +39,7 @@ function formatFact(name, value) {
   if (value === null || value === undefined || value === "")
     return make("span", { class: "muted" }, format.UNKNOWN);
   if (typeof value === "boolean") return value ? "yes" : "no";
-  if (Array.isArray(value)) return value.map((each) => String(formatPlain(each))).join(", ");
+  if (Array.isArray(value)) return formatList(value);
   if (typeof value === "object") return makeFacts(value);
   if (typeof value === "string") return value;
   const kind = KINDS.find(([pattern]) => pattern.test(name));
@@ -48,6 +50,12 @@ function formatFact(name, value) {
 function labelOf(name) {
   const words = name.replace(/(_timestamp_seconds|_ms|_seconds|_ratio|_bytes|_total)(?=$|\{)/, "");
   return words.replaceAll("_", " ");
+}
+
+function formatList(values) {
+  const shown = values.slice(0, MOST_SHOWN).map((each) => String(formatPlain(each)));
+  const rest = values.length - shown.length;
+  return shown.join(", ") + (rest > 0 ? `, and ${rest} more` : "");
 }
 
 function formatPlain(value) {

@@ -62,6 +62,7 @@ export function signed(value, decimals) {
  * @param {number} [decimals]
  */
 export function share(value, decimals = 1) {
+  if (value === 1) return `100${NARROW_SPACE}%`;
   return isKnown(value) ? `${decimal(value * 100, decimals)}${NARROW_SPACE}%` : UNKNOWN;
 }
 
@@ -117,6 +118,27 @@ export function localTime(ms) {
   if (!isKnown(ms)) return "";
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   return `${localFormat.format(ms)} (${zone}, your time)`;
+}
+
+/** Format a probability: `= 0.031`, `< 0.001`. @param {number|null|undefined} p */
+export function probability(p) {
+  if (!isKnown(p)) return UNKNOWN;
+  return p < 0.001 ? "< 0.001" : decimal(p, 3);
+}
+
+/**
+ * Return how many decimals tell values of this size apart, at least one.
+ * @param {number} largest absolute value
+ */
+export function decimalsFor(largest) {
+  return largest > 0 ? Math.min(6, Math.max(1, 1 - Math.floor(Math.log10(largest)))) : 1;
+}
+
+/** Make a sentence out of a reason: a capital letter, a full stop. @param {string} text */
+export function sentence(text) {
+  if (text === "") return "";
+  const end = /[.!?…]$/.test(text) ? "" : ".";
+  return text[0].toUpperCase() + text.slice(1) + end;
 }
 
 /** Shorten a model version to the part that tells versions apart. @param {string|null} version */

@@ -52,6 +52,7 @@ export const GLOSSARY = {
   lead:
     "The absolute error of zero change less that of the forecast, in per cent of the close, " +
     "summed up over the newest day.",
+  pValue: "The chance of at least this much skill if there were none.",
   lag: "Candles of the partition that no predictor has taken over yet.",
   close: "The newest close, in the quote currency.",
   lastChange: "The newest close against the one before.",
@@ -89,6 +90,7 @@ const TITLES = {
   lead:
     "The absolute error of zero change less that of the forecast, in per cent of the close, " +
     "summed up over the newest day.",
+  pValue: "The chance of at least this much skill if there were none.",
   lag: "Lag",
 };
 

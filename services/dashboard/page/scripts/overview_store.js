@@ -47,6 +47,17 @@ export class OverviewStore extends Emitter {
     this.#emit(change, update.summary);
   }
 
+  /**
+   * The log's time: open time of the newest candle that is predicted. Times in the log are compared
+   * with it; with a simulator whose clock runs fast they are far from the server's.
+   * @returns {number|null}
+   */
+  get logNow() {
+    const times = [...this.rows.values()].map((row) => row.open_time_ms ?? 0);
+    const newest = times.reduce((a, b) => Math.max(a, b), 0);
+    return newest || null;
+  }
+
   #toRow(values) {
     const row = { symbol: "" };
     for (let i = 0; i < this.#columns.length; i++) row[this.#columns[i]] = values[i];

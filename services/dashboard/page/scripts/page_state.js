@@ -1,6 +1,6 @@
 // The state in words: what is so, and what happens next.
 
-import { duration } from "./format.js";
+import { duration, sentence } from "./format.js";
 
 /**
  * @typedef {object} PageState
@@ -25,9 +25,7 @@ const STATES = {
   waiting_for_model: {
     sign: "◔",
     title: "Waiting for a model",
-    next:
-      "Candles arrive. The first prediction follows at the next close after a model has been " +
-      "promoted; the trainer does that when it has enough candles.",
+    next: "The trainer promotes the first one when it has enough candles; nothing is to be done.",
   },
   live: { sign: "●", title: "Live", next: "" },
   stale: {
@@ -57,7 +55,7 @@ export function describeState(summary, isConnected) {
   if (!isConnected) return describe("disconnected", disconnectedReason(summary));
   if (summary === null) return describe("loading", "Connecting to the page's server.");
   const name = summary.state in STATES ? summary.state : "loading";
-  return describe(name, summary.state_reason ?? "");
+  return describe(name, sentence(summary.state_reason ?? ""));
 }
 
 function disconnectedReason(summary) {

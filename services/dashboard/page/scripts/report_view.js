@@ -41,6 +41,10 @@ export class ReportView {
     return [];
   }
 
+  /** Do what needs the nodes in the page. @param {any} _report */
+  afterShow(_report) {}
+
+  /** Leave the page. */
   close() {
     this.#isClosed = true;
     clearTimeout(this.#retry);
@@ -51,7 +55,9 @@ export class ReportView {
     clearTimeout(this.#retry);
     try {
       const report = await fetchJson(this.#path);
-      if (!this.#isClosed) this.#show(this.render(report));
+      if (this.#isClosed) return;
+      this.#show(this.render(report));
+      this.afterShow(report);
     } catch (error) {
       if (this.#isClosed) return;
       // While the server does not answer, what is there stays: the state says that it is old.

@@ -19,15 +19,20 @@ import { UNKNOWN, change, isKnown, signed } from "./format.js";
 export function describeSkill(value, low, high) {
   if (!isKnown(value)) return { value: UNKNOWN, interval: "", tone: "muted" };
   if (!isKnown(low) || !isKnown(high)) return { value: "too few", interval: "", tone: "muted" };
-  const decimals = decimalsOf((high - low) * 100);
+  const decimals = decimalsOf(low * 100, high * 100);
   const interval = `[${signed(low * 100, decimals)}, ${signed(high * 100, decimals)}]`;
   if (low > 0) return { value: change(value, decimals), interval, tone: "good" };
   if (high < 0) return { value: change(value, decimals), interval, tone: "bad" };
   return { value: "not shown", interval, tone: "muted" };
 }
 
-/** The narrower an interval, the more digits of its ends mean something. */
-function decimalsOf(width) {
-  if (!(width > 0)) return 1;
-  return Math.min(3, Math.max(1, 1 - Math.floor(Math.log10(width))));
+const MOST_DECIMALS = 3;
+
+/** The narrower an interval, the more digits its ends have; an end keeps its sign. */
+function decimalsOf(low, high) {
+  const wanted = high > low ? 1 - Math.floor(Math.log10(high - low)) : 1;
+  let decimals = Math.min(MOST_DECIMALS, Math.max(1, wanted));
+  const isHidden = (end) => end !== 0 && Math.abs(end) < 0.5 * 10 ** -decimals;
+  while (decimals < MOST_DECIMALS && (isHidden(low) || isHidden(high))) decimals++;
+  return decimals;
 }

@@ -46,6 +46,7 @@ function symbolColumn() {
     headerName: "Symbol",
     pinned: "left",
     width: 118,
+    initialSort: "asc",
     filter: "agTextColumnFilter",
     lockPosition: true,
     getQuickFilterText: ({ value }) => value,
@@ -126,6 +127,8 @@ function scoreColumns(isNarrow) {
   return [
     percentage("skill", "Skill", 164, (value) => format.change(value, 1), {
       headerTooltip: GLOSSARY.skill,
+      type: undefined, // the cell fills its width: value left, interval right
+      cellClass: "",
       cellRenderer: ({ data }) => renderSkill(data),
       equals: () => false, // its interval may change while it does not
       tooltipValueGetter: ({ data }) => `Over ${format.plural(data.skill_n ?? 0, "candle")}`,
@@ -144,8 +147,8 @@ function scoreColumns(isNarrow) {
       valueGetter: ({ data }) => describeLast(data),
       valueFormatter: ({ value }) => (isNarrow ? value[0] : value),
       cellClassRules: {
-        good: ({ value }) => value.includes("●"),
-        bad: ({ value }) => value.includes("○") || value.includes("✕"),
+        good: ({ value }) => value.startsWith("●"),
+        bad: ({ value }) => !value.startsWith("●") && value !== format.UNKNOWN,
       },
     },
   ];
@@ -165,14 +168,14 @@ function restColumns() {
       valueFormatter: ({ value }) => format.shortVersion(value),
     },
     number("steps", "Steps", 60, format.count, { headerTooltip: GLOSSARY.steps }),
-    number("arrived_ms", "Age", 82, (value) => formatAge(value), {
+    number("arrived_ms", "Age", 76, (value) => formatAge(value), {
       headerTooltip: GLOSSARY.age,
       tooltipValueGetter: ({ value }) => describeArrival(value),
     }),
     number("close_to_arrival_ms", "Arrival", 66, format.latency, {
       headerTooltip: GLOSSARY.closeToArrival,
     }),
-    number("arrival_to_readable_ms", "Readable", 72, format.latency, {
+    number("arrival_to_readable_ms", "Readable", 80, format.latency, {
       headerTooltip: GLOSSARY.arrivalToReadable,
     }),
   ];

@@ -1,6 +1,6 @@
 // The strip of figures over all symbols.
 
-import { makeTime, serverNow } from "../clock.js";
+import { makeTime } from "../clock.js";
 import { make } from "../dom.js";
 import * as format from "../format.js";
 import { GLOSSARY } from "../glossary.js";
@@ -20,15 +20,17 @@ const wide = matchMedia("(min-width: 701px)");
 /**
  * Make the strip. On a narrow window the second half is folded away.
  * @param {Record<string, any>} summary
+ * @param {number|null} logNow the log's time, ms
  * @param {boolean} isOpen whether the second half is unfolded
  * @returns {HTMLElement}
  */
-export function makeStrip(summary, isOpen) {
+export function makeStrip(summary, logNow, isOpen) {
+  const championNow = (each) => champion(each, logNow);
   const more = make(
     "details",
     { class: "strip-more", open: wide.matches || isOpen },
     make("summary", {}, "More figures"),
-    makeList([replicas, repairs, deadLetters, connections, champion, latencies], summary),
+    makeList([replicas, repairs, deadLetters, connections, championNow, latencies], summary),
   );
   return make("div", {}, makeList([symbols, predictions, skill, coverage], summary), more);
 }
@@ -78,8 +80,8 @@ function predictions({ predictions_per_hour: perHour, predictions_last_hour: las
 /** @returns {Figure} */
 function skill({ pooled_skill: pooled }) {
   const text = describeSkill(pooled?.value ?? null, pooled?.low ?? null, pooled?.high ?? null);
-  const p = pooled && format.isKnown(pooled.p) ? `p ${formatP(pooled.p)}` : null;
-  const n = pooled ? `n ${format.count(pooled.n)}` : "no outcome yet";
+  const p = pooled ? `p ${format.probability(pooled.p)}` : null;
+  const n = pooled ? `n ${format.count(pooled.n)}` : "too few outcomes yet";
   return {
     label: "Pooled skill",
     value: text.value,
@@ -87,10 +89,6 @@ function skill({ pooled_skill: pooled }) {
     title: `${GLOSSARY.skill}\n\n${GLOSSARY.pooledSkill}`,
     tone: text.tone,
   };
-}
-
-function formatP(p) {
-  return p < 0.001 ? "< 0.001" : `= ${format.decimal(p, 3)}`;
 }
 
 /** @returns {Figure} */
@@ -130,7 +128,7 @@ function repairs({ corrections: { gaps, fills, amendments }, counted_since_ms: s
 
 /** @returns {Figure} */
 function deadLetters({ dead_letters: letters, unreadable_records: unreadable }) {
-  const words = letters.last_reason ?? "nothing was refused";
+  const words = letters.last_reason || "nothing was refused";
   const details = unreadable > 0 ? [`${words} · ${unreadable} unreadable`] : [words];
   const tone = letters.count > 0 ? "bad" : "";
   const title = `${GLOSSARY.deadLetters}${letters.last_reason ? `\n\n${letters.last_reason}` : ""}`;
@@ -139,16 +137,17 @@ function deadLetters({ dead_letters: letters, unreadable_records: unreadable }) 
 
 /** @returns {Figure} */
 function connections({ reconnects, aborted_transactions: aborted }) {
-  return {
-    label: "Reconnects",
-    value: format.count(reconnects),
-    details: [`${format.count(aborted)} transactions taken back`],
-    title: GLOSSARY.connections,
-  };
+  const title = GLOSSARY.connections;
+  if (!format.isKnown(reconnects) && !format.isKnown(aborted)) {
+    const details = ["not known: no metrics are read"];
+    return { label: "Reconnects", value: format.UNKNOWN, details, title, tone: "muted" };
+  }
+  const details = [`${format.plural(aborted, "transaction")} taken back`];
+  return { label: "Reconnects", value: format.count(reconnects), details, title };
 }
 
 /** @returns {Figure} */
-function champion({ champion: model }) {
+function champion({ champion: model }, logNow) {
   const label = "Champion";
   if (!model)
     return {
@@ -159,11 +158,12 @@ function champion({ champion: model }) {
       tone: "muted",
     };
   const version = make("a", { href: "/models", class: "mono" }, format.shortVersion(model.version));
-  const age = format.duration(serverNow() - model.since_ms);
+  const isKnown = format.isKnown(model.since_ms) && logNow !== null;
+  const age = isKnown ? `for ${format.duration(logNow - model.since_ms)}, ` : "";
   return {
     label,
     value: version,
-    details: [makeTime(model.since_ms), ` · ${age}`],
+    details: [age, "since ", makeTime(model.since_ms)],
     title: `${model.version}\n${GLOSSARY.champion}`,
   };
 }
@@ -172,13 +172,12 @@ function champion({ champion: model }) {
 function latencies({ latency }) {
   const arrival = latency?.close_to_arrival_ms;
   const readable = latency?.arrival_to_readable_ms;
+  const details = [`p99 ${format.latency(readable?.p99)}`];
+  if (format.isKnown(arrival?.p50)) details.push(`; arrival ${format.latency(arrival.p50)}`);
   return {
-    label: "Latency",
+    label: "Arrival to readable",
     value: format.latency(readable?.p50),
-    details: [
-      `p99 ${format.latency(readable?.p99)}; `,
-      `before it, close to arrival ${format.latency(arrival?.p50)}`,
-    ],
+    details,
     title: `Medians.\n${GLOSSARY.arrivalToReadable}\n${GLOSSARY.closeToArrival}`,
   };
 }

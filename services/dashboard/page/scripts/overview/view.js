@@ -67,7 +67,8 @@ export class OverviewView {
 
   #showStrip(summary) {
     const isOpen = this.#strip.querySelector("details")?.open ?? false;
-    this.#strip.replaceChildren(makeStrip(summary, isOpen));
+    const { logNow } = this.#session.store;
+    this.#strip.replaceChildren(makeStrip(summary, logNow, isOpen));
   }
 
   #showCount() {

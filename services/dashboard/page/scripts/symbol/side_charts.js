@@ -1,17 +1,16 @@
 // The three smaller charts of a symbol: running skill, calibration, error of the last day.
 
-import { Chart, TIME_LABELS, baseOption, loadCharts, makeAxis } from "../charts.js";
-import { change, plural, signed, timestamp } from "../format.js";
+import { Chart, TIME_LABELS, baseOption, loadCharts, makeAxis, makeNote } from "../charts.js";
+import { change, decimalsFor, plural, signed, timestamp } from "../format.js";
 import { describeSkill } from "../skill_text.js";
 
+const TOO_FEW = "Too few outcomes yet.\nThis fills as candles close.";
 const GRID = { left: 8, right: 12, top: 14, bottom: 4, containLabel: true };
 const TONES = {
   good: "better than zero change",
   bad: "worse than zero change",
   muted: "not shown",
 };
-const percent = (value) => `${signed(value, 1)} %`;
-const smallPercent = (value) => `${signed(value, 2)} %`;
 
 export class SideCharts {
   #isClosed = false;
@@ -29,12 +28,14 @@ export class SideCharts {
   async #open(elements, history) {
     const echarts = await loadCharts();
     if (this.#isClosed) return;
+    const open = (name, makeOption) =>
+      new Chart(echarts, elements[name], (palette) =>
+        history[name].length < 2 ? makeNote(palette, TOO_FEW) : makeOption(palette, history[name]),
+      );
     this.#charts = [
-      new Chart(echarts, elements.skill, (palette) => skillOption(palette, history.skill)),
-      new Chart(echarts, elements.calibration, (palette) =>
-        calibrationOption(palette, history.calibration),
-      ),
-      new Chart(echarts, elements.errors, (palette) => errorOption(palette, history.errors)),
+      open("skill", skillOption),
+      open("calibration", calibrationOption),
+      open("errors", errorOption),
     ];
   }
 
@@ -63,7 +64,10 @@ function skillOption(palette, rows) {
     ...baseOption(palette),
     grid: GRID,
     xAxis: makeAxis(palette, { type: "time", axisLabel: TIME_LABELS, splitLine: { show: false } }),
-    yAxis: makeAxis(palette, { type: "value", axisLabel: { formatter: percent } }),
+    yAxis: makePercentAxis(
+      palette,
+      rows.flatMap((row) => [row.low, row.high]),
+    ),
     tooltip: {
       ...baseOption(palette).tooltip,
       formatter: ([{ dataIndex }]) => describeSkillRow(rows[dataIndex]),
@@ -97,7 +101,7 @@ function calibrationOption(palette, bins) {
     type: "value",
     min: -end,
     max: end,
-    axisLabel: { formatter: smallPercent, showMinLabel: false, showMaxLabel: false },
+    axisLabel: { formatter: percentFormat(largest), showMinLabel: false, showMaxLabel: false },
   };
   return {
     ...baseOption(palette),
@@ -161,7 +165,10 @@ function errorOption(palette, rows) {
     ...baseOption(palette),
     grid: GRID,
     xAxis: makeAxis(palette, { type: "time", axisLabel: TIME_LABELS, splitLine: { show: false } }),
-    yAxis: makeAxis(palette, { type: "value", axisLabel: { formatter: smallPercent } }),
+    yAxis: makePercentAxis(
+      palette,
+      points.map(([, value]) => value / 100),
+    ),
     tooltip: {
       ...baseOption(palette).tooltip,
       formatter: ([{ dataIndex }]) => describeErrors(rows[dataIndex], points[dataIndex]),
@@ -181,7 +188,7 @@ function errorOption(palette, rows) {
 
 function describeErrors({ open_time_ms: time, model, zero }, [, lead]) {
   const errors = `error ${change(model, 3)}, of zero change ${change(zero, 3)}`;
-  return `${timestamp(time)} UTC\n${errors}\nlead so far ${smallPercent(lead)}`;
+  return `${timestamp(time)} UTC\n${errors}\nlead so far ${change(lead / 100, 3)}`;
 }
 
 function zeroLine(palette) {
@@ -202,6 +209,17 @@ function diagonal(palette, end) {
     lineStyle: { color: palette.muted, type: "dashed" },
     data: [[{ coord: [-end, -end] }, { coord: [end, end] }]],
   };
+}
+
+/** Return an axis of percentages whose labels have the digits that these fractions need. */
+function makePercentAxis(palette, fractions) {
+  const largest = fractions.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
+  return makeAxis(palette, { type: "value", axisLabel: { formatter: percentFormat(largest) } });
+}
+
+function percentFormat(largest) {
+  const decimals = decimalsFor(toPercent(largest));
+  return (value) => `${signed(value, decimals)} %`;
 }
 
 function toPercent(fraction) {
