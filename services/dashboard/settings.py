@@ -37,6 +37,13 @@ class DashboardSettings(ServiceSettings):
     dashboard_candles: int = Field(
         288, ge=2, le=5_000, description="Newest candles that the recent skill is computed from."
     )
+    dashboard_stale_after_s: float | None = Field(
+        None,
+        gt=0,
+        le=86_400,
+        description="Seconds without a candle after which the feed is shown as standing still;"
+        " empty: one and a half of the time that was observed between closes, and up to 10 s.",
+    )
     metrics_urls: Annotated[str, AfterValidator(_check_addresses)] = Field(
         "",
         description="Base addresses of the services' metrics, comma-separated, such as"

@@ -1,8 +1,8 @@
 """What the topics say now: the newest records of each symbol, and their counts."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from services.dashboard.live.columns import Row
@@ -11,6 +11,7 @@ from services.dashboard.live.feed_pace import FeedPace
 from services.dashboard.live.hourly_count import HourlyCount
 from services.dashboard.live.symbol_board import SymbolBoard
 from services.dashboard.ports import Standing
+from shared.core.online.interval_scores import COVERAGES, IntervalScores
 from shared.core.online.prediction import Prediction
 from shared.core.records import Amendment, Candle, Fill, Gap, Promotion, Record, SymbolStatus
 from shared.core.topics import partition_for
@@ -54,6 +55,14 @@ class Champion:
 
 
 @dataclass(slots=True)
+class LatencySamples:
+    """Latencies in ms that were measured since they were last taken."""
+
+    close_to_arrival: list[float] = field(default_factory=list)
+    arrival_to_readable: list[float] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Counts:
     """Records by kind, since the oldest that was read."""
 
@@ -62,7 +71,7 @@ class Counts:
     amendments: int = 0
     dead_letters: int = 0
     last_dead_letter: str = ""
-    unreadable: int = 0
+    unreadable: Counter[str] = field(default_factory=Counter)  # by topic
     last_unreadable: str = ""
 
 
@@ -73,17 +82,18 @@ class LiveBoard:
     symbols (at most MAX_SYMBOLS) times the recent window, and by KEPT_LATENCIES.
     """
 
-    def __init__(self, interval_ms: int, partitions: int, moments: int) -> None:
+    def __init__(self, pace: FeedPace, partitions: int, moments: int) -> None:
         """Begin with nothing read.
 
         Args:
-            interval_ms: between two candles.
+            pace: measures the time between closes; it knows the interval of the candles.
             partitions: of the topics.
             moments: how many of the newest moments the recent skill is computed from.
         """
+        interval_ms = pace.interval_ms
         self.interval_ms, self._partitions, self._moments = interval_ms, partitions, moments
         self.symbols: dict[str, SymbolBoard] = {}
-        self.pace = FeedPace(interval_ms)
+        self.pace = pace
         self.window = ErrorWindow(interval_ms, moments)
         self.latencies = Latencies(interval_ms, KEPT_LATENCIES)
         self.counts = Counts()
@@ -95,6 +105,8 @@ class LiveBoard:
         self.newest_seen_ms = 0.0  # wall time at which the first of these arrived
         self.newest_arrived_ms: float | None = None
         self._changed = set[str]()
+        self._scored = set[str]()  # symbols with an outcome since their skill was computed
+        self._latencies = LatencySamples()
 
     def add_kline(self, record: Record, arrival: Arrival) -> None:
         """Add a record of the klines topic."""
@@ -134,7 +146,8 @@ class LiveBoard:
         board = self._board(prediction.symbol)
         if board is None:
             return
-        self.window.add(prediction)
+        if self.window.add(prediction):
+            self._scored.add(prediction.symbol)
         board.add_prediction(prediction)
         self.add_promotion(prediction.model_version, board.partition, prediction.promotion_offset)
         if read_ms is not None:
@@ -146,9 +159,9 @@ class LiveBoard:
         self.counts.dead_letters += 1
         self.counts.last_dead_letter = reason
 
-    def add_unreadable(self, description: str) -> None:
+    def add_unreadable(self, topic: str, description: str) -> None:
         """Count a record that is none of its topic's."""
-        self.counts.unreadable += 1
+        self.counts.unreadable[topic] += 1
         self.counts.last_unreadable = description
 
     def due_open_time_ms(self, now_ms: float) -> int | None:
@@ -158,6 +171,15 @@ class LiveBoard:
             return None
         is_due = now_ms - self.newest_seen_ms > self.pace.grace_ms()
         return newest if is_due else newest - self.interval_ms
+
+    @property
+    def newest_scores(self) -> Iterator[IntervalScores]:
+        """The interval scores of each symbol's newest prediction."""
+        for board in self.symbols.values():
+            prediction = board.prediction
+            # An earlier version may have had other intervals.
+            if prediction is not None and len(prediction.interval_scores.covered) == len(COVERAGES):
+                yield prediction.interval_scores
 
     def update_standings(self, now_ms: float) -> None:
         """Look at every symbol's standing anew."""
@@ -184,14 +206,17 @@ class LiveBoard:
         changed, self._changed = self._changed, set()
         return changed
 
+    def take_latencies(self) -> LatencySamples:
+        """Return the latencies measured since the last call."""
+        samples, self._latencies = self._latencies, LatencySamples()
+        return samples
+
     def rows(self, symbols: Iterable[str]) -> dict[str, Row]:
-        """Return the rows of these symbols, their recent skill computed anew."""
-        rows = {}
-        for symbol in symbols:
-            board = self.symbols[symbol]
-            board.skill = self.window.skill(symbol)
-            rows[symbol] = board.row(self.interval_ms)
-        return rows
+        """Return the rows of these symbols; recent skill is computed anew where it may differ."""
+        scored, self._scored = self._scored, set()
+        for symbol, skill in self.window.skills(sorted(scored)).items():
+            self.symbols[symbol].skill = skill
+        return {symbol: self.symbols[symbol].row(self.interval_ms) for symbol in symbols}
 
     def standings(self) -> Counter[Standing]:
         """Count the symbols by their standing."""
@@ -213,7 +238,8 @@ class LiveBoard:
         board = self.symbols.get(symbol)
         if board is None:
             if len(self.symbols) >= MAX_SYMBOLS:
-                self.add_unreadable(f"{symbol} is beyond the {MAX_SYMBOLS} symbols that are shown")
+                text = f"{symbol} is beyond the {MAX_SYMBOLS} symbols that are shown"
+                self.add_unreadable("klines", text)
                 return None
             board = SymbolBoard(symbol, partition_for(symbol, self._partitions))
             self.symbols[symbol] = board
@@ -247,6 +273,8 @@ class LiveBoard:
             board.close_to_arrival_ms = max(0.0, arrived_ms - end_ms)
         if arrival.read_ms is not None:
             self.latencies.add_candle(candle, arrival.headers)
+            if board.close_to_arrival_ms is not None:
+                self._latencies.close_to_arrival.append(board.close_to_arrival_ms)
 
     def _add_correction(self, correction: Amendment | Fill, arrival: Arrival) -> None:
         is_fill = isinstance(correction, Fill)
@@ -264,4 +292,5 @@ class LiveBoard:
         )
         if is_of_newest and arrived_ms is not None:
             board.arrival_to_readable_ms = max(0.0, read_ms - arrived_ms)
+            self._latencies.arrival_to_readable.append(board.arrival_to_readable_ms)
         self.latencies.add_prediction(prediction, read_ms)

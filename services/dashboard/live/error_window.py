@@ -1,8 +1,10 @@
 """Errors of the newest forecasts, by symbol and moment."""
 
+from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shared.core.arrays import Float64s
 from shared.core.evaluation.errors import squared_errors
@@ -34,7 +36,7 @@ class ErrorWindow:
         self._number_of: dict[str, int] = {}
         self._cells = np.full((3, _FIRST_SYMBOLS, self._columns), np.nan)
         self._newest: int | None = None  # moment, counted in intervals since 1970
-        self._pooled: dict[int, tuple[float, float]] = {}  # by moment: the model, zero change
+        self._pooled: dict[int, tuple[float, float] | None] = {}  # by moment: the model, zero change
 
     @property
     def oldest_open_time_ms(self) -> int | None:
@@ -53,13 +55,19 @@ class ErrorWindow:
         self._write(symbol, open_time_ms, _CHANGE, previous.calibrated_change)
         return self._write(symbol, open_time_ms, _OUTCOME, previous.outcome_change)
 
-    def skill(self, symbol: str) -> Skill | None:
-        """Return a symbol's skill against zero change; None while there is nothing to compare."""
-        number = self._number_of.get(symbol)
-        if number is None:
-            return None
-        columns = np.array(self._moments_in_order()) % self._columns
-        return skill_score(*_errors(self._cells[:, number, columns]))
+    def skills(self, symbols: Iterable[str]) -> dict[str, Skill | None]:
+        """Return the skill of each of the symbols against zero change.
+
+        None while there is nothing to compare; symbols of which nothing is known are left out.
+        """
+        known = [symbol for symbol in symbols if symbol in self._number_of]
+        numbers = np.array([self._number_of[symbol] for symbol in known], dtype=np.int64)
+        columns = np.array(self._moments_in_order(), dtype=np.int64) % self._columns
+        errors, zero_errors, is_complete = _errors(self._cells[:, numbers[:, None], columns])
+        return {
+            symbol: skill_score(errors[row, chosen], zero_errors[row, chosen])
+            for row, (symbol, chosen) in enumerate(zip(known, is_complete, strict=True))
+        }
 
     def pooled_skill(self) -> Skill | None:
         """Return the skill of all symbols together: those of a moment are one sample.
@@ -76,10 +84,9 @@ class ErrorWindow:
         """Return the sums of errors over the symbols at a moment; None without any."""
         if moment not in self._pooled:
             symbols = len(self._number_of)
-            errors = _errors(self._cells[:, :symbols, moment % self._columns])
-            if not len(errors[0]):
-                return None
-            self._pooled[moment] = float(errors[0].sum()), float(errors[1].sum())
+            errors, zero_errors, chosen = _errors(self._cells[:, :symbols, moment % self._columns])
+            sums = float(errors[chosen].sum()), float(zero_errors[chosen].sum())
+            self._pooled[moment] = sums if chosen.any() else None
         return self._pooled[moment]
 
     def _write(self, symbol: str, open_time_ms: int, field: int, value: float) -> bool:
@@ -113,9 +120,10 @@ class ErrorWindow:
         return range(self._newest - self._columns + 1, self._newest + 1)
 
 
-def _errors(cells: Float64s) -> tuple[Float64s, Float64s]:
-    """Return the squared errors of forecasts (3, n) and of zero change, of complete cells only."""
-    scale, change, outcome = cells[:, ~np.isnan(cells).any(axis=0) & (cells[_SCALE] > 0.0)]
-    return squared_errors(change, outcome, scale), squared_errors(
-        np.zeros_like(change), outcome, scale
-    )
+def _errors(cells: Float64s) -> tuple[Float64s, Float64s, NDArray[np.bool_]]:
+    """Return squared errors of forecasts (3, ...) and of zero change, and which are complete."""
+    scale, change, outcome = cells
+    is_complete = (scale > 0.0) & ~(np.isnan(change) | np.isnan(outcome))
+    unit = np.where(is_complete, scale, 1.0)
+    errors = squared_errors(change, outcome, unit)
+    return errors, squared_errors(np.zeros_like(change), outcome, unit), is_complete

@@ -16,9 +16,15 @@ class FeedPace:
     says nothing about the wait for the next one: only what was observed does.
     """
 
-    def __init__(self, interval_ms: int) -> None:
-        """Begin with the interval itself as the expected pace."""
-        self._interval_ms = interval_ms
+    def __init__(self, interval_ms: int, stale_after_s: float | None = None) -> None:
+        """Begin with the interval itself as the expected pace.
+
+        Args:
+            interval_ms: of the candles.
+            stale_after_s: the silence after which the feed stands still, whatever its pace; None:
+                as the pace says.
+        """
+        self.interval_ms, self._stale_after_s = interval_ms, stale_after_s
         self._newest: tuple[int, float] | None = None  # open time and first arrival of a close
         self._paces: deque[float] = deque(maxlen=_PACES)
 
@@ -30,11 +36,13 @@ class FeedPace:
     @property
     def pace_ms(self) -> float:
         """The wall time from one close to the next."""
-        return median(self._paces) if self._paces else float(self._interval_ms)
+        return median(self._paces) if self._paces else float(self.interval_ms)
 
     @property
     def stale_after_ms(self) -> float:
         """The wall time after the newest arrival at which the feed counts as standing still."""
+        if self._stale_after_s is not None:
+            return 1000.0 * self._stale_after_s
         pace_ms = self.pace_ms
         return max(_LEAST_STALE_MS, 1.5 * pace_ms + min(pace_ms, _LONGEST_SLACK_MS))
 
@@ -49,5 +57,5 @@ class FeedPace:
             return
         self._newest = open_time_ms, arrived_ms
         if newest is not None and arrived_ms > newest[1]:
-            closes = (open_time_ms - newest[0]) / self._interval_ms
+            closes = (open_time_ms - newest[0]) / self.interval_ms
             self._paces.append((arrived_ms - newest[1]) / closes)

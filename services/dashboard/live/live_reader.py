@@ -3,7 +3,6 @@
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
@@ -12,11 +11,11 @@ from typing import Final
 
 from services.dashboard.live.board import Champion, LiveBoard
 from services.dashboard.live.champion_time import find_first_candle_ms
+from services.dashboard.live.feed_pace import FeedPace
 from services.dashboard.live.summary import Reading
 from services.dashboard.live.topic_feed import TopicFeed
 from services.dashboard.live.update_publisher import UpdatePublisher
 from services.dashboard.live.window_fill import KafkaPartition, WindowFill
-from services.dashboard.metrics import DashboardMetrics
 from services.dashboard.settings import DashboardSettings
 from shared.adapters.kafka.admin import topic_id
 from shared.adapters.kafka.tail import TailRecord, TopicTail
@@ -31,8 +30,9 @@ _TAIL: Final = 2_000  # records per partition that are shown at once
 _POLLED: Final = 2_000
 _POLL_S: Final = 0.1
 _FILLING_POLL_S: Final = 0.02  # half of the time is left to the newest records
-_REQUEST_S: Final = 3.0
+_REQUEST_S: Final = 2.0
 _FIRST_FETCH_S: Final = 0.5  # may pass before the first record of the topics' ends is here
+_SLICE_S: Final = 0.5  # of a wait: the browsers hear of us meanwhile
 _CHECK_S: Final = 5.0  # of silence, after which the broker is asked whether it is there
 
 
@@ -46,7 +46,6 @@ class _Session:
     opened_s: float
     heard_s: float = 0.0
     checked_s: float = 0.0
-    is_caught_up: bool = False  # the records that were there at the start have been read
 
     def is_new(self, item: TailRecord) -> bool:
         """Return whether a record was not there yet when the session began."""
@@ -60,7 +59,6 @@ class LiveReader:
     def __init__(
         self,
         settings: DashboardSettings,
-        metrics: DashboardMetrics,
         publisher: UpdatePublisher,
         watched_symbols: Callable[[], frozenset[str]],
     ) -> None:
@@ -68,14 +66,13 @@ class LiveReader:
 
         Args:
             settings: where to read.
-            metrics: count the records.
             publisher: takes the changes.
             watched_symbols: returns the symbols whose records are wanted as well.
         """
-        self._settings, self._metrics, self._publisher = settings, metrics, publisher
+        self._settings, self._publisher = settings, publisher
         self._kafka, self._topics = settings.kafka_bootstrap_servers, settings.topics
         self._feed = self._create_feed()
-        self._reading = Reading(loading=_BEGINNING)
+        self._reading = Reading(settings.interval, loading=_BEGINNING)
         self._champion: Champion | None = None  # whose beginning is known
         self._champion_asked_s = 0.0
         self._watched_symbols = watched_symbols
@@ -112,13 +109,14 @@ class LiveReader:
         }
         fill = WindowFill(self._kafka, topics, feed, starts)
         resources.callback(fill.close)
-        self._feed, self._reading = feed, Reading(loading=_BEGINNING)
+        self._feed = feed
+        self._reading = Reading(self._settings.interval, loading=_BEGINNING)
         return _Session(tail, fill, topic_id(self._kafka, topics.klines), time.monotonic())
 
     def _follow(self, session: _Session, stop: threading.Event) -> None:
         """Read until stop is set, or until the topics are others."""
         while not stop.is_set():
-            is_filling = session.is_caught_up and bool(self._reading.loading)
+            is_filling = self._reading.is_caught_up and bool(self._reading.loading)
             records = session.tail.poll(_POLLED, _FILLING_POLL_S if is_filling else _POLL_S)
             # After the poll: what was read before is in the log that a new watcher reads first.
             self._feed.watched = self._watched_symbols()
@@ -128,6 +126,7 @@ class LiveReader:
             if is_filling and not self._reading.kafka_error:
                 self._fill(session)
             self._find_champion_time(session)
+            self._feed.set_lag(session.tail.lag())
             self._publisher.publish_if_due(self._feed, self._reading, time.time() * 1000)
 
     def _add(self, session: _Session, records: list[TailRecord]) -> None:
@@ -135,12 +134,11 @@ class LiveReader:
         now_ms, now_s = time.time() * 1000, time.monotonic()
         for is_new, group in groupby(records, session.is_new):
             self._feed.add(group, now_ms if is_new else None)
-        for topic, count in Counter(topic for topic, _ in records).items():
-            self._metrics.records.labels(topic).inc(count)
+        self._feed.count_read(records)
         if records:
             session.heard_s = now_s
-        is_silent = not records and now_s - session.opened_s > _FIRST_FETCH_S
-        session.is_caught_up = session.is_caught_up or is_silent
+        elif now_s - session.opened_s > _FIRST_FETCH_S and not self._reading.is_caught_up:
+            self._reading = replace(self._reading, is_caught_up=True)
 
     def _fill(self, session: _Session) -> None:
         session.fill.step()
@@ -184,14 +182,20 @@ class LiveReader:
     def _wait(self, error: UlstmError, seconds: float, stop: threading.Event) -> None:
         """Show what went wrong, and let the browsers know that we are there."""
         self._show(error)
-        self._publisher.publish_if_due(self._feed, self._reading, time.time() * 1000)
-        stop.wait(min(seconds, _CHECK_S - 1.0))
+        ends_s = time.monotonic() + seconds
+        while not stop.is_set() and (left_s := ends_s - time.monotonic()) > 0.0:
+            self._publisher.publish_if_due(self._feed, self._reading, time.time() * 1000)
+            stop.wait(min(left_s, _SLICE_S))
 
     def _find_champion_time(self, session: _Session) -> None:
         """Look up once since when the champion has been it; again later if no candle came yet."""
         board, now_s = self._feed.board, time.monotonic()
         champion = board.champion
-        if champion is None or board.champion_since_ms is not None or not session.is_caught_up:
+        if (
+            champion is None
+            or board.champion_since_ms is not None
+            or not self._reading.is_caught_up
+        ):
             return
         if now_s - self._champion_asked_s < _CHECK_S and champion == self._champion:
             return
@@ -204,5 +208,6 @@ class LiveReader:
     def _create_feed(self) -> TopicFeed:
         settings = self._settings
         interval, partitions = interval_ms(settings.interval), settings.symbol_groups
-        board = LiveBoard(interval, partitions, settings.dashboard_candles)
+        pace = FeedPace(interval, settings.dashboard_stale_after_s)
+        board = LiveBoard(pace, partitions, settings.dashboard_candles)
         return TopicFeed(board, self._topics, settings.codec)

@@ -1,5 +1,6 @@
 """The strip above the table: how the whole deployment stands."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import Final, get_args
@@ -8,7 +9,6 @@ from services.dashboard.live.board import LiveBoard
 from services.dashboard.ports import FeedState, Json, LogFacts, Standing
 from shared.core.evaluation.skill_score import Skill, skill_to_fields
 from shared.core.online.interval_scores import COVERAGES, IntervalScores
-from shared.core.topics import interval_ms
 
 _NAMED_LATE: Final = 20
 _HOUR_MS: Final = 3_600_000
@@ -24,10 +24,19 @@ _NO_CLUSTER: Final[Json] = {
 class Reading:
     """How the reading of the topics goes."""
 
+    interval: str
     kafka_error: str = ""  # what does not answer, and where; empty: all is well
     loading: str = ""  # how far the recent window is filled; empty: it is
+    is_caught_up: bool = False  # the newest records have been read
     missing_topic: str = ""
     since_ms: int | None = None  # records that are counted are not older
+
+    @property
+    def not_ready(self) -> str | None:
+        """Why the newest records are not shown; None: they are, as far as there are any."""
+        if self.kafka_error or self.missing_topic or self.is_caught_up:
+            return self.kafka_error or None
+        return self.loading
 
 
 def describe_state(board: LiveBoard, reading: Reading, now_ms: float) -> tuple[FeedState, str]:
@@ -55,29 +64,44 @@ def is_stale(board: LiveBoard, now_ms: float) -> bool:
     return arrived_ms is None or now_ms - arrived_ms > board.pace.stale_after_ms
 
 
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The whole deployment in figures, which the page and the metrics show."""
+
+    state: FeedState
+    reason: str
+    standings: Mapping[Standing, int]  # symbols; all five standings
+    skill: Skill | None  # recent, of all symbols together, against zero change
+    intervals: IntervalScores  # since the promotion, of all symbols
+
+
+def measure(board: LiveBoard, reading: Reading, now_ms: float) -> Figures:
+    """Measure the whole deployment."""
+    state, reason = describe_state(board, reading, now_ms)
+    counts = board.standings()
+    standings = {standing: counts[standing] for standing in get_args(Standing)}
+    intervals = reduce(IntervalScores.plus, board.newest_scores, IntervalScores())
+    return Figures(state, reason, standings, board.window.pooled_skill(), intervals)
+
+
 def summarise(
-    board: LiveBoard,
-    reading: Reading,
-    cluster: Json,
-    interval: str,
-    now_ms: float,
+    board: LiveBoard, reading: Reading, figures: Figures, cluster: Json, now_ms: float
 ) -> dict[str, object]:
     """Return the summary as plain values, with what the cluster's room has reported last."""
-    state, reason = describe_state(board, reading, now_ms)
-    counts, pace = board.counts, board.pace
+    counts, interval_ms = board.counts, board.interval_ms
     return {
         "time_ms": round(now_ms),
-        "interval": interval,
-        "interval_ms": interval_ms(interval),
-        "state": state,
-        "state_reason": reason,
-        "stale_after_ms": round(pace.stale_after_ms),
+        "interval": reading.interval,
+        "interval_ms": interval_ms,
+        "state": figures.state,
+        "state_reason": figures.reason,
+        "stale_after_ms": round(board.pace.stale_after_ms),
         "newest_arrived_ms": _rounded(board.newest_arrived_ms),
-        "symbols": _symbols(board),
-        "predictions_per_hour": _predictions_per_hour(board),
+        "symbols": _symbols(board, figures),
+        "predictions_per_hour": _predictions_per_hour(board, figures),
         "predictions_last_hour": board.hourly.count(now_ms),
-        "pooled_skill": skill_to_fields(pooled_skill(board)),
-        "coverage": _coverage(board),
+        "pooled_skill": skill_to_fields(figures.skill),
+        "coverage": _coverage(figures.intervals),
         "corrections": {
             "gaps": counts.gaps,
             "fills": counts.fills,
@@ -85,7 +109,7 @@ def summarise(
         },
         "dead_letters": {"count": counts.dead_letters, "last_reason": counts.last_dead_letter},
         "counted_since_ms": reading.since_ms,
-        "unreadable_records": counts.unreadable,
+        "unreadable_records": counts.unreadable.total(),
         "champion": _champion(board),
         "latency": _latency(board),
         **_NO_CLUSTER,
@@ -106,11 +130,6 @@ def log_facts(board: LiveBoard) -> LogFacts:
     )
 
 
-def pooled_skill(board: LiveBoard) -> Skill | None:
-    """Return the recent skill of all symbols together against zero change."""
-    return board.window.pooled_skill()
-
-
 def _describe_silence(board: LiveBoard, now_ms: float) -> str:
     if board.newest_arrived_ms is None:
         return "no candle has arrived since the page was started"
@@ -124,29 +143,19 @@ def _describe_wait(board: LiveBoard) -> str:
     return f"version {board.champion.version} was promoted; its first predictions are to come"
 
 
-def _symbols(board: LiveBoard) -> dict[str, object]:
-    counts = board.standings()
-    names = get_args(Standing)
-    late_names = list(board.late())[:_NAMED_LATE]
-    return {**{name: counts[name] for name in names}, "late_names": late_names}
+def _symbols(board: LiveBoard, figures: Figures) -> dict[str, object]:
+    counts: dict[str, object] = dict(figures.standings.items())
+    return {**counts, "late_names": list(board.late())[:_NAMED_LATE]}
 
 
-def _predictions_per_hour(board: LiveBoard) -> int | None:
+def _predictions_per_hour(board: LiveBoard, figures: Figures) -> int | None:
     if not board.pace.has_observed:
         return None
-    live = board.standings()["live"]
-    return round(live * _HOUR_MS / board.pace.pace_ms)
+    return round(figures.standings["live"] * _HOUR_MS / board.pace.pace_ms)
 
 
-def _coverage(board: LiveBoard) -> list[dict[str, object]]:
-    """Return the share of outcomes within each bounds since the promotion, over all symbols."""
-    scores = [
-        one.prediction.interval_scores
-        for one in board.symbols.values()
-        if one.prediction is not None
-        and len(one.prediction.interval_scores.covered) == len(COVERAGES)
-    ]
-    pooled = reduce(IntervalScores.plus, scores, IntervalScores())
+def _coverage(pooled: IntervalScores) -> list[dict[str, object]]:
+    """Return the share of outcomes within each interval; empty while there is no outcome."""
     if pooled.n == 0:
         return []
     pairs = zip(COVERAGES, pooled.covered, strict=True)

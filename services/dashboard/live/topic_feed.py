@@ -1,6 +1,7 @@
 """Records of the followed topics on their way to the board; what is foreign is counted."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 from services.dashboard.live.board import Arrival, LiveBoard
 from shared.adapters.kafka.reader import ConsumerRecord
@@ -22,7 +23,14 @@ class TopicFeed:
     def __init__(self, board: LiveBoard, topics: Topics, codec: KlineCodec) -> None:
         """Take the board to fill and the topics of the deployment."""
         self.board, self._topics, self._codec = board, topics, codec
+        self.records_read: Counter[str] = Counter()  # by topic
+        self.lag: Mapping[str, int] = {}  # records that are still to be read, by topic
         self.watched: frozenset[str] = frozenset()
+        self._kinds = {
+            topics.klines: "klines",
+            topics.predictions: "predictions",
+            topics.dead_letters: "dead_letters",
+        }
         self._watched_records: dict[str, list[Decoded]] = {}
 
     def add(self, records: Iterable[TailRecord], read_ms: float | None) -> None:
@@ -46,6 +54,14 @@ class TopicFeed:
         """
         times_ms = [self._try_older(topic, record) for record in records]
         return max((time_ms for time_ms in times_ms if time_ms is not None), default=None)
+
+    def count_read(self, records: Iterable[TailRecord]) -> None:
+        """Count records by their topic."""
+        self.records_read.update(self._kinds[topic] for topic, _ in records)
+
+    def set_lag(self, lag: Mapping[str, int]) -> None:
+        """Note how many records of each topic are still to be read."""
+        self.lag = {self._kinds[topic]: records for topic, records in lag.items()}
 
     def take_watched_records(self) -> dict[str, list[Decoded]]:
         """Return the new records of watched symbols since the last call."""
@@ -89,7 +105,7 @@ class TopicFeed:
 
     def _count(self, topic: str, record: ConsumerRecord, error: BadInput) -> None:
         place = f"{topic}, partition {record.partition}, offset {record.offset}"
-        self.board.add_unreadable(f"{place}: {error.reason}: {error}")
+        self.board.add_unreadable(self._kinds[topic], f"{place}: {error.reason}: {error}")
 
     def _keep(self, symbol: str, value: Decoded, read_ms: float | None) -> None:
         if read_ms is not None and symbol in self.watched:

@@ -4,8 +4,14 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from services.dashboard.live.board import Champion, LiveBoard
-from services.dashboard.live.summary import Reading, describe_state, log_facts, summarise
+from services.dashboard.live.live_metrics import LiveMetrics
+from services.dashboard.live.summary import (
+    Reading,
+    describe_state,
+    log_facts,
+    measure,
+    summarise,
+)
 from services.dashboard.live.topic_feed import TopicFeed
 from services.dashboard.live.updates import BoardUpdate
 from services.dashboard.metrics import DashboardMetrics
@@ -21,18 +27,16 @@ class UpdatePublisher:
     """Encodes what has changed, at most four times a second, and at least every few seconds."""
 
     def __init__(
-        self,
-        interval: str,
-        metrics: DashboardMetrics,
-        on_update: Callable[[BoardUpdate], object],
+        self, metrics: DashboardMetrics, on_update: Callable[[BoardUpdate], object]
     ) -> None:
         """Take what hands the updates to the browsers; it is called on the reading thread."""
-        self._interval, self._metrics, self._on_update = interval, metrics, on_update
+        self._metrics, self._on_update = metrics, on_update
+        self._figures = LiveMetrics(metrics)
         self._cluster: Json = {}
         self._published_ms = self._standings_ms = 0.0
         self._feed: TopicFeed | None = None
         self._state: FeedState | None = None
-        self._champion: Champion | None = None
+        self._champion: object = None  # of the last update
 
     def take_cluster(self, summary: Json) -> None:
         """Take over the cluster's part of the summary; called on another thread."""
@@ -54,24 +58,19 @@ class UpdatePublisher:
     def _publish(self, feed: TopicFeed, reading: Reading, now_ms: float) -> None:
         began_s, board = time.perf_counter(), feed.board
         board.update_standings(now_ms)
-        changed = board.take_changed_symbols()
-        rows = {symbol: dump_plain(row) for symbol, row in board.rows(sorted(changed)).items()}
-        summary = summarise(board, reading, self._cluster, self._interval, now_ms)
-        facts = log_facts(board)
+        changed = sorted(board.take_changed_symbols())
+        rows = {symbol: dump_plain(row) for symbol, row in board.rows(changed).items()}
+        figures = measure(board, reading, now_ms)
+        summary = summarise(board, reading, figures, self._cluster, now_ms)
         update = BoardUpdate(
             rows,
             dump_plain(summary),
-            facts,
+            log_facts(board),
             feed.take_watched_records(),
             has_new_champion=board.champion != self._champion,
             is_new_board=feed is not self._feed,
         )
         self._champion = board.champion
-        self._measure(board, time.perf_counter() - began_s)
+        self._metrics.update_s.observe(time.perf_counter() - began_s)
+        self._figures.show(feed, reading, figures, now_ms)
         self._on_update(update)
-
-    def _measure(self, board: LiveBoard, seconds: float) -> None:
-        self._metrics.updates.inc()
-        self._metrics.update_s.observe(seconds)
-        self._metrics.symbols.set(len(board.symbols))
-        self._metrics.unreadable.set(board.counts.unreadable)

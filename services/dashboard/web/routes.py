@@ -47,6 +47,7 @@ class Rooms:
     cluster: ClusterSource
     followers: SymbolFollowers
     threads: Executor  # that read the log for browsers
+    count_sent: Callable[[int], None]  # takes the size of each event that a browser was sent
 
 
 class Routes:
@@ -97,7 +98,7 @@ class Routes:
         if symbol is not None:
             self._rooms.followers.open(symbol)
         try:
-            return await _send_events(request, subscription)
+            return await _send_events(request, subscription, self._rooms.count_sent)
         finally:
             hub.unsubscribe(subscription)
 
@@ -183,7 +184,9 @@ def _asset_response(request: web.Request, asset: Asset) -> web.Response:
     )
 
 
-async def _send_events(request: web.Request, subscription: Subscription) -> web.StreamResponse:
+async def _send_events(
+    request: web.Request, subscription: Subscription, count_sent: Callable[[int], None]
+) -> web.StreamResponse:
     """Send events until the browser goes, takes nothing for long, or the server ends."""
     response = web.StreamResponse(
         headers={"Content-Type": "text/event-stream; charset=utf-8", **_NEVER_KEPT}
@@ -195,6 +198,7 @@ async def _send_events(request: web.Request, subscription: Subscription) -> web.
             await asyncio.wait_for(response.write(event), WRITE_S)
         except (ConnectionError, TimeoutError):
             break
+        count_sent(len(event))
     return response
 
 

@@ -55,7 +55,7 @@ class DashboardServer:
         """
         self._settings, self._metrics, self._readers = settings, metrics, readers
         self._assets = Assets(find_vendor_folder())
-        self._hub = EventHub(metrics.resets.inc)
+        self._hub = EventHub(metrics.count_reset)
         self._state = PageState(self._hub)
         self.port: int | None = None
 
@@ -87,18 +87,13 @@ class DashboardServer:
 
         def apply(update: BoardUpdate) -> None:
             self._metrics.browsers.set(self._hub.browsers)
-            self._metrics.set_not_ready(None)
             self._state.apply(update)
             followers.add(update.records)
 
         publisher = UpdatePublisher(
-            self._settings.interval,
-            self._metrics,
-            lambda update: loop.call_soon_threadsafe(apply, update),
+            self._metrics, lambda update: loop.call_soon_threadsafe(apply, update)
         )
-        reader = LiveReader(
-            self._settings, self._metrics, publisher, lambda: self._hub.watched_symbols
-        )
+        reader = LiveReader(self._settings, publisher, lambda: self._hub.watched_symbols)
         with ThreadPoolExecutor(1, "live") as live, ThreadPoolExecutor(1, "ask") as ask:
             reports = Reports(self._readers.cluster, self._readers.models, self._hub, ask)
             reading = loop.run_in_executor(live, reader.run_until_stopped, thread_stop)
@@ -125,6 +120,7 @@ class DashboardServer:
             readers.cluster,
             followers,
             threads,
+            self._metrics.count_sent,
         )
         application = web.Application(middlewares=[confine(self._settings.allowed_hosts)])
         application.on_response_prepare.append(add_headers)

@@ -64,6 +64,21 @@ class TopicTail:
                 raise to_app_error(KafkaException(error), self._bootstrap, "following topics")
         return records
 
+    def lag(self) -> dict[str, int]:
+        """Return by topic how many records are known to be there and were not read yet.
+
+        Asks nobody: the broker tells the ends of the partitions with every fetch. The marks of
+        transactions count as records until the next record has been read.
+        """
+        lag: dict[str, int] = dict.fromkeys(self._topics, 0)
+        for place in self._consumer.position(self._consumer.assignment()):
+            end = self._consumer.get_watermark_offsets(place, cached=True)[1]
+            position = (
+                place.offset if place.offset >= 0 else self.spans[place.topic, place.partition][0]
+            )
+            lag[place.topic] += max(0, end - position)
+        return lag
+
     def check(self) -> None:
         """Ask for the topics: `poll` alone cannot tell a silent topic from a dead broker.
 
