@@ -36,7 +36,9 @@ class ErrorWindow:
         self._number_of: dict[str, int] = {}
         self._cells = np.full((3, _FIRST_SYMBOLS, self._columns), np.nan)
         self._newest: int | None = None  # moment, counted in intervals since 1970
-        self._pooled: dict[int, tuple[float, float] | None] = {}  # by moment: the model, zero change
+        self._pooled: dict[
+            int, tuple[float, float] | None
+        ] = {}  # by moment: the model, zero change
 
     @property
     def oldest_open_time_ms(self) -> int | None:
