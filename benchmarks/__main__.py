@@ -16,6 +16,7 @@ from benchmarks import machine
 from benchmarks.archive import archive_rows
 from benchmarks.deployment import BenchmarkOptions
 from benchmarks.latency import latency_rows, original_latency_rows, single_symbol_rows
+from benchmarks.page import page_rows
 from benchmarks.result import Result, draw_bars, results_table, to_markdown
 from benchmarks.scaling import scaling_rows
 from benchmarks.startup import startup_rows
@@ -35,6 +36,7 @@ SHORT: Final[dict[str, ResultSource]] = {
     "single-symbol": single_symbol_rows,
     "startup": startup_rows,
     "archive": archive_rows,
+    "page": page_rows,
 }
 FULL: Final = {
     **SHORT,

@@ -19,8 +19,6 @@ from tests.support.deployment import Deployment
 from tests.support.folded_market import FAMILIAR, FoldedMarket
 from tests.support.live_page import BrowserPages, LivePage
 
-HISTORY = 60  # candles of each symbol that are there before a test
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
@@ -60,12 +58,19 @@ def symbols() -> Sequence[str]:
 
 
 @pytest.fixture(scope="module")
-def market(page_deployment: Deployment, symbols: Sequence[str]) -> Iterator[FoldedMarket]:
+def history() -> int:
+    """Return how many candles of each symbol are there, and predicted, before a test."""
+    return 100  # by then every symbol's forecasts are other than zero
+
+
+@pytest.fixture(scope="module")
+def market(
+    page_deployment: Deployment, symbols: Sequence[str], history: int
+) -> Iterator[FoldedMarket]:
     """A market with a history and a model that predicts it."""
     with FoldedMarket(page_deployment, symbols) as market:
-        market.close_unpredicted(20)
         market.release()
-        market.close(HISTORY - 20)
+        market.close(history)
         yield market
 
 
@@ -73,7 +78,6 @@ def market(page_deployment: Deployment, symbols: Sequence[str]) -> Iterator[Fold
 def live_page(market: FoldedMarket) -> LivePage:
     live_page = LivePage(market.deployment)
     live_page.start()
-    live_page.await_state("live")
     return live_page
 
 

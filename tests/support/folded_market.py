@@ -24,6 +24,7 @@ from tests.support.deployment import Deployment
 
 WINDOW: Final = 16  # candles before the first prediction
 VOLATILITY: Final = 0.002  # of one candle's change
+REVERSAL: Final = 0.5  # share of a change that the next one takes back: something to learn
 BATCH: Final = 5_000  # records of a transaction
 
 FAMILIAR: Final = tuple(
@@ -49,7 +50,7 @@ def a_small_card() -> Card:
 
 
 class FoldedMarket:
-    """Symbols whose closes are random walks; each candle is written when `close` is called."""
+    """Symbols whose closes walk at random; each candle is written when `close` is called."""
 
     def __init__(
         self,
@@ -71,6 +72,7 @@ class FoldedMarket:
         self.newest: dict[str, Prediction] = {}
         self._start_ms, self._random = start_ms, np.random.default_rng(seed)
         self.closes = 10.0 ** self._random.uniform(-1.0, 4.0, len(self.symbols))
+        self._changes = np.zeros(len(self.symbols))
         self._states: dict[int, PartitionState] = defaultdict(PartitionState)
         self._offsets: dict[int, int] = defaultdict(int)
         self._resources = ExitStack()
@@ -140,10 +142,11 @@ class FoldedMarket:
 
     def _next_candles(self, given: Mapping[str, float]) -> list[ProducerRecord]:
         opens = self.closes
-        changes = self._random.normal(scale=VOLATILITY, size=len(opens))
-        drawn = opens * (1.0 + changes)
+        fresh = self._random.normal(scale=VOLATILITY, size=len(opens))
+        drawn = opens * (1.0 + fresh - REVERSAL * self._changes)
         named = [given.get(name, close) for name, close in zip(self.symbols, drawn, strict=True)]
         self.closes = np.asarray(named, dtype=np.float64)
+        self._changes = self.closes / opens - 1.0
         wicks = np.abs(self._random.normal(scale=VOLATILITY / 2, size=(2, len(opens))))
         rows = np.column_stack([opens, self.closes, *wicks])
         self.candles += 1

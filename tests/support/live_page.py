@@ -47,10 +47,6 @@ class LivePage:
         with urllib.request.urlopen(f"{self.address}{path}", timeout=10) as answer:
             return json.load(answer)
 
-    def await_state(self, state: str) -> None:
-        """Wait until it says that the deployment is in this state."""
-        eventually(lambda: self.get("/api/overview")["summary"]["state"] == state, START_S)
-
     def _answers(self) -> bool:
         assert self.process is not None
         assert self.process.process.poll() is None, self.process.log_text()
