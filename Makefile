@@ -17,7 +17,7 @@ PYTEST := $(BIN)/pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 KERNEL := $(wildcard shared/core/model/kernel/*.[ch])
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint check test soak chaos feed chaos-feed bench bench-full reference docs test-compose clean
+.PHONY: help install demo lint check test soak chaos feed chaos-feed bench bench-full pictures reference docs test-compose clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -57,6 +57,9 @@ lint: install
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+pictures: install ## docs/pictures: the live page anew, with Chromium; KLINES=FOLDER takes recorded candles
+	@KLINES="$(KLINES)" $(BIN)/python -m scripts.take_pictures
 
 reference: install ## docs/reference: commands, settings and metrics, as the code has them; Grafana's board
 	@$(BIN)/python -m scripts.write_reference

@@ -84,7 +84,8 @@ class Complaints:
 
     def _on_console(self, message: ConsoleMessage) -> None:
         if message.type not in QUIET:
-            self.found.append(f"console {message.type}: {message.text}")
+            where = message.location.get("url", "")
+            self.found.append(f"console {message.type}: {message.text} {where}".rstrip())
 
     def _on_request(self, request: Request) -> None:
         parts = urlsplit(request.url)
