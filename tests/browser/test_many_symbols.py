@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from tests.support.folded_market import FoldedMarket, many_symbols
 from tests.support.live_page import BrowserPages, LivePage
-from tests.support.page_parts import cell, expect_number, expect_values, row, shown_symbols
+from tests.support.page_parts import cell, expect_number, expect_table, row, shown_symbols
 
 COUNT = 2_000
 
@@ -24,7 +24,7 @@ def test_two_thousand_symbols_are_shown_filtered_and_updated(
     pages: BrowserPages, market: FoldedMarket, live_page: LivePage
 ) -> None:
     page = pages.open()
-    expect_values(page)
+    expect_table(page)
     last = market.symbols[-1]
     # The table draws the rows on screen only.
     assert len(shown_symbols(page)) < 200

@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from tests.support.folded_market import FAMILIAR, FoldedMarket
 from tests.support.live_page import BrowserPages, LivePage
-from tests.support.page_parts import cell, expect_number, expect_values, percent, row, shown_symbols
+from tests.support.page_parts import cell, expect_number, expect_table, percent, row, shown_symbols
 
 FIRST = FAMILIAR[0]
 
@@ -19,7 +19,7 @@ def test_the_first_paint_shows_every_symbol_with_its_close_and_its_bounds(
 ) -> None:
     page = pages.open()
 
-    expect_values(page)
+    expect_table(page)
     assert sorted(shown_symbols(page)) == sorted(FAMILIAR)
     for symbol in FAMILIAR[:3]:
         inner_90 = market.newest[symbol].intervals[2]
@@ -36,7 +36,7 @@ def test_a_candle_that_closes_shows_without_a_reload(
     pages: BrowserPages, market: FoldedMarket
 ) -> None:
     page = pages.open()
-    expect_values(page)
+    expect_table(page)
     page.evaluate("window.stayed = true")
 
     market.close(closes={FIRST: 1.25 * close_of(market, FIRST)})
@@ -50,7 +50,7 @@ def test_sorting_filtering_and_choosing_survive_an_update(
     pages: BrowserPages, market: FoldedMarket
 ) -> None:
     page = pages.open()
-    expect_values(page)
+    expect_table(page)
     heading = page.locator('.ag-header-cell[col-id="close"]')
     heading.click()
     expect(heading).to_have_attribute("aria-sort", "ascending")
@@ -73,7 +73,7 @@ def test_sorting_filtering_and_choosing_survive_an_update(
 
 def test_the_keyboard_alone_filters_reaches_a_row_and_opens_it(pages: BrowserPages) -> None:
     page = pages.open()
-    expect_values(page)
+    expect_table(page)
     for _ in range(30):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.id") == "filter":
@@ -104,7 +104,7 @@ def test_foreign_records_are_counted_and_change_nothing_else(
     pages: BrowserPages, market: FoldedMarket, live_page: LivePage, value: bytes
 ) -> None:
     page = pages.open()
-    expect_values(page)
+    expect_table(page)
     before = live_page.get("/api/overview")["summary"]["unreadable_records"]
 
     market.write_foreign_records(value)

@@ -33,6 +33,12 @@ def expect_values(page: Page) -> None:
     expect(page.locator("html")).to_have_attribute("data-state", known, timeout=30_000)
 
 
+def expect_table(page: Page) -> None:
+    """Expect the overview to show its table."""
+    expect_values(page)
+    expect(page.locator(".ag-row").first).to_be_visible(timeout=15_000)
+
+
 def percent(fraction: float) -> str:
     """Return a change as the page shows it."""
     return f"{fraction * 100:+.2f}".replace("-", "−")
