@@ -41,7 +41,7 @@ def test_light_and_dark_follow_the_viewers_preference_and_can_be_read(
     page = pages.open(path, color_scheme=scheme)
     expect_values(page)
 
-    ground = luminance(colour(page, "body", "backgroundColor"))
+    ground = luminance(colour(page, "html", "backgroundColor"))
     ink = luminance(colour(page, "body", "color"))
 
     assert (ground > ink) == (scheme == "light")

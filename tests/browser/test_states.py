@@ -72,17 +72,24 @@ def test_empty_then_waiting_for_a_model_then_live(
     expect_number(cell(page, FIRST, "steps"), market.newest[FIRST].steps, 9)
 
 
+@pytest.fixture
+def fast_market(deployment: Deployment) -> Iterator[FoldedMarket]:
+    """A market that has closed a candle a second, and is overdue after seconds."""
+    with FoldedMarket(deployment, SYMBOLS, pace_ms=1_000) as market:
+        yield market
+
+
 def test_a_feed_that_stops_is_shown_as_stale_until_it_goes_on(
-    market: FoldedMarket, open_pages: OpenPages
+    fast_market: FoldedMarket, open_pages: OpenPages
 ) -> None:
+    market = fast_market
     market.close_unpredicted(20)
     market.release()
     market.close(2)
     live_page = LivePage(market.deployment)
     live_page.start()
     page = open_pages(live_page).open()
-    for _ in range(3):  # the pace of the closes tells when the next one is overdue
-        market.close()
+    market.close()
     expect_state(page, "live")
 
     expect_state(page, "stale")

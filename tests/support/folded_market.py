@@ -1,5 +1,6 @@
 """A market in the log whose candles close when a test says so, with the real fold's predictions."""
 
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -26,6 +27,7 @@ WINDOW: Final = 16  # candles before the first prediction
 VOLATILITY: Final = 0.002  # of one candle's change
 REVERSAL: Final = 0.5  # share of a change that the next one takes back: something to learn
 BATCH: Final = 5_000  # records of a transaction
+Headers = list[tuple[str, bytes]]
 
 FAMILIAR: Final = tuple(
     f"{asset}USDT"
@@ -57,7 +59,7 @@ class FoldedMarket:
         deployment: Deployment,
         symbols: Sequence[str] = FAMILIAR,
         seed: int = 1,
-        start_ms: int = START_MS,
+        pace_ms: int = STEP_MS,
     ) -> None:
         """Begin with no candle.
 
@@ -65,12 +67,13 @@ class FoldedMarket:
             deployment: whose topics are written.
             symbols: of the market.
             seed: of the random walks.
-            start_ms: open time of the first candle.
+            pace_ms: wall time from one close to the next, of candles that are written at once:
+                the newest has just arrived.
         """
         self.deployment, self.symbols = deployment, list(symbols)
         self.candles = 0  # written so far, of each symbol
         self.newest: dict[str, Prediction] = {}
-        self._start_ms, self._random = start_ms, np.random.default_rng(seed)
+        self._pace_ms, self._random = pace_ms, np.random.default_rng(seed)
         self.closes = 10.0 ** self._random.uniform(-1.0, 4.0, len(self.symbols))
         self._changes = np.zeros(len(self.symbols))
         self._states: dict[int, PartitionState] = defaultdict(PartitionState)
@@ -112,7 +115,9 @@ class FoldedMarket:
 
     def close_unpredicted(self, count: int = 1, closes: Mapping[str, float] | None = None) -> None:
         """Close candles of all symbols as if no predictor ran."""
-        records = [record for _ in range(count) for record in self._next_candles(closes or {})]
+        now_ms = round(time.time() * 1000)
+        arrivals = [now_ms - at * self._pace_ms for at in reversed(range(count))]
+        records = [one for at in arrivals for one in self._next_candles(closes or {}, at)]
         for start in range(0, len(records), BATCH):
             self._writer.write(records[start : start + BATCH])
 
@@ -140,7 +145,7 @@ class FoldedMarket:
         if records := list(producer_records(result, self.deployment.topics)):
             self._writer.write(records)
 
-    def _next_candles(self, given: Mapping[str, float]) -> list[ProducerRecord]:
+    def _next_candles(self, given: Mapping[str, float], arrival_ms: int) -> list[ProducerRecord]:
         opens = self.closes
         fresh = self._random.normal(scale=VOLATILITY, size=len(opens))
         drawn = opens * (1.0 + fresh - REVERSAL * self._changes)
@@ -150,9 +155,11 @@ class FoldedMarket:
         wicks = np.abs(self._random.normal(scale=VOLATILITY / 2, size=(2, len(opens))))
         rows = np.column_stack([opens, self.closes, *wicks])
         self.candles += 1
-        return [self._candle(name, row) for name, row in zip(self.symbols, rows, strict=True)]
+        headers = [("source", b"stream"), ("arrival_ms", str(arrival_ms).encode())]
+        rows_by_name = zip(self.symbols, rows, strict=True)
+        return [self._candle(name, row, headers) for name, row in rows_by_name]
 
-    def _candle(self, symbol: str, row: Float64s) -> ProducerRecord:
+    def _candle(self, symbol: str, row: Float64s, headers: Headers) -> ProducerRecord:
         opened, close, upper, lower = row.tolist()
         high, low = max(opened, close) * (1.0 + upper), min(opened, close) * (1.0 - lower)
         open_time_ms = self._open_time_ms(self.candles - 1)
@@ -165,7 +172,7 @@ class FoldedMarket:
         topics = self.deployment.topics
         partition = partition_for(symbol, topics.partitions)
         close_ms = open_time_ms + STEP_MS - 1
-        return ProducerRecord(topics.klines, partition, symbol.encode(), value, close_ms)
+        return ProducerRecord(topics.klines, partition, symbol.encode(), value, close_ms, headers)
 
     def _open_time_ms(self, at: int) -> int:
-        return self._start_ms + at * STEP_MS
+        return START_MS + at * STEP_MS
