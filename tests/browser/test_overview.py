@@ -86,7 +86,7 @@ def test_the_keyboard_alone_filters_reaches_a_row_and_opens_it(pages: BrowserPag
     expect(page).to_have_url(re.compile("/symbols/SOLUSDT$"))
 
 
-@pytest.mark.parametrize("name", ["Overview", "Models", "Health"])
+@pytest.mark.parametrize("name", ["Overview", "Models"])
 def test_every_page_is_reached_by_a_link_and_by_its_address(pages: BrowserPages, name: str) -> None:
     page = pages.open("/symbols/BTCUSDT")
     page.get_by_role("link", name=name, exact=True).click()
