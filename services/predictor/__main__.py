@@ -106,6 +106,7 @@ def _build_worker(
         time.monotonic,
     )
     consumer_group.subscribe(worker.on_assigned, worker.on_revoked)
+    log.info("joining the consumer group of %s on %s", topics.klines, kafka)
     return worker
 
 

@@ -7,6 +7,7 @@ from typing import Final
 from services.predictor.metrics import PredictorMetrics
 from services.predictor.partition_task import PartitionTask
 from services.predictor.ports import StateStore
+from shared.adapters.logs import Outage
 from shared.core.errors import Unavailable
 from shared.core.online.context import FoldContext
 
@@ -47,6 +48,7 @@ class StateCheckpointer:
         """
         self._states, self._context, self._metrics = states, context, metrics
         self._clock = clock
+        self._outage = Outage(log, clock)
         self._due_s = clock() + MAX_LAG_S
         self._paused_until_s = clock()
 
@@ -66,11 +68,12 @@ class StateCheckpointer:
             for task in savable:
                 self._save_task(task)
         except Unavailable as error:
-            log.warning("%s; predictions continue from memory", error)
+            self._outage.report("%s; predictions continue from memory", error)
             self._paused_until_s = self._clock() + PAUSE_S
             self._metrics.count_save_failure()
         else:
             if savable:
+                self._outage.end("states are saved to Redis")
                 self._metrics.count_save(self._clock() - started_s)
         self._due_s = self._clock() + MAX_LAG_S
 

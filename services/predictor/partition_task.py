@@ -129,7 +129,15 @@ class PartitionTask:
 
     def apply(self, result: BatchResult) -> None:
         """Take over the result of a batch that was committed."""
-        self._state = result.state
+        after = result.state
+        if after.promotion_offset != self.state.promotion_offset:
+            log.info(
+                "symbol group %d: version %s predicts from offset %s on",
+                self.partition,
+                after.model_version,
+                after.promotion_offset,
+            )
+        self._state = after
         self.unsaved |= result.changed
         # A symbol that is queued already keeps its place: a long catch-up queues each symbol once.
         self._idle_symbols.update(dict.fromkeys(sorted(result.changed)))

@@ -9,9 +9,7 @@ from typing import Final
 
 from services.producer.backfill.backfill import Backfill
 from services.producer.backfill.refused_entries import RefusedEntries
-from services.producer.backfill.sequencer import (
-    LogEntry,
-)
+from services.producer.backfill.sequencer import CorrectedCandle, LogEntry
 from services.producer.event_queue import Inbox
 from services.producer.feed_decisions import FeedDecisions
 from services.producer.market.tracker import MarketTracker
@@ -20,6 +18,8 @@ from services.producer.ports import CandleLog, KlineRequester
 from shared.adapters.kafka.errors import Aborted, OutcomeUnknown, Refused
 from shared.adapters.retry import retry_until_available
 from shared.core.errors import Unavailable
+from shared.core.records import Gap, SymbolStatus
+from shared.core.timestamps import format_timestamp
 
 log = logging.getLogger(__name__)
 
@@ -191,6 +191,7 @@ class ProducerWorker:
             return False
         self._decisions.on_committed(entries)
         self._metrics.count_published(entries, _wall_ms(), self._inbox.clock.read())
+        _log_events(entries)
         return True
 
     def _start_over(self, entries: Sequence[LogEntry]) -> None:
@@ -208,6 +209,21 @@ class ProducerWorker:
 
     def _read_tail(self) -> None:
         self._log.read_tail(self._logged_until_ms, self._finality.tails.append)
+
+
+def _log_events(entries: Sequence[LogEntry]) -> None:
+    """Log what is in the log now besides ordinary candles."""
+    for entry in entries:
+        match entry:
+            case Gap():
+                begin, end = entry.from_open_time_ms, entry.until_open_time_ms
+                times = format_timestamp(begin), format_timestamp(end)
+                log.info("%s: the exchange has no candles from %s to %s", entry.symbol, *times)
+            case SymbolStatus():
+                log.info("%s is %s: %s", entry.symbol, entry.status, entry.reason)
+            case CorrectedCandle():
+                at = format_timestamp(entry.candle.open_time_ms)
+                log.info("%s: %s of the candle of %s", entry.symbol, entry.kind, at)
 
 
 def _wall_ms() -> int:

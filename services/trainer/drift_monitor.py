@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from services.trainer.settings import TrainerSettings
 from shared.adapters.kafka.reader import Reader
+from shared.adapters.logs import Outage
 from shared.adapters.schemas.predictions import decode_prediction
 from shared.core.errors import BadInput, Unavailable, Unknown
 from shared.core.evaluation.drift import RecentErrors, held_out_skill
@@ -25,6 +26,7 @@ class DriftMonitor:
         self._registry = ModelRegistry(self._bootstrap, self._topics)
         self._archive = Archive(self._bootstrap, self._topics)
         self._moments, self._step_ms = settings.drift_candles, interval_ms(settings.interval)
+        self._outage = Outage(log)
         self._next_offsets: dict[int, int] = {}  # by partition
         self._recent = RecentErrors("", self._moments)
 
@@ -38,8 +40,9 @@ class DriftMonitor:
         try:
             has_new = self._read_new()
         except Unavailable as error:
-            log.warning("%s; the next check for drift tries again", error)
+            self._outage.report("%s; the next check for drift tries again", error)
             return None
+        self._outage.end("predictions are checked for drift")
         return self._recent.drift() if has_new else None
 
     def _read_new(self) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
+from rich.table import Table
 
 from services.trainer.card import build_challenger, fit_span_intervals
 from services.trainer.card_scores import card_scores
@@ -185,16 +186,21 @@ class Trainer:
         )
         scores = held_out.compare(challenger, champion)
         comparison = scores.comparison
-        Console(width=110).print(comparison_table(comparison))
-        Console(width=110).print(net_returns_table(scores.net_returns.get(CHALLENGER, ())))
+        self._show(comparison_table(comparison))
+        self._show(net_returns_table(scores.net_returns.get(CHALLENGER, ())))
         before = None
         if champion is not None and s.report:
             before = held_out.score_before(champion, comparison.symbols).comparison
         if scores.intervals is not None:
-            Console(width=110).print(intervals_table(scores.intervals))
+            self._show(intervals_table(scores.intervals))
         return Evaluation(
             challenger, champion, comparison, before, scores.net_returns, scores.intervals
         )
+
+    def _show(self, table: Table) -> None:
+        """Print a table for people; where logs are read by programs, the card has it all."""
+        if self._settings.log_format == "console":
+            Console(width=110).print(table)
 
     def _load_champion(self) -> Bundle | None:
         current = self._registry.promotions.current()

@@ -9,6 +9,9 @@ import json
 import logging
 import sys
 import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final, Literal
@@ -19,6 +22,8 @@ from shared.core.printable_text import escape_controls
 LogFormat = Literal["console", "json"]
 
 LONGEST: Final = 4_000  # characters of a message
+STORM_LINES: Final = 20  # of one event in a minute; more are counted and left out
+REPEAT_S: Final = 60.0  # between two lines about an outage that goes on
 _TRACEBACK: Final = "  | "  # begins the lines of a traceback: no log line begins so
 
 log = logging.getLogger(__name__)
@@ -34,6 +39,7 @@ def start_logging(level: str, service: str, form: LogFormat = "console") -> None
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(service) if form == "json" else ConsoleFormatter(service))
+    handler.addFilter(StormFilter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(True)
     sys.excepthook = _log_uncaught
@@ -46,6 +52,74 @@ def clean(text: str) -> str:
     """Return a text without passwords and control characters, cut at `LONGEST` characters."""
     cut = f"{text[:LONGEST]} ..." if len(text) > LONGEST else text
     return escape_controls(hide_passwords(cut))
+
+
+@dataclass(slots=True)
+class _Minute:
+    """The lines of an event in the minute that began at a time."""
+
+    began_s: float
+    lines: int = 0
+    left_out: int = 0
+
+
+class StormFilter(logging.Filter):
+    """Lets at most `STORM_LINES` of an event through in a minute.
+
+    The first line of a later minute says how many were left out.
+    """
+
+    def __init__(self) -> None:
+        """Start with no line."""
+        super().__init__()
+        self._minutes: dict[tuple[str, str], _Minute] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a record becomes a line."""
+        event, now_s = (record.name, str(record.msg)), record.created
+        minute = self._minutes.get(event)
+        if minute is None or now_s - minute.began_s >= REPEAT_S:
+            left_out = 0 if minute is None else minute.left_out
+            minute = self._minutes[event] = _Minute(now_s)
+            if left_out:
+                record.msg = f"{record.msg} (and {left_out} lines like it before, left out)"
+        minute.lines += 1
+        if minute.lines > STORM_LINES:
+            minute.left_out += 1
+            return False
+        return True
+
+
+class Outage:
+    """Logs that something fails when it begins, once a minute, and when it works again."""
+
+    def __init__(self, logger: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start with everything working.
+
+        Args:
+            logger: of the module whose work fails.
+            clock: seconds.
+        """
+        self._logger, self._clock = logger, clock
+        self._began_s = self._reported_s = 0.0
+        self._is_on = False
+
+    def report(self, message: str, *arguments: object) -> None:
+        """Log a failure: the first of an outage as a warning, then one a minute."""
+        now_s = self._clock()
+        if not self._is_on:
+            self._is_on, self._began_s = True, now_s
+        elif now_s - self._reported_s < REPEAT_S:
+            self._logger.debug(message, *arguments)
+            return
+        self._reported_s = now_s
+        self._logger.warning(message, *arguments)
+
+    def end(self, what: str) -> None:
+        """Log that it works again, if it did not."""
+        if self._is_on:
+            self._is_on = False
+            self._logger.info("%s again after %.0f s", what, self._clock() - self._began_s)
 
 
 class ConsoleFormatter(logging.Formatter):

@@ -1,6 +1,7 @@
 """Metrics and health over HTTP: `/metrics`, `/health/live`, `/health/ready`."""
 
 import json
+import logging
 import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,6 +24,8 @@ from prometheus_client.utils import floatToGoString
 
 from shared.adapters.logs import clean
 from shared.core.errors import BadSetting
+
+log = logging.getLogger(__name__)
 
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -157,6 +160,7 @@ class Telemetry:
             ) from error
         thread = threading.Thread(target=server.serve_forever, name="telemetry", daemon=True)
         thread.start()
+        log.info("metrics and health at http://%s:%d", host, server.server_address[1])
 
         def stop() -> None:
             server.shutdown()

@@ -18,6 +18,7 @@ from tenacity import (
 )
 from tenacity.nap import sleep_using_event
 
+from shared.adapters.logs import Outage
 from shared.core.doubling_wait import DoublingWait
 from shared.core.errors import UlstmError, Unavailable
 
@@ -119,7 +120,7 @@ def retry_until_available(
     Raises:
         StopRequested: stop was set before the server answered.
     """
-    backoff = Backoff()
+    backoff, outage = Backoff(), Outage(log)
 
     def call_unless_stopped() -> T:
         # A set event ends the pause at once, so it is looked at before each call, not after.
@@ -129,7 +130,7 @@ def retry_until_available(
 
     def report(state: RetryCallState) -> None:
         reason = str(state.outcome.exception()) if state.outcome else ""
-        log.warning("%s; trying again in %.1f s", reason, state.upcoming_sleep)
+        outage.report("%s; trying again in %.1f s", reason, state.upcoming_sleep)
         if report_progress is not None:
             report_progress(reason)
 
@@ -139,7 +140,9 @@ def retry_until_available(
         sleep=sleep_using_event(stop),
         before_sleep=report,
     )
-    return retry(call_unless_stopped)
+    result = retry(call_unless_stopped)
+    outage.end("answered")
+    return result
 
 
 def call_with_deadline(call: Callable[[], None], limit_s: float) -> None:

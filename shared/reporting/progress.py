@@ -1,11 +1,14 @@
 """Progress displays on standard error."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
+
+log = logging.getLogger(__name__)
 
 
 class RateColumn(ProgressColumn):
@@ -68,7 +71,7 @@ class EpochProgress:
         self._progress.update(self._task, advance=1, note=f"loss {loss:.5f}")
 
     def end(self, epoch: int, loss: float, validation_loss: float, *skill: float | None) -> None:
-        """Print an epoch's losses, and its online skill if it was scored."""
+        """Print an epoch's losses, and its online skill if it was scored; log them elsewhere."""
         shown = ["none" if one is None else f"{one:+.4%}" for one in skill]
         line = ", ".join(
             [
@@ -78,7 +81,10 @@ class EpochProgress:
             ]
         )
         self._progress.update(self._task, note=line)
-        self._progress.console.print(f"epoch {epoch + 1}: {line}", highlight=False)
+        if self._progress.console.is_terminal:
+            self._progress.console.print(f"epoch {epoch + 1}: {line}", highlight=False)
+        else:
+            log.info("epoch %d: %s", epoch + 1, line)
 
 
 @contextmanager

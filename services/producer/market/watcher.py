@@ -9,6 +9,7 @@ from services.producer.event_queue import EventQueue
 from services.producer.events import MarketChanged, ThreadFailure
 from services.producer.market.selection import Listing, PriceSymbols
 from services.producer.ports import DayTicker, PriceStream
+from shared.adapters.logs import Outage
 from shared.core.errors import Unavailable
 from shared.core.market import BasketDefinition
 
@@ -39,6 +40,7 @@ class MarketWatcher:
         self._fetch_tickers, self._read_baskets = fetch_tickers, read_baskets
         self._tickers: Sequence[DayTicker] | None = None
         self._current = MarketChanged((), None)
+        self._outage = Outage(log)
 
     def refresh(self) -> MarketChanged:
         """Return the market as it is now; what cannot be read stays as it was."""
@@ -49,7 +51,9 @@ class MarketWatcher:
                 self._tickers = self._fetch_tickers()
             baskets = self._read_baskets()
         except Unavailable as error:
-            log.warning("the market's symbols stay as they are: %s", error)
+            self._outage.report("the market's symbols stay as they are: %s", error)
+        else:
+            self._outage.end("the market's symbols can change")
         chosen = self._setting.choose(listing, self._tickers or ())
         members = () if baskets is None else baskets.members
         self._current = MarketChanged(listing.price_only(chosen, members), baskets)

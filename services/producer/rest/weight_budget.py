@@ -89,7 +89,10 @@ class WeightBudget:
     def ban(self, seconds: float) -> None:
         """Send nothing for so long, not even after a restart."""
         with self._saving:
-            if not self._pause(seconds) or self._bans is None or seconds < STORED_BAN_S:
+            if not self._pause(seconds) or seconds < STORED_BAN_S:
+                return
+            log.warning("the exchange has banned this address for %.0f s", seconds)
+            if self._bans is None:
                 return
             try:
                 self._bans.save(time.time_ns() // 1_000_000 + int(seconds * 1000))

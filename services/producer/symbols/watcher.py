@@ -19,6 +19,7 @@ from services.producer.events import SymbolsChanged, ThreadFailure
 from services.producer.market.selection import Listing
 from services.producer.ports import ListedSymbols, RestClient, SymbolStream
 from services.producer.symbols.followed_set import FollowedSet
+from shared.adapters.logs import Outage
 from shared.core.control import SymbolControl
 from shared.core.errors import Unavailable
 from shared.log.control_topic import ControlTopic
@@ -61,7 +62,7 @@ class SymbolWatcher:
         self._open_rest, self._options = open_rest, options
         self._readings: queue.SimpleQueue[ListedSymbols] = queue.SimpleQueue()
         self._next_tickers_s = 0.0
-        self._lists_respond = True
+        self._lists_outage = Outage(log)
         self._left: list[SymbolControl] = []
         self.listing = Listing((), {})
 
@@ -94,13 +95,16 @@ class SymbolWatcher:
 
     def run(self, stream: SymbolStream, inbox: Inbox, stop: threading.Event) -> None:
         """Decide until stop is set; an error goes to the event queue."""
+        outage = Outage(log)
         try:
             while not stop.is_set():
                 try:
                     self._run_once(stream, inbox)
                 except Unavailable as error:
-                    log.warning("the followed symbols stay as they are: %s", error)
+                    outage.report("the followed symbols stay as they are: %s", error)
                     stop.wait(RETRY_S)
+                else:
+                    outage.end("the followed symbols can change")
         except Exception as error:  # of any kind: the worker raises it, on the main thread
             inbox.events.put(ThreadFailure(error))
         finally:
@@ -148,11 +152,9 @@ class SymbolWatcher:
     def _request_lists(self, rest: RestClient) -> None:
         try:
             self._readings.put(self._fetch(rest))
-            self._lists_respond = True
+            self._lists_outage.end("the exchange lists its symbols")
         except Unavailable as error:
-            level = logging.WARNING if self._lists_respond else logging.DEBUG
-            log.log(level, "the followed symbols stay as they are: %s", error)
-            self._lists_respond = False
+            self._lists_outage.report("the followed symbols stay as they are: %s", error)
 
     def _fetch(self, rest: RestClient) -> ListedSymbols:
         listed = rest.list_symbols()

@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.adapters.logs import LONGEST, ConsoleFormatter, JsonFormatter
+from shared.adapters.logs import (
+    LONGEST,
+    REPEAT_S,
+    STORM_LINES,
+    ConsoleFormatter,
+    JsonFormatter,
+    Outage,
+    StormFilter,
+)
 from tests.support.imports import ROOT
 
 HOSTILE: Final = (
@@ -114,3 +122,41 @@ def test_warnings_and_errors_that_end_a_thread_or_the_process_are_lines_too() ->
     assert lines[1]["exception"][-1].startswith("ZeroDivisionError")
     assert lines[2]["exception"][-2:] == ["ValueError: \\x1b[2J", "forged"]
     assert done.returncode == 1
+
+
+def test_a_storm_of_one_event_is_cut_and_counted_and_others_go_on() -> None:
+    storm, shown = StormFilter(), list[str]()
+
+    def write(message: str, at_s: float, *arguments: object) -> None:
+        record = a_record(message, *arguments)
+        record.created = at_s
+        if storm.filter(record):
+            shown.append(record.getMessage())
+
+    for number in range(3 * STORM_LINES):
+        write("record %d cannot be read", 1_000.0 + number / 100, number)
+    write("Kafka is away", 1_001.0)
+    write("record %d cannot be read", 1_000.0 + REPEAT_S, 7)
+
+    assert shown[-2] == "Kafka is away"
+    assert shown[-1].startswith("record 7 cannot be read")
+    assert f" {2 * STORM_LINES} " in shown[-1]
+    assert len(shown) == STORM_LINES + 2
+
+
+def test_an_outage_is_told_when_it_begins_once_a_minute_and_when_it_ends(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    now_s = [0.0]
+    outage = Outage(logging.getLogger("an.outage"), lambda: now_s[0])
+    with caplog.at_level(logging.INFO, "an.outage"):
+        for _ in range(13):
+            outage.report("%s does not answer", "Redis")
+            now_s[0] += REPEAT_S / 6
+        outage.end("Redis answers")
+        outage.end("Redis answers")
+
+    told = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert told == [("WARNING", "Redis does not answer")] * 3 + [
+        ("INFO", "Redis answers again after 130 s")
+    ]
