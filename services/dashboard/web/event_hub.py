@@ -44,6 +44,11 @@ class Subscription:
                 self._events.get_nowait()
             self._events.put_nowait(None if event is None else RESET)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to send."""
+        return self._events.empty()
+
     async def next(self) -> bytes | None:
         """Return the next event, waiting for it; None: no more will come."""
         return await self._events.get()
