@@ -30,7 +30,7 @@ async def run(settings: DashboardSettings) -> None:
         BadSetting: a setting is wrong, or the page's libraries are not installed.
     """
     telemetry = Telemetry("dashboard")
-    server = DashboardServer(settings, DashboardMetrics(telemetry), _build_sources(settings))
+    server = build_server(settings, telemetry)
     stop = asyncio.Event()
     stop_on_signals(stop)
     stop_serving = telemetry.serve(settings.metrics_host, settings.metrics_port)
@@ -40,11 +40,17 @@ async def run(settings: DashboardSettings) -> None:
         stop_serving()
 
 
-def _build_sources(settings: DashboardSettings) -> LogSources:
+def build_server(settings: DashboardSettings, telemetry: Telemetry) -> DashboardServer:
+    """Put the server together; nothing is connected yet.
+
+    Raises:
+        BadSetting: the page's libraries are not installed.
+    """
     kafka, topics = settings.kafka_bootstrap_servers, settings.topics
-    return LogSources(
+    sources = LogSources(
         SymbolHistoryReader(kafka, topics), LoggedModels(kafka, topics), UnavailableRoom()
     )
+    return DashboardServer(settings, DashboardMetrics(telemetry), sources)
 
 
 class UnavailableRoom:

@@ -81,11 +81,14 @@ def find_vendor_folder() -> Path:
 
 def _read_below(folder: Path, name: str) -> Asset | None:
     """Return a file in a folder or below it; None for any other path."""
-    file = (folder / name).resolve()
-    content_type = _TYPES.get(file.suffix)
-    if content_type is None or not file.is_relative_to(folder.resolve()) or not file.is_file():
+    content_type = _TYPES.get(Path(name).suffix)
+    try:
+        file = (folder / name).resolve()
+        if content_type is None or not file.is_relative_to(folder.resolve()):
+            return None
+        return _read(file, file.stat().st_mtime_ns, content_type)
+    except (OSError, ValueError):  # no file, or a path that no system takes
         return None
-    return _read(file, file.stat().st_mtime_ns, content_type)
 
 
 @lru_cache(_KEPT_FILES)

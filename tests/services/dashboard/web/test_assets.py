@@ -40,6 +40,8 @@ def test_own_files_and_those_of_the_package_are_found(assets: Assets) -> None:
         "notes.txt",
         "none.js",
         "/etc/hosts.js",
+        "\0.js",
+        f"{'a' * 5_000}.js",
         "",
     ],
 )
