@@ -119,7 +119,7 @@ def test_a_request_that_makes_no_sense_is_refused(
 
 def test_a_port_that_is_taken_is_named(page: RunningPage) -> None:
     environ = {"KAFKA_BOOTSTRAP_SERVERS": NOWHERE, "DASHBOARD_PORT": str(page.port)}
-    with pytest.raises(BadSetting, match=f"DASHBOARD_PORT.*{page.port}"):
+    with pytest.raises(BadSetting, match=rf"DASHBOARD_PORT.*{page.port}"):
         asyncio.run(
             build_server(DashboardSettings.from_env(environ), Telemetry("dashboard")).run(
                 asyncio.Event()
@@ -128,5 +128,5 @@ def test_a_port_that_is_taken_is_named(page: RunningPage) -> None:
 
 
 def test_an_address_of_metrics_must_be_one() -> None:
-    with pytest.raises(BadSetting, match="METRICS_URLS.*producer:9100"):
+    with pytest.raises(BadSetting, match=r"METRICS_URLS.*producer:9100"):
         DashboardSettings.from_env({"METRICS_URLS": "producer:9100"})
