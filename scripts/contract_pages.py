@@ -17,7 +17,7 @@ from shared.core.topics import Topics
 _TOPICS: Final = Topics("5m", 1)
 TOPICS_INTRODUCTION: Final = (
     "What others may rely on. The same for programs: `ulstm schema` prints the JSON Schemas (draft"
-    " 2020-12, in [schemas/](schemas/)) and the AsyncAPI 3.0 document"
+    " 2020-12, in `docs/reference/schemas/`) and the AsyncAPI 3.0 document"
     " ([asyncapi.json](asyncapi.json)). Consumers to begin with:"
     " [read predictions](../how-to/read-predictions.md)."
 )

@@ -20,6 +20,8 @@ PAGES: Final = [ROOT / name for name in sorted(_LISTED) if (ROOT / name).exists(
 LINK: Final = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _FENCED: Final = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 _SPAN: Final = re.compile(r"`([^`\n]+)`")
+# The line's begin, a path, `$(`, a pipe or list of commands, or a setting such as SEED=7.
+_BEFORE_COMMAND: Final = r"(?:^\s*|[/(;&|]\s*|\w=\S*\s+|\)\s+)"
 _END_OF_COMMAND: Final = {"|", "||", "&&", ";", "&", ">", ")"}
 
 
@@ -43,7 +45,7 @@ def code_of(text: str) -> str:
 
 def command_lines(text: str, program: str) -> Iterator[list[str]]:
     """Yield the words behind a program, such as `make`, of each command in a page's code."""
-    begin = re.compile(rf"(?:^|[\s(/]){re.escape(program)}(?=\s|$)")
+    begin = re.compile(rf"{_BEFORE_COMMAND}{re.escape(program)}(?=\s|$)")
     for line in code_of(text).replace("\\\n", " ").splitlines():
         for match in begin.finditer(line):
             yield list(_words(line[match.end() :]))
