@@ -11,6 +11,7 @@ from services.cli.commands import (
     baskets,
     dashboard,
     dead_letters,
+    export,
     import_candles,
     models,
     predict,
@@ -44,6 +45,7 @@ app.add_typer(
     name="dead-letters",
     help="Rejected records: list them, redrive them into the log.",
 )
+app.add_typer(export.app, name="export", help="Predictions and candles as Parquet or CSV.")
 app.command("up", epilog=up.EXAMPLES)(up.up_command)
 app.command("import", epilog=import_candles.EXAMPLES)(import_candles.import_command)
 app.command("train", epilog=train.EXAMPLES)(train.train_command)

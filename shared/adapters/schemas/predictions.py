@@ -37,16 +37,25 @@ def encode_prediction(prediction: Prediction) -> bytes:
     return wire.dump_sorted(fields)
 
 
+def parse_prediction(value: bytes | None) -> PredictionMessage:
+    """Return the message of a record's bytes, which has the fields of the prediction.
+
+    Raises:
+        BadInput: they are no prediction.
+    """
+    try:
+        return PredictionMessage.model_validate_json(value or b"")
+    except ValidationError as error:
+        raise wire.to_bad_input(error) from error
+
+
 def decode_prediction(value: bytes | None) -> Prediction:
     """Return the prediction of a message's bytes.
 
     Raises:
         BadInput: they are no prediction.
     """
-    try:
-        message = PredictionMessage.model_validate_json(value or b"")
-    except ValidationError as error:
-        raise wire.to_bad_input(error) from error
+    message = parse_prediction(value)
     fields = dict(vars(message))  # iterating the model gives the same, at several times the cost
     del fields["schema_"]
     fields["previous"] = None if message.previous is None else Outcome(**vars(message.previous))

@@ -19,7 +19,6 @@ from tests.services.cli.every_command import (
 WITHOUT_JSON = {
     ("up",),
     ("dashboard",),
-    ("export",),
     ("train",),
     ("search",),
     ("models", "export"),
