@@ -4,7 +4,8 @@
 # 1. Build the images and start it with three predictors.
 # 2. Wait until every container is healthy and every symbol is predicted.
 # 3. Kill a predictor; no symbol may stop, no candle be missed or predicted twice.
-# 4. Remove everything, and check that nothing is left.
+# 4. Start Prometheus and Grafana: every service must be read, the board be there.
+# 5. Remove everything, and check that nothing is left.
 #
 #     scripts/test_compose.sh [--keep-images]
 set -euo pipefail
@@ -35,8 +36,8 @@ clean() {
     compose ps --all || true
     compose logs --no-color --tail 15 || true
   fi
-  compose down --volumes --remove-orphans ${remove_images[@]+"${remove_images[@]}"} \
-    >"$work/down" 2>&1 || cat "$work/down"
+  compose --profile observability down --volumes --remove-orphans \
+    ${remove_images[@]+"${remove_images[@]}"} >"$work/down" 2>&1 || cat "$work/down"
   rm -rf "$work"
   if [ -n "$(leftovers)" ]; then
     say "FAILED: left behind: $(leftovers | tr '\n' ' ')" >&2
@@ -45,9 +46,9 @@ clean() {
   exit "$status"
 }
 
-free_port() {
+free_port() { # free_port FIRST: a free one of a hundred
   local port
-  for port in $(seq 39092 39192); do
+  for port in $(seq "$1" $(($1 + 99))); do
     if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then echo "$port"; return; fi
   done
   return 1
@@ -55,7 +56,18 @@ free_port() {
 
 all_healthy() {
   compose ps --format '{{.Service}} {{.Health}}' >"$work/health"
-  [ "$(grep -c ' healthy$' "$work/health")" = 8 ]
+  [ "$(grep -c ' healthy$' "$work/health")" = 9 ]
+}
+
+# Whether Prometheus reads every service, and none is down.
+all_read() {
+  local job
+  compose --profile observability exec -T prometheus \
+    wget -q -O - 'http://127.0.0.1:9090/api/v1/targets?state=active' >"$work/targets" || return 1
+  for job in producer predictor trainer dashboard; do
+    grep -q "\"job\":\"$job\"" "$work/targets" || return 1
+  done
+  ! grep -q '"health":"\(down\|unknown\)"' "$work/targets"
 }
 
 # until_true SECONDS WHAT COMMAND...
@@ -73,8 +85,11 @@ quit() { echo "error: $*" >&2; exit 1; }
 docker compose version >/dev/null 2>&1 || quit "'docker compose' is not installed: install it"
 docker info >/dev/null 2>&1 || quit "no Docker engine answers: start it, or set DOCKER_HOST"
 unset COMPOSE_PROFILES COMPOSE_FILE EXCHANGE_SYMBOLS EXCHANGE_SPEED SYMBOL_GROUPS
-KAFKA_PORT=$(free_port) || quit "no port from 39092 to 39192 is free"
-export KAFKA_PORT
+KAFKA_PORT=$(free_port 39092) || quit "no port from 39092 to 39191 is free"
+PROMETHEUS_PORT=$(free_port 39192) || quit "no port from 39192 to 39291 is free"
+GRAFANA_PORT=$(free_port 39292) || quit "no port from 39292 to 39391 is free"
+DASHBOARD_PORT=$(free_port 39392) || quit "no port from 39392 to 39491 is free"
+export KAFKA_PORT PROMETHEUS_PORT GRAFANA_PORT DASHBOARD_PORT
 trap clean EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
@@ -86,9 +101,12 @@ expect_services() { # expect_services "SERVICE ..." OPTION...
   actual=$(services "$@")
   [ "$actual" = "$expected " ] || fail "expected the services $expected, got $actual"
 }
-expect_services "kafka predictor producer redis trainer"
-expect_services "exchange-simulator kafka predictor producer-offline redis trainer-offline" \
+expect_services "dashboard kafka predictor producer redis trainer"
+expect_services \
+  "dashboard exchange-simulator kafka predictor producer-offline redis trainer-offline" \
   --profile offline
+expect_services "dashboard grafana kafka predictor producer prometheus redis trainer" \
+  --profile live --profile observability
 
 say "building and starting"
 compose build --quiet
@@ -100,7 +118,7 @@ if ! compose up --build --detach --scale predictor=3 >"$work/up" 2>&1; then
   fail "docker compose up"
 fi
 until_true 180 "all containers to be healthy" all_healthy
-say "8 containers are healthy $((SECONDS - started)) s after the start"
+say "9 containers are healthy $((SECONDS - started)) s after the start"
 
 read_predictions --from-start --symbols 1 --each 1 --within 240 >/dev/null ||
   fail "there was no prediction within 240 s"
@@ -115,5 +133,14 @@ docker kill "$victim" >/dev/null
 say "killed a predictor"
 wait "$watcher" || { cat "$work/watch" >&2; fail "predictions stopped after the kill"; }
 say "all $symbols symbols continued, no candle missed or repeated: $(cat "$work/seen")"
+
+compose up --detach --no-recreate --scale predictor=3 >>"$work/up" 2>&1 # the one that was killed
+compose --profile observability up --detach --no-recreate --scale predictor=3 \
+  prometheus grafana >>"$work/up" 2>&1 || { cat "$work/up"; fail "Prometheus and Grafana"; }
+until_true 120 "Prometheus to read every service" all_read
+compose --profile observability exec -T grafana \
+  wget -q -O - http://127.0.0.1:3000/api/dashboards/uid/updating-lstm >"$work/board"
+grep -q '"title":"Updating LSTM"' "$work/board" || fail "Grafana has no board"
+say "Prometheus reads every service, Grafana has the board"
 
 say "passed; cleaning up"
