@@ -79,16 +79,20 @@ def test_python_in_a_page_compiles(page: Path) -> None:
         compile(block, name_of(page), "exec")
 
 
-def test_messages_and_help_name_commands_that_exist() -> None:
-    texts = [
-        (ROOT / file).read_text(encoding="utf-8")
-        for file in source_files("services", "shared", "benchmarks", "scripts")
-    ]
-    calls = [words.split() for text in texts for words in re.findall(r"`ulstm ([^`\n]+)`", text)]
+def test_messages_help_and_alerts_name_commands_that_exist() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in files_with_messages()]
+    calls = [words.split() for text in texts for words in re.findall(r"`ulstm ([^`\\\n]+)`", text)]
     targets = {name for text in texts for name in re.findall(r"`make ([a-z-]+)", text)}
 
     assert [words for words in calls for _ in mistakes_of(words)] == []
     assert targets - TARGETS == set()
+
+
+def files_with_messages() -> Iterator[Path]:
+    for file in source_files("services", "shared", "benchmarks", "scripts"):
+        yield ROOT / file
+    for pattern in ("services/dashboard/page/**/*.js", "observability/**/*.yml"):
+        yield from ROOT.glob(pattern)
 
 
 def test_every_figure_of_the_readme_leads_to_its_command() -> None:

@@ -40,7 +40,7 @@ export const GLOSSARY = {
   repairs:
     "Gaps: candles that the exchange does not have. Fills: candles that came after all. " +
     "Amendments: candles that the exchange has changed.",
-  deadLetters: "Records that could not be read, kept with the reason. `ulstm redrive` shows them.",
+  deadLetters: "Records that could not be read, kept with the reason. `ulstm dead-letters list` shows them.",
   connections:
     "How often the feed was connected anew, and how many transactions Kafka has taken back. " +
     "Neither loses anything.",
