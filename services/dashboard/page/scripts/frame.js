@@ -42,7 +42,11 @@ function showState({ name, sign, title, reason, next }) {
   pill.title = reason;
   const banner = byId("state-banner");
   banner.hidden = name === "live";
-  banner.replaceChildren(make("strong", {}, `${title}.`), [reason, next].filter(Boolean).join(" "));
+  banner.replaceChildren(
+    make("strong", {}, `${title}.`),
+    " ",
+    [reason, next].filter(Boolean).join(" "),
+  );
 }
 
 function showProblems(problems) {

@@ -1,6 +1,6 @@
 // The state in words: what is so, and what happens next.
 
-import { duration, sentence } from "./format.js";
+import { sentence, timeOfDay } from "./format.js";
 
 /**
  * @typedef {object} PageState
@@ -61,8 +61,8 @@ export function describeState(summary, isConnected) {
 function disconnectedReason(summary) {
   const reason = "The page's server does not answer.";
   if (summary === null) return `${reason} Is \`ulstm dashboard\` running?`;
-  const age = duration(summary.interval_ms);
-  return `${reason} The values are old ones, and their ages go on counting (a candle is ${age}).`;
+  const time = timeOfDay(summary.time_ms, true);
+  return `${reason} The values are those of ${time} UTC; their ages go on counting.`;
 }
 
 function describe(name, reason) {

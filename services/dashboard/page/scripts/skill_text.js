@@ -9,21 +9,33 @@ import { UNKNOWN, change, isKnown, signed } from "./format.js";
  * @property {"good"|"bad"|"muted"} tone
  */
 
+/** Outcomes below which an interval says little. */
+export const FEWEST_OUTCOMES = 12;
+
 /**
  * Describe a skill against zero change.
- * @param {number|null} value 1 - squared error / squared error of zero change
- * @param {number|null} low lower end of its 95 % interval
- * @param {number|null} high upper end
+ * @param {{value: number, low: number, high: number, n?: number}|null|undefined} skill 1 - squared
+ *   error / squared error of zero change, its 95 % interval, and the outcomes it was computed from
  * @returns {SkillText}
  */
-export function describeSkill(value, low, high) {
-  if (!isKnown(value)) return { value: UNKNOWN, interval: "", tone: "muted" };
-  if (!isKnown(low) || !isKnown(high)) return { value: "too few", interval: "", tone: "muted" };
+export function describeSkill(skill) {
+  if (!isKnown(skill?.value)) return { value: UNKNOWN, interval: "", tone: "muted" };
+  const { value, low, high, n } = skill;
+  const isEnough = isKnown(low) && isKnown(high) && (n ?? FEWEST_OUTCOMES) >= FEWEST_OUTCOMES;
+  if (!isEnough) return { value: "too few", interval: "", tone: "muted" };
   const decimals = decimalsOf(low * 100, high * 100);
   const interval = `[${signed(low * 100, decimals)}, ${signed(high * 100, decimals)}]`;
   if (low > 0) return { value: change(value, decimals), interval, tone: "good" };
   if (high < 0) return { value: change(value, decimals), interval, tone: "bad" };
   return { value: "not shown", interval, tone: "muted" };
+}
+
+/**
+ * Return the skill of a symbol's row.
+ * @param {import("./overview_store.js").Row} row
+ */
+export function skillOf({ skill: value, skill_low: low, skill_high: high, skill_n: n }) {
+  return { value, low, high, n };
 }
 
 const MOST_DECIMALS = 3;

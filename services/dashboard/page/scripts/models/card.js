@@ -50,7 +50,7 @@ export function makeDecision(decision) {
 
 /** Make the cells of a skill: value, interval, p. */
 export function makeSkillCells(skill) {
-  const { value, interval, tone } = describeSkill(skill?.value, skill?.low, skill?.high);
+  const { value, interval, tone } = describeSkill(skill);
   return [
     make("span", { class: tone }, value),
     interval ? `${interval} %` : format.UNKNOWN,
@@ -59,7 +59,7 @@ export function makeSkillCells(skill) {
 }
 
 function makeSkill(skill) {
-  const { value, interval, tone } = describeSkill(skill?.value, skill?.low, skill?.high);
+  const { value, interval, tone } = describeSkill(skill);
   return make(
     "span",
     { title: GLOSSARY.skill },

@@ -5,7 +5,7 @@ import { make } from "../dom.js";
 import * as format from "../format.js";
 import { GLOSSARY } from "../glossary.js";
 import { symbolPath } from "../server.js";
-import { describeSkill } from "../skill_text.js";
+import { describeSkill, skillOf } from "../skill_text.js";
 import { drawRange } from "./range.js";
 
 const SMALLEST = 0.00005; // a change that is shown as 0.01 %
@@ -204,8 +204,8 @@ function signRules() {
   return { good: ({ value }) => value >= SMALLEST, bad: ({ value }) => value <= -SMALLEST };
 }
 
-function renderSkill({ skill, skill_low: low, skill_high: high }) {
-  const { value, interval, tone } = describeSkill(skill, low, high);
+function renderSkill(row) {
+  const { value, interval, tone } = describeSkill(skillOf(row));
   const text = make("span", { class: tone }, value);
   return make(
     "span",

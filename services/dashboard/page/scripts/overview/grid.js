@@ -12,8 +12,7 @@ const ROW_SELECTION = {
   mode: "multiRow",
   checkboxes: false,
   headerCheckbox: false,
-  enableClickSelection: true,
-  enableSelectionWithoutKeys: true, // a click or Space adds a row, another one takes it away
+  enableClickSelection: false, // see #onClick
 };
 
 /** The state when the table was last left; it is the same when one comes back. */
@@ -113,11 +112,17 @@ export class SymbolGrid {
       doesExternalFilterPass: (node) => this.#passes(node),
       onCellKeyDown: ({ event, data }) =>
         event.key === "Enter" && navigate(symbolPath(data.symbol)),
+      onCellClicked: (event) => this.#onClick(event),
       onRowDoubleClicked: ({ data }) => navigate(symbolPath(data.symbol)),
       onFilterChanged: onChange,
       onSortChanged: onChange,
       onSelectionChanged: onChange,
     };
+  }
+
+  /** Choose a row, or take it back, as Space does; the symbol is a link and opens. */
+  #onClick({ column, node }) {
+    if (column.getColId() !== "symbol") node.setSelected(!node.isSelected());
   }
 
   #passes(node) {

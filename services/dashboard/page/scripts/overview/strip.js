@@ -79,9 +79,9 @@ function predictions({ predictions_per_hour: perHour, predictions_last_hour: las
 
 /** @returns {Figure} */
 function skill({ pooled_skill: pooled }) {
-  const text = describeSkill(pooled?.value ?? null, pooled?.low ?? null, pooled?.high ?? null);
+  const text = describeSkill(pooled);
   const p = pooled ? `p ${format.probability(pooled.p)}` : null;
-  const n = pooled ? `n ${format.count(pooled.n)}` : "too few outcomes yet";
+  const n = pooled ? `n ${format.count(pooled.n)}` : "no outcome yet";
   return {
     label: "Pooled skill",
     value: text.value,

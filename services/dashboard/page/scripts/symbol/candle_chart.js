@@ -5,7 +5,7 @@ import { Emitter } from "../emitter.js";
 import { candleOption, pricesWidth } from "./candle_option.js";
 import { Zoom } from "./zoom.js";
 
-const AHEAD_CANDLES = 2; // empty room behind the candle that is predicted
+const AHEAD_CANDLES = 3; // empty room behind the candle that is predicted
 
 /** Emits `hover` and `select` with an open time or null. */
 export class CandleChart extends Emitter {

@@ -61,7 +61,9 @@ export function makeBoundsShape(palette, intervalMs) {
       shape: { x1: left, x2: left + width, y1: at(5)[1], y2: at(5)[1] },
       style: { stroke: palette.model, lineWidth: isNext ? 2.5 : 1.2 },
     };
-    return { type: "group", children: [outer, band(3, 4, palette["band-50"]), close] };
+    const children = [outer, band(3, 4, palette["band-50"]), close];
+    if (isNext) children.push(makeText("next", at(5)[0], at(2)[1] - 8, palette.model));
+    return { type: "group", children };
   };
 }
 

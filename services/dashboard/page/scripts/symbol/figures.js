@@ -5,7 +5,7 @@ import { make } from "../dom.js";
 import * as format from "../format.js";
 import { GLOSSARY } from "../glossary.js";
 import { makeFigure } from "../overview/strip.js";
-import { describeSkill } from "../skill_text.js";
+import { describeSkill, skillOf } from "../skill_text.js";
 import { describeNewestOutcome } from "./outcomes.js";
 
 /**
@@ -33,7 +33,7 @@ export function makeSymbolFigures(row, history) {
 }
 
 function figuresOf(row) {
-  const skill = describeSkill(row.skill, row.skill_low, row.skill_high);
+  const skill = describeSkill(skillOf(row));
   const width = format.isKnown(row.upper_change) ? row.upper_change - row.lower_change : null;
   return [
     {

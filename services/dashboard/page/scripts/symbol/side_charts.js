@@ -2,9 +2,9 @@
 
 import { Chart, TIME_LABELS, baseOption, loadCharts, makeAxis, makeNote } from "../charts.js";
 import { change, decimalsFor, plural, signed, timestamp } from "../format.js";
-import { describeSkill } from "../skill_text.js";
+import { FEWEST_OUTCOMES, describeSkill } from "../skill_text.js";
 
-const TOO_FEW = "Too few outcomes yet.\nThis fills as candles close.";
+const TOO_FEW = `Shown from ${FEWEST_OUTCOMES} outcomes on.\nThis fills as candles close.`;
 const GRID = { left: 8, right: 12, top: 14, bottom: 4, containLabel: true };
 const TONES = {
   good: "better than zero change",
@@ -87,7 +87,7 @@ function skillOption(palette, rows) {
 }
 
 function describeSkillRow({ open_time_ms: time, value, low, high }) {
-  const text = describeSkill(value, low, high);
+  const text = describeSkill({ value, low, high });
   return `${timestamp(time)} UTC\nskill ${change(value, 2)} ${text.interval}\n${TONES[text.tone]}`;
 }
 
