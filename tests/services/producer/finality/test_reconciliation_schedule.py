@@ -12,7 +12,7 @@ STEP_MS, AFTER_MS = 300_000, 900_000
 START_MS = 1_735_689_600_000
 
 
-class Market:
+class ReconciledMarket:
     """Symbols that close together; the log has a hole in each now and then, for ever."""
 
     def __init__(self, symbols: int, speed: float, hole_every: int) -> None:
@@ -60,7 +60,7 @@ class Market:
 
 
 def test_holes_that_nobody_can_fill_do_not_keep_other_candles_from_being_compared() -> None:
-    market = Market(symbols=300, speed=60.0, hole_every=20)
+    market = ReconciledMarket(symbols=300, speed=60.0, hole_every=20)
 
     market.run(candles=100)
 
@@ -70,7 +70,10 @@ def test_holes_that_nobody_can_fill_do_not_keep_other_candles_from_being_compare
 
 
 def test_a_hole_among_the_newest_candles_costs_no_request_beside_the_sweeps() -> None:
-    without, with_holes = Market(20, 1.0, hole_every=10**9), Market(20, 1.0, hole_every=50)
+    without, with_holes = (
+        ReconciledMarket(20, 1.0, hole_every=10**9),
+        ReconciledMarket(20, 1.0, hole_every=50),
+    )
 
     for market in (without, with_holes):
         market.run(candles=90)
