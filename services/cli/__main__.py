@@ -24,7 +24,8 @@ from services.cli.commands import (
     up,
     watch,
 )
-from services.cli.terminal import PlainConsole, plain_text
+from services.cli.terminal import PlainConsole, plain_text, prepared_terminal
+from shared.adapters.passwords import hide_passwords
 from shared.core.errors import BadSetting, UlstmError
 
 app = typer.Typer(
@@ -66,11 +67,16 @@ def environment(context: typer.Context) -> None:
 
 
 def main() -> None:
-    """Run a command. Exit codes: 0 done, 1 the command failed, 2 wrong use."""
+    """Run a command. Exit codes: 0 done, 1 the command failed, 2 wrong use, 130 Ctrl-C."""
+    with prepared_terminal():
+        _run()
+
+
+def _run() -> None:
     try:
-        app()
+        app(prog_name="ulstm")
     except UlstmError as error:
-        message = plain_text(f"{type(error).__name__}: {error}")
+        message = plain_text(f"{type(error).__name__}: {hide_passwords(str(error))}")
         message.stylize("red", 0, len(type(error).__name__) + 1)
         PlainConsole(stderr=True).print(message, soft_wrap=True)
         sys.exit(2 if isinstance(error, BadSetting) else 1)

@@ -5,10 +5,13 @@ a terminal obeys, characters that turn the reading direction, square brackets th
 markup. Here they are shown, never obeyed.
 """
 
+import io
 import json
+import logging
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from math import isfinite
 from typing import Any, Final, NoReturn
 
@@ -16,11 +19,32 @@ from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook,
 from rich.segment import Segment
 from rich.text import Text
 
+from shared.adapters.logs import StormFilter, clean
 from shared.core.printable_text import escape_controls
 from shared.log.published_predictions import UnreadableRecords
 
 CLOSED_PIPE: Final = 141  # exit code of a program that SIGPIPE ends: 128 + 13
 _LONGEST: Final = 1_000  # characters of any text in a record
+
+
+@contextmanager
+def prepared_terminal() -> Iterator[None]:
+    """Show log lines as warnings, and what the terminal's encoding lacks as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    handler = _WarningHandler(logging.WARNING)
+    handler.addFilter(StormFilter())
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+
+
+class _WarningHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        print_warning(PlainConsole(stderr=True), clean(record.getMessage()))
 
 
 class PlainConsole(Console):

@@ -99,7 +99,10 @@ class BundleStore:
             if version not in self._offsets:
                 self._index_new_records(reader)
             if version not in self._offsets:
-                raise Unknown(f"model version {version} is not in topic {self._topic}")
+                raise Unknown(
+                    f"model version {version} is not in topic {self._topic};"
+                    " `ulstm models list` shows those that are"
+                )
             offset = self._offsets[version]
             for block in reader.read(_PARTITION, offset, offset + 1):
                 return block[0].value

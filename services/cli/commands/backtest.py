@@ -1,6 +1,6 @@
 """`ulstm backtest`: score a model version as if it had been promoted at a moment."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Final
@@ -148,6 +148,7 @@ def _read_archive(
         () if needs_market else wanted,
         progress=lambda n: progress.advance(task, n),
     )
+    _check_known(wanted, archived.sequences)
     if not needs_market or not archived.sequences:
         return archived.sequences
     baskets, step_ms = card_baskets(bundle.card), interval_ms(settings.interval)
@@ -158,6 +159,15 @@ def _read_archive(
             " those of other baskets"
         )
     return filled
+
+
+def _check_known(wanted: Sequence[str], sequences: Collection[str]) -> None:
+    missing = [symbol for symbol in wanted if symbol not in sequences]
+    if missing:
+        raise Unknown(
+            f"--symbols: the log has no candles of {', '.join(missing)} in this span;"
+            " `ulstm symbols list` shows who is followed"
+        )
 
 
 def _warn_of_overlap(bundle: Bundle, from_ms: int, console: Console) -> None:

@@ -1,5 +1,6 @@
 """Create topics; refuse existing ones with other partitions or settings."""
 
+import contextlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
@@ -24,6 +25,7 @@ from shared.core.topics import TIMESTAMP_AHEAD, Topics
 log = logging.getLogger(__name__)
 
 REQUEST_S: Final = 10.0
+_SHORT_REQUEST_S: Final = 1.0
 # Settings that are corrected on topics of earlier versions: they take nothing away. Others may be
 # somebody's will.
 _CORRECTED: Final = frozenset({TIMESTAMP_AHEAD})
@@ -65,7 +67,15 @@ def partition_counts(bootstrap: str) -> dict[str, int]:
         Unavailable: Kafka does not answer.
     """
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-    topics = _list_topics(admin, bootstrap)
+    # Ctrl-C is seen between two requests only, so each is short.
+    for _ in range(int(REQUEST_S / _SHORT_REQUEST_S) - 1):
+        with contextlib.suppress(KafkaException):
+            return _count_partitions(admin.list_topics(timeout=_SHORT_REQUEST_S).topics)
+    with translate_errors(bootstrap, "listing topics"):
+        return _count_partitions(admin.list_topics(timeout=_SHORT_REQUEST_S).topics)
+
+
+def _count_partitions(topics: Mapping[str, TopicMetadata]) -> dict[str, int]:
     return {name: len(topic.partitions) for name, topic in topics.items()}
 
 
