@@ -94,6 +94,13 @@ class DashboardMetrics:
         self._problems = telemetry.gauge(
             "problems", "Problems that the health page shows.", "severity"
         )
+        self.champion = telemetry.labelled_gauge(
+            "champion_info", "1 for the version whose promotion is in force.", "version"
+        )
+        self.champion_since = telemetry.gauge(
+            "champion_since_timestamp_seconds",
+            "Open time of the first candle after that promotion; NaN: not known.",
+        )
         self.predictions_last_hour = telemetry.gauge(
             "predictions_last_hour", "Predictions read in the last hour."
         )

@@ -39,7 +39,7 @@ class RunningTotal:
         self._reported: dict[str, float] = {}
 
     def update(self, total: float) -> None:
-        """Raise a counter without labels to a total; one that is lower changes nothing."""
+        """Raise a counter without labels to a total; one that is lower has begun anew."""
         self._raise(self._counter, "", total)
 
     def update_all(self, totals: Mapping[str, float]) -> None:
@@ -48,8 +48,9 @@ class RunningTotal:
             self._raise(self._counter.labels(value), value, total)
 
     def _raise(self, counter: Counter, value: str, total: float) -> None:
-        counter.inc(max(0.0, total - self._reported.get(value, 0.0)))
-        self._reported[value] = max(total, self._reported.get(value, 0.0))
+        before = self._reported.get(value, 0.0)
+        counter.inc(total - before if total >= before else total)
+        self._reported[value] = total
 
 
 class LabelledGauge:

@@ -29,6 +29,9 @@ class LiveMetrics:
         metrics.predictions_last_hour.set(board.hourly.count(now_ms))
         arrived_ms = board.newest_arrived_ms
         metrics.newest_arrival.set(nan if arrived_ms is None else arrived_ms / 1000)
+        champion, since_ms = board.champion, board.champion_since_ms
+        metrics.champion.show({} if champion is None else {champion.version: 1})
+        metrics.champion_since.set(nan if since_ms is None else since_ms / 1000)
         self._records.update_all(feed.records_read)
         self._unreadable.update_all(board.counts.unreadable)
         for topic, lag in feed.lag.items():
