@@ -98,14 +98,14 @@ class ProducerWorker:
             Fenced: another process has become the writer.
             StopRequested: stop was set during a recovery.
         """
-        retry_until_available(stop, self.recover)
+        retry_until_available(stop, self.recover, self._metrics.report_unavailable)
         while not stop.is_set():
             try:
                 self.run_once()
             except Unavailable as error:
                 log.warning("%s; recovering from the log", error)
                 self._metrics.report_unavailable(str(error))
-                retry_until_available(stop, self.recover)
+                retry_until_available(stop, self.recover, self._metrics.report_unavailable)
             report()
 
     def run_once(self) -> None:

@@ -6,11 +6,15 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Final
 
 from services.trainer.settings import SearchSettings, TrainerSettings
 from shared.adapters.logs import start_logging
 from shared.adapters.process import exit_code, stop_on_signal
 from shared.adapters.prometheus import Telemetry
+
+# A training asks again and again whether to stop; between two questions it may compute for minutes.
+LONGEST_STEP_S: Final = 1_800.0
 
 # Each command imports what it needs: TensorFlow takes seconds, and `import` runs without it.
 
@@ -28,13 +32,13 @@ def main() -> None:
 def _serve(settings: TrainerSettings, _: argparse.Namespace) -> None:
     from services.trainer.metrics import TrainerMetrics
 
-    telemetry = Telemetry("trainer")
+    telemetry = Telemetry("trainer", LONGEST_STEP_S)
     metrics = TrainerMetrics(telemetry)
     stop_serving = telemetry.serve(settings.metrics_host, settings.metrics_port)
     try:
         from services.trainer.scheduler import train_until_stopped
 
-        train_until_stopped(settings, stop_on_signal(), metrics)
+        train_until_stopped(settings, stop_on_signal(telemetry.note_turn), metrics)
     finally:
         stop_serving()
 

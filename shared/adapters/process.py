@@ -12,9 +12,23 @@ from shared.core.errors import BadSetting, Incompatible, UlstmError
 log = logging.getLogger(__name__)
 
 
-def stop_on_signal() -> threading.Event:
-    """Return an event that SIGTERM and SIGINT set."""
-    stop = threading.Event()
+class StopSignal(threading.Event):
+    """A stop signal that tells when it is looked at: who does is not hanging."""
+
+    def __init__(self, on_check: Callable[[], None]) -> None:
+        """Take what to call at each look."""
+        super().__init__()
+        self._on_check = on_check
+
+    def is_set(self) -> bool:
+        """Return whether the signal has come."""
+        self._on_check()
+        return super().is_set()
+
+
+def stop_on_signal(on_check: Callable[[], None] = lambda: None) -> threading.Event:
+    """Return an event that SIGTERM and SIGINT set; `on_check` is called whenever it is asked."""
+    stop = StopSignal(on_check)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     return stop

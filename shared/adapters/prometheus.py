@@ -3,6 +3,7 @@
 import json
 import logging
 import threading
+import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,6 +28,8 @@ from shared.core.errors import BadSetting
 
 log = logging.getLogger(__name__)
 
+# Longer than any wait for a server within a turn of a loop.
+LONGEST_TURN_S: Final = 120.0
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
@@ -95,19 +98,53 @@ class BulkHistogram(Collector):
 class Telemetry:
     """The metrics and the health of a service.
 
-    The service sets `not_ready`: the reason why it is not ready, or None.
+    The service sets `not_ready` in each turn of its main loop: the reason why it is not ready, or
+    None. From the age of the last turn follows whether the loop still turns.
     """
 
-    def __init__(self, service: str) -> None:
-        """Start without metrics and not ready."""
-        self._service = service
+    def __init__(
+        self,
+        service: str,
+        longest_turn_s: float = LONGEST_TURN_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Start without metrics and not ready.
+
+        Args:
+            service: is in the metrics' names.
+            longest_turn_s: a turn that lasts longer has hung; after a quarter of it the service is
+                not ready.
+            clock: seconds.
+        """
+        self._service, self._longest_turn_s, self._clock = service, longest_turn_s, clock
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.labels: dict[str, tuple[str, ...]] = {}  # the label names of each metric
-        self.not_ready: str | None = "starting"
+        self._not_ready: str | None = "starting"
+        self._turned_s: float | None = None  # None: the loop has not begun
         self._pages: dict[str, Callable[[], object]] = {}
         ready = self.gauge("ready", "1 if the service is ready, as /health/ready says.")
         ready.set_function(lambda: float(not self.not_ready))
+        turn = self.gauge("turn_age_seconds", "Since the main loop last began a turn.")
+        turn.set_function(self._turn_age_s)
+
+    @property
+    def not_ready(self) -> str | None:
+        """Why the service is not ready; None if it is."""
+        age_s = self._turn_age_s()
+        if age_s > self._longest_turn_s / 4:
+            return f"the main loop has been busy for {age_s:.0f} s"
+        return self._not_ready
+
+    @not_ready.setter
+    def not_ready(self, reason: str | None) -> None:
+        """Set why the service is not ready; this is a turn of its main loop."""
+        self._not_ready = reason
+        self.note_turn()
+
+    def note_turn(self) -> None:
+        """Note that the main loop turns."""
+        self._turned_s = self._clock()
 
     def counter(self, name: str, text: str, *labels: str) -> Counter:
         """Return a counter named `ulstm_<service>_<name>`."""
@@ -175,6 +212,9 @@ class Telemetry:
         if path == "/metrics":
             return 200, "text/plain; version=0.0.4; charset=utf-8", generate_latest(self.registry)
         if path == "/health/live":
+            age_s = self._turn_age_s()
+            if age_s > self._longest_turn_s:
+                return 503, "text/plain", f"the main loop hangs, for {age_s:.0f} s\n".encode()
             return 200, "text/plain", b"alive\n"
         if path == "/health/ready":
             reason = self.not_ready
@@ -184,6 +224,9 @@ class Telemetry:
             body = json.dumps(self._pages[path](), ensure_ascii=False).encode()
             return 200, "application/json", body
         return 404, "text/plain", b"try /metrics, /health/live or /health/ready\n"
+
+    def _turn_age_s(self) -> float:
+        return 0.0 if self._turned_s is None else self._clock() - self._turned_s
 
     def _name(self, name: str, labels: tuple[str, ...] = ()) -> str:
         full = f"ulstm_{self._service}_{name}"

@@ -67,3 +67,24 @@ def test_a_service_is_ready_once_nothing_speaks_against_it() -> None:
     telemetry.not_ready = None
 
     assert telemetry.answer("/health/ready") == (200, "text/plain", b"ready\n")
+
+
+def test_a_loop_that_does_not_turn_is_first_not_ready_and_then_not_alive() -> None:
+    now_s = [100.0]
+    telemetry = Telemetry("t", longest_turn_s=120.0, clock=lambda: now_s[0])
+    now_s[0] += 1_000.0
+    assert telemetry.answer("/health/live")[0] == 200, "the loop has not begun"
+
+    telemetry.not_ready = None
+    now_s[0] += 31.0
+    assert telemetry.answer("/health/ready")[0] == 503
+    assert served(telemetry)["ulstm_t_ready"] == 0
+    assert telemetry.answer("/health/live")[0] == 200
+
+    now_s[0] += 90.0
+    assert telemetry.answer("/health/live")[0] == 503
+    assert served(telemetry)["ulstm_t_turn_age_seconds"] == 121.0
+
+    telemetry.note_turn()
+    assert telemetry.answer("/health/live")[0] == 200
+    assert telemetry.answer("/health/ready")[0] == 200
