@@ -32,6 +32,8 @@ _POLL_S: Final = 0.1
 _FILLING_POLL_S: Final = 0.02  # half of the time is left to the newest records
 _REQUEST_S: Final = 2.0
 _FIRST_FETCH_S: Final = 0.5  # may pass before the first record of the topics' ends is here
+_RETRY_S: Final = 1.0
+_COMPARE_S: Final = 60.0  # after which the topics' identity is looked at, whatever happens
 _SLICE_S: Final = 0.5  # of a wait: the browsers hear of us meanwhile
 _CHECK_S: Final = 5.0  # of silence, after which the broker is asked whether it is there
 
@@ -46,6 +48,7 @@ class _Session:
     opened_s: float
     heard_s: float = 0.0
     checked_s: float = 0.0
+    compared_s: float = 0.0
 
     def is_new(self, item: TailRecord) -> bool:
         """Return whether a record was not there yet when the session began."""
@@ -111,7 +114,8 @@ class LiveReader:
         resources.callback(fill.close)
         self._feed = feed
         self._reading = Reading(self._settings.interval, loading=_BEGINNING)
-        return _Session(tail, fill, topic_id(self._kafka, topics.klines), time.monotonic())
+        now_s = time.monotonic()
+        return _Session(tail, fill, self._read_topic_id(), now_s, compared_s=now_s)
 
     def _follow(self, session: _Session, stop: threading.Event) -> None:
         """Read until stop is set, or until the topics are others."""
@@ -148,26 +152,33 @@ class LiveReader:
             log.info("read the recent candles of %d symbols", len(self._feed.board.symbols))
 
     def _check_connection(self, session: _Session) -> bool:
-        """Ask a silent broker whether it is there; return False if its topics are others."""
-        now_s = time.monotonic()
-        if now_s - max(session.heard_s, session.checked_s) < _CHECK_S:
-            if session.heard_s > session.checked_s:
-                self._on_answer()
+        """Ask a broker that is silent, or was away; return False if its topics are others."""
+        now_s, was_away = time.monotonic(), bool(self._reading.kafka_error)
+        must_compare = was_away or now_s - session.compared_s > _COMPARE_S
+        is_silent = now_s - max(session.heard_s, session.checked_s) > _CHECK_S
+        if not (must_compare or is_silent) or now_s - session.checked_s < _RETRY_S:
             return True
         session.checked_s = now_s
         try:
             session.tail.check()
-            is_same = topic_id(self._kafka, self._topics.klines) == session.topic_id
+            # After an outage the topics may be new ones, with offsets that mean other records.
+            is_same = not must_compare or self._read_topic_id() == session.topic_id
+        except Unknown:
+            return False  # deleted: wait for them as at the start
         except UlstmError as error:
             self._show(error)
             return True
+        session.compared_s = now_s if must_compare else session.compared_s
         self._on_answer()
         return is_same
 
+    def _read_topic_id(self) -> str:
+        return topic_id(self._kafka, self._topics.klines)
+
     def _on_answer(self) -> None:
-        if self._reading.kafka_error or self._reading.missing_topic:
+        if self._reading.kafka_error:
             log.info("Kafka at %s answers again", self._kafka)
-            self._reading = replace(self._reading, kafka_error="", missing_topic="")
+            self._reading = replace(self._reading, kafka_error="")
 
     def _show(self, error: UlstmError) -> None:
         """Show what went wrong as the page's state."""
