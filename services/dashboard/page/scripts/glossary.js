@@ -6,23 +6,23 @@ export const GLOSSARY = {
     "How much the next close is expected to differ from the last one: the network's forecast, " +
     "shrunk to the share of it that has come true so far. Zero where no skill was shown.",
   bounds:
-    "The next close should lie within these bounds 90 % of the time (the darker band: 50 %). " +
+    "The next close should lie within these bounds 90\u00a0% of the time (the darker band: 50\u00a0%). " +
     "They are the honest part of a forecast: how wrong it may be.",
   actionable:
     'Yes where this symbol\'s forecasts have been better than "no change" beyond chance. No: do ' +
     "not act on the forecast; the bounds still hold.",
   skill:
     "How much smaller the squared error is than that of forecasting no change, over the newest " +
-    "candles. The brackets hold the true value 95 % of the time. If they hold zero, skill is " +
+    "candles. The brackets hold the true value 95\u00a0% of the time. If they hold zero, skill is " +
     "not shown: it may be luck.",
   hitRate:
-    "How often the forecast had the sign of the change that followed. 50 % is what a coin does.",
+    "How often the forecast had the sign of the change that followed. 50\u00a0% is what a coin does.",
   coverage:
-    "How often the close lay within the 90 % bounds. Near 90 % is right: more is too wide, less " +
+    "How often the close lay within the 90\u00a0% bounds. Near 90\u00a0% is right: more is too wide, less " +
     "too narrow.",
   lastHit:
     "The forecast before: ● its direction was right, ○ it was wrong, and ✕ where the close lay " +
-    "outside the 90 % bounds.",
+    "outside the 90\u00a0% bounds.",
   version: "The model that the symbol's own weights started from when it was promoted.",
   steps: "How often the model has learnt from a candle of this symbol since its promotion.",
   age: "Time since the newest candle arrived at the producer.",
@@ -40,7 +40,8 @@ export const GLOSSARY = {
   repairs:
     "Gaps: candles that the exchange does not have. Fills: candles that came after all. " +
     "Amendments: candles that the exchange has changed.",
-  deadLetters: "Records that could not be read, kept with the reason. `ulstm dead-letters list` shows them.",
+  deadLetters:
+    "Records that could not be read, kept with the reason. `ulstm dead-letters list` shows them.",
   connections:
     "How often the feed was connected anew, and how many transactions Kafka has taken back. " +
     "Neither loses anything.",
@@ -87,10 +88,6 @@ const TITLES = {
   champion: "Champion",
   challenger: "Challenger",
   calibration: "Calibration",
-  lead:
-    "The absolute error of zero change less that of the forecast, in per cent of the close, " +
-    "summed up over the newest day.",
-  pValue: "The chance of at least this much skill if there were none.",
   lag: "Lag",
 };
 

@@ -15,10 +15,10 @@ const STANDING_SIGNS = { live: "●", late: "▲", halted: "■", ended: "□", 
 /** Columns that a narrow window shows, in this order, and their widths. */
 const NARROW = new Map([
   ["symbol", 98],
-  ["close", 90],
-  ["calibrated_change", 68],
+  ["close", 98],
+  ["calibrated_change", 58],
   ["last_hit", 32],
-  ["skill", 74],
+  ["skill", 78],
 ]);
 
 /**
@@ -29,7 +29,7 @@ export function columnDefinitions(isNarrow) {
   const all = [
     symbolColumn(),
     standingColumn(),
-    ...forecastColumns(),
+    ...forecastColumns(isNarrow),
     ...scoreColumns(isNarrow),
     ...restColumns(),
   ];
@@ -71,7 +71,9 @@ function standingColumn() {
   };
 }
 
-function forecastColumns() {
+function forecastColumns(isNarrow) {
+  const formatForecast = (value) =>
+    isNarrow ? format.signed(value * 100, 3) : format.change(value, 3);
   return [
     number("close", "Close", 100, format.price, {
       headerTooltip: GLOSSARY.close,
@@ -81,7 +83,7 @@ function forecastColumns() {
       headerTooltip: GLOSSARY.lastChange,
       cellClassRules: signRules(),
     }),
-    percentage("calibrated_change", "Forecast", 80, (value) => format.change(value, 3), {
+    percentage("calibrated_change", isNarrow ? "Next %" : "Forecast", 80, formatForecast, {
       headerTooltip: GLOSSARY.forecast,
       cellClass: "number model-cell",
       tooltipValueGetter: ({ data }) => `Next close ${format.price(data.calibrated_close)}`,

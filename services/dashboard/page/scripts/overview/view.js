@@ -13,6 +13,9 @@ const CHOICES = [
   ["chosen", "Chosen", "The rows that you have chosen"],
 ];
 
+/** What was filtered when the page was last left; it is the same when one comes back. */
+const left = { text: "", show: "all" };
+
 export class OverviewView {
   #session;
   #closers = [];
@@ -28,7 +31,8 @@ export class OverviewView {
     placeholder: "Filter: symbol, standing, version",
     "aria-label": "Filter the symbols",
     title: "Press / to come here",
-    oninput: () => this.#grid?.filter(this.#filter.value),
+    value: left.text,
+    oninput: () => this.#grid?.filter((left.text = this.#filter.value)),
     onkeydown: (event) => this.#onFilterKey(event),
   });
 
@@ -61,7 +65,8 @@ export class OverviewView {
     if (this.#isClosed) return;
     const onChange = () => this.#grid && this.#showCount();
     this.#grid = new SymbolGrid(library, this.#table, this.#session.store, onChange);
-    this.#grid.filter(this.#filter.value);
+    this.#grid.filter(left.text);
+    this.#grid.show(left.show);
     this.#showCount();
   }
 
@@ -80,12 +85,12 @@ export class OverviewView {
 
   #makeChoices() {
     const radios = CHOICES.map(([value, text, title]) => {
-      const onchange = () => this.#grid?.show(value);
+      const onchange = () => this.#grid?.show((left.show = value));
       const radio = make("input", {
         type: "radio",
         name: "show",
         value,
-        checked: value === "all",
+        checked: value === left.show,
         onchange,
       });
       return make("label", { title }, radio, make("span", {}, text));
