@@ -1,0 +1,137 @@
+"""Look at a consumer group from outside: members, committed offsets, and the ends of its topic."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    TopicPartition,
+)
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    ConsumerGroupDescription,
+    MemberDescription,
+    OffsetSpec,
+)
+
+from shared.adapters.kafka.errors import translate_errors
+
+REQUEST_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class GroupMember:
+    """A member of a consumer group, and the partitions that are assigned to it."""
+
+    member_id: str
+    host: str
+    partitions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupState:
+    """A consumer group: Kafka's name of its state in lower case, such as `stable`, and members."""
+
+    state: str
+    members: tuple[GroupMember, ...]
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the partitions are shared out: no rebalance is under way."""
+        return self.state not in {"preparing_rebalancing", "completing_rebalancing", "unknown"}
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionOffsets:
+    """Offsets of a partition: the group's committed one (None: none), and the end."""
+
+    partition: int
+    committed: int | None
+    end: int
+
+    @property
+    def lag(self) -> int:
+        """The records behind the end; the mark of the last transaction is none."""
+        return max(0, self.end - (self.committed or 0) - 1)
+
+
+class GroupInspector:
+    """Describes one consumer group of one topic; the connection is kept."""
+
+    def __init__(self, bootstrap: str, consumer_group: str, topic: str) -> None:
+        """Take Kafka's address, the group's id and the topic that it reads."""
+        self._bootstrap, self._group, self._topic = bootstrap, consumer_group, topic
+        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+
+    def brokers(self) -> int:
+        """Return the number of brokers that Kafka names.
+
+        Raises:
+            Unavailable: Kafka does not answer.
+        """
+        with translate_errors(self._bootstrap, "listing the brokers"):
+            return len(self._admin.list_topics(self._topic, timeout=REQUEST_S).brokers)
+
+    def topics(self) -> set[str]:
+        """Return the names of the topics that exist.
+
+        Raises:
+            Unavailable: Kafka does not answer.
+        """
+        with translate_errors(self._bootstrap, "listing the topics"):
+            return set(self._admin.list_topics(timeout=REQUEST_S).topics)
+
+    def describe(self) -> GroupState:
+        """Return the group's state and members; a group that never was has none.
+
+        Raises:
+            Unavailable: Kafka does not answer.
+        """
+        futures = self._admin.describe_consumer_groups([self._group], request_timeout=REQUEST_S)
+        with translate_errors(self._bootstrap, f"describing the consumer group {self._group}"):
+            found: ConsumerGroupDescription = futures[self._group].result()
+        members = tuple(map(self._to_member, found.members or ()))
+        return GroupState(found.state.name.lower(), members)
+
+    def offsets(self, partitions: int) -> list[PartitionOffsets]:
+        """Return the group's committed offsets beside the ends of the partitions.
+
+        Raises:
+            Unavailable: Kafka does not answer.
+        """
+        places = [TopicPartition(self._topic, partition) for partition in range(partitions)]
+        committed = self._committed(places)
+        return [
+            PartitionOffsets(partition, committed.get(partition), end)
+            for partition, end in enumerate(self.ends(self._topic, partitions))
+        ]
+
+    def ends(self, topic: str, partitions: int) -> list[int]:
+        """Return the offset after the last committed record of each partition of a topic.
+
+        Raises:
+            Unavailable: Kafka does not answer.
+        """
+        latest = {
+            TopicPartition(topic, partition): OffsetSpec.latest()  # type: ignore[no-untyped-call]
+            for partition in range(partitions)
+        }
+        futures = self._admin.list_offsets(
+            latest, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=REQUEST_S
+        )
+        with translate_errors(self._bootstrap, f"reading the ends of {topic}"):
+            return [int(future.result().offset) for future in futures.values()]
+
+    def _committed(self, places: Sequence[TopicPartition]) -> dict[int, int]:
+        request = ConsumerGroupTopicPartitions(self._group, list(places))
+        futures = self._admin.list_consumer_group_offsets([request], request_timeout=REQUEST_S)
+        with translate_errors(self._bootstrap, f"reading the offsets of {self._group}"):
+            found = futures[self._group].result().topic_partitions
+        return {place.partition: place.offset for place in found if place.offset >= 0}
+
+    def _to_member(self, member: MemberDescription) -> GroupMember:
+        assigned = member.assignment.topic_partitions
+        partitions = sorted(place.partition for place in assigned if place.topic == self._topic)
+        return GroupMember(member.member_id, member.host.lstrip("/"), tuple(partitions))
