@@ -54,7 +54,7 @@ class KafkaFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class SymbolFacts:
+class LackingSymbol:
     """The standing of a symbol whose candles do not arrive, since when, and why."""
 
     symbol: str
@@ -73,7 +73,7 @@ class ServiceFacts:
     is_ready: bool
     reason: str  # why it is not
     metrics: Mapping[tuple[str, str], float] = field(default_factory=dict)
-    symbols: Sequence[SymbolFacts] | None = None  # a producer's, those that lack candles
+    symbols: Sequence[LackingSymbol] | None = None  # a producer's, those that lack candles
 
     def value(self, name: str) -> float | None:
         """Return a metric without its prefix, summed over its labels; None if it has none."""
@@ -90,9 +90,9 @@ class ClusterFacts:
     """Everything that is known at a moment."""
 
     now_ms: int
-    kafka: KafkaFacts = KafkaFacts()
+    kafka: KafkaFacts = field(default_factory=KafkaFacts)
     services: Sequence[ServiceFacts] = ()
-    log: LogFacts = LogFacts()
+    log: LogFacts = field(default_factory=LogFacts)
 
     def of(self, name: str) -> list[ServiceFacts]:
         """Return the services of a name that answer."""
@@ -102,7 +102,7 @@ class ClusterFacts:
         """Return a metric summed over a service's addresses; None if none of them has it."""
         return total(service.value(metric) for service in self.of(name))
 
-    def lacking(self) -> Sequence[SymbolFacts] | None:
+    def lacking(self) -> Sequence[LackingSymbol] | None:
         """Return the symbols that lack candles, as the producer says; None if none answers."""
         return next((one.symbols for one in self.of("producer") if one.symbols is not None), None)
 

@@ -1,9 +1,10 @@
 """Ask services for their pages over HTTP, at every address that a name has."""
 
 import socket
-import time
-from collections.abc import Callable
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from threading import Event, Timer
 from typing import Final, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
@@ -12,6 +13,7 @@ from shared.core.errors import BadInput, Unavailable
 CONNECT_S: Final = 2.0
 ANSWER_S: Final = 4.0  # for all of an answer
 _BLOCK: Final = 64 * 1024
+_FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
 
 
 class ServiceAddress(NamedTuple):
@@ -46,19 +48,16 @@ def resolve(url: str) -> list[ServiceAddress]:
         found = socket.getaddrinfo(parts.hostname, _port(parts), type=socket.SOCK_STREAM)
     except OSError as error:
         raise Unavailable(f"{parts.hostname} is no known name ({error.strerror})") from error
-    ips = {family: [] for family in (socket.AF_INET, socket.AF_INET6)}
-    for family, *_, place in found:
-        ips.setdefault(family, []).append(str(place[0]))
-    # A server that has both listens on both; one of the two is asked.
-    chosen = ips[socket.AF_INET] or ips[socket.AF_INET6]
-    return [ServiceAddress(url, ip) for ip in sorted(set(chosen))]
+    # A machine may have an address of each family: of such only those of the older one are asked.
+    by_family = {
+        family: {str(row[4][0]) for row in found if row[0] == family} for family in _FAMILIES
+    }
+    ips = next((ips for ips in by_family.values() if ips), set())
+    return [ServiceAddress(url, ip) for ip in sorted(ips)]
 
 
 def fetch(
-    address: ServiceAddress,
-    path: str,
-    max_bytes: int,
-    clock: Callable[[], float] = time.monotonic,
+    address: ServiceAddress, path: str, max_bytes: int, limit_s: float = ANSWER_S
 ) -> ServiceAnswer:
     """Return a page of a service.
 
@@ -66,33 +65,62 @@ def fetch(
         address: where to ask.
         path: the page.
         max_bytes: the largest body.
-        clock: in seconds.
+        limit_s: seconds for all of the answer.
 
     Raises:
         Unavailable: nothing answers in time.
         BadInput: the answer is too large.
     """
-    until_s = clock() + ANSWER_S
-    connection = _connect(address)
     try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        body = b""
-        while block := response.read1(_BLOCK):
-            body += block
-            if len(body) > max_bytes:
-                raise BadInput("bad_size", f"{path} has more than {max_bytes} bytes")
-            if clock() > until_s:
-                raise TimeoutError(f"not complete after {ANSWER_S:g} s")
+        with _connected(address, limit_s) as connection:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return ServiceAnswer(response.status, _read_body(response, path, max_bytes))
     except (OSError, HTTPException) as error:
         text = str(error) or type(error).__name__
         raise Unavailable(f"{address.shown} does not answer ({text})") from error
+
+
+def _read_body(response: HTTPResponse, path: str, max_bytes: int) -> bytes:
+    body = b""
+    while block := response.read1(_BLOCK):
+        body += block
+        if len(body) > max_bytes:
+            raise BadInput("bad_size", f"{path} has more than {max_bytes} bytes")
+    return body
+
+
+@contextmanager
+def _connected(address: ServiceAddress, limit_s: float) -> Iterator[HTTPConnection]:
+    """Connect; after so many seconds end the connection, whatever comes on it.
+
+    A time-out of the socket begins anew with each byte, so it bounds no answer.
+
+    Raises:
+        TimeoutError: the connection was ended.
+    """
+    connection, has_ended = _open(address), Event()
+    connection.connect()
+    stream = connection.sock  # the connection lets go of it once the headers are there
+
+    def end() -> None:
+        has_ended.set()
+        with suppress(OSError):
+            stream.shutdown(socket.SHUT_RDWR)
+
+    timer = Timer(limit_s, end)
+    timer.start()
+    try:
+        yield connection
     finally:
+        timer.cancel()
+        stream.close()
         connection.close()
-    return ServiceAnswer(response.status, body)
+        if has_ended.is_set():
+            raise TimeoutError(f"not complete after {limit_s:g} s")
 
 
-def _connect(address: ServiceAddress) -> HTTPConnection:
+def _open(address: ServiceAddress) -> HTTPConnection:
     parts = urlsplit(address.url)
     if parts.scheme == "https":
         # Its certificate names the host, so the name is connected to.

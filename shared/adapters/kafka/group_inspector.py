@@ -65,23 +65,15 @@ class GroupInspector:
         self._bootstrap, self._group, self._topic = bootstrap, consumer_group, topic
         self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
 
-    def brokers(self) -> int:
-        """Return the number of brokers that Kafka names.
+    def metadata(self) -> tuple[int, set[str]]:
+        """Return the number of brokers, and the names of the topics that exist.
 
         Raises:
             Unavailable: Kafka does not answer.
         """
-        with translate_errors(self._bootstrap, "listing the brokers"):
-            return len(self._admin.list_topics(self._topic, timeout=REQUEST_S).brokers)
-
-    def topics(self) -> set[str]:
-        """Return the names of the topics that exist.
-
-        Raises:
-            Unavailable: Kafka does not answer.
-        """
-        with translate_errors(self._bootstrap, "listing the topics"):
-            return set(self._admin.list_topics(timeout=REQUEST_S).topics)
+        with translate_errors(self._bootstrap, "listing brokers and topics"):
+            found = self._admin.list_topics(timeout=REQUEST_S)
+        return len(found.brokers), set(found.topics)
 
     def describe(self) -> GroupState:
         """Return the group's state and members; a group that never was has none.

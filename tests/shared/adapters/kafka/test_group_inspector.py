@@ -66,10 +66,10 @@ def test_what_nobody_has_read_is_lag(deployment: Deployment) -> None:
 
 
 def test_brokers_and_topics_are_listed(deployment: Deployment) -> None:
-    inspector = inspector_of(deployment)
+    brokers, topics = inspector_of(deployment).metadata()
 
-    assert inspector.brokers() == 1
-    assert set(deployment.topics.specifications()) <= inspector.topics()
+    assert brokers == 1
+    assert set(deployment.topics.specifications()) <= topics
 
 
 def test_without_kafka_it_is_unavailable() -> None:

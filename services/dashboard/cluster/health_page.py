@@ -1,0 +1,216 @@
+"""The health of the cluster as the page reads it. PURE."""
+
+from collections.abc import Iterable, Mapping
+from math import isfinite
+from typing import Any, Final
+
+from services.dashboard.cluster.facts import (
+    ClusterFacts,
+    KafkaFacts,
+    LackingSymbol,
+    ReplicaFacts,
+    ServiceFacts,
+    total,
+)
+from services.dashboard.cluster.problem import ProblemList
+
+# (suffix of a metric, suffix of the fact, factor): times are in ms on the page.
+_UNITS: Final = (
+    ("_timestamp_seconds", "_at_ms", 1000.0),
+    ("_seconds", "_ms", 1000.0),
+    ("_total", "", 1.0),
+)
+_PARTS_OF_A_HISTOGRAM: Final = ("_bucket", "_sum", "_created")
+_RECOVERY_SOURCES: Final = ("redis", "log")
+
+
+def health_page(facts: ClusterFacts, problems: ProblemList) -> dict[str, Any]:
+    """Return everything that is known, as plain values; what is not known is None."""
+    return {
+        "problems": problems.to_json(),
+        "partitions": _partitions(facts),
+        "replicas": replicas(facts),
+        "services": [_service(service) for service in facts.services],
+        "feed": _feed(facts),
+        "redis": _redis(facts),
+        "kafka": _kafka(facts.kafka),
+        "symbols": _symbols(facts),
+        "recoveries": _recoveries(facts),
+    }
+
+
+def summary(facts: ClusterFacts, problems: ProblemList) -> dict[str, Any]:
+    """Return what the overview's summary has of the cluster."""
+    writers = ("producer", "predictor")
+    return {
+        "replicas": replicas(facts),
+        "reconnects": facts.total("producer", "stream_ends_total"),
+        "aborted_transactions": total(facts.total(name, "aborts_total") for name in writers),
+        "problems": len(problems),
+    }
+
+
+def replicas(facts: ClusterFacts) -> list[dict[str, Any]]:
+    """Return the predictors that have joined, and who holds which symbol groups."""
+    return [
+        {"member": one.member, "host": one.host, "partitions": list(one.partitions)}
+        for one in facts.kafka.replicas or ()
+    ]
+
+
+def _partitions(facts: ClusterFacts) -> list[dict[str, Any]]:
+    owners = _owners(facts.kafka.replicas or ())
+    return [
+        {
+            "partition": one.partition,
+            "symbols": facts.log.symbols_by_partition.get(one.partition, 0),
+            "replica": owners.get(one.partition),
+            "committed": one.committed,
+            "end": one.end,
+            "lag": one.lag,
+            "oldest_unread_ms": one.oldest_unread_ms,
+        }
+        for one in facts.kafka.partitions or ()
+    ]
+
+
+def _owners(replicas: Iterable[ReplicaFacts]) -> dict[int, str]:
+    return {partition: one.member for one in replicas for partition in one.partitions}
+
+
+def _service(service: ServiceFacts) -> dict[str, Any]:
+    return {
+        "name": service.name,
+        "address": service.address,
+        "is_live": service.is_live,
+        "is_ready": service.is_ready,
+        "reason": service.reason,
+        "facts": _metric_facts(service.metrics),
+    }
+
+
+def _metric_facts(metrics: Mapping[tuple[str, str], float]) -> dict[str, float | None]:
+    """Return metrics by name, summed over labels; of a histogram the mean and the count."""
+    names = dict.fromkeys(name for name, _ in metrics)
+    facts: dict[str, float | None] = {}
+    for name in names:
+        if name.endswith(_PARTS_OF_A_HISTOGRAM):
+            continue
+        value = total(v for (one, _), v in metrics.items() if one == name)
+        fact, factor = _fact_name(name)
+        facts[fact] = value * factor if value is not None and isfinite(value) else None
+    for name in names:
+        if name.endswith("_seconds_sum"):
+            facts[f"{name.removesuffix('_seconds_sum')}_mean_ms"] = _mean_ms(metrics, name)
+    return facts
+
+
+def _fact_name(name: str) -> tuple[str, float]:
+    for suffix, shown, factor in _UNITS:
+        if name.endswith(suffix):
+            return f"{name.removesuffix(suffix)}{shown}", factor
+    return name, 1.0
+
+
+def _mean_ms(metrics: Mapping[tuple[str, str], float], sum_name: str) -> float | None:
+    sums = total(v for (one, _), v in metrics.items() if one == sum_name)
+    count_name = f"{sum_name.removesuffix('_sum')}_count"
+    counts = total(v for (one, _), v in metrics.items() if one == count_name)
+    return None if sums is None or not counts else 1000.0 * sums / counts
+
+
+def _feed(facts: ClusterFacts) -> dict[str, Any] | None:
+    """Return the state of the connection to the exchange; None without a producer's word."""
+    producers = facts.of("producer")
+    if not producers:
+        return None
+    producer = producers[0]
+    until_s = producer.value("rest_ban_remaining_seconds")
+    connected, lag_s = producer.value("stream_connected"), producer.value("worst_lag_seconds")
+    return {
+        "stream_connected": None if connected is None else connected > 0.0,
+        "connections": producer.value("stream_connections"),
+        "connections_ended": producer.value("stream_ends_total"),
+        "symbols_followed": producer.value("symbols"),
+        "symbols_of_the_stream": producer.value("stream_symbols"),
+        "symbols_behind": producer.value("symbols_behind"),
+        "worst_lag_ms": None if lag_s is None else 1000.0 * lag_s,
+        "rest_weight_used": producer.value("rest_weight_used"),
+        "rest_weight_allowed": producer.value("rest_weight_allowed"),
+        "rest_failures": producer.value("rest_failures_total"),
+        "banned_until_at_ms": facts.now_ms + 1000 * until_s if until_s else None,
+        "gaps": producer.value("gaps_total"),
+        "fills": producer.value("fills_total"),
+        "amendments": producer.value("amendments_total"),
+    }
+
+
+def _redis(facts: ClusterFacts) -> dict[str, Any] | None:
+    """Return how saving states goes; None without a predictor's word."""
+    up = [one.value("redis_up") for one in facts.of("predictor")]
+    known = [value for value in up if value is not None]
+    if not known:
+        return None
+    merged = _merged(facts.of("predictor"))
+    return {
+        "answers": all(value > 0.0 for value in known),
+        "unsaved_symbols": facts.total("predictor", "redis_unsaved_symbols"),
+        "saves": facts.total("predictor", "redis_save_seconds_count"),
+        "saves_failed": facts.total("predictor", "redis_save_failures_total"),
+        "save_mean_ms": _mean_ms(merged, "redis_save_seconds_sum"),
+    }
+
+
+def _kafka(kafka: KafkaFacts) -> dict[str, Any]:
+    return {
+        "answers": kafka.error is None,
+        "error": kafka.error,
+        "brokers": kafka.brokers,
+        "missing_topics": ", ".join(kafka.missing_topics) or None,
+        "consumer_group": kafka.group_state,
+        "members": None if kafka.replicas is None else len(kafka.replicas),
+        "records_behind": None
+        if kafka.partitions is None
+        else sum(one.lag for one in kafka.partitions),
+    }
+
+
+def _symbols(facts: ClusterFacts) -> list[dict[str, Any]]:
+    """Return the symbols that lack candles: as the producer says, else as the log shows."""
+    lacking = facts.lacking()
+    if lacking is None:
+        late = facts.log.late.items()
+        lacking = [LackingSymbol(symbol, "late", since_ms, "") for symbol, since_ms in late]
+    return [
+        {
+            "symbol": one.symbol,
+            "standing": one.standing,
+            "since_ms": one.since_ms,
+            "reason": one.reason,
+        }
+        for one in lacking
+    ]
+
+
+def _recoveries(facts: ClusterFacts) -> dict[str, Any] | None:
+    """Return how symbol groups were restored since the predictors started."""
+    merged = _merged(facts.of("predictor"))
+    counts = {
+        source: merged.get(("recovery_seconds_count", source)) for source in _RECOVERY_SOURCES
+    }
+    if not any(count is not None for count in counts.values()):
+        return None
+    return {
+        **{f"from_{source}": count or 0.0 for source, count in counts.items()},
+        "mean_ms": _mean_ms(merged, "recovery_seconds_sum"),
+        "rebalances": facts.total("predictor", "rebalances_total"),
+    }
+
+
+def _merged(services: Iterable[ServiceFacts]) -> dict[tuple[str, str], float]:
+    """Return the sums of several services' metrics."""
+    merged: dict[tuple[str, str], float] = {}
+    for service in services:
+        for key, value in service.metrics.items():
+            merged[key] = merged.get(key, 0.0) + value
+    return merged

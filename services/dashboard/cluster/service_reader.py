@@ -1,0 +1,99 @@
+"""What the services tell about themselves: health, metrics, a producer's standings."""
+
+import re
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+from urllib.parse import urlsplit
+
+from services.dashboard.cluster.facts import LackingSymbol, ServiceFacts
+from services.dashboard.cluster.service_client import ServiceAddress, fetch, resolve
+from shared.adapters.prometheus_text import MAX_PAGE_BYTES, MetricSample, parse_metrics
+from shared.adapters.schemas import standings
+from shared.core.errors import BadInput, Unavailable
+
+_NAME: Final = re.compile(r"ulstm_([a-z]+)_(.+)")
+_PRODUCER: Final = "producer"
+_FOLLOWING: Final = "following"
+_REASON_BYTES: Final = 10_000
+_THREADS: Final = 8
+_MOST_ADDRESSES: Final = 64
+
+
+class ServiceReader:
+    """Asks the services at some base addresses, all at the same time."""
+
+    def __init__(self, urls: Sequence[str]) -> None:
+        """Take the base addresses, such as http://predictor:9100."""
+        self._urls = tuple(urls)
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="services")
+
+    def read(self) -> list[ServiceFacts]:
+        """Return what each address tells; one that does not answer is not live."""
+        found = list(self._threads.map(_resolve, self._urls))
+        addresses = [one for each in found if not isinstance(each, ServiceFacts) for one in each]
+        unknown = [each for each in found if isinstance(each, ServiceFacts)]
+        return [*self._threads.map(read_service, addresses[:_MOST_ADDRESSES]), *unknown]
+
+
+def _resolve(url: str) -> list[ServiceAddress] | ServiceFacts:
+    try:
+        return resolve(url)
+    except Unavailable as error:
+        parts = urlsplit(url)
+        return _silent(parts.hostname or url, parts.netloc, str(error))
+
+
+def read_service(address: ServiceAddress) -> ServiceFacts:
+    """Return what a service tells about itself."""
+    name = urlsplit(address.url).hostname or ""
+    try:
+        samples = parse_metrics(fetch(address, "/metrics", MAX_PAGE_BYTES).body)
+        status, body = fetch(address, "/health/ready", _REASON_BYTES)
+    except (Unavailable, BadInput) as error:
+        return _silent(name, address.shown, str(error))
+    name, metrics = _own_metrics(samples, name)
+    is_ready = status == 200
+    return ServiceFacts(
+        name=name,
+        address=address.shown,
+        is_live=True,
+        is_ready=is_ready,
+        reason="" if is_ready else body.decode("utf-8", "replace").strip(),
+        metrics=metrics,
+        symbols=_read_standings(address) if name == _PRODUCER else None,
+    )
+
+
+def _own_metrics(
+    samples: Sequence[MetricSample], name: str
+) -> tuple[str, Mapping[tuple[str, str], float]]:
+    """Return a service's name and its metrics without the prefix, by name and label value."""
+    metrics: dict[tuple[str, str], float] = {}
+    for sample in samples:
+        found = _NAME.fullmatch(sample.name)
+        if found is not None:
+            name = found[1]
+        short = sample.name if found is None else found[2]
+        labels = {key: value for key, value in sample.labels.items() if key != "le"}
+        if not short.endswith("_bucket"):
+            metrics[short, ",".join(labels.values())] = sample.value
+    return name, metrics
+
+
+def _read_standings(address: ServiceAddress) -> list[LackingSymbol] | None:
+    """Return the symbols whose candles do not arrive; None if the producer does not tell."""
+    try:
+        body = fetch(address, "/symbols", standings.MAX_PAGE_BYTES).body
+        page = standings.decode_standings(body)
+    except (Unavailable, BadInput):
+        return None
+    return [
+        LackingSymbol(one.symbol, one.standing, one.since_ms, one.reason)
+        for one in page.symbols
+        if one.standing != _FOLLOWING
+    ]
+
+
+def _silent(name: str, address: str, reason: str) -> ServiceFacts:
+    return ServiceFacts(name, address, is_live=False, is_ready=False, reason=reason)
