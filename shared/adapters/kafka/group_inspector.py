@@ -1,14 +1,9 @@
 """Look at a consumer group from outside: members, committed offsets, and the ends of its topic."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
-    IsolationLevel,
-    TopicPartition,
-)
+from confluent_kafka import Consumer, IsolationLevel, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     ConsumerGroupDescription,
@@ -63,7 +58,21 @@ class GroupInspector:
     def __init__(self, bootstrap: str, consumer_group: str, topic: str) -> None:
         """Take Kafka's address, the group's id and the topic that it reads."""
         self._bootstrap, self._group, self._topic = bootstrap, consumer_group, topic
-        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+        server: dict[str, str | int | float | bool] = {
+            "bootstrap.servers": bootstrap,
+            "log_level": 0,
+        }
+        self._admin = AdminClient(server)
+        # It never joins the group. The administrator's own request for committed offsets ends the
+        # process (librdkafka 2.16) where the group's coordinator is just starting or moving.
+        self._consumer = Consumer(
+            {
+                **server,
+                "group.id": consumer_group,
+                "enable.auto.commit": False,
+                "isolation.level": "read_uncommitted",  # do not wait for pending transactions
+            }
+        )
 
     def metadata(self) -> tuple[int, set[str]]:
         """Return the number of brokers, and the names of the topics that exist.
@@ -93,8 +102,7 @@ class GroupInspector:
         Raises:
             Unavailable: Kafka does not answer.
         """
-        places = [TopicPartition(self._topic, partition) for partition in range(partitions)]
-        committed = self._committed(places)
+        committed = self._committed(partitions)
         return [
             PartitionOffsets(partition, committed.get(partition), end)
             for partition, end in enumerate(self.ends(self._topic, partitions))
@@ -116,11 +124,10 @@ class GroupInspector:
         with translate_errors(self._bootstrap, f"reading the ends of {topic}"):
             return [int(future.result().offset) for future in futures.values()]
 
-    def _committed(self, places: Sequence[TopicPartition]) -> dict[int, int]:
-        request = ConsumerGroupTopicPartitions(self._group, list(places))
-        futures = self._admin.list_consumer_group_offsets([request], request_timeout=REQUEST_S)
+    def _committed(self, partitions: int) -> dict[int, int]:
+        places = [TopicPartition(self._topic, partition) for partition in range(partitions)]
         with translate_errors(self._bootstrap, f"reading the offsets of {self._group}"):
-            found = futures[self._group].result().topic_partitions
+            found = self._consumer.committed(places, timeout=REQUEST_S)
         return {place.partition: place.offset for place in found if place.offset >= 0}
 
     def _to_member(self, member: MemberDescription) -> GroupMember:

@@ -81,7 +81,9 @@ def test_a_ban_of_the_exchange_is_told_by_the_control_topic(deployment: Deployme
     control.publish([ExchangeBan("binance", until_ms)])
     deployment.await_settled(deployment.topics.control, 0)
 
-    assert any("no REST request for 10 min" in what for what in whats(refreshed(monitor_of(deployment))))
+    assert any(
+        "no REST request for 10 min" in what for what in whats(refreshed(monitor_of(deployment)))
+    )
 
 
 def test_topics_that_are_missing_are_named(deployment: Deployment) -> None:
