@@ -4,16 +4,15 @@ import asyncio
 import os
 import sys
 
+from services.dashboard.cluster.monitor import KafkaClusterMonitor
 from services.dashboard.history.history_reader import SymbolHistoryReader
 from services.dashboard.metrics import DashboardMetrics
 from services.dashboard.models.logged_models import LoggedModels
-from services.dashboard.ports import Json
 from services.dashboard.settings import DashboardSettings
 from services.dashboard.web.server import DashboardServer, LogSources, stop_on_signals
 from shared.adapters.logs import start_logging
 from shared.adapters.process import exit_code
 from shared.adapters.prometheus import Telemetry
-from shared.core.errors import Unavailable
 
 
 def main() -> None:
@@ -47,26 +46,10 @@ def build_server(settings: DashboardSettings, telemetry: Telemetry) -> Dashboard
         BadSetting: the page's libraries are not installed.
     """
     kafka, topics = settings.kafka_bootstrap_servers, settings.topics
-    sources = LogSources(
-        SymbolHistoryReader(kafka, topics), LoggedModels(kafka, topics), UnavailableRoom()
-    )
+    consumer_group = f"{settings.topic_prefix}{settings.consumer_group}-{settings.interval}"
+    cluster = KafkaClusterMonitor(kafka, topics, consumer_group, settings.metrics_addresses)
+    sources = LogSources(SymbolHistoryReader(kafka, topics), LoggedModels(kafka, topics), cluster)
     return DashboardServer(settings, DashboardMetrics(telemetry), sources)
-
-
-class UnavailableRoom:
-    """Stands for a room whose records cannot be read."""
-
-    def refresh(self, *_: object) -> bool:
-        """Find nothing new."""
-        return False
-
-    def page(self) -> Json:
-        """Refuse to read."""
-        raise Unavailable("not available yet")
-
-    def summary(self) -> Json:
-        """Know nothing."""
-        return {}
 
 
 if __name__ == "__main__":

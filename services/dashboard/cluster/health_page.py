@@ -1,7 +1,6 @@
 """The health of the cluster as the page reads it. PURE."""
 
-from collections.abc import Iterable, Mapping
-from math import isfinite
+from collections.abc import Iterable
 from typing import Any, Final
 
 from services.dashboard.cluster.facts import (
@@ -12,15 +11,9 @@ from services.dashboard.cluster.facts import (
     ServiceFacts,
     total,
 )
+from services.dashboard.cluster.metric_facts import mean_ms, merged_metrics, metric_facts
 from services.dashboard.cluster.problem import ProblemList
 
-# (suffix of a metric, suffix of the fact, factor): times are in ms on the page.
-_UNITS: Final = (
-    ("_timestamp_seconds", "_at_ms", 1000.0),
-    ("_seconds", "_ms", 1000.0),
-    ("_total", "", 1.0),
-)
-_PARTS_OF_A_HISTOGRAM: Final = ("_bucket", "_sum", "_created")
 _RECOVERY_SOURCES: Final = ("redis", "log")
 
 
@@ -85,38 +78,8 @@ def _service(service: ServiceFacts) -> dict[str, Any]:
         "is_live": service.is_live,
         "is_ready": service.is_ready,
         "reason": service.reason,
-        "facts": _metric_facts(service.metrics),
+        "facts": metric_facts(service.metrics),
     }
-
-
-def _metric_facts(metrics: Mapping[tuple[str, str], float]) -> dict[str, float | None]:
-    """Return metrics by name, summed over labels; of a histogram the mean and the count."""
-    names = dict.fromkeys(name for name, _ in metrics)
-    facts: dict[str, float | None] = {}
-    for name in names:
-        if name.endswith(_PARTS_OF_A_HISTOGRAM):
-            continue
-        value = total(v for (one, _), v in metrics.items() if one == name)
-        fact, factor = _fact_name(name)
-        facts[fact] = value * factor if value is not None and isfinite(value) else None
-    for name in names:
-        if name.endswith("_seconds_sum"):
-            facts[f"{name.removesuffix('_seconds_sum')}_mean_ms"] = _mean_ms(metrics, name)
-    return facts
-
-
-def _fact_name(name: str) -> tuple[str, float]:
-    for suffix, shown, factor in _UNITS:
-        if name.endswith(suffix):
-            return f"{name.removesuffix(suffix)}{shown}", factor
-    return name, 1.0
-
-
-def _mean_ms(metrics: Mapping[tuple[str, str], float], sum_name: str) -> float | None:
-    sums = total(v for (one, _), v in metrics.items() if one == sum_name)
-    count_name = f"{sum_name.removesuffix('_sum')}_count"
-    counts = total(v for (one, _), v in metrics.items() if one == count_name)
-    return None if sums is None or not counts else 1000.0 * sums / counts
 
 
 def _feed(facts: ClusterFacts) -> dict[str, Any] | None:
@@ -151,13 +114,13 @@ def _redis(facts: ClusterFacts) -> dict[str, Any] | None:
     known = [value for value in up if value is not None]
     if not known:
         return None
-    merged = _merged(facts.of("predictor"))
+    merged = merged_metrics(facts.of("predictor"))
     return {
         "answers": all(value > 0.0 for value in known),
         "unsaved_symbols": facts.total("predictor", "redis_unsaved_symbols"),
         "saves": facts.total("predictor", "redis_save_seconds_count"),
         "saves_failed": facts.total("predictor", "redis_save_failures_total"),
-        "save_mean_ms": _mean_ms(merged, "redis_save_seconds_sum"),
+        "save_mean_ms": mean_ms(merged, "redis_save_seconds_sum"),
     }
 
 
@@ -194,7 +157,7 @@ def _symbols(facts: ClusterFacts) -> list[dict[str, Any]]:
 
 def _recoveries(facts: ClusterFacts) -> dict[str, Any] | None:
     """Return how symbol groups were restored since the predictors started."""
-    merged = _merged(facts.of("predictor"))
+    merged = merged_metrics(facts.of("predictor"))
     counts = {
         source: merged.get(("recovery_seconds_count", source)) for source in _RECOVERY_SOURCES
     }
@@ -202,15 +165,6 @@ def _recoveries(facts: ClusterFacts) -> dict[str, Any] | None:
         return None
     return {
         **{f"from_{source}": count or 0.0 for source, count in counts.items()},
-        "mean_ms": _mean_ms(merged, "recovery_seconds_sum"),
+        "mean_ms": mean_ms(merged, "recovery_seconds_sum"),
         "rebalances": facts.total("predictor", "rebalances_total"),
     }
-
-
-def _merged(services: Iterable[ServiceFacts]) -> dict[tuple[str, str], float]:
-    """Return the sums of several services' metrics."""
-    merged: dict[tuple[str, str], float] = {}
-    for service in services:
-        for key, value in service.metrics.items():
-            merged[key] = merged.get(key, 0.0) + value
-    return merged

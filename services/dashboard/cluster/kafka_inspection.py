@@ -5,9 +5,9 @@ from typing import Final
 
 from services.dashboard.cluster.facts import KafkaFacts, PartitionFacts, ReplicaFacts
 from shared.adapters.kafka.group_inspector import (
+    GroupDescription,
     GroupInspector,
-    GroupMember,
-    GroupState,
+    GroupMemberDescription,
     PartitionOffsets,
 )
 from shared.adapters.kafka.reader import Reader
@@ -50,7 +50,7 @@ class KafkaInspection:
             banned_until_ms=max(bans, default=None),
         )
 
-    def _describe(self) -> GroupState | None:
+    def _describe(self) -> GroupDescription | None:
         """Return the consumer group; None while its coordinator does not answer."""
         try:
             return self._inspector.describe()
@@ -76,6 +76,6 @@ class KafkaInspection:
         return None
 
 
-def _to_replica(member: GroupMember) -> ReplicaFacts:
+def _to_replica(member: GroupMemberDescription) -> ReplicaFacts:
     short = member.member_id.removeprefix("rdkafka-")[:_LONGEST_ID]
     return ReplicaFacts(short, member.host, member.partitions)

@@ -17,7 +17,7 @@ REQUEST_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class GroupMember:
+class GroupMemberDescription:
     """A member of a consumer group, and the partitions that are assigned to it."""
 
     member_id: str
@@ -26,11 +26,11 @@ class GroupMember:
 
 
 @dataclass(frozen=True, slots=True)
-class GroupState:
+class GroupDescription:
     """A consumer group: Kafka's name of its state in lower case, such as `stable`, and members."""
 
     state: str
-    members: tuple[GroupMember, ...]
+    members: tuple[GroupMemberDescription, ...]
 
     @property
     def is_settled(self) -> bool:
@@ -84,7 +84,7 @@ class GroupInspector:
             found = self._admin.list_topics(timeout=REQUEST_S)
         return len(found.brokers), set(found.topics)
 
-    def describe(self) -> GroupState:
+    def describe(self) -> GroupDescription:
         """Return the group's state and members; a group that never was has none.
 
         Raises:
@@ -94,7 +94,7 @@ class GroupInspector:
         with translate_errors(self._bootstrap, f"describing the consumer group {self._group}"):
             found: ConsumerGroupDescription = futures[self._group].result()
         members = tuple(map(self._to_member, found.members or ()))
-        return GroupState(found.state.name.lower(), members)
+        return GroupDescription(found.state.name.lower(), members)
 
     def offsets(self, partitions: int) -> list[PartitionOffsets]:
         """Return the group's committed offsets beside the ends of the partitions.
@@ -130,7 +130,7 @@ class GroupInspector:
             found = self._consumer.committed(places, timeout=REQUEST_S)
         return {place.partition: place.offset for place in found if place.offset >= 0}
 
-    def _to_member(self, member: MemberDescription) -> GroupMember:
+    def _to_member(self, member: MemberDescription) -> GroupMemberDescription:
         assigned = member.assignment.topic_partitions
         partitions = sorted(place.partition for place in assigned if place.topic == self._topic)
-        return GroupMember(member.member_id, member.host.lstrip("/"), tuple(partitions))
+        return GroupMemberDescription(member.member_id, member.host.lstrip("/"), tuple(partitions))
