@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from services.dashboard.live.columns import Row
-from services.dashboard.live.error_window import ErrorWindow
+from services.dashboard.live.error_window import ErrorWindow, Forecast
 from services.dashboard.live.feed_pace import FeedPace
 from services.dashboard.live.hourly_count import HourlyCount
 from services.dashboard.live.symbol_board import SymbolBoard
@@ -153,6 +153,17 @@ class LiveBoard:
         if read_ms is not None:
             self.hourly.add(read_ms)
             self._measure(board, prediction, read_ms)
+
+    def wants_prediction(self, symbol: str) -> bool:
+        """Say whether an older prediction of a symbol would be shown."""
+        board = self.symbols.get(symbol)
+        return board is None or board.prediction is None or board.prediction_before is None
+
+    def add_older_forecast(self, forecast: Forecast) -> None:
+        """Add a forecast that comes before all predictions that were added."""
+        if forecast.symbol in self.symbols and self.window.add(forecast):
+            self._scored.add(forecast.symbol)
+            self._changed.add(forecast.symbol)
 
     def add_dead_letter(self, reason: str) -> None:
         """Count a dead letter."""

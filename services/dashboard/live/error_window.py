@@ -1,7 +1,7 @@
 """Errors of the newest forecasts, by symbol and moment."""
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,10 +9,45 @@ from numpy.typing import NDArray
 from shared.core.arrays import Float64s
 from shared.core.evaluation.errors import squared_errors
 from shared.core.evaluation.skill_score import Skill, skill_score
-from shared.core.online.prediction import Prediction
 
 _FIRST_SYMBOLS: Final = 64
 _SCALE, _CHANGE, _OUTCOME = range(3)
+
+
+class ScoredOutcome(Protocol):
+    """A forecast whose outcome is known; None across a gap."""
+
+    @property
+    def open_time_ms(self) -> int:
+        """Open time of the candle that was forecast."""
+
+    @property
+    def calibrated_change(self) -> float:
+        """What was forecast, a fraction."""
+
+    @property
+    def outcome_change(self) -> float | None:
+        """What came of it, a fraction."""
+
+
+class Forecast(Protocol):
+    """What the window needs of a prediction."""
+
+    @property
+    def symbol(self) -> str:
+        """Whose close it is about."""
+
+    @property
+    def open_time_ms(self) -> int:
+        """Open time of the candle that is forecast."""
+
+    @property
+    def change_scale(self) -> float:
+        """The symbol's recent volatility."""
+
+    @property
+    def previous(self) -> ScoredOutcome | None:
+        """The symbol's forecast before, with its outcome."""
 
 
 class ErrorWindow:
@@ -47,10 +82,10 @@ class ErrorWindow:
             return None
         return (self._newest - self._columns + 1) * self._interval_ms
 
-    def add(self, prediction: Prediction) -> bool:
-        """Add a prediction and the outcome it carries; return whether that one counts."""
-        symbol, previous = prediction.symbol, prediction.previous
-        self._write(symbol, prediction.open_time_ms, _SCALE, prediction.change_scale)
+    def add(self, forecast: Forecast) -> bool:
+        """Add a forecast and the outcome it carries; return whether that one counts."""
+        symbol, previous = forecast.symbol, forecast.previous
+        self._write(symbol, forecast.open_time_ms, _SCALE, forecast.change_scale)
         if previous is None or previous.outcome_change is None:
             return False
         open_time_ms = previous.open_time_ms

@@ -7,6 +7,7 @@ from services.dashboard.live.board import Arrival, LiveBoard
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.kafka.tail import TailRecord
 from shared.adapters.schemas.dead_letters import decode_dead_letter
+from shared.adapters.schemas.forecasts import decode_forecast
 from shared.adapters.schemas.klines import KlineCodec
 from shared.adapters.schemas.predictions import decode_prediction
 from shared.core.errors import BadInput
@@ -94,14 +95,21 @@ class TopicFeed:
     def _add_older(self, topic: str, record: ConsumerRecord) -> int | None:
         """Add a record; return its open time."""
         if topic == self._topics.predictions:
-            prediction = decode_prediction(record.value)
-            self.board.add_prediction(prediction, None)
-            return prediction.open_time_ms
+            return self._add_older_prediction(record)
         value = self._codec.decode(record.value, record.partition)
         headers = record.headers or {}
         arrival = Arrival(record.partition, record.offset, headers, is_older=True)
         self.board.add_kline(value, arrival)
         return value.open_time_ms if isinstance(value, Candle) else None
+
+    def _add_older_prediction(self, record: ConsumerRecord) -> int:
+        """Add a prediction; most of them are only scored, so most of them is not decoded."""
+        forecast = decode_forecast(record.value)
+        if self.board.wants_prediction(forecast.symbol):
+            self.board.add_prediction(decode_prediction(record.value), None)
+        else:
+            self.board.add_older_forecast(forecast)
+        return forecast.open_time_ms
 
     def _count(self, topic: str, record: ConsumerRecord, error: BadInput) -> None:
         place = f"{topic}, partition {record.partition}, offset {record.offset}"
