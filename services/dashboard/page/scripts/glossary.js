@@ -1,28 +1,28 @@
 // What the words on the page mean: shown on hover, and in the help.
 
 /** @type {Record<string, string>} */
-export const GLOSSARY = {
+const TEXTS = {
   forecast:
     "How much the next close is expected to differ from the last one: the network's forecast, " +
     "shrunk to the share of it that has come true so far. Zero where no skill was shown.",
   bounds:
-    "The next close should lie within these bounds 90\u00a0% of the time (the darker band: 50\u00a0%). " +
+    "The next close should lie within these bounds 90 % of the time (the darker band: 50 %). " +
     "They are the honest part of a forecast: how wrong it may be.",
   actionable:
     'Yes where this symbol\'s forecasts have been better than "no change" beyond chance. No: do ' +
     "not act on the forecast; the bounds still hold.",
   skill:
     "How much smaller the squared error is than that of forecasting no change, over the newest " +
-    "candles. The brackets hold the true value 95\u00a0% of the time. If they hold zero, skill is " +
-    "not shown: it may be luck.",
+    "candles. The brackets hold the true value 95 % of the time. If they hold zero, " +
+    "skill is not shown: it may be luck.",
   hitRate:
-    "How often the forecast had the sign of the change that followed. 50\u00a0% is what a coin does.",
+    "How often the forecast had the sign of the change that followed. 50 % is what a coin does.",
   coverage:
-    "How often the close lay within the 90\u00a0% bounds. Near 90\u00a0% is right: more is too wide, less " +
+    "How often the close lay within the 90 % bounds. Near 90 % is right: more is too wide, less " +
     "too narrow.",
   lastHit:
     "The forecast before: ● its direction was right, ○ it was wrong, and ✕ where the close lay " +
-    "outside the 90\u00a0% bounds.",
+    "outside the 90 % bounds.",
   version: "The model that the symbol's own weights started from when it was promoted.",
   steps: "How often the model has learnt from a candle of this symbol since its promotion.",
   age: "Time since the newest candle arrived at the producer.",
@@ -58,6 +58,11 @@ export const GLOSSARY = {
   close: "The newest close, in the quote currency.",
   lastChange: "The newest close against the one before.",
 };
+
+/** The texts; a number and its per cent sign stay on one line. @type {Record<string, string>} */
+export const GLOSSARY = Object.fromEntries(
+  Object.entries(TEXTS).map(([name, text]) => [name, text.replace(/(\d) %/g, "$1\u00a0%")]),
+);
 
 /** Keys, and what they do. */
 export const KEYS = [
