@@ -1,6 +1,8 @@
 """`ulstm export` on a real Kafka, read back with pyarrow and pandas."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from tests.support.recorded_log import SYMBOLS, eventful_klines, gap, record_log
 pytestmark = pytest.mark.integration
 
 PARTITIONS = 2
+EXAMPLE = Path(__file__).parents[4] / "examples" / "score_predictions.py"
 PREDICTIONS = record_log(eventful_klines()).predictions
 
 
@@ -193,3 +196,18 @@ def test_wrong_use_is_refused_before_kafka_is_asked(
 
     assert isinstance(result.exception, BadSetting)
     assert message in str(result.exception)
+
+
+def test_the_pandas_example_scores_an_export(deployment: Deployment, tmp_path: Path) -> None:
+    out = tmp_path / "predictions.parquet"
+    run(deployment, "predictions", out)
+
+    shown = subprocess.run(
+        [sys.executable, str(EXAMPLE), str(out)], capture_output=True, text=True, check=True
+    )
+
+    head, _, *rows = (line.split() for line in shown.stdout.splitlines())
+    frame = pd.read_parquet(out).dropna(subset=["outcome_close"])
+    assert head == ["outcomes", "skill", "inside_90"]
+    assert [row[0] for row in rows] == sorted(SYMBOLS)
+    assert [int(row[1]) for row in rows] == list(frame.groupby("symbol").size())
