@@ -14,6 +14,7 @@ from rich.console import Console
 
 from benchmarks import machine
 from benchmarks.archive import archive_rows
+from benchmarks.contract import contract_rows
 from benchmarks.deployment import BenchmarkOptions
 from benchmarks.latency import latency_rows, original_latency_rows, single_symbol_rows
 from benchmarks.page import page_rows
@@ -41,6 +42,7 @@ SHORT: Final[dict[str, ResultSource]] = {
 FULL: Final = {
     **SHORT,
     "original-latency": original_latency_rows,
+    "contract": contract_rows,
     "training": training_rows,
     "scaling": scaling_rows,
 }

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from services.cli.export.columns import CANDLE_COLUMNS, candle_row
-from services.cli.export.corrected_candles import CandleMerge, CorrectedCandle, Corrections
+from services.cli.export.candle_merge import CandleMerge, MergedCandle, LogCorrections
 from services.cli.export.figures import ExportFigures
 from services.cli.export.table_file import TableRow
 from shared.adapters.env_settings import ServiceSettings
@@ -34,7 +34,7 @@ class CandleExport:
 
     def rows(self, read: Callable[[], Iterator[ConsumerRecord]]) -> Iterator[TableRow]:
         """Yield each candle: first all corrections are read, then the candles."""
-        corrections = Corrections()
+        corrections = LogCorrections()
         for record in read():
             if not _is_candle(record):
                 self._add_correction(record, corrections)
@@ -46,7 +46,7 @@ class CandleExport:
         yield from map(_to_row, merge.flush())
         self.figures.out_of_order = merge.out_of_order
 
-    def _add_correction(self, record: ConsumerRecord, corrections: Corrections) -> None:
+    def _add_correction(self, record: ConsumerRecord, corrections: LogCorrections) -> None:
         found = self._decode(record)
         if isinstance(found, Amendment | Fill):
             corrections.add(record.offset, found)
@@ -67,6 +67,6 @@ def _is_candle(record: ConsumerRecord) -> bool:
     return _CANDLE in (record.value or b"")
 
 
-def _to_row(corrected: CorrectedCandle) -> TableRow:
+def _to_row(corrected: MergedCandle) -> TableRow:
     one = corrected.candle
     return TableRow(one.symbol, one.open_time_ms, candle_row(corrected))

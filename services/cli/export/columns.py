@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from services.cli.export.corrected_candles import CorrectedCandle
+from services.cli.export.candle_merge import MergedCandle
 from services.cli.export.outcome_join import ScoredPrediction
 from services.cli.export.table_file import UTC_TIME
 from shared.core.online.interval_scores import COVERAGES
@@ -91,7 +91,7 @@ def prediction_row(scored: ScoredPrediction) -> Sequence[Any]:
     )
 
 
-def candle_row(corrected: CorrectedCandle) -> Sequence[Any]:
+def candle_row(corrected: MergedCandle) -> Sequence[Any]:
     """Return the values of a candle in the order of its columns."""
     one, market = corrected.candle, corrected.candle.market
     return (

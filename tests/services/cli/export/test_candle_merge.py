@@ -4,7 +4,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.cli.export.corrected_candles import CandleMerge, CorrectedCandle, Corrections
+from services.cli.export.candle_merge import CandleMerge, MergedCandle, LogCorrections
 from shared.core.records import Amendment, Candle, Correction, Fill, MarketMove
 from tests.support.builders import a_candle
 
@@ -19,8 +19,8 @@ def amendment(at: int, close: float) -> Amendment:
     return Amendment(replace(candle(at, close), market=None))
 
 
-def merge(entries: LogEntries) -> tuple[list[CorrectedCandle], int]:
-    corrections = Corrections()
+def merge(entries: LogEntries) -> tuple[list[MergedCandle], int]:
+    corrections = LogCorrections()
     for offset, entry in entries:
         if not isinstance(entry, Candle):
             corrections.add(offset, entry)
@@ -42,8 +42,8 @@ def test_an_amended_candle_has_its_last_values_and_its_own_market() -> None:
     found, _ = merge(numbered(candle(0), candle(1), amendment(0, 90.0), amendment(0, 95.0)))
 
     assert found == [
-        CorrectedCandle(replace(candle(0, 95.0), market=candle(0).market), is_amended=True),
-        CorrectedCandle(candle(1)),
+        MergedCandle(replace(candle(0, 95.0), market=candle(0).market), is_amended=True),
+        MergedCandle(candle(1)),
     ]
 
 
@@ -67,7 +67,7 @@ def test_what_corrects_no_candle_changes_nothing() -> None:
     before = amendment(1, 90.0)
     found, _ = merge(numbered(candle(0), before, candle(1), Fill(candle(0, 90.0))))
 
-    assert found == [CorrectedCandle(candle(0)), CorrectedCandle(candle(1))]
+    assert found == [MergedCandle(candle(0)), MergedCandle(candle(1))]
 
 
 def test_a_candle_that_is_not_newer_is_counted() -> None:

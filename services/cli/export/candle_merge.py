@@ -8,7 +8,7 @@ from typing import NamedTuple
 from shared.core.records import Amendment, Candle, Correction
 
 
-class CorrectedCandle(NamedTuple):
+class MergedCandle(NamedTuple):
     """A candle with its last values."""
 
     candle: Candle
@@ -17,7 +17,7 @@ class CorrectedCandle(NamedTuple):
 
 
 @dataclass(slots=True)
-class Corrections:
+class LogCorrections:
     """The corrections of a log, by symbol and open time."""
 
     # With their offsets; the newest one counts, and only for a candle that lies before it.
@@ -39,7 +39,7 @@ class Corrections:
 class CandleMerge:
     """Applies corrections to the candles of a log, as they are read a second time."""
 
-    def __init__(self, corrections: Corrections) -> None:
+    def __init__(self, corrections: LogCorrections) -> None:
         """Take all corrections of the log."""
         self._amendments = corrections.amendments
         # By symbol, the oldest last: it is taken off the end.
@@ -50,29 +50,29 @@ class CandleMerge:
         self._last_ms: dict[str, int] = {}
         self.out_of_order = 0  # candles that are no newer than one before
 
-    def add(self, offset: int, candle: Candle) -> Iterator[CorrectedCandle]:
+    def add(self, offset: int, candle: Candle) -> Iterator[MergedCandle]:
         """Yield the fills before a candle of the log, then the candle."""
         if candle.open_time_ms <= self._last_ms.get(candle.symbol, -1):
             self.out_of_order += 1
             return
         self._last_ms[candle.symbol] = candle.open_time_ms
         yield from self._take_fills(candle.symbol, candle.open_time_ms)
-        yield self._amend(offset, CorrectedCandle(candle))
+        yield self._amend(offset, MergedCandle(candle))
 
-    def flush(self) -> Iterator[CorrectedCandle]:
+    def flush(self) -> Iterator[MergedCandle]:
         """Yield the fills after the last candle of each symbol."""
         for symbol in sorted(self._fills):
             yield from self._take_fills(symbol, None)
 
-    def _take_fills(self, symbol: str, until_ms: int | None) -> Iterator[CorrectedCandle]:
+    def _take_fills(self, symbol: str, until_ms: int | None) -> Iterator[MergedCandle]:
         """Yield the fills before a time, and drop one of that time: the log has its candle."""
         fills = self._fills.get(symbol, [])
         while fills and (until_ms is None or fills[-1][1].open_time_ms <= until_ms):
             offset, candle = fills.pop()
             if candle.open_time_ms != until_ms:
-                yield self._amend(offset, CorrectedCandle(candle, is_filled=True))
+                yield self._amend(offset, MergedCandle(candle, is_filled=True))
 
-    def _amend(self, offset: int, found: CorrectedCandle) -> CorrectedCandle:
+    def _amend(self, offset: int, found: MergedCandle) -> MergedCandle:
         candle = found.candle
         amended = self._amendments.get((candle.symbol, candle.open_time_ms))
         if amended is None or amended[0] < offset:
