@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from services.cli.export.candle_merge import CandleMerge, LogCorrections, MergedCandle
 from services.cli.export.columns import CANDLE_COLUMNS, candle_row
-from services.cli.export.candle_merge import CandleMerge, MergedCandle, LogCorrections
 from services.cli.export.figures import ExportFigures
 from services.cli.export.table_file import TableRow
 from shared.adapters.env_settings import ServiceSettings

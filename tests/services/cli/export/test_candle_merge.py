@@ -4,7 +4,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.cli.export.candle_merge import CandleMerge, MergedCandle, LogCorrections
+from services.cli.export.candle_merge import CandleMerge, LogCorrections, MergedCandle
 from shared.core.records import Amendment, Candle, Correction, Fill, MarketMove
 from tests.support.builders import a_candle
 
