@@ -21,22 +21,32 @@ _MOST_ADDRESSES: Final = 64
 
 
 class ServiceReader:
-    """Asks the services at some base addresses, all at the same time."""
+    """Asks the services at some base addresses, all at the same time.
+
+    A name that was never known is of a service that is not there: a deployment names those of all
+    its profiles. One that is not known any more is of a service that has ended.
+    """
 
     def __init__(self, urls: Sequence[str]) -> None:
         """Take the base addresses, such as http://predictor:9100."""
         self._urls = tuple(urls)
+        self._known = set[str]()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="services")
 
     def read(self) -> list[ServiceFacts]:
         """Return what each address tells; one that does not answer is not live."""
-        found = list(self._threads.map(_resolve, self._urls))
-        addresses = [one for each in found if not isinstance(each, ServiceFacts) for one in each]
-        unknown = [each for each in found if isinstance(each, ServiceFacts)]
-        return [*self._threads.map(read_service, addresses[:_MOST_ADDRESSES]), *unknown]
+        addresses, ended = list[ServiceAddress](), list[ServiceFacts]()
+        for url, found in zip(self._urls, self._threads.map(_resolve, self._urls), strict=True):
+            if not isinstance(found, ServiceFacts):
+                self._known.add(url)
+                addresses += found
+            elif url in self._known:
+                ended.append(found)
+        return [*self._threads.map(read_service, addresses[:_MOST_ADDRESSES]), *ended]
 
 
 def _resolve(url: str) -> list[ServiceAddress] | ServiceFacts:
+    """Return the addresses of a base URL; if its name is not known, a service that is not live."""
     try:
         return resolve(url)
     except Unavailable as error:

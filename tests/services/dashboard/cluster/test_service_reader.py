@@ -1,5 +1,6 @@
 """What services tell over HTTP, and servers that tell something else."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -87,11 +88,24 @@ def test_nobody_at_an_address_is_not_live() -> None:
     assert "does not answer" in service.reason
 
 
-def test_a_name_that_is_not_known_is_not_live() -> None:
-    service = read_one("http://no-such-host.invalid:9100")
+def test_a_name_that_was_never_known_is_of_no_service() -> None:
+    assert ServiceReader(["http://no-such-host.invalid:9100"]).read() == []
 
-    assert service.address == "no-such-host.invalid:9100"
-    assert "no-such-host.invalid" in service.reason
+
+def test_a_name_that_is_not_known_any_more_is_of_a_service_that_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def forget(*_: object, **__: object) -> None:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    reader = ServiceReader([f"http://localhost:{free_port()}"])
+    reader.read()
+    monkeypatch.setattr(socket, "getaddrinfo", forget)
+
+    (service,) = reader.read()
+
+    assert not service.is_live
+    assert "localhost is no known name" in service.reason
 
 
 @pytest.mark.parametrize(
