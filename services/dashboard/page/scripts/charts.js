@@ -62,17 +62,18 @@ export function makeNote(palette, text) {
 
 /** Return what all charts have in common. @param {Record<string, string>} palette */
 export function baseOption(palette) {
+  const fontFamily = getComputedStyle(document.body).fontFamily;
   return {
     animation: false, // values that move to their place are values that are not there yet
     useUTC: true,
     backgroundColor: "transparent",
-    textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, color: palette.muted },
+    textStyle: { fontFamily, color: palette.muted },
     tooltip: {
       renderMode: "richText", // HTML would need inline styles, which the page forbids itself
       trigger: "axis",
       backgroundColor: palette.surface,
       borderColor: palette["line-strong"],
-      textStyle: { color: palette.text, fontSize: 12 },
+      textStyle: { color: palette.text, fontSize: 12, fontFamily, lineHeight: 18 },
     },
   };
 }

@@ -1,6 +1,7 @@
 // A page that is one answer of the server, fetched again when the server says that it has changed.
 
 import { make } from "./dom.js";
+import { sentence } from "./format.js";
 import { setPageKeys } from "./keys.js";
 import { navigate } from "./router.js";
 import { ServerError, fetchJson } from "./server.js";
@@ -62,7 +63,7 @@ export class ReportView {
       if (this.#isClosed) return;
       // While the server does not answer, what is there stays: the state says that it is old.
       if (error instanceof ServerError)
-        this.#show([make("p", { class: "empty-note" }, error.message)]);
+        this.#show([make("p", { class: "empty-note" }, sentence(error.message))]);
       this.#retry = setTimeout(() => this.#load(), RETRY_MS);
     }
   }

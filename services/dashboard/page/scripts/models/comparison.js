@@ -86,6 +86,7 @@ function runningOption(palette, running) {
     name,
     type: "line",
     symbol: "none",
+    emphasis: { disabled: true },
     lineStyle: { color, width: 2, type },
     itemStyle: { color },
     data: times.map((time, i) => [time, values[i] === null ? null : values[i] * 100]),

@@ -13,6 +13,9 @@
 /** The series that come in columns, each row known by its `open_time_ms`. */
 const SERIES = ["candles", "predictions", "skill", "errors"];
 
+/** What is kept at most; the oldest go when news comes. */
+const MOST_ROWS = 20_000;
+
 export class History {
   intervalMs = 0;
   isAtBeginning = false;
@@ -45,7 +48,13 @@ export class History {
     if (part.calibration?.length > 0 && (kind === "news" || isFirst))
       this.calibration = part.calibration;
     if (kind === "page") this.isAtBeginning = part.at_beginning;
+    else this.#forgetOldest();
     this.#predictionsByTime = new Map(this.predictions.map((each) => [each.open_time_ms, each]));
+  }
+
+  #forgetOldest() {
+    if (this.candles.length > MOST_ROWS) this.isAtBeginning = false;
+    for (const name of SERIES) this[name] = this[name].slice(-MOST_ROWS);
   }
 
   /** Return the prediction of the candle that opens then. @param {number} openTimeMs */

@@ -1,10 +1,11 @@
 // The three smaller charts of a symbol: running skill, calibration, error of the last day.
 
 import { Chart, TIME_LABELS, baseOption, loadCharts, makeAxis, makeNote } from "../charts.js";
-import { change, decimalsFor, plural, signed, timestamp } from "../format.js";
+import { change, decimalsFor, plural, share, signed, timestamp } from "../format.js";
 import { FEWEST_OUTCOMES, describeSkill } from "../skill_text.js";
 
 const TOO_FEW = `Shown from ${FEWEST_OUTCOMES} outcomes on.\nThis fills as candles close.`;
+const STILL = { disabled: true }; // the pointer changes nothing but the tooltip
 const GRID = { left: 8, right: 12, top: 14, bottom: 4, containLabel: true };
 const TONES = {
   good: "better than zero change",
@@ -55,6 +56,7 @@ function skillOption(palette, rows) {
   const edge = {
     type: "line",
     symbol: "none",
+    emphasis: STILL,
     stack: "interval",
     stackStrategy: "all",
     lineStyle: { opacity: 0 },
@@ -78,6 +80,7 @@ function skillOption(palette, rows) {
       {
         type: "line",
         symbol: "none",
+        emphasis: STILL,
         data: points("value"),
         lineStyle: { color: palette.model, width: 2 },
         markLine: zeroLine(palette),
@@ -177,6 +180,7 @@ function errorOption(palette, rows) {
       {
         type: "line",
         symbol: "none",
+        emphasis: STILL,
         data: points,
         lineStyle: { color: colour, width: 2 },
         areaStyle: { color: colour, opacity: 0.12 },
@@ -187,7 +191,7 @@ function errorOption(palette, rows) {
 }
 
 function describeErrors({ open_time_ms: time, model, zero }, [, lead]) {
-  const errors = `error ${change(model, 3)}, of zero change ${change(zero, 3)}`;
+  const errors = `error ${share(model, 3)}, of zero change ${share(zero, 3)}`;
   return `${timestamp(time)} UTC\n${errors}\nlead so far ${change(lead / 100, 3)}`;
 }
 

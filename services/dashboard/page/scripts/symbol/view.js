@@ -2,7 +2,7 @@
 
 import { everySecond, serverNow } from "../clock.js";
 import { make } from "../dom.js";
-import { duration } from "../format.js";
+import { duration, sentence } from "../format.js";
 import { GLOSSARY } from "../glossary.js";
 import { setPageKeys } from "../keys.js";
 import { navigate } from "../router.js";
@@ -238,7 +238,7 @@ export class SymbolView {
   }
 
   #showRefusal(error) {
-    this.#showNote(error.message, make("a", { href: "/" }, "Back to the overview"));
+    this.#showNote(sentence(error.message), make("a", { href: "/" }, "Back to the overview"));
   }
 
   #showNote(text, ...rest) {
