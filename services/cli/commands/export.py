@@ -14,7 +14,13 @@ from services.cli.export.prediction_export import PredictionExport
 from services.cli.export.run import run_export
 from services.cli.export.selection import Selection
 from services.cli.export.table_file import check_out
-from services.cli.terminal import PlainConsole, print_json, print_message, print_unreadable
+from services.cli.terminal import (
+    PlainConsole,
+    print_json,
+    print_message,
+    print_unreadable,
+    print_warning,
+)
 from services.cli.topic_checks import open_deployment
 from shared.core.errors import BadSetting
 from shared.core.symbols import parse_symbols
@@ -58,7 +64,8 @@ def predictions_command(
     """Export predictions, each with the close that came: one row a prediction."""
     selection = _select(out, start, end, symbols)
     settings = open_deployment(context.obj, "predictions")
-    _report(run_export(PredictionExport(settings), settings, selection, out), out, as_json)
+    figures = run_export(PredictionExport(settings), settings, selection, out)
+    _report(figures, selection, out, as_json)
 
 
 @app.command(
@@ -76,7 +83,8 @@ def candles_command(
     """Export candles with their last values, those that were corrected marked."""
     selection = _select(out, start, end, symbols)
     settings = open_deployment(context.obj, "klines")
-    _report(run_export(CandleExport(settings), settings, selection, out), out, as_json)
+    figures = run_export(CandleExport(settings), settings, selection, out)
+    _report(figures, selection, out, as_json)
 
 
 def _select(out: Path, start: str, end: str, symbols: str) -> Selection:
@@ -93,9 +101,13 @@ def _select(out: Path, start: str, end: str, symbols: str) -> Selection:
     return Selection(range(from_ms, to_ms), frozenset(parse_symbols(symbols, "--symbols")))
 
 
-def _report(figures: ExportFigures, out: Path, as_json: bool) -> None:
+def _report(figures: ExportFigures, selection: Selection, out: Path, as_json: bool) -> None:
     """Say what was written and what was left out."""
-    print_unreadable(PlainConsole(stderr=True), figures.unreadable)
+    console = PlainConsole(stderr=True)
+    print_unreadable(console, figures.unreadable)
+    missing = sorted(selection.symbols - figures.symbols)
+    if missing:
+        print_warning(console, f"no row in this span of {', '.join(missing)}")
     if as_json:
         print_json({"file": str(out), **figures.to_json()})
         return

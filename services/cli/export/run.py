@@ -44,7 +44,7 @@ def run_export(
     Raises:
         Unknown: there is nothing to write.
         Unavailable: Kafka stops answering.
-        OSError: the file cannot be written.
+        BadSetting: the file cannot be written.
     """
     with Reader(settings.kafka_bootstrap_servers, export.topic) as reader:
         last_ms = export.last_timestamp_ms(selection.open_times_ms.stop)

@@ -59,10 +59,12 @@ def check_out(out: Path) -> None:
     """Check the name of the file to write, before any work is done.
 
     Raises:
-        BadSetting: its format is unknown, or its folder does not exist.
+        BadSetting: its format is unknown, it is a folder, or its folder does not exist.
     """
     if out.suffix not in SUFFIXES:
         raise BadSetting(f"--out is {out}; its name must end with {' or '.join(SUFFIXES)}")
+    if out.is_dir():
+        raise BadSetting(f"--out is {out}, which is a folder; name a file in it")
     if not out.parent.is_dir():
         raise BadSetting(f"--out is {out}; the folder {out.parent} does not exist: make it first")
 
@@ -72,14 +74,21 @@ def open_table(out: Path, schema: pa.Schema) -> Iterator[TableWriter]:
     """Yield the writer of a new file; it is there once the block has ended, whole or not at all.
 
     Raises:
-        OSError: it cannot be written.
+        BadSetting: it cannot be written.
     """
-    with replace_atomically(out) as part:
-        if out.suffix == ".csv":
-            opened = pc.CSVWriter(part, schema)
-        else:
-            opened = pq.ParquetWriter(part, schema, compression="zstd")
-        with opened as writer:
+    try:
+        with replace_atomically(out) as part, _open_writer(part, out.suffix, schema) as writer:
             table = TableWriter(writer, schema)
             yield table
             table.flush()
+    except OSError as error:
+        raise BadSetting(
+            f"--out is {out}; it cannot be written ({error.strerror or error}): free space there,"
+            " or choose another place"
+        ) from error
+
+
+def _open_writer(path: Path, suffix: str, schema: pa.Schema) -> Any:
+    if suffix == ".csv":
+        return pc.CSVWriter(path, schema)
+    return pq.ParquetWriter(path, schema, compression="zstd")

@@ -1,5 +1,6 @@
 from services.producer.backfill.sequencer import SymbolCursor
 from services.producer.candle_log import to_cursor, to_producer_record
+from shared.adapters.schemas.headers import KlineHeaders
 from shared.adapters.schemas.klines import KlineCodec
 from shared.core.records import SymbolStatus
 from shared.core.topics import Topics
@@ -32,3 +33,12 @@ def test_a_status_is_a_record_of_its_symbols_partition() -> None:
 
     assert (record.topic, record.key) == (topics.klines, SYMBOL.encode())
     assert KlineCodec("5m", STEP_MS, 6).decode(record.value, record.partition) == status
+
+
+def test_the_headers_of_a_record_are_as_the_contract_says() -> None:
+    status = SymbolStatus(SYMBOL, 9 * STEP_MS, "halted", "no trades")
+    record = to_producer_record(status, Topics("5m", 6), 7)
+    headers = {name: value.decode() for name, value in record.headers}
+
+    assert KlineHeaders.model_validate(headers).source == "producer"
+    assert record.timestamp_ms == 9 * STEP_MS - 1

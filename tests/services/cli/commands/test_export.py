@@ -130,11 +130,13 @@ def test_predictions_are_exported_with_their_outcomes(
 
 def test_only_what_is_asked_for_is_exported(deployment: Deployment, tmp_path: Path) -> None:
     out = tmp_path / "some.csv"
-    options = ("--from", "2025-01-01T00:10", "--to", "2025-01-01T00:25", "--symbols", "ethusdt")
+    symbols = ("--symbols", "ethusdt,LTCUSDT")
+    options = ("--from", "2025-01-01T00:10", "--to", "2025-01-01T00:25", *symbols)
     result = run(deployment, "candles", out, *options)
 
     assert result.exit_code == 0, result.exception
     frame = pd.read_csv(out, parse_dates=["open_time"])
+    assert "no row in this span of LTCUSDT" in result.stderr
     assert set(frame.symbol) == {"ETHUSDT"}
     assert list(frame.close) == [202, 203, 204]
 

@@ -50,10 +50,24 @@ def test_an_error_leaves_the_file_as_it_was(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("x.txt", r"\.parquet or \.csv"), ("no/x.csv", "make it first")]
+    ("name", "message"),
+    [
+        ("x.txt", r"\.parquet or \.csv"),
+        ("no/x.csv", "make it first"),
+        ("folder.csv", "name a file in it"),
+    ],
 )
 def test_a_file_that_cannot_be_written_is_refused_at_once(
     tmp_path: Path, name: str, message: str
 ) -> None:
+    (tmp_path / "folder.csv").mkdir()
+
     with pytest.raises(BadSetting, match=message):
         check_out(tmp_path / name)
+
+
+def test_a_place_that_cannot_be_written_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(BadSetting, match="choose another place"):
+        write(tmp_path / "file" / "x.parquet", 1)
