@@ -1,4 +1,4 @@
-"""Fetch Kafka's jars into this Python's environment, unless they are there.
+"""Fetch Kafka's jars into this Python's environment and prepare fast starts, unless that is done.
 
 With --lock, write the lock file anew from the fetched jars.
 """
@@ -8,7 +8,9 @@ import hashlib
 import tempfile
 from pathlib import Path
 
+from shared.core.errors import Unavailable
 from shared.local_servers import binaries
+from shared.local_servers.class_cache import write_class_cache
 
 
 def main() -> None:
@@ -19,6 +21,10 @@ def main() -> None:
         write_lock_file()
     binaries.fetch_kafka()
     print(f"Kafka's jars are in {binaries.JARS}")
+    try:
+        write_class_cache(binaries.CLASS_CACHE)
+    except Unavailable as error:
+        print(f"Kafka will start more slowly than it could: {error}")
 
 
 def write_lock_file() -> None:

@@ -14,6 +14,7 @@ KAFKA = ("org.apache.kafka:kafka_2.13:4.3.1", "org.slf4j:slf4j-simple:1.7.36")
 # Kafka's commands, such as the console consumer. Of their dependencies, most serve Kafka Connect.
 KAFKA_TOOLS = "org.apache.kafka:kafka-tools:4.3.1"
 JARS = Path(sys.prefix) / "kafka"
+CLASS_CACHE = JARS / "kafka.aot"  # see class_cache.py
 LOCK_FILE = Path(__file__).parents[2] / "requirements" / "kafka-jars.sha256"
 INSTALL = "run `make install`"
 

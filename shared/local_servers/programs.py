@@ -101,10 +101,20 @@ def _java(*arguments: str) -> list[str]:
     return [
         str(binaries.find_java()),
         *JAVA_OPTIONS,
+        *_class_cache_options(binaries.CLASS_CACHE),
         "-cp",
         binaries.kafka_class_path(),
         *arguments,
     ]
+
+
+def _class_cache_options(cache: Path) -> tuple[str, ...]:
+    """Return the options that let Java use the cache; it warns where one does not fit, and goes on.
+
+    >>> _class_cache_options(Path("not-there.aot"))
+    ()
+    """
+    return ("-Xlog:disable", f"-XX:AOTCache={cache}") if cache.exists() else ()
 
 
 def is_redis_ready(port: int) -> bool:

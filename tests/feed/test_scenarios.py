@@ -9,7 +9,7 @@ import pytest
 from tests.feed.run import ScenarioResult, run_scenario
 from tests.feed.table import SCENARIOS
 
-AT_ONCE = 4  # scenarios wait more than they compute
+AT_ONCE = 6  # scenarios wait more than they compute
 QUICK = [scenario for scenario in SCENARIOS if scenario.quick]
 
 
