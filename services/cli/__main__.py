@@ -75,11 +75,20 @@ def main() -> None:
 def _run() -> None:
     try:
         app(prog_name="ulstm")
+    except OSError as error:
+        _print_error(
+            type(error).__name__, f"{error}: check the path, its rights and the space left"
+        )
+        sys.exit(1)
     except UlstmError as error:
-        message = plain_text(f"{type(error).__name__}: {hide_passwords(str(error))}")
-        message.stylize("red", 0, len(type(error).__name__) + 1)
-        PlainConsole(stderr=True).print(message, soft_wrap=True)
+        _print_error(type(error).__name__, hide_passwords(str(error)))
         sys.exit(2 if isinstance(error, BadSetting) else 1)
+
+
+def _print_error(name: str, text: str) -> None:
+    message = plain_text(f"{name}: {text}")
+    message.stylize("red", 0, len(name) + 1)
+    PlainConsole(stderr=True).print(message, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -114,6 +114,16 @@ def running_servers(folder: Path) -> Servers | None:
     return servers if all(data_folder.is_alive(pid, folder) for pid in servers.pids) else None
 
 
+def half_running_servers(folder: Path) -> list[str]:
+    """Return which server still runs on a folder although the other has ended; usually none."""
+    servers = data_folder.read_servers_file(folder)
+    if servers is None or data_folder.is_free(folder):
+        return []
+    alive = [data_folder.is_alive(pid, folder) for pid in servers.pids]
+    names = ("Kafka", "Redis")
+    return [] if all(alive) else [name for name, is_up in zip(names, alive, strict=True) if is_up]
+
+
 def stop_servers(folder: Path) -> bool:
     """End the servers that another process started on a folder; return False if none run.
 

@@ -11,6 +11,11 @@ from shared.core.errors import BadSetting, Unavailable
 from shared.local_servers import binaries
 
 HOST = "127.0.0.1"
+# Java decodes its working directory by the locale, which may be ASCII.
+_UTF_8 = ("/usr/bin/env", "LC_ALL=C.UTF-8")
+_KAFKA_DATA = "kafka"
+_KAFKA_SETTINGS = "server.properties"
+_REDIS_DATA = "redis"
 MESSAGE_BYTES = 64 * 2**20  # a bundle of weights travels as one message
 JAVA_OPTIONS = (
     "-Xmx512m",
@@ -22,13 +27,15 @@ JAVA_OPTIONS = (
 
 
 def redis_command(folder: Path, port: int) -> list[str]:
-    """Return the command that runs Redis on `folder` and `port`."""
-    data = folder / "redis"
-    data.mkdir(exist_ok=True)
+    """Return the command that runs Redis on `folder`, its working directory, and `port`.
+
+    No path is given in full: any character may stand in the folder's.
+    """
+    (folder / _REDIS_DATA).mkdir(exist_ok=True)
     settings = {
         "port": str(port),
         "bind": HOST,
-        "dir": str(data),
+        "dir": _REDIS_DATA,
         "maxmemory-policy": "noeviction",
         "appendonly": "yes",
         "appendfsync": "everysec",
@@ -39,16 +46,19 @@ def redis_command(folder: Path, port: int) -> list[str]:
 
 
 def kafka_command(folder: Path, port: int) -> list[str]:
-    """Return the command that runs Kafka on `folder` and `port`; format the folder if it is new."""
-    settings = folder / "server.properties"
-    lines = _kafka_settings(folder / "kafka", port, controller_port=free_port()).items()
-    settings.write_text("".join(f"{name}={value}\n" for name, value in lines))
-    if not (folder / "kafka" / "meta.properties").exists():
-        _format(settings)
-    return _java("kafka.Kafka", str(settings))
+    """Return the command that runs Kafka on `folder`, its working directory, and `port`.
+
+    The folder is formatted if it is new. No path is given in full: Kafka takes a comma for the end
+    of one, and reads its settings as Latin-1.
+    """
+    lines = _kafka_settings(port, controller_port=free_port()).items()
+    (folder / _KAFKA_SETTINGS).write_text("".join(f"{name}={value}\n" for name, value in lines))
+    if not (folder / _KAFKA_DATA / "meta.properties").exists():
+        _format(folder)
+    return _java("kafka.Kafka", _KAFKA_SETTINGS)
 
 
-def _kafka_settings(data: Path, port: int, *, controller_port: int) -> dict[str, object]:
+def _kafka_settings(port: int, *, controller_port: int) -> dict[str, object]:
     return {
         "process.roles": "broker,controller",
         "node.id": 1,
@@ -57,7 +67,7 @@ def _kafka_settings(data: Path, port: int, *, controller_port: int) -> dict[str,
         "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
         "controller.listener.names": "CONTROLLER",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-        "log.dirs": data,
+        "log.dirs": _KAFKA_DATA,
         "auto.create.topics.enable": "false",
         "default.replication.factor": 1,
         "min.insync.replicas": 1,
@@ -86,19 +96,26 @@ def _kafka_settings(data: Path, port: int, *, controller_port: int) -> dict[str,
     }
 
 
-def _format(settings: Path) -> None:
+def _format(folder: Path) -> None:
     cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     # with "=", as an id may begin with a dash
     command = _java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}")
     done = subprocess.run(
-        [*command, "--config", str(settings)], capture_output=True, text=True, check=False
+        [*command, "--config", _KAFKA_SETTINGS],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
-        raise Unavailable(f"Kafka cannot format its folder, see {settings}:\n{done.stderr[-2000:]}")
+        raise Unavailable(
+            f"Kafka cannot format {folder}, see {_KAFKA_SETTINGS} there:\n{done.stderr[-2000:]}"
+        )
 
 
 def _java(*arguments: str) -> list[str]:
     return [
+        *_UTF_8,
         str(binaries.find_java()),
         *JAVA_OPTIONS,
         *_class_cache_options(binaries.CLASS_CACHE),

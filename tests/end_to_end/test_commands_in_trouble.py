@@ -31,13 +31,16 @@ pytestmark = [pytest.mark.integration, pytest.mark.end_to_end]
 
 # Those that start servers of their own, or run until they are stopped: they do not end here.
 UNENDING: Final = {"up": "tests/end_to_end/test_up.py", "dashboard": "tests/services/dashboard"}
+TRAINER: Final = {"train", "search", "models", "baskets"}  # a process of its own
 STARTS_SERVERS: Final = ["servers", "start"]
 NEEDS_NO_KAFKA: Final = {"servers", "schema", "import"}
 MAY_CREATE_TOPICS: Final = (["symbols", "add"], ["symbols", "remove"], ["models", "import"])
 VERSION: Final = "20250131T2355-9f2c41d7"  # of the examples
 HOSTILE: Final = "\x1b[2J\x07\u202e"
 KEYS: Final = (None, b"", b"\xff", b"promotion", b"BTCUSDT", VERSION.encode(), HOSTILE.encode())
-ERROR: Final = re.compile(r"(BadInput|BadSetting|Unavailable|Incompatible|Unknown): .{20,}")
+ERROR: Final = re.compile(
+    r"(BadInput|BadSetting|Unavailable|Incompatible|Unknown|\w+Error): .{20,}"
+)
 ENDS_S: Final = 60.0
 
 EXAMPLES: Final = [
@@ -236,6 +239,32 @@ def test_a_bad_value_of_an_option_is_refused_or_not_found(
     check_ending([*example, option], ending)
     if is_number:
         assert ending.code == 2
+
+
+def paths() -> list[tuple[tuple[str, ...], str]]:
+    """Return each option that names a file or a folder: command, option."""
+    return [
+        (words, parameter.opts[0])
+        for words, command in commands().items()
+        if words[0] not in {*UNENDING, *TRAINER}
+        for parameter in command.params
+        if parameter.param_type_name == "option"
+        and "Path" in str(parameter.type_descriptor.annotation)
+    ]
+
+
+@pytest.mark.parametrize(("words", "option"), paths(), ids=str)
+@pytest.mark.parametrize("suffix", ["", ".parquet", ".html", ".jsonl"])
+def test_a_path_that_cannot_be_used_is_named(
+    words: tuple[str, ...], option: str, suffix: str, run: Run, damaged: dict[str, str]
+) -> None:
+    example = examples_of(words)[0]
+
+    ending = run(damaged, [*example, option, f"model.keras/inside{suffix}"])
+
+    check_ending([*example, option], ending)
+    if ending.code == 1 and words[0] != "servers":
+        assert "model.keras/inside" in ending.err or "bundle" in ending.err
 
 
 def start(environ: Mapping[str, str], *arguments: str, **more: Any) -> "subprocess.Popen[bytes]":

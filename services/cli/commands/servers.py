@@ -11,7 +11,12 @@ from services.cli.cli_options import AsJson
 from services.cli.examples import examples
 from services.cli.terminal import print_json, print_message, print_text
 from shared.local_servers.data_folder import Servers
-from shared.local_servers.launcher import running_servers, start, stop_servers
+from shared.local_servers.launcher import (
+    half_running_servers,
+    running_servers,
+    start,
+    stop_servers,
+)
 
 DEFAULT_DATA = ".ulstm"
 
@@ -36,9 +41,12 @@ def start_command(
     ] = 6379,
     as_json: AsJson = False,
 ) -> None:
-    """Start Kafka and Redis, and return once both answer."""
+    """Start Kafka and Redis, and return once both answer. If only one runs, it is started anew."""
     servers = running_servers(data)
     if servers is None:
+        if half_running_servers(data):
+            print_message(_describe_half(data, "it is stopped first"))
+            stop_servers(data)
         servers = start(data, kafka_port=kafka_port, redis_port=redis_port).servers
     _print_servers(servers, as_json=as_json)
 
@@ -61,8 +69,11 @@ def status_command(data: Data = Path(DEFAULT_DATA), as_json: AsJson = False) -> 
     servers = running_servers(data)
     if servers or as_json:
         _print_servers(servers, as_json=as_json)
-    else:
-        # Not on stdout, which a shell evaluates.
+    # Not on stdout, which a shell evaluates.
+    if half_running_servers(data):
+        advice = "`ulstm servers start` starts both, `ulstm servers stop` stops it"
+        print_message(_describe_half(data, advice))
+    elif servers is None and not as_json:
         print_message(f"nothing runs on {data}")
     raise typer.Exit(0 if servers else 1)
 
@@ -74,6 +85,10 @@ def with_running_servers(environ: Mapping[str, str]) -> dict[str, str]:
         return dict(environ)
     found = {"KAFKA_BOOTSTRAP_SERVERS": running.kafka_bootstrap, "REDIS_URL": running.redis_url}
     return {**found, **environ}
+
+
+def _describe_half(data: Path, then: str) -> str:
+    return f"only {' and '.join(half_running_servers(data))} runs on {data}: {then}"
 
 
 def _print_servers(servers: Servers | None, *, as_json: bool) -> None:

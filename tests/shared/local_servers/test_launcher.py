@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from shared.core.errors import BadSetting, Unavailable
 from shared.local_servers import data_folder, launcher
@@ -97,6 +97,41 @@ def test_servers_in_the_background_are_found_and_stopped_by_their_folder(tmp_pat
     assert ended
     assert not listens(running.kafka_bootstrap)
     assert not launcher.stop_servers(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["données, été #=", "币 b'c\"d\\u00e4\x1b[2J"])
+def test_a_folder_may_have_any_name(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / name
+
+    with launcher.start(folder, die_with_parent=True) as first:
+        admin = AdminClient({"bootstrap.servers": first.servers.kafka_bootstrap})
+        admin.create_topics([NewTopic("kept", 1, 1)])["kept"].result(10)
+        with redis.Redis.from_url(first.servers.redis_url) as client:
+            client.set("kept", "yes")
+    with launcher.start(folder, die_with_parent=True) as second:
+        admin = AdminClient({"bootstrap.servers": second.servers.kafka_bootstrap})
+        assert "kept" in admin.list_topics(timeout=10).topics
+        with redis.Redis.from_url(second.servers.redis_url) as client:
+            assert client.get("kept") == b"yes"
+
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
+def test_one_server_without_the_other_is_told_and_stopped(tmp_path: Path) -> None:
+    program = STARTS_AND_WAITS.replace("True", "False").replace("time.sleep(600)", "")
+    subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], check=True, stdout=subprocess.PIPE
+    )
+    running = launcher.running_servers(tmp_path)
+    assert running is not None
+    assert launcher.half_running_servers(tmp_path) == []
+
+    data_folder.send_signal(signal.SIGKILL, running.pids[1], tmp_path)  # Redis
+
+    eventually(lambda: launcher.half_running_servers(tmp_path) == ["Kafka"], deadline_s=10)
+    assert launcher.running_servers(tmp_path) is None
+    assert launcher.stop_servers(tmp_path)
+    assert launcher.half_running_servers(tmp_path) == []
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
