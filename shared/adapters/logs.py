@@ -132,7 +132,8 @@ class ConsoleFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, and a traceback's lines indented below it."""
-        head = f"{_time(record)} {self._service} {record.levelname} {record.name}"
+        name = _logger(record, self._service)
+        head = f"{_time(record)} {self._service} {record.levelname} {name}"
         lines = [f"{head} {clean(record.getMessage())}"]
         if record.exc_info:
             traceback = self.formatException(record.exc_info)
@@ -157,7 +158,7 @@ class JsonFormatter(logging.Formatter):
             "time": _time(record),
             "service": self._service,
             "level": record.levelname,
-            "logger": record.name,
+            "logger": _logger(record, self._service),
             "message": clean(record.getMessage()),
             "event": clean(str(record.msg)),
             "arguments": [_to_json(each) for each in record.args or ()],
@@ -173,6 +174,12 @@ def _time(record: logging.LogRecord) -> str:
     """Return the time of a record in UTC, such as 2026-11-26T13:30:00.123Z."""
     at = datetime.fromtimestamp(record.created, UTC)
     return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}Z"
+
+
+def _logger(record: logging.LogRecord, service: str) -> str:
+    """Return the module of a record; the one that is run calls itself `__main__`."""
+    package = f"services.{service.replace('-', '_')}"
+    return package if record.name == "__main__" else record.name
 
 
 def _to_json(argument: object) -> object:
