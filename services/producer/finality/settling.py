@@ -91,6 +91,8 @@ class RowSettling:
                 if reading is not None:
                     unsettled[open_ms] = reading
         self._remember(page.symbol, unsettled)
+        # A row off the interval's grid speaks of the candle in whose time it opens.
+        until_ms -= until_ms % self._interval_ms
         if until_ms >= page.until_ms:
             return page
         return replace(page.cut(until_ms), has_more=page.has_more and until_ms > page.from_ms)

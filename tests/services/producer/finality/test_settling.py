@@ -1,4 +1,4 @@
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
@@ -167,3 +167,23 @@ def test_a_page_that_the_exchange_cut_goes_on_behind_it() -> None:
 
     assert numbers(settled) == [0, 1, 2]
     assert settled.has_more
+
+
+@given(
+    late_ms=st.integers(1, STEP_MS - 1),
+    late=st.integers(0, 5),
+    now_s=st.floats(0, 1800),
+    is_corroborated=st.booleans(),
+)
+def test_a_page_ends_on_the_grid_where_a_row_is_off_it(
+    late_ms: int, late: int, now_s: float, is_corroborated: bool
+) -> None:
+    rest, rows = Rest(is_corroborated=is_corroborated), list[ReceivedKline]()
+    for at in range(6):
+        off_grid = replace(unreadable(at), open_time_ms=START_MS + at * STEP_MS + late_ms)
+        rows.append(off_grid if at == late else row(at))
+
+    page = rest.read(now_s, rows)
+
+    assert page.until_ms % STEP_MS == 0
+    assert all(candle.open_time_ms < page.until_ms for candle in page.candles)
