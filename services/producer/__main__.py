@@ -212,7 +212,11 @@ def make_worker(
         Backfill(
             BackfillSchedule(symbols, duration_ms, settings.close_grace_s),
             settings.gap_limits,
-            Finality(duration_ms, int(settings.reconcile_after_s * 1000)),
+            Finality(
+                duration_ms,
+                int(settings.reconcile_after_s * 1000),
+                lambda: exchange.klines_per_minute,
+            ),
         ),
         market,
         pool,

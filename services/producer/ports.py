@@ -286,6 +286,10 @@ class Exchange(RestService, StreamService, Protocol):
         """The request weight that may be used in a minute, by all behind the same address."""
 
     @property
+    def klines_per_minute(self) -> float:
+        """The requests for klines that may be sent in a minute, if there were no others."""
+
+    @property
     def ban_s(self) -> float:
         """The seconds until the exchange's ban of this address ends; 0: there is none."""
 

@@ -48,6 +48,8 @@ class SymbolLog:
             self.candles[record["open_time_ms"]] = _fields(record)
         elif kind == "gap":
             begin_ms, end_ms = record["from_open_time_ms"], record["until_open_time_ms"]
+            if begin_ms % self.step_ms or end_ms % self.step_ms:
+                self.problems.append(f"a gap from {begin_ms} to {end_ms} is off the grid")
             self._append(begin_ms, end_ms, kind)
             self.gaps.append((begin_ms, end_ms))
         elif kind in ("fill", "amendment"):

@@ -86,3 +86,17 @@ def test_a_symbol_may_begin_anew_after_its_end() -> None:
     ended = {"type": "status", "time_ms": right[3]["open_time_ms"], "status": "removed"}
     found = differences(server, [*right[:3], ended, *right[8:]])
     assert [each.split(": ")[1].split(",")[0] for each in found] == ["5 candles are missing"]
+
+
+def test_a_gap_off_the_grid_is_an_error() -> None:
+    log, from_ms = SymbolLog(SYMBOL, STEP_MS), 10 * STEP_MS
+
+    log.apply(
+        {
+            "type": "gap",
+            "from_open_time_ms": from_ms,
+            "until_open_time_ms": from_ms + 14_789,
+        }
+    )
+
+    assert log.problems == [f"a gap from {from_ms} to {from_ms + 14_789} is off the grid"]

@@ -15,10 +15,12 @@ from services.producer.events import RestResponse
 from services.producer.finality.candle_memory import LogTail
 from services.producer.finality.clock_estimate import ClockReading
 from services.producer.finality.reconciliation import Reconciler
+from services.producer.finality.reconciliation_schedule import RequestRate
 from services.producer.finality.settling import RowSettling
 from services.producer.rest.requests import KlineRequest
 
 DEFAULT_AFTER_MS: Final = 900_000
+USUAL_KLINES_PER_MINUTE: Final = 1_800.0  # within 60 % of Binance's limit
 
 
 class Finality:
@@ -28,17 +30,25 @@ class Finality:
         tails: ends of the log that are to be taken in; another thread may append one.
     """
 
-    def __init__(self, interval_ms: int, reconcile_after_ms: int = DEFAULT_AFTER_MS) -> None:
+    def __init__(
+        self,
+        interval_ms: int,
+        reconcile_after_ms: int = DEFAULT_AFTER_MS,
+        klines_per_minute: RequestRate = lambda: USUAL_KLINES_PER_MINUTE,
+    ) -> None:
         """Start without knowledge of the log.
 
         Args:
             interval_ms: milliseconds between two open times.
             reconcile_after_ms: when closed candles are compared with REST; 0: never.
+            klines_per_minute: what the exchange allows.
         """
         self._interval_ms, self._is_reconciled = interval_ms, reconcile_after_ms > 0
         self.tails = deque[LogTail]()
         self._settling = RowSettling(interval_ms)
-        self._reconciler = Reconciler(interval_ms, reconcile_after_ms or DEFAULT_AFTER_MS)
+        self._reconciler = Reconciler(
+            interval_ms, reconcile_after_ms or DEFAULT_AFTER_MS, klines_per_minute
+        )
 
     @property
     def compared(self) -> int:

@@ -24,6 +24,7 @@ from services.producer.finality.reconciliation_schedule import (
     HOLE_MS,
     YOUNG_MS,
     ReconciliationSchedule,
+    RequestRate,
 )
 from shared.core.records import Gap
 
@@ -42,16 +43,19 @@ class _Suspect:
 class Reconciler:
     """Knows the log's newest values; derives corrections from later ones."""
 
-    def __init__(self, interval_ms: int, after_ms: int) -> None:
+    def __init__(self, interval_ms: int, after_ms: int, klines_per_minute: RequestRate) -> None:
         """Start without candles.
 
         Args:
             interval_ms: milliseconds between two open times.
             after_ms: how long after its end a candle is compared.
+            klines_per_minute: what the exchange allows.
         """
         self._interval_ms, self._after_ms = interval_ms, after_ms
         self._memory = CandleMemory(interval_ms)
-        self.schedule = ReconciliationSchedule(self._memory, interval_ms, after_ms)
+        self.schedule = ReconciliationSchedule(
+            self._memory, interval_ms, after_ms, klines_per_minute
+        )
         self._suspects: dict[str, dict[int, _Suspect]] = defaultdict(dict)
         self._late: dict[tuple[str, int], ReceivedCandle] = {}
         self._corrections: list[CorrectedCandle] = []

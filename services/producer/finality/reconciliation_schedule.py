@@ -12,7 +12,7 @@ outage do not keep other candles from being compared before they are forgotten. 
 another unit in their name are the exchange's, in milliseconds; `now_s` is the monotonic clock's.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from math import inf
 from typing import Final
@@ -25,10 +25,14 @@ YOUNG_MS: Final = (20_000, 60_000)  # after its end, a value that REST gave soon
 HOLE_MS: Final = 60_000  # after it was written, a hole is checked
 CONFIRM_MS: Final = 5_000  # between two readings of a difference
 MAX_READINGS: Final = 4  # in a row, of differences that are not confirmed
-MIN_PACE_S: Final = 0.2  # 300 requests a minute are a tenth of Binance's weight limit
+# Of the requests that may be sent: a tenth of the exchange's limit by default.
+SHARE_OF_ALLOWED: Final = 1 / 6
 SPREAD: Final = 0.8  # of the time between two sweeps of a symbol: the rest is reserve
 ANSWER_S: Final = 120.0  # a request without an answer is taken for lost
 MAX_HOLE_WAIT_MS, MAX_HOLE_AGE_MS = 6 * 3_600_000, 7 * 86_400_000
+
+RequestRate = Callable[[], float]
+"""Returns how many requests for klines may be sent in a minute, if there were no others."""
 
 
 @dataclass(slots=True)
@@ -46,15 +50,23 @@ class _Plan:
 class ReconciliationSchedule:
     """Plans one request after the other."""
 
-    def __init__(self, memory: CandleMemory, interval_ms: int, after_ms: int) -> None:
+    def __init__(
+        self,
+        memory: CandleMemory,
+        interval_ms: int,
+        after_ms: int,
+        klines_per_minute: RequestRate,
+    ) -> None:
         """Start without symbols.
 
         Args:
             memory: what the log has.
             interval_ms: milliseconds between two open times.
             after_ms: how long after its end a candle is compared, and how often a symbol is swept.
+            klines_per_minute: what the exchange allows.
         """
         self._memory, self._interval_ms, self._after_ms = memory, interval_ms, after_ms
+        self._klines_per_minute = klines_per_minute
         self._plans: dict[str, _Plan] = {}
         self._awaited: tuple[str, float] | None = None  # the symbol requested, and when
         self._next_s, self._next_sweep_ms = 0.0, 0
@@ -83,7 +95,7 @@ class ReconciliationSchedule:
             self.on_failure(self._awaited[0], reading)
         if self._awaited is not None or now_s < self._next_s or not self._plans:
             return None
-        self._next_s = now_s + MIN_PACE_S
+        self._next_s = now_s + 60.0 / (SHARE_OF_ALLOWED * self._klines_per_minute())
         request = self._take_in_turn(reading)
         if request is not None:
             self._awaited = request.symbol, now_s

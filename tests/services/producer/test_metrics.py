@@ -25,6 +25,7 @@ class CountingExchange:
 
     used_weight: int = 0
     allowed_weight: float = 3_600.0
+    klines_per_minute: float = 1_800.0
     ban_s: float = 0.0
     stream_limits: StreamLimits = field(default_factory=lambda: StreamLimits(1, 1.0))
 

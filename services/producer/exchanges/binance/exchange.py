@@ -56,6 +56,11 @@ class BinanceExchange:
         """Reserve one request for klines and return 0, or return the seconds until then."""
         return self._budget.reserve(KLINES_WEIGHT, priority)
 
+    @property
+    def klines_per_minute(self) -> float:
+        """The requests for klines that may be sent in a minute, if there were no others."""
+        return self._budget.allowed / KLINES_WEIGHT
+
     def keep_bans(self, bans: BanStore) -> None:
         """Wait out the ban that is stored, and store each new one; see `Exchange.keep_bans`."""
         self._budget.keep_bans(bans)

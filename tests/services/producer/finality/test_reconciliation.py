@@ -42,7 +42,7 @@ class RevisingExchange:
     reconciler: Reconciler = field(init=False)
 
     def __post_init__(self) -> None:
-        self.reconciler = Reconciler(STEP_MS, self.after_ms)
+        self.reconciler = Reconciler(STEP_MS, self.after_ms, lambda: 1_800.0)
 
     @property
     def reading(self) -> ClockReading:

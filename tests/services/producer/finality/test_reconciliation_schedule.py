@@ -4,11 +4,11 @@ from services.producer.finality.candle_memory import CandleMemory
 from services.producer.finality.clock_estimate import ClockReading
 from services.producer.finality.reconciliation_schedule import (
     HOLE_MS,
-    MIN_PACE_S,
     ReconciliationSchedule,
 )
 
 STEP_MS, AFTER_MS = 300_000, 900_000
+PACE_S = 0.2  # where 1,800 requests a minute are allowed
 START_MS = 1_735_689_600_000
 
 
@@ -17,7 +17,7 @@ class ReconciledMarket:
 
     def __init__(self, symbols: int, speed: float, hole_every: int) -> None:
         self._memory = CandleMemory(STEP_MS)
-        self._schedule = ReconciliationSchedule(self._memory, STEP_MS, AFTER_MS)
+        self._schedule = ReconciliationSchedule(self._memory, STEP_MS, AFTER_MS, lambda: 1_800.0)
         self._names = [f"S{at:04}USDT" for at in range(symbols)]
         self._speed, self._hole_every, self._now_s, self._closed = speed, hole_every, 0.0, 0
         self.compared_s = dict.fromkeys(self._names, 0.0)
@@ -26,7 +26,7 @@ class ReconciledMarket:
 
     def run(self, candles: int) -> None:
         while self._closed < candles:
-            self._now_s += MIN_PACE_S
+            self._now_s += PACE_S
             self._close_candles()
             self._ask()
 
