@@ -90,5 +90,8 @@ class ClusterSource(Protocol):
     def summary(self) -> Json:
         """Return `replicas`, `reconnects`, `aborted_transactions` and `problems`."""
 
+    def problems_by_severity(self) -> Mapping[str, int]:
+        """Count the problems of the page by `error` and `warning`."""
+
 
 RecordsBySymbol = Mapping[str, Sequence[Record | Prediction]]

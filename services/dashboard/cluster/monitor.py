@@ -58,6 +58,10 @@ class KafkaClusterMonitor:
         """Return the overview's part of it."""
         return self._summary
 
+    def problems_by_severity(self) -> Mapping[str, int]:
+        """Count the problems as last refreshed."""
+        return self._problems.by_severity()
+
     def _show(self, facts: ClusterFacts) -> None:
         self._page = health_page(facts, self._problems)
         self._summary = summary(facts, self._problems)

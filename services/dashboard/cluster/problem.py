@@ -1,5 +1,6 @@
 """A problem in words, and since when it has been one. PURE."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -49,6 +50,10 @@ class ProblemList:
     def __len__(self) -> int:
         """Return the number of problems."""
         return len(self._seen)
+
+    def by_severity(self) -> Counter[str]:
+        """Count them by their severity."""
+        return Counter(seen.problem.severity for seen in self._seen.values())
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return them as plain values, errors first."""

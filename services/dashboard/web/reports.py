@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from typing import Final
 
@@ -25,16 +25,23 @@ class Reports:
         """Take whom to ask, and the threads to ask on."""
         self._cluster, self._models, self._hub, self._threads = cluster, models, hub, threads
 
-    async def run(self, facts: Callable[[], LogFacts], on_summary: Callable[[Json], None]) -> None:
+    async def run(
+        self,
+        facts: Callable[[], LogFacts],
+        on_summary: Callable[[Json], None],
+        on_problems: Callable[[Mapping[str, int]], None],
+    ) -> None:
         """Ask again and again, until cancelled.
 
         Args:
             facts: returns what the topics say now.
             on_summary: takes the cluster's part of the summary.
+            on_problems: takes the number of problems by severity.
         """
         while True:
             await self._refresh("health", lambda: self._refresh_cluster(facts()))
             on_summary(self._cluster.summary())
+            on_problems(self._cluster.problems_by_severity())
             await self._refresh("models", self._models.refresh)
             await asyncio.sleep(EVERY_S)
 

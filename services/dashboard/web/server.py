@@ -98,7 +98,9 @@ class DashboardServer:
             reports = Reports(self._readers.cluster, self._readers.models, self._hub, ask)
             reading = loop.run_in_executor(live, reader.run_until_stopped, thread_stop)
             asking = loop.create_task(
-                reports.run(lambda: self._state.facts, publisher.take_cluster)
+                reports.run(
+                    lambda: self._state.facts, publisher.take_cluster, self._metrics.set_problems
+                )
             )
             stopping = loop.create_task(stop.wait())
             tasks: list[asyncio.Future[Any]] = [reading, asking, stopping]
