@@ -82,6 +82,7 @@ class LiveReader:
 
     def run_until_stopped(self, stop: threading.Event) -> None:
         """Read until stop is set. What goes wrong is shown as the page's state."""
+        self._publish()  # so that browsers are told at once that all is loading
         backoff = Backoff()
         while not stop.is_set():
             try:
@@ -131,7 +132,7 @@ class LiveReader:
                 self._fill(session)
             self._find_champion_time(session)
             self._feed.set_lag(session.tail.lag())
-            self._publisher.publish_if_due(self._feed, self._reading, time.time() * 1000)
+            self._publish()
 
     def _add(self, session: _Session, records: list[TailRecord]) -> None:
         """Add records; those that were there at the start tell nothing about latencies."""
@@ -195,7 +196,7 @@ class LiveReader:
         self._show(error)
         ends_s = time.monotonic() + seconds
         while not stop.is_set() and (left_s := ends_s - time.monotonic()) > 0.0:
-            self._publisher.publish_if_due(self._feed, self._reading, time.time() * 1000)
+            self._publish()
             stop.wait(min(left_s, _SLICE_S))
 
     def _find_champion_time(self, session: _Session) -> None:
@@ -215,6 +216,9 @@ class LiveReader:
             board.champion_since_ms = find_first_candle_ms(
                 self._kafka, self._topics, self._settings.codec, champion
             )
+
+    def _publish(self) -> None:
+        self._publisher.publish_if_due(self._feed, self._reading, time.time() * 1000)
 
     def _create_feed(self) -> TopicFeed:
         settings = self._settings

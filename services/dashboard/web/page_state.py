@@ -1,5 +1,6 @@
 """The overview as every browser has it; it belongs to the event loop."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -21,7 +22,7 @@ class PageState:
         self._rows: dict[str, bytes] = {}
         self._summary = b"null"
         self.facts = LogFacts()
-        self.has_begun = False  # something was read, or Kafka did not answer
+        self._has_begun = asyncio.Event()  # there is a summary, be it that all is loading
 
     def apply(self, update: BoardUpdate) -> None:
         """Take over an update and hand it to the browsers."""
@@ -29,15 +30,17 @@ class PageState:
             self._rows.clear()
             self._hub.publish(RESET)
         self._rows |= update.rows
-        self._summary, self.facts, self.has_begun = update.summary, update.facts, True
+        self._summary, self.facts = update.summary, update.facts
+        self._has_begun.set()
         if not self._hub.browsers:
             return
         self._hub.publish(encode_event("overview", _changes(update)))
         if update.has_new_champion:
             self._hub.publish(encode_event("models"))
 
-    def overview(self) -> bytes:
-        """Return the body of `/api/overview`."""
+    async def overview(self) -> bytes:
+        """Return the body of `/api/overview`; right after the start, wait for the first summary."""
+        await self._has_begun.wait()
         rows = _as_list(list(self._rows.values()))
         return b'{"columns":%b,"rows":%b,"summary":%b}' % (_COLUMNS, rows, self._summary)
 

@@ -83,9 +83,7 @@ class Routes:
         return _asset_response(request, asset)
 
     async def _overview(self, _: web.Request) -> web.Response:
-        if not self._rooms.state.has_begun:
-            return error_response(503, "the page is starting: nothing has been read yet")
-        return json_response(self._rooms.state.overview())
+        return json_response(await self._rooms.state.overview())
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         hub, symbol = self._rooms.hub, request.query.get("symbol")

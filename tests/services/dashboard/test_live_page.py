@@ -42,8 +42,7 @@ def a_close(deployment: Deployment, at: int, symbol: str) -> list[ProducerRecord
 def rows(page: RunningPage) -> dict[str, dict[str, Any]]:
     """Return the rows by symbol, each by column."""
     overview = page.get("/api/overview").json()
-    found = overview.get("rows", [])  # 503 at the very beginning
-    named = [dict(zip(overview["columns"], row, strict=True)) for row in found]
+    named = [dict(zip(overview["columns"], row, strict=True)) for row in overview["rows"]]
     return {row["symbol"]: row for row in named}
 
 
@@ -127,7 +126,7 @@ def test_the_recent_window_is_filled_from_before_the_newest_records(
     )
 
     with a_running_page(**deployment.environ, DASHBOARD_CANDLES="2200") as page:
-        eventually(lambda: page.summary()["state"] not in {"starting", "loading", "empty"})
+        eventually(lambda: page.summary()["state"] not in {"loading", "empty"})
         found = rows(page)
 
     assert found["BTCUSDT"]["open_time_ms"] == open_time(2_300)

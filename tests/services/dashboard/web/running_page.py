@@ -48,8 +48,7 @@ class RunningPage:
         return self.request("GET", path, **headers)
 
     def summary(self) -> Any:
-        answer = self.get("/api/overview")
-        return answer.json()["summary"] if answer.status == 200 else {"state": "starting"}
+        return self.get("/api/overview").json()["summary"]
 
     @contextmanager
     def events(self, path: str = "/api/events") -> Iterator[HTTPResponse]:
