@@ -65,15 +65,27 @@ class LackingSymbol:
 
 @dataclass(frozen=True, slots=True)
 class ServiceFacts:
-    """What a service at one address tells about itself."""
+    """What a service at one address tells about itself, or told last if it does not answer.
+
+    Attributes:
+        name: such as `producer`; of one that never answered, the name of its address.
+        address: where it was asked.
+        is_live: it answers.
+        is_ready: it does its work.
+        reason: why it does not.
+        metrics: by name, without the service's prefix, and label value.
+        symbols: a producer's, those that lack candles.
+        silent_since_ms: since when it does not answer.
+    """
 
     name: str
     address: str
     is_live: bool
     is_ready: bool
-    reason: str  # why it is not
+    reason: str
     metrics: Mapping[tuple[str, str], float] = field(default_factory=dict)
-    symbols: Sequence[LackingSymbol] | None = None  # a producer's, those that lack candles
+    symbols: Sequence[LackingSymbol] | None = None
+    silent_since_ms: int = 0
 
     def value(self, name: str) -> float | None:
         """Return a metric without its prefix, summed over its labels; None if it has none."""

@@ -37,10 +37,15 @@ def summary(facts: ClusterFacts, problems: ProblemList) -> dict[str, Any]:
     writers = ("producer", "predictor")
     return {
         "replicas": replicas(facts),
-        "reconnects": facts.total("producer", "stream_ends_total"),
+        "reconnects": _reconnects(facts),
         "aborted_transactions": total(facts.total(name, "aborts_total") for name in writers),
         "problems": len(problems),
     }
+
+
+def _reconnects(facts: ClusterFacts) -> float | None:
+    """Return how many connections of the stream have ended; none are counted before the first."""
+    return facts.total("producer", "stream_ends_total") or (0.0 if facts.of("producer") else None)
 
 
 def replicas(facts: ClusterFacts) -> list[dict[str, Any]]:
@@ -93,7 +98,7 @@ def _feed(facts: ClusterFacts) -> dict[str, Any] | None:
     return {
         "stream_connected": None if connected is None else connected > 0.0,
         "connections": producer.value("stream_connections"),
-        "connections_ended": producer.value("stream_ends_total"),
+        "reconnects": _reconnects(facts),
         "symbols_followed": producer.value("symbols"),
         "symbols_of_the_stream": producer.value("stream_symbols"),
         "symbols_behind": producer.value("symbols_behind"),

@@ -9,36 +9,36 @@ from services.dashboard.cluster.facts import ServiceFacts, total
 Metrics = Mapping[tuple[str, str], float]
 """Values by name, without the service's prefix, and label value."""
 
+_TIME: Final = "_timestamp_seconds"
 # (suffix of a metric, suffix of the fact, factor): times are in ms on the page.
-_UNITS: Final = (
-    ("_timestamp_seconds", "_at_ms", 1000.0),
-    ("_seconds", "_ms", 1000.0),
-    ("_total", "", 1.0),
+_UNITS: Final = ((_TIME, "_at_ms", 1000.0), ("_seconds", "_ms", 1000.0))
+_PROCESS: Final = {
+    "process_start_time_seconds": f"started{_TIME}",
+    "process_resident_memory_bytes": "memory_bytes",
+    "process_cpu_seconds_total": "cpu_seconds",
+    "process_open_fds": "open_files",
+}
+_LEFT_OUT: Final = (
+    # Parts of a histogram, of which the mean is shown.
+    *("_bucket", "_sum", "_created"),
+    # A sum over their labels says nothing.
+    *("_info", "covered_outcomes"),
 )
-_PARTS_OF_A_HISTOGRAM: Final = ("_bucket", "_sum", "_created")
 
 
 def metric_facts(metrics: Metrics) -> dict[str, float | None]:
     """Return metrics by name, summed over labels; of a histogram the mean and the count."""
-    names = dict.fromkeys(name for name, _ in metrics)
     facts: dict[str, float | None] = {}
-    for name in names:
-        if name.endswith(_PARTS_OF_A_HISTOGRAM):
-            continue
-        value = total(v for (one, _), v in metrics.items() if one == name)
-        fact, factor = _fact_name(name)
-        facts[fact] = value * factor if value is not None and isfinite(value) else None
-    for name in names:
+    for name in dict.fromkeys(name for name, _ in metrics):
         if name.endswith("_seconds_sum"):
             facts[f"{name.removesuffix('_seconds_sum')}_mean_ms"] = mean_ms(metrics, name)
+        own_name = _PROCESS.get(name, name)
+        if own_name.startswith("process_") or own_name.endswith(_LEFT_OUT):
+            continue
+        value = _joined(own_name, [v for (one, _), v in metrics.items() if one == name])
+        fact, factor = _fact_name(own_name)
+        facts[fact] = value * factor if isfinite(value) else None
     return facts
-
-
-def _fact_name(name: str) -> tuple[str, float]:
-    for suffix, shown, factor in _UNITS:
-        if name.endswith(suffix):
-            return f"{name.removesuffix(suffix)}{shown}", factor
-    return name, 1.0
 
 
 def mean_ms(metrics: Metrics, sum_name: str) -> float | None:
@@ -56,3 +56,16 @@ def merged_metrics(services: Iterable[ServiceFacts]) -> dict[tuple[str, str], fl
         for key, value in service.metrics.items():
             merged[key] = merged.get(key, 0.0) + value
     return merged
+
+
+def _joined(name: str, values: list[float]) -> float:
+    """Return one value for all labels: the newest time, the sum of anything else."""
+    return max(values) if name.endswith(_TIME) else sum(values)
+
+
+def _fact_name(name: str) -> tuple[str, float]:
+    short = name.removesuffix("_total")
+    for suffix, shown, factor in _UNITS:
+        if short.endswith(suffix):
+            return f"{short.removesuffix(suffix)}{shown}", factor
+    return short, 1.0

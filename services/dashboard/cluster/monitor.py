@@ -43,7 +43,7 @@ class KafkaClusterMonitor:
             now_ms: the wall clock.
             log: what the topics say now.
         """
-        facts = ClusterFacts(now_ms, self._kafka.read(), self._services.read(), log)
+        facts = ClusterFacts(now_ms, self._kafka.read(), self._services.read(now_ms), log)
         add_to_trends(self._trends, facts)
         self._problems.update(find_problems(facts, self._trends), now_ms)
         before = self._page

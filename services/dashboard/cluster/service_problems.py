@@ -12,6 +12,9 @@ ABORTS: Final = "aborts"
 DEAD_LETTERS: Final = "dead letters"
 DEAD_LETTER_OFFSETS: Final = "dead letter offsets"
 TRAININGS_FAILED: Final = "trainings failed"
+SILENT_MS: Final = 15_000  # a service may be starting
+_TRAINER: Final = "trainer"
+_NEXT_TRAINING: Final = "next_training_timestamp_seconds"
 
 
 def counted(facts: ClusterFacts) -> dict[Series, float | None]:
@@ -22,7 +25,7 @@ def counted(facts: ClusterFacts) -> dict[Series, float | None]:
     for service in (*facts.of("producer"), *facts.of("predictor")):
         counters[Series(ABORTS, service.address)] = service.value("aborts_total")
         counters[Series(DEAD_LETTERS, service.address)] = service.value("dead_letters_total")
-    for trainer in facts.of("trainer"):
+    for trainer in facts.of(_TRAINER):
         failed = trainer.by_label("trainings_total").get("unavailable")
         counters[Series(TRAININGS_FAILED, trainer.address)] = failed
     return counters
@@ -31,17 +34,27 @@ def counted(facts: ClusterFacts) -> dict[Series, float | None]:
 def answer_problems(facts: ClusterFacts) -> Iterator[Problem]:
     """Yield which services do not answer, and which predictors are not ready."""
     for service in facts.services:
-        if not service.is_live:
+        if not service.is_live and _is_missed(service, facts):
             yield Problem(
                 f"no_answer {service.address}",
-                "error",
-                f"{service.name} does not answer at {service.address}",
+                "warning" if service.name == _TRAINER else "error",
+                f"The service {service.name} does not answer",
                 f"{service.reason}.",
                 "Start it, or take its address out of METRICS_URLS.",
+                since_ms=service.silent_since_ms,
             )
     for predictor in facts.of("predictor"):
         if not predictor.is_ready:
             yield _not_ready(predictor)
+
+
+def _is_missed(service: ServiceFacts, facts: ClusterFacts) -> bool:
+    """Return whether a service that does not answer should."""
+    if facts.now_ms - service.silent_since_ms < SILENT_MS:
+        return False
+    # A trainer may train once and end.
+    lacks_champion = facts.log.is_champion_known and facts.log.champion is None
+    return service.name != _TRAINER or lacks_champion or bool(service.value(_NEXT_TRAINING))
 
 
 def _not_ready(predictor: ServiceFacts) -> Problem:
@@ -69,7 +82,7 @@ def model_problems(facts: ClusterFacts) -> Iterator[Problem]:
             "Wait for the trainer; or train one with `ulstm train`, or publish one with"
             " `ulstm models import`.",
         )
-    for trainer in facts.of("trainer"):
+    for trainer in facts.of(_TRAINER):
         upper = trainer.value("recent_skill_upper_ratio")
         if upper is not None and upper < 0.0:  # false for NaN, which is: not known
             yield Problem(
@@ -82,7 +95,7 @@ def model_problems(facts: ClusterFacts) -> Iterator[Problem]:
 
 
 def _why_no_champion(facts: ClusterFacts) -> str:
-    for trainer in facts.of("trainer"):
+    for trainer in facts.of(_TRAINER):
         if trainer.value("is_training"):
             return f"The first training runs: epoch {trainer.value('epoch') or 0:.0f}."
         if not trainer.is_ready:
@@ -141,7 +154,7 @@ def _dead_letters(trends: Trends) -> Iterator[Problem]:
 
 
 def _trainer(facts: ClusterFacts, trends: Trends) -> Iterator[Problem]:
-    waiting = [one for one in facts.of("trainer") if not one.is_ready]
+    waiting = [one for one in facts.of(_TRAINER) if not one.is_ready]
     if waiting:
         yield Problem(
             "trainer_not_ready",

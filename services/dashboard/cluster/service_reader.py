@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -31,9 +32,10 @@ class ServiceReader:
         """Take the base addresses, such as http://predictor:9100."""
         self._urls = tuple(urls)
         self._known = set[str]()
+        self._last: dict[str, ServiceFacts] = {}  # by address
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="services")
 
-    def read(self) -> list[ServiceFacts]:
+    def read(self, now_ms: int) -> list[ServiceFacts]:
         """Return what each address tells; one that does not answer is not live."""
         addresses, ended = list[ServiceAddress](), list[ServiceFacts]()
         for url, found in zip(self._urls, self._threads.map(_resolve, self._urls), strict=True):
@@ -42,7 +44,20 @@ class ServiceReader:
                 addresses += found
             elif url in self._known:
                 ended.append(found)
-        return [*self._threads.map(read_service, addresses[:_MOST_ADDRESSES]), *ended]
+        services = [*self._threads.map(read_service, addresses[:_MOST_ADDRESSES]), *ended]
+        services = [self._with_last(one, now_ms) for one in services]
+        self._last = {one.address: one for one in services}
+        return services
+
+    def _with_last(self, service: ServiceFacts, now_ms: int) -> ServiceFacts:
+        """Return a service that does not answer with what it told when it did."""
+        if service.is_live:
+            return service
+        last = self._last.get(service.address)
+        if last is None:
+            return replace(service, silent_since_ms=now_ms)
+        since_ms = now_ms if last.is_live else last.silent_since_ms
+        return replace(service, name=last.name, metrics=last.metrics, silent_since_ms=since_ms)
 
 
 def _resolve(url: str) -> list[ServiceAddress] | ServiceFacts:

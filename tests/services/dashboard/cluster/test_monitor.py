@@ -57,7 +57,7 @@ def test_a_predictor_shows_with_its_symbol_groups_and_its_end_is_a_problem(
     replica.kill()
 
     eventually(lambda: "Nobody predicts" in whats(refreshed(monitor)), 60.0)
-    assert any(what.startswith("localhost does not answer") for what in whats(monitor.page()))
+    eventually(lambda: "The service predictor does not answer" in whats(refreshed(monitor)), 60.0)
 
 
 def test_foreign_records_on_every_topic_break_nothing(deployment: Deployment) -> None:

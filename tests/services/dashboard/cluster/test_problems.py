@@ -143,12 +143,36 @@ def test_a_service_that_is_not_ready_says_why(
     assert reason in problem.why
 
 
+def silent(name: str) -> ServiceFacts:
+    reason = "10.0.0.9:9100 does not answer (connection refused)"
+    since_ms = NOW_MS - 20_000
+    return ServiceFacts(name, "10.0.0.9:9100", False, False, reason, silent_since_ms=since_ms)
+
+
 def test_a_service_without_an_answer_is_named_with_its_address() -> None:
-    silent = ServiceFacts("predictor", "10.0.0.9:9100", False, False, "connection refused")
+    (problem,) = found(with_service(silent("predictor")))
 
-    (problem,) = found(with_service(silent))
+    assert problem.what == "The service predictor does not answer"
+    assert "10.0.0.9:9100" in problem.why
+    assert problem.since_ms == NOW_MS - 20_000
 
-    assert problem.what == "predictor does not answer at 10.0.0.9:9100"
+
+def test_a_service_that_may_be_starting_is_no_problem() -> None:
+    starting = replace(silent("predictor"), silent_since_ms=NOW_MS - 10_000)
+
+    assert found(with_service(starting)) == []
+
+
+@pytest.mark.parametrize(
+    ("champion", "next_s", "expected"),
+    [("m1", 0.0, []), ("m1", 1.7e9, ["no_answer"]), (None, 0.0, ["no_answer", "no_champion"])],
+)
+def test_a_trainer_that_has_trained_once_may_end(
+    champion: str | None, next_s: float, expected: list[str]
+) -> None:
+    trainer = replace(silent("trainer"), metrics={("next_training_timestamp_seconds", ""): next_s})
+
+    assert kinds(with_service(trainer, log=log_facts(champion=champion))) == expected
 
 
 @pytest.mark.parametrize(

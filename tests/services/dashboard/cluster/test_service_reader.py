@@ -28,7 +28,7 @@ def serving(telemetry: Telemetry) -> Iterator[str]:
 
 
 def read_one(url: str) -> ServiceFacts:
-    (service,) = ServiceReader([url]).read()
+    (service,) = ServiceReader([url]).read(5)
     return service
 
 
@@ -89,7 +89,7 @@ def test_nobody_at_an_address_is_not_live() -> None:
 
 
 def test_a_name_that_was_never_known_is_of_no_service() -> None:
-    assert ServiceReader(["http://no-such-host.invalid:9100"]).read() == []
+    assert ServiceReader(["http://no-such-host.invalid:9100"]).read(5) == []
 
 
 def test_a_name_that_is_not_known_any_more_is_of_a_service_that_has_ended(
@@ -99,13 +99,28 @@ def test_a_name_that_is_not_known_any_more_is_of_a_service_that_has_ended(
         raise socket.gaierror(-2, "Name or service not known")
 
     reader = ServiceReader([f"http://localhost:{free_port()}"])
-    reader.read()
+    reader.read(5)
     monkeypatch.setattr(socket, "getaddrinfo", forget)
 
-    (service,) = reader.read()
+    (service,) = reader.read(6)
 
     assert not service.is_live
     assert "localhost is no known name" in service.reason
+
+
+def test_a_service_that_has_ended_is_named_as_it_named_itself() -> None:
+    telemetry = Telemetry("trainer")
+    telemetry.gauge("epoch", "Epoch.").set(3)
+    with serving(telemetry) as url:
+        reader = ServiceReader([url])
+        reader.read(5)
+
+    silent = [reader.read(now_ms)[0] for now_ms in (6, 7)]
+
+    assert [(one.name, one.is_live, one.value("epoch")) for one in silent] == [
+        ("trainer", False, 3.0)
+    ] * 2
+    assert [one.silent_since_ms for one in silent] == [6, 6]
 
 
 @pytest.mark.parametrize(
@@ -125,6 +140,7 @@ def test_a_server_that_answers_anything_else_is_not_live(serve: Serve) -> None:
 
     assert not service.is_live
     assert service.reason
+    assert service.silent_since_ms == 5
 
 
 @pytest.mark.parametrize("data", [b"HTTP/1.1 200 OK\r\nx: ", HEAD, HEAD + b"#"])
