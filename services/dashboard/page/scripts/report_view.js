@@ -18,10 +18,11 @@ export class ReportView {
   /**
    * @param {HTMLElement} main
    * @param {import("./session.js").Session} session
-   * @param {{path: string, event: string, loading: string}} report where it is, which event tells
-   *   that it has changed, and what to say until it is there
+   * @param {{path: string, event: string, loading: string, everyMs?: number}} report where it is,
+   *   which event tells that it has changed, what to say until it is there, and how often it is
+   *   asked for besides
    */
-  constructor(main, session, { path, event, loading }) {
+  constructor(main, session, { path, event, loading, everyMs }) {
     this.#main = main;
     this.#path = path;
     main.append(make("p", { class: "empty-note" }, loading));
@@ -30,6 +31,7 @@ export class ReportView {
       session.on(event, () => this.#load()),
       session.on("synchronised", () => this.#load()),
     ];
+    if (everyMs !== undefined) this.#loadEvery(everyMs);
     this.#load();
   }
 
@@ -50,6 +52,11 @@ export class ReportView {
     this.#isClosed = true;
     clearTimeout(this.#retry);
     for (const close of this.#closers) close();
+  }
+
+  #loadEvery(everyMs) {
+    const timer = setInterval(() => document.hidden || this.#load(), everyMs);
+    this.#closers.push(() => clearInterval(timer));
   }
 
   async #load() {

@@ -11,7 +11,7 @@
  * @param {string} path
  * @returns {Route}
  */
-export function routeOf(path) {
+function routeOf(path) {
   const symbol = /^\/symbols\/([^/]+)\/?$/.exec(path)?.[1];
   if (symbol !== undefined) return { page: "symbol", symbol: decodeURIComponent(symbol) };
   const page = path === "/models" || path === "/health" ? path.slice(1) : "overview";

@@ -16,6 +16,7 @@ export class HealthView extends ReportView {
     super(main, session, {
       path: "/api/health",
       event: "health",
+      everyMs: 5_000, // lag and latencies change without an event
       loading: "Asking Kafka and the services how they are…",
     });
   }
@@ -58,7 +59,7 @@ function makeProblems(problems) {
   );
   return make(
     "section",
-    { "aria-label": "What is wrong now", "aria-live": "polite", id: "problems" },
+    { "aria-label": "What is wrong now", id: "problems" },
     items.length > 0 ? make("ul", { class: "problems" }, ...items) : fine,
   );
 }
@@ -78,20 +79,23 @@ function makeServices(services) {
 }
 
 function makeService({ name, address, is_live: isLive, is_ready: isReady, reason, facts }) {
-  const [tone, words] = isReady
-    ? ["good", "● ready"]
-    : isLive
-      ? ["bad", "▲ not ready"]
-      : ["bad", "■ does not answer"];
-  const more = Object.keys(facts ?? {}).length > 0;
+  const silent = isLive ? ["bad", "▲ not ready"] : ["bad", "■ does not answer"];
+  const [tone, words] = isReady ? ["good", "● ready"] : silent;
   return make(
     "div",
     { class: "service" },
     make("h3", {}, name, " ", make("span", { class: tone }, words)),
     make("p", { class: "muted small" }, address),
     reason ? make("p", {}, reason) : null,
-    more ? makeFacts(facts) : null,
+    makeMetrics(address, facts ?? {}),
   );
+}
+
+function makeMetrics(address, facts) {
+  const names = Object.keys(facts).length;
+  if (names === 0) return null;
+  const summary = make("summary", { class: "muted" }, format.plural(names, "metric"));
+  return make("details", { id: `metrics-${address}` }, summary, makeFacts(facts));
 }
 
 function makePartitions(partitions) {

@@ -80,7 +80,7 @@ function predictions({ predictions_per_hour: perHour, predictions_last_hour: las
 /** @returns {Figure} */
 function skill({ pooled_skill: pooled }) {
   const text = describeSkill(pooled);
-  const p = pooled ? `p ${format.probability(pooled.p)}` : null;
+  const p = text.interval ? `p ${format.probability(pooled.p)}` : null;
   const n = pooled ? `n ${format.count(pooled.n)}` : "no outcome yet";
   return {
     label: "Pooled skill",
@@ -106,7 +106,7 @@ function coverage({ coverage: bounds }) {
 
 /** @returns {Figure} */
 function replicas({ replicas: members }) {
-  const texts = members.map((each) => `${each.host}: ${each.partitions.join(" ") || "none"}`);
+  const texts = members.map((each) => `${each.member}: ${each.partitions.join(" ") || "none"}`);
   return {
     label: "Replicas",
     value: format.count(members.length),

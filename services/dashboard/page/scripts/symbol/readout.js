@@ -15,7 +15,11 @@ export function makeReadout(history, openTimeMs) {
   if (time === null) return [];
   const candle = history.candles.findLast((each) => each.open_time_ms === time);
   const prediction = history.predictionAt(time);
-  return [makeTime(time), ...describeCandle(candle), ...describePrediction(prediction)];
+  return [
+    make("span", {}, makeTime(time), " UTC"),
+    ...describeCandle(candle),
+    ...describePrediction(prediction),
+  ];
 }
 
 function describeCandle(candle) {
