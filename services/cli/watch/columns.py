@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from services.cli.watch.board import WatchRow
+from services.cli.watch.recent_outcomes import FEWEST
 from shared.core.online.prediction import Prediction
+from shared.core.online.scores import Scores
 from shared.core.timestamps import format_timestamp
 
 SHOWN_COVERAGE: Final = 90  # per cent, of the bounds in the table
@@ -69,11 +71,21 @@ def describe_hit(row: WatchRow) -> str:
 
 
 def describe_skill(row: WatchRow) -> str:
-    """Return the skill in per cent and half of its 95 % interval; alone if outcomes are few."""
+    """Return the skill in per cent and half of its 95 % interval.
+
+    Without an interval: that since the promotion with its number of outcomes, from twelve on.
+    """
     if row.skill is not None:
         return f"{100 * row.skill.value:+.2f}±{50 * (row.skill.high - row.skill.low):.2f}%"
-    since_promotion = None if row.prediction is None else row.prediction.scores.calibrated_skill()
-    return "" if since_promotion is None else f"{100 * since_promotion:+.2f}%"
+    scores = Scores() if row.prediction is None else row.prediction.scores
+    skill, count = scores.calibrated_skill(), _describe_count(scores.n)
+    if not scores.n:
+        return ""
+    return f"n{count}" if skill is None or scores.n < FEWEST else f"{100 * skill:+.2f}% n{count}"
+
+
+def _describe_count(count: int) -> str:
+    return str(count) if count < 10_000 else f"{count / 1000:.0f}k"
 
 
 def describe_bounds(prediction: Prediction) -> str:
@@ -105,7 +117,8 @@ def _width_of_bounds(prediction: Prediction) -> float:
 def _skill(row: WatchRow) -> float:
     if row.skill is not None:
         return row.skill.value
-    return (row.prediction and row.prediction.scores.calibrated_skill()) or 0.0
+    scores = Scores() if row.prediction is None else row.prediction.scores
+    return (scores.calibrated_skill() or 0.0) if scores.n >= FEWEST else 0.0
 
 
 def _covered(prediction: Prediction) -> float:

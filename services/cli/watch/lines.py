@@ -14,13 +14,12 @@ from shared.core.timestamps import format_timestamp
 def prediction_line(prediction: Prediction) -> str:
     """Return a prediction in words: candle, symbol, close, change, bounds, last hit, skill."""
     row = WatchRow(prediction.symbol, "live", 0, prediction)
-    skill = describe_skill(row)
     parts = (
         format_timestamp(prediction.open_time_ms),
         prediction.symbol,
         f"close {prediction.close:.8g}",
         f"next {describe_change(prediction).strip()} ({describe_bounds(prediction)})",
         f"last {describe_hit(row)[2:] or '-'}",
-        f"skill {skill} of {prediction.scores.n} outcomes" if skill else "skill -",
+        f"skill {describe_skill(row) or '-'}",
     )
     return "  ".join(parts)

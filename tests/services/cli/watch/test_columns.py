@@ -18,6 +18,7 @@ from services.cli.watch.lines import prediction_line
 from services.cli.watch.table import heading_line, live_table, row_line
 from shared.core.evaluation.skill_score import Skill
 from shared.core.online.prediction import Prediction
+from shared.core.online.scores import Scores
 from tests.support.builders import a_model, a_promotion, a_walk, candles, fold_all
 
 NAMES = [column.title for column in COLUMNS]
@@ -51,6 +52,18 @@ def test_a_row_shows_bounds_skill_and_how_sure_it_is() -> None:
     assert cells["next"] == "+0.100%*"
     assert cells["skill"] == "+1.23±2.23%"
     assert cells["last"] in {"▲ hit", "▽ miss"}
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "text"), [(0, ""), (11, "n11"), (12, "+75.00% n12"), (123_456, "+75.00% n123k")]
+)
+def test_skill_without_an_interval_says_of_how_many_outcomes_it_is(
+    outcomes: int, text: str
+) -> None:
+    scores = Scores(n=outcomes, squared_error_zero=4.0, squared_error_calibrated=1.0)
+    prediction = replace(a_prediction(), scores=scores)
+
+    assert shown(WatchRow("BTCUSDT", "live", 0, prediction))["skill"] == text
 
 
 def test_a_symbol_without_a_prediction_has_a_name_and_a_standing_only() -> None:
@@ -119,5 +132,5 @@ def test_without_a_terminal_a_prediction_is_a_line() -> None:
 
     assert "BTCUSDT  close " in line
     assert "next +0.012%* (" in line
-    assert "outcomes" in line
+    assert "skill " in line
     assert line.isprintable()
