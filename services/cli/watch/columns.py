@@ -76,7 +76,9 @@ def describe_skill(row: WatchRow) -> str:
     Without an interval: that since the promotion with its number of outcomes, from twelve on.
     """
     if row.skill is not None:
-        return f"{100 * row.skill.value:+.2f}±{50 * (row.skill.high - row.skill.low):.2f}%"
+        value, half = 100 * row.skill.value, 50 * (row.skill.high - row.skill.low)
+        digits = 2 if max(abs(value), half) < 10 else 1
+        return f"{value:+.{digits}f}±{half:.{digits}f}%"
     scores = Scores() if row.prediction is None else row.prediction.scores
     skill, count = scores.calibrated_skill(), _describe_count(scores.n)
     if not scores.n:

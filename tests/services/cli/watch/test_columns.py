@@ -54,6 +54,12 @@ def test_a_row_shows_bounds_skill_and_how_sure_it_is() -> None:
     assert cells["last"] in {"▲ hit", "▽ miss"}
 
 
+def test_a_skill_that_is_far_from_sure_has_room_too() -> None:
+    row = replace(a_row(), skill=Skill(-0.208, -0.9876, 0.5716, 0.5, 288))
+
+    assert shown(row)["skill"] == "-20.8±78.0%"
+
+
 @pytest.mark.parametrize(
     ("outcomes", "text"), [(0, ""), (11, "n11"), (12, "+75.00% n12"), (123_456, "+75.00% n123k")]
 )
