@@ -73,14 +73,14 @@ class ClosingMarket:
 
     deployment: BenchmarkDeployment
     options: BenchmarkOptions
-    candles: int = HISTORY
+    candles: int = field(init=False)  # written so far, of each symbol
     page: LivePage = field(init=False)
     watcher: BackgroundWorker = field(init=False)
 
     def __post_init__(self) -> None:
         """Write the history, promote a model, let the predictors read."""
         report_progress, deployment = self.options.report_progress, self.deployment
-        self.page = LivePage(deployment)
+        self.page, self.candles = LivePage(deployment), HISTORY
         report_progress(f"page: writing {SYMBOLS} x {HISTORY} candles of history")
         deployment.write_candles(SYMBOLS, 0, HISTORY)
         deployment.release_model(DEFAULT, HISTORY)
