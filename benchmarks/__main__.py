@@ -17,7 +17,7 @@ from benchmarks.archive import archive_rows
 from benchmarks.contract import contract_rows
 from benchmarks.deployment import BenchmarkOptions
 from benchmarks.latency import latency_rows, original_latency_rows, single_symbol_rows
-from benchmarks.page import page_rows
+from benchmarks.live_page import page_rows
 from benchmarks.result import Result, draw_bars, results_table, to_markdown
 from benchmarks.scaling import scaling_rows
 from benchmarks.startup import startup_rows

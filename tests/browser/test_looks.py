@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from tests.support.live_page import BrowserPages
 from tests.support.page_parts import expect_values
 
-PATHS = ["/", "/symbols/BTCUSDT", "/models"]
+PATHS = ["/", "/symbols/BTCUSDT", "/models", "/health"]
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 

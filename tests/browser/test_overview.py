@@ -1,11 +1,12 @@
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests.support.folded_market import FAMILIAR, FoldedMarket
 from tests.support.live_page import BrowserPages, LivePage
 from tests.support.page_parts import cell, expect_number, expect_table, percent, row, shown_symbols
+from tests.support.waiting import eventually
 
 FIRST = FAMILIAR[0]
 
@@ -86,7 +87,7 @@ def test_the_keyboard_alone_filters_reaches_a_row_and_opens_it(pages: BrowserPag
     expect(page).to_have_url(re.compile("/symbols/SOLUSDT$"))
 
 
-@pytest.mark.parametrize("name", ["Overview", "Models"])
+@pytest.mark.parametrize("name", ["Overview", "Models", "Health"])
 def test_every_page_is_reached_by_a_link_and_by_its_address(pages: BrowserPages, name: str) -> None:
     page = pages.open("/symbols/BTCUSDT")
     page.get_by_role("link", name=name, exact=True).click()
@@ -112,3 +113,32 @@ def test_foreign_records_are_counted_and_change_nothing_else(
     expect_number(cell(page, FIRST, "close"), close_of(market, FIRST))
     assert live_page.get("/api/overview")["summary"]["unreadable_records"] > before
     assert sorted(shown_symbols(page)) == sorted(FAMILIAR)
+
+
+def show_tab(page: Page, *, hidden: bool) -> None:
+    """Hide or show a page as if another tab were chosen."""
+    page.evaluate(
+        """hidden => {
+            Object.defineProperty(document, "hidden", {configurable: true, get: () => hidden});
+            document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        hidden,
+    )
+
+
+def test_a_hidden_tab_gives_its_connection_back_and_catches_up_when_it_is_seen(
+    pages: BrowserPages, market: FoldedMarket, live_page: LivePage
+) -> None:
+    page = pages.open()
+    expect_table(page)
+    server = live_page.process
+    assert server is not None
+    eventually(lambda: server.metric("ulstm_dashboard_browsers") == 1.0)
+
+    # A browser opens few connections to one host, for all its tabs together.
+    show_tab(page, hidden=True)
+    eventually(lambda: server.metric("ulstm_dashboard_browsers") == 0.0)
+    market.close(closes={FIRST: 1.25 * close_of(market, FIRST)})
+    show_tab(page, hidden=False)
+
+    expect_number(cell(page, FIRST, "close"), close_of(market, FIRST))

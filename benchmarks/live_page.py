@@ -11,7 +11,7 @@ from benchmarks.deployment import BenchmarkDeployment, BenchmarkOptions
 from benchmarks.latency import HISTORY, REPLICAS, SYMBOLS, arrival_calls
 from benchmarks.machine import processor_s, resident_mb
 from benchmarks.models import DEFAULT
-from benchmarks.page_clients import OpenBrowsers, event_calls, first_paints
+from benchmarks.page_viewers import OpenBrowsers, event_calls, first_paints
 from benchmarks.result import Peer, Result
 from benchmarks.worker import BackgroundWorker
 from tests.support.chromium import running_chromium
