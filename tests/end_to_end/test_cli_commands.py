@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.shared.adapters.contract.topic_check import describe_faults
 from tests.support.builders import STEP_MS, interleaved_candles
 from tests.support.deployment import Deployment
 
@@ -28,6 +29,7 @@ def published_predictions(deployment: Deployment) -> None:
 
 def test_the_commands_show_replay_and_backtest_what_was_published(deployment: Deployment) -> None:
     """One deployment for all commands: setting one up takes longer than they do."""
+    assert describe_faults(deployment) == []
     last = deployment.predictions()["BTCUSDT"][-1]
 
     shown = deployment.ulstm("predict", "btcusdt")

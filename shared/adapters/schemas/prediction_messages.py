@@ -133,7 +133,8 @@ class PredictionMessage(wire.Wire):
         " back to the model's weights."
     )
     previous: OutcomeMessage | None = Field(
-        description="The symbol's prediction before this one, and its outcome; null after a promotion."
+        description="The symbol's prediction before this one, and its outcome; null after a"
+        " promotion."
     )
     scores: ScoresMessage = Field(description="How good the forecasts have been.")
     interval_scores: IntervalScoresMessage = Field(
