@@ -109,10 +109,19 @@ def _panel(
 def _options(kind: str) -> dict[str, Any]:
     if kind == "number":
         reduce = {"calcs": ["lastNotNull"], "fields": "", "values": False}
-        return {"reduceOptions": reduce, "colorMode": "none", "textMode": "auto"}
+        return {
+            "reduceOptions": reduce,
+            "orientation": "auto",
+            "textMode": "auto",
+            "colorMode": "none",
+            "graphMode": "none",
+        }
     if kind == "table":
         return {"showHeader": True}
-    return {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi"}}
+    return {
+        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
+        "tooltip": {"mode": "multi", "sort": "desc"},
+    }
 
 
 def _target(at: int, name: str, query: str, kind: str) -> dict[str, Any]:

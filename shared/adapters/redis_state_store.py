@@ -8,7 +8,7 @@ import redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
-from shared.adapters.passwords import hide_passwords
+from shared.adapters.passwords import shown_address
 from shared.core.errors import BadInput, BadSetting, Incompatible, Unavailable
 from shared.core.online.partition import PartitionState
 from shared.core.online.state import SymbolState
@@ -64,7 +64,7 @@ class RedisStateStore:
         Raises:
             BadSetting: the address is no Redis address.
         """
-        self._url = hide_passwords(url)
+        self._url = shown_address(url)
         self._namespace = f"ulstm:{STATE_SCHEMA}:{namespace}"
         try:
             self._client = redis.Redis.from_url(
