@@ -147,9 +147,8 @@ class LiveReader:
 
     def _fill(self, session: _Session) -> None:
         session.fill.step()
-        loading, since_ms = session.fill.progress, self._feed.board.oldest_read_ms
-        self._reading = replace(self._reading, loading=loading, since_ms=since_ms)
-        if not loading:
+        self._reading = replace(self._reading, loading=session.fill.progress)
+        if not self._reading.loading:
             log.info("read the recent candles of %d symbols", len(self._feed.board.symbols))
 
     def _check_connection(self, session: _Session) -> bool:

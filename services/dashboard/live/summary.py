@@ -29,7 +29,6 @@ class Reading:
     loading: str = ""  # how far the recent window is filled; empty: it is
     is_caught_up: bool = False  # the newest records have been read
     missing_topic: str = ""
-    since_ms: int | None = None  # records that are counted are not older
 
     @property
     def not_ready(self) -> str | None:
@@ -108,7 +107,7 @@ def summarise(
             "amendments": counts.amendments,
         },
         "dead_letters": {"count": counts.dead_letters, "last_reason": counts.last_dead_letter},
-        "counted_since_ms": reading.since_ms,
+        "counted_since_ms": board.oldest_read_ms,
         "unreadable_records": counts.unreadable.total(),
         "champion": _champion(board),
         "latency": _latency(board),

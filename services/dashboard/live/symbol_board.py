@@ -112,13 +112,17 @@ class SymbolBoard:
         ]
 
     def last_outcome(self) -> tuple[bool | None, bool | None]:
-        """Return whether the forecast before the newest had the outcome's sign and held it."""
+        """Return whether the last outcome had its forecast's sign, and lay within its bounds.
+
+        None: not known; for the sign also where the forecast or the outcome is no change.
+        """
         prediction, before = self.prediction, self.prediction_before
         previous = None if prediction is None else prediction.previous
         outcome = None if previous is None else previous.outcome_change
         if previous is None or outcome is None:
             return None, None
-        hit = None if outcome == 0 else previous.predicted_change * outcome > 0
+        product = previous.calibrated_change * outcome
+        hit = None if product == 0 else product > 0
         if before is None or before.open_time_ms != previous.open_time_ms:
             return hit, None
         bounds = shown_bounds(before)

@@ -58,8 +58,8 @@ class SymbolFollowers:
     def _add(self, symbol: str, records: Records) -> None:
         watched = self._watched.get(symbol)
         if watched is None:
-            return
-        if watched.follower is None:
+            self.open(symbol)  # it could not be opened before; these records are in the log
+        elif watched.follower is None:
             watched.waiting.extend(records)
         else:
             self._follow(symbol, watched.follower, records)

@@ -14,6 +14,7 @@ from tests.services.dashboard.live.records import (
     cell,
     next_prediction,
     open_time,
+    outcome_of,
     streamed,
 )
 from tests.support.builders import STEP_MS, a_candle
@@ -58,6 +59,16 @@ def test_a_forecast_turns_into_a_hit_or_a_miss_with_its_outcome(
 
     assert cell(board, "last_hit") is hit
     assert cell(board, "last_inside") is inside
+
+
+def test_a_forecast_of_no_change_is_neither_a_hit_nor_a_miss() -> None:
+    board = a_board()
+    board.add_prediction(a_prediction(1), None)
+    previous = outcome_of(1, 0.002, predicted=0.0)
+    board.add_prediction(a_prediction(2, previous=previous), None)
+
+    assert cell(board, "last_hit") is None
+    assert cell(board, "last_inside") is True
 
 
 def test_a_prediction_of_an_earlier_profile_without_intervals_has_no_bounds() -> None:
