@@ -10,8 +10,7 @@ from shared.adapters.kafka.reader import ConsumerRecord
 T = TypeVar("T")
 
 FIRST_BLOCK: Final = 16_000
-# With more new records than this, a region is read anew from the end instead of being continued.
-_MOST_NEW: Final = 200_000
+MOST_NEW: Final = 200_000
 
 
 @dataclass(slots=True)
@@ -43,6 +42,7 @@ class LogRegion(Generic[T]):
     key: bytes | None  # of the records that are looked at; None: all
     decode: Callable[[ConsumerRecord], T | None]
     first_block: int = FIRST_BLOCK
+    most_new: int = MOST_NEW  # with more, it is read anew from the end instead of being continued
     values: list[T] = field(default_factory=list)
     is_whole: bool = False  # it begins where the partition does
     _from: int = 0
@@ -57,7 +57,7 @@ class LogRegion(Generic[T]):
         first, end = reader.ends(self.partition)
         until = end if self._until is None else self._until
         # A topic that was deleted and created again ends before what was read.
-        if self._until is None or not end - _MOST_NEW <= until <= end:
+        if self._until is None or not end - self.most_new <= until <= end:
             self.values, self._from, until = [], end, end
         added = self._read(reader, until, end)
         self.values, self._until, self.is_whole = self.values + added, end, self._from <= first

@@ -4,7 +4,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import BoundedSemaphore, Lock
+from threading import Lock, Semaphore
 from typing import Any, Final
 
 from services.dashboard.history.figures import SKILL_OUTCOMES
@@ -41,7 +41,7 @@ class SymbolHistoryReader:
         self._codec = KlineCodec(topics.interval, interval_ms(topics.interval), topics.partitions)
         self._logs: OrderedDict[str, SymbolRecords] = OrderedDict()  # the least recently used first
         self._lock = Lock()  # of `_logs`
-        self._readings = BoundedSemaphore(_READINGS)
+        self._readings = Semaphore(_READINGS)
 
     def read(self, symbol: str, candles: int, before_ms: int | None = None) -> dict[str, Any]:
         """Return so many candles before a time, with all that happened among them.
@@ -78,19 +78,17 @@ class SymbolHistoryReader:
 
     @contextmanager
     def _open(self, symbol: str) -> Iterator[SymbolRecords]:
-        """Give a symbol's log to one reading at a time."""
+        """Give a symbol's records to one reading at a time, and few symbols to readings."""
         if not is_symbol(symbol):
             raise Unknown(f"{symbol[:50]!r} is no symbol")
-        if not self._readings.acquire(timeout=_WAIT_S):
-            raise Unavailable(f"{_READINGS} readings of the log are under way; try again")
+        with self._lock:
+            log = self._logs.pop(symbol, None) or SymbolRecords(symbol, self._codec)
+            self._logs[symbol] = log
+        # The symbol first: many who ask for the same one must not keep others out.
         try:
-            with self._lock:
-                log = self._logs.pop(symbol, None) or SymbolRecords(symbol, self._codec)
-                self._logs[symbol] = log
-            with log.lock:
+            with _acquired(log.turns), _acquired(self._readings):
                 yield log
         finally:
-            self._readings.release()
             self._forget()
 
     def _load(self, log: SymbolRecords, request: PageRequest) -> None:
@@ -113,6 +111,16 @@ class SymbolHistoryReader:
                 if size > _KEPT or len(self._logs) > _SYMBOLS or log.is_unknown:
                     size -= log.size
                     del self._logs[symbol]
+
+
+@contextmanager
+def _acquired(turns: Semaphore) -> Iterator[None]:
+    if not turns.acquire(timeout=_WAIT_S):
+        raise Unavailable("too many readings of the log are under way; try again")
+    try:
+        yield
+    finally:
+        turns.release()
 
 
 def _to_request(candles: int, before_ms: int | None) -> PageRequest:

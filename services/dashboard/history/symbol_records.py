@@ -1,7 +1,7 @@
 """What was read of one symbol's records in `klines` and `predictions`."""
 
 from dataclasses import dataclass, field, replace
-from threading import Lock
+from threading import Semaphore
 from typing import Any
 
 from services.dashboard.history.candle_timeline import CandleTimeline
@@ -26,7 +26,7 @@ class SymbolRecords:
     symbol: str
     codec: KlineCodec
     first_block: int = FIRST_BLOCK  # records that are read first, back from the end
-    lock: Lock = field(default_factory=Lock)  # one reading at a time
+    turns: Semaphore = field(default_factory=Semaphore)  # one reading at a time
     klines: LogRegion[Record] = field(init=False)
     predictions: LogRegion[PastPrediction] = field(init=False)
 

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
+from sys import maxsize
 from typing import Any, Final
 
 from services.dashboard.log_region import LogRegion, ReadingBudget
@@ -43,7 +44,7 @@ class LoggedModels:
         self._promotion_log = PromotionLog(bootstrap, topics)
         self._next_offset = 0  # of `models`
         self._bundles: dict[str, PublishedBundle | None] = {}  # None: no usable bundle
-        self._promotions = LogRegion(_PARTITION, None, self._promotion_log.decode)
+        self._promotions = LogRegion(_PARTITION, None, self._promotion_log.decode, most_new=maxsize)
         self._current: PromotionRecord | None = None
         self._times: dict[int, int] = {}  # by offset of a promotion
         self._page: Mapping[str, Any] = self._build_page()

@@ -1,6 +1,7 @@
 """A symbol's past read from a real Kafka, of records as the services write them."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,13 @@ def test_a_follower_begins_with_the_newest_candles(reader: SymbolHistoryReader) 
     follower.add_prediction(published(SYMBOLS[0])[-1])
 
     assert follower.take_increment() is None
+
+
+def test_many_who_ask_at_once_get_the_same(reader: SymbolHistoryReader) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        pages = list(pool.map(lambda _: reader.read(SYMBOLS[0], 40), range(16)))
+
+    assert all(page == pages[0] for page in pages)
 
 
 @pytest.mark.parametrize("symbol", ["NONEUSDT", "", "../etc", "B" * 500])
