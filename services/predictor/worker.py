@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from services.predictor.batch_sizer import BatchSizer
 from services.predictor.checkpointer import StateCheckpointer
+from services.predictor.event_log import log_events
 from services.predictor.metrics import PredictorMetrics
 from services.predictor.output_records import producer_records
 from services.predictor.partition_task import PartitionTask, TaskStatus
@@ -28,7 +29,6 @@ POLL_S: Final = 0.5
 IDLE_AFTER_S: Final = 0.1
 IDLE_SYMBOLS: Final = 16  # computed ahead between two polls: about 7 ms
 REPORT_S: Final = 5.0  # between two looks at every symbol's state for the metrics, in idle time
-_LONGEST_REASON: Final = 200  # characters of a dead letter's message, which may quote the record
 BUSY_REPORT_S: Final = 30.0  # the same without idle time
 
 
@@ -206,7 +206,7 @@ class Worker:
         self._metrics.count_commit(results, self._clock() - started_s)
         for partition, result in results.items():
             self._tasks[partition].apply(result)
-            _log_events(partition, result)
+            log_events(partition, result)
 
     def _do_idle_work(self) -> None:
         """Compute Jacobians and digests ahead of the next close; when all are done, save."""
@@ -250,16 +250,6 @@ class Worker:
         task = self._tasks.pop(partition, None)
         if task is not None:
             task.close()
-
-
-def _log_events(partition: int, result: BatchResult) -> None:
-    """Log what came of a committed batch besides ordinary predictions."""
-    for rejected in result.dead_letters:
-        place = f"{partition}/{rejected.offset}"
-        log.warning("dead letter: klines %s: %s", place, rejected.message[:_LONGEST_REASON])
-    for each in result.predictions:
-        if each.was_reset:
-            log.warning("%s: a step was not finite: back at the model's weights", each.symbol)
 
 
 def unexpected_partition(partition: int, topics: Topics) -> str:

@@ -4,11 +4,8 @@ import json
 import logging
 import threading
 import time
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import accumulate
-from math import inf
 from typing import Final
 
 from prometheus_client import (
@@ -19,11 +16,9 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
-from prometheus_client.core import HistogramMetricFamily
-from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 from shared.adapters.logs import clean
+from shared.adapters.prometheus_kinds import BulkHistogram, LabelledGauge, RunningTotal
 from shared.core.errors import BadSetting
 
 log = logging.getLogger(__name__)
@@ -31,68 +26,6 @@ log = logging.getLogger(__name__)
 # Longer than any wait for a server within a turn of a loop.
 LONGEST_TURN_S: Final = 120.0
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-
-
-class RunningTotal:
-    """A counter that follows totals which are counted elsewhere, one for each label value."""
-
-    def __init__(self, counter: Counter) -> None:
-        """Take the counter, which has one label or none."""
-        self._counter = counter
-        self._reported: dict[str, float] = {}
-
-    def update(self, total: float) -> None:
-        """Raise a counter without labels to a total; one that is lower has begun anew."""
-        self._raise(self._counter, "", total)
-
-    def update_all(self, totals: Mapping[str, float]) -> None:
-        """Raise a counter with a label to totals, given by label value."""
-        for value, total in totals.items():
-            self._raise(self._counter.labels(value), value, total)
-
-    def _raise(self, counter: Counter, value: str, total: float) -> None:
-        before = self._reported.get(value, 0.0)
-        counter.inc(total - before if total >= before else total)
-        self._reported[value] = total
-
-
-class LabelledGauge:
-    """A gauge with one label whose values come and go."""
-
-    def __init__(self, gauge: Gauge) -> None:
-        """Take the gauge."""
-        self._gauge = gauge
-        self._shown: frozenset[str] = frozenset()
-
-    def show(self, values: Mapping[str, float]) -> None:
-        """Show these values, by label value, and no others."""
-        for value, number in values.items():
-            self._gauge.labels(value).set(number)
-        for gone in self._shown - values.keys():
-            self._gauge.remove(gone)
-        self._shown = frozenset(values)
-
-
-class BulkHistogram(Collector):
-    """A histogram that takes many equal values at once: the client's own takes one by one."""
-
-    def __init__(self, name: str, text: str, buckets: Iterable[float]) -> None:
-        """Start empty; `buckets` are the upper bounds, in rising order."""
-        self._name, self._text = name, text
-        self._bounds = (*buckets, inf)
-        self._counts = [0] * len(self._bounds)
-        self._sum = 0.0
-
-    def observe(self, value: float, count: int = 1) -> None:
-        """Count a value so many times."""
-        self._counts[bisect_left(self._bounds, value)] += count
-        self._sum += value * count
-
-    def collect(self) -> Iterator[HistogramMetricFamily]:
-        """Yield the histogram as it is now."""
-        names = map(floatToGoString, self._bounds)
-        buckets = list(zip(names, accumulate(self._counts), strict=True))
-        yield HistogramMetricFamily(self._name, self._text, buckets, self._sum)
 
 
 class Telemetry:

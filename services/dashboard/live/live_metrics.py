@@ -5,7 +5,7 @@ from math import nan
 from services.dashboard.live.summary import Figures, Reading
 from services.dashboard.live.topic_feed import TopicFeed
 from services.dashboard.metrics import DashboardMetrics
-from shared.adapters.prometheus import RunningTotal
+from shared.adapters.prometheus_kinds import RunningTotal
 from shared.core.online.interval_scores import COVERAGES
 
 
