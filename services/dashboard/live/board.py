@@ -19,6 +19,7 @@ from shared.log.latencies import Latencies
 
 MAX_SYMBOLS: Final = 10_000  # what an exchange lists, several times over
 KEPT_LATENCIES: Final = 20_000
+HOLD_MS: Final = 500.0  # for which a candle waits for its prediction before it is shown
 
 _LONGEST_TIME: Final = 16  # digits of a time in ms
 
@@ -105,6 +106,7 @@ class LiveBoard:
         self.newest_seen_ms = 0.0  # wall time at which the first of these arrived
         self.newest_arrived_ms: float | None = None
         self._changed = set[str]()
+        self._held_until_ms: dict[str, float] = {}  # changes that wait for a prediction
         self._scored = set[str]()  # symbols with an outcome since their skill was computed
         self._latencies = LatencySamples()
 
@@ -149,6 +151,7 @@ class LiveBoard:
         if self.window.add(prediction):
             self._scored.add(prediction.symbol)
         board.add_prediction(prediction)
+        self._held_until_ms.pop(prediction.symbol, None)
         self.add_promotion(prediction.model_version, board.partition, prediction.promotion_offset)
         if read_ms is not None:
             self.hourly.add(read_ms)
@@ -201,10 +204,9 @@ class LiveBoard:
                 board.standing = standing
                 self._changed.add(board.symbol)
 
-    @property
-    def has_changes(self) -> bool:
-        """Whether something has changed since the changes were taken."""
-        return bool(self._changed)
+    def has_changes(self, now_ms: float) -> bool:
+        """Say whether there is a change to tell."""
+        return any(self._is_due(symbol, now_ms) for symbol in self._changed)
 
     @property
     def oldest_wanted_ms(self) -> int | None:
@@ -212,10 +214,19 @@ class LiveBoard:
         newest = self.newest_open_time_ms
         return None if newest is None else newest - self._moments * self.interval_ms
 
-    def take_changed_symbols(self) -> set[str]:
-        """Return the symbols of which something has changed since the last call."""
-        changed, self._changed = self._changed, set()
-        return changed
+    def take_changed_symbols(self, now_ms: float) -> set[str]:
+        """Return the symbols of which something has changed since it was told last.
+
+        A symbol whose prediction is about to follow its candle is told with it, not twice.
+        """
+        due = {symbol for symbol in self._changed if self._is_due(symbol, now_ms)}
+        self._changed -= due
+        for symbol in due:
+            self._held_until_ms.pop(symbol, None)
+        return due
+
+    def _is_due(self, symbol: str, now_ms: float) -> bool:
+        return self._held_until_ms.get(symbol, 0.0) <= now_ms
 
     def take_latencies(self) -> LatencySamples:
         """Return the latencies measured since the last call."""
@@ -284,6 +295,8 @@ class LiveBoard:
             board.close_to_arrival_ms = max(0.0, arrived_ms - end_ms)
         if arrival.read_ms is not None:
             self.latencies.add_candle(candle, arrival.headers)
+            if board.prediction is not None:
+                self._held_until_ms[candle.symbol] = arrival.read_ms + HOLD_MS
             if board.close_to_arrival_ms is not None:
                 self._latencies.close_to_arrival.append(board.close_to_arrival_ms)
 

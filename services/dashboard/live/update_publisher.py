@@ -19,6 +19,8 @@ from services.dashboard.ports import FeedState, Json
 from shared.adapters.schemas.wire import dump_plain
 
 GAP_MS: Final = 250.0  # between two updates, at least
+LONG_GAP_MS: Final = 400.0  # after an update of many rows, which browsers take a while to draw
+MANY_ROWS: Final = 500
 HEARTBEAT_MS: Final = 4_000.0  # at most; the page promises one every 5 s
 STANDINGS_MS: Final = 1_000.0
 
@@ -34,6 +36,7 @@ class UpdatePublisher:
         self._figures = LiveMetrics(metrics)
         self._cluster: Json = {}
         self._published_ms = self._standings_ms = 0.0
+        self._gap_ms = GAP_MS
         self._feed: TopicFeed | None = None
         self._state: FeedState | None = None
         self._champion: object = None  # of the last update
@@ -44,21 +47,22 @@ class UpdatePublisher:
 
     def publish_if_due(self, feed: TopicFeed, reading: Reading, now_ms: float) -> None:
         """Hand out an update if something has changed and the last one was long enough ago."""
-        if now_ms - self._published_ms < GAP_MS:
+        if now_ms - self._published_ms < self._gap_ms:
             return
         if now_ms - self._standings_ms >= STANDINGS_MS:
             self._standings_ms = now_ms
             feed.board.update_standings(now_ms)
         is_overdue = now_ms - self._published_ms >= HEARTBEAT_MS
         state = describe_state(feed.board, reading, now_ms)[0]
-        if is_overdue or feed.board.has_changes or (feed, state) != (self._feed, self._state):
+        is_other = (feed, state) != (self._feed, self._state)
+        if is_overdue or is_other or feed.board.has_changes(now_ms):
             self._publish(feed, reading, now_ms)
             self._feed, self._state, self._published_ms = feed, state, now_ms
 
     def _publish(self, feed: TopicFeed, reading: Reading, now_ms: float) -> None:
         began_s, board = time.perf_counter(), feed.board
         board.update_standings(now_ms)
-        changed = sorted(board.take_changed_symbols())
+        changed = sorted(board.take_changed_symbols(now_ms))
         rows = {symbol: dump_plain(row) for symbol, row in board.rows(changed).items()}
         figures = measure(board, reading, now_ms)
         summary = summarise(board, reading, figures, self._cluster, now_ms)
@@ -71,6 +75,7 @@ class UpdatePublisher:
             is_new_board=feed is not self._feed,
         )
         self._champion = board.champion
+        self._gap_ms = LONG_GAP_MS if len(rows) > MANY_ROWS else GAP_MS
         self._metrics.update_s.observe(time.perf_counter() - began_s)
         self._figures.show(feed, reading, figures, now_ms)
         self._on_update(update)
