@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from scripts.field_table import field_table, format_json, wrap
+from scripts.field_table import field_table, format_json
+from scripts.markdown import table, wrap
 from shared.adapters.contract.asyncapi import asyncapi_document
 from shared.adapters.contract.channels import CHANNELS, read_contract, topic_of
 from shared.adapters.contract.compatibility import find_violations
@@ -78,13 +79,13 @@ def _to_text(document: Mapping[str, Any]) -> str:
 
 
 def _topics_table() -> str:
-    lines = ["| topic | partitions | records | what |", "| --- | --- | --- | --- |"]
+    rows = []
     for name, channel in CHANNELS.items():
         partitions = "`SYMBOL_GROUPS`" if channel.is_partitioned else "1"
         records = ", ".join(f"[{each}](#{each})" for each in channel.messages)
         topic = topic_of(name, _TOPICS)
-        lines.append(f"| `{topic}` | {partitions} | {records} | {channel.description} |")
-    return "\n".join(lines)
+        rows.append([f"`{topic}`", partitions, records, channel.description])
+    return table(["topic", "partitions", "records", "what"], rows)
 
 
 def _describe(kind: RecordKind) -> Iterator[str]:

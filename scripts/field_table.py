@@ -1,11 +1,11 @@
 """Fields of a JSON Schema as a table in Markdown, examples as JSON that people can read."""
 
 import json
-import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-LINE_LENGTH: Final = 100
+from scripts.markdown import LINE_LENGTH, cell, table
+
 _WORDS: Final = {
     "string": "text",
     "integer": "whole number",
@@ -21,8 +21,7 @@ Schema = Mapping[str, Any]
 
 def field_table(schema: Schema) -> str:
     """Return the fields of a schema and of the objects inside it, a row each."""
-    rows = [f"| {' | '.join(row)} |" for row in _rows(schema, schema, "")]
-    return "\n".join(["| field | type | meaning |", "| --- | --- | --- |", *rows])
+    return table(["field", "type", "meaning"], _rows(schema, schema, ""))
 
 
 def format_json(value: Any, indent: str = "") -> str:
@@ -48,11 +47,6 @@ def _is_flat(value: Any) -> bool:
     )
 
 
-def wrap(text: str) -> str:
-    """Return a paragraph in lines."""
-    return textwrap.fill(text, LINE_LENGTH, break_long_words=False, break_on_hyphens=False)
-
-
 def _rows(document: Schema, schema: Schema, prefix: str) -> Iterator[tuple[str, str, str]]:
     required = schema.get("required", ())
     for name, field in schema["properties"].items():
@@ -60,7 +54,7 @@ def _rows(document: Schema, schema: Schema, prefix: str) -> Iterator[tuple[str, 
         words = " or ".join(_word(option) for option in options)
         optional = "" if name in required else ", optional"
         notes = (one["description"].split("\n\n")[0] for one in options if "description" in one)
-        meaning = field.get("description") or next(notes, "")
+        meaning = cell(field.get("description") or next(notes, ""))
         yield f"`{prefix}{name}`", f"{words}{optional}", meaning
         for option in options:
             inner = _follow(document, option.get("items", option))

@@ -5,7 +5,6 @@
 
 import re
 import sys
-import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +17,8 @@ from scripts.contract_pages import (
     contract_files,
     topics_page,
 )
+from scripts.markdown import cell, table, wrap
+from scripts.settings_table import settings_table
 from services.cli.__main__ import app
 from services.cli.examples import examples_in
 from services.dashboard.metrics import DashboardMetrics
@@ -34,7 +35,6 @@ from shared.adapters.prometheus import Telemetry
 from shared.core.errors import Incompatible
 
 REFERENCE: Final = Path(__file__).parents[1] / "docs" / "reference"
-LINE_LENGTH: Final = 100
 GENERATED: Final = "Generated from the code by `make reference`; do not edit."
 
 
@@ -59,9 +59,9 @@ def commands_page() -> str:
 def settings_page() -> str:
     """Return the page of the settings, the common ones first."""
     common = set(ServiceSettings.model_fields)
-    blocks = [f"## Every service\n\n{_settings(ServiceSettings, set())}"]
+    blocks = [f"## Every service\n\n{settings_table(ServiceSettings, set())}"]
     blocks += [
-        f"## {title}\n\n{_settings(settings, common)}" for title, settings in SERVICES.items()
+        f"## {title}\n\n{settings_table(settings, common)}" for title, settings in SERVICES.items()
     ]
     return _page("Settings", [SETTINGS_INTRODUCTION, *blocks])
 
@@ -123,18 +123,9 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
 
 def _page(title: str, blocks: list[str]) -> str:
     introduction, *sections = blocks
-    paragraphs = [textwrap.fill(part, LINE_LENGTH) for part in introduction.split("\n\n")]
+    paragraphs = [wrap(part) for part in introduction.split("\n\n")]
     head = [f"# {title}", GENERATED, *paragraphs]
     return "\n\n".join([*head, *sections]) + "\n"
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _commands() -> Iterator[tuple[str, Any]]:
@@ -146,9 +137,9 @@ def _commands() -> Iterator[tuple[str, Any]]:
 
 def _command(command: Any) -> str:
     rows = [_parameter(p) for p in command.params if p.name != "help"]
-    blocks = [textwrap.fill(" ".join((command.help or "").split()), LINE_LENGTH)]
+    blocks = [wrap(" ".join((command.help or "").split()))]
     if rows:
-        blocks.append(_table(["option", "default", "meaning"], rows))
+        blocks.append(table(["option", "default", "meaning"], rows))
     blocks.append("\n".join(f"    {example}" for example in examples_in(command.epilog)))
     return "\n\n".join(blocks)
 
@@ -158,51 +149,7 @@ def _parameter(parameter: Any) -> list[str]:
     names = parameter.opts if is_option else [parameter.name.upper()]
     default = "" if parameter.default in (None, False, ()) else f"`{parameter.default}`"
     shown = ", ".join(f"`{name}`" for name in names)
-    return [shown, "required" if parameter.required else default, _cell(parameter.help or "")]
-
-
-def _settings(settings: type[EnvSettings], left_out: set[str]) -> str:
-    schema = settings.model_json_schema()
-    rows = []
-    for name, field in settings.model_fields.items():
-        if name not in left_out:
-            default = "required" if field.is_required() else _default(field.default)
-            allowed = _allowed(schema["properties"][field.validation_alias or name])
-            rows.append(
-                [
-                    f"`{settings.variable_of(name)}`",
-                    default,
-                    allowed,
-                    _cell(field.description or ""),
-                ]
-            )
-    return _table(["setting", "default", "allowed", "meaning"], rows)
-
-
-def _default(value: object) -> str:
-    return "" if value in (None, "") else f"`{value}`"
-
-
-def _allowed(schema: Mapping[str, Any]) -> str:
-    """Describe the values that a JSON schema allows."""
-    options = [option for option in schema.get("anyOf", [schema]) if option.get("type") != "null"]
-    return " or ".join(_one(option) for option in options)
-
-
-def _one(schema: Mapping[str, Any]) -> str:
-    if "enum" in schema:
-        return ", ".join(f"`{value}`" for value in schema["enum"])
-    if "pattern" in schema:
-        return f"`{_cell(schema['pattern'])}`"
-    low = schema.get("minimum", schema.get("exclusiveMinimum"))
-    high = schema.get("maximum", schema.get("exclusiveMaximum"))
-    bounds = (
-        [f"{'above' if 'exclusiveMinimum' in schema else 'from'} {low}"] if low is not None else []
-    )
-    bounds += (
-        [f"{'below' if 'exclusiveMaximum' in schema else 'to'} {high}"] if high is not None else []
-    )
-    return " ".join([schema.get("type", "text"), *bounds]).replace("string", "text")
+    return [shown, "required" if parameter.required else default, cell(parameter.help or "")]
 
 
 def _metrics(telemetry: Telemetry) -> str:
@@ -211,8 +158,8 @@ def _metrics(telemetry: Telemetry) -> str:
         name = f"{metric.name}_total" if metric.type == "counter" else metric.name
         if not re.search(r"^process_|_created$", name):
             labels = ", ".join(f"`{label}`" for label in telemetry.labels[name])
-            rows.append([f"`{name}`", metric.type, labels, _cell(metric.documentation)])
-    return _table(["metric", "type", "labels", "meaning"], rows)
+            rows.append([f"`{name}`", metric.type, labels, cell(metric.documentation)])
+    return table(["metric", "type", "labels", "meaning"], rows)
 
 
 if __name__ == "__main__":

@@ -1,32 +1,21 @@
 """Messages of the topic `klines` and the values that they stand for."""
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import (
-    AfterValidator,
-    ConfigDict,
-    Field,
-    JsonValue,
-    TypeAdapter,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from shared.adapters.schemas import wire
+from shared.adapters.schemas.market_messages import MarketMessage, to_market_move
 from shared.core.errors import BadInput
-from shared.core.market import to_fraction, to_ppb
 from shared.core.records import (
     Amendment,
     Candle,
     Fill,
-    MarketMove,
     Record,
     StatusName,
     check_candle,
 )
-from shared.core.sequence import MAX_BASKETS
 
 MAX_REASON_LENGTH: Final = 200  # characters
 LARGEST_PRICE: Final = 1e15
@@ -37,53 +26,11 @@ RECORD_OF: Final[Mapping[str, Callable[[Candle], Record]]] = {
     "amendment": Amendment,
     "fill": Fill,
 }
-_CACHED_MOVES: Final = 256  # records of one moment, which share it, lie close to each other
 Decimals = Annotated[str, Field(pattern=r"^[0-9]{1,20}(\.[0-9]{1,20})?$")]
 # The readers' other rules of a price are checked with float64: see `to_candle`.
 Price = Annotated[
     Decimals, Field(json_schema_extra={"pattern": r"^(?=.*[1-9])[0-9]{1,20}(\.[0-9]{1,20})?$"})
 ]
-Ppb = Annotated[int, Field(ge=-999_999_999, le=10**12)]
-
-
-_WITH_OR_WITHOUT_BASKETS: Final[JsonValue] = [
-    {
-        "required": ["baskets", "basket_changes_ppb"],
-        "properties": {"baskets": {"type": "string"}, "basket_changes_ppb": {"type": "array"}},
-    },
-    {"properties": {"baskets": {"type": "null"}, "basket_changes_ppb": {"type": "null"}}},
-]
-
-
-class MarketMessage(wire.Wire):
-    """The market's move during a candle, in parts per billion of the close before.
-
-    Whole numbers are the same in every reader of JSON. What is unknown is left out, or null in a
-    list.
-    """
-
-    model_config = ConfigDict(json_schema_extra={"anyOf": _WITH_OR_WITHOUT_BASKETS})
-
-    change_ppb: Ppb | None = Field(
-        default=None, description="Median change of the market's symbols, parts per billion."
-    )
-    symbols: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
-        description="How many symbols the median is of."
-    )
-    baskets: wire.BasketsVersion | None = Field(
-        default=None, description="Version of the definition of the baskets, on `models`."
-    )
-    basket_changes_ppb: Annotated[list[Ppb | None], Field(max_length=MAX_BASKETS)] | None = Field(
-        default=None,
-        description="Median change of each basket in the definition's order, parts per billion;"
-        " null: too few of its symbols had a price.",
-    )
-
-    @model_validator(mode="after")
-    def _check_version(self) -> Self:
-        if (self.baskets is None) != (self.basket_changes_ppb is None):
-            raise ValueError("baskets and basket_changes_ppb go together: the version names them")
-        return self
 
 
 class CandleMessage(wire.Wire):
@@ -192,10 +139,7 @@ class PromotionMessage(wire.Wire):
 
 
 KlineMessage = CandleMessage | GapMessage | StatusMessage | PromotionMessage
-_market: TypeAdapter[MarketMessage] = TypeAdapter(MarketMessage)
 KLINE: TypeAdapter[KlineMessage] = TypeAdapter(Annotated[KlineMessage, Field(discriminator="type")])
-
-# The bytes of a candle or a correction as `encode_record` writes them. Most records are candles,
 
 
 def to_candle(message: CandleMessage) -> Candle:
@@ -220,43 +164,8 @@ def to_candle(message: CandleMessage) -> Candle:
         _to_float(message.quote_volume),
         message.trades,
         _to_float(message.taker_buy_volume),
-        None if message.market is None else _to_market(message.market),
+        None if message.market is None else to_market_move(message.market),
     )
-
-
-def to_market_message(move: MarketMove) -> MarketMessage:
-    """Return the message of a market's move, rounded to whole parts per billion."""
-    has_baskets = move.baskets is not None
-    return MarketMessage(
-        change_ppb=_to_ppb(move.change),
-        symbols=move.symbols,
-        baskets=move.baskets,
-        basket_changes_ppb=[_to_ppb(c) for c in move.basket_changes] if has_baskets else None,
-    )
-
-
-@lru_cache(_CACHED_MOVES)
-def parse_market(text: str) -> MarketMove:
-    """Return the market's move of its JSON, as one object for the candles that share it."""
-    return _to_market(_market.validate_json(text))
-
-
-def _to_market(message: MarketMessage) -> MarketMove:
-    changes = message.basket_changes_ppb or ()
-    return MarketMove(
-        _from_ppb(message.change_ppb),
-        message.symbols,
-        message.baskets,
-        tuple(_from_ppb(change) for change in changes),
-    )
-
-
-def _to_ppb(change: float | None) -> int | None:
-    return None if change is None else to_ppb(change)
-
-
-def _from_ppb(change_ppb: int | None) -> float | None:
-    return None if change_ppb is None else to_fraction(change_ppb)
 
 
 def _to_float(text: str | None) -> float | None:

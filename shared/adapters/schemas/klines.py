@@ -17,10 +17,9 @@ from shared.adapters.schemas.kline_messages import (
     KlineMessage,
     PromotionMessage,
     StatusMessage,
-    parse_market,
     to_candle,
-    to_market_message,
 )
+from shared.adapters.schemas.market_messages import parse_market, to_market_message
 from shared.core.dataclass_fields import dataclass_fields
 from shared.core.errors import BadInput
 from shared.core.records import (
@@ -37,6 +36,7 @@ from shared.core.topics import partition_for
 
 MAX_RECORD_BYTES = 4096  # a candle takes about 300, with the market about 500
 
+# The bytes of a candle or a correction as `encode_record` writes them. Most records are candles,
 # and a pattern reads them several times faster than pydantic. What does not match is left to it.
 _PLAIN_CANDLE: Final = re.compile(
     r"""

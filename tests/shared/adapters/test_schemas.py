@@ -12,9 +12,7 @@ from shared.adapters.schemas.kline_messages import (
     MAX_REASON_LENGTH,
     CandleMessage,
     CorrectionKind,
-    MarketMessage,
     PromotionMessage,
-    to_market_message,
 )
 from shared.adapters.schemas.klines import (
     MAX_RECORD_BYTES,
@@ -25,6 +23,7 @@ from shared.adapters.schemas.klines import (
     encode_record,
     encode_status,
 )
+from shared.adapters.schemas.market_messages import MarketMessage, to_market_message
 from shared.adapters.schemas.predictions import decode_prediction, encode_prediction
 from shared.adapters.schemas.wire import canonical_json
 from shared.core.errors import BadInput

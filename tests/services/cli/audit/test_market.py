@@ -8,8 +8,8 @@ from services.cli.audit.market import MarketAudit
 from services.cli.audit.market_entries import CandleCollector
 from services.cli.audit.report import MarketReport
 from shared.adapters.kafka.reader import ConsumerRecord
-from shared.adapters.schemas.kline_messages import to_market_message
 from shared.adapters.schemas.klines import KlineCodec
+from shared.adapters.schemas.market_messages import to_market_message
 from shared.core.market import BasketDefinition, define_baskets, market_moves
 from shared.core.records import MarketMove
 from shared.core.topics import Topics, partition_for
