@@ -20,10 +20,12 @@ RUNBOOK: Final = "docs/how-to/monitor.md"
 each_alert = pytest.mark.parametrize("name", RULES)
 
 
+@pytest.mark.slow
 def test_prometheus_accepts_its_configuration_and_the_rules() -> None:
     promtool("check", "config", "prometheus.yml")
 
 
+@pytest.mark.slow
 def test_each_alert_fires_when_it_must_and_not_otherwise() -> None:
     promtool("test", "rules", "alerts_test.yml")
 

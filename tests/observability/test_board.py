@@ -18,6 +18,7 @@ def test_the_board_is_what_its_definition_says() -> None:
     assert BOARD.read_text(encoding="utf-8") == render_board(), "run `make reference`"
 
 
+@pytest.mark.slow
 def test_every_query_parses(tmp_path: Path) -> None:
     rules = [{"record": f"board:query{at}", "expr": each} for at, each in enumerate(queries())]
     file = tmp_path / "queries.yml"
