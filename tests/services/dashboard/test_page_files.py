@@ -65,7 +65,8 @@ def test_every_stylesheet_is_named_by_the_index() -> None:
 
 
 def test_every_script_is_reached_from_the_index() -> None:
-    waiting = [asset_path(each) for each in read_index().assets if each.endswith(".js")]
+    entries = {"/assets/scripts/before_paint.js", "/assets/scripts/main.js"}
+    waiting = [asset_path(each) for each in read_index().assets if each in entries]
     reached: set[Path] = set()
     while waiting:
         script = waiting.pop()
@@ -94,6 +95,23 @@ def test_a_script_imports_names_that_exist(script: Path) -> None:
 
 def imported(names: str) -> list[str]:
     return [each.strip().split(" as ")[0] for each in names.split(",") if each.strip()]
+
+
+def test_the_index_loads_what_main_imports_beside_it() -> None:
+    preloaded = {each for each in read_index().assets if each.endswith(".js")}
+    main = PAGE / "scripts" / "main.js"
+    imported = {f"/assets/scripts/{each.removeprefix('./')}" for each in imports_of(main)}
+
+    assert {each for each in imported if "/view.js" not in each} <= preloaded
+
+
+def test_what_is_loaded_before_the_paint_exists() -> None:
+    script = PAGE / "scripts" / "before_paint.js"
+    named = re.findall(r'"(/assets/[^"]+)"', script.read_text(encoding="utf-8"))
+    missing = [each for each in named if each not in VENDOR and not asset_path(each).is_file()]
+
+    assert named
+    assert missing == []
 
 
 def test_the_index_has_no_inline_script_or_style() -> None:

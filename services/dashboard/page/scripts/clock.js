@@ -1,7 +1,7 @@
 // The server's time, so that ages are right where the viewer's clock is not.
 
 import { make } from "./dom.js";
-import { localTime, timeOfDay, timestamp } from "./format.js";
+import { UNKNOWN, duration, isKnown, localTime, timeOfDay, timestamp } from "./format.js";
 
 let offsetMs = 0;
 
@@ -36,4 +36,23 @@ export function makeTime(ms, { withDate = true, withSeconds = false } = {}) {
   const text = withDate ? timestamp(ms, withSeconds) : timeOfDay(ms, withSeconds);
   const datetime = new Date(ms).toISOString();
   return make("time", { datetime, title: `${timestamp(ms, true)} UTC\n${localTime(ms)}` }, text);
+}
+
+/**
+ * Make an age that goes on counting: see `countAges`.
+ * @param {number|null|undefined} arrivedMs
+ * @returns {HTMLElement}
+ */
+export function makeAge(arrivedMs) {
+  if (!isKnown(arrivedMs)) return make("span", {}, UNKNOWN);
+  return make("span", { "data-arrived-ms": arrivedMs }, duration(serverNow() - arrivedMs));
+}
+
+/** Bring every age that is shown up to date. */
+export function countAges() {
+  const now = serverNow();
+  for (const age of document.querySelectorAll("[data-arrived-ms]")) {
+    const text = duration(now - Number(age.dataset.arrivedMs));
+    if (age.textContent !== text) age.textContent = text;
+  }
 }

@@ -108,6 +108,7 @@ export function timestamp(ms, withSeconds = false) {
     .replace("T", " ");
 }
 
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 const localFormat = new Intl.DateTimeFormat(undefined, {
   dateStyle: "medium",
   timeStyle: "medium",
@@ -116,7 +117,6 @@ const localFormat = new Intl.DateTimeFormat(undefined, {
 /** Format a time where the viewer is, with the zone: what stands in a hover text. */
 export function localTime(ms) {
   if (!isKnown(ms)) return "";
-  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   return `${localFormat.format(ms)} (${zone}, your time)`;
 }
 

@@ -1,6 +1,6 @@
 // What stands around every page: the state in words, the clock, the badge of problems.
 
-import { everySecond, serverNow } from "./clock.js";
+import { countAges, everySecond, serverNow } from "./clock.js";
 import { make } from "./dom.js";
 import { localTime, timeOfDay } from "./format.js";
 import { initHelp } from "./help.js";
@@ -18,6 +18,7 @@ export function initFrame(session) {
   session.on("state", showState);
   session.store.on("summary", (summary) => showProblems(summary.problems));
   everySecond(showClock);
+  everySecond(countAges);
   showState(session.state);
   showClock();
 }

@@ -27,7 +27,9 @@ export class OverviewStore extends Emitter {
     this.rows = new Map();
     const change = { add: [], update: [], remove: [] };
     for (const row of overview.rows.map((each) => this.#toRow(each))) {
-      (before.has(row.symbol) ? change.update : change.add).push(row);
+      const old = before.get(row.symbol);
+      if (old === undefined) change.add.push(row);
+      else if (!this.#isSame(old, row)) change.update.push(row);
       this.rows.set(row.symbol, row);
     }
     change.remove = [...before.values()].filter((row) => !this.rows.has(row.symbol));
@@ -62,6 +64,10 @@ export class OverviewStore extends Emitter {
     const row = { symbol: "" };
     for (let i = 0; i < this.#columns.length; i++) row[this.#columns[i]] = values[i];
     return row;
+  }
+
+  #isSame(row, other) {
+    return this.#columns.every((column) => row[column] === other[column]);
   }
 
   #emit(change, summary) {

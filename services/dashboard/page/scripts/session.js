@@ -45,6 +45,16 @@ export class Session extends Emitter {
     this.#stream.connect(symbol);
   }
 
+  /**
+   * Show what was fetched before the connection stood. It is fetched again when that stands: what
+   * changed in between would be missed.
+   * @param {Promise<object|null>|undefined} answer
+   */
+  async showEarly(answer) {
+    const overview = await answer;
+    if (overview && this.store.summary === null) this.store.replace(overview);
+  }
+
   get state() {
     return describeState(this.store.summary, this.#isConnected);
   }

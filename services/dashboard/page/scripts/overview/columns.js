@@ -1,6 +1,6 @@
 // The columns of the table of all symbols; their ids are those of the server.
 
-import { serverNow } from "../clock.js";
+import { makeAge } from "../clock.js";
 import { make } from "../dom.js";
 import * as format from "../format.js";
 import { GLOSSARY } from "../glossary.js";
@@ -75,10 +75,7 @@ function forecastColumns(isNarrow) {
   const formatForecast = (value) =>
     isNarrow ? format.signed(value * 100, 3) : format.change(value, 3);
   return [
-    number("close", "Close", 100, format.price, {
-      headerTooltip: GLOSSARY.close,
-      enableCellChangeFlash: !matchMedia("(prefers-reduced-motion: reduce)").matches,
-    }),
+    number("close", "Close", 100, format.price, { headerTooltip: GLOSSARY.close }),
     percentage("last_change", "Change", 74, (value) => format.change(value, 2), {
       headerTooltip: GLOSSARY.lastChange,
       cellClassRules: signRules(),
@@ -170,7 +167,8 @@ function restColumns() {
       valueFormatter: ({ value }) => format.shortVersion(value),
     },
     number("steps", "Steps", 60, format.count, { headerTooltip: GLOSSARY.steps }),
-    number("arrived_ms", "Age", 76, (value) => formatAge(value), {
+    number("arrived_ms", "Age", 76, undefined, {
+      cellRenderer: ({ value }) => makeAge(value),
       headerTooltip: GLOSSARY.age,
       tooltipValueGetter: ({ value }) => describeArrival(value),
     }),
@@ -191,7 +189,7 @@ function number(field, headerName, width, formatValue, rest = {}) {
     type: "rightAligned",
     cellClass: "number",
     filter: "agNumberColumnFilter",
-    valueFormatter: ({ value }) => formatValue(value),
+    valueFormatter: formatValue && (({ value }) => formatValue(value)),
     ...rest,
   };
 }
@@ -224,8 +222,4 @@ function describeLast({ last_hit: hit, last_inside: inside }) {
 
 function describeArrival(arrivedMs) {
   return `Arrived ${format.timestamp(arrivedMs, true)} UTC\n${format.localTime(arrivedMs)}`;
-}
-
-function formatAge(arrivedMs) {
-  return format.isKnown(arrivedMs) ? format.duration(serverNow() - arrivedMs) : format.UNKNOWN;
 }

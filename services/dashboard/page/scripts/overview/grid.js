@@ -1,13 +1,14 @@
 // The table of all symbols: AG Grid, fed by transactions so that sorting, filters and the choice
 // of rows survive an update.
 
-import { everySecond } from "../clock.js";
 import { navigate } from "../router.js";
 import { symbolPath } from "../server.js";
 import { columnDefinitions } from "./columns.js";
 
 const narrow = matchMedia("(max-width: 700px)");
+const stillness = matchMedia("(prefers-reduced-motion: reduce)");
 const ROW_HEIGHT = 30;
+const MOST_FLASHES = 50;
 const ROW_SELECTION = {
   mode: "multiRow",
   checkboxes: false,
@@ -46,8 +47,12 @@ export class SymbolGrid {
     const onNarrow = () => this.#api.setGridOption("columnDefs", columnDefinitions(narrow.matches));
     narrow.addEventListener("change", onNarrow);
     this.#closers = [
-      store.on("rows", (change) => this.#api.applyTransactionAsync(change, onChange)),
-      everySecond(() => this.#api.refreshCells({ columns: ["arrived_ms"], force: true })),
+      store.on("rows", (change) =>
+        this.#api.applyTransactionAsync(change, (result) => {
+          this.#flash(result.update);
+          onChange();
+        }),
+      ),
       () => narrow.removeEventListener("change", onNarrow),
     ];
   }
@@ -63,11 +68,17 @@ export class SymbolGrid {
     this.#api.onFilterChanged();
   }
 
-  /** Return how many rows are shown and chosen, and the symbols in their order. */
+  /** Return how many rows are shown and chosen. */
   describe() {
+    const shown = this.#api.getDisplayedRowCount();
+    return { shown, chosen: this.#api.getSelectedNodes().length };
+  }
+
+  /** Return the symbols that are shown, in their order. @returns {string[]} */
+  order() {
     const order = [];
     this.#api.forEachNodeAfterFilterAndSort((node) => order.push(node.data.symbol));
-    return { order, chosen: this.#api.getSelectedNodes().length };
+    return order;
   }
 
   /** Move the focus into the table. */
@@ -99,11 +110,12 @@ export class SymbolGrid {
       rowData: [...store.rows.values()],
       getRowId: ({ data }) => data.symbol,
       initialState: leftState ?? undefined,
+      rowBuffer: 4, // rows that are made ready outside the view
       rowHeight: ROW_HEIGHT,
       headerHeight: ROW_HEIGHT + 2,
       rowSelection: ROW_SELECTION,
       animateRows: false, // rows that jump about cannot be read
-      asyncTransactionWaitMillis: 50,
+      asyncTransactionWaitMillis: 100,
       tooltipShowDelay: 400,
       cellFlashDuration: 400,
       suppressDragLeaveHidesColumns: true,
@@ -118,6 +130,12 @@ export class SymbolGrid {
       onSortChanged: onChange,
       onSelectionChanged: onChange,
     };
+  }
+
+  /** Mark closes that are new; where many are, the marks would cost more than they tell. */
+  #flash(nodes) {
+    if (nodes.length > MOST_FLASHES || stillness.matches) return;
+    this.#api.flashCells({ rowNodes: nodes, columns: ["close"] });
   }
 
   /** Choose a row, or take it back, as Space does; the symbol is a link and opens. */

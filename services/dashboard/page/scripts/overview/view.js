@@ -56,6 +56,7 @@ export class OverviewView {
 
   close() {
     this.#isClosed = true;
+    if (this.#grid) this.#session.order = this.#grid.order();
     this.#grid?.close();
     for (const close of this.#closers) close();
   }
@@ -77,10 +78,9 @@ export class OverviewView {
   }
 
   #showCount() {
-    const { order, chosen } = this.#grid.describe();
-    this.#session.order = order;
+    const { shown, chosen } = this.#grid.describe();
     const all = plural(this.#session.store.rows.size, "symbol");
-    this.#count.textContent = `${order.length} of ${all}${chosen > 0 ? `, ${chosen} chosen` : ""}`;
+    this.#count.textContent = `${shown} of ${all}${chosen > 0 ? `, ${chosen} chosen` : ""}`;
   }
 
   #makeChoices() {

@@ -1,6 +1,6 @@
 // The figures of one symbol, from its row of the overview.
 
-import { makeTime, serverNow } from "../clock.js";
+import { makeAge, makeTime } from "../clock.js";
 import { make } from "../dom.js";
 import * as format from "../format.js";
 import { GLOSSARY } from "../glossary.js";
@@ -78,16 +78,11 @@ function figuresOf(row) {
     },
     {
       label: "Newest candle",
-      value: makeAge(row.arrived_ms),
+      value: make("span", { id: "age" }, makeAge(row.arrived_ms)),
       details: [`arrived `, makeTime(row.arrived_ms, { withDate: false, withSeconds: true })],
       title: GLOSSARY.age,
     },
   ];
-}
-
-function makeAge(arrivedMs) {
-  const age = format.isKnown(arrivedMs) ? format.duration(serverNow() - arrivedMs) : format.UNKNOWN;
-  return make("span", { id: "age", "data-arrived-ms": arrivedMs ?? "" }, age);
 }
 
 function describeActionable(isActionable) {

@@ -1,8 +1,7 @@
 // One symbol: its candles with what was and is predicted, and how good that has been.
 
-import { everySecond, serverNow } from "../clock.js";
 import { make } from "../dom.js";
-import { duration, sentence } from "../format.js";
+import { sentence } from "../format.js";
 import { GLOSSARY } from "../glossary.js";
 import { setPageKeys } from "../keys.js";
 import { navigate } from "../router.js";
@@ -56,7 +55,6 @@ export class SymbolView {
       session.store.on("rows", () => this.#showRow()),
       session.on("symbol", (part) => this.#onNews(part)),
       session.on("synchronised", () => this.#load()),
-      everySecond(() => this.#showAge()),
     ];
     this.#showRow();
     this.#load();
@@ -218,12 +216,6 @@ export class SymbolView {
       make("a", { href: symbolPath(after), title: "Next symbol ( ] )" }, `${after} ›`),
     );
     this.#neighbours.hidden = before === this.#symbol;
-  }
-
-  #showAge() {
-    const age = document.getElementById("age");
-    const arrived = Number(age?.dataset.arrivedMs);
-    if (age !== null && arrived > 0) age.textContent = duration(serverNow() - arrived);
   }
 
   #neighbour(step) {
