@@ -92,13 +92,16 @@ class SymbolHistoryReader:
             self._forget()
 
     def _load(self, log: SymbolRecords, request: PageRequest) -> None:
-        with Reader(self._bootstrap, self._topics.klines) as reader:
+        with self._reader(self._topics.klines, log) as reader:
             log.read_candles(reader, request, self._budget())
         if log.is_unknown:
             raise Unknown(f"the log has no candles of {log.symbol}")
         from_ms = log.range_of(request).span.from_ms
-        with Reader(self._bootstrap, self._topics.predictions) as reader:
+        with self._reader(self._topics.predictions, log) as reader:
             log.read_predictions(reader, from_ms, self._budget())
+
+    def _reader(self, topic: str, log: SymbolRecords) -> Reader:
+        return Reader(self._bootstrap, topic, key=log.symbol.encode())
 
     def _budget(self) -> ReadingBudget:
         return ReadingBudget(_RECORDS, self._clock() + _READING_S, self._clock)

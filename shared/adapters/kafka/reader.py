@@ -34,17 +34,24 @@ class ConsumerRecord(NamedTuple):
 
 def to_consumer_record(message: Message, *, headers: bool = False) -> ConsumerRecord:
     """Return a client's message as a value."""
-    partition, offset = message.partition(), message.offset()
-    if partition is None or offset is None:
+    partition = message.partition()
+    if partition is None:
         raise ValueError("a message without a place in the log")
     return ConsumerRecord(
         partition,
-        offset,
+        _offset_of(message),
         message.timestamp()[1],
         _to_bytes(message.key()),
         _to_bytes(message.value()),
         _read_headers(message) if headers else None,
     )
+
+
+def _offset_of(message: Message) -> int:
+    offset = message.offset()
+    if offset is None:
+        raise ValueError("a message without a place in the log")
+    return offset
 
 
 def _read_headers(message: Message) -> dict[str, bytes]:
@@ -76,6 +83,7 @@ class Reader:
         topic: str,
         *,
         headers: bool = False,
+        key: bytes | None = None,
         client: Callable[[dict[str, Any]], Consumer] = Consumer,
     ) -> None:
         """Create the consumer; it connects on first use.
@@ -84,10 +92,12 @@ class Reader:
             bootstrap: Kafka's address.
             topic: the topic to read.
             headers: read the records' headers too.
+            key: of the records to return; None: all. The others are passed over cheaply.
             client: makes a consumer of its configuration.
         """
         self.topic = topic
         self._bootstrap, self._headers, self._client = bootstrap, headers, client
+        self._key = key
         self._consumer = self._connect("read_committed")
         self._uncommitted: Consumer | None = None
         self._is_closed = False
@@ -215,10 +225,10 @@ class Reader:
         for message in messages:
             error = message.error()
             if error is None:
-                record = to_consumer_record(message, headers=self._headers)
-                if record.offset < end:
-                    records.append(record)
-                if record.offset >= end - 1:
+                offset = _offset_of(message)
+                if offset < end and (self._key is None or message.key() == self._key):
+                    records.append(to_consumer_record(message, headers=self._headers))
+                if offset >= end - 1:
                     return records, True
             elif error.code() == KafkaError._PARTITION_EOF:
                 return records, True
