@@ -18,6 +18,7 @@ _OF_A_PREDICTION: Final = (
     Check.CANDLE,
     Check.PREVIOUS,
     Check.SCORES,
+    Check.INTERVALS,
     Check.STEPS,
     Check.LINEAGE,
 )

@@ -68,6 +68,7 @@ def test_an_honest_log_agrees_and_all_of_it_is_checked() -> None:
     assert report.agrees
     assert report.records == len(HONEST.klines)
     assert report.predictions == report.checked[Check.BYTES] == len(HONEST.predictions) == 34
+    assert report.checked[Check.SCORES] == report.checked[Check.INTERVALS] == 34
     assert report.rejected == report.checked[Check.DEAD_LETTERS] == 2
     assert report.sha256 == report.derived_sha256
     assert (report.not_predicted_yet, report.other_profiles) == (0, Counter())
