@@ -24,7 +24,13 @@ from services.cli.commands import (
     up,
     watch,
 )
-from services.cli.terminal import PlainConsole, plain_text, prepared_terminal
+from services.cli.terminal import (
+    PlainConsole,
+    end_at_closed_pipe,
+    plain_text,
+    prepared_terminal,
+    print_message,
+)
 from shared.adapters.passwords import hide_passwords
 from shared.core.errors import BadSetting, UlstmError
 
@@ -74,7 +80,15 @@ def main() -> None:
 
 def _run() -> None:
     try:
-        app(prog_name="ulstm")
+        # By itself, typer would print what is wrong with its control characters.
+        sys.exit(app(prog_name="ulstm", standalone_mode=False) or 0)
+    except typer.TyperException as error:
+        _print_wrong_use(error)
+        sys.exit(2)
+    except typer.Abort:
+        sys.exit(1)
+    except BrokenPipeError:
+        end_at_closed_pipe()
     except OSError as error:
         _print_error(
             type(error).__name__, f"{error}: check the path, its rights and the space left"
@@ -83,6 +97,17 @@ def _run() -> None:
     except UlstmError as error:
         _print_error(type(error).__name__, hide_passwords(str(error)))
         sys.exit(2 if isinstance(error, BadSetting) else 1)
+
+
+def _print_wrong_use(error: typer.TyperException) -> None:
+    """Print how a command is used and what is wrong; nothing if its help was printed already."""
+    context: typer.Context | None = getattr(error, "ctx", None)
+    text = error.format_message() if hasattr(error, "format_message") else str(error)
+    if context is not None and text:
+        print_message(context.get_usage())
+        text = f"{text.rstrip('.')}; see `{context.command_path} --help`"
+    if text:
+        _print_error("Wrong use", text)
 
 
 def _print_error(name: str, text: str) -> None:

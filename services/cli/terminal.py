@@ -57,7 +57,7 @@ class PlainConsole(Console):
 
     def on_broken_pipe(self) -> NoReturn:
         """End quietly: the program that read the output has ended."""
-        _end_at_closed_pipe()
+        end_at_closed_pipe()
 
 
 class _EscapeControls(RenderHook):
@@ -134,10 +134,11 @@ def _write(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        _end_at_closed_pipe()
+        end_at_closed_pipe()
 
 
-def _end_at_closed_pipe() -> NoReturn:
+def end_at_closed_pipe() -> NoReturn:
+    """End quietly: the program that read the output has ended."""
     # Python flushes standard output once more at its end, and would complain of the closed pipe.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     raise SystemExit(CLOSED_PIPE)

@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +48,12 @@ EXAMPLES: Final = [
     for example in all_examples()
     if example[0] not in UNENDING and example[:2] != STARTS_SERVERS and example[-1] != "--train"
 ]
+
+
+def is_trainer(arguments: Sequence[str]) -> bool:
+    """Say whether a command runs the trainer."""
+    is_part = arguments[0] in {"models", "baskets"} and arguments[1] in {"make", "export", "import"}
+    return arguments[0] in {"train", "search"} or is_part
 
 
 @dataclass(frozen=True)
@@ -88,12 +94,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
     return run
 
 
-def check_ending(arguments: list[str], ending: Ending) -> None:
+def check_ending(arguments: Sequence[str], ending: Ending) -> None:
     """Check what holds however a command ends."""
     assert ending.code in {0, 1, 2}, ending.err
     assert "Traceback" not in ending.text
     assert ending.text.replace("\n", "").replace("\r", "").isprintable()
-    if ending.code and arguments[:2] != ["servers", "status"]:
+    if ending.code and list(arguments[:2]) != ["servers", "status"]:
         assert ERROR.search(ending.err) or "ERROR" in ending.err or "Usage:" in ending.err
     if ending.code == 0 and "--json" in arguments:
         for document in ending.out.splitlines() if "watch" in arguments else [ending.out]:
@@ -148,6 +154,27 @@ def test_a_wrong_number_of_symbol_groups_is_named(
     if example[0] not in NEEDS_NO_KAFKA | {"dead-letters", "baskets"}:
         assert ending.code == 1
         assert "SYMBOL_GROUPS" in ending.err
+
+
+@pytest.fixture(scope="module")
+def empty(
+    kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    """Yield the environment of a deployment whose topics are empty."""
+    folder = tmp_path_factory.mktemp("empty")
+    with Deployment(kafka_bootstrap, "redis://127.0.0.1:1", "empty.", folder, 1) as deployment:
+        yield deployment.environ
+
+
+@pytest.mark.parametrize(
+    "example", [each for each in EXAMPLES if not is_trainer(each)], ids=" ".join
+)
+def test_an_empty_log_is_no_trouble(example: list[str], run: Run, empty: dict[str, str]) -> None:
+    ending = run(empty, example)
+
+    check_ending(example, ending)
+    if example[0] in {"watch", "replay", "verify", "symbols"} and "--partition" not in example:
+        assert ending.code == 0, ending.err
 
 
 @pytest.fixture(scope="module")
@@ -238,16 +265,29 @@ def options() -> list[tuple[tuple[str, ...], str, bool]]:
 def test_a_bad_value_of_an_option_is_refused_or_not_found(
     words: tuple[str, ...], option: str, is_number: bool, run: Run, damaged: dict[str, str]
 ) -> None:
-    example = next(each for each in examples_of(words))
+    example = examples_of(words)[0]
     # The trainer is a process; without Kafka it is not started.
-    is_trainer = words[0] in {"train", "search"} or words[-1] in {"make", "export", "import"}
-    environ = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"} if is_trainer else damaged
+    environ = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"} if is_trainer(words) else damaged
 
     ending = run(environ, [*example, option, HOSTILE])
 
     check_ending([*example, option], ending)
     if is_number:
         assert ending.code == 2
+
+
+@pytest.mark.parametrize(
+    "words", [each for each in commands() if each[0] not in UNENDING], ids=" ".join
+)
+def test_an_argument_that_is_nonsense_is_named_and_not_obeyed(
+    words: tuple[str, ...], run: Run, damaged: dict[str, str]
+) -> None:
+    environ = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"} if is_trainer(words) else damaged
+
+    ending = run(environ, [*words, HOSTILE])
+
+    check_ending(words, ending)
+    assert ending.code in {1, 2}
 
 
 def paths() -> list[tuple[tuple[str, ...], str]]:
