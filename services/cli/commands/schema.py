@@ -16,9 +16,18 @@ ASYNCAPI: Final = "asyncapi"
 EXAMPLES: Final = examples("ulstm schema", "ulstm schema prediction", "ulstm schema asyncapi")
 
 
+def complete_name(incomplete: str) -> list[str]:
+    """Return the names that begin with a text."""
+    return [name for name in (*KINDS, ASYNCAPI) if name.startswith(incomplete)]
+
+
 def schema_command(
     name: Annotated[
-        str, typer.Argument(help="A record kind, or `asyncapi` for all topics; none lists them.")
+        str,
+        typer.Argument(
+            help="A record kind, or `asyncapi` for all topics; none lists them.",
+            autocompletion=complete_name,
+        ),
     ] = "",
     as_json: AsJson = False,
 ) -> None:

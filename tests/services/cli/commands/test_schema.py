@@ -5,6 +5,7 @@ from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 from services.cli.__main__ import app
+from services.cli.commands.schema import complete_name
 from shared.adapters.contract.record_kinds import KINDS
 from shared.core.errors import Unknown
 from tests.shared.adapters.contract.decoders import example
@@ -31,6 +32,11 @@ def test_without_a_name_every_kind_is_listed() -> None:
     assert [name for name in [*KINDS, "asyncapi"] if name not in table] == []
     assert [one["name"] for one in listed] == list(KINDS)
     assert listed[0]["id"] == "urn:updating-lstm:schema:candle:1"
+
+
+def test_a_shell_completes_names() -> None:
+    assert complete_name("ba") == ["baskets", "ban"]
+    assert complete_name("a") == ["asyncapi"]
 
 
 def test_an_unknown_kind_is_refused_with_those_there_are() -> None:

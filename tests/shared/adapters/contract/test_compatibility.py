@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 
 from scripts.contract_pages import check_compatible
+from scripts.write_reference import REFERENCE
 from shared.adapters.contract.compatibility import find_violations
 from shared.adapters.contract.json_schema import record_schema, schema_number
 from shared.adapters.contract.record_kinds import KINDS
@@ -110,6 +111,10 @@ def test_the_schemas_of_the_last_release_still_hold(path: Path) -> None:
 
     if schema_number(later) == schema_number(earlier):
         assert find_violations(earlier, later) == []
+
+
+def test_the_reference_has_the_schemas_of_all_kinds_and_no_others() -> None:
+    assert {path.stem for path in (REFERENCE / "schemas").iterdir()} == set(KINDS)
 
 
 def test_the_last_release_has_schemas() -> None:
