@@ -1,8 +1,10 @@
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import urllib.request
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.end_to_end]
 
+ADDRESS = re.compile(r"Live page: (http://127\.0\.0\.1:[0-9]+)")
 LINE = re.compile(r"([1-9][0-9]*) predictions of 20 symbols")
 
 
@@ -69,6 +72,13 @@ def up(tmp_path: Path) -> Iterator[UpProcess]:
 def test_the_demo_predicts_twenty_symbols_and_ends_in_order_with_a_summary(up: UpProcess) -> None:
     eventually(lambda: LINE.search(up.text()) or up.process.poll() is not None, 110)
     assert LINE.search(up.text()), up.text()
+
+    address = ADDRESS.search(up.text())
+    assert address, up.text()
+    with urllib.request.urlopen(f"{address[1]}/api/overview", timeout=10) as answer:
+        overview = json.load(answer)
+    assert len(overview["rows"]) == 20
+    assert overview["summary"]["state"] == "live"
 
     up.process.send_signal(signal.SIGINT)
 

@@ -40,6 +40,7 @@ class TopicTail:
                 "enable.auto.commit": False,
                 "auto.offset.reset": "latest",
                 "isolation.level": "read_committed",
+                "queued.max.messages.kbytes": 16 * 1024,
                 "reconnect.backoff.max.ms": 1_000,  # who looks on wants to see it come back
                 "log_level": 0,
             }
