@@ -117,6 +117,7 @@ class ProducerWorker:
         """
         # 0. What Kafka refuses for good is not offered all the time, and nothing is asked for.
         if self._refused.must_wait(self._monotonic_s()):
+            self._metrics.report_unavailable(self._refused.reason)
             time.sleep(POLL_S)
             return
         # 1. Find where symbols that are followed since the last round stand in the log.

@@ -65,9 +65,9 @@ class Telemetry:
     def not_ready(self) -> str | None:
         """Why the service is not ready; None if it is."""
         age_s = self._turn_age_s()
-        if age_s > self._longest_turn_s / 4:
-            return f"the main loop has been busy for {age_s:.0f} s"
-        return self._not_ready
+        is_busy = age_s > self._longest_turn_s / 4
+        busy = f"the main loop has been busy for {age_s:.0f} s" if is_busy else None
+        return "; ".join(filter(None, (self._not_ready, busy))) or None
 
     @not_ready.setter
     def not_ready(self, reason: str | None) -> None:
