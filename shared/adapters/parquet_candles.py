@@ -49,9 +49,10 @@ def read_parquet(
     first_row = scale = 0
     with pq.ParquetFile(recording.path) as file:
         columns = _check_columns(recording, file.schema_arrow)
-        for batch in file.iter_batches(BLOCK_ROWS, columns=columns):
-            if len(batch) == 0:
+        for read in file.iter_batches(BLOCK_ROWS, columns=columns):
+            if len(read) == 0:
                 continue
+            batch = _with_integer_times(read)
             for symbol, rows in _rows_by_symbol(recording, batch, first_row):
                 position = RowPosition(
                     recording.path, recording.interval_ms, symbol, "row", rows + first_row
@@ -70,7 +71,7 @@ def _check_columns(recording: Recording, schema: pa.Schema) -> list[str]:
     required = {"open_time": pa.int64(), **dict.fromkeys(NUMBERS, pa.float64())}
     for name, kind in required.items():
         found = schema.field(name).type if name in schema.names else "missing"
-        if found != kind:
+        if found != kind and not (name == "open_time" and pa.types.is_timestamp(found)):
             message = f"{recording.path}: column {name} is {found}, not {kind}: convert the file"
             raise BadInput("bad_columns", message)
     if recording.symbol is None and "symbol" not in schema.names:
@@ -84,6 +85,19 @@ def _check_columns(recording: Recording, schema: pa.Schema) -> list[str]:
             raise BadInput("bad_columns", f"{message}: convert the file or leave the column out")
     names = (name for name in ("close_time", "symbol") if name in schema.names)
     return [*required, *names, *optional]
+
+
+def _with_integer_times(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a batch with its open times as integers where it has timestamps: in milliseconds.
+
+    Raises:
+        ArrowException: a time is not of a whole millisecond.
+    """
+    times = batch["open_time"]
+    if not pa.types.is_timestamp(times.type):
+        return batch
+    in_ms = times.cast(pa.timestamp("ms", tz=times.type.tz)).cast(pa.int64())
+    return batch.set_column(batch.schema.names.index("open_time"), "open_time", in_ms)
 
 
 def _optional_names(names: list[str]) -> list[str | None]:

@@ -179,6 +179,16 @@ def test_floats_become_their_shortest_plain_decimals(tmp_path: Path) -> None:
     assert (second.close, second.volume) == ("1000000000000000.0", "0.1")
 
 
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_open_times_may_be_timestamps(tmp_path: Path, unit: str) -> None:
+    table = pq.read_table(parquet(tmp_path, {}))
+    times = table["open_time"].cast(pa.timestamp("ms", tz="UTC")).cast(pa.timestamp(unit, tz="UTC"))
+    path = tmp_path / "BTCUSDT-5m-2025-01.parquet"
+    pq.write_table(table.set_column(0, "open_time", times), path)
+
+    assert rows(path) == rows(parquet(tmp_path, {}))
+
+
 def test_a_wide_file_says_its_symbols_itself_in_either_order(tmp_path: Path) -> None:
     times = [FIRST_MS, FIRST_MS, FIRST_MS + STEP_MS, FIRST_MS + STEP_MS]
     name = "wide-5m.parquet"

@@ -11,8 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
+from services.cli.candle_import.pipeline import import_recordings
 from services.cli.commands.export import app
 from services.cli.export.columns import CANDLE_COLUMNS, PREDICTION_COLUMNS
+from shared.adapters.candle_files import find_recordings
+from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.producer import ProducerRecord
 from shared.adapters.schemas.predictions import decode_prediction
 from shared.core.errors import BadSetting, Unknown
@@ -198,6 +201,18 @@ def test_wrong_use_is_refused_before_kafka_is_asked(
 
     assert isinstance(result.exception, BadSetting)
     assert message in str(result.exception)
+
+
+def test_exported_candles_can_be_imported_elsewhere(
+    deployment: Deployment, kafka_bootstrap: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "candles-5m.parquet"
+    run(deployment, "candles", out)
+    elsewhere = {**deployment.environ, "TOPIC_PREFIX": f"{deployment.prefix}elsewhere."}
+
+    summary, _ = import_recordings(ServiceSettings.from_env(elsewhere), find_recordings([out]))
+
+    assert (summary.candles, summary.gaps) == (20, 0)
 
 
 def test_the_pandas_example_scores_an_export(deployment: Deployment, tmp_path: Path) -> None:
