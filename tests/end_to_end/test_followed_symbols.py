@@ -38,7 +38,7 @@ def test_a_symbol_of_any_script_goes_the_whole_way(
     assert json.loads(shown.stdout)["symbol"] == UNICODE_SYMBOL, shown.stderr
     watched = deployment.ulstm("watch", "--for", "3")
     assert UNICODE_SYMBOL in watched.stdout
-    assert "close to arrival" in watched.stdout
+    assert "close to arrival" in watched.stderr
     assert deployment.ulstm("verify").returncode == 0
     assert deployment.replay_agrees()
 

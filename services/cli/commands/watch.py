@@ -12,7 +12,13 @@ import typer
 
 from services.cli.cli_options import AsJson, RunFor
 from services.cli.examples import examples
-from services.cli.terminal import PlainConsole, print_json, print_text, print_unreadable
+from services.cli.terminal import (
+    PlainConsole,
+    print_json,
+    print_message,
+    print_text,
+    print_unreadable,
+)
 from services.cli.topic_checks import open_deployment
 from services.cli.watch.board import WatchBoard
 from services.cli.watch.lines import prediction_line
@@ -44,6 +50,7 @@ def watch_command(context: typer.Context, seconds: RunFor = 0.0, as_json: AsJson
             _show_screen(board, tail, seconds)
         else:
             _print_lines(board, tail, seconds, as_json=as_json)
+            print_message(board.latencies.describe())
     print_unreadable(PlainConsole(stderr=True), board.unreadable)
 
 

@@ -37,11 +37,12 @@ class WatchRow:
 
     @property
     def last_hit(self) -> bool | None:
-        """Whether the forecast before had its outcome's sign; None of no outcome, or no move."""
+        """Whether the forecast before had its outcome's sign; None of no forecast, or no move."""
         previous = None if self.prediction is None else self.prediction.previous
-        if previous is None or not previous.outcome_change:
+        if previous is None or previous.outcome_change is None:
             return None
-        return previous.predicted_change * previous.outcome_change > 0
+        product = previous.calibrated_change * previous.outcome_change
+        return product > 0 if product else None
 
 
 class WatchBoard:

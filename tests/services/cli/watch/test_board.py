@@ -149,6 +149,7 @@ def test_the_last_forecast_hit_or_missed_or_is_not_known() -> None:
     assert hit(outcome) is True
     assert hit(replace(outcome, outcome_change=-0.002)) is False
     assert [hit(replace(outcome, outcome_change=x)) for x in (None, 0.0)] == [None, None]
+    assert hit(replace(outcome, calibrated_change=0.0)) is None
     assert hit(None) is None
 
 
