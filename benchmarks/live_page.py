@@ -8,7 +8,7 @@ from statistics import mean, median
 from typing import Final
 
 from benchmarks.deployment import BenchmarkDeployment, BenchmarkOptions
-from benchmarks.latency import HISTORY, REPLICAS, SYMBOLS, arrival_calls
+from benchmarks.latency import REPLICAS, SYMBOLS, arrival_calls
 from benchmarks.machine import processor_s, resident_mb
 from benchmarks.models import DEFAULT
 from benchmarks.page_viewers import OpenBrowsers, event_calls, first_paints
@@ -18,6 +18,7 @@ from tests.support.chromium import running_chromium
 from tests.support.live_page import LivePage
 
 VIEWERS: Final = 20
+HISTORY: Final = 64  # candles of each symbol before the promotion
 CLOSES: Final = 6  # the first is not counted
 PAINTS: Final = 5
 IDLE_S: Final = 20.0

@@ -32,10 +32,10 @@ from tests.support.waiting import eventually
 ROOT: Final = Path(__file__).parents[1]
 FOLDER: Final = ROOT / "docs" / "pictures"
 ADDRESS: Final = re.compile(r"http://(?:127\.0\.0\.1|localhost):\d+")
-DESKTOP: Final = {"viewport": {"width": 1360, "height": 850}}
+DESKTOP: Final = {"viewport": {"width": 1440, "height": 880}}
 PHONE: Final = {"viewport": {"width": 390, "height": 780}, "is_mobile": True, "has_touch": True}
-COLOURS: Final = 128
-DEMO_S: Final = 240.0  # until enough predictions have met their outcomes
+COLOURS: Final = 256
+DEMO_S: Final = 420.0  # until enough predictions have met their outcomes
 LEAST_STEPS: Final = 60
 MANY: Final = 2_000
 
@@ -58,10 +58,9 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     with running_chromium() as browser:
         with running_demo() as address:
-            await_steps(browser, address)
-            take_pictures(browser, address, OF_TWENTY)
+            take_pictures(browser, address, OF_TWENTY, await_steps(browser, address))
         with running_market() as address:
-            take_pictures(browser, address, OF_MANY)
+            take_pictures(browser, address, OF_MANY, many_symbols(1)[0])
 
 
 @contextmanager
@@ -119,29 +118,31 @@ def running_market() -> Iterator[str]:
         yield live_page.address
 
 
-def await_steps(browser: Browser, address: str) -> None:
-    """Wait until every symbol's predictions have met enough outcomes."""
-    page = browser.new_page()
+def await_steps(browser: Browser, address: str) -> str:
+    """Wait until every symbol's predictions have met enough outcomes; return a symbol."""
+    page, symbols = browser.new_page(), list[str]()
 
     def has_enough() -> bool:
         overview = page.request.get(f"{address}/api/overview").json()
         at = overview["columns"].index("steps")
         steps = [row[at] or 0 for row in overview["rows"]]
+        symbols[:] = [row[0] for row in overview["rows"]]
         return bool(steps) and min(steps) >= LEAST_STEPS
 
     eventually(has_enough, DEMO_S, 1.0)
     page.close()
+    return symbols[0]
 
 
 def take_pictures(
-    browser: Browser, address: str, pictures: dict[str, tuple[str, dict[str, Any]]]
+    browser: Browser, address: str, pictures: dict[str, tuple[str, dict[str, Any]]], symbol: str
 ) -> None:
     """Take pictures of one deployment's page; a page that complains ends the program."""
     for name, (path, options) in pictures.items():
-        context = browser.new_context(**options, locale="en-GB", device_scale_factor=1.5)
+        context = browser.new_context(**options, locale="en-GB", device_scale_factor=1.4)
         page = context.new_page()
         complaints = Complaints(page, address)
-        page.goto(address + path.format(symbol="BTCUSDT"))
+        page.goto(address + path.format(symbol=symbol))
         expect_values(page)
         await_drawn(page)
         save(page.screenshot(), FOLDER / f"{name}.png")
@@ -159,7 +160,7 @@ def await_drawn(page: Page) -> None:
 def save(png: bytes, file: Path) -> None:
     """Write a picture with a palette, a quarter of its size."""
     image = Image.open(io.BytesIO(png)).convert("RGB")
-    image.quantize(COLOURS, dither=Image.Dither.NONE).save(file, optimize=True)
+    image.quantize(COLOURS, kmeans=2, dither=Image.Dither.NONE).save(file, optimize=True)
     print(f"{file.relative_to(ROOT)}: {file.stat().st_size / 1000:.0f} kB")
 
 
