@@ -47,8 +47,11 @@ def build_server(settings: DashboardSettings, telemetry: Telemetry) -> Dashboard
     """
     kafka, topics = settings.kafka_bootstrap_servers, settings.topics
     consumer_group = f"{settings.topic_prefix}{settings.consumer_group}-{settings.interval}"
-    cluster = KafkaClusterMonitor(kafka, topics, consumer_group, settings.metrics_addresses)
-    sources = LogSources(SymbolHistoryReader(kafka, topics), LoggedModels(kafka, topics), cluster)
+    models = LoggedModels(kafka, topics)
+    cluster = KafkaClusterMonitor(
+        kafka, topics, consumer_group, settings.metrics_addresses, models.lacks_champion
+    )
+    sources = LogSources(SymbolHistoryReader(kafka, topics), models, cluster)
     return DashboardServer(settings, DashboardMetrics(telemetry), sources)
 
 

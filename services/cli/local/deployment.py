@@ -147,7 +147,7 @@ class LocalDeployment:
         for number in range(1, self._options.replicas + 1):
             self._start_service(f"predictor-{number}", "services.predictor")
         # It waits for the candles.
-        self._start(_TRAINER, "services.trainer", METRICS_PORT="0", **_QUICK_TRAINING)
+        self._start_service(_TRAINER, "services.trainer", **_QUICK_TRAINING)
         self._await_page()
         return settings
 
@@ -204,8 +204,7 @@ class LocalDeployment:
     def _start_page(self) -> None:
         """Start the live page, early: whoever opens it sees the back-fill and the training too."""
         replicas = [f"predictor-{number}" for number in range(1, self._options.replicas + 1)]
-        # Without the trainer: it ends after its training, which would be shown as a problem.
-        self._metrics_ports = {name: free_port() for name in ("producer", *replicas)}
+        self._metrics_ports = {name: free_port() for name in ("producer", *replicas, _TRAINER)}
         addresses = [f"http://{HOST}:{port}" for port in self._metrics_ports.values()]
         self._start(
             "dashboard",

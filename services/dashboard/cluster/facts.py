@@ -87,6 +87,11 @@ class ServiceFacts:
     symbols: Sequence[LackingSymbol] | None = None
     silent_since_ms: int = 0
 
+    @property
+    def is_starting(self) -> bool:
+        """Whether it has not begun its work."""
+        return self.reason == "starting"
+
     def value(self, name: str) -> float | None:
         """Return a metric without its prefix, summed over its labels; None if it has none."""
         found = [value for (one, _), value in self.metrics.items() if one == name]
@@ -109,6 +114,13 @@ class ClusterFacts:
     def of(self, name: str) -> list[ServiceFacts]:
         """Return the services of a name that answer."""
         return [service for service in self.services if service.name == name and service.is_live]
+
+    def expects(self, service: ServiceFacts) -> bool:
+        """Return whether a service should be there: a trainer may train once and end."""
+        if service.is_live or service.name != "trainer":
+            return True
+        lacks_champion = self.log.is_champion_known and self.log.champion is None
+        return lacks_champion or bool(service.value("next_training_timestamp_seconds"))
 
     def total(self, name: str, metric: str) -> float | None:
         """Return a metric summed over a service's addresses; None if none of them has it."""

@@ -40,9 +40,18 @@ def symbol_problems(facts: ClusterFacts) -> Iterator[Problem]:
 
 
 def _not_ready(producer: ServiceFacts) -> Problem:
+    fetching = [one for one in producer.symbols or () if one.standing == "history"]
+    if fetching:
+        return Problem(
+            "producer_not_ready",
+            "warning",
+            f"The producer is fetching the history of {count(len(fetching), 'symbol')}",
+            "It was away, or begins anew: REST gives what is missing.",
+            "Nothing: predictions of a symbol begin, or go on, once its history is there.",
+        )
     return Problem(
         "producer_not_ready",
-        "error",
+        "warning" if producer.is_starting else "error",
         "The producer is not ready",
         f"{producer.address} says: {producer.reason}.",
         "It goes on by itself once the reason is gone; else see its log, and whether the exchange"

@@ -23,7 +23,7 @@ def health_page(facts: ClusterFacts, problems: ProblemList) -> dict[str, Any]:
         "problems": problems.to_json(),
         "partitions": _partitions(facts),
         "replicas": replicas(facts),
-        "services": [_service(service) for service in facts.services],
+        "services": [_service(one) for one in facts.services if facts.expects(one)],
         "feed": _feed(facts),
         "redis": _redis(facts),
         "kafka": _kafka(facts.kafka),

@@ -20,9 +20,9 @@ _PROCESS: Final = {
 }
 _LEFT_OUT: Final = (
     # Parts of a histogram, of which the mean is shown.
-    *("_bucket", "_sum", "_created"),
-    # A sum over their labels says nothing.
-    *("_info", "covered_outcomes"),
+    *("_bucket", "_sum", "_count", "_created"),
+    # What says nothing as one number, or what the page shows elsewhere.
+    *("_info", "covered_outcomes", "squared_error", "squared_error_zero", "ready"),
 )
 
 

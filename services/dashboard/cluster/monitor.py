@@ -1,6 +1,7 @@
 """The health of the cluster, asked again and again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from services.dashboard.cluster.facts import ClusterFacts, KafkaFacts
@@ -21,7 +22,12 @@ class KafkaClusterMonitor:
     """Asks Kafka and the services; one thread refreshes, any thread reads."""
 
     def __init__(
-        self, bootstrap: str, topics: Topics, consumer_group: str, metrics_urls: Sequence[str]
+        self,
+        bootstrap: str,
+        topics: Topics,
+        consumer_group: str,
+        metrics_urls: Sequence[str],
+        lacks_champion: Callable[[], bool] = lambda: False,
     ) -> None:
         """Take whom to ask; connect at the first refresh.
 
@@ -30,7 +36,9 @@ class KafkaClusterMonitor:
             topics: the deployment's topics.
             consumer_group: the predictors' whole group id.
             metrics_urls: base addresses of the services' metrics.
+            lacks_champion: returns whether it is certain that no version was promoted yet.
         """
+        self._lacks_champion = lacks_champion
         self._kafka = KafkaInspection(bootstrap, topics, consumer_group)
         self._services = ServiceReader(metrics_urls)
         self._trends, self._problems = Trends(), ProblemList()
@@ -43,6 +51,8 @@ class KafkaClusterMonitor:
             now_ms: the wall clock.
             log: what the topics say now.
         """
+        if self._lacks_champion():
+            log = replace(log, champion=None, is_champion_known=True)
         facts = ClusterFacts(now_ms, self._kafka.read(), self._services.read(now_ms), log)
         add_to_trends(self._trends, facts)
         self._problems.update(find_problems(facts, self._trends), now_ms)

@@ -14,7 +14,6 @@ DEAD_LETTER_OFFSETS: Final = "dead letter offsets"
 TRAININGS_FAILED: Final = "trainings failed"
 SILENT_MS: Final = 15_000  # a service may be starting
 _TRAINER: Final = "trainer"
-_NEXT_TRAINING: Final = "next_training_timestamp_seconds"
 
 
 def counted(facts: ClusterFacts) -> dict[Series, float | None]:
@@ -34,7 +33,8 @@ def counted(facts: ClusterFacts) -> dict[Series, float | None]:
 def answer_problems(facts: ClusterFacts) -> Iterator[Problem]:
     """Yield which services do not answer, and which predictors are not ready."""
     for service in facts.services:
-        if not service.is_live and _is_missed(service, facts):
+        is_starting = facts.now_ms - service.silent_since_ms < SILENT_MS
+        if not service.is_live and not is_starting and facts.expects(service):
             yield Problem(
                 f"no_answer {service.address}",
                 "warning" if service.name == _TRAINER else "error",
@@ -48,17 +48,8 @@ def answer_problems(facts: ClusterFacts) -> Iterator[Problem]:
             yield _not_ready(predictor)
 
 
-def _is_missed(service: ServiceFacts, facts: ClusterFacts) -> bool:
-    """Return whether a service that does not answer should."""
-    if facts.now_ms - service.silent_since_ms < SILENT_MS:
-        return False
-    # A trainer may train once and end.
-    lacks_champion = facts.log.is_champion_known and facts.log.champion is None
-    return service.name != _TRAINER or lacks_champion or bool(service.value(_NEXT_TRAINING))
-
-
 def _not_ready(predictor: ServiceFacts) -> Problem:
-    is_restoring = predictor.reason.startswith("restoring") or predictor.reason == "starting"
+    is_restoring = predictor.reason.startswith("restoring") or predictor.is_starting
     return Problem(
         f"predictor_not_ready {predictor.address}",
         "warning" if is_restoring else "error",
@@ -96,12 +87,15 @@ def model_problems(facts: ClusterFacts) -> Iterator[Problem]:
 
 def _why_no_champion(facts: ClusterFacts) -> str:
     for trainer in facts.of(_TRAINER):
+        if trainer.is_starting:
+            return "The trainer is starting."
         if trainer.value("is_training"):
             return f"The first training runs: epoch {trainer.value('epoch') or 0:.0f}."
         if not trainer.is_ready:
             return f"The trainer says: {trainer.reason}."
         if trainer.by_label("trainings_total").get("not_enough_candles"):
             return "There are too few candles to train on yet."
+        return "The trainer waits for candles."
     return "No version was promoted."
 
 
@@ -154,7 +148,7 @@ def _dead_letters(trends: Trends) -> Iterator[Problem]:
 
 
 def _trainer(facts: ClusterFacts, trends: Trends) -> Iterator[Problem]:
-    waiting = [one for one in facts.of(_TRAINER) if not one.is_ready]
+    waiting = [one for one in facts.of(_TRAINER) if not (one.is_ready or one.is_starting)]
     if waiting:
         yield Problem(
             "trainer_not_ready",

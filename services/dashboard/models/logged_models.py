@@ -69,6 +69,10 @@ class LoggedModels:
         champion: Mapping[str, Any] | None = self._page["champion_since"]
         return champion
 
+    def lacks_champion(self) -> bool:
+        """Return whether no version was promoted, as is certain once all of the log was read."""
+        return self._promotions.is_whole and not self._found
+
     def _read_bundles(self) -> None:
         with Reader(self._bootstrap, self._topics.models, headers=True) as reader:
             if not reader.partitions():

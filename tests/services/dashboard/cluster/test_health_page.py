@@ -66,7 +66,6 @@ def test_metrics_are_shown_without_prefixes_in_the_page_s_units() -> None:
 
     assert shown["facts"] == {
         "aborts": 3.0,
-        "batch_seconds_count": 6.0,
         "last_commit_at_ms": 1_735_689_600_000.0,
         "newest_close_at_ms": 7_000.0,
         "cpu_ms": 2_500.0,

@@ -129,6 +129,7 @@ def test_what_a_service_measures_is_a_problem(
     ("name", "reason", "kind", "severity"),
     [
         ("producer", "the exchange does not answer", "producer_not_ready", "error"),
+        ("producer", "starting", "producer_not_ready", "warning"),
         ("predictor", "restoring symbol groups [1]", "predictor_not_ready", "warning"),
         ("predictor", "klines contradict predictions", "predictor_not_ready", "error"),
         ("trainer", "Kafka does not answer", "trainer_not_ready", "warning"),
@@ -141,6 +142,16 @@ def test_a_service_that_is_not_ready_says_why(
 
     assert (problem.kind.split()[0], problem.severity) == (kind, severity)
     assert reason in problem.why
+
+
+def test_a_history_that_is_fetched_is_no_error() -> None:
+    symbols = [LackingSymbol("AUSDT", "history", NOW_MS, "its history is being fetched")]
+    producer = service("producer", ready=False, reason="1 of 1 symbols lack candles")
+
+    (problem,) = found(with_service(replace(producer, symbols=symbols)))
+
+    assert problem.severity == "warning"
+    assert problem.what == "The producer is fetching the history of 1 symbol"
 
 
 def silent(name: str) -> ServiceFacts:
@@ -206,6 +217,8 @@ def test_dead_letters_show_without_the_services_counters() -> None:
     [
         ([service("trainer", is_training=1.0, epoch=3.0)], "epoch 3"),
         ([service("trainer", trainings_total__not_enough_candles=1.0)], "too few candles"),
+        ([service("trainer", ready=False, reason="starting")], "starting"),
+        ([service("trainer")], "waits for candles"),
         ([], "No version"),
     ],
 )

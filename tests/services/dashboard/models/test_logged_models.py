@@ -33,8 +33,10 @@ def kinds(page: Any) -> list[tuple[str, str]]:
 def test_an_empty_log_has_no_champion(deployment: Deployment) -> None:
     reader = reader_of(deployment)
 
+    assert not reader.lacks_champion()
     reader.refresh()
 
+    assert reader.lacks_champion()
     assert reader.champion() is None
     assert reader.page()["versions"] == []
 
@@ -60,6 +62,7 @@ def test_versions_promotions_and_rollbacks_show_as_they_come(deployment: Deploym
     times = [one["time_ms"] for one in page["promotions"]]
     assert times == [START_MS + at * STEP_MS for at in (1, 2, 3)]
     assert page["champion"] == first
+    assert not reader.lacks_champion()
     assert reader.champion() == {"version": first, "since_ms": times[-1]}
 
 
