@@ -25,7 +25,7 @@ HISTORY: Final = """async (parts) => {
 ZOOM: Final = """async ([chosen, spans]) => {
   const { Zoom } = await import("/assets/scripts/symbol/zoom.js");
   const zoom = new Zoom();
-  zoom.reset(spans[0], 10, 120);
+  zoom.reset(spans[0], 10, 10);
   if (chosen !== null) zoom.set(...chosen, spans[0], 10);
   for (const span of spans.slice(1)) zoom.follow(span);
   return [zoom.from, zoom.until];

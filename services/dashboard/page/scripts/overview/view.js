@@ -28,9 +28,9 @@ export class OverviewView {
   #filter = make("input", {
     type: "search",
     id: "filter",
-    placeholder: "Filter: symbol, standing, version",
+    placeholder: "Filter the symbols ( / )",
     "aria-label": "Filter the symbols",
-    title: "Press / to come here",
+    title: "By symbol, standing or version; press / to come here",
     value: left.text,
     oninput: () => this.#grid?.filter((left.text = this.#filter.value)),
     onkeydown: (event) => this.#onFilterKey(event),

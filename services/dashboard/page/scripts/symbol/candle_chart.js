@@ -5,6 +5,9 @@ import { Emitter } from "../emitter.js";
 import { candleOption, pricesWidth } from "./candle_option.js";
 import { Zoom } from "./zoom.js";
 
+const CANDLE_PX = 12; // a comfortable width of a candle
+const FEW_CANDLES = 40;
+const PER_PREDICTION = 3; // candles that are seen at first for each prediction
 const AHEAD_CANDLES = 3; // empty room behind the candle that is predicted
 
 /** Emits `hover` and `select` with an open time or null. */
@@ -32,11 +35,17 @@ export class CandleChart extends Emitter {
   async #open() {
     const echarts = await loadCharts();
     if (this.#isClosed) return;
-    const width = this.#element.clientWidth - pricesWidth(this.#history);
-    this.#zoom.reset(this.#span, this.#history.intervalMs, width);
+    this.#zoom.reset(this.#span, this.#history.intervalMs, this.#candlesAtFirst());
     this.#chart = new Chart(echarts, this.#element, (palette) => this.#option(palette));
     this.#listen(this.#chart.instance);
     this.#describe();
+  }
+
+  /** As many as fit well, but no crowd of candles beside the first few predictions. */
+  #candlesAtFirst() {
+    const width = this.#element.clientWidth - pricesWidth(this.#history);
+    const wanted = Math.max(FEW_CANDLES, PER_PREDICTION * this.#history.predictions.length);
+    return Math.min(Math.floor(width / CANDLE_PX), wanted);
   }
 
   #listen(instance) {

@@ -4,7 +4,8 @@ import { Chart, TIME_LABELS, baseOption, loadCharts, makeAxis, makeNote } from "
 import { change, decimalsFor, plural, share, signed, timestamp } from "../format.js";
 import { FEWEST_OUTCOMES, describeSkill } from "../skill_text.js";
 
-const TOO_FEW = `Shown from ${FEWEST_OUTCOMES} outcomes on.\nThis fills as candles close.`;
+const TOO_FEW = "Too few outcomes yet.\nThis fills as candles close.";
+const SKILL_LATER = `Shown from ${FEWEST_OUTCOMES} outcomes on.\nThis fills as candles close.`;
 const STILL = { disabled: true }; // the pointer changes nothing but the tooltip
 const GRID = { left: 8, right: 12, top: 14, bottom: 4, containLabel: true };
 const TONES = {
@@ -31,7 +32,9 @@ export class SideCharts {
     if (this.#isClosed) return;
     const open = (name, makeOption) =>
       new Chart(echarts, elements[name], (palette) =>
-        history[name].length < 2 ? makeNote(palette, TOO_FEW) : makeOption(palette, history[name]),
+        history[name].length < 2
+          ? makeNote(palette, name === "skill" ? SKILL_LATER : TOO_FEW)
+          : makeOption(palette, history[name]),
       );
     this.#charts = [
       open("skill", skillOption),

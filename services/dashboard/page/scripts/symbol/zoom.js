@@ -1,7 +1,6 @@
 // Which part of a time axis is seen. It is kept when candles come: the newest ones stay in sight
 // where they were, and a part of the past stays where it is.
 
-const CANDLE_PX = 12; // a comfortable width of a candle at first
 const FEWEST = 8; // candles that one may zoom in to
 const STEP = 0.7;
 
@@ -11,15 +10,14 @@ export class Zoom {
   #isFollowing = true;
 
   /**
-   * Show the newest candles, as many as fit well.
+   * Show the newest candles.
    * @param {[number, number]} span of all candles, ms
    * @param {number} intervalMs
-   * @param {number} widthPx of the chart
+   * @param {number} candles how many
    */
-  reset([first, last], intervalMs, widthPx) {
-    const candles = Math.max(FEWEST, Math.floor(widthPx / CANDLE_PX));
+  reset([first, last], intervalMs, candles) {
     this.until = last;
-    this.from = Math.max(first, last - candles * intervalMs);
+    this.from = Math.max(first, last - Math.max(FEWEST, candles) * intervalMs);
     this.#isFollowing = true;
   }
 
