@@ -166,7 +166,10 @@ class LiveBoard:
         """Add a forecast that comes before all predictions that were added."""
         if forecast.symbol in self.symbols and self.window.add(forecast):
             self._scored.add(forecast.symbol)
-            self._changed.add(forecast.symbol)
+
+    def finish_window(self) -> None:
+        """Note that the recent window is complete: now what was scored meanwhile is told."""
+        self._changed |= self._scored
 
     def add_dead_letter(self, reason: str) -> None:
         """Count a dead letter."""
@@ -235,10 +238,12 @@ class LiveBoard:
 
     def rows(self, symbols: Iterable[str]) -> dict[str, Row]:
         """Return the rows of these symbols; recent skill is computed anew where it may differ."""
-        scored, self._scored = self._scored, set()
-        for symbol, skill in self.window.skills(sorted(scored)).items():
+        wanted = list(symbols)
+        scored = self._scored.intersection(wanted)
+        self._scored -= scored
+        for symbol, skill in self.window.skills(sorted(scored)):
             self.symbols[symbol].skill = skill
-        return {symbol: self.symbols[symbol].row(self.interval_ms) for symbol in symbols}
+        return {symbol: self.symbols[symbol].row(self.interval_ms) for symbol in wanted}
 
     def standings(self) -> Counter[Standing]:
         """Count the symbols by their standing."""
@@ -269,8 +274,11 @@ class LiveBoard:
         return board
 
     def _add_candle(self, candle: Candle, arrival: Arrival) -> None:
-        board, oldest_ms = self._board(candle.symbol), self.oldest_read_ms
+        oldest_ms = self.oldest_read_ms
         self.oldest_read_ms = min(oldest_ms or candle.open_time_ms, candle.open_time_ms)
+        if arrival.is_older and self._has_newer_candles(candle):
+            return
+        board = self._board(candle.symbol)
         if board is None or not board.add_candle(candle, is_older=arrival.is_older):
             return
         arrived_ms = arrival.arrived_ms
@@ -282,6 +290,11 @@ class LiveBoard:
         if arrived_ms is not None:
             self.newest_arrived_ms = max(self.newest_arrived_ms or 0.0, arrived_ms)
             self._measure_arrival(board, candle, arrival, arrived_ms)
+
+    def _has_newer_candles(self, candle: Candle) -> bool:
+        board = self.symbols.get(candle.symbol)
+        before = None if board is None else board.candle_before
+        return before is not None and before.open_time_ms >= candle.open_time_ms
 
     def _measure_arrival(
         self, board: SymbolBoard, candle: Candle, arrival: Arrival, arrived_ms: float

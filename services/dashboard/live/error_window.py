@@ -1,6 +1,6 @@
 """Errors of the newest forecasts, by symbol and moment."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 
 import numpy as np
@@ -11,6 +11,7 @@ from shared.core.evaluation.errors import squared_errors
 from shared.core.evaluation.skill_score import Skill, skill_score
 
 _FIRST_SYMBOLS: Final = 64
+_SCORED_TOGETHER: Final = 128  # symbols: an array operation for all of them, within little memory
 _SCALE, _CHANGE, _OUTCOME = range(3)
 
 
@@ -92,19 +93,21 @@ class ErrorWindow:
         self._write(symbol, open_time_ms, _CHANGE, previous.calibrated_change)
         return self._write(symbol, open_time_ms, _OUTCOME, previous.outcome_change)
 
-    def skills(self, symbols: Iterable[str]) -> dict[str, Skill | None]:
-        """Return the skill of each of the symbols against zero change.
+    def skills(self, symbols: Iterable[str]) -> Iterator[tuple[str, Skill | None]]:
+        """Yield each of the symbols with its skill against zero change.
 
         None while there is nothing to compare; symbols of which nothing is known are left out.
         """
         known = [symbol for symbol in symbols if symbol in self._number_of]
-        numbers = np.array([self._number_of[symbol] for symbol in known], dtype=np.int64)
-        columns = np.array(self._moments_in_order(), dtype=np.int64) % self._columns
+        for start in range(0, len(known), _SCORED_TOGETHER):
+            yield from self._skills_of(known[start : start + _SCORED_TOGETHER])
+
+    def _skills_of(self, symbols: list[str]) -> Iterator[tuple[str, Skill | None]]:
+        numbers = np.array([self._number_of[symbol] for symbol in symbols])
+        columns = np.array(self._moments_in_order()) % self._columns
         errors, zero_errors, is_complete = _errors(self._cells[:, numbers[:, None], columns])
-        return {
-            symbol: skill_score(errors[row, chosen], zero_errors[row, chosen])
-            for row, (symbol, chosen) in enumerate(zip(known, is_complete, strict=True))
-        }
+        for row, (symbol, chosen) in enumerate(zip(symbols, is_complete, strict=True)):
+            yield symbol, skill_score(errors[row, chosen], zero_errors[row, chosen])
 
     def pooled_skill(self) -> Skill | None:
         """Return the skill of all symbols together: those of a moment are one sample.

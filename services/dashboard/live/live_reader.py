@@ -149,6 +149,7 @@ class LiveReader:
         session.fill.step()
         self._reading = replace(self._reading, loading=session.fill.progress)
         if not self._reading.loading:
+            self._feed.board.finish_window()
             log.info("read the recent candles of %d symbols", len(self._feed.board.symbols))
 
     def _check_connection(self, session: _Session) -> bool:

@@ -37,6 +37,7 @@ class WindowFill:
         """
         self._feed, self._ends = feed, dict(starts)
         self._places = list(starts)
+        self._shares = dict.fromkeys(starts, 0.0)  # of the window, as far as it was read
         self._resources = ExitStack()
         self._readers = {
             topic: self._resources.enter_context(Reader(bootstrap, topic, headers=True))
@@ -48,8 +49,8 @@ class WindowFill:
         """What is being done, in words; empty when all is done."""
         if not self._places:
             return ""
-        done = len(self._ends) - len(self._places)
-        return f"reading the recent candles: {done} of {len(self._ends)} partitions are done"
+        share = sum(self._shares.values()) / len(self._shares) if self._shares else 1.0
+        return f"reading the recent candles: {share:.0%}"
 
     def step(self) -> None:
         """Add a block.
@@ -60,7 +61,8 @@ class WindowFill:
         if not self._places:
             return
         place = self._places.pop(0)
-        if not self._add_block(place):
+        self._shares[place] = self._add_block(place)
+        if self._shares[place] < 1.0:
             self._places.append(place)
         if not self._places:
             self.close()
@@ -69,17 +71,20 @@ class WindowFill:
         """Close the connections."""
         self._resources.close()
 
-    def _add_block(self, place: KafkaPartition) -> bool:
-        """Add the block before what was added; return whether nothing more of it is needed."""
-        reader, end = self._readers[place.topic], self._ends[place]
-        oldest_ms = self._feed.board.oldest_wanted_ms
+    def _add_block(self, place: KafkaPartition) -> float:
+        """Add the block before what was added; return the share of the window that is read now."""
+        reader, end, board = self._readers[place.topic], self._ends[place], self._feed.board
+        oldest_ms, newest_ms = board.oldest_wanted_ms, board.newest_open_time_ms
         first = reader.ends(place.partition)[0]
         begin = max(first, end - _BLOCK)
-        if oldest_ms is None or begin >= end:
-            return True
-        newest_ms = self._feed.add_older(place.topic, _read_reversed(reader, place, begin, end))
+        if oldest_ms is None or newest_ms is None or begin >= end:
+            return 1.0
+        read_ms = self._feed.add_older(place.topic, _read_reversed(reader, place, begin, end))
         self._ends[place] = begin
-        return begin == first or (newest_ms is not None and newest_ms < oldest_ms)
+        if begin == first or (read_ms is not None and read_ms < oldest_ms):
+            return 1.0
+        known_ms = newest_ms if read_ms is None else read_ms
+        return max(0.0, min(0.99, (newest_ms - known_ms) / (newest_ms - oldest_ms)))
 
 
 def _read_reversed(

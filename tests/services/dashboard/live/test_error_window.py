@@ -19,7 +19,7 @@ def predictions(changes: list[float], symbol: str = SYMBOL) -> list[Prediction]:
 
 
 def skill_of(window: ErrorWindow, symbol: str = SYMBOL) -> Skill | None:
-    return window.skills([symbol])[symbol]
+    return dict(window.skills([symbol]))[symbol]
 
 
 @given(CHANGES, st.randoms(use_true_random=False))
@@ -102,4 +102,4 @@ def test_a_gap_and_an_unknown_symbol_have_no_skill() -> None:
 
     assert skill_of(window) is None
     assert window.pooled_skill() is None
-    assert window.skills(["XXXUSDT"]) == {}
+    assert list(window.skills(["XXXUSDT"])) == []
