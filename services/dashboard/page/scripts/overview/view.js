@@ -1,7 +1,7 @@
 // The overview: a strip of figures, and the table of all symbols.
 
 import { make } from "../dom.js";
-import { plural } from "../format.js";
+import { count, plural } from "../format.js";
 import { setPageKeys } from "../keys.js";
 import { SymbolGrid, loadGrid } from "./grid.js";
 import { makeStrip } from "./strip.js";
@@ -80,7 +80,8 @@ export class OverviewView {
   #showCount() {
     const { shown, chosen } = this.#grid.describe();
     const all = plural(this.#session.store.rows.size, "symbol");
-    this.#count.textContent = `${shown} of ${all}${chosen > 0 ? `, ${chosen} chosen` : ""}`;
+    const choice = chosen > 0 ? `, ${count(chosen)} chosen` : "";
+    this.#count.textContent = `${count(shown)} of ${all}${choice}`;
   }
 
   #makeChoices() {
