@@ -16,6 +16,9 @@ BIN := .venv/bin
 PYTEST := $(BIN)/pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 KERNEL := $(wildcard shared/core/model/kernel/*.[ch])
 
+# Hundreds of processes are started here: each would compile what the one before has compiled.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo lint check test soak chaos feed chaos-feed bench bench-full pictures reference docs test-compose clean
 
