@@ -1,5 +1,7 @@
 """`ulstm watch` on a terminal: a screen that scrolls, sorts and filters thousands of symbols."""
 
+import asyncio
+import signal
 import time
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
@@ -93,7 +95,9 @@ class WatchApp(App[UlstmError | None]):
         yield Footer()
 
     def on_mount(self) -> None:
-        """Begin to read and to draw."""
+        """Begin to read and to draw; a signal that ends programs gives the terminal back first."""
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, self.exit)
         self.query_one(SymbolTable).focus()
         self.set_interval(_REFRESH_S, self.refresh_board)
         if self._seconds:

@@ -1,6 +1,8 @@
 """`ulstm watch` on a terminal of 80 columns and 24 lines, with thousands of symbols."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -175,6 +177,16 @@ def test_a_new_prediction_appears_and_the_place_stays() -> None:
 def test_a_key_ends_it(key: str) -> None:
     async def script(app: WatchApp, pilot: "Pilot[UlstmError | None]") -> None:
         await pilot.press(key)
+        await pilot.pause()
+        assert not app.is_running
+
+    assert run(script) is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_in_order(number: signal.Signals) -> None:
+    async def script(app: WatchApp, pilot: "Pilot[UlstmError | None]") -> None:
+        os.kill(os.getpid(), number)
         await pilot.pause()
         assert not app.is_running
 
