@@ -13,7 +13,7 @@ for a while. So each symbol is requested again from time to time (`Reconciliatio
 from collections import defaultdict
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from services.producer.backfill.checked_page import CheckedPage
 from services.producer.backfill.sequencer import CorrectedCandle, LogEntry, ReceivedCandle
@@ -59,6 +59,7 @@ class Reconciler:
         self._suspects: dict[str, dict[int, _Suspect]] = defaultdict(dict)
         self._late: dict[tuple[str, int], ReceivedCandle] = {}
         self._corrections: list[CorrectedCandle] = []
+        self._unwritten: dict[tuple[str, int], bytes] = {}  # values of corrections on their way
         self.compared = 0  # candles
 
     # -- what the log has ---------------------------------------------------------------------
@@ -69,6 +70,7 @@ class Reconciler:
             if isinstance(entry, ReceivedCandle):
                 self._on_candle(entry, reading)
             elif isinstance(entry, CorrectedCandle):
+                self._unwritten.pop((entry.symbol, entry.candle.open_time_ms), None)
                 self._on_correction(entry.candle)
             elif isinstance(entry, Gap):
                 self._on_gap(entry, reading)
@@ -90,6 +92,7 @@ class Reconciler:
         """Drop the candles whose correction may be in the log or not."""
         for entry in entries:
             if isinstance(entry, CorrectedCandle):
+                self._unwritten.pop((entry.symbol, entry.candle.open_time_ms), None)
                 self._memory.forget(entry.symbol, entry.candle.open_time_ms)
 
     def unfollow(self, symbol: str) -> None:
@@ -97,6 +100,7 @@ class Reconciler:
         self.schedule.unfollow(symbol)
         self._memory.forget(symbol)
         self._suspects.pop(symbol, None)
+        self._unwritten = {place: v for place, v in self._unwritten.items() if place[0] != symbol}
 
     def _on_gap(self, gap: Gap, reading: ClockReading) -> None:
         check_ms = reading.now_ms + HOLE_MS
@@ -113,7 +117,7 @@ class Reconciler:
         self.schedule.on_candle(symbol, end_ms, is_young=is_young)
         late = self._late.get((symbol, open_ms))
         if late is not None and self._memory.differs(symbol, open_ms, late.value):
-            self._corrections.append(CorrectedCandle("amendment", late))
+            self._corrections += self._correct("amendment", late)
 
     def _on_correction(self, candle: ReceivedCandle) -> None:
         symbol, open_ms = candle.symbol, candle.open_time_ms
@@ -127,12 +131,12 @@ class Reconciler:
         """Return the correction that follows from a closed kline that the log has already."""
         symbol, open_ms = kline.symbol, kline.open_time_ms
         if self._memory.lacks(symbol, open_ms):
-            return [CorrectedCandle("fill", kline)]
+            return self._correct("fill", kline)
         if not self._memory.has(symbol, open_ms) and len(self._late) < MAX_LATE:
             self._late[symbol, open_ms] = kline  # the first one may be about to be written
         is_allowed = self._memory.amendments(symbol, open_ms) < MAX_STREAM_AMENDMENTS
         if is_allowed and self._memory.differs(symbol, open_ms, kline.value):
-            return [CorrectedCandle("amendment", kline)]
+            return self._correct("amendment", kline)
         return []
 
     def take_corrections(self) -> list[CorrectedCandle]:
@@ -181,4 +185,15 @@ class Reconciler:
         if reading.elapsed_ms - first.elapsed_ms < CONFIRM_MS:
             return []
         del suspects[open_ms]
-        return [CorrectedCandle("fill" if is_fill else "amendment", row)]
+        return self._correct("fill" if is_fill else "amendment", row)
+
+    def _correct(
+        self, kind: Literal["amendment", "fill"], candle: ReceivedCandle
+    ) -> list[CorrectedCandle]:
+        """Return a correction, or none if the same one, or any fill, is on its way to the log."""
+        place = candle.symbol, candle.open_time_ms
+        unwritten = self._unwritten.get(place)
+        if unwritten is not None and (kind == "fill" or unwritten == candle.value):
+            return []
+        self._unwritten[place] = candle.value
+        return [CorrectedCandle(kind, candle)]

@@ -394,3 +394,27 @@ def test_the_end_of_the_log_of_a_symbol_that_is_not_followed_is_left_alone() -> 
     exchange.run(3_600)
 
     assert exchange.requests == []
+
+
+def test_a_final_value_that_comes_twice_before_it_is_written_is_one_amendment() -> None:
+    exchange = RevisingExchange()
+    exchange.write(candle(0, "1.5"))
+
+    first = exchange.reconciler.on_stale_kline(candle(0, "1.6"))
+    again = exchange.reconciler.on_stale_kline(candle(0, "1.6"))
+    other = exchange.reconciler.on_stale_kline(candle(0, "1.7"))
+
+    assert (len(first), again, len(other)) == (1, [], 1)
+    exchange.write(*first, *other)
+    assert len(exchange.reconciler.on_stale_kline(candle(0, "1.8"))) == 1
+
+
+def test_a_correction_that_was_not_written_may_come_again() -> None:
+    exchange = RevisingExchange()
+    exchange.write(Gap(SYMBOL, START_MS, START_MS + STEP_MS))
+    (fill,) = exchange.reconciler.on_stale_kline(candle(0))
+    assert exchange.reconciler.on_stale_kline(candle(0)) == []
+
+    exchange.reconciler.forget([fill])
+
+    assert exchange.reconciler.on_stale_kline(candle(0)) == [fill]
