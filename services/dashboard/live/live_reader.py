@@ -31,6 +31,7 @@ _POLLED: Final = 2_000
 _POLL_S: Final = 0.1
 _FILLING_POLL_S: Final = 0.02  # half of the time is left to the newest records
 _REQUEST_S: Final = 2.0
+_LAST_FETCH_S: Final = 10.0
 _FIRST_FETCH_S: Final = 0.5  # may pass before the first record of the topics' ends is here
 _RETRY_S: Final = 1.0
 _COMPARE_S: Final = 60.0  # after which the topics' identity is looked at, whatever happens
@@ -142,7 +143,9 @@ class LiveReader:
         self._feed.count_read(records)
         if records:
             session.heard_s = now_s
-        elif now_s - session.opened_s > _FIRST_FETCH_S and not self._reading.is_caught_up:
+        # A feed that never pauses does not keep the recent window waiting for ever.
+        limit_s = _LAST_FETCH_S if records else _FIRST_FETCH_S
+        if now_s - session.opened_s > limit_s and not self._reading.is_caught_up:
             self._reading = replace(self._reading, is_caught_up=True)
 
     def _fill(self, session: _Session) -> None:
