@@ -34,9 +34,9 @@ def write_class_cache(cache: Path) -> None:
 
 def _start_and_end(folder: Path, cache: Path) -> None:
     port = programs.free_port()
-    java, *arguments = programs.kafka_command(folder, port)
+    options = ("-Xlog:disable", f"-XX:AOTCacheOutput={cache}")
     process = subprocess.Popen(
-        [java, "-Xlog:disable", f"-XX:AOTCacheOutput={cache}", *arguments],
+        programs.with_java_options(programs.kafka_command(folder, port), *options),
         cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

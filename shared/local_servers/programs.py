@@ -125,6 +125,16 @@ def _java(*arguments: str) -> list[str]:
     ]
 
 
+def with_java_options(command: list[str], *options: str) -> list[str]:
+    """Return a command of Java's with more options before its class path.
+
+    >>> with_java_options(["java", "-cp", "jars", "Main"], "-Xint")
+    ['java', '-Xint', '-cp', 'jars', 'Main']
+    """
+    at = command.index("-cp")
+    return [*command[:at], *options, *command[at:]]
+
+
 def _class_cache_options(cache: Path) -> tuple[str, ...]:
     """Return the options that let Java use the cache; it warns where one does not fit, and goes on.
 
