@@ -16,21 +16,22 @@ from benchmarks.worker import Calls
 
 WIDE: Final[ViewportSize] = {"width": 1440, "height": 900}
 
-# Sorted by steps, the smallest first, the topmost row is the one that was updated last: when it
-# shows the new count, all rows do. The time is that of the frame that paints it.
-_NOTE_TOP_ROW: Final = """
-window.tops = [];
+# Notes when all rows on screen show the same count of steps: until then some are of the close
+# before. The time is that of the frame that paints them.
+_NOTE_STEPS: Final = """
+window.closes = [];
 addEventListener("DOMContentLoaded", () => {
-  const cell = '.ag-center-cols-container .ag-row[row-index="0"] [col-id="steps"]';
+  const cells = '.ag-center-cols-container .ag-row [col-id="steps"]';
   let shown = "";
   const note = () => {
-    const text = document.querySelector(cell)?.textContent ?? "";
-    if (text === shown) return;
-    shown = text;
-    requestAnimationFrame(() => window.tops.push([text, Date.now() / 1000]));
+    const counts = new Set([...document.querySelectorAll(cells)].map((cell) => cell.textContent));
+    const [count] = counts;
+    if (counts.size !== 1 || count === shown) return;
+    shown = count;
+    requestAnimationFrame(() => window.closes.push([count, Date.now() / 1000]));
   };
   new MutationObserver(note).observe(document.body, {
-    subtree: true, childList: true, characterData: true, attributeFilter: ["row-index"],
+    subtree: true, childList: true, characterData: true,
   });
 });
 """
@@ -53,13 +54,12 @@ class OpenBrowsers:
         self._contexts = [browser.new_context(viewport=WIDE) for _ in range(count)]
         self._pages = [context.new_page() for context in self._contexts]
         for page in self._pages:
-            page.add_init_script(_NOTE_TOP_ROW)
+            page.add_init_script(_NOTE_STEPS)
             page.goto(address)
             page.wait_for_selector(".ag-row")
-            page.locator('.ag-header-cell[col-id="steps"]').click()
 
     def shown_s(self, steps: int) -> list[float]:
-        """Wait until every row of every page shows this count of steps.
+        """Wait until every row on the screen of every page shows this count of steps.
 
         Returns:
             When each page did (s since 1970).
@@ -100,8 +100,8 @@ def _shown_s(page: Page, text: str) -> float:
     found: list[float] = []
 
     def is_shown() -> bool:
-        tops = cast(list[tuple[str, float]], page.evaluate("window.tops"))
-        found.extend(moment for each, moment in tops if each == text)
+        closes = cast(list[tuple[str, float]], page.evaluate("window.closes"))
+        found.extend(moment for each, moment in closes if each == text)
         return bool(found)
 
     until(is_shown)
