@@ -57,7 +57,7 @@ def test_a_phone_shows_every_page_without_scrolling_sideways(
     expect(page.locator("main")).to_be_visible()
 
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    for link in page.locator(".frame-nav").get_by_role("link").all():
+    for link in page.locator("header, nav").get_by_role("link").all():
         box = link.bounding_box()
         assert box is not None
         assert box["height"] >= 24.0  # WCAG 2.2's least size of a target
