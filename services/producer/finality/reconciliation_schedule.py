@@ -7,7 +7,7 @@
    minute, then after twice as long each time, for a week. A hole that lies among the newest candles
    is looked at in a sweep of its symbol.
 
-There is one request at a time. Where both are due they take turns, so that many holes after an
+There are two requests at a time. Where both are due they take turns, so that many holes after an
 outage do not keep other candles from being compared before they are forgotten. Times without
 another unit in their name are the exchange's, in milliseconds; `now_s` is the monotonic clock's.
 """
@@ -28,6 +28,7 @@ MAX_READINGS: Final = 4  # in a row, of differences that are not confirmed
 # Of the requests that may be sent: a tenth of the exchange's limit by default.
 SHARE_OF_ALLOWED: Final = 1 / 6
 SPREAD: Final = 0.8  # of the time between two sweeps of a symbol: the rest is reserve
+MAX_AWAITED: Final = 2  # requests at a time
 ANSWER_S: Final = 120.0  # a request without an answer is taken for lost
 MAX_HOLE_WAIT_MS, MAX_HOLE_AGE_MS = 6 * 3_600_000, 7 * 86_400_000
 
@@ -68,7 +69,7 @@ class ReconciliationSchedule:
         self._memory, self._interval_ms, self._after_ms = memory, interval_ms, after_ms
         self._klines_per_minute = klines_per_minute
         self._plans: dict[str, _Plan] = {}
-        self._awaited: tuple[str, float] | None = None  # the symbol requested, and when
+        self._awaited: dict[str, float] = {}  # the symbols requested, and when
         self._next_s, self._next_sweep_ms = 0.0, 0
         self._is_sweep_next = True
 
@@ -91,14 +92,15 @@ class ReconciliationSchedule:
 
     def take_due(self, reading: ClockReading, now_s: float) -> KlineRequest | None:
         """Return the next request; None if it is not the time for one."""
-        if self._awaited is not None and now_s - self._awaited[1] >= ANSWER_S:
-            self.on_failure(self._awaited[0], reading)
-        if self._awaited is not None or now_s < self._next_s or not self._plans:
+        lost = [each for each, at_s in self._awaited.items() if now_s - at_s >= ANSWER_S]
+        for symbol in lost:
+            self.on_failure(symbol, reading)
+        if len(self._awaited) >= MAX_AWAITED or now_s < self._next_s or not self._plans:
             return None
         self._next_s = now_s + 60.0 / (SHARE_OF_ALLOWED * self._klines_per_minute())
         request = self._take_in_turn(reading)
         if request is not None:
-            self._awaited = request.symbol, now_s
+            self._awaited[request.symbol] = now_s
         return request
 
     def on_answer(
@@ -111,7 +113,7 @@ class ReconciliationSchedule:
             suspected_ms: the open times of candles that differ.
             reading: the exchange's time when it was requested.
         """
-        self._awaited = None
+        self._awaited.pop(symbol, None)
         if (plan := self._plans.get(symbol)) is None:
             return ()
         plan.readings = plan.readings + 1 if suspected_ms else 0
@@ -123,7 +125,7 @@ class ReconciliationSchedule:
 
     def on_failure(self, symbol: str, reading: ClockReading) -> None:
         """Record a request that got no usable answer."""
-        self._awaited = None
+        self._awaited.pop(symbol, None)
         if (plan := self._plans.get(symbol)) is not None:
             self._plan_recheck(symbol, plan, reading)
 

@@ -351,18 +351,18 @@ def test_three_thousand_symbols_are_swept_evenly_within_a_tenth_of_the_weight() 
     assert set(asked) == set(symbols)
 
 
-def test_a_request_without_an_answer_holds_the_others_back_for_a_while_only() -> None:
+def test_requests_without_an_answer_hold_the_others_back_for_a_while_only() -> None:
     exchange = RevisingExchange()
-    closed(exchange, [candle(0), candle(0, symbol="ETHUSDT")])
-    exchange.now_ms += AFTER_MS
+    closed(exchange, [candle(0, symbol=symbol) for symbol in ("AUSDT", "BUSDT", "CUSDT")])
+    take_due = exchange.reconciler.schedule.take_due
 
-    first = exchange.reconciler.schedule.take_due(exchange.reading, 0.0)
-    assert first is not None
+    for seconds in (0.0, 1.0):
+        exchange.now_ms += AFTER_MS
+        assert take_due(exchange.reading, seconds) is not None
     exchange.now_ms += AFTER_MS
-    assert exchange.reconciler.schedule.take_due(exchange.reading, 60.0) is None
-    second = exchange.reconciler.schedule.take_due(exchange.reading, 121.0)
+    assert take_due(exchange.reading, 60.0) is None
 
-    assert second is not None
+    assert take_due(exchange.reading, 120.5) is not None
 
 
 def test_a_symbol_that_is_not_followed_any_longer_is_not_asked_for() -> None:
