@@ -109,7 +109,7 @@ export class SymbolGrid {
       autoSizeStrategy: { type: "fitGridWidth" },
       rowData: [...store.rows.values()],
       getRowId: ({ data }) => data.symbol,
-      initialState: leftState ?? undefined,
+      initialState: leftState ?? { sort: { sortModel: [{ colId: "symbol", sort: "asc" }] } },
       rowBuffer: 4, // rows that are made ready outside the view
       rowHeight: ROW_HEIGHT,
       headerHeight: ROW_HEIGHT + 2,
