@@ -1,5 +1,6 @@
 """`ulstm export`: predictions and candles as a table, for pandas and others."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -11,7 +12,7 @@ from services.cli.examples import examples
 from services.cli.export.candle_export import CandleExport
 from services.cli.export.figures import ExportFigures
 from services.cli.export.prediction_export import PredictionExport
-from services.cli.export.run import run_export
+from services.cli.export.run import Export, run_export
 from services.cli.export.selection import Selection
 from services.cli.export.table_file import check_out
 from services.cli.terminal import (
@@ -22,6 +23,7 @@ from services.cli.terminal import (
     print_warning,
 )
 from services.cli.topic_checks import open_deployment
+from shared.adapters.env_settings import ServiceSettings
 from shared.core.errors import BadSetting
 from shared.core.symbols import parse_symbols
 from shared.core.timestamps import format_timestamp
@@ -63,9 +65,7 @@ def predictions_command(
 ) -> None:
     """Export predictions, each with the close that came: one row a prediction."""
     selection = _select(out, start, end, symbols)
-    settings = open_deployment(context.obj, "predictions")
-    figures = run_export(PredictionExport(settings), settings, selection, out)
-    _report(figures, selection, out, as_json)
+    _export(context, "predictions", PredictionExport, selection, out, as_json)
 
 
 @app.command(
@@ -82,13 +82,11 @@ def candles_command(
 ) -> None:
     """Export candles with their last values, those that were corrected marked."""
     selection = _select(out, start, end, symbols)
-    settings = open_deployment(context.obj, "klines")
-    figures = run_export(CandleExport(settings), settings, selection, out)
-    _report(figures, selection, out, as_json)
+    _export(context, "klines", CandleExport, selection, out, as_json)
 
 
 def _select(out: Path, start: str, end: str, symbols: str) -> Selection:
-    """Return what the options ask for, before any work is done.
+    """Validate the options and return the selection of rows.
 
     Raises:
         BadSetting: an option is refused.
@@ -101,8 +99,22 @@ def _select(out: Path, start: str, end: str, symbols: str) -> Selection:
     return Selection(range(from_ms, to_ms), frozenset(parse_symbols(symbols, "--symbols")))
 
 
+def _export(
+    context: typer.Context,
+    topic: str,
+    create: Callable[[ServiceSettings], Export],
+    selection: Selection,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Export the rows of a topic, and report the figures."""
+    settings = open_deployment(context.obj, topic)
+    figures = run_export(create(settings), settings, selection, out)
+    _report(figures, selection, out, as_json)
+
+
 def _report(figures: ExportFigures, selection: Selection, out: Path, as_json: bool) -> None:
-    """Say what was written and what was left out."""
+    """Report the rows written and the rows skipped."""
     console = PlainConsole(stderr=True)
     print_unreadable(console, figures.unreadable)
     missing = sorted(selection.symbols - figures.symbols)

@@ -113,7 +113,7 @@ def _late(late: Sequence[LackingSymbol]) -> Iterator[Problem]:
             f"{late[0].symbol}: {late[0].reason}.",
             "Nothing for a few minutes: REST gives what the stream missed. If it goes on, see the"
             " producer's log.",
-            since_ms=min(one.since_ms for one in late) or None,
+            since_ms=_first_since_ms(late),
         )
 
 
@@ -126,7 +126,7 @@ def _refused(refused: Sequence[LackingSymbol]) -> Iterator[Problem]:
             f" {names([one.symbol for one in refused])}",
             f"{refused[0].symbol}: {refused[0].reason}.",
             f"Take them out of SYMBOLS, or `ulstm symbols remove {refused[0].symbol}`.",
-            since_ms=min(one.since_ms for one in refused) or None,
+            since_ms=_first_since_ms(refused),
         )
 
 
@@ -139,5 +139,10 @@ def _halted(halted: Sequence[LackingSymbol]) -> Iterator[Problem]:
             f" {names([one.symbol for one in halted])}",
             "The exchange does not trade them.",
             "Nothing: they go on when the exchange trades them again.",
-            since_ms=min(one.since_ms for one in halted) or None,
+            since_ms=_first_since_ms(halted),
         )
+
+
+def _first_since_ms(lacking: Sequence[LackingSymbol]) -> int | None:
+    """Return the earliest start of the symbols' trouble; None if one is not known."""
+    return min(one.since_ms for one in lacking) or None
