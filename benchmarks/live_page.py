@@ -1,4 +1,4 @@
-"""The live page while 2,000 symbols close at once: how soon it shows them, and what it costs."""
+"""Measure the live page's latency and cost while 2,000 symbols close at once."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -91,7 +91,7 @@ class ClosingMarket:
         deployment.await_folded(SYMBOLS * HISTORY)
 
     def start_page(self) -> None:
-        """Start the page, and wait until it has read what it shows."""
+        """Start the page, and wait until it has caught up with the topics."""
         self.page.start()
         until(lambda: self.page.get("/api/overview")["summary"]["state"] != "loading")
         self.deployment.await_idle()

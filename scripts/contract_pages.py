@@ -37,7 +37,7 @@ _BINARY: Final = {"bundle-card": _BUNDLE, "dead-letter-headers": _DEAD_LETTER}
 
 
 def topics_page() -> str:
-    """Return the page of the topics: what they promise, then each kind of record."""
+    """Return the page of the topics: the contract in words, then each kind of record."""
     blocks = [_topics_table(), read_contract().rstrip()]
     for kind in KINDS.values():
         blocks += [_BINARY[kind.name]] if kind.name in _BINARY else []

@@ -100,7 +100,7 @@ def _run() -> None:
 
 
 def _print_wrong_use(error: typer.TyperException) -> None:
-    """Print how a command is used and what is wrong; nothing if its help was printed already."""
+    """Print a command's usage and the error; nothing if its help was printed already."""
     context: typer.Context | None = getattr(error, "ctx", None)
     text = error.format_message() if hasattr(error, "format_message") else str(error)
     if context is not None and text:

@@ -29,7 +29,7 @@ _LONGEST: Final = 1_000  # characters of any text in a record
 
 @contextmanager
 def prepared_terminal() -> Iterator[None]:
-    """Show log lines as warnings, and what the terminal's encoding lacks as escapes."""
+    """Show log lines as warnings; escape characters that the terminal's encoding lacks."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

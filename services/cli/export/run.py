@@ -39,7 +39,7 @@ class Export(Protocol):
 def run_export(
     export: Export, settings: ServiceSettings, selection: Selection, out: Path
 ) -> ExportFigures:
-    """Write the selected rows to a file; return what was written and what was left out.
+    """Write the selected rows to a file; return the counts of rows written and skipped.
 
     Raises:
         Unknown: there is nothing to write.

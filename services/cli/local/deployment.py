@@ -202,7 +202,7 @@ class LocalDeployment:
             self._environ["SYMBOLS"] = self._options.symbols
 
     def _start_page(self) -> None:
-        """Start the live page, early: whoever opens it sees the back-fill and the training too."""
+        """Start the live page early, so that it shows the back-fill and the training too."""
         replicas = [f"predictor-{number}" for number in range(1, self._options.replicas + 1)]
         self._metrics_ports = {name: free_port() for name in ("producer", *replicas, _TRAINER)}
         addresses = [f"http://{HOST}:{port}" for port in self._metrics_ports.values()]

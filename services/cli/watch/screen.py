@@ -123,7 +123,7 @@ class WatchApp(App[UlstmError | None]):
             self.call_from_thread(self.exit, error)
 
     def refresh_board(self) -> None:
-        """Show what the board says now."""
+        """Redraw the table and the summary from the board."""
         wanted = self.query_one("#filter", Input).value
         order = (self._sorted_by, self._is_reversed, len(self._columns))
         shown = (self._board.changes, wanted, *order)

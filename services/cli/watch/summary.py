@@ -1,4 +1,4 @@
-"""A live board in a few lines: what is going on, how fast, how good."""
+"""Summarise a live board in a few lines: progress, latency, skill."""
 
 from collections import Counter
 from collections.abc import Sequence
