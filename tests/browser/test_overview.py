@@ -87,16 +87,19 @@ def test_the_keyboard_alone_filters_reaches_a_row_and_opens_it(pages: BrowserPag
     expect(page).to_have_url(re.compile("/symbols/SOLUSDT$"))
 
 
-@pytest.mark.parametrize("name", ["Overview", "Models", "Health"])
-def test_every_page_is_reached_by_a_link_and_by_its_address(pages: BrowserPages, name: str) -> None:
-    page = pages.open("/symbols/BTCUSDT")
-    page.get_by_role("link", name=name, exact=True).click()
-    expect(page.locator("main h1").first).to_be_attached()
-    heading = page.locator("main h1").first.inner_text()
+@pytest.mark.parametrize(
+    ("name", "path"), [("Overview", "/"), ("Models", "/models"), ("Health", "/health")]
+)
+def test_every_page_is_reached_by_a_link_and_by_its_address(
+    pages: BrowserPages, name: str, path: str
+) -> None:
+    linked = pages.open("/symbols/BTCUSDT")
+    linked.get_by_role("link", name=name, exact=True).click()
+    addressed = pages.open(path)
 
-    again = pages.open(f"/{name.lower()}" if name != "Overview" else "/")
-
-    expect(again.locator("main h1").first).to_have_text(heading)
+    expect(linked).to_have_url(re.compile(f"{path}$"))
+    for page in (linked, addressed):
+        expect(page.locator("main h1").first).to_have_text(name)
 
 
 @pytest.mark.parametrize("value", [b"", b"\xff\x00", b'{"type":"candle"}', b"[1, 2]"])
