@@ -77,7 +77,7 @@ def _read_result(deployment: BenchmarkDeployment, report_progress: Callable[[str
     for at in range(READS):
         report_progress(f"archive read: {at + 1} of {READS}, then a bare consumer")
         started = monotonic()
-        archived = Archive(deployment.kafka_bootstrap, deployment.topics).read(TimeSpan())
+        archived = Archive(deployment.kafka, deployment.topics).read(TimeSpan())
         ours.append(monotonic() - started)
         count = sum(map(len, archived.sequences.values()))
         theirs.append(_bare_consumer_s(deployment, count))
@@ -95,7 +95,7 @@ def _read_result(deployment: BenchmarkDeployment, report_progress: Callable[[str
 def _bare_consumer_s(deployment: BenchmarkDeployment, count: int) -> float:
     started = monotonic()
     topics = deployment.topics
-    config = {"bootstrap.servers": deployment.kafka_bootstrap, "group.id": "bare-count"}
+    config = deployment.kafka.client_config({"group.id": "bare-count"})
     consumer = Consumer({**config, "isolation.level": "read_committed"})
     consumer.assign([TopicPartition(topics.klines, at, 0) for at in range(topics.partitions)])
     seen = 0
@@ -108,7 +108,7 @@ def _bare_consumer_s(deployment: BenchmarkDeployment, count: int) -> float:
 
 def _backtest_result(deployment: BenchmarkDeployment, size: Size) -> Result:
     version = deployment.release_model(DEFAULT, 0, promote=False)
-    newest = Archive(deployment.kafka_bootstrap, deployment.topics).newest_ms() or 0
+    newest = Archive(deployment.kafka, deployment.topics).newest_ms() or 0
     start = str(newest - (size.scored - 1) * STEP_MS)
     seconds, output = _ulstm(
         deployment, "backtest", f"--model={version}", "--from", start, "--json"

@@ -126,7 +126,7 @@ def _write_alternately(
     second: Sequence[ProducerRecord],
 ) -> tuple[float, float]:
     """Return the median ms of writing each, in turns."""
-    writer = TransactionalProducer(deployment.kafka_bootstrap, f"{deployment.prefix}headers")
+    writer = TransactionalProducer(deployment.kafka, f"{deployment.prefix}headers")
     times_ms: tuple[list[float], list[float]] = ([], [])
     try:
         for _ in range(HEADER_ROUNDS):

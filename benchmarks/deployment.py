@@ -43,7 +43,7 @@ class BenchmarkOptions:
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             self.report_progress("starting Kafka and Redis")
             with launcher.start(Path(folder), die_with_parent=True) as running:
-                kafka, redis = running.servers.kafka_bootstrap, running.servers.redis_url
+                kafka, redis = running.servers.kafka, running.servers.redis_url
                 yield lambda prefix: BenchmarkDeployment(kafka, redis, prefix, self.folder)
 
 
@@ -54,7 +54,7 @@ class BenchmarkDeployment(Deployment):
     def environ(self) -> dict[str, str]:
         """Return the settings that the services get; everything else is their default."""
         return {
-            "KAFKA_BOOTSTRAP_SERVERS": self.kafka_bootstrap,
+            "KAFKA_BOOTSTRAP_SERVERS": str(self.kafka),
             "REDIS_URL": self.redis_url,
             "TOPIC_PREFIX": self.prefix,
             "LOG_LEVEL": "WARNING",

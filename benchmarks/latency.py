@@ -15,6 +15,7 @@ from benchmarks.models import DEFAULT, ORIGINAL, BenchmarkModel
 from benchmarks.result import Peer, Result
 from benchmarks.worker import BackgroundWorker, Calls
 from shared.adapters.kafka.admin import ensure_topics
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.tail import TopicTail
 from shared.core.topics import Topics, partition_for
 
@@ -61,7 +62,7 @@ def _measure_closes(
     """Return the arrivals of each close but the first, and the processor time a symbol (ms)."""
     topics, closes = deployment.topics, []
     watched = (topics.klines, topics.predictions)
-    with BackgroundWorker(arrival_calls, deployment.kafka_bootstrap, watched) as watcher:
+    with BackgroundWorker(arrival_calls, deployment.kafka, watched) as watcher:
         watcher.ask("ready")
         used_s = deployment.processor_s()
         for at in range(HISTORY, HISTORY + CLOSES):
@@ -93,9 +94,9 @@ def _latency_results(
         note = "the same closes"
 
 
-def arrival_calls(bootstrap: str, topics: tuple[str, ...]) -> Calls:
+def arrival_calls(kafka: KafkaConnection, topics: tuple[str, ...]) -> Calls:
     """Return a call that times the arrival of records at a read_committed consumer."""
-    tail = TopicTail(bootstrap, topics)
+    tail = TopicTail(kafka, topics)
 
     def arrivals(wanted: str, count: int) -> tuple[float, list[float]]:
         """Wait for records of the wanted topic.
@@ -119,8 +120,8 @@ def single_symbol_rows(options: BenchmarkOptions) -> Iterator[Result]:
     """Yield the rows of one symbol alone, in turn with a bare consume-produce loop."""
     bare = Topics("5m", 6, "bare.")
     with options.deployments() as deploy, deploy("lone.") as deployment:
-        ensure_topics(deployment.kafka_bootstrap, bare)
-        with BackgroundWorker(bare_loop_calls, deployment.kafka_bootstrap, bare) as loop:
+        ensure_topics(deployment.kafka, bare)
+        with BackgroundWorker(bare_loop_calls, deployment.kafka, bare) as loop:
             deployment.write_candles(1, 0, HISTORY)
             deployment.release_model(DEFAULT, HISTORY)
             deployment.start_predictor()
@@ -144,12 +145,12 @@ def single_symbol_rows(options: BenchmarkOptions) -> Iterator[Result]:
 def _single_symbol_ms(
     deployment: BenchmarkDeployment, bare: Topics
 ) -> tuple[list[float], list[float]]:
-    bootstrap, topics = deployment.kafka_bootstrap, deployment.topics
-    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 0})
+    kafka, topics = deployment.kafka, deployment.topics
+    producer = Producer(kafka.client_config({"linger.ms": 0}))
     latencies_ms: dict[str, list[float]] = {topics.prefix: [], bare.prefix: []}
     with (
-        TopicTail(bootstrap, [topics.predictions]) as ours,
-        TopicTail(bootstrap, [bare.predictions]) as theirs,
+        TopicTail(kafka, [topics.predictions]) as ours,
+        TopicTail(kafka, [bare.predictions]) as theirs,
     ):
         for at in range(HISTORY, HISTORY + SINGLE_RECORDS + 10):
             for one, tail in ((topics, ours), (bare, theirs)):
@@ -167,12 +168,12 @@ def _single_symbol_ms(
     return latencies_ms[topics.prefix][10:], latencies_ms[bare.prefix][10:]
 
 
-def bare_loop_calls(bootstrap: str, topics: Topics) -> Calls:
+def bare_loop_calls(kafka: KafkaConnection, topics: Topics) -> Calls:
     """Return the shortest loop that reads a record and writes another exactly once."""
-    kafka = {"bootstrap.servers": bootstrap}
+    config = kafka.client_config()
     group = {"group.id": "bare", "auto.offset.reset": "earliest", "enable.auto.commit": False}
-    consumer = Consumer({**kafka, **group, "isolation.level": "read_committed"})
-    producer = Producer({**kafka, "transactional.id": "bare", "linger.ms": 0})
+    consumer = Consumer({**config, **group, "isolation.level": "read_committed"})
+    producer = Producer({**config, "transactional.id": "bare", "linger.ms": 0})
     producer.init_transactions()
     consumer.subscribe([topics.klines])
 

@@ -36,7 +36,7 @@ def page_rows(options: BenchmarkOptions) -> Iterator[Result]:
     with options.deployments() as deploy, deploy("page.") as deployment, ExitStack() as stack:
         market = ClosingMarket(deployment, options)
         watched = (deployment.topics.klines, deployment.topics.predictions)
-        watcher = BackgroundWorker(arrival_calls, deployment.kafka_bootstrap, watched)
+        watcher = BackgroundWorker(arrival_calls, deployment.kafka, watched)
         market.watcher = stack.enter_context(watcher)
         closed = market.measure_closes("without the page")
         market.start_page()

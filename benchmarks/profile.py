@@ -170,8 +170,8 @@ class EventParts:
 def batches(running: Servers) -> Iterator[tuple[str, str, Callable[[], object]]]:
     """Yield the parts for all symbols of a batch at once: a transaction, states to Redis."""
     market, topics = a_market(SYMBOLS), Topics("5m", 6, "profile.")
-    ensure_topics(running.kafka_bootstrap, topics)
-    writer = TransactionalProducer(running.kafka_bootstrap, "profile", exclusive_id=True)
+    ensure_topics(running.kafka, topics)
+    writer = TransactionalProducer(running.kafka, "profile", exclusive_id=True)
     record = ProducerRecord(topics.predictions, 0, b"SYN0000USDT", bytes(800), 0)
     what = f"a transaction of {SYMBOLS} predictions, each"
     yield "the publish", what, lambda: writer.write([record] * SYMBOLS)

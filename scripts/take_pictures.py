@@ -96,7 +96,7 @@ def running_market() -> Iterator[str]:
         tempfile.TemporaryDirectory() as folder,
         launcher.start(Path(folder) / "servers", die_with_parent=True) as running,
         Deployment(
-            running.servers.kafka_bootstrap, running.servers.redis_url, "", Path(folder), 6
+            running.servers.kafka, running.servers.redis_url, "", Path(folder), 6
         ) as deployment,
         FoldedMarket(deployment, many_symbols(MANY)) as market,
     ):

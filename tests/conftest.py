@@ -12,6 +12,7 @@ import pytest
 import redis
 from hypothesis import settings
 
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.core.errors import Unavailable
 from shared.local_servers import launcher
 from shared.local_servers.data_folder import Servers
@@ -36,8 +37,8 @@ def running_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
 
 
 @pytest.fixture(scope="session")
-def kafka_bootstrap(running_servers: Servers) -> str:
-    return running_servers.kafka_bootstrap
+def kafka(running_servers: Servers) -> KafkaConnection:
+    return running_servers.kafka
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def topic_prefix() -> str:
 
 @pytest.fixture
 def deployment(
-    kafka_bootstrap: str, redis_url: str, topic_prefix: str, tmp_path: Path
+    kafka: KafkaConnection, redis_url: str, topic_prefix: str, tmp_path: Path
 ) -> Iterator[Deployment]:
-    with Deployment(kafka_bootstrap, redis_url, topic_prefix, tmp_path) as deployment:
+    with Deployment(kafka, redis_url, topic_prefix, tmp_path) as deployment:
         yield deployment

@@ -65,7 +65,7 @@ def _collect(
     ends = time.monotonic() + ANSWER_S
     try:
         settings = ServiceSettings.from_env(environ)
-        where = settings.kafka_bootstrap_servers
+        where = settings.kafka
         check_reachable(where, _CONNECT_S)
         with TopicTail(where, [topic(settings.topics)], tail) as records:
             is_complete = False

@@ -5,6 +5,7 @@ from typing import Final
 
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.admin import partition_counts
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.reachability import check_reachable
 from shared.adapters.kafka.reader import Reader
 from shared.core.errors import Incompatible, Unavailable
@@ -26,7 +27,7 @@ def open_deployment(environ: Mapping[str, str], *topics: str) -> ServiceSettings
         Incompatible: a topic is missing, or has another number of partitions than the settings.
     """
     settings = ServiceSettings.from_env(environ)
-    where = settings.kafka_bootstrap_servers
+    where = settings.kafka
     try:
         check_reachable(where)
         found = partition_counts(where) if topics else {}
@@ -40,11 +41,11 @@ def open_deployment(environ: Mapping[str, str], *topics: str) -> ServiceSettings
     return settings
 
 
-def check_partitions(bootstrap: str, name: str, reader: Reader, wanted: int) -> None:
+def check_partitions(kafka: KafkaConnection, name: str, reader: Reader, wanted: int) -> None:
     """Check that a topic has the deployment's number of partitions.
 
     Args:
-        bootstrap: Kafka's address, for the message.
+        kafka: how Kafka is reached, for the message.
         name: of the topic.
         reader: of the topic.
         wanted: the number of partitions.
@@ -55,21 +56,23 @@ def check_partitions(bootstrap: str, name: str, reader: Reader, wanted: int) -> 
     found = reader.partitions()
     if found != wanted:
         raise Incompatible(
-            f"topic {name} has {found} partitions on Kafka at {bootstrap}, the settings ask for"
+            f"topic {name} has {found} partitions on Kafka at {kafka}, the settings ask for"
             f" {wanted}; set TOPIC_PREFIX, INTERVAL and SYMBOL_GROUPS to those of the deployment"
         )
 
 
-def _check_topic(bootstrap: str, topics: Topics, name: str, found: Mapping[str, int]) -> None:
+def _check_topic(
+    kafka: KafkaConnection, topics: Topics, name: str, found: Mapping[str, int]
+) -> None:
     wanted, count = topics.specifications()[name][0], found.get(name, 0)
     if not count:
         raise Incompatible(
-            f"Kafka at {bootstrap} has no topic {name}{_describe_others(found)}; set TOPIC_PREFIX"
+            f"Kafka at {kafka} has no topic {name}{_describe_others(found)}; set TOPIC_PREFIX"
             " and INTERVAL to those of the deployment, or start its producer, which creates topics"
         )
     if count != wanted:
         raise Incompatible(
-            f"topic {name} has {count} partitions on Kafka at {bootstrap}, the settings ask for"
+            f"topic {name} has {count} partitions on Kafka at {kafka}, the settings ask for"
             f" {wanted}: set SYMBOL_GROUPS to the number that the deployment has"
         )
 

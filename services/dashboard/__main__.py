@@ -45,7 +45,7 @@ def build_server(settings: DashboardSettings, telemetry: Telemetry) -> Dashboard
     Raises:
         BadSetting: the page's libraries are not installed.
     """
-    kafka, topics = settings.kafka_bootstrap_servers, settings.topics
+    kafka, topics = settings.kafka, settings.topics
     consumer_group = f"{settings.topic_prefix}{settings.consumer_group}-{settings.interval}"
     models = LoggedModels(kafka, topics)
     cluster = KafkaClusterMonitor(

@@ -18,6 +18,7 @@ from services.predictor.recovery.partition_recovery import PartitionRecovery
 from services.predictor.settings import PredictorSettings
 from services.predictor.worker import Worker
 from shared.adapters.kafka.admin import ensure_topics, topic_id
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.consumer_group import ConsumerGroupMember
 from shared.adapters.kafka.producer import TransactionalProducer
 from shared.adapters.kafka.reader import Reader
@@ -77,7 +78,7 @@ def _build_worker(
     resources: ExitStack,
 ) -> Worker:
     """Wait for the servers, then build the worker; the stack closes its parts."""
-    kafka, topics = settings.kafka_bootstrap_servers, settings.topics
+    kafka, topics = settings.kafka, settings.topics
     metrics = PredictorMetrics(telemetry, context.interval_ms, settings.symbol_groups)
     states = _open_states(settings, telemetry, metrics, stop)
     klines = resources.enter_context(Reader(kafka, topics.klines))
@@ -110,7 +111,7 @@ def _build_worker(
     return worker
 
 
-def _start_writer(kafka: str, stop: threading.Event) -> TransactionalProducer:
+def _start_writer(kafka: KafkaConnection, stop: threading.Event) -> TransactionalProducer:
     # A new id for each process: replicas never share one, and a restart needs no earlier one.
     transactional_id = f"ulstm-predictor-{uuid.uuid4()}"
     return retry_until_available(
@@ -120,7 +121,7 @@ def _start_writer(kafka: str, stop: threading.Event) -> TransactionalProducer:
 
 def _open_consumer_group(settings: PredictorSettings) -> ConsumerGroupMember:
     return ConsumerGroupMember(
-        settings.kafka_bootstrap_servers,
+        settings.kafka,
         f"{settings.topic_prefix}{settings.consumer_group}-{settings.interval}",
         settings.topics.klines,
         settings.session_timeout_ms,
@@ -140,7 +141,7 @@ def _open_states(
         Incompatible: the topics do not fit the settings, or Redis may evict states.
         StopRequested: a stop was requested before Kafka answered.
     """
-    kafka, topics = settings.kafka_bootstrap_servers, settings.topics
+    kafka, topics = settings.kafka, settings.topics
     states = RedisStateStore(settings.redis_url, f"{settings.topic_prefix}{settings.interval}")
     report = partial(setattr, telemetry, "not_ready")
     retry_until_available(stop, lambda: ensure_topics(kafka, topics), report)

@@ -138,7 +138,7 @@ def prepare(
         Incompatible: as `run`.
         Unavailable: Kafka or the exchange does not answer.
     """
-    servers, topics = settings.kafka_bootstrap_servers, settings.topics
+    servers, topics = settings.kafka, settings.topics
     ensure_topics(servers, topics)
     bans = ControlTopic(servers, topics, f"bans-{settings.interval}")
     exchange.keep_bans(KafkaBanStore(bans, settings.exchange))
@@ -162,7 +162,7 @@ def history_start_ms(settings: ProducerSettings, clock: ExchangeClock) -> int:
 def make_symbol_watcher(settings: ProducerSettings, exchange: Exchange) -> SymbolWatcher:
     """Return the watcher of the followed symbols."""
     servers, topics, selection = (
-        settings.kafka_bootstrap_servers,
+        settings.kafka,
         settings.topics,
         settings.selection,
     )
@@ -178,7 +178,7 @@ def make_market_watcher(
     settings: ProducerSettings, exchange: Exchange, symbols: SymbolWatcher
 ) -> MarketWatcher:
     """Return the watcher of the market's symbols and baskets."""
-    baskets = BasketStore(settings.kafka_bootstrap_servers, settings.topics)
+    baskets = BasketStore(settings.kafka, settings.topics)
 
     def fetch_tickers() -> Sequence[DayTicker]:
         with closing(exchange.open_rest()) as rest:
@@ -198,7 +198,7 @@ def make_worker(
     metrics: ProducerMetrics,
 ) -> ProducerWorker:
     """Return the worker with the threads that send its requests."""
-    servers, topics = settings.kafka_bootstrap_servers, settings.topics
+    servers, topics = settings.kafka, settings.topics
     symbols, duration_ms = market.followed, interval_ms(settings.interval)
     pool = RestWorkerPool(
         RestOptions(settings.rest_threads, duration_ms, lambda: rows_of_page(len(market.followed))),

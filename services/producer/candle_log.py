@@ -45,22 +45,20 @@ class KafkaCandleLog:
         """Fence other writers: what is read from now on stays true."""
         self.close()
         transactional_id = producer_transactional_id(self._settings.topics)
-        servers = self._settings.kafka_bootstrap_servers
+        servers = self._settings.kafka
         self._producer = TransactionalProducer(servers, transactional_id)
 
     def read_cursors(self, symbols: Collection[str]) -> dict[str, SymbolCursor]:
         """Read where each of the symbols is."""
         settings = self._settings
-        positions = read_symbol_positions(
-            settings.kafka_bootstrap_servers, settings.topics, settings.codec, symbols
-        )
+        positions = read_symbol_positions(settings.kafka, settings.topics, settings.codec, symbols)
         start_ms = self._read_start_ms()
         return {each: to_cursor(each, positions.get(each), start_ms) for each in symbols}
 
     def read_tail(self, newest_ms: int, on_tail: Callable[[LogTail], object]) -> None:
         """Read the end of the log on another thread."""
         settings = self._settings
-        reader = LogTailReader(settings.kafka_bootstrap_servers, settings.topics, settings.codec)
+        reader = LogTailReader(settings.kafka, settings.topics, settings.codec)
         reader.start(newest_ms, on_tail)
 
     def append(self, entries: Sequence[LogEntry]) -> None:

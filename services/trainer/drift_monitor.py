@@ -22,9 +22,9 @@ class DriftMonitor:
 
     def __init__(self, settings: TrainerSettings) -> None:
         """Take the settings; connect at the first check."""
-        self._bootstrap, self._topics = settings.kafka_bootstrap_servers, settings.topics
-        self._registry = ModelRegistry(self._bootstrap, self._topics)
-        self._archive = Archive(self._bootstrap, self._topics)
+        self._kafka, self._topics = settings.kafka, settings.topics
+        self._registry = ModelRegistry(self._kafka, self._topics)
+        self._archive = Archive(self._kafka, self._topics)
         self._moments, self._step_ms = settings.drift_candles, interval_ms(settings.interval)
         self._outage = Outage(log)
         self._next_offsets: dict[int, int] = {}  # by partition
@@ -46,7 +46,7 @@ class DriftMonitor:
         return self._recent.drift() if has_new else None
 
     def _read_new(self) -> bool:
-        with Reader(self._bootstrap, self._topics.predictions) as reader:
+        with Reader(self._kafka, self._topics.predictions) as reader:
             ends = {p: reader.ends(p)[1] for p in range(reader.partitions())}
             new = {p: end for p, end in ends.items() if end > self._next_offsets.get(p, 0)}
             if new:

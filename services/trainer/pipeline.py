@@ -57,7 +57,7 @@ class Trainer:
         self._settings, self._stop = settings, stop
         self._metrics = metrics or TrainerMetrics(Telemetry("trainer"))  # which nobody reads
         self._source = ArchiveSource(settings, stop)
-        self._registry = ModelRegistry(settings.kafka_bootstrap_servers, settings.topics)
+        self._registry = ModelRegistry(settings.kafka, settings.topics)
         self._checkpoints = (
             TrainingCheckpoints(Path(settings.checkpoints), settings.checkpoint_key)
             if settings.checkpoints
@@ -74,7 +74,7 @@ class Trainer:
         """
         if self._checkpoints is not None:
             self._checkpoints.prepare(time.time())
-        ensure_topics(self._settings.kafka_bootstrap_servers, self._settings.topics)
+        ensure_topics(self._settings.kafka, self._settings.topics)
 
     def train(self) -> Bundle:
         """Train a model version, publish it, and promote it if the policy says so; return it.

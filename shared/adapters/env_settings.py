@@ -11,6 +11,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.logs import LogFormat, clean
 from shared.adapters.schemas.klines import KlineCodec
 from shared.core.errors import BadSetting
@@ -102,6 +103,11 @@ class ServiceSettings(EnvSettings):
     metrics_port: Port = Field(
         default=0, description="Port to serve metrics and health at; 0: any free one."
     )
+
+    @property
+    def kafka(self) -> KafkaConnection:
+        """How these settings reach Kafka."""
+        return KafkaConnection(self.kafka_bootstrap_servers)
 
     @property
     def topics(self) -> Topics:

@@ -13,6 +13,7 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 
 from shared.adapters.atomic_write import write_atomically
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.core.errors import BadSetting
 
 
@@ -23,6 +24,11 @@ class Servers:
     kafka_bootstrap: str
     redis_url: str
     pids: tuple[int, int]
+
+    @property
+    def kafka(self) -> KafkaConnection:
+        """How the local Kafka is reached: without password, on this machine alone."""
+        return KafkaConnection(self.kafka_bootstrap)
 
 
 _SERVERS: Final = TypeAdapter(Servers)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
 from shared.adapters.schemas.klines import KlineCodec
 from shared.core.errors import BadInput
@@ -39,14 +40,14 @@ class ArchivedCandles:
 class Archive:
     """A deployment's klines topic."""
 
-    def __init__(self, bootstrap: str, topics: Topics) -> None:
+    def __init__(self, kafka: KafkaConnection, topics: Topics) -> None:
         """Take Kafka's address and the deployment's topics; connect on first use."""
-        self._bootstrap, self._topics = bootstrap, topics
+        self._kafka, self._topics = kafka, topics
         self._codec = KlineCodec(topics.interval, interval_ms(topics.interval), topics.partitions)
 
     def ends(self) -> dict[int, int]:
         """Return the current end of each partition."""
-        with Reader(self._bootstrap, self._topics.klines) as reader:
+        with Reader(self._kafka, self._topics.klines) as reader:
             return {each: reader.ends(each)[1] for each in range(reader.partitions())}
 
     def newest_ms(self) -> int | None:
@@ -54,7 +55,7 @@ class Archive:
 
         It may lie anywhere: the history of a symbol may have gone in after a younger one's.
         """
-        with Reader(self._bootstrap, self._topics.klines) as reader:
+        with Reader(self._kafka, self._topics.klines) as reader:
             found = [self._newest_ms(reader, each) for each in range(reader.partitions())]
         return max((newest_ms for newest_ms in found if newest_ms is not None), default=None)
 
@@ -98,7 +99,7 @@ class Archive:
 
     def offset_at(self, partition: int, time_ms: int) -> int:
         """Return an offset before which every record is older than a time."""
-        with Reader(self._bootstrap, self._topics.klines) as reader:
+        with Reader(self._kafka, self._topics.klines) as reader:
             return reader.offset_at(partition, time_ms)
 
     def read(
@@ -148,7 +149,7 @@ class Archive:
                 yield [self._decode(record.value, partition) for record in block]
 
     def _blocks(self, partition: int, start: int, end: int) -> Iterator[list[ConsumerRecord]]:
-        with Reader(self._bootstrap, self._topics.klines) as reader:
+        with Reader(self._kafka, self._topics.klines) as reader:
             yield from reader.read(partition, max(start, 0), end)
 
     def _decode(self, value: bytes | None, partition: int) -> Record | BadInput:

@@ -8,6 +8,7 @@ from operator import attrgetter
 from typing import Final
 
 from shared.adapters.kafka.backwards_reader import read_backwards
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.errors import Aborted, OutcomeUnknown
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
@@ -32,9 +33,9 @@ _VISIBLE_S: Final = 10.0
 class BasketStore:
     """Reads and publishes definitions. Connects for each call."""
 
-    def __init__(self, bootstrap: str, topics: Topics) -> None:
+    def __init__(self, kafka: KafkaConnection, topics: Topics) -> None:
         """Take Kafka's address and the deployment's topics; connect on first use."""
-        self._bootstrap, self._topic = bootstrap, topics.models
+        self._kafka, self._topic = kafka, topics.models
         self._transactional_id = f"{topics.prefix}ulstm-baskets"
         self._newest: BasketDefinition | None = None
         self._next_offset: int | None = None  # what was read up to; None: nothing was
@@ -47,7 +48,7 @@ class BasketStore:
         Raises:
             Unavailable: Kafka does not answer.
         """
-        with Reader(self._bootstrap, self._topic) as reader:
+        with Reader(self._kafka, self._topic) as reader:
             if not reader.partitions():
                 return None
             end = reader.ends(_PARTITION)[1]
@@ -67,7 +68,7 @@ class BasketStore:
         Raises:
             Unavailable: Kafka does not answer.
         """
-        with Reader(self._bootstrap, self._topic) as reader:
+        with Reader(self._kafka, self._topic) as reader:
             if not reader.partitions():
                 return []
             found = _definitions(_records(reader, 0, reader.ends(_PARTITION)[1]))
@@ -82,7 +83,7 @@ class BasketStore:
         if self._is_in_force(definition):
             return
         record = self.to_record(definition, definition.made_through_ms)
-        with closing(TransactionalProducer(self._bootstrap, self._transactional_id)) as writer:
+        with closing(TransactionalProducer(self._kafka, self._transactional_id)) as writer:
             try:
                 writer.write([record])
             except (Aborted, OutcomeUnknown) as error:

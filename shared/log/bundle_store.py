@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from shared.adapters.bundle_codec import decode_bundle
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.producer import ProducerRecord
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
 from shared.adapters.schemas.baskets import is_baskets_key
@@ -29,16 +30,16 @@ def published_ms(record: ConsumerRecord) -> int | None:
 class BundleStore:
     """Reads bundles. Connects for each call, so no connection is open between calls."""
 
-    def __init__(self, bootstrap: str, topics: Topics) -> None:
+    def __init__(self, kafka: KafkaConnection, topics: Topics) -> None:
         """Take Kafka's address and the deployment's topics; connect on first use."""
-        self._bootstrap, self._topic = bootstrap, topics.models
+        self._kafka, self._topic = kafka, topics.models
         # By version, the offset of its first record: a later record of the version changes nothing.
         self._offsets: dict[str, int] = {}
         self._next_offset = 0
 
     def versions(self) -> list[str]:
         """Return the model versions in the order of their publication."""
-        with Reader(self._bootstrap, self._topic) as reader:
+        with Reader(self._kafka, self._topic) as reader:
             self._index_new_records(reader)
         return list(self._offsets)
 
@@ -95,7 +96,7 @@ class BundleStore:
                     self._offsets.setdefault(version, record.offset)
 
     def _read(self, version: str) -> bytes | None:
-        with Reader(self._bootstrap, self._topic) as reader:
+        with Reader(self._kafka, self._topic) as reader:
             if version not in self._offsets:
                 self._index_new_records(reader)
             if version not in self._offsets:

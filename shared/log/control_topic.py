@@ -7,6 +7,7 @@ from contextlib import closing
 from itertools import chain
 from typing import Final
 
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.errors import Aborted, Fenced, OutcomeUnknown
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
@@ -27,16 +28,16 @@ _BAN_KEY: Final = b"ban"  # no symbol: those have capitals
 class ControlTopic:
     """Reads and publishes control records. All but `poll` connect for each call."""
 
-    def __init__(self, bootstrap: str, topics: Topics, writer: str) -> None:
+    def __init__(self, kafka: KafkaConnection, topics: Topics, writer: str) -> None:
         """Take Kafka's address and the deployment's topics; connect on first use.
 
         Args:
-            bootstrap: Kafka's address.
+            kafka: how Kafka is reached.
             topics: the deployment's topics.
             writer: tells writers of a deployment apart, such as `cli`; two of the same fence each
                 other.
         """
-        self._bootstrap, self._topics = bootstrap, topics
+        self._kafka, self._topics = kafka, topics
         self._transactional_id = f"{topics.prefix}ulstm-control-{writer}"
         self._next_offset = 0
         self._tail: TopicTail | None = None
@@ -48,7 +49,7 @@ class ControlTopic:
         Raises:
             Unavailable: Kafka does not answer.
         """
-        with Reader(self._bootstrap, self._topics.control) as reader:
+        with Reader(self._kafka, self._topics.control) as reader:
             if not reader.partitions():
                 return self.state
             end = reader.ends(_PARTITION)[1]
@@ -68,7 +69,7 @@ class ControlTopic:
         """
         try:
             if self._tail is None:
-                self._tail = TopicTail(self._bootstrap, [self._topics.control], _TAIL)
+                self._tail = TopicTail(self._kafka, [self._topics.control], _TAIL)
             arrived = self._tail.poll(_BATCH, timeout_s)
         except Unavailable:
             self.close()
@@ -92,7 +93,7 @@ class ControlTopic:
             Unavailable: Kafka did not take them, or not for certain; publish them again.
         """
         now_ms = time.time_ns() // 1_000_000
-        with closing(TransactionalProducer(self._bootstrap, self._transactional_id)) as writer:
+        with closing(TransactionalProducer(self._kafka, self._transactional_id)) as writer:
             try:
                 writer.write([self._to_record(record, now_ms) for record in records])
             except (Aborted, OutcomeUnknown, Fenced) as error:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from shared.adapters.kafka.backwards_reader import read_backwards
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
 from shared.adapters.schemas.klines import KlineCodec
 from shared.core.errors import BadInput
@@ -19,9 +20,9 @@ ENOUGH: Final = 0.9
 class LoggedMarketMoves:
     """Reads the market's moves of recent candles, once for several threads that want the same."""
 
-    def __init__(self, bootstrap: str, topics: Topics, codec: KlineCodec) -> None:
+    def __init__(self, kafka: KafkaConnection, topics: Topics, codec: KlineCodec) -> None:
         """Store where the log is; connect on first use."""
-        self._bootstrap, self._topic, self._codec = bootstrap, topics.klines, codec
+        self._kafka, self._topic, self._codec = kafka, topics.klines, codec
         self._lock = threading.Lock()
         self._moves: dict[int, MarketMove] = {}
         self._span_ms = (0, 0)
@@ -46,7 +47,7 @@ class LoggedMarketMoves:
         """Read partition after partition, until one had a symbol that was followed all the time."""
         moves: dict[int, MarketMove] = {}
         wanted = len(range(from_ms, until_ms, self._codec.interval_ms))
-        with Reader(self._bootstrap, self._topic) as reader:
+        with Reader(self._kafka, self._topic) as reader:
             for partition in range(reader.partitions()):
                 if len(moves) >= ENOUGH * wanted:
                     break

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from shared.adapters.bundle_codec import decode_bundle
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.errors import Aborted, OutcomeUnknown
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.retry import wait_until
@@ -26,22 +27,22 @@ class ModelRegistry:
     """Model versions (`bundles`) and their promotions (`promotions`)."""
 
     def __init__(
-        self, bootstrap: str, topics: Topics, numeric_profile: Callable[[], str] = self_test
+        self, kafka: KafkaConnection, topics: Topics, numeric_profile: Callable[[], str] = self_test
     ) -> None:
         """Take where the log is; connect on first use.
 
         Args:
-            bootstrap: Kafka's address.
+            kafka: how Kafka is reached.
             topics: the deployment's topics.
             numeric_profile: returns the numeric profile that promotions name.
         """
-        self._bootstrap, self._numeric_profile = bootstrap, numeric_profile
+        self._kafka, self._numeric_profile = kafka, numeric_profile
         # All who promote share one id: two at the same time fence each other, so that every
         # partition sees the promotions in one order.
         self._transactional_id = f"{topics.prefix}ulstm-trainer"
-        self.bundles = BundleStore(bootstrap, topics)
-        self.promotions = PromotionLog(bootstrap, topics)
-        self.baskets = BasketStore(bootstrap, topics)
+        self.bundles = BundleStore(kafka, topics)
+        self.promotions = PromotionLog(kafka, topics)
+        self.baskets = BasketStore(kafka, topics)
 
     def release(self, data: bytes, version: str, timestamp_ms: int, *, promote: bool) -> None:
         """Publish a bundle and, if wanted, promote it in every partition, in one transaction.
@@ -110,7 +111,7 @@ class ModelRegistry:
 
     def _write(self, records: list[ProducerRecord], bundle: Bundle, *, promote: bool) -> None:
         since = self.promotions.end() if promote else None
-        writer = TransactionalProducer(self._bootstrap, self._transactional_id)
+        writer = TransactionalProducer(self._kafka, self._transactional_id)
         try:
             writer.write(records)
             self._await_visible(bundle, since)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from shared.adapters.kafka.backwards_reader import await_settled, last_record_of_each_key
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
 from shared.adapters.schemas.klines import KlineCodec
 from shared.core.errors import BadInput
@@ -36,15 +37,15 @@ def producer_transactional_id(topics: Topics) -> str:
 
 
 def read_positions(
-    bootstrap: str, topics: Topics, codec: KlineCodec, symbols: Iterable[str]
+    kafka: KafkaConnection, topics: Topics, codec: KlineCodec, symbols: Iterable[str]
 ) -> dict[str, int]:
     """Return the open time (ms) of the candle that must come next: see read_symbol_positions."""
-    positions = read_symbol_positions(bootstrap, topics, codec, symbols)
+    positions = read_symbol_positions(kafka, topics, codec, symbols)
     return {symbol: position.next_open_time_ms for symbol, position in positions.items()}
 
 
 def read_symbol_positions(
-    bootstrap: str, topics: Topics, codec: KlineCodec, symbols: Iterable[str]
+    kafka: KafkaConnection, topics: Topics, codec: KlineCodec, symbols: Iterable[str]
 ) -> dict[str, SymbolPosition]:
     """Return where each symbol is in the log.
 
@@ -59,7 +60,7 @@ def read_symbol_positions(
     for symbol in symbols:
         keys_by_partition[partition_for(symbol, topics.partitions)].append(symbol.encode())
     search = _Search(codec)
-    with Reader(bootstrap, topics.klines) as reader:
+    with Reader(kafka, topics.klines) as reader:
         await_settled(reader, keys_by_partition)
         for partition, keys in keys_by_partition.items():
             last_record_of_each_key(reader, partition, keys, search.add)

@@ -6,6 +6,7 @@ from itertools import chain
 from typing import Final
 
 from shared.adapters.kafka.backwards_reader import read_backwards
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.producer import ProducerRecord
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
 from shared.adapters.schemas.kline_messages import PromotionMessage
@@ -32,9 +33,9 @@ class PromotionRecord:
 class PromotionLog:
     """Reads promotions. Connects for each call, so no connection is open between calls."""
 
-    def __init__(self, bootstrap: str, topics: Topics) -> None:
+    def __init__(self, kafka: KafkaConnection, topics: Topics) -> None:
         """Take Kafka's address and the deployment's topics; connect on first use."""
-        self._bootstrap, self._topics = bootstrap, topics
+        self._kafka, self._topics = kafka, topics
         self._codec = KlineCodec(topics.interval, interval_ms(topics.interval), topics.partitions)
 
     def current(self, partition: int = 0) -> PromotionRecord | None:
@@ -59,18 +60,18 @@ class PromotionLog:
 
     def history(self, partition: int) -> Iterator[PromotionRecord]:
         """Yield the promotions of a partition, the newest first."""
-        with Reader(self._bootstrap, self._topics.klines) as reader:
+        with Reader(self._kafka, self._topics.klines) as reader:
             for span in read_backwards(reader, partition, _FIRST_BLOCK):
                 yield from reversed(self._promotions_among(span))
 
     def end(self) -> int:
         """Return the offset after the last record of the first partition."""
-        with Reader(self._bootstrap, self._topics.klines) as reader:
+        with Reader(self._kafka, self._topics.klines) as reader:
             return reader.ends(0)[1]
 
     def since(self, offset: int) -> list[PromotionRecord]:
         """Return the promotions of the first partition from an offset on."""
-        with Reader(self._bootstrap, self._topics.klines) as reader:
+        with Reader(self._kafka, self._topics.klines) as reader:
             return self._promotions_between(reader, 0, offset, reader.ends(0)[1])
 
     def to_records(
@@ -99,7 +100,7 @@ class PromotionLog:
         if newest is None:
             return None
         start = newest.promotion_offset
-        with Reader(self._bootstrap, self._topics.klines) as reader:
+        with Reader(self._kafka, self._topics.klines) as reader:
             end = reader.ends(partition)[1]
             found = self._promotions_between(
                 reader, partition, newest.source_offset + 1, end
@@ -107,7 +108,7 @@ class PromotionLog:
         return found[-1] if found else None
 
     def _newest_prediction(self, partition: int) -> Prediction | None:
-        with Reader(self._bootstrap, self._topics.predictions) as reader:
+        with Reader(self._kafka, self._topics.predictions) as reader:
             if not reader.partitions():
                 return None
             first, end = reader.ends(partition)

@@ -45,7 +45,7 @@ def page_deployment(
     running_servers: Servers, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Deployment]:
     """A deployment for a module."""
-    kafka, redis = running_servers.kafka_bootstrap, running_servers.redis_url
+    kafka, redis = running_servers.kafka, running_servers.redis_url
     folder = tmp_path_factory.mktemp("deployment")
     with Deployment(kafka, redis, f"page-{uuid4().hex[:12]}.", folder) as deployment:
         yield deployment

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Browser, expect
 
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.local_servers.data_folder import Servers
 from tests.support.deployment import Deployment
 from tests.support.folded_market import FAMILIAR, FoldedMarket
@@ -25,7 +26,7 @@ OpenPages = Callable[[LivePage], BrowserPages]
 
 @pytest.fixture
 def deployment(running_servers: Servers, tmp_path: Path) -> Iterator[Deployment]:
-    kafka, redis = running_servers.kafka_bootstrap, running_servers.redis_url
+    kafka, redis = running_servers.kafka, running_servers.redis_url
     with Deployment(kafka, redis, f"states-{uuid4().hex[:12]}.", tmp_path) as deployment:
         yield deployment
 
@@ -132,7 +133,9 @@ def test_kafka_down_is_told_from_the_pages_server_down(
     port = reserve_port()
     with (
         kafka_behind_links(tmp_path / "kafka", port, []) as kafka,
-        Deployment(f"127.0.0.1:{port}", running_servers.redis_url, "down.", tmp_path) as deployment,
+        Deployment(
+            KafkaConnection(f"127.0.0.1:{port}"), running_servers.redis_url, "down.", tmp_path
+        ) as deployment,
         FoldedMarket(deployment, SYMBOLS) as market,
     ):
         market.close_unpredicted(20)

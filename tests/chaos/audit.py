@@ -62,7 +62,7 @@ def read_redis(deployment: Deployment) -> list[RedisSnapshot]:
     """
     settings = deployment.settings
     states = RedisStateStore(deployment.redis_url, f"{settings.topic_prefix}{settings.interval}")
-    states.use_topic_id(topic_id(settings.kafka_bootstrap_servers, settings.topics.klines))
+    states.use_topic_id(topic_id(settings.kafka, settings.topics.klines))
     try:
         found = [
             (partition, states.load(partition, self_test()))
@@ -85,7 +85,7 @@ def audit(system: SystemUnderFaults, snapshots: list[RedisSnapshot]) -> ChaosFin
     """Audit a system after all predictions that are due have arrived."""
     settings = system.deployment.settings
     findings = ChaosFindings()
-    with Reader(settings.kafka_bootstrap_servers, settings.topics.predictions) as reader:
+    with Reader(settings.kafka, settings.topics.predictions) as reader:
         published = {
             g: [r for b in reader.read(g, 0) for r in b] for g in range(settings.symbol_groups)
         }
@@ -123,7 +123,7 @@ class _PartitionReplay:
         self.wrong: list[str] = []
 
     def expected(self) -> Iterator[tuple[bytes, bytes]]:
-        where, topics = self._settings.kafka_bootstrap_servers, self._settings.topics
+        where, topics = self._settings.kafka, self._settings.topics
         processor = build_processor(self._settings, ModelRegistry(where, topics).bundles.load)
         folded = BatchResult(PartitionState())
         with Reader(where, topics.klines) as reader:

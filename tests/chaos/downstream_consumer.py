@@ -5,6 +5,7 @@ import time
 from collections import defaultdict
 
 from services.cli.derivation import RunningDigest
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.kafka.tail import TopicTail
 from shared.adapters.schemas.predictions import decode_prediction
@@ -13,8 +14,8 @@ from shared.adapters.schemas.predictions import decode_prediction
 class DownstreamConsumer:
     """Records what became readable, in which order, and when."""
 
-    def __init__(self, bootstrap: str, topic: str, partitions: int) -> None:
-        self._tail = TopicTail(bootstrap, [topic], tail=2**31)
+    def __init__(self, kafka: KafkaConnection, topic: str, partitions: int) -> None:
+        self._tail = TopicTail(kafka, [topic], tail=2**31)
         self.digests = {partition: RunningDigest() for partition in range(partitions)}
         self.newest: dict[str, int] = {}  # by symbol, open time in ms
         self.seen_at: dict[tuple[str, int], float] = {}  # monotonic s

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.errors import Aborted, OutcomeUnknown
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.kafka.reader import Reader
@@ -135,9 +136,9 @@ class Publisher:
     """Publishes rounds from a thread; after an unknown outcome it reads the log to find out."""
 
     def __init__(
-        self, bootstrap: str, topics: Topics, rounds: Iterator[MarketRound], pace_s: float
+        self, kafka: KafkaConnection, topics: Topics, rounds: Iterator[MarketRound], pace_s: float
     ) -> None:
-        self._bootstrap, self._topics = bootstrap, topics
+        self._kafka, self._topics = kafka, topics
         self._rounds, self._pace_s = rounds, pace_s
         self.newest: dict[str, int] = {}  # by symbol: open time of the last prediction that is due
         self.due: set[tuple[str, int]] = set()
@@ -150,7 +151,7 @@ class Publisher:
 
     def publish_some(self, rounds: int) -> None:
         """Publish rounds before the first promotion: they lead to no prediction."""
-        writer = TransactionalProducer(self._bootstrap, f"{self._topics.prefix}market")
+        writer = TransactionalProducer(self._kafka, f"{self._topics.prefix}market")
         for _ in range(rounds):
             writer.write(next(self._rounds).records)
         writer.close()
@@ -204,7 +205,7 @@ class Publisher:
         while not self._stop.is_set():
             try:
                 self._writer = TransactionalProducer(
-                    self._bootstrap, f"{self._topics.prefix}market", exclusive_id=True
+                    self._kafka, f"{self._topics.prefix}market", exclusive_id=True
                 )
             except Unavailable:
                 self._stop.wait(0.5)
@@ -218,7 +219,7 @@ class Publisher:
             self._writer = None
 
     def _is_in_log(self, record: ProducerRecord) -> bool:
-        with Reader(self._bootstrap, self._topics.klines) as reader:
+        with Reader(self._kafka, self._topics.klines) as reader:
             while not self._stop.is_set():
                 try:
                     if reader.is_settled(record.partition):

@@ -11,6 +11,7 @@ from typing import Final, Self
 
 import redis
 
+from shared.adapters.kafka.connection import KafkaConnection
 from tests.chaos.downstream_consumer import DownstreamConsumer
 from tests.chaos.market import ChaosMarket, Publisher, rounds_of
 from tests.chaos.proxy import Link, Links
@@ -67,10 +68,11 @@ class SystemUnderFaults:
         self.kafka = undo.enter_context(
             servers.kafka_behind_links(self.folder / "kafka-server", kafka_port, pairs)
         )
-        where, url = f"127.0.0.1:{kafka_port}", f"redis://127.0.0.1:{redis_port}/0"
+        where = KafkaConnection(f"127.0.0.1:{kafka_port}")
+        url = f"redis://127.0.0.1:{redis_port}/0"
         self.deployment = undo.enter_context(Deployment(where, url, "chaos.", self.folder))
         topics = self.deployment.topics
-        market = f"127.0.0.1:{self.market_link.port}"
+        market = KafkaConnection(f"127.0.0.1:{self.market_link.port}")
         self.publisher = Publisher(
             market, topics, rounds_of(ChaosMarket(self._seed, topics)), self._pace_s
         )

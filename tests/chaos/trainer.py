@@ -19,7 +19,7 @@ CARDS: Final = (a_card(), a_card(features="returns", label_scale=1.0, learns="he
 
 def main(seed: int) -> None:
     settings = ServiceSettings.from_env(os.environ)
-    registry = ModelRegistry(settings.kafka_bootstrap_servers, settings.topics)
+    registry = ModelRegistry(settings.kafka, settings.topics)
     rng = random.Random(seed)
     while True:
         time.sleep(rng.uniform(2.0, 8.0))

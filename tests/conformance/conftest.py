@@ -16,7 +16,7 @@ def session_harness(request: pytest.FixtureRequest) -> Iterator[ClientHarness]:
     harness = (
         ModelHarness()
         if request.param == "model"
-        else KafkaHarness(request.getfixturevalue("kafka_bootstrap"))
+        else KafkaHarness(request.getfixturevalue("kafka"))
     )
     yield harness
     harness.close_all()

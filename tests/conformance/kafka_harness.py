@@ -17,6 +17,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ignore[attr-defined]
 
+from shared.adapters.kafka.connection import KafkaConnection
 from tests.conformance.harness import CONSUMER, PRODUCER, WAIT_S, ClientHarness, dotted
 from tests.conformance.member import RecordingMember
 from tests.support.waiting import eventually
@@ -26,8 +27,8 @@ _POLL_S: Final = 0.01
 
 
 class KafkaHarness(ClientHarness):
-    def __init__(self, bootstrap: str) -> None:
-        self._server: dict[str, Any] = {"bootstrap.servers": bootstrap, "log_level": 0}
+    def __init__(self, kafka: KafkaConnection) -> None:
+        self._server: dict[str, Any] = kafka.client_config()
         self._admin = AdminClient(self._server)
         self._used, self._kept = contextlib.ExitStack(), contextlib.ExitStack()
         super().__init__()

@@ -21,6 +21,7 @@ import pytest
 
 from services.cli.__main__ import main
 from services.cli.terminal import CLOSED_PIPE
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.core.model.numeric_profile import self_test
 from tests.services.cli.every_command import all_examples, commands, examples_of
 from tests.services.cli.foreign_records import foreign_records
@@ -158,11 +159,11 @@ def test_a_wrong_number_of_symbol_groups_is_named(
 
 @pytest.fixture(scope="module")
 def empty(
-    kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory
+    kafka: KafkaConnection, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, str]]:
     """Yield the environment of a deployment whose topics are empty."""
     folder = tmp_path_factory.mktemp("empty")
-    with Deployment(kafka_bootstrap, "redis://127.0.0.1:1", "empty.", folder, 1) as deployment:
+    with Deployment(kafka, "redis://127.0.0.1:1", "empty.", folder, 1) as deployment:
         yield deployment.environ
 
 
@@ -179,13 +180,13 @@ def test_an_empty_log_is_no_trouble(example: list[str], run: Run, empty: dict[st
 
 @pytest.fixture(scope="module")
 def damaged(
-    kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory
+    kafka: KafkaConnection, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, str]]:
     """Yield the environment of a deployment with foreign records on every topic, under all keys."""
     folder = tmp_path_factory.mktemp("damaged")
-    with Deployment(kafka_bootstrap, "redis://127.0.0.1:1", "damaged.", folder, 1) as deployment:
+    with Deployment(kafka, "redis://127.0.0.1:1", "damaged.", folder, 1) as deployment:
         profile, topics = self_test(), deployment.topics
-        record_log(eventful_klines(profile), profiles=(profile,)).write(kafka_bootstrap, topics)
+        record_log(eventful_klines(profile), profiles=(profile,)).write(kafka, topics)
         for topic in topics.specifications():
             for key in KEYS:
                 deployment.write(foreign_records(topic, 0, key))

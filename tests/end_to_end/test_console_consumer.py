@@ -36,7 +36,7 @@ def test_kafkas_console_consumer_prints_keys_and_values(deployment: Deployment) 
         command_of_the_page()
         .replace(".venv/bin/python", sys.executable)
         .replace(".venv/kafka", str(JARS))
-        .replace("127.0.0.1:9092", deployment.kafka_bootstrap)
+        .replace("127.0.0.1:9092", str(deployment.kafka))
         .replace("predictions.5m", topic)
     )
 

@@ -30,7 +30,7 @@ OBSERVED_S = 8.0
 
 
 def set_limit(deployment: Deployment, key: str, value: str) -> None:
-    admin = AdminClient({"bootstrap.servers": deployment.kafka_bootstrap})
+    admin = AdminClient(deployment.kafka.client_config())
     entry = ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(
         ResourceType.TOPIC, deployment.topics.klines, incremental_configs=[entry]

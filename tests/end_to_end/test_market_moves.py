@@ -94,7 +94,7 @@ def number(candle: Candle) -> int:
 
 
 def test_candles_carry_the_market_s_move_of_their_interval(exchange: FollowedExchange) -> None:
-    topics, kafka = exchange.deployment.topics, exchange.deployment.kafka_bootstrap
+    topics, kafka = exchange.deployment.topics, exchange.deployment.kafka
     BasketStore(kafka, topics).publish(BASKETS)
     exchange.start()
     producer = exchange.start_producer(*FOLLOWED)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.local_servers import launcher
 from shared.local_servers.programs import free_port
 from tests.support.builders import interleaved_candles
@@ -17,11 +18,14 @@ pytestmark = [pytest.mark.integration, pytest.mark.end_to_end]
 
 
 def test_a_missing_kafka_and_redis_are_named_and_waited_for(
-    kafka_bootstrap: str, topic_prefix: str, tmp_path: Path
+    kafka: KafkaConnection, topic_prefix: str, tmp_path: Path
 ) -> None:
     ports = free_port(), free_port()
     deployment = Deployment(
-        f"127.0.0.1:{ports[0]}", f"redis://127.0.0.1:{ports[1]}/0", topic_prefix, tmp_path
+        KafkaConnection(f"127.0.0.1:{ports[0]}"),
+        f"redis://127.0.0.1:{ports[1]}/0",
+        topic_prefix,
+        tmp_path,
     )
     replica = deployment.start_predictor()
     eventually(lambda: f"127.0.0.1:{ports[0]}" in replica.log_text())
@@ -40,13 +44,13 @@ def test_a_missing_kafka_and_redis_are_named_and_waited_for(
 
 
 def test_a_redis_that_goes_away_stops_no_prediction(
-    kafka_bootstrap: str, topic_prefix: str, tmp_path: Path
+    kafka: KafkaConnection, topic_prefix: str, tmp_path: Path
 ) -> None:
     port = reserve_port()
     url = f"redis://127.0.0.1:{port}/0"
     with (
         redis_server(tmp_path / "redis", port) as redis,
-        Deployment(kafka_bootstrap, url, topic_prefix, tmp_path) as deployment,
+        Deployment(kafka, url, topic_prefix, tmp_path) as deployment,
     ):
         deployment.publish(interleaved_candles(["BTCUSDT"], 0, 20))
         deployment.release()
@@ -62,10 +66,10 @@ def test_a_redis_that_goes_away_stops_no_prediction(
 
 
 def test_a_replica_started_without_redis_goes_on_from_the_log(
-    kafka_bootstrap: str, topic_prefix: str, tmp_path: Path
+    kafka: KafkaConnection, topic_prefix: str, tmp_path: Path
 ) -> None:
     with Deployment(
-        kafka_bootstrap, f"redis://127.0.0.1:{free_port()}/0", topic_prefix, tmp_path
+        kafka, f"redis://127.0.0.1:{free_port()}/0", topic_prefix, tmp_path
     ) as deployment:
         deployment.publish(interleaved_candles(["BTCUSDT"], 0, 20))
         deployment.release()
@@ -115,7 +119,7 @@ def test_servers_that_die_and_come_back_cost_no_candle(topic_prefix: str, tmp_pa
     folder, ports = tmp_path / "servers", (free_port(), free_port())
     running = launcher.start(folder, kafka_port=ports[0], redis_port=ports[1])
     found = running.servers
-    with Deployment(found.kafka_bootstrap, found.redis_url, topic_prefix, tmp_path) as deployment:
+    with Deployment(found.kafka, found.redis_url, topic_prefix, tmp_path) as deployment:
         deployment.publish(interleaved_candles(["BTCUSDT"], 0, 20))
         deployment.release()
         replica = deployment.start_predictor()

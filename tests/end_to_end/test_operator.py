@@ -41,13 +41,13 @@ def done(futures: dict[Any, Future[Any]]) -> None:
 
 @pytest.fixture
 def admin(deployment: Deployment) -> AdminClient:
-    return AdminClient({"bootstrap.servers": deployment.kafka_bootstrap})
+    return AdminClient(deployment.kafka.client_config())
 
 
 def make_anew(deployment: Deployment, admin: AdminClient, topic: str) -> None:
     done(admin.delete_topics([topic], operation_timeout=30))
     eventually(lambda: topic not in admin.list_topics(timeout=10).topics)
-    ensure_topics(deployment.kafka_bootstrap, deployment.topics)
+    ensure_topics(deployment.kafka, deployment.topics)
 
 
 def forget_redis(deployment: Deployment) -> None:

@@ -114,7 +114,7 @@ def test_a_promotion_and_a_rollback_switch_at_one_place_in_each_group(
     second = deployment.release(seed=2)
     deployment.publish(interleaved_candles(SYMBOLS, 24, 30))
     deployment.await_predictions(SYMBOLS, 29)
-    assert ModelRegistry(deployment.kafka_bootstrap, deployment.topics).rollback() == first
+    assert ModelRegistry(deployment.kafka, deployment.topics).rollback() == first
     deployment.publish(interleaved_candles(SYMBOLS, 30, 36))
 
     found = deployment.await_predictions(SYMBOLS, 35)

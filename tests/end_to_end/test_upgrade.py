@@ -29,7 +29,7 @@ def test_a_changed_kernel_takes_over_at_a_promotion_and_nowhere_else(
     assert f"numeric profile {OURS} predicts, this is {NEXT}" in early.log_text()
     assert "ulstm models promote VERSION" in early.log_text()
 
-    ModelRegistry(deployment.kafka_bootstrap, deployment.topics, lambda: NEXT).promote(version)
+    ModelRegistry(deployment.kafka, deployment.topics, lambda: NEXT).promote(version)
     deployment.publish(interleaved_candles(SYMBOLS, 25, 30))
     eventually(
         lambda: (

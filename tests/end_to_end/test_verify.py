@@ -11,6 +11,7 @@ from services.cli.audit.report import AuditReport
 from services.cli.audit.verify import verify
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.admin import ensure_topics
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.core.errors import BadSetting, Incompatible
 from shared.core.model.numeric_profile import self_test
 from shared.core.topics import partition_for
@@ -33,11 +34,9 @@ REJECTED = 48  # the offset of the record that is none
 
 
 @pytest.fixture
-def one_partition(kafka_bootstrap: str, topic_prefix: str, tmp_path: Path) -> Deployment:
+def one_partition(kafka: KafkaConnection, topic_prefix: str, tmp_path: Path) -> Deployment:
     """Return a deployment whose topics do not exist yet."""
-    return Deployment(
-        kafka_bootstrap, "redis://127.0.0.1:1/0", topic_prefix, tmp_path, partitions=1
-    )
+    return Deployment(kafka, "redis://127.0.0.1:1/0", topic_prefix, tmp_path, partitions=1)
 
 
 def honest(*more: tuple[str, bytes]) -> RecordedLog:
@@ -46,8 +45,8 @@ def honest(*more: tuple[str, bytes]) -> RecordedLog:
 
 
 def write_log(deployment: Deployment, log: RecordedLog) -> ServiceSettings:
-    ensure_topics(deployment.kafka_bootstrap, deployment.topics)
-    log.write(deployment.kafka_bootstrap, deployment.topics)
+    ensure_topics(deployment.kafka, deployment.topics)
+    log.write(deployment.kafka, deployment.topics)
     return deployment.settings
 
 
@@ -199,7 +198,7 @@ def test_predictions_of_another_profile_are_a_warning_and_no_mismatch(
 
 def test_a_topic_that_has_lost_its_beginning_is_refused(one_partition: Deployment) -> None:
     settings = write_log(one_partition, honest())
-    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers})
+    admin = AdminClient(settings.kafka.client_config())
     for deleted in admin.delete_records([TopicPartition(settings.topics.klines, 0, 5)]).values():
         deleted.result(10)
 

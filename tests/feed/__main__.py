@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.local_servers import launcher
 from tests.feed.run import ScenarioResult, run_scenario
 from tests.feed.scenario import Scenario
@@ -27,9 +28,7 @@ def main() -> int:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with launcher.start(folder / "servers", die_with_parent=True) as running:
-        results = _run_all(
-            chosen, running.servers.kafka_bootstrap, folder, options.parallel, console
-        )
+        results = _run_all(chosen, running.servers.kafka, folder, options.parallel, console)
     shutil.rmtree(folder / "servers", ignore_errors=True)
     wrong = [result.name for result in results if not result.is_right]
     console.print(f"{len(results)} scenarios, {len(wrong)} wrong; logs in {folder}")
@@ -65,7 +64,11 @@ def _choose(options: argparse.Namespace) -> list[Scenario]:
 
 
 def _run_all(
-    chosen: Sequence[Scenario], kafka: str, folder: Path, parallel: int, console: Console
+    chosen: Sequence[Scenario],
+    kafka: KafkaConnection,
+    folder: Path,
+    parallel: int,
+    console: Console,
 ) -> list[ScenarioResult]:
     results = []
     with ThreadPoolExecutor(parallel) as pool:

@@ -37,8 +37,7 @@ def main() -> int:
     )
     with launcher.start(folder / "servers", die_with_parent=True) as running:
         reports = [
-            run_part(part, running.servers.kafka_bootstrap, folder, console)
-            for part in _parts(options)
+            run_part(part, running.servers.kafka, folder, console) for part in _parts(options)
         ]
     shutil.rmtree(folder / "servers", ignore_errors=True)
     (folder / "report.json").write_text(json.dumps([each.as_json() for each in reports], indent=2))

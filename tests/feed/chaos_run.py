@@ -15,6 +15,7 @@ from services.exchange_simulator.faults.script import FaultScript
 from services.exchange_simulator.server import ExchangeServer
 from services.exchange_simulator.settings import SimulatorSettings
 from shared.adapters.kafka.admin import ensure_topics
+from shared.adapters.kafka.connection import KafkaConnection
 from tests.feed.symbol_log import LogReader, SymbolLog
 from tests.feed.truth import Truth
 from tests.support.deployment import Deployment, Replica
@@ -85,7 +86,7 @@ class PartReport:
         return [statistics.median(self.memory_mb[n * size : (n + 1) * size]) for n in range(4)]
 
 
-def run_part(part: ChaosPart, kafka: str, folder: Path, console: Console) -> PartReport:
+def run_part(part: ChaosPart, kafka: KafkaConnection, folder: Path, console: Console) -> PartReport:
     """Run a part to its comparison; it leaves nothing running."""
     name = part.name.replace(" ", "-")
     deployment = Deployment(kafka, "", f"{name}.", folder, partitions=6)
@@ -127,7 +128,7 @@ class ChaosPartRun:
         port = self._start_exchange()
         producer = self._start_producer(port)
         topics = self._deployment.topics
-        with LogReader(self._deployment.kafka_bootstrap, topics, self._step_ms) as reader:
+        with LogReader(self._deployment.kafka, topics, self._step_ms) as reader:
             self._follow(reader, producer)
             self._report.wrong = self._compare(reader, producer)
             self._count(reader)

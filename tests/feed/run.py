@@ -11,6 +11,7 @@ from typing import Final
 
 from services.exchange_simulator.synthetic import synthetic_symbols
 from shared.adapters.kafka.admin import ensure_topics
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.core.topics import Topics, interval_ms
 from tests.feed.scenario import MANY, Scenario
 from tests.feed.symbol_log import LogReader, SymbolLog
@@ -51,18 +52,18 @@ class ScenarioResult:
         return not self.wrong
 
 
-def run_scenario(scenario: Scenario, kafka_bootstrap: str, folder: Path) -> ScenarioResult:
+def run_scenario(scenario: Scenario, kafka: KafkaConnection, folder: Path) -> ScenarioResult:
     """Run a scenario from its start to its comparison; it leaves nothing running."""
     result, began_s = ScenarioResult(scenario.name), time.monotonic()
     prefix = f"{re.sub('[^a-z0-9]+', '-', scenario.name.lower())}-{uuid.uuid4().hex[:6]}."
-    deployment = Deployment(kafka_bootstrap, "", prefix, folder, partitions=2)
+    deployment = Deployment(kafka, "", prefix, folder, partitions=2)
     exchange = {
         "symbols": scenario.symbols, "speed": str(scenario.speed), "history": "40",
         **scenario.exchange,
     }  # fmt: skip
     script = {"origin": "first subscription", "faults": scenario.faults}
     topics = Topics(exchange.get("interval", "5m"), deployment.partitions, prefix)
-    ensure_topics(kafka_bootstrap, topics)
+    ensure_topics(kafka, topics)
     try:
         with SimulatorThread(exchange, script) as simulator:
             result.wrong = ScenarioRun(scenario, deployment, topics, simulator).wrong()
@@ -106,11 +107,8 @@ class ScenarioRun:
 
     def _compare_until_right(self) -> list[str]:
         """Compare until nothing is wrong or the deadline has passed."""
-        end_s, bootstrap = (
-            time.monotonic() + self._scenario.deadline_s,
-            self._deployment.kafka_bootstrap,
-        )
-        with LogReader(bootstrap, self._topics, self._step_ms) as reader:
+        end_s = time.monotonic() + self._scenario.deadline_s
+        with LogReader(self._deployment.kafka, self._topics, self._step_ms) as reader:
             while True:
                 reader.poll()
                 wrong = [*self._differences(reader), *self._differences_beside(reader)]

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.reader import Reader
 from shared.core.topics import Topics
 
@@ -92,10 +93,10 @@ def _fields(record: dict[str, Any]) -> CandleFields:
 class LogReader:
     """Reads a deployment's candles and dead letters as they come."""
 
-    def __init__(self, bootstrap: str, topics: Topics, step_ms: int) -> None:
+    def __init__(self, kafka: KafkaConnection, topics: Topics, step_ms: int) -> None:
         self._step_ms, self._partitions = step_ms, topics.partitions
-        self._klines = Reader(bootstrap, topics.klines)
-        self._letters = Reader(bootstrap, topics.dead_letters, headers=True)
+        self._klines = Reader(kafka, topics.klines)
+        self._letters = Reader(kafka, topics.dead_letters, headers=True)
         self._next_offsets = dict.fromkeys(range(topics.partitions), 0)
         self._next_letter = 0
         self.symbols: dict[str, SymbolLog] = {}

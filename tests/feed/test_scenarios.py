@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.adapters.kafka.connection import KafkaConnection
 from tests.feed.run import ScenarioResult, run_scenario
 from tests.feed.table import SCENARIOS
 
@@ -20,14 +21,12 @@ def test_there_are_scenarios_of_every_kind_each_with_a_name_of_its_own() -> None
 
 @pytest.fixture(scope="module")
 def results(
-    kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory
+    kafka: KafkaConnection, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Future[ScenarioResult]]]:
     """Run the quick scenarios side by side."""
     folder: Path = tmp_path_factory.mktemp("feed")
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield {
-            each.name: pool.submit(run_scenario, each, kafka_bootstrap, folder) for each in QUICK
-        }
+        yield {each.name: pool.submit(run_scenario, each, kafka, folder) for each in QUICK}
 
 
 @pytest.mark.integration

@@ -11,6 +11,7 @@ from services.predictor.metrics import PredictorMetrics
 from services.predictor.partition_task import PartitionTask
 from services.predictor.recovery.partition_recovery import PartitionRecovery
 from services.predictor.worker import Worker
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.consumer_group import ConsumerGroupMember
 from shared.adapters.kafka.producer import TransactionalProducer
 from shared.adapters.kafka.reader import Reader
@@ -25,6 +26,7 @@ from tests.support.fakes import FakeStateStore
 
 CONSUMER_GROUP: Final = "predictors"
 SESSION_S: Final = 10.0
+KAFKA: Final = KafkaConnection("simulated")
 
 
 @dataclass(frozen=True)
@@ -75,23 +77,23 @@ class SimulatedReplica:
                     raise TimeoutError
 
         self.writer = parts.writer(
-            "kafka",
+            KAFKA,
             f"predictor-{number}",
             exclusive_id=True,
             client=producer,
             deadline=call_with_deadline,
         )
         self.member = parts.member(
-            "kafka", CONSUMER_GROUP, TOPICS.klines, int(SESSION_S * 1000), client=consumer
+            KAFKA, CONSUMER_GROUP, TOPICS.klines, int(SESSION_S * 1000), client=consumer
         )
         record_processor = parts.processor(broker)
         states = SimulatedStateStore(world.redis, process)
         recovery = parts.recovery(
             record_processor,
             self.member,
-            Reader("kafka", TOPICS.klines, client=consumer),
-            Reader("kafka", TOPICS.predictions, client=consumer),
-            Reader("kafka", TOPICS.dead_letters, headers=True, client=consumer),
+            Reader(KAFKA, TOPICS.klines, client=consumer),
+            Reader(KAFKA, TOPICS.predictions, client=consumer),
+            Reader(KAFKA, TOPICS.dead_letters, headers=True, client=consumer),
             states,
         )
         metrics = PredictorMetrics(Telemetry("predictor"))

@@ -24,6 +24,7 @@ from shared.adapters.bundle_codec import version_of
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.kafka.backwards_reader import await_settled
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
 from shared.adapters.schemas.predictions import decode_prediction
@@ -85,7 +86,7 @@ class Replica:
 class Deployment:
     """Topics under a prefix of their own, and the processes that work on them."""
 
-    kafka_bootstrap: str
+    kafka: KafkaConnection
     redis_url: str
     prefix: str
     folder: Path
@@ -93,7 +94,7 @@ class Deployment:
     replicas: list[Replica] = field(default_factory=list)
 
     def __enter__(self) -> Self:
-        ensure_topics(self.kafka_bootstrap, self.topics)
+        ensure_topics(self.kafka, self.topics)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -104,7 +105,7 @@ class Deployment:
     @property
     def environ(self) -> dict[str, str]:
         return {
-            "KAFKA_BOOTSTRAP_SERVERS": self.kafka_bootstrap,
+            "KAFKA_BOOTSTRAP_SERVERS": str(self.kafka),
             "REDIS_URL": self.redis_url,
             "TOPIC_PREFIX": self.prefix,
             "SYMBOL_GROUPS": str(self.partitions),
@@ -121,7 +122,7 @@ class Deployment:
 
     @cached_property
     def registry(self) -> ModelRegistry:
-        return ModelRegistry(self.kafka_bootstrap, self.topics)
+        return ModelRegistry(self.kafka, self.topics)
 
     # --- processes --------------------------------------------------------------------------------
 
@@ -166,7 +167,7 @@ class Deployment:
     def write(self, records: Iterable[ProducerRecord], batch: int = 5_000) -> None:
         """Write records, a transaction for each batch of them."""
         records = iter(records)
-        writer = TransactionalProducer(self.kafka_bootstrap, f"{self.prefix}test-writer")
+        writer = TransactionalProducer(self.kafka, f"{self.prefix}test-writer")
         try:
             while block := list(islice(records, batch)):
                 writer.write(block)
@@ -198,13 +199,13 @@ class Deployment:
 
     def await_settled(self, topic: str, partition: int) -> None:
         """Wait until everything that was committed can be read."""
-        with Reader(self.kafka_bootstrap, topic) as reader:
+        with Reader(self.kafka, topic) as reader:
             await_settled(reader, [partition])
 
     def read(self, topic: str, partitions: Iterable[int] | None = None) -> list[ConsumerRecord]:
         """Return all records with their headers, one partition after another."""
         chosen = range(self.partitions) if partitions is None else partitions
-        with Reader(self.kafka_bootstrap, topic, headers=True) as reader:
+        with Reader(self.kafka, topic, headers=True) as reader:
             return [record for p in chosen for block in reader.read(p, 0) for record in block]
 
     def predictions(self) -> dict[str, list[Prediction]]:

@@ -81,7 +81,7 @@ class FoldedMarket:
         self._resources = ExitStack()
 
     def __enter__(self) -> Self:
-        topics, kafka = self.deployment.topics, self.deployment.kafka_bootstrap
+        topics, kafka = self.deployment.topics, self.deployment.kafka
         self._klines = self._resources.enter_context(Reader(kafka, topics.klines))
         self._writer = TransactionalProducer(kafka, f"{topics.prefix}folded-market")
         self._resources.callback(self._writer.close)

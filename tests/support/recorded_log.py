@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from shared.adapters.bundle_codec import decode_bundle, version_of
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.schemas.dead_letters import dead_letter_headers
@@ -89,7 +90,7 @@ class RecordedLog:
             i for i, v in enumerate(values) if (v["symbol"], v["open_time_ms"]) == (symbol, opens)
         )
 
-    def write(self, bootstrap: str, topics: Topics) -> None:
+    def write(self, kafka: KafkaConnection, topics: Topics) -> None:
         """Write it to empty topics of one partition, in one transaction.
 
         The offsets are then those of the lists.
@@ -98,7 +99,7 @@ class RecordedLog:
             ConsumerRecord(0, 0, START_MS, version.encode(), data)
             for version, data in self.bundles.items()
         ]
-        writer = TransactionalProducer(bootstrap, f"{topics.prefix}recorded")
+        writer = TransactionalProducer(kafka, f"{topics.prefix}recorded")
         writer.write(
             [
                 ProducerRecord(

@@ -21,6 +21,7 @@ from services.cli.derivation import build_processor
 from services.cli.topic_checks import check_partitions
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.backwards_reader import await_settled
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
 from shared.adapters.retry import wait_until
 from shared.adapters.worker_pool import report_progress, run_in_workers
@@ -93,7 +94,7 @@ def _check_wanted(settings: ServiceSettings, partitions: Collection[int] | None)
 
 
 def _read_ends(settings: ServiceSettings, partitions: Collection[int]) -> list[_PartitionEnds]:
-    where, topics = settings.kafka_bootstrap_servers, settings.topics
+    where, topics = settings.kafka, settings.topics
     with ExitStack() as stack:
         klines = stack.enter_context(Reader(where, topics.klines))
         predictions = stack.enter_context(Reader(where, topics.predictions))
@@ -111,8 +112,8 @@ def _read_ends(settings: ServiceSettings, partitions: Collection[int]) -> list[_
         return ends
 
 
-def _check_topic(bootstrap: str, name: str, reader: Reader, wanted: int) -> None:
-    check_partitions(bootstrap, name, reader, wanted)
+def _check_topic(kafka: KafkaConnection, name: str, reader: Reader, wanted: int) -> None:
+    check_partitions(kafka, name, reader, wanted)
     for partition in range(wanted):
         first = reader.ends(partition)[0]
         if first:
@@ -125,7 +126,7 @@ def _check_topic(bootstrap: str, name: str, reader: Reader, wanted: int) -> None
 def _audit(
     settings: ServiceSettings, ends: _PartitionEnds, on_records: Callable[[int], None]
 ) -> PartitionReport:
-    where, topics, partition = settings.kafka_bootstrap_servers, settings.topics, ends.partition
+    where, topics, partition = settings.kafka, settings.topics, ends.partition
     bundles = BundleStore(where, topics)
     processor = build_processor(settings, lambda version: _load(bundles, version))
     with ExitStack() as stack:
@@ -152,7 +153,7 @@ def _audit_market(
     settings: ServiceSettings, ends: Sequence[_PartitionEnds], on_records: Callable[[int], None]
 ) -> MarketReport:
     """Audit the market's moves in the klines that are audited; it takes those of all partitions."""
-    where, topics = settings.kafka_bootstrap_servers, settings.topics
+    where, topics = settings.kafka, settings.topics
     collector, until = CandleCollector(settings.codec), {one.partition: one.klines for one in ends}
     with Reader(where, topics.klines) as klines:
         for partition in range(topics.partitions):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from services.cli.candle_import.market_history import LoggedMarket
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.core.arrays import Float64s
 from shared.core.errors import BadInput
 from shared.core.records import Amendment, Candle, Fill, Gap, Record
@@ -35,12 +36,12 @@ class LogContents:
 
 
 def read_log_contents(
-    bootstrap: str, topics: Topics, next_ms: Mapping[str, int], from_ms: int
+    kafka: KafkaConnection, topics: Topics, next_ms: Mapping[str, int], from_ms: int
 ) -> LogContents:
     """Read the log from the moment before a time on.
 
     Args:
-        bootstrap: Kafka's address.
+        kafka: how Kafka is reached.
         topics: of the deployment.
         next_ms: by symbol of the recordings: the open time that its log must continue with.
         from_ms: the first open time of the recordings.
@@ -50,7 +51,7 @@ def read_log_contents(
     """
     overlapping = {symbol for symbol, ends_ms in next_ms.items() if ends_ms > from_ms}
     span = TimeSpan(from_ms - interval_ms(topics.interval))
-    return collect_contents(Archive(bootstrap, topics).scan(span), overlapping, from_ms, span)
+    return collect_contents(Archive(kafka, topics).scan(span), overlapping, from_ms, span)
 
 
 def collect_contents(

@@ -77,7 +77,7 @@ def import_recordings(
     leave_out_contradictions(selection)
     if not selection.files:
         return ImportSummary(), selection
-    where, topics = settings.kafka_bootstrap_servers, settings.topics
+    where, topics = settings.kafka, settings.topics
     ensure_topics(where, topics)
     # 2. Take the producer's transactional id: it fences a running producer, so that no other
     #    writer can append from here on.
@@ -95,7 +95,7 @@ def _prepare(
     settings: ServiceSettings, selection: FileSelection, *, amend: bool
 ) -> tuple[Iterator[ProducerRecord], CandleImporter]:
     """Compare the files with the log; return the records to write, and their importer."""
-    where, topics = settings.kafka_bootstrap_servers, settings.topics
+    where, topics = settings.kafka, settings.topics
     # 3. Read where each symbol's log ends: a row before that is compared, not written.
     positions = read_symbol_positions(where, topics, settings.codec, selection.symbols)
     log_ends_ms = {symbol: each.next_open_time_ms for symbol, each in positions.items()}

@@ -89,7 +89,7 @@ def backtest_command(
     _check_files(out, report, against, forecasts_file)
     costs = parse_costs(costs_bp)
     settings = open_deployment(context.obj, "klines", "models")
-    bundles = ModelRegistry(settings.kafka_bootstrap_servers, settings.topics).bundles
+    bundles = ModelRegistry(settings.kafka, settings.topics).bundles
     bundle, champion = bundles.load(model), bundles.load(against) if against else None
     fold_context = FoldContext.of_this_machine(settings.interval)
     outside = read_forecasts(forecasts_file, fold_context.interval_ms)
@@ -140,7 +140,7 @@ def _read_archive(
     from all symbols of the log, as for its training.
     """
     task = progress.add_task("reading the log", total=None)
-    archive = Archive(settings.kafka_bootstrap_servers, settings.topics)
+    archive = Archive(settings.kafka, settings.topics)
     wanted = parse_symbols(symbols, "--symbols")
     needs_market = feature_set(bundle.card.feature_set).needs_market
     archived = archive.read(

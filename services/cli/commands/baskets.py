@@ -59,7 +59,7 @@ def make_command(context: typer.Context, first: First = None, last: Last = None)
 
 def _read_all(environ: Mapping[str, str]) -> list[BasketDefinition]:
     settings = open_deployment(environ, "models")
-    return BasketStore(settings.kafka_bootstrap_servers, settings.topics).all()
+    return BasketStore(settings.kafka, settings.topics).all()
 
 
 def _find(definitions: Sequence[BasketDefinition], version: str | None) -> BasketDefinition:

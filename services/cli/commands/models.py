@@ -161,7 +161,7 @@ def _print_promoted(version: str, *, as_json: bool) -> None:
 
 def _registry(environ: Mapping[str, str]) -> ModelRegistry:
     settings = open_deployment(environ, "models", "klines")
-    return ModelRegistry(settings.kafka_bootstrap_servers, settings.topics)
+    return ModelRegistry(settings.kafka, settings.topics)
 
 
 def _summary_to_json(bundle: Bundle, current_version: str | None) -> dict[str, Any]:

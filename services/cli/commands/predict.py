@@ -71,7 +71,7 @@ def read_newest(
             unreadable.add(topic, record, BadInput("wrong_key", message))
         return None
 
-    with Reader(settings.kafka_bootstrap_servers, topic) as reader:
+    with Reader(settings.kafka, topic) as reader:
         if partition < reader.partitions():
             found = last_record_of_each_key(reader, partition, [key], decode)
             if key in found:

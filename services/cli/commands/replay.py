@@ -116,7 +116,7 @@ def replay(
         Incompatible: this machine does not compute the golden bits.
         Unavailable: Kafka does not answer.
     """
-    where, topics = settings.kafka_bootstrap_servers, settings.topics
+    where, topics = settings.kafka, settings.topics
     processor = build_processor(settings, ModelRegistry(where, topics).bundles.load)
     replays = [PartitionReplay(partition) for partition in range(settings.symbol_groups)]
     with ExitStack() as stack:

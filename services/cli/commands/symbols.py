@@ -61,9 +61,7 @@ def list_command(
     )
     control = _open_control(settings).refresh()
     symbols = control.members | control.wishes
-    positions = read_symbol_positions(
-        settings.kafka_bootstrap_servers, settings.topics, settings.codec, symbols
-    )
+    positions = read_symbol_positions(settings.kafka, settings.topics, settings.codec, symbols)
     rows = rows_of_log(control, positions, interval_ms(settings.interval))
     page = _read_standings(producer, console) if producer else None
     rows = with_standings(rows, () if page is None else page.symbols)
@@ -104,14 +102,14 @@ def _publish(environ: Mapping[str, str], symbols: list[str], action: SymbolActio
     if not names:
         raise BadSetting("no symbol is named; give one such as BTCUSDT")
     settings = open_deployment(environ)
-    ensure_topics(settings.kafka_bootstrap_servers, settings.topics)
+    ensure_topics(settings.kafka, settings.topics)
     now_ms = time.time_ns() // 1_000_000
     _open_control(settings).publish([SymbolControl(name, action, now_ms) for name in names])
     return names
 
 
 def _open_control(settings: ServiceSettings) -> ControlTopic:
-    return ControlTopic(settings.kafka_bootstrap_servers, settings.topics, "cli")
+    return ControlTopic(settings.kafka, settings.topics, "cli")
 
 
 def _read_standings(address: str, console: Console) -> StandingsMessage | None:

@@ -97,7 +97,7 @@ def _run(
     topics = settings.topics
     followed = [topics.klines, topics.predictions, topics.dead_letters]
     board = WatchBoard(topics, settings.codec, time.time() * 1000)
-    with TopicTail(settings.kafka_bootstrap_servers, followed, tail=_TAIL) as tail:
+    with TopicTail(settings.kafka, followed, tail=_TAIL) as tail:
         ends = started + options.seconds if options.seconds else None
         try:
             with _display(console, deployment, board, options.source, say) as update:

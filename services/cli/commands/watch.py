@@ -45,7 +45,7 @@ def watch_command(context: typer.Context, seconds: RunFor = 0.0, as_json: AsJson
     topics = settings.topics
     board = WatchBoard(topics, settings.codec, time.time() * 1000)
     followed = [topics.klines, topics.predictions]
-    with TopicTail(settings.kafka_bootstrap_servers, followed, _TAIL) as tail:
+    with TopicTail(settings.kafka, followed, _TAIL) as tail:
         if _is_terminal() and not as_json:
             _show_screen(board, tail, seconds)
         else:

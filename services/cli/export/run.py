@@ -46,7 +46,7 @@ def run_export(
         Unavailable: Kafka stops answering.
         BadSetting: the file cannot be written.
     """
-    with Reader(settings.kafka_bootstrap_servers, export.topic) as reader:
+    with Reader(settings.kafka, export.topic) as reader:
         last_ms = export.last_timestamp_ms(selection.open_times_ms.stop)
         records = SelectedRecords(reader, selection, settings.symbol_groups, last_ms)
         with (

@@ -136,7 +136,7 @@ class LocalDeployment:
             self._start_simulator(None)  # while Kafka starts
         self._start_servers()
         settings = ServiceSettings.from_env(self._environ)
-        where, topics = settings.kafka_bootstrap_servers, settings.topics
+        where, topics = settings.kafka, settings.topics
         retry_until_available(threading.Event(), lambda: ensure_topics(where, topics))
         self._start_page()
         if is_simulated and has_log:

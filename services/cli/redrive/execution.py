@@ -61,7 +61,7 @@ def read_selected(
         Unavailable: Kafka does not answer.
         Incompatible: there is no such topic.
     """
-    where, topic = settings.kafka_bootstrap_servers, settings.topics.dead_letters
+    where, topic = settings.kafka, settings.topics.dead_letters
     with Reader(where, topic, headers=True) as reader:
         check_partitions(where, topic, reader, 1)
         for record, dead_letter in decode_dead_letters(reader.read(0, 0)):
@@ -112,7 +112,7 @@ def _compare_with_log(
     """Decide on candidates by the present contents of the log."""
     if not candidates:
         return []
-    where, topics, codec = settings.kafka_bootstrap_servers, settings.topics, settings.codec
+    where, topics, codec = settings.kafka, settings.topics, settings.codec
     with Reader(where, topics.klines) as reader:
         check_partitions(where, topics.klines, reader, topics.partitions)
     # 1. Read where each symbol's log ends. This waits until open transactions are settled, so
@@ -134,7 +134,7 @@ def _compare_with_log(
 
 
 def _send(settings: ServiceSettings, candidates: Sequence[RedriveCandidate]) -> list[RedriveResult]:
-    where, topics = settings.kafka_bootstrap_servers, settings.topics
+    where, topics = settings.kafka, settings.topics
     # 1. Take the producer's transactional id: it fences a running producer or import, so that no
     #    other writer can append from here on.
     with closing(TransactionalProducer(where, producer_transactional_id(topics))) as writer:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from services.dashboard.cluster.facts import KafkaFacts, PartitionFacts, ReplicaFacts
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.group_inspector import (
     GroupDescription,
     GroupInspector,
@@ -22,11 +23,11 @@ _BEHIND: Final = 20  # records: a group that is less behind is not looked at clo
 class KafkaInspection:
     """Asks Kafka everything that the health page has of it."""
 
-    def __init__(self, bootstrap: str, topics: Topics, consumer_group: str) -> None:
+    def __init__(self, kafka: KafkaConnection, topics: Topics, consumer_group: str) -> None:
         """Take Kafka's address, the deployment's topics and the predictors' group."""
-        self._bootstrap, self._topics = bootstrap, topics
-        self._inspector = GroupInspector(bootstrap, consumer_group, topics.klines)
-        self._control = ControlTopic(bootstrap, topics, "dashboard")  # it is only read
+        self._kafka, self._topics = kafka, topics
+        self._inspector = GroupInspector(kafka, consumer_group, topics.klines)
+        self._control = ControlTopic(kafka, topics, "dashboard")  # it is only read
 
     def read(self) -> KafkaFacts:
         """Return what Kafka tells, and why it does not if it does not."""
@@ -68,7 +69,7 @@ class KafkaInspection:
     def _time_of(self, offsets: PartitionOffsets) -> int | None:
         start = offsets.committed or 0
         try:
-            with Reader(self._bootstrap, self._topics.klines) as reader:
+            with Reader(self._kafka, self._topics.klines) as reader:
                 for block in reader.read(offsets.partition, start, start + _BEHIND):
                     return block[0].timestamp_ms
         except Unavailable:

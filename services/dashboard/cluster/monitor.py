@@ -12,6 +12,7 @@ from services.dashboard.cluster.problems import add_to_trends, find_problems
 from services.dashboard.cluster.service_reader import ServiceReader
 from services.dashboard.cluster.trends import Trends
 from services.dashboard.ports import LogFacts
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.core.topics import Topics
 
 # What tells that the page must be fetched again; the services' figures change all the time.
@@ -23,7 +24,7 @@ class KafkaClusterMonitor:
 
     def __init__(
         self,
-        bootstrap: str,
+        kafka: KafkaConnection,
         topics: Topics,
         consumer_group: str,
         metrics_urls: Sequence[str],
@@ -32,14 +33,14 @@ class KafkaClusterMonitor:
         """Take whom to ask; connect at the first refresh.
 
         Args:
-            bootstrap: Kafka's address.
+            kafka: how Kafka is reached.
             topics: the deployment's topics.
             consumer_group: the predictors' whole group id.
             metrics_urls: base addresses of the services' metrics.
             lacks_champion: returns whether it is certain that no version was promoted yet.
         """
         self._lacks_champion = lacks_champion
-        self._kafka = KafkaInspection(bootstrap, topics, consumer_group)
+        self._kafka = KafkaInspection(kafka, topics, consumer_group)
         self._services = ServiceReader(metrics_urls)
         self._trends, self._problems = Trends(), ProblemList()
         self._show(ClusterFacts(0, KafkaFacts()))

@@ -12,6 +12,7 @@ from services.dashboard.history.increments import SymbolIncrements
 from services.dashboard.history.paging import PageRequest
 from services.dashboard.history.symbol_records import SymbolRecords
 from services.dashboard.log_region import ReadingBudget
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.reader import Reader
 from shared.adapters.schemas.klines import KlineCodec
 from shared.core.errors import BadInput, Unavailable, Unknown
@@ -34,10 +35,10 @@ class SymbolHistoryReader:
     """
 
     def __init__(
-        self, bootstrap: str, topics: Topics, clock: Callable[[], float] = time.monotonic
+        self, kafka: KafkaConnection, topics: Topics, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """Take Kafka's address and the deployment's topics; connect on first use."""
-        self._bootstrap, self._topics, self._clock = bootstrap, topics, clock
+        self._kafka, self._topics, self._clock = kafka, topics, clock
         self._codec = KlineCodec(topics.interval, interval_ms(topics.interval), topics.partitions)
         self._logs: OrderedDict[str, SymbolRecords] = OrderedDict()  # the least recently used first
         self._lock = Lock()  # of `_logs`
@@ -101,7 +102,7 @@ class SymbolHistoryReader:
             log.read_predictions(reader, from_ms, self._budget())
 
     def _reader(self, topic: str, log: SymbolRecords) -> Reader:
-        return Reader(self._bootstrap, topic, key=log.symbol.encode())
+        return Reader(self._kafka, topic, key=log.symbol.encode())
 
     def _budget(self) -> ReadingBudget:
         return ReadingBudget(_RECORDS, self._clock() + _READING_S, self._clock)

@@ -3,6 +3,7 @@
 from typing import Final
 
 from services.dashboard.live.board import Champion
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.reader import Reader
 from shared.adapters.schemas.klines import KlineCodec
 from shared.core.errors import BadInput
@@ -13,14 +14,14 @@ _LOOKED_AT: Final = 200  # records after the promotion
 
 
 def find_first_candle_ms(
-    bootstrap: str, topics: Topics, codec: KlineCodec, champion: Champion
+    kafka: KafkaConnection, topics: Topics, codec: KlineCodec, champion: Champion
 ) -> int | None:
     """Return the open time of the first candle after a promotion; None if none has come yet.
 
     Raises:
         Unavailable: Kafka does not answer.
     """
-    with Reader(bootstrap, topics.klines) as reader:
+    with Reader(kafka, topics.klines) as reader:
         end = min(champion.offset + _LOOKED_AT, reader.ends(champion.partition)[1])
         for block in reader.read(champion.partition, champion.offset, end):
             for record in block:

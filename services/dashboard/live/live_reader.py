@@ -74,7 +74,7 @@ class LiveReader:
             watched_symbols: returns the symbols whose records are wanted as well.
         """
         self._settings, self._publisher = settings, publisher
-        self._kafka, self._topics = settings.kafka_bootstrap_servers, settings.topics
+        self._kafka, self._topics = settings.kafka, settings.topics
         self._feed = self._create_feed()
         self._reading = Reading(settings.interval, loading=_BEGINNING)
         self._champion: Champion | None = None  # whose beginning is known

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from typing import Final, NamedTuple
 
 from services.dashboard.live.topic_feed import TopicFeed
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
 from shared.core.topics import Topics
 
@@ -25,12 +26,16 @@ class WindowFill:
     """
 
     def __init__(
-        self, bootstrap: str, topics: Topics, feed: TopicFeed, starts: Mapping[KafkaPartition, int]
+        self,
+        kafka: KafkaConnection,
+        topics: Topics,
+        feed: TopicFeed,
+        starts: Mapping[KafkaPartition, int],
     ) -> None:
         """Take where to read.
 
         Args:
-            bootstrap: Kafka's address.
+            kafka: how Kafka is reached.
             topics: the deployment's.
             feed: takes the records.
             starts: the offsets before which records are to be added.
@@ -40,7 +45,7 @@ class WindowFill:
         self._shares = dict.fromkeys(starts, 0.0)  # of the window, as far as it was read
         self._resources = ExitStack()
         self._readers = {
-            topic: self._resources.enter_context(Reader(bootstrap, topic, headers=True))
+            topic: self._resources.enter_context(Reader(kafka, topic, headers=True))
             for topic in (topics.klines, topics.predictions)
         }
 

@@ -14,6 +14,7 @@ from services.dashboard.models.promotion_timeline import (
     promotion_timeline,
 )
 from shared.adapters.bundle_codec import decode_bundle
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
 from shared.adapters.schemas.baskets import is_baskets_key
 from shared.core.errors import BadInput
@@ -37,11 +38,11 @@ class LoggedModels:
     """
 
     def __init__(
-        self, bootstrap: str, topics: Topics, clock: Callable[[], float] = time.monotonic
+        self, kafka: KafkaConnection, topics: Topics, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """Take Kafka's address and the deployment's topics; connect on first use."""
-        self._bootstrap, self._topics, self._clock = bootstrap, topics, clock
-        self._promotion_log = PromotionLog(bootstrap, topics)
+        self._kafka, self._topics, self._clock = kafka, topics, clock
+        self._promotion_log = PromotionLog(kafka, topics)
         self._next_offset = 0  # of `models`
         self._bundles: dict[str, PublishedBundle | None] = {}  # None: no usable bundle
         self._promotions = LogRegion(_PARTITION, None, self._promotion_log.decode, most_new=maxsize)
@@ -74,7 +75,7 @@ class LoggedModels:
         return self._promotions.is_whole and not self._found
 
     def _read_bundles(self) -> None:
-        with Reader(self._bootstrap, self._topics.models, headers=True) as reader:
+        with Reader(self._kafka, self._topics.models, headers=True) as reader:
             if not reader.partitions():
                 return
             for block in reader.read(_PARTITION, self._next_offset):
@@ -96,7 +97,7 @@ class LoggedModels:
             self._bundles[version] = describe_bundle(bundle, published_ms(record))
 
     def _read_promotions(self) -> None:
-        with Reader(self._bootstrap, self._topics.klines) as reader:
+        with Reader(self._kafka, self._topics.klines) as reader:
             if not reader.partitions():
                 return
             budget = ReadingBudget(_RECORDS, self._clock() + _READING_S, self._clock)

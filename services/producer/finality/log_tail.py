@@ -8,6 +8,7 @@ from typing import Final
 
 from services.producer.finality.candle_memory import LogTail, TailCandle, fingerprint
 from shared.adapters.kafka.backwards_reader import await_settled
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
 from shared.adapters.schemas.klines import KlineCodec
 from shared.core.errors import BadInput, Unavailable
@@ -24,9 +25,9 @@ MAX_RECORDS: Final = 3_000_000  # of all partitions: some seconds
 class LogTailReader:
     """Reads the end of the log on a thread of its own."""
 
-    def __init__(self, bootstrap: str, topics: Topics, codec: KlineCodec) -> None:
+    def __init__(self, kafka: KafkaConnection, topics: Topics, codec: KlineCodec) -> None:
         """Store where the log is."""
-        self._bootstrap, self._topics, self._codec = bootstrap, topics, codec
+        self._kafka, self._topics, self._codec = kafka, topics, codec
 
     def start(self, newest_ms: int, on_tail: Callable[[LogTail], object]) -> None:
         """Begin to read.
@@ -51,7 +52,7 @@ class LogTailReader:
             Unavailable: Kafka does not answer, or a transaction stays open.
         """
         collected = TailCollector(self._codec, newest_ms - CANDLES_MS)
-        with Reader(self._bootstrap, self._topics.klines) as reader:
+        with Reader(self._kafka, self._topics.klines) as reader:
             partitions = range(self._topics.partitions)
             await_settled(reader, partitions)
             for partition in partitions:

@@ -36,8 +36,8 @@ class ArchiveSource:
         self._settings, self._stop = settings, stop
         needs_market = feature_set(settings.feature_set).needs_market
         self._with_market = needs_market if with_market is None else with_market
-        self._archive = Archive(settings.kafka_bootstrap_servers, settings.topics)
-        self._baskets = BasketStore(settings.kafka_bootstrap_servers, settings.topics)
+        self._archive = Archive(settings.kafka, settings.topics)
+        self._baskets = BasketStore(settings.kafka, settings.topics)
 
     def available_span(self) -> TimeSpan:
         """Return the open times that the settings ask for and the archive has.

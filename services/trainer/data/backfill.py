@@ -20,7 +20,7 @@ class BackfillWatch:
     def __init__(self, settings: TrainerSettings) -> None:
         """Take the settings; connect at the first look."""
         self._settings = settings
-        self._control = ControlTopic(settings.kafka_bootstrap_servers, settings.topics, "trainer")
+        self._control = ControlTopic(settings.kafka, settings.topics, "trainer")
 
     def check(self) -> None:
         """Check that a training would see the past of nearly all symbols.
@@ -31,7 +31,7 @@ class BackfillWatch:
         """
         s = self._settings
         members = self._control.refresh().members
-        positions = read_positions(s.kafka_bootstrap_servers, s.topics, s.codec, members)
+        positions = read_positions(s.kafka, s.topics, s.codec, members)
         behind = symbols_behind(members, positions, _LATE_CANDLES * interval_ms(s.interval))
         if len(behind) > _MOST_BEHIND * len(members):
             raise NotEnoughCandles(

@@ -45,7 +45,7 @@ def _fold_symbol(
     batch, options = BatchResult(PartitionState()), FoldOptions(jacobian=True, digest=False)
     number = partition_for(symbol, settings.symbol_groups)
     with (
-        Reader(settings.kafka_bootstrap_servers, settings.topics.klines) as klines,
+        Reader(settings.kafka, settings.topics.klines) as klines,
         track_count("folding", klines.ends(number)[1]) as advance,
     ):
         for block in klines.read(number, 0):

@@ -173,4 +173,4 @@ def _publish(
 
 
 def _registry(settings: TrainerSettings) -> ModelRegistry:
-    return ModelRegistry(settings.kafka_bootstrap_servers, settings.topics)
+    return ModelRegistry(settings.kafka, settings.topics)

@@ -17,6 +17,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     TopicMetadata,
 )
 
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.errors import to_app_error, translate_errors
 from shared.adapters.retry import wait_until
 from shared.core.errors import Incompatible, Unavailable
@@ -31,14 +32,14 @@ _SHORT_REQUEST_S: Final = 1.0
 _CORRECTED: Final = frozenset({TIMESTAMP_AHEAD})
 
 
-def ensure_topics(bootstrap: str, topics: Topics) -> None:
+def ensure_topics(kafka: KafkaConnection, topics: Topics) -> None:
     """Create missing topics and check existing ones; correct a limit of earlier versions.
 
     Raises:
         Unavailable: Kafka does not answer.
         Incompatible: a topic has other partitions or settings; the message says what to do.
     """
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    admin = AdminClient(kafka.client_config())
     wanted = topics.specifications()
     created = []
     for name, future in admin.create_topics(
@@ -54,24 +55,24 @@ def ensure_topics(bootstrap: str, topics: Topics) -> None:
             created += [TopicPartition(name, at) for at in range(wanted[name][0])]
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise to_app_error(error, bootstrap, f"creating topic {name}") from error
+                raise to_app_error(error, kafka, f"creating topic {name}") from error
     if created:
-        _await_leaders(admin, bootstrap, created)
-    _check(admin, bootstrap, wanted)
+        _await_leaders(admin, kafka, created)
+    _check(admin, kafka, wanted)
 
 
-def partition_counts(bootstrap: str) -> dict[str, int]:
+def partition_counts(kafka: KafkaConnection) -> dict[str, int]:
     """Return the number of partitions of each topic that Kafka shows to this client.
 
     Raises:
         Unavailable: Kafka does not answer.
     """
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    admin = AdminClient(kafka.client_config())
     # Ctrl-C is seen between two requests only, so each is short.
     for _ in range(int(REQUEST_S / _SHORT_REQUEST_S) - 1):
         with contextlib.suppress(KafkaException):
             return _count_partitions(admin.list_topics(timeout=_SHORT_REQUEST_S).topics)
-    with translate_errors(bootstrap, "listing topics"):
+    with translate_errors(kafka, "listing topics"):
         return _count_partitions(admin.list_topics(timeout=_SHORT_REQUEST_S).topics)
 
 
@@ -79,19 +80,21 @@ def _count_partitions(topics: Mapping[str, TopicMetadata]) -> dict[str, int]:
     return {name: len(topic.partitions) for name, topic in topics.items()}
 
 
-def topic_id(bootstrap: str, topic: str) -> str:
+def topic_id(kafka: KafkaConnection, topic: str) -> str:
     """Return a topic's id; a topic that is deleted and created again has another.
 
     Raises:
         Unavailable: Kafka does not answer, or has no such topic.
     """
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    admin = AdminClient(kafka.client_config())
     futures = admin.describe_topics(TopicCollection([topic]), request_timeout=REQUEST_S)
-    with translate_errors(bootstrap, f"reading the id of topic {topic}"):
+    with translate_errors(kafka, f"reading the id of topic {topic}"):
         return str(futures[topic].result().topic_id)
 
 
-def _await_leaders(admin: AdminClient, bootstrap: str, created: Sequence[TopicPartition]) -> None:
+def _await_leaders(
+    admin: AdminClient, kafka: KafkaConnection, created: Sequence[TopicPartition]
+) -> None:
     """Wait until new partitions have leaders: a topic is created a moment before."""
     errors = dict[TopicPartition, KafkaException]()
 
@@ -100,12 +103,12 @@ def _await_leaders(admin: AdminClient, bootstrap: str, created: Sequence[TopicPa
         errors.update(_offset_errors(admin, created))
         if errors:
             # The client caches "no leader": only fresh metadata makes it ask again.
-            _list_topics(admin, bootstrap)
+            _list_topics(admin, kafka)
         return not errors
 
     if not wait_until(all_have_leaders, timeout_s=REQUEST_S, interval_s=0.05):
         place, error = next(iter(errors.items()))
-        raise to_app_error(error, bootstrap, f"waiting for topic {place.topic}") from error
+        raise to_app_error(error, kafka, f"waiting for topic {place.topic}") from error
 
 
 def _offset_errors(
@@ -119,21 +122,21 @@ def _offset_errors(
             yield place, error
 
 
-def _list_topics(admin: AdminClient, bootstrap: str) -> dict[str, TopicMetadata]:
-    with translate_errors(bootstrap, "listing topics"):
+def _list_topics(admin: AdminClient, kafka: KafkaConnection) -> dict[str, TopicMetadata]:
+    with translate_errors(kafka, "listing topics"):
         return admin.list_topics(timeout=REQUEST_S).topics
 
 
 def _check(
-    admin: AdminClient, bootstrap: str, wanted: Mapping[str, tuple[int, Mapping[str, str]]]
+    admin: AdminClient, kafka: KafkaConnection, wanted: Mapping[str, tuple[int, Mapping[str, str]]]
 ) -> None:
-    found = _list_topics(admin, bootstrap)
+    found = _list_topics(admin, kafka)
     for name in wanted:
         if name not in found:
-            raise Unavailable(f"Kafka at {bootstrap} does not show topic {name} yet")
+            raise Unavailable(f"Kafka at {kafka} does not show topic {name} yet")
     _check_partitions({name: (len(found[name].partitions), wanted[name][0]) for name in wanted})
     for name, (_, config) in wanted.items():
-        _check_config(admin, bootstrap, name, config)
+        _check_config(admin, kafka, name, config)
 
 
 def _check_partitions(counts: Mapping[str, tuple[int, int]]) -> None:
@@ -157,9 +160,11 @@ def _check_partitions(counts: Mapping[str, tuple[int, int]]) -> None:
     )
 
 
-def _check_config(admin: AdminClient, bootstrap: str, name: str, wanted: Mapping[str, str]) -> None:
+def _check_config(
+    admin: AdminClient, kafka: KafkaConnection, name: str, wanted: Mapping[str, str]
+) -> None:
     resource = ConfigResource(ResourceType.TOPIC, name)
-    with translate_errors(bootstrap, f"reading the settings of topic {name}"):
+    with translate_errors(kafka, f"reading the settings of topic {name}"):
         found = admin.describe_configs([resource])[resource].result(REQUEST_S)
     for key, value in wanted.items():
         if key not in found or found[key].value == value:  # brokers before 3.6 lack the limit
@@ -167,7 +172,7 @@ def _check_config(admin: AdminClient, bootstrap: str, name: str, wanted: Mapping
         if key not in _CORRECTED or not _correct(admin, name, key, value):
             raise Incompatible(
                 f"topic {name} has {key}={found[key].value}, it must be {value}: set it with"
-                f" `kafka-configs --bootstrap-server {bootstrap} --alter --topic {name}"
+                f" `kafka-configs --bootstrap-server {kafka} --alter --topic {name}"
                 f" --add-config {key}={value}`"
             )
 

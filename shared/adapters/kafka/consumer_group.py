@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.errors import is_transient, to_app_error, translate_errors
 from shared.adapters.kafka.reader import ConsumerRecord, poll_batch, to_consumer_record
 from shared.core.errors import Incompatible
@@ -33,7 +34,7 @@ class ConsumerGroupMember:
 
     def __init__(
         self,
-        bootstrap: str,
+        kafka: KafkaConnection,
         consumer_group: str,
         topic: str,
         session_timeout_ms: int,
@@ -43,29 +44,29 @@ class ConsumerGroupMember:
         """Create the consumer; `subscribe` joins the group.
 
         Args:
-            bootstrap: Kafka's address.
+            kafka: how Kafka is reached.
             consumer_group: the group's id.
             topic: the topic to share.
             session_timeout_ms: after so long without a heartbeat, the member is expelled.
             client: makes a consumer of its configuration.
         """
-        self._bootstrap, self._topic = bootstrap, topic
+        self._kafka, self._topic = kafka, topic
         self._consumer = client(
-            {
-                "bootstrap.servers": bootstrap,
-                "group.id": consumer_group,
-                "enable.auto.commit": False,
-                # Lost offsets must not start a second reading of the log: recovery decides.
-                "auto.offset.reset": "error",
-                # Also makes `committed` wait for pending transactions.
-                "isolation.level": "read_committed",
-                "partition.assignment.strategy": "cooperative-sticky",
-                "session.timeout.ms": session_timeout_ms,
-                "heartbeat.interval.ms": session_timeout_ms // 4,
-                "max.poll.interval.ms": 60_000,
-                "topic.metadata.refresh.interval.ms": 30_000,
-                "log_level": 0,
-            }
+            kafka.client_config(
+                {
+                    "group.id": consumer_group,
+                    "enable.auto.commit": False,
+                    # Lost offsets must not start a second reading of the log: recovery decides.
+                    "auto.offset.reset": "error",
+                    # Also makes `committed` wait for pending transactions.
+                    "isolation.level": "read_committed",
+                    "partition.assignment.strategy": "cooperative-sticky",
+                    "session.timeout.ms": session_timeout_ms,
+                    "heartbeat.interval.ms": session_timeout_ms // 4,
+                    "max.poll.interval.ms": 60_000,
+                    "topic.metadata.refresh.interval.ms": 30_000,
+                }
+            )
         )
 
     def subscribe(
@@ -116,7 +117,7 @@ class ConsumerGroupMember:
             Unavailable: Kafka does not answer, or the transaction stays open.
         """
         place = TopicPartition(self._topic, partition)
-        with translate_errors(self._bootstrap, "reading the committed offset"):
+        with translate_errors(self._kafka, "reading the committed offset"):
             offset = self._consumer.committed([place], timeout=REQUEST_S)[0].offset
         return int(offset) if offset >= 0 else None
 
@@ -139,7 +140,7 @@ class ConsumerGroupMember:
             Unavailable: the client refuses.
         """
         place = TopicPartition(self._topic, partition, offset)
-        with translate_errors(self._bootstrap, f"seeking {self._topic}/{partition}"):
+        with translate_errors(self._kafka, f"seeking {self._topic}/{partition}"):
             self._consumer.seek(place)
             self._consumer.resume([place])
 
@@ -149,7 +150,7 @@ class ConsumerGroupMember:
         Raises:
             Unavailable: the client refuses.
         """
-        with translate_errors(self._bootstrap, f"pausing {self._topic}/{partition}"):
+        with translate_errors(self._kafka, f"pausing {self._topic}/{partition}"):
             self._consumer.pause([TopicPartition(self._topic, partition)])
 
     def close(self) -> None:
@@ -164,7 +165,7 @@ class ConsumerGroupMember:
         # After a pause longer than max.poll.interval.ms the client reports it, then revokes.
         if code == KafkaError._MAX_POLL_EXCEEDED or error.retriable() or is_transient(code):
             return False
-        raise to_app_error(KafkaException(error), self._bootstrap, f"reading {self._topic}")
+        raise to_app_error(KafkaException(error), self._kafka, f"reading {self._topic}")
 
 
 def _first_offset(consumer: Consumer, place: TopicPartition) -> int:

@@ -6,6 +6,7 @@ from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.core.errors import Incompatible, UlstmError, Unavailable
 from shared.core.topics import TIMESTAMP_AHEAD
 
@@ -89,20 +90,20 @@ def to_refusal(error: KafkaError, message: str) -> Refused | None:
     return Refused(f"{message}: {advice}", concerns_record=code in _RECORD_ADVICE)
 
 
-def to_app_error(error: KafkaException, bootstrap: str, action: str) -> UlstmError:
+def to_app_error(error: KafkaException, kafka: KafkaConnection, action: str) -> UlstmError:
     """Return this system's error for one of the client's, naming the server and the action."""
     cause: KafkaError = error.args[0]
-    message = f"{action}: Kafka at {bootstrap} says {cause.str()} ({cause.name()})"
+    message = f"{action}: Kafka at {kafka} says {cause.str()} ({cause.name()})"
     return Incompatible(message) if cause.code() in _REFUSALS else Unavailable(message)
 
 
 @contextlib.contextmanager
-def translate_errors(bootstrap: str, action: str) -> Iterator[None]:
+def translate_errors(kafka: KafkaConnection, action: str) -> Iterator[None]:
     """Raise the client's errors as this system's, naming the server and the action."""
     try:
         yield
     except KafkaException as error:
-        raise to_app_error(error, bootstrap, action) from error
+        raise to_app_error(error, kafka, action) from error
 
 
 def is_transient(code: int) -> bool:

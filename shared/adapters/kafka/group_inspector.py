@@ -11,6 +11,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     OffsetSpec,
 )
 
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.errors import translate_errors
 
 REQUEST_S: Final = 5.0
@@ -55,23 +56,20 @@ class PartitionOffsets:
 class GroupInspector:
     """Describes one consumer group of one topic; the connection is kept."""
 
-    def __init__(self, bootstrap: str, consumer_group: str, topic: str) -> None:
+    def __init__(self, kafka: KafkaConnection, consumer_group: str, topic: str) -> None:
         """Take Kafka's address, the group's id and the topic that it reads."""
-        self._bootstrap, self._group, self._topic = bootstrap, consumer_group, topic
-        server: dict[str, str | int | float | bool] = {
-            "bootstrap.servers": bootstrap,
-            "log_level": 0,
-        }
-        self._admin = AdminClient(server)
+        self._kafka, self._group, self._topic = kafka, consumer_group, topic
+        self._admin = AdminClient(kafka.client_config())
         # It never joins the group. The administrator's own request for committed offsets ends the
         # process (librdkafka 2.16) where the group's coordinator is just starting or moving.
         self._consumer = Consumer(
-            {
-                **server,
-                "group.id": consumer_group,
-                "enable.auto.commit": False,
-                "isolation.level": "read_uncommitted",  # do not wait for pending transactions
-            }
+            kafka.client_config(
+                {
+                    "group.id": consumer_group,
+                    "enable.auto.commit": False,
+                    "isolation.level": "read_uncommitted",  # do not wait for pending transactions
+                }
+            )
         )
 
     def metadata(self) -> tuple[int, set[str]]:
@@ -80,7 +78,7 @@ class GroupInspector:
         Raises:
             Unavailable: Kafka does not answer.
         """
-        with translate_errors(self._bootstrap, "listing brokers and topics"):
+        with translate_errors(self._kafka, "listing brokers and topics"):
             found = self._admin.list_topics(timeout=REQUEST_S)
         return len(found.brokers), set(found.topics)
 
@@ -91,7 +89,7 @@ class GroupInspector:
             Unavailable: Kafka does not answer.
         """
         futures = self._admin.describe_consumer_groups([self._group], request_timeout=REQUEST_S)
-        with translate_errors(self._bootstrap, f"describing the consumer group {self._group}"):
+        with translate_errors(self._kafka, f"describing the consumer group {self._group}"):
             found: ConsumerGroupDescription = futures[self._group].result()
         members = tuple(map(self._to_member, found.members or ()))
         return GroupDescription(found.state.name.lower(), members)
@@ -121,12 +119,12 @@ class GroupInspector:
         futures = self._admin.list_offsets(
             latest, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=REQUEST_S
         )
-        with translate_errors(self._bootstrap, f"reading the ends of {topic}"):
+        with translate_errors(self._kafka, f"reading the ends of {topic}"):
             return [int(future.result().offset) for future in futures.values()]
 
     def _committed(self, partitions: int) -> dict[int, int]:
         places = [TopicPartition(self._topic, partition) for partition in range(partitions)]
-        with translate_errors(self._bootstrap, f"reading the offsets of {self._group}"):
+        with translate_errors(self._kafka, f"reading the offsets of {self._group}"):
             found = self._consumer.committed(places, timeout=REQUEST_S)
         return {place.partition: place.offset for place in found if place.offset >= 0}
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.errors import (
     Aborted,
     Fenced,
@@ -65,7 +66,7 @@ class TransactionalProducer:
 
     def __init__(
         self,
-        bootstrap: str,
+        kafka: KafkaConnection,
         transactional_id: str,
         *,
         exclusive_id: bool = False,
@@ -75,7 +76,7 @@ class TransactionalProducer:
         """Take the transactional id, which fences an older process that has it.
 
         Args:
-            bootstrap: Kafka's address.
+            kafka: how Kafka is reached.
             transactional_id: the name the broker knows this producer by.
             exclusive_id: no other process can have this id, so being fenced means that the broker
                 timed a transaction out.
@@ -85,20 +86,20 @@ class TransactionalProducer:
         Raises:
             Unavailable: Kafka does not answer.
         """
-        self._bootstrap, self._exclusive_id = bootstrap, exclusive_id
+        self._kafka, self._exclusive_id = kafka, exclusive_id
         self._client, self._call_with_deadline = client, deadline
-        self._config: dict[str, Any] = {
-            "bootstrap.servers": bootstrap,
-            "transactional.id": transactional_id,
-            "transaction.timeout.ms": TRANSACTION_MS,
-            "compression.type": "lz4",
-            "linger.ms": 0,
-            # The broker refuses a transaction until the markers of the last one are written.
-            "retry.backoff.ms": 5,
-            "message.max.bytes": 64 * 1024 * 1024,
-            "log_level": 0,
-            "error_cb": self._on_client_error,
-        }
+        self._config = kafka.client_config(
+            {
+                "transactional.id": transactional_id,
+                "transaction.timeout.ms": TRANSACTION_MS,
+                "compression.type": "lz4",
+                "linger.ms": 0,
+                # The broker refuses a transaction until the markers of the last one are written.
+                "retry.backoff.ms": 5,
+                "message.max.bytes": 64 * 1024 * 1024,
+                "error_cb": self._on_client_error,
+            }
+        )
         self._connection_was_lost = False
         self._producer: Producer | None = self._create_producer()
 
@@ -125,7 +126,7 @@ class TransactionalProducer:
             #    one fences whatever it may still send.
             self._recreate_producer(close=False)
             raise OutcomeUnknown(
-                f"Kafka at {self._bootstrap} did not answer a transaction within {_WRITE_S:g} s"
+                f"Kafka at {self._kafka} did not answer a transaction within {_WRITE_S:g} s"
             ) from error
         except KafkaException as error:
             # 4. Abort only if the client says that an abort is enough and Kafka confirms it.
@@ -170,7 +171,7 @@ class TransactionalProducer:
 
     def _classify(self, error: KafkaError) -> Aborted | OutcomeUnknown | Fenced:
         """Classify a client's error by the state of the transaction."""
-        message = f"transaction on Kafka at {self._bootstrap}: {error.str()} ({error.name()})"
+        message = f"transaction on Kafka at {self._kafka}: {error.str()} ({error.name()})"
         if error.code() in _FENCED_CODES and not self._exclusive_id:
             return Fenced(
                 f"{message}; another process runs under the same transactional id: stop one of them"
@@ -201,7 +202,7 @@ class TransactionalProducer:
             producer.init_transactions(_REQUEST_S)
         except KafkaException as error:
             _close(producer)
-            raise to_app_error(error, self._bootstrap, "taking the transactional id") from error
+            raise to_app_error(error, self._kafka, "taking the transactional id") from error
         return producer
 
 

@@ -8,17 +8,18 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Final
 
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.core.errors import BadSetting, Unavailable
 
 DEFAULT_PORT: Final = 9092
 CONNECT_S: Final = 3.0
 
 
-def check_reachable(bootstrap: str, timeout_s: float = CONNECT_S) -> None:
+def check_reachable(kafka: KafkaConnection, timeout_s: float = CONNECT_S) -> None:
     """Check that one of Kafka's addresses takes a connection.
 
     Args:
-        bootstrap: host:port, comma-separated.
+        kafka: how Kafka is reached.
         timeout_s: for each address.
 
     Raises:
@@ -26,13 +27,13 @@ def check_reachable(bootstrap: str, timeout_s: float = CONNECT_S) -> None:
         Unavailable: none takes a connection; the message names the reason.
     """
     error: OSError | None = None
-    for host, port in list(parse_addresses(bootstrap)):
+    for host, port in list(parse_addresses(kafka.bootstrap)):
         try:
             with closing(socket.create_connection((host, port), timeout_s)):
                 return
         except OSError as failure:
             error = failure
-    raise Unavailable(f"nothing listens at Kafka's address {bootstrap} ({error})") from error
+    raise Unavailable(f"nothing listens at Kafka's address {kafka} ({error})") from error
 
 
 def parse_addresses(bootstrap: str) -> Iterator[tuple[str, int]]:

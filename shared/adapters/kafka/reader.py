@@ -13,6 +13,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.errors import to_app_error, translate_errors
 from shared.core.errors import Unavailable
 
@@ -79,7 +80,7 @@ class Reader:
 
     def __init__(
         self,
-        bootstrap: str,
+        kafka: KafkaConnection,
         topic: str,
         *,
         headers: bool = False,
@@ -89,14 +90,14 @@ class Reader:
         """Create the consumer; it connects on first use.
 
         Args:
-            bootstrap: Kafka's address.
+            kafka: how Kafka is reached.
             topic: the topic to read.
             headers: read the records' headers too.
             key: of the records to return; None: all. The others are passed over cheaply.
             client: makes a consumer of its configuration.
         """
         self.topic = topic
-        self._bootstrap, self._headers, self._client = bootstrap, headers, client
+        self._kafka, self._headers, self._client = kafka, headers, client
         self._key = key
         self._consumer = self._connect("read_committed")
         self._uncommitted: Consumer | None = None
@@ -115,7 +116,7 @@ class Reader:
 
     def partitions(self) -> int:
         """Return the number of partitions; 0 if there is no such topic."""
-        with translate_errors(self._bootstrap, f"reading about {self.topic}"):
+        with translate_errors(self._kafka, f"reading about {self.topic}"):
             topics = self._consumer.list_topics(self.topic, timeout=REQUEST_S).topics
         return len(topics[self.topic].partitions)
 
@@ -148,7 +149,7 @@ class Reader:
     def offset_at(self, partition: int, time_ms: int) -> int:
         """Return the first offset whose record has this timestamp or a later one, or the end."""
         place = TopicPartition(self.topic, partition, max(time_ms, 0))
-        with translate_errors(self._bootstrap, f"looking up a time in {self.topic}"):
+        with translate_errors(self._kafka, f"looking up a time in {self.topic}"):
             offset = self._consumer.offsets_for_times([place], timeout=REQUEST_S)[0].offset
         return int(offset) if offset >= 0 else self.ends(partition)[1]
 
@@ -178,18 +179,18 @@ class Reader:
 
     def _connect(self, isolation_level: str) -> Consumer:
         return self._client(
-            {
-                "bootstrap.servers": self._bootstrap,
-                "group.id": "ulstm-reader",  # the client wants one; it is never joined
-                "enable.auto.commit": False,
-                "auto.offset.reset": "error",
-                "isolation.level": isolation_level,
-                "enable.partition.eof": True,
-                "fetch.max.bytes": 64 * 1024 * 1024,
-                "queued.max.messages.kbytes": 32 * 1024,
-                "fetch.wait.max.ms": 10,  # the end of a partition shows after an empty fetch
-                "log_level": 0,
-            }
+            self._kafka.client_config(
+                {
+                    "group.id": "ulstm-reader",  # the client wants one; it is never joined
+                    "enable.auto.commit": False,
+                    "auto.offset.reset": "error",
+                    "isolation.level": isolation_level,
+                    "enable.partition.eof": True,
+                    "fetch.max.bytes": 64 * 1024 * 1024,
+                    "queued.max.messages.kbytes": 32 * 1024,
+                    "fetch.wait.max.ms": 10,  # the end of a partition shows after an empty fetch
+                }
+            )
         )
 
     def _ends(self, consumer: Consumer, partition: int) -> tuple[int, int]:
@@ -202,7 +203,7 @@ class Reader:
                 with contextlib.suppress(KafkaException):
                     consumer.list_topics(self.topic, timeout=REQUEST_S)
             message = f"reading the ends of {self.topic}"
-            raise to_app_error(error, self._bootstrap, message) from error
+            raise to_app_error(error, self._kafka, message) from error
         return int(first), int(end)
 
     def _read_until(self, partition: int, end: int) -> Iterator[list[ConsumerRecord]]:
@@ -211,7 +212,7 @@ class Reader:
             messages = poll_batch(self._consumer, _BATCH, _IDLE_S)
             if not messages:
                 place = f"{self.topic}/{partition}"
-                text = f"Kafka at {self._bootstrap} sent nothing of {place} for {_IDLE_S:g} s"
+                text = f"Kafka at {self._kafka} sent nothing of {place} for {_IDLE_S:g} s"
                 raise Unavailable(text)
             records, is_complete = self._records_before(messages, end)
             if records:
@@ -233,5 +234,5 @@ class Reader:
             elif error.code() == KafkaError._PARTITION_EOF:
                 return records, True
             elif not error.retriable():
-                raise to_app_error(KafkaException(error), self._bootstrap, f"reading {self.topic}")
+                raise to_app_error(KafkaException(error), self._kafka, f"reading {self.topic}")
         return records, False

@@ -5,6 +5,7 @@ from typing import NamedTuple, Self
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.errors import is_transient, to_app_error, translate_errors
 from shared.adapters.kafka.reader import REQUEST_S, ConsumerRecord, poll_batch, to_consumer_record
 from shared.core.errors import Unknown
@@ -21,7 +22,11 @@ class TopicTail:
     """Reads all partitions of topics, from some records before their ends on."""
 
     def __init__(
-        self, bootstrap: str, topics: Iterable[str], tail: int = 0, request_s: float = REQUEST_S
+        self,
+        kafka: KafkaConnection,
+        topics: Iterable[str],
+        tail: int = 0,
+        request_s: float = REQUEST_S,
     ) -> None:
         """Start `tail` records before the end of each partition.
 
@@ -31,21 +36,21 @@ class TopicTail:
         Raises:
             Unavailable: Kafka does not answer.
         """
-        self._bootstrap, self._topics, self._request_s = bootstrap, tuple(topics), request_s
+        self._kafka, self._topics, self._request_s = kafka, tuple(topics), request_s
         self.spans: dict[tuple[str, int], tuple[int, int]] = {}
         self._consumer = Consumer(
-            {
-                "bootstrap.servers": bootstrap,
-                "group.id": "ulstm-follower",  # the client wants one; it is never joined
-                "enable.auto.commit": False,
-                "auto.offset.reset": "latest",
-                "isolation.level": "read_committed",
-                "queued.max.messages.kbytes": 16 * 1024,
-                "reconnect.backoff.max.ms": 1_000,  # who looks on wants to see it come back
-                "log_level": 0,
-            }
+            kafka.client_config(
+                {
+                    "group.id": "ulstm-follower",  # the client wants one; it is never joined
+                    "enable.auto.commit": False,
+                    "auto.offset.reset": "latest",
+                    "isolation.level": "read_committed",
+                    "queued.max.messages.kbytes": 16 * 1024,
+                    "reconnect.backoff.max.ms": 1_000,  # who looks on wants to see it come back
+                }
+            )
         )
-        with translate_errors(bootstrap, "starting to follow topics"):
+        with translate_errors(kafka, "starting to follow topics"):
             self._consumer.assign(
                 [place for topic in self._topics for place in self._tail_places(topic, tail)]
             )
@@ -63,7 +68,7 @@ class TopicTail:
                 record = to_consumer_record(message, headers=True)
                 records.append(TailRecord(message.topic() or "", record))
             elif not (error.retriable() or is_transient(error.code())):
-                raise to_app_error(KafkaException(error), self._bootstrap, "following topics")
+                raise to_app_error(KafkaException(error), self._kafka, "following topics")
         return records
 
     def lag(self) -> dict[str, int]:
@@ -88,11 +93,11 @@ class TopicTail:
             Unavailable: it does not answer.
             Unknown: there is no such topic.
         """
-        with translate_errors(self._bootstrap, "following topics"):
+        with translate_errors(self._kafka, "following topics"):
             for topic in self._topics:
                 found = self._consumer.list_topics(topic, timeout=self._request_s).topics[topic]
                 if not found.partitions:
-                    raise Unknown(f"Kafka at {self._bootstrap} has no topic {topic}")
+                    raise Unknown(f"Kafka at {self._kafka} has no topic {topic}")
 
     def __enter__(self) -> Self:
         """Return the tail itself."""

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from shared.adapters.kafka.admin import ensure_topics
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.producer import ProducerRecord
 from shared.adapters.schemas.predictions import encode_prediction
 from shared.core.topics import partition_for
@@ -86,15 +87,15 @@ def rows_of(rows: list[list[Any]]) -> dict[str, list[Any]]:
 
 
 def test_it_may_be_started_before_the_topics_are_there(
-    kafka_bootstrap: str, redis_url: str, topic_prefix: str, tmp_path: Path
+    kafka: KafkaConnection, redis_url: str, topic_prefix: str, tmp_path: Path
 ) -> None:
-    deployment = Deployment(kafka_bootstrap, redis_url, topic_prefix, tmp_path)
+    deployment = Deployment(kafka, redis_url, topic_prefix, tmp_path)
     with a_running_page(**deployment.environ) as page:
         eventually(lambda: page.summary()["state"] == "empty")
         assert deployment.topics.klines in page.summary()["state_reason"]
         assert page.telemetry.answer("/health/ready")[0] == 200
 
-        ensure_topics(kafka_bootstrap, deployment.topics)
+        ensure_topics(kafka, deployment.topics)
         close(deployment, 0)
 
         eventually(lambda: newest(page) == predicted(0))
@@ -136,10 +137,10 @@ def test_the_recent_window_is_filled_from_before_the_newest_records(
 
 @pytest.mark.timeout(300)  # it starts Kafka three times
 def test_topics_that_were_created_anew_begin_a_new_page(
-    kafka_bootstrap: str, redis_url: str, topic_prefix: str, tmp_path: Path
+    kafka: KafkaConnection, redis_url: str, topic_prefix: str, tmp_path: Path
 ) -> None:
     port = free_port()
-    where = f"127.0.0.1:{port}"
+    where = KafkaConnection(f"127.0.0.1:{port}")
     deployment = Deployment(where, redis_url, topic_prefix, tmp_path)
     with a_running_page(**deployment.environ) as page:
         eventually(lambda: page.summary()["state"] == "kafka_down")

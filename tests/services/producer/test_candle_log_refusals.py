@@ -35,7 +35,7 @@ def test_a_record_that_is_too_large_for_the_topic_does_not_block_the_others(
     resource = ConfigResource(
         ResourceType.TOPIC, deployment.topics.klines, incremental_configs=[entry]
     )
-    admin = AdminClient({"bootstrap.servers": deployment.kafka_bootstrap})
+    admin = AdminClient(deployment.kafka.client_config())
     admin.incremental_alter_configs([resource])[resource].result(30)
     log = KafkaCandleLog(
         ProducerSettings.from_env(deployment.environ | {"SYMBOLS": "AAAUSDT"}), lambda: START_MS

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from shared.adapters.kafka.connection import KafkaConnection
 from tests.services.trainer.trainer_deployment import PARTITIONS, TrainerDeployment
 
 
 @pytest.fixture
 def deployment(
-    kafka_bootstrap: str, redis_url: str, topic_prefix: str, tmp_path: Path
+    kafka: KafkaConnection, redis_url: str, topic_prefix: str, tmp_path: Path
 ) -> Iterator[TrainerDeployment]:
     with TrainerDeployment(
-        kafka_bootstrap, redis_url, topic_prefix, tmp_path, partitions=PARTITIONS
+        kafka, redis_url, topic_prefix, tmp_path, partitions=PARTITIONS
     ) as deployment:
         yield deployment

@@ -70,5 +70,5 @@ class TrainerDeployment(Deployment):
             self.candle(s, at, walk[at]) for at in range(CANDLES) for s, walk in walks.items()
         ]
         self.write(records)
-        archive = Archive(self.kafka_bootstrap, self.topics)
+        archive = Archive(self.kafka, self.topics)
         eventually(lambda: sum(archive.ends().values()) >= len(records))

@@ -9,6 +9,7 @@ import pytest
 import redis
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.core.errors import BadSetting, Unavailable
 from shared.local_servers import data_folder, launcher
 from tests.support.waiting import eventually
@@ -30,8 +31,8 @@ def listens(address: str) -> bool:
         return probe.connect_ex((host, int(port))) == 0
 
 
-def test_kafka_and_redis_answer(kafka_bootstrap: str, redis_url: str) -> None:
-    brokers = AdminClient({"bootstrap.servers": kafka_bootstrap}).list_topics(timeout=10).brokers
+def test_kafka_and_redis_answer(kafka: KafkaConnection, redis_url: str) -> None:
+    brokers = AdminClient(kafka.client_config()).list_topics(timeout=10).brokers
 
     assert len(brokers) == 1
     with redis.Redis.from_url(redis_url) as client:
@@ -43,16 +44,12 @@ def test_what_was_stored_is_there_after_a_stop_and_a_start(tmp_path: Path) -> No
     with launcher.start(tmp_path, die_with_parent=True) as first:
         with redis.Redis.from_url(first.servers.redis_url) as client:
             client.set("kept", "yes")
-        cluster = AdminClient({"bootstrap.servers": first.servers.kafka_bootstrap}).list_topics(
-            timeout=10
-        )
+        cluster = AdminClient(first.servers.kafka.client_config()).list_topics(timeout=10)
 
     with launcher.start(tmp_path, die_with_parent=True) as second:
         with redis.Redis.from_url(second.servers.redis_url) as client:
             kept = client.get("kept")
-        again = AdminClient({"bootstrap.servers": second.servers.kafka_bootstrap}).list_topics(
-            timeout=10
-        )
+        again = AdminClient(second.servers.kafka.client_config()).list_topics(timeout=10)
 
     assert kept == b"yes"
     assert again.cluster_id == cluster.cluster_id
@@ -104,12 +101,12 @@ def test_a_folder_may_have_any_name(name: str, tmp_path: Path) -> None:
     folder = tmp_path / name
 
     with launcher.start(folder, die_with_parent=True) as first:
-        admin = AdminClient({"bootstrap.servers": first.servers.kafka_bootstrap})
+        admin = AdminClient(first.servers.kafka.client_config())
         admin.create_topics([NewTopic("kept", 1, 1)])["kept"].result(10)
         with redis.Redis.from_url(first.servers.redis_url) as client:
             client.set("kept", "yes")
     with launcher.start(folder, die_with_parent=True) as second:
-        admin = AdminClient({"bootstrap.servers": second.servers.kafka_bootstrap})
+        admin = AdminClient(second.servers.kafka.client_config())
         assert "kept" in admin.list_topics(timeout=10).topics
         with redis.Redis.from_url(second.servers.redis_url) as client:
             assert client.get("kept") == b"yes"

@@ -25,7 +25,7 @@ def test_the_archive_keeps_the_first_of_two_the_last_amendment_and_the_fills(
         ProducerRecord(deployment.topics.klines, partition, None, value, START_MS + at * STEP_MS)
         for at, value in values
     )
-    archive = Archive(deployment.kafka_bootstrap, deployment.topics)
+    archive = Archive(deployment.kafka, deployment.topics)
     eventually(lambda: archive.ends()[partition] >= len(values))
 
     everything = archive.read(TimeSpan())
@@ -48,7 +48,7 @@ def test_the_newest_candle_is_found_before_the_history_of_another_symbol(
     """An old symbol's history was imported after a younger one's, into the same partition."""
     younger, older = symbols_of_one_partition(deployment.partitions)
     partition = partition_for(younger, deployment.partitions)
-    archive = Archive(deployment.kafka_bootstrap, deployment.topics)
+    archive = Archive(deployment.kafka, deployment.topics)
     assert archive.newest_ms() is None
     history = [(younger, 5_000 + at) for at in range(300)] + [(older, at) for at in range(300)]
     deployment.write(

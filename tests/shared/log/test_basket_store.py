@@ -20,7 +20,7 @@ MEMES = define_baskets([["DDDUSDT"]], START_MS, START_MS + 9)
 
 
 def store(deployment: Deployment) -> BasketStore:
-    return BasketStore(deployment.kafka_bootstrap, deployment.topics)
+    return BasketStore(deployment.kafka, deployment.topics)
 
 
 def write(deployment: Deployment, key: bytes, value: bytes) -> None:

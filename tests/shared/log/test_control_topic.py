@@ -1,6 +1,7 @@
 import pytest
 
 from shared.adapters.kafka.admin import ensure_topics
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.schemas.control import decode_control, encode_control
 from shared.core.control import ControlRecord, ControlState, ExchangeBan, SymbolControl
@@ -49,16 +50,16 @@ def test_the_newest_record_of_a_symbol_holds() -> None:
 
 @pytest.mark.integration
 def test_what_was_added_is_read_and_a_foreign_record_is_skipped(
-    kafka_bootstrap: str, topic_prefix: str
+    kafka: KafkaConnection, topic_prefix: str
 ) -> None:
     topics = Topics("5m", 1, topic_prefix)
-    ensure_topics(kafka_bootstrap, topics)
-    reader = ControlTopic(kafka_bootstrap, topics, "reader")
-    writer = ControlTopic(kafka_bootstrap, topics, "writer")
+    ensure_topics(kafka, topics)
+    reader = ControlTopic(kafka, topics, "reader")
+    writer = ControlTopic(kafka, topics, "writer")
     assert not reader.refresh().wishes
 
     writer.publish([WANTED])
-    foreign = TransactionalProducer(kafka_bootstrap, f"{topic_prefix}foreign")
+    foreign = TransactionalProducer(kafka, f"{topic_prefix}foreign")
     foreign.write([ProducerRecord(topics.control, 0, None, b"hello", 1)])
     foreign.close()
     writer.publish([ExchangeBan("binance", 9)])

@@ -35,9 +35,7 @@ def a_candle_record(
 
 def read(deployment: Deployment, first: int, until: int) -> Mapping[int, MarketMove]:
     """Return the moves by candle number."""
-    moves = LoggedMarketMoves(
-        deployment.kafka_bootstrap, deployment.topics, deployment.settings.codec
-    )
+    moves = LoggedMarketMoves(deployment.kafka, deployment.topics, deployment.settings.codec)
     found = moves.read(START_MS + first * STEP_MS, START_MS + until * STEP_MS)
     return {(open_ms - START_MS) // STEP_MS: move for open_ms, move in found.items()}
 

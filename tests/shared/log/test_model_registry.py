@@ -14,6 +14,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from shared.adapters.bundle_codec import version_of
 from shared.adapters.kafka.admin import ensure_topics
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
 from shared.adapters.schemas.klines import KlineCodec
@@ -38,17 +39,17 @@ PARTITIONS = 3
 class Log:
     """A deployment's topics, and what lies on them."""
 
-    def __init__(self, bootstrap: str, prefix: str) -> None:
-        self.bootstrap, self.topics = bootstrap, Topics("5m", PARTITIONS, prefix)
-        ensure_topics(bootstrap, self.topics)
-        self.registry = ModelRegistry(bootstrap, self.topics)
+    def __init__(self, kafka: KafkaConnection, prefix: str) -> None:
+        self.kafka, self.topics = kafka, Topics("5m", PARTITIONS, prefix)
+        ensure_topics(kafka, self.topics)
+        self.registry = ModelRegistry(kafka, self.topics)
 
     def records(self, topic: str, partition: int = 0) -> list[ConsumerRecord]:
-        with Reader(self.bootstrap, topic) as reader:
+        with Reader(self.kafka, topic) as reader:
             return [record for block in reader.read(partition, 0) for record in block]
 
     def ends_at(self, topic: str, partition: int, offset: int) -> bool:
-        with Reader(self.bootstrap, topic) as reader:
+        with Reader(self.kafka, topic) as reader:
             return reader.ends(partition)[1] == offset
 
     def promotions(self, partition: int, count: int) -> list[str]:
@@ -65,7 +66,7 @@ class Log:
         return [record.model_version for record in decoded if isinstance(record, Promotion)]
 
     def write(self, records: list[ProducerRecord]) -> None:
-        writer = TransactionalProducer(self.bootstrap, f"{self.topics.prefix}test")
+        writer = TransactionalProducer(self.kafka, f"{self.topics.prefix}test")
         writer.write(records)
         writer.close()
 
@@ -84,8 +85,8 @@ class Log:
 
 
 @pytest.fixture
-def kafka_log(kafka_bootstrap: str, topic_prefix: str) -> Log:
-    return Log(kafka_bootstrap, topic_prefix)
+def kafka_log(kafka: KafkaConnection, topic_prefix: str) -> Log:
+    return Log(kafka, topic_prefix)
 
 
 def test_a_release_is_a_bundle_and_a_promotion_in_every_partition(kafka_log: Log) -> None:
@@ -103,7 +104,7 @@ def test_a_release_is_a_bundle_and_a_promotion_in_every_partition(kafka_log: Log
 
 def test_a_promotion_names_the_numeric_profile_of_who_promotes(kafka_log: Log) -> None:
     version = kafka_log.release(1)
-    ModelRegistry(kafka_log.bootstrap, kafka_log.topics, lambda: "2-next").promote(version)
+    ModelRegistry(kafka_log.kafka, kafka_log.topics, lambda: "2-next").promote(version)
 
     kafka_log.promotions(0, 2)
     profiles = [
@@ -119,7 +120,7 @@ def test_a_machine_that_must_not_predict_promotes_nothing(kafka_log: Log) -> Non
     version = kafka_log.release(1, promote=False)
 
     with pytest.raises(Incompatible, match="other bits"):
-        ModelRegistry(kafka_log.bootstrap, kafka_log.topics, failing).promote(version)
+        ModelRegistry(kafka_log.kafka, kafka_log.topics, failing).promote(version)
 
     assert kafka_log.promotions(0, 0) == []
 
@@ -177,7 +178,7 @@ def test_a_registry_sees_what_another_published_later(kafka_log: Log) -> None:
     first = kafka_log.release(1)
     assert kafka_log.registry.bundles.versions() == [first]
 
-    other = ModelRegistry(kafka_log.bootstrap, kafka_log.topics)
+    other = ModelRegistry(kafka_log.kafka, kafka_log.topics)
     second = version_of(a_card(), bundle_bytes(2))
     other.release(bundle_bytes(2), second, START_MS, promote=False)
 
@@ -264,7 +265,7 @@ def test_a_bundle_that_kafka_does_not_take_is_not_promoted_either(kafka_log: Log
     topic = ConfigResource(ResourceType.TOPIC, kafka_log.topics.models)
     entry = ConfigEntry("max.message.bytes", "1000", incremental_operation=AlterConfigOpType.SET)
     topic.add_incremental_config(entry)
-    admin = AdminClient({"bootstrap.servers": kafka_log.bootstrap})
+    admin = AdminClient(kafka_log.kafka.client_config())
     admin.incremental_alter_configs([topic])[topic].result(30)
 
     with pytest.raises(Unavailable, match="nothing of it is visible"):
@@ -281,7 +282,7 @@ def test_two_who_promote_at_once_leave_one_order_in_every_partition(kafka_log: L
 
     def promoted(version: str) -> bool:
         try:
-            ModelRegistry(kafka_log.bootstrap, kafka_log.topics).promote(version)
+            ModelRegistry(kafka_log.kafka, kafka_log.topics).promote(version)
         except UlstmError:
             return False
         return True

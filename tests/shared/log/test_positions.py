@@ -9,6 +9,7 @@ from shared.adapters.kafka.backwards_reader import (
     await_settled,
     last_record_of_each_key,
 )
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
 from shared.adapters.schemas.kline_messages import PromotionMessage
@@ -25,17 +26,17 @@ GROUP = partition_for(SYMBOL, 6)
 
 
 @pytest.fixture
-def settings(kafka_bootstrap: str, topic_prefix: str) -> ServiceSettings:
+def settings(kafka: KafkaConnection, topic_prefix: str) -> ServiceSettings:
     settings = ServiceSettings.from_env(
-        {"KAFKA_BOOTSTRAP_SERVERS": kafka_bootstrap, "TOPIC_PREFIX": topic_prefix}
+        {"KAFKA_BOOTSTRAP_SERVERS": str(kafka), "TOPIC_PREFIX": topic_prefix}
     )
-    ensure_topics(kafka_bootstrap, settings.topics)
+    ensure_topics(kafka, settings.topics)
     return settings
 
 
 @pytest.fixture
 def writer(settings: ServiceSettings) -> Iterator[TransactionalProducer]:
-    writer = TransactionalProducer(settings.kafka_bootstrap_servers, f"{settings.topic_prefix}test")
+    writer = TransactionalProducer(settings.kafka, f"{settings.topic_prefix}test")
     yield writer
     writer.close()
 
@@ -47,9 +48,7 @@ def record(
 
 
 def standing(settings: ServiceSettings, symbols: Sequence[str] = (SYMBOL,)) -> dict[str, int]:
-    return read_positions(
-        settings.kafka_bootstrap_servers, settings.topics, settings.codec, symbols
-    )
+    return read_positions(settings.kafka, settings.topics, settings.codec, symbols)
 
 
 def promotion() -> bytes:
@@ -121,9 +120,9 @@ def test_a_symbol_is_where_its_candles_gaps_and_statuses_leave_it(
     status: StatusName | None,
 ) -> None:
     writer.write([record(settings, value) for value in values])
-    position = read_symbol_positions(
-        settings.kafka_bootstrap_servers, settings.topics, settings.codec, [SYMBOL]
-    )[SYMBOL]
+    position = read_symbol_positions(settings.kafka, settings.topics, settings.codec, [SYMBOL])[
+        SYMBOL
+    ]
 
     assert position.next_open_time_ms == START_MS + next_at * STEP_MS
     assert (position.status and position.status.status) == status
@@ -150,7 +149,7 @@ def test_a_symbol_in_the_tail_is_found_without_reading_the_archive_and_an_old_on
         offered.append(found.offset)
         return found.value
 
-    with _Counting(settings.kafka_bootstrap_servers, settings.topics.klines) as reader:
+    with _Counting(settings.kafka, settings.topics.klines) as reader:
         await_settled(reader, [GROUP])
         assert last_record_of_each_key(reader, GROUP, [new], value_of) == {new: b"2"}
         assert offered == [archive]

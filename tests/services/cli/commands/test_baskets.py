@@ -23,7 +23,7 @@ def baskets(deployment: Deployment, *arguments: str) -> Result:
 
 
 def store(deployment: Deployment) -> BasketStore:
-    return BasketStore(deployment.kafka_bootstrap, deployment.topics)
+    return BasketStore(deployment.kafka, deployment.topics)
 
 
 def test_definitions_are_listed_in_the_order_of_their_publication(deployment: Deployment) -> None:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from services.cli.audit.verify import verify
 from services.cli.commands.dead_letters import app
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.errors import Fenced
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.kafka.reader import ConsumerRecord
@@ -103,10 +104,10 @@ def a_dead_letter(offset: int, key: bytes = SYMBOL.encode()) -> DeadLetter:
 
 @pytest.fixture
 def deployment(
-    kafka_bootstrap: str, redis_url: str, topic_prefix: str, tmp_path: Path
+    kafka: KafkaConnection, redis_url: str, topic_prefix: str, tmp_path: Path
 ) -> Iterator[RedriveDeployment]:
     with RedriveDeployment(
-        kafka_bootstrap, redis_url, topic_prefix, tmp_path, partitions=PARTITIONS
+        kafka, redis_url, topic_prefix, tmp_path, partitions=PARTITIONS
     ) as deployment:
         yield deployment
 
@@ -253,7 +254,7 @@ def test_a_producer_that_runs_is_fenced_before_the_log_is_read(
 ) -> None:
     deployment.reject([candle_bytes(0)])
     producer = TransactionalProducer(
-        deployment.settings.kafka_bootstrap_servers, producer_transactional_id(deployment.topics)
+        deployment.settings.kafka, producer_transactional_id(deployment.topics)
     )
 
     deployment.run_json("redrive", "--all", "--yes")
@@ -276,14 +277,14 @@ def test_a_place_without_a_dead_letter_is_unknown(deployment: RedriveDeployment)
 
 @pytest.mark.integration
 def test_a_deployment_that_is_not_there_is_refused_with_the_settings_to_look_at(
-    kafka_bootstrap: str,
+    kafka: KafkaConnection,
 ) -> None:
-    environ = {"KAFKA_BOOTSTRAP_SERVERS": kafka_bootstrap, "TOPIC_PREFIX": "nowhere."}
+    environ = {"KAFKA_BOOTSTRAP_SERVERS": kafka, "TOPIC_PREFIX": "nowhere."}
 
     error = CliRunner().invoke(app, ["list"], obj=environ).exception
 
     assert isinstance(error, Incompatible)
-    assert f"Kafka at {kafka_bootstrap} has no topic nowhere.dead-letters" in str(error)
+    assert f"Kafka at {kafka} has no topic nowhere.dead-letters" in str(error)
 
 
 @pytest.mark.parametrize(

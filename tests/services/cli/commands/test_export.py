@@ -16,6 +16,7 @@ from services.cli.commands.export import app
 from services.cli.export.columns import CANDLE_COLUMNS, PREDICTION_COLUMNS
 from shared.adapters.candle_files import find_recordings
 from shared.adapters.env_settings import ServiceSettings
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.producer import ProducerRecord
 from shared.adapters.schemas.predictions import decode_prediction
 from shared.core.errors import BadSetting, Unknown
@@ -34,11 +35,9 @@ PREDICTIONS = record_log(eventful_klines()).predictions
 
 @pytest.fixture
 def deployment(
-    kafka_bootstrap: str, redis_url: str, topic_prefix: str, tmp_path: Path
+    kafka: KafkaConnection, redis_url: str, topic_prefix: str, tmp_path: Path
 ) -> Iterator[Deployment]:
-    with Deployment(
-        kafka_bootstrap, redis_url, topic_prefix, tmp_path, partitions=PARTITIONS
-    ) as deployment:
+    with Deployment(kafka, redis_url, topic_prefix, tmp_path, partitions=PARTITIONS) as deployment:
         deployment.write([*klines(deployment), *predictions(deployment)])
         for topic in (deployment.topics.klines, deployment.topics.predictions):
             for partition in range(PARTITIONS):
@@ -204,7 +203,7 @@ def test_wrong_use_is_refused_before_kafka_is_asked(
 
 
 def test_exported_candles_can_be_imported_elsewhere(
-    deployment: Deployment, kafka_bootstrap: str, tmp_path: Path
+    deployment: Deployment, kafka: KafkaConnection, tmp_path: Path
 ) -> None:
     out = tmp_path / "candles-5m.parquet"
     run(deployment, "candles", out)

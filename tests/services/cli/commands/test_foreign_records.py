@@ -17,6 +17,7 @@ from services.cli.commands.models import app as models
 from services.cli.commands.predict import predict_command
 from services.cli.commands.replay import replay_command
 from services.cli.commands.watch import watch_command
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.producer import ProducerRecord
 from shared.core.audit.violation import Check
 from shared.core.errors import BadInput, Incompatible, Unknown
@@ -38,11 +39,11 @@ def honest() -> RecordedLog:
 
 @pytest.fixture
 def deployment(
-    kafka_bootstrap: str, redis_url: str, topic_prefix: str, tmp_path: Path
+    kafka: KafkaConnection, redis_url: str, topic_prefix: str, tmp_path: Path
 ) -> Iterator[Deployment]:
     """Yield a deployment with a log of one partition."""
-    with Deployment(kafka_bootstrap, redis_url, topic_prefix, tmp_path, partitions=1) as deployment:
-        honest().write(deployment.kafka_bootstrap, deployment.topics)
+    with Deployment(kafka, redis_url, topic_prefix, tmp_path, partitions=1) as deployment:
+        honest().write(deployment.kafka, deployment.topics)
         topics = deployment.topics
         for topic in (topics.models, topics.klines, topics.predictions, topics.dead_letters):
             deployment.await_settled(topic, 0)

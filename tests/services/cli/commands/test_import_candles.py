@@ -10,6 +10,7 @@ from shared.adapters.candle_files import find_recordings
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.kafka.backwards_reader import await_settled
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.errors import Fenced
 from shared.adapters.kafka.producer import TransactionalProducer
 from shared.adapters.kafka.reader import Reader
@@ -45,9 +46,9 @@ def a_file(folder: Path, lines: list[str], name: str = "BTCUSDT-5m-2025-01.csv")
 
 
 @pytest.fixture
-def settings(kafka_bootstrap: str, topic_prefix: str) -> ServiceSettings:
+def settings(kafka: KafkaConnection, topic_prefix: str) -> ServiceSettings:
     return ServiceSettings.from_env(
-        {"KAFKA_BOOTSTRAP_SERVERS": kafka_bootstrap, "TOPIC_PREFIX": topic_prefix}
+        {"KAFKA_BOOTSTRAP_SERVERS": str(kafka), "TOPIC_PREFIX": topic_prefix}
     )
 
 
@@ -57,7 +58,7 @@ def run_import(settings: ServiceSettings, paths: list[Path]) -> tuple[int, int, 
 
 
 def closes(settings: ServiceSettings) -> list[float]:
-    archived = Archive(settings.kafka_bootstrap_servers, settings.topics).read(TimeSpan())
+    archived = Archive(settings.kafka, settings.topics).read(TimeSpan())
     return [float(row[4]) for row in archived.sequences["BTCUSDT"]]
 
 
@@ -188,9 +189,7 @@ def start_producer(settings: ServiceSettings) -> Callable[[int], None]:
     """Return a function that fences an import: another writer takes its transactional id."""
 
     def start(_: int) -> None:
-        TransactionalProducer(
-            settings.kafka_bootstrap_servers, producer_transactional_id(settings.topics)
-        ).close()
+        TransactionalProducer(settings.kafka, producer_transactional_id(settings.topics)).close()
 
     return start
 
@@ -210,7 +209,7 @@ def walks(folder: Path, names: list[str], count: int = 40) -> list[Path]:
 
 def logged_values(settings: ServiceSettings) -> list[tuple[bytes | None, bytes | None]]:
     """Return key and value of every record, in the order of the log."""
-    with Reader(settings.kafka_bootstrap_servers, settings.topics.klines) as reader:
+    with Reader(settings.kafka, settings.topics.klines) as reader:
         await_settled(reader, range(settings.symbol_groups))
         return [
             (record.key, record.value)
@@ -295,9 +294,9 @@ def test_symbols_imported_one_by_one_have_a_move_once_there_are_enough(
 
 @pytest.mark.integration
 def test_the_baskets_in_force_are_in_each_candle(settings: ServiceSettings, tmp_path: Path) -> None:
-    ensure_topics(settings.kafka_bootstrap_servers, settings.topics)
+    ensure_topics(settings.kafka, settings.topics)
     baskets = define_baskets([FIVE[:3], ["HHHUSDT", "IIIUSDT", "JJJUSDT"]], START_MS, START_MS)
-    store = BasketStore(settings.kafka_bootstrap_servers, settings.topics)
+    store = BasketStore(settings.kafka, settings.topics)
     store.publish(baskets)
 
     run_import(settings, walks(tmp_path, FIVE))

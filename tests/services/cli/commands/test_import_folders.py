@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from services.cli.__main__ import app
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.backwards_reader import await_settled
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.reader import Reader
 from shared.core.errors import BadInput, Incompatible, UlstmError
 from shared.core.records import Candle, Fill, Gap, Record
@@ -25,9 +26,9 @@ NAME = "BTCUSDT-5m-2025-01"
 
 
 @pytest.fixture
-def settings(kafka_bootstrap: str, topic_prefix: str) -> ServiceSettings:
+def settings(kafka: KafkaConnection, topic_prefix: str) -> ServiceSettings:
     return ServiceSettings.from_env(
-        {"KAFKA_BOOTSTRAP_SERVERS": kafka_bootstrap, "TOPIC_PREFIX": topic_prefix}
+        {"KAFKA_BOOTSTRAP_SERVERS": str(kafka), "TOPIC_PREFIX": topic_prefix}
     )
 
 
@@ -52,9 +53,9 @@ def run_import(settings: ServiceSettings) -> Import:
 
 
 def logged(settings: ServiceSettings, symbol: str = "BTCUSDT") -> list[Record | BadInput]:
-    archive = Archive(settings.kafka_bootstrap_servers, settings.topics)
+    archive = Archive(settings.kafka, settings.topics)
     partition = partition_for(symbol, settings.symbol_groups)
-    with Reader(settings.kafka_bootstrap_servers, settings.topics.klines) as reader:
+    with Reader(settings.kafka, settings.topics.klines) as reader:
         await_settled(reader, [partition])
     end = archive.ends()[partition]
     return [

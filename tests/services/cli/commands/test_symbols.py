@@ -47,7 +47,7 @@ def test_a_wish_is_in_the_log_and_is_taken_back(deployment: Deployment) -> None:
 
 @pytest.mark.integration
 def test_the_producer_says_why_a_symbol_lags(deployment: Deployment) -> None:
-    control = ControlTopic(deployment.kafka_bootstrap, deployment.topics, "producer")
+    control = ControlTopic(deployment.kafka, deployment.topics, "producer")
     control.publish([SymbolControl("BTCUSDT", "joined", 1, "named in SYMBOLS")])
     deployment.publish([("BTCUSDT", candle_bytes(0))])
     eventually(lambda: listed(deployment))

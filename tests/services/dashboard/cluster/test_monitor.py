@@ -8,6 +8,7 @@ import pytest
 
 from services.dashboard.cluster.monitor import KafkaClusterMonitor
 from services.dashboard.ports import LogFacts
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.core.control import ExchangeBan
 from shared.core.topics import Topics
 from shared.log.control_topic import ControlTopic
@@ -22,7 +23,7 @@ LOG = LogFacts(has_candles=True, is_champion_known=True, champion="m1")
 
 def monitor_of(deployment: Deployment, *urls: str) -> KafkaClusterMonitor:
     group = f"{deployment.prefix}ulstm-predictor-5m"
-    return KafkaClusterMonitor(deployment.kafka_bootstrap, deployment.topics, group, urls)
+    return KafkaClusterMonitor(deployment.kafka, deployment.topics, group, urls)
 
 
 def refreshed(monitor: KafkaClusterMonitor) -> Mapping[str, Any]:
@@ -77,7 +78,7 @@ def test_foreign_records_on_every_topic_break_nothing(deployment: Deployment) ->
 
 def test_a_ban_of_the_exchange_is_told_by_the_control_topic(deployment: Deployment) -> None:
     until_ms = time.time_ns() // 1_000_000 + 600_000
-    control = ControlTopic(deployment.kafka_bootstrap, deployment.topics, "test")
+    control = ControlTopic(deployment.kafka, deployment.topics, "test")
     control.publish([ExchangeBan("binance", until_ms)])
     deployment.await_settled(deployment.topics.control, 0)
 
@@ -88,7 +89,7 @@ def test_a_ban_of_the_exchange_is_told_by_the_control_topic(deployment: Deployme
 
 def test_topics_that_are_missing_are_named(deployment: Deployment) -> None:
     topics = Topics("5m", 3, f"{deployment.prefix}other.")
-    monitor = KafkaClusterMonitor(deployment.kafka_bootstrap, topics, "group", ())
+    monitor = KafkaClusterMonitor(deployment.kafka, topics, "group", ())
 
     page = refreshed(monitor)
 
@@ -97,7 +98,7 @@ def test_topics_that_are_missing_are_named(deployment: Deployment) -> None:
 
 
 def test_without_kafka_the_first_problem_says_so() -> None:
-    monitor = KafkaClusterMonitor("127.0.0.1:1", Topics("5m", 1), "group", ())
+    monitor = KafkaClusterMonitor(KafkaConnection("127.0.0.1:1"), Topics("5m", 1), "group", ())
 
     page = refreshed(monitor)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.dashboard.history.history_reader import MOST_CANDLES, SymbolHistoryReader
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.schemas.predictions import decode_prediction
 from shared.core.errors import BadInput, Unavailable, Unknown
 from shared.core.online.prediction import Prediction
@@ -34,11 +35,11 @@ def published(symbol: str) -> list[Prediction]:
 
 @pytest.fixture
 def deployment(
-    kafka_bootstrap: str, redis_url: str, topic_prefix: str, tmp_path: Path
+    kafka: KafkaConnection, redis_url: str, topic_prefix: str, tmp_path: Path
 ) -> Iterator[Deployment]:
     """Yield a deployment with a log of one partition: gaps, corrections, statuses, promotions."""
-    with Deployment(kafka_bootstrap, redis_url, topic_prefix, tmp_path, partitions=1) as deployment:
-        RECORDED.write(deployment.kafka_bootstrap, deployment.topics)
+    with Deployment(kafka, redis_url, topic_prefix, tmp_path, partitions=1) as deployment:
+        RECORDED.write(deployment.kafka, deployment.topics)
         for topic in (deployment.topics.klines, deployment.topics.predictions):
             deployment.write(foreign_records(topic, 0, SYMBOLS[0].encode()))
             deployment.await_settled(topic, 0)
@@ -47,7 +48,7 @@ def deployment(
 
 @pytest.fixture
 def reader(deployment: Deployment) -> SymbolHistoryReader:
-    return SymbolHistoryReader(deployment.kafka_bootstrap, deployment.topics)
+    return SymbolHistoryReader(deployment.kafka, deployment.topics)
 
 
 def test_the_past_is_what_the_log_and_the_predictions_say(reader: SymbolHistoryReader) -> None:
@@ -135,7 +136,7 @@ def test_numbers_out_of_range_are_refused(
 
 
 def test_without_kafka_it_is_unavailable(deployment: Deployment) -> None:
-    reader = SymbolHistoryReader("127.0.0.1:1", deployment.topics)
+    reader = SymbolHistoryReader(KafkaConnection("127.0.0.1:1"), deployment.topics)
 
     with pytest.raises(Unavailable):
         reader.read(SYMBOLS[0], 10)

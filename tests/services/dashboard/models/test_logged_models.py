@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from services.dashboard.models.logged_models import LoggedModels
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.producer import ProducerRecord
 from shared.core.errors import Unavailable
 from shared.core.topics import Topics
@@ -23,7 +24,7 @@ def write_candle(deployment: Deployment, at: int) -> None:
 
 
 def reader_of(deployment: Deployment) -> LoggedModels:
-    return LoggedModels(deployment.kafka_bootstrap, deployment.topics)
+    return LoggedModels(deployment.kafka, deployment.topics)
 
 
 def kinds(page: Any) -> list[tuple[str, str]]:
@@ -98,4 +99,4 @@ def test_foreign_records_are_no_versions_and_no_promotions(deployment: Deploymen
 
 def test_without_kafka_it_is_unavailable() -> None:
     with pytest.raises(Unavailable):
-        LoggedModels("127.0.0.1:1", Topics("5m", 1)).refresh()
+        LoggedModels(KafkaConnection("127.0.0.1:1"), Topics("5m", 1)).refresh()

@@ -81,7 +81,7 @@ def test_what_cannot_be_read_is_left_out() -> None:
 
 @pytest.mark.integration
 def test_the_end_of_a_log_is_read(deployment: Deployment) -> None:
-    servers, topics = deployment.kafka_bootstrap, deployment.topics
+    servers, topics = deployment.kafka, deployment.topics
     partition = partition_for(SYMBOL, topics.partitions)
     records = [(0, value(0)), (4, encode_gap(GAP, "5m")), (5, value(5)), (40, value(40))]
     producer = TransactionalProducer(servers, f"{topics.prefix}test")

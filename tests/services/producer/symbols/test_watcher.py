@@ -14,6 +14,7 @@ from services.producer.symbols.followed_set import FollowedSet
 from services.producer.symbols.selection import parse_symbol_selection
 from services.producer.symbols.watcher import ListingOptions, SymbolWatcher
 from shared.adapters.kafka.admin import ensure_topics
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.core.control import ControlState, SymbolControl
 from shared.core.errors import Unavailable
 from shared.core.topics import Topics
@@ -66,7 +67,7 @@ class SubscribedSymbols:
 class Watch:
     """A watcher on a topic of its own."""
 
-    bootstrap: str
+    kafka: KafkaConnection
     topics: Topics
     exchange: ScriptedListing = field(default_factory=ScriptedListing)
     stream: SubscribedSymbols = field(default_factory=SubscribedSymbols)
@@ -77,16 +78,16 @@ class Watch:
         assert selection is not None
         return SymbolWatcher(
             FollowedSet(selection, 0.0, ControlState()),
-            ControlTopic(self.bootstrap, self.topics, "producer"),
+            ControlTopic(self.kafka, self.topics, "producer"),
             lambda: self.exchange,
             ListingOptions(0.05, needs_tickers=False),
         )
 
     def control(self) -> ControlState:
-        return ControlTopic(self.bootstrap, self.topics, "test").refresh()
+        return ControlTopic(self.kafka, self.topics, "test").refresh()
 
     def wish(self, *records: SymbolControl) -> None:
-        ControlTopic(self.bootstrap, self.topics, "user").publish(records)
+        ControlTopic(self.kafka, self.topics, "user").publish(records)
 
     @contextmanager
     def running(self, watcher: SymbolWatcher) -> Iterator[None]:
@@ -106,10 +107,10 @@ class Watch:
 
 
 @pytest.fixture
-def watch(kafka_bootstrap: str, topic_prefix: str) -> Watch:
+def watch(kafka: KafkaConnection, topic_prefix: str) -> Watch:
     topics = Topics("5m", 1, topic_prefix)
-    ensure_topics(kafka_bootstrap, topics)
-    return Watch(kafka_bootstrap, topics)
+    ensure_topics(kafka, topics)
+    return Watch(kafka, topics)
 
 
 @pytest.mark.integration

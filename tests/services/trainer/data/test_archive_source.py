@@ -68,7 +68,7 @@ def test_candles_without_moves_get_them_of_baskets_of_the_training_span(
 
 def test_baskets_in_force_are_kept_while_they_are_young(filled: Deployment) -> None:
     young = define_baskets([NAMES[:4], NAMES[4:]], START_MS, START_MS + 200 * STEP_MS)
-    BasketStore(filled.kafka_bootstrap, filled.topics).publish(young)
+    BasketStore(filled.kafka, filled.topics).publish(young)
 
     kept = read(settings_of(filled)).baskets
     made = read(settings_of(filled, BASKETS_MAX_AGE_DAYS="0")).baskets
@@ -80,7 +80,7 @@ def test_baskets_in_force_are_kept_while_they_are_young(filled: Deployment) -> N
 
 def test_baskets_that_look_ahead_are_not_taken(filled: Deployment) -> None:
     ahead = define_baskets([NAMES[:4], NAMES[4:]], START_MS, START_MS + COUNT * STEP_MS)
-    BasketStore(filled.kafka_bootstrap, filled.topics).publish(ahead)
+    BasketStore(filled.kafka, filled.topics).publish(ahead)
 
     assert read(settings_of(filled)).baskets != ahead
 

@@ -32,7 +32,7 @@ def test_a_training_waits_until_nearly_all_followed_symbols_have_their_past(
     watch.check()  # nobody is followed: candles that were imported are trained on
 
     names = [f"S{number:02}USDT" for number in range(10)]
-    control = ControlTopic(settings.kafka_bootstrap_servers, settings.topics, "producer")
+    control = ControlTopic(settings.kafka, settings.topics, "producer")
     control.publish([SymbolControl(name, "joined", 0, "named") for name in names])
     deployment.write([deployment.candle(name, 500, 1.0) for name in names[:8]])
     deployment.write([deployment.candle(name, 20, 1.0) for name in names[8:]])

@@ -2,6 +2,7 @@ import sys
 
 import pytest
 
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.consumer_group import ConsumerGroupMember, is_member
 from shared.core.errors import Incompatible
 
@@ -27,7 +28,7 @@ def test_a_membership_names_a_generation_and_a_member(
 
 
 def test_the_client_writes_memberships_as_we_read_them() -> None:
-    member = ConsumerGroupMember("127.0.0.1:1", "group", "klines.5m", 6000)
+    member = ConsumerGroupMember(KafkaConnection("127.0.0.1:1"), "group", "klines.5m", 6000)
 
     assert is_member(member.membership()) is False
     member.close()

@@ -2,6 +2,7 @@
 
 import pytest
 
+from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.consumer_group import ConsumerGroupMember
 from shared.adapters.kafka.group_inspector import GroupInspector
 from shared.core.errors import Unavailable
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.integration
 
 def inspector_of(deployment: Deployment) -> GroupInspector:
     group = f"{deployment.prefix}group"
-    return GroupInspector(deployment.kafka_bootstrap, group, deployment.topics.klines)
+    return GroupInspector(deployment.kafka, group, deployment.topics.klines)
 
 
 def is_available(inspector: GroupInspector) -> bool:
@@ -37,7 +38,7 @@ def test_a_group_that_never_was_has_no_members_and_no_offsets(deployment: Deploy
 def test_members_are_named_with_their_partitions(deployment: Deployment) -> None:
     inspector = inspector_of(deployment)
     member = ConsumerGroupMember(
-        deployment.kafka_bootstrap, f"{deployment.prefix}group", deployment.topics.klines, 6_000
+        deployment.kafka, f"{deployment.prefix}group", deployment.topics.klines, 6_000
     )
     member.subscribe(lambda _: None, lambda _: None)
 
@@ -73,7 +74,7 @@ def test_brokers_and_topics_are_listed(deployment: Deployment) -> None:
 
 
 def test_without_kafka_it_is_unavailable() -> None:
-    inspector = GroupInspector("127.0.0.1:1", "group", "klines.5m")
+    inspector = GroupInspector(KafkaConnection("127.0.0.1:1"), "group", "klines.5m")
 
     with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1"):
         inspector.describe()

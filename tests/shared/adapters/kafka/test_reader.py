@@ -22,7 +22,7 @@ def test_a_reader_of_one_key_passes_over_the_others(
     )
     deployment.await_settled(topic, 0)
 
-    with Reader(deployment.kafka_bootstrap, topic, key=key) as reader:
+    with Reader(deployment.kafka, topic, key=key) as reader:
         whole = [record.value for block in reader.read(0, 0) for record in block]
         part = [record.value for block in reader.read(0, 1, 4) for record in block]
 
