@@ -1,8 +1,12 @@
-# One image per service: docker build --target producer|predictor|trainer|dashboard|exchange-simulator .
-# Each has a virtual environment with its own locked requirements only: TensorFlow is in the
-# trainer's alone.
+# One image per service: docker build --target producer|predictor|trainer|dashboard|cli .
+# (and exchange-simulator). Each has a virtual environment with its own locked requirements only:
+# TensorFlow is in the trainer's alone.
 
-FROM python:3.12-slim AS base
+# Build from bytes that cannot change: PYTHON_IMAGE=python:3.12-slim@sha256:..., as
+# `scripts/image_digests.sh` writes it.
+ARG PYTHON_IMAGE=python:3.12-slim
+
+FROM ${PYTHON_IMAGE} AS base
 ENV PYTHONUNBUFFERED=1 \
     PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
@@ -44,6 +48,10 @@ RUN python -m pip --python /venv/bin/python install --require-hashes --only-bina
 # Two JavaScript files of this package are served; nothing of it is imported, so it needs nothing.
 RUN python -m pip --python /venv/bin/python install --no-deps --require-hashes --only-binary :all: -r requirements/web_assets.txt
 
+FROM environment AS cli-environment
+COPY requirements/cli.txt requirements/
+RUN python -m pip --python /venv/bin/python install --require-hashes --only-binary :all: -r requirements/cli.txt
+
 FROM environment AS trainer-environment
 COPY requirements/trainer.txt requirements/
 RUN python -m pip --python /venv/bin/python install --require-hashes --only-binary :all: -r requirements/trainer.txt
@@ -51,6 +59,12 @@ RUN mkdir -p /var/lib/ulstm/training
 
 
 FROM base AS service
+LABEL org.opencontainers.image.title="Updating LSTM" \
+      org.opencontainers.image.description="LSTM forecasts of crypto prices that learn from every closed candle" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.licenses="MIT"
+# What installs packages has no business where services run.
+RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3.*/ensurepip /usr/local/lib/python3.*/site-packages/pip*
 ENV PATH=/venv/bin:$PATH \
     PYTHONPATH=/app \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -83,6 +97,14 @@ FROM service AS dashboard
 COPY --from=dashboard-environment /venv/ /venv/
 COPY --from=code /app/services/dashboard/ services/dashboard/
 CMD ["python", "-m", "services.dashboard"]
+
+# It carries the code that starts local servers, as commands import it, but neither Kafka nor Redis.
+FROM service AS cli
+COPY --from=cli-environment /venv/ /venv/
+COPY --from=code /app/shared/reporting/ shared/reporting/
+COPY --from=code /app/shared/local_servers/ shared/local_servers/
+COPY --from=code /app/services/cli/ services/cli/
+ENTRYPOINT ["python", "-m", "services.cli"]
 
 FROM service AS trainer
 COPY --from=trainer-environment /venv/ /venv/

@@ -1,16 +1,20 @@
 """The confinement that docker-compose.yml promises, read from the file itself."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+# Another image, as one by its digest, is a setting: scripts/image_digests.sh.
+IMAGE = re.compile(r"\$\{[A-Z]+_IMAGE:-[a-z/]+:v?[0-9][0-9a-z.-]*\}")
 ROOT = Path(__file__).parents[1]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 NEED_NOTHING = {"kafka", "redis", "exchange-simulator", "prometheus"}
 OBSERVERS = {"prometheus", "grafana"}
+COMMANDS = {"cli"}  # run and gone, by `docker compose run --rm`
 each_service = pytest.mark.parametrize("name", sorted(SERVICES))
 
 
@@ -34,14 +38,25 @@ def test_a_port_is_published_on_the_loopback_interface_only(name: str) -> None:
 
 
 @each_service
-def test_a_container_has_a_health_check_and_may_be_scaled(name: str) -> None:
+def test_a_container_may_be_scaled(name: str) -> None:
+    assert "container_name" not in SERVICES[name]
+
+
+@pytest.mark.parametrize("name", sorted(set(SERVICES) - COMMANDS))
+def test_a_container_has_a_health_check(name: str) -> None:
+    assert SERVICES[name]["healthcheck"]["test"]
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_a_command_starts_nothing_beside_it_and_is_not_started_itself(name: str) -> None:
     service = SERVICES[name]
 
-    assert service["healthcheck"]["test"]
-    assert "container_name" not in service
+    assert service["profiles"] == [name]
+    assert service["restart"] == "no"
+    assert "depends_on" not in service
 
 
-@pytest.mark.parametrize("name", sorted(set(SERVICES) - NEED_NOTHING))
+@pytest.mark.parametrize("name", sorted(set(SERVICES) - NEED_NOTHING - COMMANDS))
 def test_a_service_waits_for_healthy_servers(name: str) -> None:
     conditions = {needed: how["condition"] for needed, how in SERVICES[name]["depends_on"].items()}
 
@@ -65,11 +80,11 @@ def test_nothing_but_the_live_producer_has_a_way_out() -> None:
     )
 
 
-def test_every_image_is_named_by_a_version() -> None:
+def test_an_image_has_a_version_or_the_digest_that_is_set() -> None:
     images = [service["image"] for service in SERVICES.values() if "image" in service]
 
     assert images
-    assert all(":" in image and not image.endswith(":latest") for image in images)
+    assert all(IMAGE.fullmatch(image) for image in images)
 
 
 def test_prometheus_asks_every_service_that_serves_metrics() -> None:

@@ -16,7 +16,7 @@ KAFKA_TOOLS = "org.apache.kafka:kafka-tools:4.3.1"
 JARS = Path(sys.prefix) / "kafka"
 CLASS_CACHE = JARS / "kafka.aot"  # see class_cache.py
 LOCK_FILE = Path(__file__).parents[2] / "requirements" / "kafka-jars.sha256"
-INSTALL = "run `make install`"
+INSTALL = "run `make install`, in a checkout"
 
 
 def find_java() -> Path:
