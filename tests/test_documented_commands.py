@@ -23,6 +23,7 @@ OPTION: Final = re.compile(r"--?[a-z][a-z-]*")
 CAPITALS: Final = re.compile(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]*[A-Z0-9]\b")
 METRIC: Final = re.compile(r"\bulstm_[a-z_]+[a-z]\b")
 SERIES: Final = re.compile(r"_(?:bucket|count|sum)$")
+ULSTM: Final = ("ulstm", "docker compose run --rm cli")
 PROGRAMS: Final = ("services", "tests", "benchmarks", "scripts")
 
 
@@ -30,7 +31,8 @@ PROGRAMS: Final = ("services", "tests", "benchmarks", "scripts")
 def test_every_command_of_ulstm_exists_with_its_options(page: Path) -> None:
     mistakes = [
         mistake
-        for words in command_lines(page.read_text(), "ulstm")
+        for program in ULSTM
+        for words in command_lines(page.read_text(), program)
         for alternative in alternatives(words)
         for mistake in mistakes_of(alternative)
     ]
@@ -160,6 +162,7 @@ def names_in_the_code() -> frozenset[str]:
     """Return every name in capitals that code, the Makefile, Compose or the images have."""
     files = [*source_files("services", "shared", "tests", "benchmarks", "scripts")]
     others = ["Makefile", "docker-compose.yml", "Dockerfile", ".env.example"]
+    others += map(str, (ROOT / "deploy").rglob("*.yml"))
     texts = [(ROOT / file).read_text(encoding="utf-8") for file in [*files, *map(Path, others)]]
     settings = (ROOT / "docs/reference/settings.md").read_text(encoding="utf-8")
     return frozenset(CAPITALS.findall("\n".join([*texts, settings])))
