@@ -3,7 +3,6 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -11,20 +10,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.cli.candle_import.file_selection import FileSelection, SymbolFile
+from services.cli.candle_import.time_blocks import BlockSlice
 from shared.adapters.dump_validation import NUMBERS
 from shared.adapters.recording import Block, to_decimal
 from shared.core.arrays import Float64s
 from shared.core.errors import BadInput
 
+_ROWS: Final = 65_536  # of overlapping files that are compared at a time
 # Of a block's candles, in the order of `block_values`.
 _NAMES: Final = (*NUMBERS, "quote volume", "trades", "taker-buy volume", "taker-buy quote volume")
 
 
-def leave_out_contradictions(selection: FileSelection) -> None:
+def leave_out_contradictions(selection: FileSelection, step_ms: int) -> None:
     """Leave out files that have different values of the same candle.
 
     Numbers are compared, so `3300` and `3300.00` agree; what one file does not have agrees with
     everything.
+
+    Args:
+        selection: the files.
+        step_ms: the interval.
 
     Raises:
         BadInput: a required file contradicts another one.
@@ -34,7 +39,7 @@ def leave_out_contradictions(selection: FileSelection) -> None:
         by_symbol[file.symbol].append(file)
     for files in by_symbol.values():
         for group in overlapping_groups(files):
-            for paths, error in _contradictions(group):
+            for paths, error in _contradictions(group, step_ms):
                 selection.leave_out(paths, error)
 
 
@@ -77,57 +82,72 @@ def describe_difference(values: Float64s, others: Float64s) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Rows:
-    """The candles of overlapping files, by open time and then by file."""
+    """The candles of overlapping files in a span, by open time and then by file."""
 
     times: NDArray[np.int64]  # (n,)
     values: Float64s  # (n, 9)
     files: NDArray[np.int64]  # (n,): numbers of the files
-    blocks: Sequence[Block]
-    places: NDArray[np.int64]  # (n, 2): number of the block, and the row in it
+    slices: Sequence[BlockSlice]
+    places: NDArray[np.int64]  # (n, 2): number of the slice, and the row of its block
 
     def place(self, row: int) -> str:
         """Return file and line of a candle."""
-        block, at = map(int, self.places[row])
-        return self.blocks[block].place(at)
+        part, at = map(int, self.places[row])
+        return self.slices[part].block.place(at)
 
 
-def _contradictions(files: Sequence[SymbolFile]) -> Iterator[tuple[list[Path], BadInput]]:
+def _contradictions(
+    files: Sequence[SymbolFile], step_ms: int
+) -> Iterator[tuple[list[Path], BadInput]]:
     """Yield each pair of files that contradict each other, with the first place."""
-    rows = _read_all(files)
-    # Compare each candle with the first file's of that time.
+    counts, first = Counter[tuple[int, int]](), dict[tuple[int, int], str]()
+    for rows in _read_together(files, step_ms):
+        for row, other in _differing(rows):
+            pair = (int(rows.files[other]), int(rows.files[row]))
+            counts[pair] += 1
+            if pair not in first:
+                first[pair] = _describe(rows, other, row)
+    for pair, description in first.items():
+        message = (
+            f"candle of {files[0].symbol} at open time {description}; candles that differ:"
+            f" {counts[pair]}; delete the file that is wrong"
+        )
+        yield [files[number].path for number in pair], BadInput("contradiction", message)
+
+
+def _differing(rows: _Rows) -> Iterator[tuple[int, int]]:
+    """Yield each candle that differs from the first file's of its time, and that one."""
     _, first_rows, inverse = np.unique(rows.times, return_index=True, return_inverse=True)
     others = first_rows[inverse]
-    wrong = np.flatnonzero(differ(rows.values, rows.values[others]))
-    pairs = [(int(rows.files[others[row]]), int(rows.files[row])) for row in wrong.tolist()]
-    counts, reported = Counter(pairs), set[tuple[int, int]]()
-    for row, pair in zip(wrong.tolist(), pairs, strict=True):
-        if pair not in reported:
-            reported.add(pair)
-            paths = [files[number].path for number in pair]
-            yield paths, _contradiction(rows, int(others[row]), row, files[0].symbol, counts[pair])
+    for row in np.flatnonzero(differ(rows.values, rows.values[others])).tolist():
+        yield row, int(others[row])
 
 
-def _contradiction(rows: _Rows, first: int, second: int, symbol: str, count: int) -> BadInput:
+def _describe(rows: _Rows, first: int, second: int) -> str:
     ours, theirs = describe_difference(rows.values[first], rows.values[second])
-    message = (
-        f"candle of {symbol} at open time {rows.times[second]} ms has {ours} in"
-        f" {rows.place(first)}, and {theirs} in {rows.place(second)}; candles that differ: {count};"
-        " delete the file that is wrong"
+    return (
+        f"{rows.times[second]} ms has {ours} in {rows.place(first)}, and {theirs} in"
+        f" {rows.place(second)}"
     )
-    return BadInput("contradiction", message)
 
 
-def _read_all(files: Sequence[SymbolFile]) -> _Rows:
-    by_file = [list(file.open_blocks()) for file in files]
-    blocks = list(chain.from_iterable(by_file))
-    lengths = [len(block.open_time_ms) for block in blocks]
-    times = np.concatenate([block.open_time_ms for block in blocks])
-    numbers = np.repeat(np.arange(len(files)), [len(parts) for parts in by_file])
-    file_numbers = np.repeat(numbers, lengths)
-    places = np.stack(
-        [np.repeat(np.arange(len(blocks)), lengths), np.concatenate([*map(np.arange, lengths)])],
-        axis=1,
-    )
-    values = np.concatenate([block_values(block) for block in blocks])
-    order = np.lexsort((file_numbers, times))
-    return _Rows(times[order], values[order], file_numbers[order], blocks, places[order])
+def _read_together(files: Sequence[SymbolFile], step_ms: int) -> Iterator[_Rows]:
+    """Yield the candles of overlapping files, a span of time after the other."""
+    readers = [file.reader() for file in files]
+    span_ms = max(_ROWS // len(files), 1) * step_ms
+    while starts := [reader.next_ms for reader in readers if reader.next_ms is not None]:
+        until_ms = min(starts) + span_ms
+        yield _to_rows([list(reader.take(until_ms)) for reader in readers])
+
+
+def _to_rows(by_file: Sequence[Sequence[BlockSlice]]) -> _Rows:
+    slices = [part for parts in by_file for part in parts]
+    lengths = [part.until - part.first for part in slices]
+    times = np.concatenate([part.open_time_ms for part in slices])
+    files = np.repeat(np.repeat(np.arange(len(by_file)), list(map(len, by_file))), lengths)
+    numbers = np.repeat(np.arange(len(slices)), lengths)
+    rows = np.concatenate([np.arange(part.first, part.until) for part in slices])
+    values = np.concatenate([block_values(part.block)[part.first : part.until] for part in slices])
+    order = np.lexsort((files, times))
+    places = np.stack([numbers, rows], axis=1)
+    return _Rows(times[order], values[order], files[order], slices, places[order])

@@ -6,12 +6,13 @@ or contradicts the log is left out, and the others are imported.
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
-from services.cli.candle_import.time_blocks import OpenBlocks, RecordingReader
+from services.cli.candle_import.spooled_blocks import SpooledBlocks
+from services.cli.candle_import.time_blocks import RecordingReader
 from shared.adapters.candle_files import read_blocks
 from shared.adapters.recording import Block, OffGridRows, Recording, SkippedFile
+from shared.adapters.spool import Spool
 from shared.core.errors import BadInput
 
 
@@ -23,11 +24,11 @@ class SymbolFile:
     symbol: str
     first_ms: int
     last_ms: int
-    open_blocks: OpenBlocks
+    blocks: Iterable[Block]  # ascending in time
 
     def reader(self) -> RecordingReader:
         """Return a reader of the candles, in the order of time."""
-        return RecordingReader(self.symbol, self.first_ms, self.open_blocks)
+        return RecordingReader(self.symbol, self.first_ms, self.blocks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +54,20 @@ class FileSelection:
     left_out: list[SkippedFile] = field(default_factory=list)
     set_aside: list[SetAsideRows] = field(default_factory=list)
 
-    def inspect(self, recordings: Iterable[Recording]) -> Iterator[Recording]:
-        """Read recordings through; yield each when it is done.
+    def inspect(self, recordings: Iterable[Recording], spool: Spool) -> Iterator[Recording]:
+        """Read recordings through, each once and one at a time; yield each when it is done.
 
-        A file of many symbols is kept in memory, as arrays. One of a single symbol is opened again
-        when its time has come: years of dumps are far more files than a process may have open.
+        Their candles go into the spool: of years of dumps, the symbols of a moment alone are more
+        files than a process may have open, and more blocks of rows than it has memory for.
 
         Raises:
             BadInput: a required file has a fault.
+            BadSetting: the spool's disk is full.
         """
         for recording in recordings:
             off_grid: list[OffGridRows] = []
             try:
-                self.files += _inspect(recording, off_grid)
+                self.files += _inspect(recording, spool, off_grid)
             except BadInput as error:
                 self.leave_out([recording.path], error)
             else:
@@ -110,34 +112,24 @@ class FileSelection:
             self.set_rows_aside(first.path, BadInput("off_grid", message), count)
 
 
-def _inspect(recording: Recording, off_grid: list[OffGridRows]) -> list[SymbolFile]:
+def _inspect(recording: Recording, spool: Spool, off_grid: list[OffGridRows]) -> list[SymbolFile]:
     """Return the symbols of a recording after reading all of it.
 
     Raises:
         BadInput: a row is invalid, or none is on the grid.
+        BadSetting: the spool's disk is full.
     """
-    if recording.symbol is not None:
-        open_blocks: OpenBlocks = partial(read_blocks, recording)
-        spans = [_span(block) for block in read_blocks(recording, off_grid.append)]
-        found = [(recording.symbol, spans, open_blocks)] if spans else []
-    else:
-        blocks: dict[str, list[Block]] = {}
-        for block in read_blocks(recording, off_grid.append):
-            blocks.setdefault(block.symbol, []).append(block)
-        found = [
-            (symbol, [_span(each) for each in parts], partial(iter, parts))
-            for symbol, parts in blocks.items()
-        ]
+    found: dict[str, SpooledBlocks] = {}
+    for block in read_blocks(recording, off_grid.append):
+        found.setdefault(block.symbol, SpooledBlocks(spool)).append(block)
     if not found:
         raise _all_off_grid(recording, off_grid)
+    for blocks in found.values():
+        blocks.flush()
     return [
-        SymbolFile(recording.path, symbol, spans[0][0], spans[-1][1], open_blocks)
-        for symbol, spans, open_blocks in found
+        SymbolFile(recording.path, symbol, blocks.first_ms, blocks.last_ms, blocks)
+        for symbol, blocks in found.items()
     ]
-
-
-def _span(block: Block) -> tuple[int, int]:
-    return int(block.open_time_ms[0]), int(block.open_time_ms[-1])
 
 
 def _all_off_grid(recording: Recording, off_grid: Sequence[OffGridRows]) -> BadInput:

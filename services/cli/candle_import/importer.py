@@ -77,9 +77,9 @@ class CandleImporter:
             part: the next candles of a symbol.
         """
         symbol, corrections = part.block.symbol, self._corrections
-        is_known = int(part.open_time_ms[-1]) < self._next_ms.get(symbol, 0) and not any(
-            times.get(symbol)
-            for times in (corrections.fills, corrections.amendments, corrections.older)
+        last_ms = int(part.open_time_ms[-1])
+        is_known = last_ms < self._next_ms.get(symbol, 0) and not corrections.any_through(
+            symbol, last_ms
         )
         if is_known:
             self.summary.symbols.add(symbol)
@@ -92,16 +92,16 @@ class CandleImporter:
         It is taken off the list: another file may have the same candle.
         """
         symbol, time_ms, interval = row.symbol, row.open_time_ms, self._topics.interval
-        if _take(self._corrections.fills, symbol, time_ms):
+        if self._corrections.fills.take(symbol, time_ms):
             self.summary.fills += 1
             value = candle_bytes(row, interval, market)
             yield self._candle(row, encode_correction(value, "fill"))
-        elif _take(self._corrections.amendments, symbol, time_ms):
+        elif self._corrections.amendments.take(symbol, time_ms):
             self.summary.amendments += 1
             # Without the market's move: readers keep that of the candle.
             value = candle_bytes(row, interval)
             yield self._candle(row, encode_correction(value, "amendment"))
-        elif time_ms not in self._corrections.older.get(symbol, ()):
+        elif not self._corrections.older.has(symbol, time_ms):
             self.summary.already_there += 1
 
     def _gap(self, symbol: str, next_ms: int, until_ms: int) -> Iterator[ProducerRecord]:
@@ -146,12 +146,3 @@ def candle_bytes(row: CandleRow, interval: str, market: str = "") -> bytes:
 
 def _quoted(name: str, text: str | None) -> str:
     return "" if text is None else f'"{name}":"{text}",'
-
-
-def _take(times: Mapping[str, set[int]], symbol: str, time_ms: int) -> bool:
-    """Remove an open time of a symbol; say whether it was there."""
-    known = times.get(symbol)
-    if known is None or time_ms not in known:
-        return False
-    known.discard(time_ms)
-    return True

@@ -1,7 +1,11 @@
 """Compare the files of an import with the log's candles of their span."""
 
-from collections.abc import Collection, Mapping
+from array import array
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 from typing import Final
 
 import numpy as np
@@ -23,26 +27,78 @@ _COMPARED: Final = 8  # so many of a block's numbers are the same
 class _Comparison:
     """What a file has that the log has not: open times in ms."""
 
-    fills: list[int] = field(default_factory=list)
-    differing: list[int] = field(default_factory=list)
-    older: list[int] = field(default_factory=list)
+    fills: "array[int]" = field(default_factory=lambda: array("q"))
+    differing: "array[int]" = field(default_factory=lambda: array("q"))
+    older: "array[int]" = field(default_factory=lambda: array("q"))
     difference: str = ""  # the first one
     candles: int = 0  # compared: those from the log's end on need not be
 
 
-@dataclass(slots=True)
-class Corrections:
-    """The candles of the files that the log lacks before its end: open times in ms, by symbol."""
+class OpenTimes:
+    """Open times in ms of each symbol, which are looked for in the order of time."""
 
-    fills: dict[str, set[int]] = field(default_factory=dict)
-    amendments: dict[str, set[int]] = field(default_factory=dict)
-    older: dict[str, set[int]] = field(default_factory=dict)  # not written
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._parts: dict[str, array[int]] = {}
+        self._ascending: dict[str, tuple[array[int], int]] = {}  # with the place of the next one
+
+    def add(self, symbol: str, times: Iterable[int]) -> None:
+        """Add open times of a symbol, before the first is looked for."""
+        self._parts.setdefault(symbol, array("q")).extend(times)
+
+    def times(self, symbol: str) -> Sequence[int]:
+        """Return those of a symbol, ascending."""
+        return self._open(symbol)[0]
+
+    def has(self, symbol: str, time_ms: int) -> bool:
+        """Say whether an open time is there; it is not before the one looked for last."""
+        times, at = self._skip_to(symbol, time_ms)
+        return at < len(times) and times[at] == time_ms
+
+    def take(self, symbol: str, time_ms: int) -> bool:
+        """Say whether an open time is there, and remove it."""
+        is_there = self.has(symbol, time_ms)
+        if is_there:
+            times, at = self._ascending[symbol]
+            self._ascending[symbol] = times, at + 1
+        return is_there
+
+    def any_through(self, symbol: str, time_ms: int) -> bool:
+        """Say whether an open time is left up to, and with, this one."""
+        times, at = self._open(symbol)
+        return at < len(times) and times[at] <= time_ms
+
+    def _skip_to(self, symbol: str, time_ms: int) -> "tuple[array[int], int]":
+        times, at = self._open(symbol)
+        at = bisect_left(times, time_ms, at)
+        self._ascending[symbol] = times, at
+        return times, at
+
+    def _open(self, symbol: str) -> "tuple[array[int], int]":
+        if symbol not in self._ascending:
+            times = np.unique(np.array(self._parts.pop(symbol, ()), dtype=np.int64))
+            self._ascending[symbol] = array("q", times.tobytes()), 0
+        return self._ascending[symbol]
+
+
+@dataclass(frozen=True, slots=True)
+class Corrections:
+    """The candles of the files that the log lacks before its end."""
+
+    fills: OpenTimes = field(default_factory=OpenTimes)
+    amendments: OpenTimes = field(default_factory=OpenTimes)
+    older: OpenTimes = field(default_factory=OpenTimes)  # not written
 
     def add(self, symbol: str, found: _Comparison) -> None:
         """Add a file's corrections, and its candles from before the log."""
-        self.fills.setdefault(symbol, set()).update(found.fills)
-        self.amendments.setdefault(symbol, set()).update(found.differing)
-        self.older.setdefault(symbol, set()).update(found.older)
+        self.fills.add(symbol, found.fills)
+        self.amendments.add(symbol, found.differing)
+        self.older.add(symbol, found.older)
+
+    def any_through(self, symbol: str, time_ms: int) -> bool:
+        """Say whether a candle of a symbol needs a look, up to this open time."""
+        kinds = (self.fills, self.amendments, self.older)
+        return any(times.any_through(symbol, time_ms) for times in kinds)
 
 
 def compare_with_log(
@@ -64,21 +120,34 @@ def compare_with_log(
         BadInput: a required file would be left out.
     """
     corrections = Corrections()
-    for file in list(selection.files):
-        if file.first_ms < log_ends_ms.get(file.symbol, 0):
-            logged = symbols.get(file.symbol, LoggedSymbol())
-            found = _compare(file, logged, log_ends_ms[file.symbol])
-            error = _judge(selection, file, found, amend=amend)
-            if error is not None:
-                selection.leave_out([file.path], error)
-            else:
-                corrections.add(file.symbol, found)
+    for file, logged in _overlapping(selection.files, symbols, log_ends_ms):
+        found = _compare(file, logged, log_ends_ms[file.symbol])
+        error = _judge(selection, file, found, amend=amend)
+        if error is not None:
+            selection.leave_out([file.path], error)
+        else:
+            corrections.add(file.symbol, found)
     return corrections
+
+
+def _overlapping(
+    files: Iterable[SymbolFile],
+    symbols: Mapping[str, LoggedSymbol],
+    log_ends_ms: Mapping[str, int],
+) -> Iterator[tuple[SymbolFile, LoggedSymbol]]:
+    """Yield the files that begin before the log's end, with what it has of their symbol."""
+    overlapping = [file for file in files if file.first_ms < log_ends_ms.get(file.symbol, 0)]
+    by_symbol = attrgetter("symbol")
+    # The files of a symbol together: its part of the log is read once, and held no longer.
+    for symbol, of_symbol in groupby(sorted(overlapping, key=by_symbol), by_symbol):
+        logged = symbols.get(symbol, LoggedSymbol())
+        for file in of_symbol:
+            yield file, logged
 
 
 def _compare(file: SymbolFile, logged: LoggedSymbol, ends_ms: int) -> _Comparison:
     found = _Comparison()
-    for block in file.open_blocks():
+    for block in file.blocks:
         if block.open_time_ms[0] >= ends_ms:
             break
         _compare_block(block, logged, ends_ms, found)
@@ -99,9 +168,9 @@ def _compare_block(block: Block, logged: LoggedSymbol, ends_ms: int, found: _Com
     # 2. Those that the log lacks before its end.
     is_missing = ~is_there & (times < ends_ms)
     in_gap = is_missing & _in_spans(times, logged.gaps)
-    found.fills += times[in_gap].tolist()
-    found.older += times[is_missing & ~in_gap].tolist()
-    found.differing += times[rows[wrong]].tolist()
+    found.fills.extend(times[in_gap].tolist())
+    found.older.extend(times[is_missing & ~in_gap].tolist())
+    found.differing.extend(times[rows[wrong]].tolist())
     found.candles += len(times)
 
 

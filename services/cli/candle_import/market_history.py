@@ -9,6 +9,9 @@ from array import array
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from itertools import repeat
+from math import isnan, nan
+from typing import Final
 
 import numpy as np
 
@@ -16,14 +19,21 @@ from services.cli.candle_import.time_blocks import TimeBlock
 from shared.core.arrays import Float64s
 from shared.core.market import BasketDefinition, market_moves
 from shared.core.records import Candle, MarketMove
+from shared.core.sequence import MAX_BASKETS, baskets_code
+
+# Change, symbols, version of the baskets, their number, and the change of each.
+_MOVE_COLUMNS: Final = 4 + MAX_BASKETS
+_SYMBOLS: Final = 1
 
 
 @dataclass(slots=True)
 class LoggedMarket:
-    """What the candles of the log say of the market in a span."""
+    """What the candles of the log say of the market from a moment on."""
 
-    # By open time: of the records of that moment, the move over the most symbols.
-    moves: dict[int, MarketMove] = field(default_factory=dict)
+    from_ms: int
+    step_ms: int
+    # Of each moment (16): a MarketMove takes five times the memory.
+    _moves: "array[float]" = field(default_factory=lambda: array("d"))
     # By symbol: open times and closes, one after the other, where a record has no move.
     closes: defaultdict[str, "array[float]"] = field(
         default_factory=lambda: defaultdict(lambda: array("d"))
@@ -31,7 +41,9 @@ class LoggedMarket:
     _last: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def add(self, candle: Candle) -> None:
-        """Add a symbol's next candle."""
+        """Add a symbol's next candle; one from before the moment is passed over."""
+        if candle.open_time_ms < self.from_ms:
+            return
         market, pair = candle.market, (float(candle.open_time_ms), candle.close)
         if market is None or market.change is None:
             # The close before belongs to the change, whatever its own record says.
@@ -39,9 +51,23 @@ class LoggedMarket:
             self.closes[candle.symbol].extend(pair if before is None else (*before, *pair))
             return
         self._last[candle.symbol] = pair
-        known = self.moves.get(candle.open_time_ms)
-        if known is None or market.symbols > known.symbols:
-            self.moves[candle.open_time_ms] = market
+        self._keep(self._place(candle.open_time_ms), market)
+
+    def move(self, time_ms: int) -> MarketMove | None:
+        """Return the move over the most symbols, of the records of a moment; None: none has one."""
+        place = self._place(time_ms)
+        row = self._moves[place : place + _MOVE_COLUMNS]
+        return None if not row or isnan(row[_SYMBOLS]) else _to_move(row.tolist())
+
+    def _place(self, time_ms: int) -> int:
+        return (time_ms - self.from_ms) // self.step_ms * _MOVE_COLUMNS
+
+    def _keep(self, place: int, move: MarketMove) -> None:
+        missing = place + _MOVE_COLUMNS - len(self._moves)
+        if missing > 0:
+            self._moves.extend(repeat(nan, missing))
+        if not self._moves[place + _SYMBOLS] >= move.symbols:
+            self._moves[place : place + _MOVE_COLUMNS] = array("d", _to_row(move))
 
 
 class MarketHistory:
@@ -74,7 +100,7 @@ class MarketHistory:
         computed = market_moves(closes, self._columns, self._columns, self._baskets)
         moves = {}
         for number, time_ms in enumerate(range(block.from_ms, block.until_ms, self._step_ms)):
-            move = _over_most_symbols(self._logged.moves.get(time_ms), computed.move(number))
+            move = _over_most_symbols(self._logged.move(time_ms), computed.move(number))
             if move is not None:
                 moves[time_ms] = move
         return moves
@@ -100,3 +126,16 @@ def _over_most_symbols(logged: MarketMove | None, computed: MarketMove | None) -
     if logged is None or (computed is not None and computed.symbols > logged.symbols):
         return computed
     return logged
+
+
+def _to_row(move: MarketMove) -> list[float]:
+    changes = [nan if change is None else change for change in move.basket_changes]
+    row = [nan if move.change is None else move.change, float(move.symbols)]
+    row += [baskets_code(move.baskets), float(len(changes)), *changes]
+    return row + [nan] * (_MOVE_COLUMNS - len(row))
+
+
+def _to_move(row: list[float]) -> MarketMove:
+    change, symbols, code, count, *changes = [None if isnan(value) else value for value in row]
+    baskets = None if code is None else f"{int(code):08x}"
+    return MarketMove(change, int(symbols or 0), baskets, tuple(changes[: int(count or 0)]))

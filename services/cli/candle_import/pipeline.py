@@ -20,6 +20,7 @@ from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.recording import Recording, SkippedFile
 from shared.adapters.schemas.klines import encode_market
+from shared.adapters.spool import Spool
 from shared.core.errors import Incompatible
 from shared.core.topics import interval_ms
 from shared.log.basket_store import BasketStore
@@ -64,47 +65,55 @@ def import_recordings(
         BadInput: a required file is damaged, or contradicts another file or the log: nothing was
             written.
         Incompatible: a required file has another interval than the deployment.
+        BadSetting: the disk of temporary files is full.
         Fenced: a producer, or another import, took over; earlier transactions stay in the log.
     """
     required = options.required
     selection = FileSelection(
         {recording.path for recording in recordings} if required is None else required
     )
-    # 1. Read each file once: none is written in part.
-    fitting = _of_interval(recordings, settings.interval, selection)
-    for inspected in selection.inspect(fitting):
-        options.on_file(inspected.path)
-    leave_out_contradictions(selection)
-    if not selection.files:
-        return ImportSummary(), selection
-    where, topics = settings.kafka, settings.topics
-    ensure_topics(where, topics)
+    with Spool() as spool:
+        # 1. Read each file once: none is written in part.
+        fitting = _of_interval(recordings, settings.interval, selection)
+        for inspected in selection.inspect(fitting, spool):
+            options.on_file(inspected.path)
+        leave_out_contradictions(selection, interval_ms(settings.interval))
+        summary = _write(settings, selection, spool, options) if selection.files else None
+    return summary or ImportSummary(), selection
+
+
+def _write(
+    settings: ServiceSettings, selection: FileSelection, spool: Spool, options: ImportOptions
+) -> ImportSummary:
+    """Append what the log lacks of the selected files."""
+    kafka, topics = settings.kafka, settings.topics
+    ensure_topics(kafka, topics)
     # 2. Take the producer's transactional id: it fences a running producer, so that no other
     #    writer can append from here on.
-    with closing(TransactionalProducer(where, producer_transactional_id(topics))) as writer:
-        records, importer = _prepare(settings, selection, amend=options.amend)
+    with closing(TransactionalProducer(kafka, producer_transactional_id(topics))) as writer:
+        records, importer = _prepare(settings, selection, spool, amend=options.amend)
         # 5. Append in order of time. Every transaction leaves a log without a hole, so an import
         #    that is interrupted continues where it was.
         while batch := list(islice(records, options.batch_size)):
             writer.write(batch)
             options.on_records(len(batch))
-    return importer.summary, selection
+    return importer.summary
 
 
 def _prepare(
-    settings: ServiceSettings, selection: FileSelection, *, amend: bool
+    settings: ServiceSettings, selection: FileSelection, spool: Spool, *, amend: bool
 ) -> tuple[Iterator[ProducerRecord], CandleImporter]:
     """Compare the files with the log; return the records to write, and their importer."""
-    where, topics = settings.kafka, settings.topics
+    kafka, topics = settings.kafka, settings.topics
     # 3. Read where each symbol's log ends: a row before that is compared, not written.
-    positions = read_symbol_positions(where, topics, settings.codec, selection.symbols)
+    positions = read_symbol_positions(kafka, topics, settings.codec, selection.symbols)
     log_ends_ms = {symbol: each.next_open_time_ms for symbol, each in positions.items()}
     from_ms = min(file.first_ms for file in selection.files)
-    contents = read_log_contents(where, topics, log_ends_ms, from_ms)
+    contents = read_log_contents(kafka, topics, log_ends_ms, from_ms, spool)
     # 4. Compare the files with the log before anything is written.
     corrections = compare_with_log(selection, contents.symbols, log_ends_ms, amend=amend)
     importer = CandleImporter(topics, positions, corrections, time.time_ns() // 1_000_000)
-    step_ms, baskets = interval_ms(settings.interval), BasketStore(where, topics).newest()
+    step_ms, baskets = interval_ms(settings.interval), BasketStore(kafka, topics).newest()
     market = MarketHistory(selection.symbols, baskets, contents.market, step_ms)
     blocks = read_time_blocks(selection.readers(), step_ms)
     return (record for block in blocks for record in _records(block, market, importer)), importer

@@ -1,9 +1,11 @@
 """Read many recordings together, a block of time after the other, in bounded memory."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from operator import attrgetter
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +15,6 @@ from shared.adapters.recording import Block, CandleRow
 # Rows as text take about 700 bytes each, so a block of time holds about 40 MB of them.
 _ROWS: Final = 60_000
 _MOMENTS: Final = (12, 2_048)  # of a block: the least and the most
-
-OpenBlocks: TypeAlias = Callable[[], Iterable[Block]]
-"""Opens a recording; yields the blocks of one symbol, ascending in time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,23 +53,19 @@ class TimeBlock:
 
 
 class RecordingReader:
-    """Reads one symbol of a recording as time goes on; it is open only in between."""
+    """Reads one symbol of a recording as time goes on, a block at a time."""
 
-    def __init__(self, symbol: str, first_ms: int, open_blocks: OpenBlocks) -> None:
-        """Take the first open time and the function that opens the recording."""
-        self.symbol = symbol
+    def __init__(self, symbol: str, first_ms: int, blocks: Iterable[Block]) -> None:
+        """Take the first open time and the blocks, ascending in time: none is read before it."""
+        self.symbol, self.first_ms = symbol, first_ms
         self.next_ms: int | None = first_ms  # open time of the next candle; None: there is none
-        self._open_blocks = open_blocks
+        self._source = blocks
         self._blocks: Iterator[Block] | None = None
         self._block: Block | None = None
         self._at = 0
 
     def take(self, until_ms: int) -> Iterator[BlockSlice]:
-        """Yield the next candles, those that open before a time.
-
-        Raises:
-            BadInput: the recording is damaged.
-        """
+        """Yield the next candles, those that open before a time."""
         while self.next_ms is not None and self.next_ms < until_ms:
             block = self._current_block()
             if block is None:
@@ -82,7 +77,7 @@ class RecordingReader:
 
     def _current_block(self) -> Block | None:
         if self._blocks is None:
-            self._blocks = iter(self._open_blocks())
+            self._blocks = iter(self._source)
         if self._block is None:
             self._block, self._at = next(self._blocks, None), 0
         return self._block
@@ -98,16 +93,19 @@ class RecordingReader:
 
 
 def read_time_blocks(readers: Sequence[RecordingReader], step_ms: int) -> Iterator[TimeBlock]:
-    """Yield the candles of all readers in blocks of time; a time without any is passed over.
-
-    Raises:
-        BadInput: a recording is damaged.
-    """
+    """Yield the candles of all readers in blocks of time; a time without any is passed over."""
     least, most = _MOMENTS
     symbols = len({reader.symbol for reader in readers})
     span_ms = min(max(_ROWS // max(symbols, 1), least), most) * step_ms
-    while pending := [reader for reader in readers if reader.next_ms is not None]:
-        from_ms = min(reader.next_ms for reader in pending if reader.next_ms is not None)
+    # Years of dumps are many files, and few of them have candles of one time.
+    waiting = deque(sorted(readers, key=attrgetter("first_ms")))
+    current: list[RecordingReader] = []
+    while current or waiting:
+        starts = [reader.next_ms for reader in (*current, *islice(waiting, 1))]
+        from_ms = min(start for start in starts if start is not None)
         until_ms = from_ms + span_ms
-        slices = [part for reader in pending for part in reader.take(until_ms)]
+        while waiting and waiting[0].first_ms < until_ms:
+            current.append(waiting.popleft())
+        slices = [part for reader in current for part in reader.take(until_ms)]
+        current = [reader for reader in current if reader.next_ms is not None]
         yield TimeBlock(from_ms, until_ms, slices)

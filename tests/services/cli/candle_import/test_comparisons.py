@@ -11,10 +11,11 @@ from services.cli.candle_import.file_comparison import leave_out_contradictions
 from services.cli.candle_import.file_selection import FileSelection, SymbolFile
 from services.cli.candle_import.log_comparison import compare_with_log
 from services.cli.candle_import.log_contents import LoggedSymbol, collect_contents
+from services.cli.candle_import.market_history import LoggedMarket
 from shared.adapters.dump_validation import RowPosition
 from shared.adapters.recording import Block
+from shared.adapters.spool import Spool
 from shared.core.records import Amendment, Candle, Fill, Gap, Record
-from shared.log.archive import TimeSpan
 from tests.support.builders import START_MS, STEP_MS
 
 SYMBOL = "BTCUSDT"
@@ -42,7 +43,7 @@ def a_file(name: str, closes: dict[int, float]) -> SymbolFile:
         for half in halves
         if len(times[half])
     ]
-    return SymbolFile(path, SYMBOL, int(times[0]), int(times[-1]), lambda: blocks)
+    return SymbolFile(path, SYMBOL, int(times[0]), int(times[-1]), blocks)
 
 
 def moments(times: Collection[int]) -> list[int]:
@@ -56,7 +57,7 @@ def test_files_are_left_out_only_in_contradicting_pairs_and_the_others_agree(
     files = [a_file(f"{number}.csv", each) for number, each in enumerate(closes)]
     selection = FileSelection(files=list(files))
 
-    leave_out_contradictions(selection)
+    leave_out_contradictions(selection, STEP_MS)
 
     by_path = {file.path: each for file, each in zip(files, closes, strict=True)}
     kept = [by_path[file.path] for file in selection.files]
@@ -97,9 +98,9 @@ def test_each_candle_of_a_file_is_new_known_a_fill_an_amendment_or_older(
     is_left_out = len(older) == len(closes) or (bool(differing) and not amend)
     assert bool(selection.left_out) == is_left_out
     if not is_left_out:
-        assert moments(found.fills.get(SYMBOL, ())) == [at for at in holes if at in closes]
-        assert moments(found.amendments.get(SYMBOL, ())) == sorted(differing)
-        assert moments(found.older.get(SYMBOL, ())) == sorted(older)
+        assert moments(found.fills.times(SYMBOL)) == [at for at in holes if at in closes]
+        assert moments(found.amendments.times(SYMBOL)) == sorted(differing)
+        assert moments(found.older.times(SYMBOL)) == sorted(older)
 
 
 def a_candle(at: int, close: float = 1.0, symbol: str = SYMBOL) -> Candle:
@@ -118,9 +119,11 @@ def test_fills_and_amendments_are_part_of_what_the_log_has() -> None:
         a_candle(0, symbol="ETHUSDT"),
     ]
 
-    contents = collect_contents(records, {SYMBOL}, START_MS, TimeSpan())
+    with Spool() as spool:
+        market = LoggedMarket(START_MS, STEP_MS)
+        contents = collect_contents(records, {SYMBOL}, market, spool)
+        (symbol,) = contents.symbols.values()
 
-    (symbol,) = contents.symbols.values()
     assert moments(symbol.candles[:, 0].astype(int).tolist()) == [0, 2, 3]
     assert symbol.candles[:, 4].tolist() == [2.0, 3.0, 1.0]
     assert list(symbol.gaps) == [(gap.from_open_time_ms, gap.until_open_time_ms)]

@@ -37,14 +37,14 @@ def a_logged_candle(
 
 
 def logged(*candles: Candle) -> LoggedMarket:
-    market = LoggedMarket()
+    market = LoggedMarket(START_MS, STEP_MS)
     for candle in candles:
         market.add(candle)
     return market
 
 
 def a_history(symbols: Closes, market: LoggedMarket | None = None) -> MarketHistory:
-    return MarketHistory(symbols, None, market or LoggedMarket(), STEP_MS)
+    return MarketHistory(symbols, None, market or logged(), STEP_MS)
 
 
 def test_a_move_is_the_median_over_all_recordings_from_close_to_close() -> None:
@@ -131,7 +131,7 @@ def test_a_change_in_the_log_needs_the_close_before_it_whatever_that_record_has(
 @pytest.mark.parametrize("interrupted_at", [1, 2])
 def test_a_move_does_not_depend_on_where_an_import_was_interrupted(interrupted_at: int) -> None:
     baskets = define_baskets([["AAA", "BBB", "CCC"]], 0, 0)
-    whole = MarketHistory(THREE, baskets, LoggedMarket(), STEP_MS).measure(a_time_block(THREE))
+    whole = MarketHistory(THREE, baskets, logged(), STEP_MS).measure(a_time_block(THREE))
     # The interrupted import has written AAA, and not the others of the last moment.
     written = [
         a_logged_candle(symbol, moment, THREE[symbol][moment], whole.get(at(moment)))

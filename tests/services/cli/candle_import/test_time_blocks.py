@@ -17,7 +17,7 @@ def a_block(symbol: str, moments: Sequence[int]) -> Block:
 
 def a_reader(symbol: str, *parts: Sequence[int]) -> RecordingReader:
     blocks = [a_block(symbol, part) for part in parts]
-    return RecordingReader(symbol, int(blocks[0].open_time_ms[0]), lambda: blocks)
+    return RecordingReader(symbol, int(blocks[0].open_time_ms[0]), blocks)
 
 
 def moments_of(readers: Iterable[RecordingReader]) -> list[tuple[int, str]]:
@@ -58,7 +58,7 @@ def test_a_recording_is_opened_when_its_time_has_come() -> None:
         opened.append("late")
         yield a_block("AAA", [50_000])
 
-    late = RecordingReader("AAA", START_MS + 50_000 * STEP_MS, open_late)
+    late = RecordingReader("AAA", START_MS + 50_000 * STEP_MS, open_late())
     blocks = read_time_blocks([a_reader("AAA", [0]), late], STEP_MS)
 
     next(blocks)
