@@ -124,7 +124,7 @@ def _open_consumer_group(settings: PredictorSettings) -> ConsumerGroupMember:
         settings.kafka,
         f"{settings.topic_prefix}{settings.consumer_group}-{settings.interval}",
         settings.topics.klines,
-        settings.session_timeout_ms,
+        settings.group,
     )
 
 

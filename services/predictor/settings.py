@@ -1,8 +1,11 @@
 """Settings of the predictor."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from shared.adapters.env_settings import ServiceSettings
+from shared.adapters.kafka.consumer_group import GroupProtocol, GroupSettings
 
 
 class PredictorSettings(ServiceSettings):
@@ -19,11 +22,23 @@ class PredictorSettings(ServiceSettings):
         pattern=r"^[A-Za-z0-9._-]{1,80}$",
         description="Consumer group that the replicas share.",
     )
+    group_protocol: GroupProtocol = Field(
+        default="classic",
+        description="Rebalance protocol: `classic`, or `consumer` (KIP-848, Kafka 4.0 or later), "
+        "where the broker decides session and heartbeat.",
+    )
     session_timeout_ms: int = Field(
-        default=10_000,
-        ge=6000,
+        default=6_000,
+        ge=6_000,
         le=300_000,
-        description="Silence after which a replica counts as dead, ms.",
+        description="Silence after which a replica counts as dead, ms (`classic` only).",
+    )
+    heartbeat_interval_ms: int = Field(
+        default=300,
+        ge=50,
+        le=100_000,
+        description="Pause between two heartbeats, ms (`classic` only): a replica learns so late "
+        "that another has left.",
     )
     batch_records: int = Field(
         default=2_000,
@@ -31,3 +46,21 @@ class PredictorSettings(ServiceSettings):
         le=10_000,
         description="Most records of a transaction, reached in a catch-up.",
     )
+
+    @property
+    def group(self) -> GroupSettings:
+        """How the replicas share the symbol groups."""
+        return GroupSettings(
+            self.group_protocol, self.session_timeout_ms, self.heartbeat_interval_ms
+        )
+
+    @model_validator(mode="after")
+    def _check_heartbeat(self) -> Self:
+        if 3 * self.heartbeat_interval_ms > self.session_timeout_ms:
+            message = (
+                f"HEARTBEAT_INTERVAL_MS is {self.heartbeat_interval_ms}: more than a third of"
+                f" SESSION_TIMEOUT_MS={self.session_timeout_ms}, so that a lost heartbeat or two"
+                " would expel a replica that runs"
+            )
+            raise ValueError(message)
+        return self

@@ -5,6 +5,7 @@ import socket
 import struct
 import subprocess
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 from shared.core.errors import BadSetting, Unavailable
@@ -45,17 +46,29 @@ def redis_command(folder: Path, port: int) -> list[str]:
     return [str(binaries.find_redis_server()), *(word for pair in pairs for word in pair)]
 
 
-def kafka_command(folder: Path, port: int) -> list[str]:
+def kafka_command(
+    folder: Path,
+    port: int,
+    overrides: Mapping[str, object] | None = None,
+    cluster_id: str | None = None,
+) -> list[str]:
     """Return the command that runs Kafka on `folder`, its working directory, and `port`.
 
     The folder is formatted if it is new. No path is given in full: Kafka takes a comma for the end
     of one, and reads its settings as Latin-1.
+
+    Args:
+        folder: keeps the broker's data and settings.
+        port: where clients connect.
+        overrides: the broker's settings that differ from a single broker's.
+        cluster_id: the cluster that the broker belongs to; None: one of its own.
     """
-    lines = _kafka_settings(port, controller_port=free_port()).items()
-    (folder / _KAFKA_SETTINGS).write_text("".join(f"{name}={value}\n" for name, value in lines))
+    settings = _kafka_settings(port, controller_port=free_port()) | dict(overrides or {})
+    lines = "".join(f"{name}={value}\n" for name, value in settings.items())
+    (folder / _KAFKA_SETTINGS).write_text(lines)
     if not (folder / _KAFKA_DATA / "meta.properties").exists():
-        _format(folder)
-    return _java("kafka.Kafka", _KAFKA_SETTINGS)
+        _format(folder, cluster_id or new_cluster_id())
+    return java_command("kafka.Kafka", _KAFKA_SETTINGS)
 
 
 def _kafka_settings(port: int, *, controller_port: int) -> dict[str, object]:
@@ -83,6 +96,12 @@ def _kafka_settings(port: int, *, controller_port: int) -> dict[str, object]:
         "offsets.retention.minutes": 2**31 - 1,
         "group.initial.rebalance.delay.ms": 0,
         "group.min.session.timeout.ms": 6000,
+        # members that join with GROUP_PROTOCOL=consumer take these from the broker
+        "group.consumer.session.timeout.ms": 6000,
+        "group.consumer.min.session.timeout.ms": 6000,
+        "group.consumer.heartbeat.interval.ms": 300,
+        "group.consumer.min.heartbeat.interval.ms": 300,
+        "group.consumer.assignment.interval.ms": 0,
         # After a kill, a broker leads its partitions again as it starts, is fenced when the
         # session from before the kill expires, and only then works. A transaction that it times
         # out in between never gets its end marker (seen with 4.3.1). So the session is short, and
@@ -96,10 +115,14 @@ def _kafka_settings(port: int, *, controller_port: int) -> dict[str, object]:
     }
 
 
-def _format(folder: Path) -> None:
-    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+def new_cluster_id() -> str:
+    """Return an id for a new cluster."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+
+
+def _format(folder: Path, cluster_id: str) -> None:
     # with "=", as an id may begin with a dash
-    command = _java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}")
+    command = java_command("kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}")
     done = subprocess.run(
         [*command, "--config", _KAFKA_SETTINGS],
         cwd=folder,
@@ -113,7 +136,8 @@ def _format(folder: Path) -> None:
         )
 
 
-def _java(*arguments: str) -> list[str]:
+def java_command(*arguments: str) -> list[str]:
+    """Return the command that runs a class of Kafka's, such as one of its tools."""
     return [
         *_UTF_8,
         str(binaries.find_java()),

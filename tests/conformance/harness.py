@@ -7,6 +7,7 @@ from typing import Any, Final
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
+from shared.adapters.kafka.consumer_group import GroupProtocol, GroupSettings
 from tests.conformance.member import RecordingMember
 
 SESSION_S: Final = 6.0  # the shortest session time-out that the broker accepts
@@ -25,9 +26,6 @@ CONSUMER: Final[Mapping[str, Any]] = {
     "isolation.level": "read_committed",
     "enable.partition.eof": True,
     "fetch.wait.max.ms": 10,
-    "partition.assignment.strategy": "cooperative-sticky",
-    "session.timeout.ms": int(SESSION_S * 1000),
-    "heartbeat.interval.ms": 200,
     "max.poll.interval.ms": 60_000,
 }
 
@@ -35,7 +33,10 @@ CONSUMER: Final[Mapping[str, Any]] = {
 class ClientHarness(ABC):
     """Create topics and clients, and let time pass."""
 
-    def __init__(self) -> None:
+    def __init__(self, protocol: GroupProtocol = "classic") -> None:
+        self.protocol = protocol
+        group = GroupSettings(protocol, int(SESSION_S * 1000), heartbeat_interval_ms=200)
+        self.consumer_config = {**CONSUMER, **group.client_config()}
         levels = ("read_committed", "read_uncommitted")
         self._admin_consumers = {level: self.consumer(isolation_level=level) for level in levels}
         self._publisher = self.producer()

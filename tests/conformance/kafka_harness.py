@@ -18,7 +18,8 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ignore[attr-defined]
 
 from shared.adapters.kafka.connection import KafkaConnection
-from tests.conformance.harness import CONSUMER, PRODUCER, WAIT_S, ClientHarness, dotted
+from shared.adapters.kafka.consumer_group import GroupProtocol
+from tests.conformance.harness import PRODUCER, WAIT_S, ClientHarness, dotted
 from tests.conformance.member import RecordingMember
 from tests.support.waiting import eventually
 
@@ -27,11 +28,11 @@ _POLL_S: Final = 0.01
 
 
 class KafkaHarness(ClientHarness):
-    def __init__(self, kafka: KafkaConnection) -> None:
+    def __init__(self, kafka: KafkaConnection, protocol: GroupProtocol = "classic") -> None:
         self._server: dict[str, Any] = kafka.client_config()
         self._admin = AdminClient(self._server)
         self._used, self._kept = contextlib.ExitStack(), contextlib.ExitStack()
-        super().__init__()
+        super().__init__(protocol)
         self.keep_clients()
 
     def topic(self, partitions: int = 1) -> str:
@@ -62,7 +63,12 @@ class KafkaHarness(ClientHarness):
 
     def consumer(self, group: str | None = None, **config: Any) -> Consumer:
         consumer = Consumer(
-            {**CONSUMER, **dotted(config), **self._server, "group.id": group or "conformance"}
+            {
+                **self.consumer_config,
+                **dotted(config),
+                **self._server,
+                "group.id": group or "conformance",
+            }
         )
         self._used.callback(self.close, consumer)
         return consumer
@@ -109,7 +115,7 @@ class KafkaHarness(ClientHarness):
             manager.start(_die_with_parent, (os.getpid(),))
         pid: int = manager._process.pid  # type: ignore[attr-defined]
         self._used.callback(_end, manager, pid)
-        config = {**CONSUMER, **self._server, "group.id": group}
+        config = {**self.consumer_config, **self._server, "group.id": group}
         member = manager.member(config, topic)  # type: ignore[attr-defined]
         return (
             cast(RecordingMember, member),

@@ -6,7 +6,8 @@ from typing import Any, Final, cast
 
 from confluent_kafka import Consumer, Producer
 
-from tests.conformance.harness import CONSUMER, PRODUCER, WAIT_S, ClientHarness, dotted
+from shared.adapters.kafka.consumer_group import GroupProtocol
+from tests.conformance.harness import PRODUCER, WAIT_S, ClientHarness, dotted
 from tests.conformance.member import RecordingMember
 from tests.simulation.broker import Broker
 from tests.simulation.clients import SimulatedConsumer, SimulatedProducer
@@ -36,11 +37,11 @@ class _FaultlessWorld:
 
 
 class ModelHarness(ClientHarness):
-    def __init__(self) -> None:
+    def __init__(self, protocol: GroupProtocol = "classic") -> None:
         self._world = _FaultlessWorld(SimulatedClock())
         self._broker = Broker(self._world.clock)
         self._names = count()
-        super().__init__()
+        super().__init__(protocol)
 
     def topic(self, partitions: int = 1) -> str:
         name = self.new_name()
@@ -109,5 +110,5 @@ class ModelHarness(ClientHarness):
         pass
 
     def _consumer(self, process: Process, group: str | None = None, **config: Any) -> Consumer:
-        settings = {**CONSUMER, "group.id": group or "conformance", **dotted(config)}
+        settings = {**self.consumer_config, "group.id": group or "conformance", **dotted(config)}
         return cast(Consumer, SimulatedConsumer(self._broker, process, settings))

@@ -12,7 +12,7 @@ from services.predictor.partition_task import PartitionTask
 from services.predictor.recovery.partition_recovery import PartitionRecovery
 from services.predictor.worker import Worker
 from shared.adapters.kafka.connection import KafkaConnection
-from shared.adapters.kafka.consumer_group import ConsumerGroupMember
+from shared.adapters.kafka.consumer_group import ConsumerGroupMember, GroupSettings
 from shared.adapters.kafka.producer import TransactionalProducer
 from shared.adapters.kafka.reader import Reader
 from shared.adapters.prometheus import Telemetry
@@ -25,7 +25,8 @@ from tests.simulation.store import SimulatedRedis, SimulatedStateStore
 from tests.support.fakes import FakeStateStore
 
 CONSUMER_GROUP: Final = "predictors"
-SESSION_S: Final = 10.0
+SESSION_S: Final = 6.0
+GROUP: Final = GroupSettings(session_timeout_ms=int(SESSION_S * 1000))
 KAFKA: Final = KafkaConnection("simulated")
 
 
@@ -83,9 +84,7 @@ class SimulatedReplica:
             client=producer,
             deadline=call_with_deadline,
         )
-        self.member = parts.member(
-            KAFKA, CONSUMER_GROUP, TOPICS.klines, int(SESSION_S * 1000), client=consumer
-        )
+        self.member = parts.member(KAFKA, CONSUMER_GROUP, TOPICS.klines, GROUP, client=consumer)
         record_processor = parts.processor(broker)
         states = SimulatedStateStore(world.redis, process)
         recovery = parts.recovery(

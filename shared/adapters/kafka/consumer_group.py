@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -15,6 +15,31 @@ from shared.core.errors import Incompatible
 REQUEST_S: Final = 30.0
 FIRST_OFFSET_S: Final = 2.0  # this request is made within `poll`, which must not take long
 _MEMBERSHIP_FORMAT: Final = b"CGMDv2:"
+
+GroupProtocol = Literal["classic", "consumer"]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSettings:
+    """How a group shares out partitions, and how it learns that a member is gone.
+
+    In the protocol `consumer` (KIP-848) the broker decides both times, for all members.
+    """
+
+    protocol: GroupProtocol = "classic"
+    session_timeout_ms: int = 6_000  # after so long without a heartbeat, a member is expelled
+    heartbeat_interval_ms: int = 300  # a member learns so late that another has joined or left
+
+    def client_config(self) -> dict[str, str | int]:
+        """Return the client's settings; it refuses those of the other protocol."""
+        if self.protocol == "consumer":
+            return {"group.protocol": "consumer"}
+        return {
+            "group.protocol": "classic",
+            "partition.assignment.strategy": "cooperative-sticky",
+            "session.timeout.ms": self.session_timeout_ms,
+            "heartbeat.interval.ms": self.heartbeat_interval_ms,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +62,7 @@ class ConsumerGroupMember:
         kafka: KafkaConnection,
         consumer_group: str,
         topic: str,
-        session_timeout_ms: int,
+        settings: GroupSettings,
         *,
         client: Callable[[dict[str, Any]], Consumer] = Consumer,
     ) -> None:
@@ -47,10 +72,10 @@ class ConsumerGroupMember:
             kafka: how Kafka is reached.
             consumer_group: the group's id.
             topic: the topic to share.
-            session_timeout_ms: after so long without a heartbeat, the member is expelled.
+            settings: the group's protocol and times.
             client: makes a consumer of its configuration.
         """
-        self._kafka, self._topic = kafka, topic
+        self._kafka, self._topic, self._protocol = kafka, topic, settings.protocol
         self._consumer = client(
             kafka.client_config(
                 {
@@ -60,9 +85,7 @@ class ConsumerGroupMember:
                     "auto.offset.reset": "error",
                     # Also makes `committed` wait for pending transactions.
                     "isolation.level": "read_committed",
-                    "partition.assignment.strategy": "cooperative-sticky",
-                    "session.timeout.ms": session_timeout_ms,
-                    "heartbeat.interval.ms": session_timeout_ms // 4,
+                    **settings.client_config(),
                     "max.poll.interval.ms": 60_000,
                     "topic.metadata.refresh.interval.ms": 30_000,
                 }
@@ -97,6 +120,7 @@ class ConsumerGroupMember:
 
         Raises:
             Unavailable: the broker reports an error that it does not recover from by itself.
+            Incompatible: the broker lacks the group protocol, or refuses this member for good.
         """
         messages = poll_batch(self._consumer, max_records, timeout_s)
         # Take the membership with the records. Asked for at the commit, it could be that of a
@@ -165,7 +189,18 @@ class ConsumerGroupMember:
         # After a pause longer than max.poll.interval.ms the client reports it, then revokes.
         if code == KafkaError._MAX_POLL_EXCEEDED or error.retriable() or is_transient(code):
             return False
+        if code == KafkaError._FATAL:
+            raise Incompatible(self._describe_fatal(error))
         raise to_app_error(KafkaException(error), self._kafka, f"reading {self._topic}")
+
+    def _describe_fatal(self, error: KafkaError) -> str:
+        text = f"the consumer group on {self._topic}: Kafka at {self._kafka} says {error.str()}"
+        if self._protocol == "classic":
+            return text
+        return (
+            f"{text}; GROUP_PROTOCOL=consumer needs Kafka 4.0 or later with the feature"
+            " group.version=1: upgrade it, or set GROUP_PROTOCOL=classic"
+        )
 
 
 def _first_offset(consumer: Consumer, place: TopicPartition) -> int:
@@ -178,6 +213,9 @@ def _first_offset(consumer: Consumer, place: TopicPartition) -> int:
 
 def is_member(membership: bytes) -> bool:
     """Say whether a membership names a generation and a member.
+
+    Generations begin at 1: in the protocol `consumer` a member that is joining, for the first time
+    or again, has its name already and the generation 0.
 
     librdkafka's format: a mark, the generation as int32, the group, NUL, the member, NUL.
 
@@ -192,4 +230,4 @@ def is_member(membership: bytes) -> bool:
     start = len(_MEMBERSHIP_FORMAT)
     generation = int.from_bytes(membership[start : start + 4], sys.byteorder, signed=True)
     member = membership[start + 4 :].split(bytes(1))[1]
-    return generation >= 0 and member != b""
+    return generation > 0 and member != b""

@@ -3,7 +3,12 @@ import sys
 import pytest
 
 from shared.adapters.kafka.connection import KafkaConnection
-from shared.adapters.kafka.consumer_group import ConsumerGroupMember, is_member
+from shared.adapters.kafka.consumer_group import (
+    ConsumerGroupMember,
+    GroupProtocol,
+    GroupSettings,
+    is_member,
+)
 from shared.core.errors import Incompatible
 
 
@@ -19,7 +24,7 @@ def membership(generation: int, member: bytes) -> bytes:
 
 @pytest.mark.parametrize(
     ("generation", "member", "is_one"),
-    [(0, b"rdkafka-1", True), (7, b"x", True), (-1, b"rdkafka-1", False), (3, b"", False)],
+    [(1, b"rdkafka-1", True), (7, b"x", True), (-1, b"rdkafka-1", False), (3, b"", False)],
 )
 def test_a_membership_names_a_generation_and_a_member(
     generation: int, member: bytes, is_one: bool
@@ -27,8 +32,15 @@ def test_a_membership_names_a_generation_and_a_member(
     assert is_member(membership(generation, member)) is is_one
 
 
-def test_the_client_writes_memberships_as_we_read_them() -> None:
-    member = ConsumerGroupMember(KafkaConnection("127.0.0.1:1"), "group", "klines.5m", 6000)
+def test_a_member_that_is_joining_has_its_name_and_generation_0_and_is_none_yet() -> None:
+    assert is_member(membership(0, b"rdkafka-1")) is False
+
+
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_the_client_writes_memberships_as_we_read_them(protocol: GroupProtocol) -> None:
+    member = ConsumerGroupMember(
+        KafkaConnection("127.0.0.1:1"), "group", "klines.5m", GroupSettings(protocol)
+    )
 
     assert is_member(member.membership()) is False
     member.close()

@@ -3,7 +3,11 @@
 import pytest
 
 from shared.adapters.kafka.connection import KafkaConnection
-from shared.adapters.kafka.consumer_group import ConsumerGroupMember
+from shared.adapters.kafka.consumer_group import (
+    ConsumerGroupMember,
+    GroupProtocol,
+    GroupSettings,
+)
 from shared.adapters.kafka.group_inspector import GroupInspector
 from shared.core.errors import Unavailable
 from tests.support.deployment import Deployment
@@ -35,10 +39,16 @@ def test_a_group_that_never_was_has_no_members_and_no_offsets(deployment: Deploy
     assert [(each.committed, each.end, each.lag) for each in offsets] == [(None, 0, 0)] * 3
 
 
-def test_members_are_named_with_their_partitions(deployment: Deployment) -> None:
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_members_are_named_with_their_partitions(
+    deployment: Deployment, protocol: GroupProtocol
+) -> None:
     inspector = inspector_of(deployment)
     member = ConsumerGroupMember(
-        deployment.kafka, f"{deployment.prefix}group", deployment.topics.klines, 6_000
+        deployment.kafka,
+        f"{deployment.prefix}group",
+        deployment.topics.klines,
+        GroupSettings(protocol),
     )
     member.subscribe(lambda _: None, lambda _: None)
 
