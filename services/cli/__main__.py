@@ -20,6 +20,7 @@ from services.cli.commands import (
     search,
     servers,
     symbols,
+    topics,
     train,
     up,
     watch,
@@ -42,6 +43,9 @@ app = typer.Typer(
     context_settings={"obj": os.environ},
 )
 app.add_typer(servers.app, name="servers", help="Kafka and Redis on this machine, without Docker.")
+app.add_typer(
+    topics.app, name="topics", help="The topics on Kafka, and the rights that services need there."
+)
 app.add_typer(symbols.app, name="symbols", help="Who is followed, changed while it runs.")
 app.add_typer(models.app, name="models", help="The model versions in the log.")
 app.add_typer(

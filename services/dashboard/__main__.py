@@ -46,7 +46,7 @@ def build_server(settings: DashboardSettings, telemetry: Telemetry) -> Dashboard
         BadSetting: the page's libraries are not installed.
     """
     kafka, topics = settings.kafka, settings.topics
-    consumer_group = f"{settings.topic_prefix}{settings.consumer_group}-{settings.interval}"
+    consumer_group = topics.consumer_group(settings.consumer_group)
     models = LoggedModels(kafka, topics)
     cluster = KafkaClusterMonitor(
         kafka, topics, consumer_group, settings.metrics_addresses, models.lacks_champion

@@ -18,7 +18,6 @@ from services.predictor.recovery.partition_recovery import PartitionRecovery
 from services.predictor.settings import PredictorSettings
 from services.predictor.worker import Worker
 from shared.adapters.kafka.admin import ensure_topics, topic_id
-from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.consumer_group import ConsumerGroupMember
 from shared.adapters.kafka.producer import TransactionalProducer
 from shared.adapters.kafka.reader import Reader
@@ -85,7 +84,7 @@ def _build_worker(
     predictions = resources.enter_context(Reader(kafka, topics.predictions))
     dead_letters = resources.enter_context(Reader(kafka, topics.dead_letters, headers=True))
     resources.callback(states.close)
-    writer = _start_writer(kafka, stop)
+    writer = _start_writer(settings, stop)
     resources.callback(writer.close)
     consumer_group = _open_consumer_group(settings)
     resources.callback(consumer_group.close)  # first of all: another replica can take over
@@ -111,18 +110,18 @@ def _build_worker(
     return worker
 
 
-def _start_writer(kafka: KafkaConnection, stop: threading.Event) -> TransactionalProducer:
+def _start_writer(settings: PredictorSettings, stop: threading.Event) -> TransactionalProducer:
     # A new id for each process: replicas never share one, and a restart needs no earlier one.
-    transactional_id = f"ulstm-predictor-{uuid.uuid4()}"
+    transactional_id = settings.topics.transactional_id(f"predictor-{uuid.uuid4()}")
     return retry_until_available(
-        stop, lambda: TransactionalProducer(kafka, transactional_id, exclusive_id=True)
+        stop, lambda: TransactionalProducer(settings.kafka, transactional_id, exclusive_id=True)
     )
 
 
 def _open_consumer_group(settings: PredictorSettings) -> ConsumerGroupMember:
     return ConsumerGroupMember(
         settings.kafka,
-        f"{settings.topic_prefix}{settings.consumer_group}-{settings.interval}",
+        settings.topics.consumer_group(settings.consumer_group),
         settings.topics.klines,
         settings.group,
     )

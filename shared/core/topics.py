@@ -87,6 +87,14 @@ class Topics:
         """Who is wanted and followed, and bans of the exchange, for ever; one partition."""
         return f"{self.prefix}control"
 
+    def transactional_id(self, writer: str) -> str:
+        """Return the name that Kafka knows a writer of this deployment by."""
+        return f"{self.prefix}ulstm-{writer}"
+
+    def consumer_group(self, name: str) -> str:
+        """Return the id of a consumer group of this deployment."""
+        return f"{self.prefix}{name}-{self.interval}"
+
     def specifications(self) -> dict[str, tuple[int, Mapping[str, str]]]:
         """Return the number of partitions and the settings of each topic, by name."""
         log = {

@@ -36,7 +36,7 @@ class BasketStore:
     def __init__(self, kafka: KafkaConnection, topics: Topics) -> None:
         """Take Kafka's address and the deployment's topics; connect on first use."""
         self._kafka, self._topic = kafka, topics.models
-        self._transactional_id = f"{topics.prefix}ulstm-baskets"
+        self._transactional_id = topics.transactional_id("baskets")
         self._newest: BasketDefinition | None = None
         self._next_offset: int | None = None  # what was read up to; None: nothing was
 

@@ -38,7 +38,7 @@ class ControlTopic:
                 other.
         """
         self._kafka, self._topics = kafka, topics
-        self._transactional_id = f"{topics.prefix}ulstm-control-{writer}"
+        self._transactional_id = topics.transactional_id(f"control-{writer}")
         self._next_offset = 0
         self._tail: TopicTail | None = None
         self.state = ControlState()

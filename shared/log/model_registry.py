@@ -39,7 +39,7 @@ class ModelRegistry:
         self._kafka, self._numeric_profile = kafka, numeric_profile
         # All who promote share one id: two at the same time fence each other, so that every
         # partition sees the promotions in one order.
-        self._transactional_id = f"{topics.prefix}ulstm-trainer"
+        self._transactional_id = topics.transactional_id("trainer")
         self.bundles = BundleStore(kafka, topics)
         self.promotions = PromotionLog(kafka, topics)
         self.baskets = BasketStore(kafka, topics)

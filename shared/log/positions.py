@@ -33,7 +33,7 @@ class SymbolPosition:
 
 def producer_transactional_id(topics: Topics) -> str:
     """Return the transactional id of every writer of candles: the last to start fences others."""
-    return f"{topics.prefix}ulstm-producer-{topics.interval}"
+    return topics.transactional_id(f"producer-{topics.interval}")
 
 
 def read_positions(
