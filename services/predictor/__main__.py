@@ -29,6 +29,7 @@ from shared.adapters.retry import StopRequested, retry_until_available
 from shared.core.errors import Unavailable
 from shared.core.online.context import FoldContext
 from shared.log.bundle_store import BundleStore
+from shared.log.klines_reader import KlinesReader
 from shared.log.model_cache import ModelCache
 from shared.log.record_processor import RecordProcessor
 
@@ -80,7 +81,7 @@ def _build_worker(
     kafka, topics = settings.kafka, settings.topics
     metrics = PredictorMetrics(telemetry, context.interval_ms, settings.symbol_groups)
     states = _open_states(settings, telemetry, metrics, stop)
-    klines = resources.enter_context(Reader(kafka, topics.klines))
+    klines = resources.enter_context(KlinesReader(kafka, topics))
     predictions = resources.enter_context(Reader(kafka, topics.predictions))
     dead_letters = resources.enter_context(Reader(kafka, topics.dead_letters, headers=True))
     resources.callback(states.close)

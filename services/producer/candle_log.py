@@ -14,13 +14,14 @@ from services.producer.backfill.sequencer import (
 from services.producer.finality.candle_memory import LogTail
 from services.producer.finality.log_tail import LogTailReader
 from services.producer.settings import ProducerSettings
-from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
+from shared.adapters.kafka.producer import ProducerRecord
 from shared.adapters.schemas.dead_letters import DeadLetter, dead_letter_headers
 from shared.adapters.schemas.klines import add_market, encode_correction, encode_gap, encode_status
 from shared.core.errors import Unavailable
 from shared.core.records import Gap, SymbolStatus
 from shared.core.topics import Topics, interval_ms, partition_for
-from shared.log.positions import SymbolPosition, producer_transactional_id, read_symbol_positions
+from shared.log.kline_writer import KlineWriter
+from shared.log.positions import SymbolPosition, read_symbol_positions
 
 
 class KafkaCandleLog:
@@ -38,15 +39,13 @@ class KafkaCandleLog:
                 in the log.
         """
         self._settings, self._read_start_ms = settings, read_start_ms
-        self._producer: TransactionalProducer | None = None
+        self._producer: KlineWriter | None = None
         self._isolation = RefusalIsolation(self._write, interval_ms(settings.interval))
 
     def open(self) -> None:
         """Fence other writers: what is read from now on stays true."""
         self.close()
-        transactional_id = producer_transactional_id(self._settings.topics)
-        servers = self._settings.kafka
-        self._producer = TransactionalProducer(servers, transactional_id)
+        self._producer = KlineWriter(self._settings.kafka, self._settings.topics)
 
     def read_cursors(self, symbols: Collection[str]) -> dict[str, SymbolCursor]:
         """Read where each of the symbols is."""

@@ -12,6 +12,7 @@ from shared.core.errors import BadInput
 from shared.core.records import Amendment, Candle, Fill, Record
 from shared.core.topics import Topics, interval_ms, partition_for
 from shared.log.archived_sequences import ArchivedSequences, SequenceBuilder
+from shared.log.klines_reader import KlinesReader
 
 _TAIL: Final = 200  # records at a partition's end that are searched for the newest candle
 
@@ -55,7 +56,7 @@ class Archive:
 
         It may lie anywhere: the history of a symbol may have gone in after a younger one's.
         """
-        with Reader(self._kafka, self._topics.klines) as reader:
+        with KlinesReader(self._kafka, self._topics) as reader:
             found = [self._newest_ms(reader, each) for each in range(reader.partitions())]
         return max((newest_ms for newest_ms in found if newest_ms is not None), default=None)
 
@@ -66,8 +67,7 @@ class Archive:
         end = reader.ends(partition)[1]
         last = list(chain.from_iterable(reader.read(partition, max(end - _TAIL, 0), end)))
         newest_ms = self._newest_of(last, -1)
-        # 2. A record's time is its candle's close, so only the span with later times matters. It
-        #    begins early after an import of old candles: a transaction's end has the time of day.
+        # 2. A record's time is its candle's close, so only the span with later times matters.
         start = reader.offset_at(partition, newest_ms + self._codec.interval_ms)
         for block in reader.read(partition, start, max(end - _TAIL, 0)):
             newest_ms = self._newest_of(block, newest_ms)
@@ -99,7 +99,7 @@ class Archive:
 
     def offset_at(self, partition: int, time_ms: int) -> int:
         """Return an offset before which every record is older than a time."""
-        with Reader(self._kafka, self._topics.klines) as reader:
+        with KlinesReader(self._kafka, self._topics) as reader:
             return reader.offset_at(partition, time_ms)
 
     def read(

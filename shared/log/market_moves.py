@@ -6,11 +6,12 @@ from typing import Final
 
 from shared.adapters.kafka.backwards_reader import read_backwards
 from shared.adapters.kafka.connection import KafkaConnection
-from shared.adapters.kafka.reader import ConsumerRecord, Reader
+from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.schemas.klines import KlineCodec
 from shared.core.errors import BadInput
 from shared.core.records import Candle, MarketMove
 from shared.core.topics import Topics
+from shared.log.klines_reader import KlinesReader
 
 MAX_CANDLES: Final = 8_192  # of a symbol, the newest ones: four weeks of 5m
 # The share of the candles with a move that is enough: the rest may be older than the log.
@@ -22,7 +23,7 @@ class LoggedMarketMoves:
 
     def __init__(self, kafka: KafkaConnection, topics: Topics, codec: KlineCodec) -> None:
         """Store where the log is; connect on first use."""
-        self._kafka, self._topic, self._codec = kafka, topics.klines, codec
+        self._kafka, self._topics, self._codec = kafka, topics, codec
         self._lock = threading.Lock()
         self._moves: dict[int, MarketMove] = {}
         self._span_ms = (0, 0)
@@ -47,7 +48,7 @@ class LoggedMarketMoves:
         """Read partition after partition, until one had a symbol that was followed all the time."""
         moves: dict[int, MarketMove] = {}
         wanted = len(range(from_ms, until_ms, self._codec.interval_ms))
-        with Reader(self._kafka, self._topic) as reader:
+        with KlinesReader(self._kafka, self._topics) as reader:
             for partition in range(reader.partitions()):
                 if len(moves) >= ENOUGH * wanted:
                     break
@@ -58,7 +59,7 @@ class LoggedMarketMoves:
                         moves[candle.open_time_ms] = move
         return moves
 
-    def _candles(self, reader: Reader, partition: int, from_ms: int) -> Iterator[Candle]:
+    def _candles(self, reader: KlinesReader, partition: int, from_ms: int) -> Iterator[Candle]:
         """Yield the candles of a partition, from its end back to the first of a time.
 
         Any number of old ones may lie among them: the history of a symbol that went in late.

@@ -1,4 +1,4 @@
-"""The position of each symbol in the log, and the transactional id of its only writer."""
+"""The position of each symbol in the log."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -29,11 +29,6 @@ class SymbolPosition:
     def is_new(self) -> bool:
         """Whether the symbol begins with its next candle, which may open later without a gap."""
         return self.status is not None and self.status.resets_symbol
-
-
-def producer_transactional_id(topics: Topics) -> str:
-    """Return the transactional id of every writer of candles: the last to start fences others."""
-    return topics.transactional_id(f"producer-{topics.interval}")
 
 
 def read_positions(

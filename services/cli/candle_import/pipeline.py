@@ -17,14 +17,15 @@ from services.cli.candle_import.market_history import MarketHistory
 from services.cli.candle_import.time_blocks import TimeBlock, read_time_blocks
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.admin import ensure_topics
-from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
+from shared.adapters.kafka.producer import ProducerRecord
 from shared.adapters.recording import Recording, SkippedFile
 from shared.adapters.schemas.klines import encode_market
 from shared.adapters.spool import Spool
 from shared.core.errors import Incompatible
 from shared.core.topics import interval_ms
 from shared.log.basket_store import BasketStore
-from shared.log.positions import producer_transactional_id, read_symbol_positions
+from shared.log.kline_writer import KlineWriter
+from shared.log.positions import read_symbol_positions
 
 _BATCH: Final = 5_000  # records of one transaction: it holds back every reader while it is open
 
@@ -90,7 +91,7 @@ def _write(
     ensure_topics(kafka, topics)
     # 2. Take the producer's transactional id: it fences a running producer, so that no other
     #    writer can append from here on.
-    with closing(TransactionalProducer(kafka, producer_transactional_id(topics))) as writer:
+    with closing(KlineWriter(kafka, topics)) as writer:
         records, importer = _prepare(settings, selection, spool, amend=options.amend)
         # 5. Append in order of time. Every transaction leaves a log without a hole, so an import
         #    that is interrupted continues where it was.

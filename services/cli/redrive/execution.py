@@ -17,14 +17,14 @@ from services.cli.redrive.decision import (
 from services.cli.terminal import printable
 from services.cli.topic_checks import check_partitions
 from shared.adapters.env_settings import ServiceSettings
-from shared.adapters.kafka.producer import TransactionalProducer
 from shared.adapters.kafka.reader import Reader
 from shared.adapters.schemas.dead_letters import DeadLetter
 from shared.core.errors import BadInput, BadSetting
 from shared.core.symbols import normalise_symbol
 from shared.log.archive import Archive
 from shared.log.dead_letters import decode_dead_letters, format_place
-from shared.log.positions import producer_transactional_id, read_positions
+from shared.log.kline_writer import KlineWriter
+from shared.log.positions import read_positions
 
 MOST_SELECTED: Final = 100_000  # dead letters of one redrive, all in memory
 _BATCH: Final = 5_000  # records of one transaction: it holds back every reader while it is open
@@ -137,7 +137,7 @@ def _send(settings: ServiceSettings, candidates: Sequence[RedriveCandidate]) -> 
     where, topics = settings.kafka, settings.topics
     # 1. Take the producer's transactional id: it fences a running producer or import, so that no
     #    other writer can append from here on.
-    with closing(TransactionalProducer(where, producer_transactional_id(topics))) as writer:
+    with closing(KlineWriter(where, topics)) as writer:
         # 2. Compare with the log again: it may have grown since the first comparison.
         results = _compare_with_log(settings, candidates)
         # 3. Append in the order of the decisions: each made room for the next.

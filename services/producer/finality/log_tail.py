@@ -9,11 +9,12 @@ from typing import Final
 from services.producer.finality.candle_memory import LogTail, TailCandle, fingerprint
 from shared.adapters.kafka.backwards_reader import await_settled
 from shared.adapters.kafka.connection import KafkaConnection
-from shared.adapters.kafka.reader import ConsumerRecord, Reader
+from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.schemas.klines import KlineCodec
 from shared.core.errors import BadInput, Unavailable
 from shared.core.records import Amendment, Candle, Fill, Gap, SymbolStatus
 from shared.core.topics import Topics
+from shared.log.klines_reader import KlinesReader
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class LogTailReader:
             Unavailable: Kafka does not answer, or a transaction stays open.
         """
         collected = TailCollector(self._codec, newest_ms - CANDLES_MS)
-        with Reader(self._kafka, self._topics.klines) as reader:
+        with KlinesReader(self._kafka, self._topics) as reader:
             partitions = range(self._topics.partitions)
             await_settled(reader, partitions)
             for partition in partitions:
@@ -60,7 +61,7 @@ class LogTailReader:
                     collected.add(record)
         return collected.tail()
 
-    def _records(self, reader: Reader, partition: int, from_ms: int) -> Iterator[ConsumerRecord]:
+    def _records(self, reader: KlinesReader, partition: int, from_ms: int) -> Iterator[ConsumerRecord]:
         end = reader.ends(partition)[1]
         limit = MAX_RECORDS // self._topics.partitions
         start = max(reader.offset_at(partition, from_ms), end - limit)

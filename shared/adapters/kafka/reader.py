@@ -19,6 +19,7 @@ from shared.core.errors import Unavailable
 
 REQUEST_S: Final = 10.0
 _BATCH: Final = 2000
+_FETCH_BYTES: Final = 1024 * 1024
 _IDLE_S: Final = 30.0  # without a record or an end of partition: the broker does not answer
 
 
@@ -85,6 +86,7 @@ class Reader:
         *,
         headers: bool = False,
         key: bytes | None = None,
+        fetch_bytes: int = _FETCH_BYTES,
         client: Callable[[dict[str, Any]], Consumer] = Consumer,
     ) -> None:
         """Create the consumer; it connects on first use.
@@ -94,11 +96,12 @@ class Reader:
             topic: the topic to read.
             headers: read the records' headers too.
             key: of the records to return; None: all. The others are passed over cheaply.
+            fetch_bytes: of a partition in one request: little for a look here and there.
             client: makes a consumer of its configuration.
         """
         self.topic = topic
         self._kafka, self._headers, self._client = kafka, headers, client
-        self._key = key
+        self._key, self._fetch_bytes = key, fetch_bytes
         self._consumer = self._connect("read_committed")
         self._uncommitted: Consumer | None = None
         self._is_closed = False
@@ -147,7 +150,11 @@ class Reader:
         return self._ends(self._uncommitted, partition)[1]
 
     def offset_at(self, partition: int, time_ms: int) -> int:
-        """Return the first offset whose record has this timestamp or a later one, or the end."""
+        """Return an offset before which every record is older than a time; the end if all are.
+
+        Marks of transactions count as records of the time when they were written, so in a log with
+        imported history this is mostly near its beginning: see shared/log/time_marks.py.
+        """
         place = TopicPartition(self.topic, partition, max(time_ms, 0))
         with translate_errors(self._kafka, f"looking up a time in {self.topic}"):
             offset = self._consumer.offsets_for_times([place], timeout=REQUEST_S)[0].offset
@@ -187,6 +194,7 @@ class Reader:
                     "isolation.level": isolation_level,
                     "enable.partition.eof": True,
                     "fetch.max.bytes": 64 * 1024 * 1024,
+                    "fetch.message.max.bytes": self._fetch_bytes,
                     "queued.max.messages.kbytes": 32 * 1024,
                     "fetch.wait.max.ms": 10,  # the end of a partition shows after an empty fetch
                 }

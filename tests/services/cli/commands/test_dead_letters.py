@@ -19,7 +19,7 @@ from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.schemas.dead_letters import DeadLetter, dead_letter_headers
 from shared.core.errors import BadSetting, Incompatible, Unknown
 from shared.core.topics import partition_for
-from shared.log.positions import producer_transactional_id
+from shared.log.kline_writer import producer_transactional_id
 from tests.support.builders import START_MS, STEP_MS, candle_bytes
 from tests.support.deployment import Deployment
 

@@ -23,7 +23,7 @@ from shared.core.records import Candle, MarketMove
 from shared.core.topics import partition_for
 from shared.log.archive import Archive, TimeSpan
 from shared.log.basket_store import BasketStore
-from shared.log.positions import producer_transactional_id
+from shared.log.kline_writer import producer_transactional_id
 from tests.support.builders import START_MS, STEP_MS, a_walk
 
 
