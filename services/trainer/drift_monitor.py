@@ -1,10 +1,10 @@
 """Watches the champion's predictions for drift."""
 
 import logging
+from collections.abc import Collection
 from contextlib import suppress
 
 from services.trainer.settings import TrainerSettings
-from shared.adapters.kafka.reader import Reader
 from shared.adapters.logs import Outage
 from shared.adapters.schemas.predictions import decode_prediction
 from shared.core.errors import BadInput, Unavailable, Unknown
@@ -13,6 +13,7 @@ from shared.core.evaluation.skill_score import Skill
 from shared.core.topics import interval_ms
 from shared.log.archive import Archive
 from shared.log.model_registry import ModelRegistry
+from shared.log.predictions_reader import PredictionsReader
 
 log = logging.getLogger(__name__)
 
@@ -46,20 +47,26 @@ class DriftMonitor:
         return self._recent.drift() if has_new else None
 
     def _read_new(self) -> bool:
-        with Reader(self._kafka, self._topics.predictions) as reader:
+        with PredictionsReader(self._kafka, self._topics) as reader:
             ends = {p: reader.ends(p)[1] for p in range(reader.partitions())}
             new = {p: end for p, end in ends.items() if end > self._next_offsets.get(p, 0)}
             if new:
                 # After the ends: up to there, no prediction is of a champion that follows this one.
                 self._follow_champion()
+            self._begin(reader, new.keys() - self._next_offsets.keys())
             for partition, end in new.items():
                 self._read(reader, partition, end)
         return bool(new)
 
-    def _read(self, reader: Reader, partition: int, end: int) -> None:
-        if partition not in self._next_offsets:
-            since_ms = (self._archive.newest_ms() or 0) - (self._moments + 2) * self._step_ms
+    def _begin(self, reader: PredictionsReader, partitions: Collection[int]) -> None:
+        """Find where the newest predictions of partitions begin."""
+        if not partitions:
+            return
+        since_ms = (self._archive.newest_ms() or 0) - (self._moments + 2) * self._step_ms
+        for partition in partitions:
             self._next_offsets[partition] = reader.offset_at(partition, since_ms)
+
+    def _read(self, reader: PredictionsReader, partition: int, end: int) -> None:
         for block in reader.read(partition, self._next_offsets[partition], end):
             for record in block:
                 self._add(record.value)

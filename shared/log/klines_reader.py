@@ -1,13 +1,13 @@
 """Read spans of the klines topic, and find times in it."""
 
-from typing import Self
+from typing import Final, Self
 
 from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.reader import Reader
 from shared.core.topics import Topics
 from shared.log.time_marks import UnmarkedLog, find_offset
 
-_LOOK_BYTES = 64 * 1024  # of a fetch in a search, which looks at few records in many places
+LOOK_BYTES: Final = 64 * 1024  # of a fetch in a search, which looks at few records in many places
 
 
 class KlinesReader(Reader):
@@ -16,7 +16,7 @@ class KlinesReader(Reader):
     def __init__(self, kafka: KafkaConnection, topics: Topics) -> None:
         """Create the consumer; it connects on first use."""
         super().__init__(kafka, topics.klines)
-        self._marks = Reader(kafka, topics.klines, headers=True, fetch_bytes=_LOOK_BYTES)
+        self._marks = Reader(kafka, topics.klines, headers=True, fetch_bytes=LOOK_BYTES)
 
     def __enter__(self) -> Self:
         """Return the reader itself."""

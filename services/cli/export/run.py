@@ -12,6 +12,8 @@ from services.cli.export.table_file import TableRow, open_table
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
 from shared.core.errors import Unknown
+from shared.log.klines_reader import KlinesReader
+from shared.log.predictions_reader import PredictionsReader
 from shared.reporting.progress import track_count
 
 
@@ -46,7 +48,7 @@ def run_export(
         Unavailable: Kafka stops answering.
         BadSetting: the file cannot be written.
     """
-    with Reader(settings.kafka, export.topic) as reader:
+    with _open_reader(settings, export.topic) as reader:
         last_ms = export.last_timestamp_ms(selection.open_times_ms.stop)
         records = SelectedRecords(reader, selection, settings.symbol_groups, last_ms)
         with (
@@ -63,3 +65,10 @@ def run_export(
                     " leave out --from, --to or --symbols to see what there is"
                 )
     return export.figures
+
+
+def _open_reader(settings: ServiceSettings, topic: str) -> Reader:
+    """Return a reader of a topic that finds times in it."""
+    kafka, topics = settings.kafka, settings.topics
+    is_klines = topic == topics.klines
+    return KlinesReader(kafka, topics) if is_klines else PredictionsReader(kafka, topics)

@@ -61,7 +61,9 @@ class LogTailReader:
                     collected.add(record)
         return collected.tail()
 
-    def _records(self, reader: KlinesReader, partition: int, from_ms: int) -> Iterator[ConsumerRecord]:
+    def _records(
+        self, reader: KlinesReader, partition: int, from_ms: int
+    ) -> Iterator[ConsumerRecord]:
         end = reader.ends(partition)[1]
         limit = MAX_RECORDS // self._topics.partitions
         start = max(reader.offset_at(partition, from_ms), end - limit)

@@ -48,7 +48,11 @@ PROMOTION: Final[dict[str, Any]] = {
     "bundle_sha256": "5f0c8a11" * 8,
     "numeric_profile": "4-50ac22fce68847bb",
 }
-KLINE_HEADERS: Final[dict[str, Any]] = {"source": "stream", "arrival_ms": "1743466200087"}
+KLINE_HEADERS: Final[dict[str, Any]] = {
+    "source": "stream",
+    "arrival_ms": "1743466200087",
+    "newest_before_ms": "1743465899999",
+}
 PREDICTION: Final[dict[str, Any]] = {
     "schema": 1,
     "symbol": "BTCUSDT",

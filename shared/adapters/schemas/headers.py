@@ -19,6 +19,11 @@ class KlineHeaders(wire.Wire):
     arrival_ms: Digits = Field(
         description="When it arrived, by the writer's clock, ms since 1970 UTC."
     )
+    newest_before_ms: Digits | None = Field(
+        default=None,
+        description="In one of 1,000 records of a partition: the newest timestamp of all records"
+        " before it, ms since 1970 UTC. A time is found by it.",
+    )
     replayed_from: str | None = Field(
         default=None,
         alias="replayed-from",
