@@ -96,6 +96,11 @@ class PredictorMetrics:
         self._refused = telemetry.gauge(
             "refused_partitions", "Partitions assigned here that SYMBOL_GROUPS does not allow."
         )
+        self._held = telemetry.labelled_gauge(
+            "held_groups",
+            "1 for each symbol group that stands until a person acts; `/health/ready` says why.",
+            "partition",
+        )
         self._redis_up = telemetry.gauge(
             "redis_up", "0 after a call to Redis that failed, until the next save; else 1."
         )
@@ -158,16 +163,12 @@ class PredictorMetrics:
         """Report that Redis does not answer."""
         self._redis_up.set(0)
 
-    def report_tasks(self, tasks: Collection[PartitionTask], refusal: str) -> None:
-        """Show how many partitions run here, and why the replica is not ready.
-
-        Args:
-            tasks: of this replica.
-            refusal: why Kafka refuses what is written; empty if it does not.
-        """
+    def report_tasks(self, tasks: Collection[PartitionTask]) -> None:
+        """Show how many partitions run here, which are held, and why the replica is not ready."""
         self._groups.set(sum(task.is_restored for task in tasks))
         self._refused.set(sum(task.status is TaskStatus.REFUSED for task in tasks))
-        self._telemetry.not_ready = refusal or _not_ready_reason(tasks)
+        self._held.show({str(task.partition): 1 for task in tasks if task.is_held})
+        self._telemetry.not_ready = _not_ready_reason(tasks)
 
     def report_states(self, tasks: Collection[PartitionTask], ends: Mapping[int, int]) -> None:
         """Show how far the partitions are and what their states hold: about 1 µs a symbol.
@@ -191,8 +192,9 @@ class PredictorMetrics:
 
 
 def _not_ready_reason(tasks: Iterable[PartitionTask]) -> str | None:
-    blocked = [t.reason for t in tasks if t.status in {TaskStatus.WAITING, TaskStatus.REFUSED}]
+    stopped = {TaskStatus.WAITING, TaskStatus.REFUSED}
+    blocked = [task.reason for task in tasks if task.status in stopped or task.is_held]
     if blocked:
-        return "; ".join(blocked)
+        return "; ".join(dict.fromkeys(blocked))
     restoring = sorted(t.partition for t in tasks if t.status is TaskStatus.RESTORING)
     return f"restoring symbol groups {restoring}" if restoring else None

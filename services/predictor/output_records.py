@@ -1,12 +1,21 @@
 """Encode the Kafka records that a batch writes."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from shared.adapters.kafka.producer import ProducerRecord
 from shared.adapters.schemas.dead_letters import dead_letter_headers
 from shared.adapters.schemas.predictions import encode_prediction
 from shared.core.topics import Topics, partition_for
 from shared.log.record_processor import BatchResult
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionOutput:
+    """What a batch gives of one partition: its result, and the records that publish it."""
+
+    result: BatchResult
+    records: list[ProducerRecord]
 
 
 def producer_records(result: BatchResult, topics: Topics) -> Iterator[ProducerRecord]:

@@ -14,7 +14,8 @@ from services.predictor.recovery.partition_recovery import (
     StateSource,
 )
 from shared.adapters.kafka.reader import ConsumerRecord
-from shared.core.errors import Unavailable
+from shared.core.doubling_wait import DoublingWait
+from shared.core.errors import Blocked, UlstmError, Unavailable
 from shared.core.online.context import LIVE, REPLAY
 from shared.core.online.partition import PartitionState
 from shared.core.online.symbol_step import precompute
@@ -23,6 +24,11 @@ from shared.log.record_processor import BatchResult, RecordProcessor
 log = logging.getLogger(__name__)
 
 RETRY_S: Final = 2.0
+LONGEST_HOLD_S: Final = 30.0
+# What a record can provoke where a check is missing: each replica in turn would end of it.
+MISTAKES: Final = (ArithmeticError, LookupError, TypeError, ValueError)
+# Of the time that an attempt took: one that replays the whole log must not be all that is done.
+_PAUSE_PER_ATTEMPT: Final = 4.0
 
 
 class TaskStatus(Enum):
@@ -30,6 +36,7 @@ class TaskStatus(Enum):
 
     RESTORING = "restoring"  # rebuilds its state, block by block; its records are not fetched
     WAITING = "waiting"  # paused until its back-off ends, then restoring or running again
+    HELD = "held"  # as waiting, for longer and longer: only somebody's act ends what stops it
     RUNNING = "running"  # processes what is polled
     REFUSED = "refused"  # paused for good: this deployment has no such partition
 
@@ -63,7 +70,8 @@ class PartitionTask:
         """
         self.partition = partition
         self.status = TaskStatus.RESTORING
-        self.reason = ""  # why it waits or is refused
+        self.reason = ""  # why it waits, is held or is refused
+        self.is_held = False  # until its records are processed again, each attempt included
         self.unsaved: set[str] = set()  # symbols that changed since the last save
         self.saved_offset: int | None = None  # the applied offset of that save
         self.restored: tuple[StateSource, float] | None = None  # from where, in how many seconds
@@ -71,6 +79,8 @@ class PartitionTask:
         self._state: PartitionState | None = None
         self._idle_symbols: dict[str, None] = {}  # an ordered set
         self._retry_at_s, self._started_s = 0.0, clock()
+        self._attempt_s: float | None = None  # when the attempt to restore began that runs
+        self._hold_wait = DoublingWait(RETRY_S, LONGEST_HOLD_S)
         self._restore = partial(recovery.restore, partition, from_beginning=from_beginning)
         self._restoration = self._restore()
         consumer_group.pause(partition)
@@ -95,18 +105,20 @@ class PartitionTask:
 
     def restore_next_block(self) -> None:
         """Replay one more block of the partition's klines; start to run after the last."""
+        if self._attempt_s is None:
+            self._attempt_s = self._clock()
         try:
             next(self._restoration)
         except StopIteration as finished:
             self._run(finished.value)
         except Unavailable as error:
-            self._restoration = self._restore()
-            self._wait(str(error))
+            self._end_attempt()
+            self._wait(str(error), RETRY_S)
 
     def process(self, records: Sequence[ConsumerRecord]) -> BatchResult:
         """Fold polled records on top of the state, which stays unchanged until `apply`.
 
-        Stops before a record that cannot be folded yet, and waits; it is polled again later.
+        Stops before a record that cannot be folded now, and waits; it is polled again later.
 
         Raises:
             UnknownSymbol: a symbol's past may lie before what was replayed.
@@ -121,14 +133,17 @@ class PartitionTask:
                 # Jacobian: computed together with the prediction it shares its forward pass.
                 options = REPLAY if record.offset < last[record.key] else LIVE
                 self._processor.process(result, record, publishing=True, options=options)
+        except (Blocked, *MISTAKES) as error:
+            self.hold(error)
         except Unavailable as error:
-            self.back_off(str(error), RETRY_S)
-        else:
-            self.reason = ""
+            self._consumer_group.pause(self.partition)
+            self._wait(str(error), RETRY_S)
         return result
 
     def apply(self, result: BatchResult) -> None:
         """Take over the result of a batch that was committed."""
+        if self.status is TaskStatus.RUNNING:
+            self._end_hold()
         after = result.state
         if after.promotion_offset != self.state.promotion_offset:
             log.info(
@@ -162,10 +177,20 @@ class PartitionTask:
             self.state.symbols[symbol] = precompute(self.state.symbols[symbol], model)
         return len(queued)
 
-    def back_off(self, reason: str, seconds: float) -> None:
-        """Pause the partition; its records come again from the state's offset on."""
+    def hold(self, error: Exception) -> None:
+        """Pause the partition, for longer each time; its records come again afterwards.
+
+        What is wrong concerns this partition alone: the others keep running.
+        """
+        is_mistake = not isinstance(error, UlstmError)
+        reason = _describe_mistake(self.partition, error) if is_mistake else str(error)
+        if reason != self.reason:  # once, not each try
+            exc_info = error if is_mistake else None
+            log.error("symbol group %d is held: %s", self.partition, reason, exc_info=exc_info)
         self._consumer_group.pause(self.partition)
-        self._wait(reason, seconds)
+        self.status, self.reason, self.is_held = TaskStatus.HELD, reason, True
+        wait_s = max(self._hold_wait.next_s(), _PAUSE_PER_ATTEMPT * self._end_attempt())
+        self._retry_at_s = self._clock() + wait_s
 
     def end_wait(self) -> bool:
         """Continue if the back-off is over.
@@ -173,7 +198,8 @@ class PartitionTask:
         Returns:
             Whether it is.
         """
-        if self.status is not TaskStatus.WAITING or self._clock() < self._retry_at_s:
+        is_waiting = self.status in {TaskStatus.WAITING, TaskStatus.HELD}
+        if not is_waiting or self._clock() < self._retry_at_s:
             return False
         if self._state is None:
             self.status = TaskStatus.RESTORING
@@ -193,6 +219,7 @@ class PartitionTask:
 
     def _run(self, restored: RestoredState) -> None:
         state, seconds = restored.state, self._clock() - self._started_s
+        self._attempt_s = None
         log.info(
             "symbol group %d is live at offset %d with %d symbols, from %s in %.1f s",
             self.partition,
@@ -202,13 +229,35 @@ class PartitionTask:
             seconds,
         )
         self.restored = restored.source, seconds
-        self.status, self.reason, self._state = TaskStatus.RUNNING, "", state
+        self.status, self._state = TaskStatus.RUNNING, state
+        self._end_hold()
         self.unsaved = set(state.symbols)
         self._idle_symbols = dict.fromkeys(sorted(state.symbols))
         self._consumer_group.resume(self.partition, state.next_offset)
 
-    def _wait(self, reason: str, seconds: float = RETRY_S) -> None:
+    def _end_attempt(self) -> float:
+        """Prepare the next attempt to restore; return how long (s) the one that runs took."""
+        if self._attempt_s is None:
+            return 0.0
+        began_s, self._attempt_s = self._attempt_s, None
+        self._restoration = self._restore()
+        return self._clock() - began_s
+
+    def _end_hold(self) -> None:
+        if self.is_held:
+            log.info("symbol group %d is held no longer", self.partition)
+        self.is_held, self.reason = False, ""
+        self._hold_wait.reset()
+
+    def _wait(self, reason: str, seconds: float) -> None:
         if reason != self.reason:
             log.warning("symbol group %d waits: %s", self.partition, reason)  # once, not each try
         self.status, self.reason = TaskStatus.WAITING, reason
         self._retry_at_s = self._clock() + seconds
+
+
+def _describe_mistake(partition: int, error: Exception) -> str:
+    return (
+        f"symbol group {partition}: a mistake in the program, {type(error).__name__}: {error};"
+        " report it with the log"
+    )

@@ -3,23 +3,22 @@
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 from services.predictor.batch_sizer import BatchSizer
 from services.predictor.checkpointer import StateCheckpointer
 from services.predictor.event_log import log_events
 from services.predictor.metrics import PredictorMetrics
-from services.predictor.output_records import producer_records
-from services.predictor.partition_task import PartitionTask, TaskStatus
+from services.predictor.output_records import PartitionOutput, producer_records
+from services.predictor.partition_task import MISTAKES, PartitionTask, TaskStatus
 from services.predictor.ports import ConsumerGroup, PredictionWriter
-from shared.adapters.kafka.errors import Aborted, OutcomeUnknown, Refused
+from shared.adapters.kafka.errors import Aborted, Fenced, OutcomeUnknown, Refused
 from shared.adapters.kafka.producer import OffsetsToCommit
 from shared.adapters.kafka.reader import ConsumerRecord
-from shared.adapters.retry import RefusalBackoff
-from shared.core.errors import Unavailable
+from shared.core.errors import Incompatible, Unavailable
 from shared.core.topics import Topics
-from shared.log.record_processor import BatchResult, UnknownSymbol
+from shared.log.record_processor import UnknownSymbol
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +68,6 @@ class Worker:
         self._create_task, self._checkpointer, self._metrics = create_task, checkpointer, metrics
         self._batch_sizer = BatchSizer(batch_records)
         self._clock = clock
-        self._refusals = RefusalBackoff()
         self._is_idle = True
         self._reported_s = clock()
         self._tasks: dict[int, PartitionTask] = {}  # in the order in which they restore
@@ -93,7 +91,7 @@ class Worker:
 
         Raises:
             Fenced: another process has this replica's transactional id.
-            Incompatible: the log does not fit this version.
+            Incompatible: the Kafka client does not fit this version.
         """
         while not stop.is_set():
             self.run_once()
@@ -112,10 +110,10 @@ class Worker:
         if batch is not None and batch.membership is not None:
             started_s = self._clock()
             # 2. Process, on copies of the states: until the commit nothing has happened.
-            results = self._process(batch.records)
+            outputs = self._process(batch.records)
             # 3. Commit predictions, dead letters and offsets in one transaction, then take over
             #    the states. Redis comes later: it may lag the log but must never lead it.
-            self._commit(results, batch.membership, started_s)
+            self._commit(outputs, batch.membership, started_s)
         elif batch is not None:
             # Offsets sent without a membership are not fenced, and another replica may have these
             # partitions by now: nothing of the batch can be used.
@@ -132,7 +130,7 @@ class Worker:
 
     def _report(self) -> None:
         tasks = self._tasks.values()
-        self._metrics.report_tasks(tasks, self._refusals.reason)
+        self._metrics.report_tasks(tasks)
         now_s = self._clock()
         if now_s - self._reported_s < (REPORT_S if self._is_idle else BUSY_REPORT_S):
             return
@@ -150,48 +148,54 @@ class Worker:
             return POLL_S
         return 0.0 if self._is_idle else IDLE_AFTER_S
 
-    def _process(self, records: Sequence[ConsumerRecord]) -> dict[int, BatchResult]:
-        """Return the results of the partitions that advance."""
+    def _process(self, records: Sequence[ConsumerRecord]) -> dict[int, PartitionOutput]:
+        """Return what the partitions that advance have to write."""
         by_partition: dict[int, list[ConsumerRecord]] = {}
         for record in records:
             by_partition.setdefault(record.partition, []).append(record)
-        results = {}
+        outputs = {}
         for partition, partition_records in by_partition.items():
             task = self._tasks.get(partition)
             # Records fetched before a pause are dropped here; they are polled again on resume.
             if task is not None and task.status is TaskStatus.RUNNING:
-                result = self._process_partition(task, partition_records)
-                if result is not None and result.state.next_offset > task.state.next_offset:
-                    results[partition] = result
-        return results
+                output = self._process_partition(task, partition_records)
+                if output is not None and output.result.state.next_offset > task.state.next_offset:
+                    outputs[partition] = output
+        return outputs
 
     def _process_partition(
         self, task: PartitionTask, records: Sequence[ConsumerRecord]
-    ) -> BatchResult | None:
+    ) -> PartitionOutput | None:
         try:
-            return task.process(records)
+            with _holding(task):
+                result = task.process(records)
+                return PartitionOutput(result, list(producer_records(result, self._topics)))
         except UnknownSymbol as symbol:
             log.info("%s is new to symbol group %d: replaying all of it", symbol, task.partition)
             self._start_task(task.partition, from_beginning=True)
-            return None
+        return None
 
     def _commit(
-        self, results: Mapping[int, BatchResult], membership: bytes, started_s: float
+        self, outputs: Mapping[int, PartitionOutput], membership: bytes, started_s: float
     ) -> None:
-        if not results:
+        if not outputs:
             return
+        results = {partition: output.result for partition, output in outputs.items()}
         next_offsets = {p: result.state.next_offset for p, result in results.items()}
         offsets = OffsetsToCommit(self._topics.klines, next_offsets, membership)
-        records = [r for result in results.values() for r in producer_records(result, self._topics)]
+        records = [record for output in outputs.values() for record in output.records]
         try:
             self._writer.write(records, offsets)
         except Refused as error:
-            # Nothing is visible, and the states are as they were: offer the records again later.
             self._metrics.count_abort("refused")
-            self._refusals.on_refused(str(error), self._clock())
-            for partition in results:
-                wait_s = self._refusals.remaining_s(self._clock())
-                self._tasks[partition].back_off(str(error), wait_s)
+            if error.concerns_record and len(outputs) > 1:
+                # It may be one record of one partition: the others must not wait for that.
+                for partition, output in outputs.items():
+                    self._commit({partition: output}, membership, started_s)
+                return
+            # Nothing is visible, and the states are as they were: offer the records again later.
+            for partition in outputs:
+                self._tasks[partition].hold(error)
             return
         except (Aborted, OutcomeUnknown) as error:
             # The batch is never written again: it may be visible after all. The committed offset
@@ -202,7 +206,6 @@ class Worker:
             )
             self._restart_tasks(results)
             return
-        self._refusals.on_accepted()
         self._metrics.count_commit(results, self._clock() - started_s)
         for partition, result in results.items():
             self._tasks[partition].apply(result)
@@ -218,12 +221,14 @@ class Worker:
         # Without its model now, a symbol's next candle does the work, and waits for the model.
         with contextlib.suppress(Unavailable):
             for task in tasks:
-                remaining -= task.precompute_next(remaining)
+                with _holding(task):
+                    remaining -= task.precompute_next(remaining)
 
     def _restore_next_block(self) -> None:
         task = next((t for t in self._tasks.values() if t.status is TaskStatus.RESTORING), None)
         if task is not None:
-            task.restore_next_block()
+            with _holding(task):
+                task.restore_next_block()
             if task.restored is not None:
                 self._metrics.count_recovery(*task.restored)
 
@@ -250,6 +255,17 @@ class Worker:
         task = self._tasks.pop(partition, None)
         if task is not None:
             task.close()
+
+
+@contextlib.contextmanager
+def _holding(task: PartitionTask) -> Iterator[None]:
+    """Hold a task whose partition cannot go on; the other tasks do, here and on other replicas."""
+    try:
+        yield
+    except Fenced:
+        raise
+    except (Incompatible, *MISTAKES) as error:
+        task.hold(error)
 
 
 def unexpected_partition(partition: int, topics: Topics) -> str:

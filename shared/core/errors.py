@@ -31,6 +31,10 @@ class Unavailable(UlstmError):
     """Raised when a server does not answer: try again later."""
 
 
+class Blocked(Unavailable):
+    """Raised for a record that cannot be read past until a person acts: hold what follows it."""
+
+
 class Incompatible(UlstmError):
     """Raised when stored data and this version do not fit: stop and name the remedy."""
 

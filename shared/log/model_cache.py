@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-from shared.core.errors import BadInput, Unavailable, Unknown
+from shared.core.errors import BadInput, Blocked, Unknown
 from shared.core.model.card import Bundle
 from shared.core.online.model import Model
 
@@ -31,7 +31,7 @@ class ModelCache:
 
         Raises:
             BadInput: the bundle is unusable or has another digest.
-            Unavailable: the log does not show the bundle yet; a release writes it in one
+            Blocked: the log does not show the bundle yet; a release writes it in one
                 transaction with its promotion, so it will.
         """
         model = self._models.get(version) or self._load_model(version)
@@ -48,7 +48,7 @@ class ModelCache:
         try:
             bundle = self._load(version)
         except Unknown as error:
-            raise Unavailable(
+            raise Blocked(
                 f"{error}; the symbol group waits for it (publish it with `ulstm models import`)"
             ) from error
         self._models[version] = model = Model(bundle)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.schemas.dead_letters import DeadLetter
 from shared.adapters.schemas.klines import KlineCodec
-from shared.core.errors import BadInput, Unavailable
+from shared.core.errors import BadInput, Blocked
 from shared.core.online.context import REPLAY, FoldContext, FoldOptions
 from shared.core.online.model import Model
 from shared.core.online.partition import PartitionChange, PartitionState, fold, reject_record
@@ -19,7 +19,7 @@ from shared.core.records import Amendment, Candle, Fill, Promotion, Record
 Models = Callable[[str, str], Model]
 """(version, SHA-256 of its bundle, "" for any) -> model.
 
-BadInput: there is no such model, or it is unusable. Unavailable: it is not there yet.
+BadInput: it is unusable. Blocked: it is not there yet. Unavailable: Kafka does not answer.
 """
 
 
@@ -87,7 +87,8 @@ class RecordProcessor:
             options: what to compute besides the prediction.
 
         Raises:
-            Unavailable: its model is not there yet, or another numeric profile predicts from here.
+            Blocked: its model is not there yet, or another numeric profile predicts from here.
+            Unavailable: Kafka does not answer.
             UnknownSymbol: its symbol's past is not known here.
         """
         value: Record | None = None
@@ -124,7 +125,7 @@ class RecordProcessor:
     def _check_profile(self, change: PartitionChange, record: ConsumerRecord) -> None:
         if self.context.predicts(change.numeric_profile):
             return
-        raise Unavailable(
+        raise Blocked(
             f"symbol group {record.partition}: from offset {record.offset} on numeric profile"
             f" {change.numeric_profile} predicts, this is {self.context.numeric_profile}: start the"
             " version that has it"

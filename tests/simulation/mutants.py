@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
-from services.predictor.output_records import producer_records
+from services.predictor.output_records import PartitionOutput
 from services.predictor.partition_task import PartitionTask
 from services.predictor.recovery.partition_recovery import (
     PartitionRecovery,
@@ -90,26 +90,25 @@ class OffsetsAlone(PartitionRecovery):
 class RedisBeforeCommit(Worker):
     """Redis is written with the batch, before its commit."""
 
-    def _process(self, records: Sequence[ConsumerRecord]) -> dict[int, BatchResult]:
-        results = super()._process(records)
-        for partition, result in results.items():
-            states = self._checkpointer._states
-            states.save(partition, PROFILE, result.state, result.state.symbols, None)
-        return results
+    def _process(self, records: Sequence[ConsumerRecord]) -> dict[int, PartitionOutput]:
+        outputs = super()._process(records)
+        for partition, output in outputs.items():
+            states, state = self._checkpointer._states, output.result.state
+            states.save(partition, PROFILE, state, state.symbols, None)
+        return outputs
 
 
 class DeadLettersOutside(Worker):
     """Dead letters are written in a transaction of their own."""
 
-    def _process(self, records: Sequence[ConsumerRecord]) -> dict[int, BatchResult]:
-        results = super()._process(records)
-        for result in results.values():
-            written = producer_records(result, self._topics)
-            letters = [r for r in written if r.topic == TOPICS.dead_letters]
+    def _process(self, records: Sequence[ConsumerRecord]) -> dict[int, PartitionOutput]:
+        outputs = super()._process(records)
+        for output in outputs.values():
+            letters = [r for r in output.records if r.topic == TOPICS.dead_letters]
             if letters:
                 self._writer.write(letters)
-            result.dead_letters = []
-        return results
+            output.records[:] = [r for r in output.records if r not in letters]
+        return outputs
 
 
 class WithoutMembership(ConsumerGroupMember):

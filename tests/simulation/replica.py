@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from random import Random
 from typing import Any, Final, Protocol
 
@@ -96,17 +95,35 @@ class SimulatedReplica:
             states,
         )
         metrics = PredictorMetrics(Telemetry("predictor"))
+        self._tasks: list[PartitionTask] = []
+
+        def create_task(partition: int, *, from_beginning: bool = False) -> PartitionTask:
+            task = parts.task(
+                self.member,
+                record_processor,
+                recovery,
+                world.clock,
+                partition,
+                from_beginning=from_beginning,
+            )
+            self._tasks.append(task)
+            return task
+
         self.worker = parts.worker(
             TOPICS,
             self.member,
             self.writer,
-            partial(parts.task, self.member, record_processor, recovery, world.clock),
+            create_task,
             StateCheckpointer(states, CONTEXT, metrics, world.clock),
             metrics,
             world.rng.randint(1, 9),
             world.clock,
         )
         self.member.subscribe(self.worker.on_assigned, self.worker.on_revoked)
+
+    def held(self) -> dict[int, str]:
+        """Return the reasons of the partitions that were held last in this replica."""
+        return {task.partition: task.reason for task in self._tasks if task.is_held}
 
     def stop(self) -> None:
         """Stop as on SIGTERM, between two steps."""

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -69,8 +69,14 @@ def run_seed(seed: int, parts: ReplicaParts | None = None) -> RunResult:
 class World:
     """Everything there is, and what fault_for it."""
 
-    def __init__(self, schedule: FaultSchedule, parts: ReplicaParts) -> None:
-        self.parts = parts
+    def __init__(
+        self,
+        schedule: FaultSchedule,
+        parts: ReplicaParts,
+        held: Collection[int] = (),
+    ) -> None:
+        """Build the servers; partitions in `held` may be held: nothing is expected of them."""
+        self.parts, self._held = parts, held
         self.rng = Random(schedule.seed)
         self.clock = SimulatedClock()
         self.broker = Broker(self.clock, self._marker_delay_s)
@@ -92,7 +98,8 @@ class World:
         self._target = schedule.replicas
         # Replicas in the middle of a step: several, while one of them is suspended.
         self._running: list[SimulatedReplica] = []
-        self._checker = OutputChecker(self.broker, expected_output(schedule.script))
+        checked = [partition for partition in range(PARTITIONS) if partition not in held]
+        self._checker = OutputChecker(self.broker, expected_output(schedule.script), checked)
 
     # --- what fault_for ---------------------------------------------------------------------------
 
@@ -176,6 +183,7 @@ class World:
         self._running.append(replica)
         try:
             replica.worker.run_once()
+            self._check_held(replica)
         except Crashed:
             replica.process.is_dead = True
         except Unavailable:
@@ -187,6 +195,15 @@ class World:
             ) from error
         finally:
             self._running.remove(replica)
+
+    def held(self) -> dict[int, str]:
+        """Return the partitions that any replica holds, with the reason."""
+        return {number: text for each in self._replicas for number, text in each.held().items()}
+
+    def _check_held(self, replica: SimulatedReplica) -> None:
+        for partition, reason in replica.held().items():
+            if partition not in self._held:
+                raise PromiseBroken(f"replica {replica.number} holds {partition}: {reason}")
 
     # --- events -----------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from shared.core.errors import BadInput
 from shared.core.symbols import MAX_SYMBOL_CHARACTERS, SYMBOL_RULE, is_symbol
 
 SCHEMA: Final = 1
+UNKNOWN_SCHEMA: Final = "unknown_schema"
 LAST_MS: Final = 253_402_300_799_999  # of the year 9999
 # What patterns that every reader of JSON Schemas knows can say of `is_symbol` and of a printable
 # text: exact in ASCII, and without the classes of other scripts' characters.
@@ -114,5 +115,5 @@ def to_bad_input(error: ValidationError) -> BadInput:
     more = f" (and {len(faults) - 1} more faults)" if len(faults) > 1 else ""
     reason = "not_json" if first["type"] == "json_invalid" else "bad_field"
     if field.endswith("schema") or first["type"].startswith("union_tag"):
-        reason = "unknown_schema"
+        reason = UNKNOWN_SCHEMA
     return BadInput(reason, f"{field}: {first['msg']}, got {value}{more}")

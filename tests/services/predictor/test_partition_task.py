@@ -4,9 +4,9 @@ import tracemalloc
 
 import pytest
 
-from services.predictor.partition_task import RETRY_S, TaskStatus
+from services.predictor.partition_task import LONGEST_HOLD_S, RETRY_S, TaskStatus
 from shared.adapters.schemas.klines import encode_record
-from shared.core.errors import Unavailable
+from shared.core.errors import Blocked, Incompatible
 from shared.core.online.model import Model
 from shared.core.sequence import SEQUENCE_LENGTH
 from tests.services.predictor.task_harness import PROMOTION, SYMBOLS, TaskHarness
@@ -43,9 +43,9 @@ def test_a_task_that_cannot_be_restored_now_waits_and_tries_again(harness: TaskH
     assert harness.task.is_restored
 
 
-def test_a_record_without_its_model_pauses_the_partition_and_is_polled_again() -> None:
+def test_a_record_without_its_model_holds_the_partition_and_is_polled_again() -> None:
     def no_model(version: str, sha256: str) -> Model:
-        raise Unavailable("no such version yet")
+        raise Blocked("no such version yet")
 
     harness = TaskHarness(no_model)
     harness.task.restore_next_block()
@@ -55,12 +55,34 @@ def test_a_record_without_its_model_pauses_the_partition_and_is_polled_again() -
     harness.task.apply(result)
 
     assert result.state.next_offset == 1  # what lies before the promotion is published
-    assert harness.status() is TaskStatus.WAITING
+    assert harness.status() is TaskStatus.HELD
     assert harness.consumer_group.calls[-1] == "pause 0"
     harness.now_s = RETRY_S
     assert harness.task.end_wait()
     assert harness.status() is TaskStatus.RUNNING
     assert harness.consumer_group.calls[-1] == "resume 0 at 1"
+    assert harness.task.is_held, "until the record is processed"
+
+
+def test_a_held_partition_is_tried_again_after_longer_and_longer_waits(
+    harness: TaskHarness,
+) -> None:
+    harness.task.restore_next_block()
+    waits_s = []
+    for _ in range(7):
+        held_s = harness.now_s
+        harness.task.hold(Incompatible("contradicts"))
+        while not harness.task.end_wait():
+            harness.now_s += 0.5
+        waits_s.append(harness.now_s - held_s)
+    assert waits_s == [2, 4, 8, 16, LONGEST_HOLD_S, LONGEST_HOLD_S, LONGEST_HOLD_S]
+
+    harness.commit(encode_record(PROMOTION))
+    assert not harness.task.is_held
+    assert harness.task.reason == ""
+    harness.task.hold(Incompatible("contradicts"))
+    harness.now_s += RETRY_S
+    assert harness.task.end_wait()
 
 
 def test_a_batch_that_is_not_committed_leaves_the_state_as_it_was(harness: TaskHarness) -> None:

@@ -15,7 +15,7 @@ from services.predictor.batch_sizer import (
 )
 from services.predictor.checkpointer import MAX_LAG_S, PAUSE_S, StateCheckpointer
 from services.predictor.metrics import PredictorMetrics
-from services.predictor.partition_task import PartitionTask
+from services.predictor.partition_task import LONGEST_HOLD_S, PartitionTask
 from services.predictor.recovery.partition_recovery import PartitionRecovery
 from services.predictor.worker import IDLE_AFTER_S, Worker
 from shared.adapters.kafka.consumer_group import Batch
@@ -194,11 +194,11 @@ def run_to_the_end(worker: Worker, kafka: FakeKafka) -> None:
         worker.run_once()
 
 
-def test_a_mistake_in_the_fold_ends_the_replica_and_commits_nothing_of_its_batch(
+def test_a_mistake_in_the_fold_holds_the_symbol_group_and_commits_nothing_of_its_batch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    kafka = FakeKafka()
-    worker = a_worker(kafka)
+    kafka, telemetry, clock = FakeKafka(), Telemetry("test"), [0.0]
+    worker = a_worker(kafka, telemetry, clock=clock)
     while kafka.next_offset is None or kafka.next_offset < 20:
         worker.run_once()
     written = len(kafka.written)
@@ -206,12 +206,18 @@ def test_a_mistake_in_the_fold_ends_the_replica_and_commits_nothing_of_its_batch
     def mistaken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("shared.log.record_processor.fold", mistaken)
-    with pytest.raises(ZeroDivisionError):
+    with monkeypatch.context() as patch:
+        patch.setattr("shared.log.record_processor.fold", mistaken)
         worker.run_once()
 
     assert kafka.next_offset == 20
     assert len(kafka.written) == written
+    assert "a mistake in the program, ZeroDivisionError" in str(telemetry.not_ready)
+    assert "ulstm_test_held_groups" in telemetry.answer("/metrics")[2].decode()
+    clock[0] += LONGEST_HOLD_S
+    run_to_the_end(worker, kafka)
+    worker.run_once()
+    assert telemetry.not_ready is None
 
 
 def test_predictions_that_kafka_refuses_are_offered_again_later_and_none_is_lost() -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from services.predictor.recovery.prediction_tail import read_prediction_tail
@@ -15,9 +17,20 @@ def test_the_last_prediction_of_each_symbol_is_read_back() -> None:
     assert published == published_by(predictions)
 
 
-def test_something_else_on_the_predictions_topic_is_refused() -> None:
-    with pytest.raises(Incompatible, match="is no prediction"):
-        read_prediction_tail(FakeTopicHistory([ConsumerRecord(0, 0, 0, b"x", b"{}")]), 0)
+@pytest.mark.parametrize("value", [None, b"", b"\xff", b"{}", b"[1]", b"garbage"])
+def test_a_foreign_record_that_is_no_prediction_is_passed_over(value: bytes | None) -> None:
+    predictions = process_all(SHORT).predictions
+    records = [r for block in topic_of(predictions).read(0, 0) for r in block]
+    foreign = ConsumerRecord(0, len(records), 0, b"foreign", value)
+
+    published = read_prediction_tail(FakeTopicHistory([*records, foreign]), 0)
+
+    assert published == replace(published_by(predictions), unreadable=1)
+
+
+def test_a_prediction_of_another_schema_is_refused_and_its_place_named() -> None:
+    with pytest.raises(Incompatible, match="predictions/0 offset 0 is of another version"):
+        read_prediction_tail(FakeTopicHistory([ConsumerRecord(0, 0, 0, b"x", b'{"schema": 2}')]), 0)
 
 
 def test_predictions_that_were_all_deleted_are_refused() -> None:
