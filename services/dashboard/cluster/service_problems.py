@@ -1,6 +1,6 @@
 """What is wrong with the services and their work. PURE."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from services.dashboard.cluster.facts import ClusterFacts, ServiceFacts
@@ -31,7 +31,7 @@ def counted(facts: ClusterFacts) -> dict[Series, float | None]:
 
 
 def answer_problems(facts: ClusterFacts) -> Iterator[Problem]:
-    """Yield which services do not answer, and which predictors are not ready."""
+    """Yield which services do not answer, and what predictors wait for."""
     for service in facts.services:
         is_starting = facts.now_ms - service.silent_since_ms < SILENT_MS
         if not service.is_live and not is_starting and facts.expects(service):
@@ -44,8 +44,23 @@ def answer_problems(facts: ClusterFacts) -> Iterator[Problem]:
                 since_ms=service.silent_since_ms,
             )
     for predictor in facts.of("predictor"):
-        if not predictor.is_ready:
+        held = sorted(predictor.by_label("held_groups"), key=int)
+        if held:
+            yield _held(predictor, held)
+        elif not predictor.is_ready:
             yield _not_ready(predictor)
+
+
+def _held(predictor: ServiceFacts, partitions: Sequence[str]) -> Problem:
+    number = len(partitions)
+    return Problem(
+        f"groups_held {predictor.address}",
+        "error",
+        f"Symbol group{verb(number, '', 's')} {names(partitions)}"
+        f" {verb(number, 'is', 'are')} not predicted: something stands in the way",
+        f"The predictor at {predictor.address} says: {predictor.reason}.",
+        "Do what the reason says. It is tried again by itself; other symbol groups go on.",
+    )
 
 
 def _not_ready(predictor: ServiceFacts) -> Problem:

@@ -65,6 +65,17 @@ def test_a_symbol_group_without_owner_is_named() -> None:
     assert problem.what == "Symbol group 2 has no predictor"
 
 
+def test_held_symbol_groups_are_named_with_the_reason() -> None:
+    metrics = {("held_groups", "10"): 1.0, ("held_groups", "2"): 1.0}
+    holding = replace(service("predictor"), is_ready=False, reason="no bundle", metrics=metrics)
+
+    (problem,) = found(with_service(holding))
+
+    assert (problem.kind.split()[0], problem.severity) == ("groups_held", "error")
+    assert problem.what.startswith("Symbol groups 2, 10 are not predicted")
+    assert "no bundle" in problem.why
+
+
 def test_a_rebalance_is_no_problem() -> None:
     state = kafka(replicas=[], group_state="preparing_rebalancing")
 
