@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from shared.core.arrays import Float32s, Float64s, read_only32, read_only64
-from shared.core.dataclass_fields import dataclass_fields
+from shared.core.dataclass_fields import check_field, dataclass_fields, from_fields
 from shared.core.errors import BadInput
 from shared.core.features.base import Features
 from shared.core.model.head import Head
@@ -29,11 +29,19 @@ from shared.core.online.evidence import Evidence
 from shared.core.online.interval_codec import interval_fields, interval_state
 from shared.core.online.scores import Scores
 from shared.core.online.state import PendingPrediction, SymbolState
-from shared.core.sequence import SEQUENCE_COLUMNS
+from shared.core.sequence import OPEN_TIME, SEQUENCE_COLUMNS
 
 STATE_SCHEMA: Final = 4
+MAX_STATE_BYTES: Final = 16 * 1024 * 1024  # a large network with its optimiser has 6
+MAX_LINE_BYTES: Final = 64 * 1024  # of the first line, which has about 3,000
 # Bundles hold states for ever; those of schema 3 lack checkpoints and corrections.
 _READ_SCHEMAS: Final = frozenset((3, 4))
+_PLAIN: Final = {
+    "symbol": str,
+    "model_version": str | None,
+    "promotion_offset": int | None,
+    "steps": int,
+}
 _DIGESTS: Final[WeakKeyDictionary[SymbolState, str]] = WeakKeyDictionary()
 
 
@@ -57,14 +65,15 @@ def decode_state(data: bytes) -> SymbolState:
     """Return the state of canonical bytes.
 
     Raises:
-        BadInput: the bytes are damaged or of another schema.
+        BadInput: the bytes are damaged, too many, or of another schema.
     """
     try:
+        _check_size("the state", len(data), MAX_STATE_BYTES)
         return _decode(data)
-    except (ValueError, KeyError, TypeError) as error:
-        message = (
-            f"state of {len(data)} bytes does not decode ({error!r}); it is rebuilt from the log"
-        )
+    # RecursionError: JSON nested too deep. The first line's fields may be of any type.
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        text = f"state of {len(data)} bytes does not decode ({error!r:.200})"
+        message = f"{text}; it is rebuilt from the log"
         raise BadInput("bad_state", message) from error
 
 
@@ -115,49 +124,70 @@ def _fields(state: SymbolState) -> dict[str, Any]:
 
 def _decode(data: bytes) -> SymbolState:
     first_line, rest = data.split(b"\n", 1)
+    _check_size("the first line", len(first_line), MAX_LINE_BYTES)
     fields: dict[str, Any] = json.loads(first_line)
     if fields["schema"] not in _READ_SCHEMAS:
         raise ValueError(f"state schema {fields['schema']}, this version reads {STATE_SCHEMA}")
-    size = fields["candles"] * SEQUENCE_COLUMNS * 8
-    sequence = np.frombuffer(rest[:size], dtype="<f8").reshape(-1, SEQUENCE_COLUMNS)
-    checkpoints, rest = _decode_rows(fields.get("checkpoints", (0, 0)), rest[size:])
+    sequence, rest = _decode_rows((fields["candles"], SEQUENCE_COLUMNS), rest)
+    checkpoints, rest = _decode_rows(fields.get("checkpoints", (0, 0)), rest)
     features, rest = _decode_features(fields["features"], rest)
     head, rest = _decode_head(fields["head"], rest)
+    learner, rest = _decode_learner(fields["learner"], rest)
+    if rest:
+        raise ValueError(f"{len(rest)} bytes after the last array")
+    _check_times(sequence)
     scaler, intervals = fields["scaler"], fields["intervals"]
     return SymbolState(
-        symbol=fields["symbol"],
-        sequence=read_only64(sequence.astype(np.float64)),
-        model_version=fields["model_version"],
-        promotion_offset=fields["promotion_offset"],
-        learner=_decode_learner(fields["learner"], rest),
+        **{name: check_field(name, fields[name], hint) for name, hint in _PLAIN.items()},
+        sequence=sequence,
+        learner=learner,
         head=head,
-        steps=fields["steps"],
         features=features,
-        scaler=None if scaler is None else Scaler(tuple(scaler["scale"]), tuple(scaler["offset"])),
+        scaler=None if scaler is None else from_fields(Scaler, scaler),
         pending=_decode_pending(fields["pending"]),
-        scores=Scores(**fields["scores"]),
-        calibration=Calibration(**fields["calibration"]),
-        evidence=Evidence(**fields["evidence"]),
+        scores=from_fields(Scores, fields["scores"]),
+        calibration=from_fields(Calibration, fields["calibration"]),
+        evidence=from_fields(Evidence, fields["evidence"]),
         intervals=None if intervals is None else interval_state(intervals),
-        corrections=fields.get("corrections", 0),
+        corrections=check_field("corrections", fields.get("corrections", 0), int),
         checkpoints=checkpoints,
-        begins_ms=fields.get("begins_ms", 0),
+        begins_ms=check_field("begins_ms", fields.get("begins_ms", 0), int),
     )
+
+
+def _check_size(name: str, size: int, allowed: int) -> None:
+    if size > allowed:
+        raise ValueError(f"{name} has {size} bytes; allowed: {allowed}")
+
+
+def _check_times(sequence: Float64s) -> None:
+    """Check that the candles are in the order of their times, as every search among them needs."""
+    times = sequence[:, OPEN_TIME]
+    if not (np.isfinite(times).all() and (np.diff(times, prepend=0.0) >= 0).all()):
+        raise ValueError("candles that are not in the order of their times")
 
 
 def _decode_pending(fields: dict[str, Any] | None) -> PendingPrediction | None:
     if fields is None:
         return None
-    fields.pop("is_published", None)  # of schema 3: a start's is not published
-    return PendingPrediction(**fields)
+    # is_published: of schema 3, where a start's is not published.
+    kept = {name: value for name, value in fields.items() if name != "is_published"}
+    return from_fields(PendingPrediction, kept)
 
 
 def _decode_rows(shape: Sequence[int], data: bytes) -> tuple[Float64s, bytes]:
     """Return an array of float64 (rows, columns), and the bytes after it."""
-    rows, columns = shape
-    size = rows * columns * 8
-    array = np.frombuffer(data[:size], dtype="<f8").reshape(rows, columns)
-    return read_only64(array.astype(np.float64)), data[size:]
+    rows, columns = (check_field("a shape", length, int) for length in shape)
+    array, rest = _take(data, rows * columns, "<f8")
+    return read_only64(array.reshape(rows, columns).astype(np.float64)), rest
+
+
+def _take(data: bytes, count: int, kind: str) -> tuple[np.ndarray[Any, Any], bytes]:
+    """Return an array (count,) of a kind, and the bytes after it."""
+    size = count * np.dtype(kind).itemsize
+    if size > len(data):
+        raise ValueError(f"an array of {size} bytes where {len(data)} are left")
+    return np.frombuffer(data[:size], dtype=kind), data[size:]
 
 
 def _decode_features(fields: dict[str, Any] | None, data: bytes) -> tuple[Features | None, bytes]:
@@ -165,28 +195,24 @@ def _decode_features(fields: dict[str, Any] | None, data: bytes) -> tuple[Featur
     if fields is None:
         return None, data
     rows, rest = _decode_rows(fields["shape"], data)
-    return Features(tuple(fields["carry"]), rows), rest
+    return Features(check_field("carry", fields["carry"], tuple[float, ...]), rows), rest
 
 
 def _decode_head(fields: dict[str, Any] | None, data: bytes) -> tuple[Head | None, bytes]:
     """Return the head, and the bytes after it."""
     if fields is None:
         return None, data
-    inputs = fields["inputs"]
-    size = inputs * (inputs + 3) // 2 * 8
-    parameters = np.frombuffer(data[:size], dtype="<f8").astype(np.float64)
-    if len(parameters) * 8 != size:
-        raise ValueError(f"a head of {inputs} inputs has {len(parameters)} parameters")
-    return Head(read_only64(parameters), inputs, fields["steps"]), data[size:]
+    inputs, steps = (check_field(name, fields[name], int) for name in ("inputs", "steps"))
+    parameters, rest = _take(data, inputs * (inputs + 3) // 2, "<f8")
+    return Head(read_only64(parameters.astype(np.float64)), inputs, steps), rest
 
 
-def _decode_learner(fields: dict[str, Any] | None, data: bytes) -> Learner | None:
+def _decode_learner(fields: dict[str, Any] | None, data: bytes) -> tuple[Learner | None, bytes]:
+    """Return the learner, and the bytes after it."""
     if fields is None:
-        return None
-    parameters = np.frombuffer(data, dtype="<f4").reshape(3, fields["weights"])
-    return Learner(
-        read_only32(parameters.astype(np.float32)),
-        fields["steps"],
-        fields["beta_1_power"],
-        fields["beta_2_power"],
-    )
+        return None, data
+    weights, steps = (check_field(name, fields[name], int) for name in ("weights", "steps"))
+    powers = [check_field(name, fields[name], float) for name in ("beta_1_power", "beta_2_power")]
+    parameters, rest = _take(data, 3 * weights, "<f4")
+    array = read_only32(parameters.reshape(3, weights).astype(np.float32))
+    return Learner(array, steps, *powers), rest

@@ -20,7 +20,7 @@ from services.producer.exchanges.binance.schemas import (
     decode_tickers,
     decode_weight_limit,
 )
-from services.producer.exchanges.bounded_json import decode_json
+from shared.core.bounded_json import decode_json
 from services.producer.ports import DayTicker, KlinePage, ListedSymbol, SymbolRefused, Throttled
 from services.producer.rest.requests import Priority
 from services.producer.rest.weight_budget import MAX_BAN_S, WeightBudget

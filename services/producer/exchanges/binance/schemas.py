@@ -5,7 +5,7 @@ from math import inf
 from typing import Any, Final
 
 from services.producer.backfill.sequencer import KlineOrigin, ReceivedKline, Source, UnreadableKline
-from services.producer.exchanges.bounded_json import decode_json
+from shared.core.bounded_json import decode_json
 from services.producer.exchanges.validation import (
     closing_price,
     is_final,

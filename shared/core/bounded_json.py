@@ -10,19 +10,31 @@ from typing import Any, Final, NoReturn
 
 from shared.core.errors import BadInput
 
+MAX_BYTES: Final = 8_000_000
+MAX_VALUES: Final = 400_000
 MAX_DEPTH: Final = 32
 MAX_DIGITS: Final = 100
 
 
-def decode_json(text: str | bytes) -> Any:
+def decode_json(
+    text: str | bytes, *, max_bytes: int = MAX_BYTES, max_values: int = MAX_VALUES
+) -> Any:
     """Return the value of a JSON text.
 
+    Args:
+        text: the text; bytes are UTF-8.
+        max_bytes: its largest size, of a text in characters.
+        max_values: the most values in it. An empty list takes two bytes of a text and 64 of memory.
+
     Raises:
-        BadInput: it is not JSON in UTF-8, nested deeper than MAX_DEPTH, has a number longer than
-            MAX_DIGITS or beyond the largest float, or a key twice.
+        BadInput: it is larger, has more values, is not JSON in UTF-8, nested deeper than MAX_DEPTH,
+            has a number longer than MAX_DIGITS or beyond the largest float, or a key twice.
     """
+    if len(text) > max_bytes:
+        raise _bad_json(f"it has {len(text)} bytes; allowed: {max_bytes}")
     try:
         text = text.decode() if isinstance(text, bytes) else text
+        _check_values(text, max_values)
         value = _decoder.decode(text)
     except ValueError as error:
         raise _bad_json(str(error)) from error
@@ -39,6 +51,13 @@ _TOO_DEEP: Final = f"nested deeper than {MAX_DEPTH} levels"
 
 def _bad_json(why: str) -> BadInput:
     return BadInput("not_json", f"not readable as JSON: {why}")
+
+
+def _check_values(text: str, max_values: int) -> None:
+    """Check the number of values before any is made: each but the first follows one of these."""
+    found = text.count(",") + text.count("[") + text.count("{")
+    if found > max_values:
+        raise ValueError(f"it has up to {found} values; allowed: {max_values}")
 
 
 def _is_deeper(value: Any, limit: int) -> bool:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.producer.exchanges.bounded_json import MAX_DEPTH, MAX_DIGITS, decode_json
+from shared.core.bounded_json import MAX_DEPTH, MAX_DIGITS, decode_json
 from shared.core.errors import BadInput
 
 values = st.recursive(
