@@ -17,8 +17,9 @@ from typing import Any, Final, NoReturn
 import numpy as np
 from pydantic import ValidationError
 
-from shared.adapters.schemas.cards import CardMessage, HeadMessage
-from shared.adapters.schemas.wire import canonical_json
+from shared.adapters.schemas.cards import MAX_CARD_BYTES, MAX_CARD_VALUES, CardMessage, HeadMessage
+from shared.adapters.schemas.wire import canonical_json, check_size
+from shared.core.bounded_json import check_values
 from shared.core.errors import BadInput
 from shared.core.model.architecture import Architecture
 from shared.core.model.card import Bundle, Card, sha256_hex, validate_weights
@@ -31,6 +32,7 @@ from shared.core.model.scaler import Scaler
 from shared.core.model.shrinkage import Shrinkage
 
 MAX_BUNDLE_BYTES: Final = 60 * 1024 * 1024
+_LONGEST_PLACE: Final = 100  # characters of a field's name in a message
 _MAGIC: Final = b"ULSTM-BUNDLE-1\n"
 
 
@@ -91,11 +93,12 @@ def decode_bundle(version: str, data: bytes | None) -> Bundle:
         message = f"bundle {version} has {size}; allowed: up to {MAX_BUNDLE_BYTES} bytes"
         raise BadInput("bad_bundle", message)
     head, raw = _split(version, data)
+    _check_card_size(version, head)
     try:
         wire = CardMessage.model_validate_json(head)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))[:_LONGEST_PLACE]
         message = f"card of bundle {version}: {where}: {first['msg']}; rebuild the model"
         raise BadInput("bad_bundle", message) from error
     card, arrays = _to_card(wire), _Arrays(version, raw)
@@ -105,6 +108,15 @@ def decode_bundle(version: str, data: bytes | None) -> Bundle:
     arrays.check_end()
     checked = validate_weights(card.architecture, weights)
     return Bundle(version, card, checked, sha256_hex(data), base_head, starts)
+
+
+def _check_card_size(version: str, card: bytes) -> None:
+    try:
+        check_size(card, MAX_CARD_BYTES, "it")
+        check_values(card, MAX_CARD_VALUES)
+    except BadInput as error:
+        message = f"card of bundle {version}: {error}; rebuild the model"
+        raise BadInput("bad_bundle", message) from error
 
 
 class _Arrays:

@@ -34,7 +34,7 @@ def decode_json(
         raise _bad_json(f"it has {len(text)} bytes; allowed: {max_bytes}")
     try:
         text = text.decode() if isinstance(text, bytes) else text
-        _check_values(text, max_values)
+        check_values(text, max_values)
         value = _decoder.decode(text)
     except ValueError as error:
         raise _bad_json(str(error)) from error
@@ -46,18 +46,30 @@ def decode_json(
     return value
 
 
+def check_values(text: str | bytes, max_values: int) -> None:
+    """Check the number of values before any is made: each but the first follows a comma or bracket.
+
+    Raises:
+        BadInput: there may be more.
+    """
+    found = _count_marks(text) if isinstance(text, str) else _count_mark_bytes(text)
+    if found > max_values:
+        raise _bad_json(f"it has up to {found} values; allowed: {max_values}")
+
+
+def _count_marks(text: str) -> int:
+    return text.count(",") + text.count("[") + text.count("{")
+
+
+def _count_mark_bytes(text: bytes) -> int:
+    return text.count(b",") + text.count(b"[") + text.count(b"{")
+
+
 _TOO_DEEP: Final = f"nested deeper than {MAX_DEPTH} levels"
 
 
 def _bad_json(why: str) -> BadInput:
     return BadInput("not_json", f"not readable as JSON: {why}")
-
-
-def _check_values(text: str, max_values: int) -> None:
-    """Check the number of values before any is made: each but the first follows one of these."""
-    found = text.count(",") + text.count("[") + text.count("{")
-    if found > max_values:
-        raise ValueError(f"it has up to {found} values; allowed: {max_values}")
 
 
 def _is_deeper(value: Any, limit: int) -> bool:

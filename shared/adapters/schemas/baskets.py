@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, ValidationError
 
 from shared.adapters.schemas import wire
+from shared.core.bounded_json import check_values
 from shared.core.dataclass_fields import dataclass_fields
 from shared.core.errors import BadInput
 from shared.core.market import BasketDefinition, define_baskets
@@ -13,6 +14,8 @@ from shared.core.model.card import Card
 from shared.core.sequence import MAX_BASKETS
 
 MAX_MEMBERS: Final = 2_000
+MAX_BASKETS_BYTES: Final = 4 * 1024 * 1024
+MAX_BASKETS_VALUES: Final = 100_000
 
 _KEY_PREFIX: Final = b"baskets:"
 Basket = Annotated[tuple[wire.Symbol, ...], Field(min_length=1, max_length=MAX_MEMBERS)]
@@ -65,8 +68,10 @@ def decode_baskets(value: bytes | None) -> BasketDefinition:
     Raises:
         BadInput: they are none, or the version is not that of the baskets.
     """
+    checked = wire.check_size(value, MAX_BASKETS_BYTES, "a definition of baskets")
+    check_values(checked, MAX_BASKETS_VALUES)
     try:
-        return _to_definition(BasketsMessage.model_validate_json(value or b""))
+        return _to_definition(BasketsMessage.model_validate_json(checked))
     except ValidationError as error:
         raise wire.to_bad_input(error) from error
 

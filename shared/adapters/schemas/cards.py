@@ -1,11 +1,17 @@
 """The card of a bundle on the topic `models`, field by field."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from shared.adapters.schemas import wire
 from shared.core.model.card import Learns
+
+MAX_CARD_BYTES: Final = 16 * 1024 * 1024  # 2,000 symbols with a scaler of 32 columns have 5
+MAX_CARD_VALUES: Final = 400_000
+
+# The schema does not tell these bounds; the card's own checks narrow them.
+_Whole = Annotated[int, Field(ge=-(2**63), le=2**63 - 1), WithJsonSchema({"type": "integer"})]
 
 
 class _CardPart(BaseModel):
@@ -17,11 +23,11 @@ class _CardPart(BaseModel):
 class ArchitectureMessage(_CardPart):
     """The sizes of the network: LSTM layers, then one linear output."""
 
-    widths: Annotated[tuple[int, ...], Field(min_length=1, max_length=3)] = Field(
+    widths: Annotated[tuple[_Whole, ...], Field(min_length=1, max_length=3)] = Field(
         description="Units of each LSTM layer: a multiple of 8 from 8 to 128."
     )
-    window_length: int = Field(description="Candles that a forecast sees, 16 to 512.")
-    features: int = Field(description="Columns of the feature set, 1 to 32.")
+    window_length: _Whole = Field(description="Candles that a forecast sees, 16 to 512.")
+    features: _Whole = Field(description="Columns of the feature set, 1 to 32.")
 
 
 class OptimiserMessage(_CardPart):
@@ -78,7 +84,7 @@ class ScalerMessage(_CardPart):
 class HeadMessage(_CardPart):
     """The linear layer that learns from each outcome by recursive least squares."""
 
-    inputs: int = Field(description="Its inputs: the last layer, the features and a constant.")
+    inputs: _Whole = Field(description="Its inputs: the last layer, the features and a constant.")
     forgetting: float = Field(description="Factor of older outcomes' weight; 1 forgets nothing.")
     prior_observations: float = Field(description="How many outcomes the prior counts for.")
     largest_error: float | None = Field(description="Larger errors are clipped; null: no bound.")
@@ -104,15 +110,15 @@ class CardMessage(_CardPart):
         description="What learns online: nothing, the network by gradient steps, the head, both.",
     )
     head: HeadMessage | None = None
-    starts: dict[str, Annotated[int, Field(ge=0)]] = Field(
+    starts: dict[str, wire.Count] = Field(
         default_factory=dict, description="Bytes of each symbol's start, by symbol."
     )
     baskets: wire.BasketsVersion | None = Field(
         default=None, description="Version of the definition of baskets it was trained with."
     )
     scalers: dict[str, ScalerMessage] = Field(description="By symbol.")
-    trained_from_ms: int = Field(description="Opening of the first candle, ms since 1970 UTC.")
-    trained_through_ms: int = Field(description="Opening of the last candle, ms since 1970 UTC.")
+    trained_from_ms: _Whole = Field(description="Opening of the first candle, ms since 1970 UTC.")
+    trained_through_ms: _Whole = Field(description="Opening of the last candle, ms since 1970 UTC.")
     parent: str | None = Field(description="The champion when this version was made.")
     scores: dict[str, Any] = Field(description="As the trainer measured them.")
     training: dict[str, Any] = Field(description="The trainer's settings and what came of them.")

@@ -6,7 +6,6 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from shared.adapters.schemas import wire
 from shared.core.control import ControlRecord, ExchangeBan, SymbolAction, SymbolControl
-from shared.core.errors import BadInput
 
 MAX_CONTROL_BYTES: Final = 2_048
 MAX_REASON: Final = 200  # characters
@@ -65,10 +64,9 @@ def decode_control(value: bytes | None, interval: str) -> ControlRecord | None:
     Raises:
         BadInput: it is no record of this topic.
     """
-    if value is None or len(value) > MAX_CONTROL_BYTES:
-        raise BadInput("bad_size", f"a control record has 1 to {MAX_CONTROL_BYTES} bytes")
+    checked = wire.check_size(value, MAX_CONTROL_BYTES, "a control record")
     try:
-        message = _control.validate_json(value)
+        message = _control.validate_json(checked)
     except ValidationError as error:
         raise wire.to_bad_input(error) from error
     if isinstance(message, BanMessage):

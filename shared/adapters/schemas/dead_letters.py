@@ -40,7 +40,7 @@ def decode_dead_letter(
     headers: Mapping[str, bytes], key: bytes | None, value: bytes | None
 ) -> DeadLetter:
     """Return the dead letter of a record; a field without a header is empty, a number is -1."""
-    fields = {name: data.decode("utf-8", "backslashreplace") for name, data in headers.items()}
+    fields = {name: _decode_text(data) for name, data in headers.items()}
     return DeadLetter(
         topic=fields.get("topic", ""),
         partition=_parse_number(fields.get("partition", "")),
@@ -63,8 +63,12 @@ def dead_letter_offset(headers: Mapping[str, bytes], topic: str, partition: int)
         or headers.get("partition") != str(partition).encode()
     ):
         return None
-    offset = headers.get("offset", b"")
-    return int(offset) if offset.isdigit() else -1
+    return _parse_number(headers.get("offset", b"").decode("ascii", "replace"))
+
+
+def _decode_text(data: bytes) -> str:
+    """Return the text of a header; what is longer than any that is written is cut off."""
+    return data[: 4 * _LONGEST_MESSAGE].decode("utf-8", "backslashreplace")[:_LONGEST_MESSAGE]
 
 
 def _parse_number(text: str) -> int:

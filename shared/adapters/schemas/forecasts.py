@@ -3,6 +3,7 @@
 from pydantic import ValidationError
 
 from shared.adapters.schemas import wire
+from shared.adapters.schemas.prediction_messages import MAX_PREDICTION_BYTES
 
 
 class PastOutcomeMessage(wire.Wire):
@@ -29,7 +30,8 @@ def decode_forecast(value: bytes | None) -> ForecastMessage:
     Raises:
         BadInput: they are no prediction, as far as can be told.
     """
+    checked = wire.check_size(value, MAX_PREDICTION_BYTES, "a prediction")
     try:
-        return ForecastMessage.model_validate_json(value or b"")
+        return ForecastMessage.model_validate_json(checked)
     except ValidationError as error:
         raise wire.to_bad_input(error) from error

@@ -83,8 +83,9 @@ class KlineCodec:
     def _match_candle(self, value: bytes | None, partition: int) -> Record | None:
         """Return the candle or correction of canonical bytes; None if `_validate` must decide."""
         # What is not UTF-8 is replaced by a character that no symbol has.
-        text = None if value is None else value.decode(errors="replace")
-        found = None if text is None else _PLAIN_CANDLE.fullmatch(text)
+        if value is None or len(value) > MAX_RECORD_BYTES:
+            return None
+        found = _PLAIN_CANDLE.fullmatch(value.decode(errors="replace"))
         if found is None:
             return None
         close, high, interval, low, market, opened, time, *more = found.groups()
@@ -161,12 +162,9 @@ class KlineCodec:
 
     @staticmethod
     def _parse(value: bytes | None) -> KlineMessage:
-        if value is None or len(value) > MAX_RECORD_BYTES:
-            size = "no value" if value is None else f"{len(value)} bytes"
-            message = f"a record has {size}; allowed: 1 to {MAX_RECORD_BYTES} bytes"
-            raise BadInput("bad_size", message)
+        checked = wire.check_size(value, MAX_RECORD_BYTES)
         try:
-            return KLINE.validate_json(value)
+            return KLINE.validate_json(checked)
         except ValidationError as error:
             raise wire.to_bad_input(error) from error
 

@@ -1,13 +1,15 @@
 """Messages of the topic `predictions`, field by field."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from shared.adapters.schemas import wire
 from shared.core.online.interval_scores import IntervalScores
 
-Count = Annotated[int, Field(ge=0)]
+MAX_PREDICTION_BYTES: Final = 16_384  # one takes about 2,500
+
+Count = wire.Count
 Share = Annotated[float, Field(ge=0, le=1)]
 
 

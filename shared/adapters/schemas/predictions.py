@@ -5,7 +5,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from shared.adapters.schemas import wire
-from shared.adapters.schemas.prediction_messages import PredictionMessage
+from shared.adapters.schemas.prediction_messages import MAX_PREDICTION_BYTES, PredictionMessage
 from shared.core.dataclass_fields import sorted_fields
 from shared.core.online.interval_scores import IntervalScores
 from shared.core.online.intervals import Interval
@@ -43,8 +43,9 @@ def parse_prediction(value: bytes | None) -> PredictionMessage:
     Raises:
         BadInput: they are no prediction.
     """
+    checked = wire.check_size(value, MAX_PREDICTION_BYTES, "a prediction")
     try:
-        return PredictionMessage.model_validate_json(value or b"")
+        return PredictionMessage.model_validate_json(checked)
     except ValidationError as error:
         raise wire.to_bad_input(error) from error
 

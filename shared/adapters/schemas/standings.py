@@ -5,9 +5,11 @@ from typing import Final
 from pydantic import Field, ValidationError
 
 from shared.adapters.schemas import wire
-from shared.core.errors import BadInput
+from shared.core.bounded_json import check_values
 
 MAX_PAGE_BYTES: Final = 8 * 1024 * 1024  # of 10,000 symbols about 2
+
+MAX_PAGE_VALUES: Final = 200_000  # each symbol has five
 
 
 class StandingMessage(wire.Wire):
@@ -33,8 +35,8 @@ def decode_standings(body: bytes) -> StandingsMessage:
     Raises:
         BadInput: they are no such page.
     """
-    if len(body) > MAX_PAGE_BYTES:
-        raise BadInput("bad_size", f"a page of standings has at most {MAX_PAGE_BYTES} bytes")
+    wire.check_size(body, MAX_PAGE_BYTES, "a page of standings")
+    check_values(body, MAX_PAGE_VALUES)
     try:
         return StandingsMessage.model_validate_json(body)
     except ValidationError as error:

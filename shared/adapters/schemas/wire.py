@@ -51,6 +51,8 @@ SchemaNumber = Annotated[
     WithJsonSchema({"const": SCHEMA, "type": "integer"}),
 ]
 TimeMs = Annotated[int, Field(ge=0, le=LAST_MS)]
+# Whole numbers as any reader may keep them, in 64 bits. The schema does not tell the upper end.
+Count = Annotated[int, Field(ge=0, le=2**63 - 1), WithJsonSchema({"minimum": 0, "type": "integer"})]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
 BasketsVersion = Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")]
@@ -104,6 +106,18 @@ def _sort_keys(value: Any) -> Any:
             for key, one in sorted(value.items())
         }
     return [_sort_keys(one) for one in value] if isinstance(value, _CONTAINERS) else value
+
+
+def check_size(value: bytes | None, max_bytes: int, name: str = "a record") -> bytes:
+    """Return the bytes of a message that has some, and no more than its largest size.
+
+    Raises:
+        BadInput: it has none, or more.
+    """
+    if value is None or len(value) > max_bytes:
+        size = "no value" if value is None else f"{len(value)} bytes"
+        raise BadInput("bad_size", f"{name} has {size}; allowed: 1 to {max_bytes} bytes")
+    return value
 
 
 def to_bad_input(error: ValidationError) -> BadInput:

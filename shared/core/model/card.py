@@ -14,7 +14,7 @@ from shared.core.model.architecture import Architecture
 from shared.core.model.evidence_settings import EvidenceSettings
 from shared.core.model.head import Head, HeadSettings
 from shared.core.model.interval_settings import IntervalSettings
-from shared.core.model.limits import reject_bundle
+from shared.core.model.limits import check_range, reject_bundle
 from shared.core.model.optimiser import Optimiser
 from shared.core.model.scaler import Scaler
 from shared.core.model.shrinkage import Shrinkage
@@ -22,6 +22,7 @@ from shared.core.model.shrinkage import Shrinkage
 Learns = Literal["nothing", "gradient", "head", "both"]
 """What learns online: no weight, all of the network's by gradient steps, the head, or both."""
 
+_LAST_MS: Final = 253_402_300_799_999  # of the year 9999
 MAX_WEIGHT: Final = 1e6  # larger ones overflow float32 in the products of a window
 
 
@@ -56,6 +57,8 @@ class Card:
         if columns != self.architecture.features:
             allowed = f"{columns}, the columns of {self.feature_set}"
             reject_bundle("features", self.architecture.features, allowed)
+        check_range("time of the first candle", self.trained_from_ms, 0, _LAST_MS)
+        check_range("time of the last candle", self.trained_through_ms, 0, _LAST_MS)
         if not self.huber_delta > 0:
             reject_bundle("huber delta", self.huber_delta, "above 0")
         if not 1e-9 <= self.label_scale <= 1e3:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.core.bounded_json import MAX_DEPTH, MAX_DIGITS, decode_json
+from shared.core.bounded_json import MAX_DEPTH, MAX_DIGITS, MAX_VALUES, decode_json
 from shared.core.errors import BadInput
 
 values = st.recursive(
@@ -35,7 +35,7 @@ def test_the_depth_is_bounded() -> None:
 
 
 def test_brackets_in_a_text_or_side_by_side_are_no_depth() -> None:
-    value = [["[" * 1_000] for _ in range(1_000)]
+    value = [["[" * 1_000] for _ in range(300)]
 
     assert decode_json(json.dumps(value)) == value
 
@@ -64,3 +64,18 @@ def test_what_is_not_json_is_refused_with_the_reason(text: str | bytes, why: str
 def test_the_longest_number_is_read() -> None:
     assert decode_json("1" * MAX_DIGITS) == int("1" * MAX_DIGITS)
     assert math.isclose(decode_json("1e308"), 1e308)
+
+
+@pytest.mark.parametrize("part", ["[]", "{}", "1", '{"a":[1]}'])
+def test_the_number_of_values_is_bounded_before_any_is_made(part: str) -> None:
+    text = f"[{','.join([part] * (MAX_VALUES + 1))}]"
+
+    for form in (text, text.encode()):
+        with pytest.raises(BadInput, match=f"values; allowed: {MAX_VALUES}"):
+            decode_json(form)
+    assert len(decode_json("[" + ",".join(["0"] * MAX_VALUES) + "]")) == MAX_VALUES
+
+
+def test_the_size_is_bounded() -> None:
+    with pytest.raises(BadInput, match="it has 11 bytes; allowed: 10"):
+        decode_json(b'"' + b"a" * 9 + b'"', max_bytes=10)

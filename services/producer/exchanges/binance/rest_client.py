@@ -20,10 +20,10 @@ from services.producer.exchanges.binance.schemas import (
     decode_tickers,
     decode_weight_limit,
 )
-from shared.core.bounded_json import decode_json
 from services.producer.ports import DayTicker, KlinePage, ListedSymbol, SymbolRefused, Throttled
 from services.producer.rest.requests import Priority
 from services.producer.rest.weight_budget import MAX_BAN_S, WeightBudget
+from shared.core.bounded_json import MAX_VALUES, decode_json
 from shared.core.errors import BadInput, Unavailable
 
 T = TypeVar("T")
@@ -31,6 +31,7 @@ T = TypeVar("T")
 MAX_ROWS: Final = 1000
 MAX_BODY_BYTES: Final = 8_000_000  # 1,000 klines take 200,000
 MAX_LISTING_BYTES: Final = 32_000_000  # every symbol with its filters and permissions
+MAX_LISTING_VALUES: Final = 2_000_000
 
 KLINES_WEIGHT, TIME_WEIGHT, LISTING_WEIGHT, TICKERS_WEIGHT = 2, 1, 20, 80
 WEIGHT_HEADER: Final = "x-mbx-used-weight-1m"
@@ -75,7 +76,8 @@ class BinanceRestClient:
             Unavailable: there is no usable response.
         """
         self._budget.acquire(LISTING_WEIGHT)
-        return self._request("the symbols", self._client.exchange_info, self._decode_listing)
+        send, decode = self._client.exchange_info, self._decode_listing
+        return self._request("the symbols", send, decode, MAX_LISTING_VALUES)
 
     def fetch_tickers(self) -> list[DayTicker]:
         """Return the last 24 hours of every symbol.
@@ -118,7 +120,11 @@ class BinanceRestClient:
         return decode_listing(body)
 
     def _request(
-        self, subject: str, send: Callable[[], HttpResponse], decode: Callable[[Any], T]
+        self,
+        subject: str,
+        send: Callable[[], HttpResponse],
+        decode: Callable[[Any], T],
+        max_values: int = MAX_VALUES,
     ) -> T:
         """Send a request and return the response's decoded body."""
         response, request = send(), f"{self._url}: request for {subject}"
@@ -126,7 +132,9 @@ class BinanceRestClient:
         if response.status != 200:
             raise self._refuse(request, response)
         try:
-            return decode(decode_json(response.body))
+            # Its size was bounded while it was read.
+            size = len(response.body)
+            return decode(decode_json(response.body, max_bytes=size, max_values=max_values))
         except BadInput as error:
             excerpt = f"{error}: {response.body[:100]!r}"
             raise Unavailable(f"{request}: unusable response: {excerpt}") from error

@@ -5,7 +5,6 @@ from math import inf
 from typing import Any, Final
 
 from services.producer.backfill.sequencer import KlineOrigin, ReceivedKline, Source, UnreadableKline
-from shared.core.bounded_json import decode_json
 from services.producer.exchanges.validation import (
     closing_price,
     is_final,
@@ -23,6 +22,7 @@ from services.producer.ports import (
     SubscriptionRefused,
 )
 from shared.adapters.schemas.wire import LAST_MS
+from shared.core.bounded_json import decode_json
 from shared.core.errors import BadInput
 from shared.core.symbols import is_symbol
 
