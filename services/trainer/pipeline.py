@@ -34,6 +34,7 @@ from shared.adapters.bundle_codec import decode_bundle, encode_bundle, version_o
 from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.prometheus import Telemetry
 from shared.adapters.retry import retry_until_available
+from shared.core.arrays import Float64s
 from shared.core.errors import BadInput
 from shared.core.evaluation.comparison import CHALLENGER
 from shared.core.model.card import Bundle
@@ -94,14 +95,21 @@ class Trainer:
         self._metrics.report_data(candles, len(prepared.symbols))
         # 2. Fit on the training span; the validation span chooses the epoch.
         fitted = self._fit(prepared, context)
+        champion = self._load_champion()
+        intervals = fit_span_intervals(prepared, context)
+        challenger = build_challenger(s, prepared, fitted, champion, intervals)
+        # The fit's windows are most of a training's memory, and nothing below needs them.
+        sequences, split = prepared.sequences, prepared.split
+        del prepared
         # 3. Compare with the champion on the held-out span, which nothing has seen so far.
-        evaluation = self._evaluate(prepared, fitted, context)
+        held_out = self._hold_out(sequences, split.validation_until_ms, context)
+        evaluation = self._evaluate(held_out, challenger, champion)
         decision = _decide(s, evaluation)
         # 4. Fold the archive to its end: where each symbol starts at the promotion.
         starts = build_starts(
             evaluation.challenger,
             evaluation.champion,
-            prepared.sequences,
+            sequences,
             s.start_candles,
             context,
             lambda: check_stop(self._stop, " before the release"),
@@ -170,26 +178,27 @@ class Trainer:
         check_stop(self._stop, f" before the release{resumable}")
         return fitted
 
-    def _evaluate(
-        self, prepared: PreparedData, fitted: FitResult, context: FoldContext
-    ) -> Evaluation:
-        s, champion = self._settings, self._load_champion()
-        intervals = fit_span_intervals(prepared, context)
-        challenger = build_challenger(s, prepared, fitted, champion, intervals)
-        held_out = HeldOutEvaluation(
-            prepared.sequences,
-            prepared.split.validation_until_ms,
-            s.scored_candles,
-            s.scored_symbols,
+    def _hold_out(
+        self, sequences: Mapping[str, Float64s], from_ms: int, context: FoldContext
+    ) -> HeldOutEvaluation:
+        return HeldOutEvaluation(
+            sequences,
+            from_ms,
+            self._settings.scored_candles,
+            self._settings.scored_symbols,
             context,
             lambda progress: stoppable(self._stop, progress),
         )
+
+    def _evaluate(
+        self, held_out: HeldOutEvaluation, challenger: Bundle, champion: Bundle | None
+    ) -> Evaluation:
         scores = held_out.compare(challenger, champion)
         comparison = scores.comparison
         self._show(comparison_table(comparison))
         self._show(net_returns_table(scores.net_returns.get(CHALLENGER, ())))
         before = None
-        if champion is not None and s.report:
+        if champion is not None and self._settings.report:
             before = held_out.score_before(champion, comparison.symbols).comparison
         if scores.intervals is not None:
             self._show(intervals_table(scores.intervals))

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import cpu_count
 
@@ -14,6 +14,7 @@ from shared.core.online.context import FoldContext
 from shared.core.online.model import Model
 from shared.core.online.start import build_start, continue_evidence
 from shared.core.online.state_codec import encode_state
+from shared.core.sequence_mapping import own_columns
 from shared.reporting.progress import track_count
 
 log = logging.getLogger(__name__)
@@ -41,16 +42,32 @@ def build_starts(
     """
     if candles == 0:
         return {}
-    # Copies: a view would keep the rest of its sequence in memory.
-    newest = {symbol: sequences[symbol][-candles:].copy() for symbol in sorted(sequences)}
-    jobs = [
-        partial(_encode_start, bundle, champion, symbol, rows, context)
-        for symbol, rows in newest.items()
-    ]
-    with track_count("folding the symbols' starts", sum(map(len, newest.values()))) as advance:
+    symbols = sorted(sequences)
+    # Built when their turn comes. Copies: a view would keep the rest of its sequence in memory.
+    jobs = (
+        partial(
+            _encode_start,
+            bundle,
+            _with_own_start(champion, symbol),
+            symbol,
+            sequences[symbol][-candles:].copy(),
+            context,
+        )
+        for symbol in symbols
+    )
+    total = sum(min(len(own), candles) for own in own_columns(sequences).values())
+    with track_count("folding the symbols' starts", total) as advance:
         counter = _Counter(advance, check_stop)
         found = list(run_in_workers(cpu_count(), jobs, counter))
-    return _within_limit({s: each for s, each in zip(newest, found, strict=True) if each})
+    return _within_limit({s: each for s, each in zip(symbols, found, strict=True) if each})
+
+
+def _with_own_start(champion: Bundle | None, symbol: str) -> Bundle | None:
+    """Return the champion with the start of one symbol: each job decodes all that it is given."""
+    if champion is None:
+        return None
+    own = {name: start for name, start in champion.starts.items() if name == symbol}
+    return replace(champion, starts=own)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,9 @@
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, wait
+from itertools import islice
 from multiprocessing import get_context, parent_process
 from threading import Thread
 from typing import Any, Final, TypeVar
@@ -12,6 +13,7 @@ from typing import Any, Final, TypeVar
 T = TypeVar("T")
 
 _POLL_S: Final = 0.2
+_JOBS_AHEAD: Final = 4  # of each process: those that run or are next
 # In a worker process: the counter of the work done by all workers, and the event that stops them.
 _shared: list[Any] = []
 
@@ -35,21 +37,35 @@ def run_in_workers(
     #    holds while the process forks stays locked in the child for good.
     context = get_context("spawn")
     done, stop = context.Value("q", 0), context.Event()
+    most = _JOBS_AHEAD * processes
     with ProcessPoolExecutor(processes, context, _initialise, (done, stop)) as pool:
         try:
-            running = deque(pool.submit(job) for job in jobs)
-            while running:
-                # 2. Look at all jobs, not only at the next one: a failure ends the run at once,
+            waiting, running = iter(jobs), deque[Future[T]]()
+            # 2. A job waits with its arguments in memory, so that few of many are taken at a time.
+            while _submit(pool, waiting, running, most):
+                # 3. Look at all jobs, not only at the next one: a failure ends the run at once,
                 #    however long the jobs before it still take.
                 _raise_failure(running)
                 if wait([running[0]], _POLL_S).done:
                     yield running.popleft().result()
                 on_progress(done.value)
         finally:
-            # 3. Reached on success, on a failure and when the consumer closes the generator:
+            # 4. Reached on success, on a failure and when the consumer closes the generator:
             #    running jobs see the event when they next report progress, the others never start.
             stop.set()
             pool.shutdown(cancel_futures=True)
+
+
+def _submit(
+    pool: ProcessPoolExecutor,
+    waiting: Iterator[Callable[[], T]],
+    running: deque[Future[T]],
+    most: int,
+) -> bool:
+    """Submit jobs until so many are not done; say whether there is any left."""
+    unfinished = sum(not future.done() for future in running)
+    running.extend(pool.submit(job) for job in islice(waiting, most - unfinished))
+    return bool(running)
 
 
 def report_progress(count: int) -> None:

@@ -107,6 +107,7 @@ class Archive:
         span: TimeSpan,
         symbols: Collection[str] = (),
         keep: int | None = None,
+        total: int | None = None,
         progress: Callable[[int], None] = lambda _: None,
     ) -> ArchivedCandles:
         """Return every symbol's candles up to the current end, at about 80 bytes a candle.
@@ -114,14 +115,15 @@ class Archive:
         Args:
             span: the open times wanted.
             symbols: the symbols wanted; none means all.
-            keep: the largest number of candles of a symbol, the newest ones; bounds the memory.
+            keep: the largest number of candles of a symbol, the newest ones.
+            total: the largest number of candles of all symbols together; bounds the memory.
             progress: called with the record count after each block; raise from it to abort.
 
         Raises:
             Unavailable: Kafka does not answer.
         """
         ends = self.ends()
-        selection = _Selection(span, frozenset(symbols), SequenceBuilder(keep))
+        selection = _Selection(span, frozenset(symbols), SequenceBuilder(keep, total))
         for block in self._scan(span, symbols, ends):
             for record in block:
                 selection.add(record)

@@ -12,10 +12,17 @@ from numpy.typing import NDArray
 
 from shared.core.arrays import Float64s, read_only64
 from shared.core.records import Candle, MarketMove
-from shared.core.sequence import MARKET_CHANGE, SEQUENCE_COLUMNS, market_values, own_values
+from shared.core.sequence import (
+    MARKET_CHANGE,
+    SEQUENCE_COLUMNS,
+    count_before,
+    market_values,
+    own_values,
+)
 from shared.core.sequence_mapping import SequenceMapping
 
 OWN_COLUMNS: Final = MARKET_CHANGE  # those before the market's
+_SLACK: Final = 1.25  # of all candles that are kept, until the older ones are dropped
 
 
 class ArchivedSequences(SequenceMapping):
@@ -56,6 +63,14 @@ class ArchivedSequences(SequenceMapping):
     def __len__(self) -> int:
         """Return the number of symbols."""
         return len(self._own)
+
+    def since(self, from_ms: int) -> "ArchivedSequences":
+        """Return the candles that open at a time or later, of the symbols that have any."""
+        starts = {symbol: count_before(own, from_ms) for symbol, own in self._own.items()}
+        kept = {symbol: start for symbol, start in starts.items() if start < len(self._own[symbol])}
+        own = {symbol: self._own[symbol][start:] for symbol, start in kept.items()}
+        numbers = {symbol: self._move_numbers[symbol][start:] for symbol, start in kept.items()}
+        return ArchivedSequences(own, numbers, self._moves)
 
     def market_columns(self, symbol: str, rows: slice) -> Float64s:
         """Return the market's columns (n, 15) of some of a symbol's candles."""
@@ -134,9 +149,14 @@ class _SymbolColumns:
 class SequenceBuilder:
     """Collects the candles of each symbol as the log corrects them."""
 
-    def __init__(self, keep: int | None = None) -> None:
-        """Take the largest number of candles of a symbol, the newest ones; None: all."""
-        self._keep = keep
+    def __init__(self, keep: int | None = None, total: int | None = None) -> None:
+        """Take what is kept at most: the newest candles of each symbol; None: all.
+
+        Args:
+            keep: candles of a symbol.
+            total: candles of all symbols together, in equal shares, of one each at least.
+        """
+        self._keep, self._total, self._count = keep, total, 0
         self._symbols: defaultdict[str, _SymbolColumns] = defaultdict(_SymbolColumns)
         self._moves = MarketMoveTable()
 
@@ -146,8 +166,13 @@ class SequenceBuilder:
         if candle.open_time_ms <= columns.last_ms:
             return False
         columns.append(candle, self._moves.number(candle.market))
+        self._count += 1
         if self._keep is not None and len(columns) >= 2 * self._keep:
+            self._count -= len(columns) - self._keep
             columns.keep(self._keep)
+        # Not at each candle: a trim moves all that are kept.
+        if self._total is not None and self._count > self._total * _SLACK:
+            self._trim()
         return True
 
     def amend(self, candle: Candle) -> None:
@@ -170,15 +195,25 @@ class SequenceBuilder:
         if is_there:
             return None
         columns.insert(at, candle, self._moves.number(candle.market))
+        self._count += 1
         return at
 
     def sequences(self) -> ArchivedSequences:
         """Return the sequences, sorted by symbol."""
+        self._trim()
         own, move_numbers = dict[str, Float64s](), dict[str, NDArray[np.int32]]()
         for symbol in sorted(self._symbols):
             columns = self._symbols[symbol]
-            if self._keep is not None:
-                columns.keep(self._keep)
             own[symbol] = read_only64(np.frombuffer(columns.own).reshape(-1, OWN_COLUMNS))
             move_numbers[symbol] = np.frombuffer(columns.move_numbers, dtype=np.int32)
         return ArchivedSequences(own, move_numbers, self._moves.rows())
+
+    def _trim(self) -> None:
+        """Drop the older candles of each symbol beyond what is kept."""
+        most = [] if self._keep is None else [self._keep]
+        if self._total is not None and self._symbols:
+            most.append(max(self._total // len(self._symbols), 1))
+        if most:
+            for columns in self._symbols.values():
+                columns.keep(min(most))
+            self._count = sum(map(len, self._symbols.values()))

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Collection, Mapping
 
 from services.trainer.data.market import add_market, make_training_baskets
+from services.trainer.data.memory import candles_in_memory, with_one_span
 from services.trainer.data.preparation import NotEnoughCandles
 from services.trainer.settings import TrainerSettings
 from services.trainer.stopping import stoppable
@@ -86,12 +87,21 @@ class ArchiveSource:
 
     def _read(self, span: TimeSpan, symbols: Collection[str]) -> Mapping[str, Float64s]:
         """Read the candles of some symbols, or of all if there are none."""
-        most = self._settings.max_candles
+        most, total = self._settings.max_candles, candles_in_memory(self._settings)
         with track_count("reading the archive", None) as progress:
-            archived = self._archive.read(span, symbols, most, stoppable(self._stop, progress))
+            archived = self._archive.read(
+                span, symbols, most, total, stoppable(self._stop, progress)
+            )
         if archived.refused:
             log.warning(
                 "%d records of the archive cannot be read: see `ulstm dead-letters list`",
                 archived.refused,
             )
-        return archived.sequences
+        sequences = with_one_span(archived.sequences, total, interval_ms(self._settings.interval))
+        if sequences is not archived.sequences:
+            log.info(
+                "memory for %d candles of each of %d symbols: see TRAINING_MEMORY_MB",
+                total // len(archived.sequences),
+                len(archived.sequences),
+            )
+        return sequences

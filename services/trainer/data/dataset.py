@@ -1,7 +1,8 @@
 """Windows and labels of candle sequences, split by time and cut when they are needed."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -83,18 +84,29 @@ FeatureFunction: TypeAlias = Callable[[DatasetOptions, str, Float64s], FoldedFea
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
-    """Rows of all symbols as the network takes them, and the rows where windows end."""
+    """Rows of all symbols as the network takes them, and the rows where windows end.
+
+    With a `mirror`, the rows upside down follow the others. They are most of a training's memory,
+    so they are not kept: `windows` makes them.
+    """
 
     rows: Float32s  # (candles, features), one symbol after the other
-    labels: Float32s  # (candles,), of the window that ends there, on the network's scale; or NaN
+    labels: Float32s  # of the window that ends there, on the network's scale; or NaN
     training_ends: Int64s  # (windows,), rows where a training window ends
     validation_ends: Int64s  # (windows,), likewise
     window_length: int
     label_scale: float
+    mirror: Float32s | None = None  # (features,), factor of each column
 
     def windows(self, ends: Int64s) -> Float32s:
         """Cut the windows (n, window_length, features) that end at these rows, oldest row first."""
-        windows: Float32s = self.rows[ends[:, None] + np.arange(1 - self.window_length, 1)]
+        places = ends[:, None] + np.arange(1 - self.window_length, 1)
+        if self.mirror is None:
+            windows: Float32s = self.rows[places]
+            return windows
+        is_mirrored = ends >= len(self.rows)
+        windows = self.rows[places - (is_mirrored * len(self.rows))[:, None]]
+        windows *= np.where(is_mirrored[:, None], self.mirror, np.float32(1.0))[:, None]
         return windows
 
 
@@ -127,14 +139,14 @@ def build_dataset(
         step_ms: the interval.
         compute: returns a symbol's features; None folds them here.
     """
-    compute, parts = compute or feature_function(step_ms), []
+    compute = compute or feature_function(step_ms)
+    columns = _Columns.empty(sequences, options, split)
     with track_count("features", sum(map(len, own_columns(sequences).values()))) as progress:
         for symbol, sequence in sequences.items():
             seen = sequence[: count_before(sequence, split.validation_until_ms)]
-            folded = compute(options, symbol, seen)
-            parts.append(_symbol_part(folded, seen, scalers.get(symbol), step_ms))
+            columns.append(compute(options, symbol, seen), seen, scalers.get(symbol), step_ms)
             progress(len(sequence))
-    return _join(parts, options, split, step_ms)
+    return _to_dataset(columns, options, split, step_ms)
 
 
 def common_moves(times_ms: Float64s, labels: Float64s) -> Float64s:
@@ -162,9 +174,9 @@ def spread_evenly(ends: Int64s, most: int) -> Int64s:
     return ends[np.linspace(0, len(ends) - 1, most).astype(np.int64)]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _SymbolPart:
-    """One symbol's part of a dataset."""
+@dataclass(slots=True, eq=False)
+class _Columns:
+    """What is known of the candles of all symbols, one symbol after the other."""
 
     times_ms: Float64s  # (candles,)
     rows: Float32s  # (candles, features), as the network takes them
@@ -172,69 +184,71 @@ class _SymbolPart:
     # the next candle is missing.
     changes: Float64s  # (candles,)
     explained: Float64s  # (candles,), how much of it the market explains
+    starts: list[int]  # the first row of each symbol, and the end
+
+    @classmethod
+    def empty(
+        cls, sequences: Mapping[str, Float64s], options: DatasetOptions, split: Split
+    ) -> "_Columns":
+        """Return columns with room for all candles before the held-out ones.
+
+        They are filled a symbol at a time: to join the symbols' own would take twice the memory.
+        """
+        own = own_columns(sequences).values()
+        candles = sum(count_before(sequence, split.validation_until_ms) for sequence in own)
+        features = feature_set(options.feature_set).columns
+        rows = np.empty((candles, features), dtype=np.float32)
+        return cls(np.empty(candles), rows, np.empty(candles), np.empty(candles), [0])
+
+    def append(
+        self, folded: FoldedFeatures, sequence: Float64s, scaler: Scaler | None, step_ms: int
+    ) -> None:
+        start, end = self.starts[-1], self.starts[-1] + len(sequence)
+        part = slice(start, end)
+        self.times_ms[part] = sequence[:, OPEN_TIME]
+        self.rows[part] = folded.rows if scaler is None else scaler.apply(folded.rows)
+        self.changes[part] = bounded(next_changes(sequence, step_ms) / folded.units)
+        self.explained[part] = np.roll(folded.explained, -1) / folded.units  # of the next candle
+        self.starts.append(end)
 
 
-def _symbol_part(
-    folded: FoldedFeatures, sequence: Float64s, scaler: Scaler | None, step_ms: int
-) -> _SymbolPart:
-    rows = folded.rows.astype(np.float32) if scaler is None else scaler.apply(folded.rows)
-    changes = bounded(next_changes(sequence, step_ms) / folded.units)
-    explained = np.roll(folded.explained, -1) / folded.units  # of the candle after each
-    return _SymbolPart(sequence[:, OPEN_TIME].copy(), rows, changes, explained)
-
-
-def _join(
-    parts: Sequence[_SymbolPart], options: DatasetOptions, split: Split, step_ms: int
-) -> Dataset:
-    training_ends, validation_ends = _window_ends(parts, options.window_length, split, step_ms)
-    rows = np.concatenate([part.rows for part in parts])
-    changes = np.concatenate([part.changes for part in parts])
-    chosen = feature_set(options.feature_set)
+def _to_dataset(columns: _Columns, options: DatasetOptions, split: Split, step_ms: int) -> Dataset:
+    training_ends, validation_ends = _window_ends(columns, options.window_length, split, step_ms)
+    changes, chosen = columns.changes, feature_set(options.feature_set)
     if options.is_common_move_removed:
-        changes -= _common_part(parts, changes, needs_market=chosen.needs_market)
+        changes -= (
+            columns.explained if chosen.needs_market else common_moves(columns.times_ms, changes)
+        )
     label_scale = _label_deviation(changes[training_ends]) if options.is_standardised else 1.0
-    labels = (changes / label_scale).astype(np.float32)
+    changes /= label_scale
+    labels = changes.astype(np.float32)
     dataset = Dataset(
-        rows, labels, training_ends, validation_ends, options.window_length, label_scale
+        columns.rows, labels, training_ends, validation_ends, options.window_length, label_scale
     )
     if not options.is_mirrored or chosen.mirror is None:
         return dataset
     return _with_mirrored_training(dataset, chosen.mirror)
 
 
-def _common_part(
-    parts: Sequence[_SymbolPart], changes: Float64s, *, needs_market: bool
-) -> Float64s:
-    """Return the part of each next change (n,) that is common to all symbols."""
-    if needs_market:
-        return np.concatenate([part.explained for part in parts])
-    return common_moves(np.concatenate([part.times_ms for part in parts]), changes)
-
-
 def _window_ends(
-    parts: Sequence[_SymbolPart], window_length: int, split: Split, step_ms: int
+    columns: _Columns, window_length: int, split: Split, step_ms: int
 ) -> tuple[Int64s, Int64s]:
     """Return the rows where training and validation windows end, with a label and full."""
-    training, validation, start = [], [], 0
-    for part in parts:
-        ends = np.flatnonzero(np.isfinite(part.changes))
-        ends = ends[ends >= window_length - 1]
-        in_training = part.times_ms[ends] + step_ms < split.training_until_ms
-        training.append(start + ends[in_training])
-        validation.append(start + ends[~in_training])
-        start += len(part.rows)
-    return np.concatenate(training), np.concatenate(validation)
+    full = [np.arange(start + window_length - 1, end) for start, end in pairwise(columns.starts)]
+    ends = np.concatenate(full)
+    ends = ends[np.isfinite(columns.changes[ends])]
+    in_training = columns.times_ms[ends] + step_ms < split.training_until_ms
+    return ends[in_training], ends[~in_training]
 
 
 def _with_mirrored_training(dataset: Dataset, mirror: Float64s) -> Dataset:
     """Append each training window upside down, with the opposite label."""
-    mirrored_rows = dataset.rows * mirror.astype(np.float32)
     mirrored_ends = dataset.training_ends + len(dataset.rows)
     return replace(
         dataset,
-        rows=np.concatenate([dataset.rows, mirrored_rows]),
         labels=np.concatenate([dataset.labels, -dataset.labels]),
         training_ends=np.concatenate([dataset.training_ends, mirrored_ends]),
+        mirror=mirror.astype(np.float32),
     )
 
 

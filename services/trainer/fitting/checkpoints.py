@@ -123,6 +123,8 @@ def fit_digest(
     digest = hashlib.sha256(repr(basis).encode())
     for name in ("rows", "labels", "training_ends", "validation_ends"):
         update_digest(digest, name, getattr(dataset, name))
+    if dataset.mirror is not None:
+        update_digest(digest, "mirror", dataset.mirror)
     update_digest(digest, "weights", weights)
     return digest.hexdigest()
 

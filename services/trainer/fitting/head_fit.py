@@ -44,5 +44,6 @@ def fit_head(architecture: Architecture, weights: Float32s, dataset: Dataset) ->
 
 def _inputs(network: Network, weights: Float32s, dataset: Dataset, ends: Int64s) -> Float64s:
     """Return the inputs (n, inputs) of the windows that end at these rows."""
-    _, hidden = network.hidden_many(weights, dataset.windows(ends))
-    return np.column_stack([hidden, dataset.rows[ends], np.ones(len(ends))]).astype(np.float64)
+    windows = dataset.windows(ends)
+    _, hidden = network.hidden_many(weights, windows)
+    return np.column_stack([hidden, windows[:, -1], np.ones(len(ends))]).astype(np.float64)

@@ -19,8 +19,10 @@ def a_candle_of(
     return Candle(symbol, time_ms, close, close, close, close, 1.0, 2.0, 3, None, market)
 
 
-def collected(*candles: Candle, keep: int | None = None) -> ArchivedSequences:
-    builder = SequenceBuilder(keep)
+def collected(
+    *candles: Candle, keep: int | None = None, total: int | None = None
+) -> ArchivedSequences:
+    builder = SequenceBuilder(keep, total)
     for candle in candles:
         builder.append(candle)
     return builder.sequences()
@@ -124,3 +126,30 @@ def test_a_selection_has_the_wanted_symbols_alone() -> None:
     assert own_columns(selected)["AAA"].shape == (1, 9)
     with pytest.raises(KeyError):
         selected["BBB"]
+
+
+@pytest.mark.parametrize(("total", "share"), [(1, 1), (6, 2), (30, 10), (1_000, 100)])
+def test_symbols_share_a_total_whichever_come_first(total: int, share: int) -> None:
+    names = ("CCC", "AAA", "BBB")
+    candles = [a_candle_of(name, at) for name in names for at in range(100)]
+
+    sequences = collected(*candles, total=total)
+
+    newest = [START_MS + at * STEP_MS for at in range(100)][-share:]
+    assert {name: sequences[name][:, OPEN_TIME].tolist() for name in sequences} == dict.fromkeys(
+        sorted(names), newest
+    )
+
+
+def test_sequences_since_a_time_are_those_of_the_symbols_with_candles_then() -> None:
+    sequences = collected(
+        *(a_candle_of("AAA", at) for at in range(5)),
+        a_candle_of("BBB", 0),
+        a_candle_of("CCC", 4, 7.0, None),
+    )
+
+    since = sequences.since(START_MS + 3 * STEP_MS)
+
+    assert {name: len(since[name]) for name in since} == {"AAA": 2, "CCC": 1}
+    assert np.array_equal(since["AAA"], sequences["AAA"][3:], equal_nan=True)
+    assert np.array_equal(since["CCC"], sequences["CCC"], equal_nan=True)
