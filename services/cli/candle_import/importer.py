@@ -3,15 +3,18 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
+from typing import Final
 
 from services.cli.candle_import.log_comparison import Corrections
 from services.cli.candle_import.time_blocks import BlockSlice
 from shared.adapters.kafka.producer import ProducerRecord
 from shared.adapters.recording import CandleRow
-from shared.adapters.schemas.klines import encode_correction, encode_gap
-from shared.core.records import Gap
+from shared.adapters.schemas.klines import encode_correction, encode_gap, encode_status
+from shared.core.records import Gap, SymbolStatus
 from shared.core.topics import Topics, interval_ms, partition_for
 from shared.log.positions import SymbolPosition
+
+_LISTED_REASON: Final = "imported"
 
 
 @dataclass(slots=True)
@@ -46,6 +49,9 @@ class CandleImporter:
         """
         self._topics, self._step_ms = topics, interval_ms(topics.interval)
         self._next_ms = {symbol: each.next_open_time_ms for symbol, each in positions.items()}
+        self._ended = {
+            symbol for symbol, each in positions.items() if each.status and each.status.ends_symbol
+        }
         self._begins_anew = {symbol for symbol, each in positions.items() if each.is_new}
         self._corrections = corrections
         self._partition = lru_cache(None)(partial(partition_for, partitions=topics.partitions))
@@ -64,6 +70,8 @@ class CandleImporter:
         if next_ms is not None and row.open_time_ms < next_ms:
             yield from self._correct(row, market)
             return
+        if next_ms is None or row.symbol in self._ended:
+            yield self._listed(row)
         if next_ms is not None and row.open_time_ms > next_ms:
             yield from self._gap(row.symbol, next_ms, row.open_time_ms)
         self._next_ms[row.symbol] = row.open_time_ms + self._step_ms
@@ -103,6 +111,17 @@ class CandleImporter:
             yield self._candle(row, encode_correction(value, "amendment"))
         elif not self._corrections.older.has(symbol, time_ms):
             self.summary.already_there += 1
+
+    def _listed(self, row: CandleRow) -> ProducerRecord:
+        """Return the record that a symbol begins with.
+
+        Nothing before it matters, so a predictor that has read the end of the log alone need not
+        look for the symbol before that.
+        """
+        self._ended.discard(row.symbol)
+        status = SymbolStatus(row.symbol, row.open_time_ms, "listed", _LISTED_REASON)
+        value = encode_status(status, self._topics.interval)
+        return self._record(row.symbol, row.open_time_ms - 1, value)
 
     def _gap(self, symbol: str, next_ms: int, until_ms: int) -> Iterator[ProducerRecord]:
         if symbol in self._begins_anew:

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -181,7 +182,7 @@ def test_a_second_writer_stops_the_import_and_says_so(
             find_recordings(paths),
             ImportOptions(on_records=start_producer(settings)),
         )
-    assert run_import(settings, paths) == (7_000, 0, 5_000)
+    assert run_import(settings, paths) == (7_001, 0, 4_999)
     assert len(closes(settings)) == 12_000
 
 
@@ -252,10 +253,11 @@ def test_each_candle_has_the_move_of_all_symbols_from_close_to_close(
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("written", [1, 7, 103])
+@pytest.mark.parametrize(("written", "candles"), [(1, 0), (7, 3), (103, 98)])
 def test_an_interrupted_import_gives_the_same_bytes_as_one_that_was_not(
-    settings: ServiceSettings, tmp_path: Path, written: int
+    settings: ServiceSettings, tmp_path: Path, written: int, candles: int
 ) -> None:
+    """Each symbol begins with a record that says so."""
     paths = walks(tmp_path, FIVE)
     whole = settings.model_copy(update={"topic_prefix": f"{settings.topic_prefix}whole."})
     run_import(whole, paths)
@@ -266,8 +268,19 @@ def test_an_interrupted_import_gives_the_same_bytes_as_one_that_was_not(
             ImportOptions(on_records=start_producer(settings), batch_size=written),
         )
 
-    assert run_import(settings, paths) == (200 - written, 0, written)
+    assert run_import(settings, paths) == (200 - candles, 0, candles)
     assert logged_values(settings) == logged_values(whole)
+
+
+@pytest.mark.integration
+def test_a_symbol_begins_with_its_listing_so_that_nobody_looks_for_it_further_back(
+    settings: ServiceSettings, tmp_path: Path
+) -> None:
+    run_import(settings, walks(tmp_path, FIVE[:2], 3))
+    run_import(settings, walks(tmp_path, FIVE[:2], 5))
+
+    values = [value or b"" for key, value in logged_values(settings) if key == b"AAAUSDT"]
+    assert [json.loads(value)["type"] for value in values] == ["status", *["candle"] * 5]
 
 
 @pytest.mark.integration
