@@ -35,7 +35,7 @@ from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.prometheus import Telemetry
 from shared.adapters.retry import retry_until_available
 from shared.core.arrays import Float64s
-from shared.core.errors import BadInput
+from shared.core.errors import BadInput, Unknown
 from shared.core.evaluation.comparison import CHALLENGER
 from shared.core.model.card import Bundle
 from shared.core.online.context import FoldContext
@@ -217,7 +217,7 @@ class Trainer:
             return None
         try:
             return self._registry.bundles.load(current.promotion.model_version)
-        except BadInput as error:
+        except (BadInput, Unknown) as error:
             log.warning("the champion cannot be compared: %s", error)
             return None
 

@@ -10,6 +10,7 @@ from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.producer import ProducerRecord
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
 from shared.adapters.schemas.baskets import is_baskets_key
+from shared.adapters.schemas.withdrawals import decode_withdrawal, encode_withdrawal
 from shared.core.errors import BadInput, Incompatible, Unavailable, Unknown
 from shared.core.model.card import Bundle, sha256_hex
 from shared.core.topics import Topics
@@ -27,6 +28,26 @@ def published_ms(record: ConsumerRecord) -> int | None:
     return int(text) if text.isdigit() and len(text) <= _MOST_DIGITS else None
 
 
+def decode_version(version: str, value: bytes | None) -> Bundle:
+    """Return the bundle of a version's first record.
+
+    Raises:
+        BadInput: it is no usable bundle, or withdraws the version.
+    """
+    reason = _withdrawal_reason(value)
+    if reason:
+        raise BadInput("withdrawn", f"model version {version} was withdrawn: {reason}")
+    return decode_bundle(version, value)
+
+
+def _withdrawal_reason(value: bytes | None) -> str:
+    """Return why a version was withdrawn; empty if its record is no withdrawal."""
+    try:
+        return decode_withdrawal(value).reason
+    except BadInput:
+        return ""
+
+
 class BundleStore:
     """Reads bundles. Connects for each call, so no connection is open between calls."""
 
@@ -35,6 +56,7 @@ class BundleStore:
         self._kafka, self._topic = kafka, topics.models
         # By version, the offset of its first record: a later record of the version changes nothing.
         self._offsets: dict[str, int] = {}
+        self._digests: dict[str, str | None] = {}  # by version; None: no bundle, for good
         self._next_offset = 0
 
     def versions(self) -> list[str]:
@@ -56,10 +78,25 @@ class BundleStore:
 
         Raises:
             Unknown: the log has none of this version.
-            BadInput: its bytes are no usable bundle.
+            BadInput: its bytes are no usable bundle, or it was withdrawn.
             Unavailable: Kafka does not answer.
         """
-        return decode_bundle(version, self._read(version))
+        return decode_version(version, self._read(version))
+
+    def is_usable(self, version: str, sha256: str) -> bool:
+        """Say whether a promotion of these bytes takes effect: the bundle is there and sound.
+
+        Raises:
+            Unavailable: Kafka does not answer.
+        """
+        if version not in self._digests:
+            try:
+                self._digests[version] = self.load(version).sha256
+            except BadInput:
+                self._digests[version] = None
+            except Unknown:
+                return False  # it may come
+        return self._digests[version] == sha256
 
     def contains(self, version: str, sha256: str) -> bool:
         """Say whether the log has a version with these bytes.
@@ -73,6 +110,8 @@ class BundleStore:
             return False
         if stored is not None and sha256_hex(stored) == sha256:
             return True
+        if _withdrawal_reason(stored):
+            raise Incompatible(f"model version {version} was withdrawn; publish under another")
         raise Incompatible(
             f"model version {version} is in the log with other bytes; publish under another version"
         )
@@ -84,6 +123,12 @@ class BundleStore:
         return ProducerRecord(
             self._topic, _PARTITION, version.encode(), data, timestamp_ms, headers
         )
+
+    def to_withdrawal(self, version: str, reason: str) -> ProducerRecord:
+        """Return the record that withdraws a version."""
+        now_ms = time.time_ns() // 1_000_000
+        value = encode_withdrawal(reason, now_ms)
+        return ProducerRecord(self._topic, _PARTITION, version.encode(), value, now_ms)
 
     def _index_new_records(self, reader: Reader) -> None:
         if not reader.partitions():

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import closing, suppress
 from typing import Final
 
 from shared.adapters.bundle_codec import decode_bundle
@@ -10,7 +11,7 @@ from shared.adapters.kafka.errors import Aborted, OutcomeUnknown
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.retry import wait_until
 from shared.adapters.schemas.baskets import card_baskets
-from shared.core.errors import BadInput, Unavailable
+from shared.core.errors import BadInput, Incompatible, Unavailable
 from shared.core.model.card import Bundle
 from shared.core.model.numeric_profile import self_test
 from shared.core.topics import Topics
@@ -41,7 +42,7 @@ class ModelRegistry:
         # partition sees the promotions in one order.
         self._transactional_id = topics.transactional_id("trainer")
         self.bundles = BundleStore(kafka, topics)
-        self.promotions = PromotionLog(kafka, topics)
+        self.promotions = PromotionLog(kafka, topics, self.bundles.is_usable)
         self.baskets = BasketStore(kafka, topics)
 
     def release(self, data: bytes, version: str, timestamp_ms: int, *, promote: bool) -> None:
@@ -84,7 +85,7 @@ class ModelRegistry:
         self._write(records, bundle, promote=True)
 
     def rollback(self) -> str:
-        """Promote the version that was promoted before the current one; return it.
+        """Promote the version that predicted before the current one; return it.
 
         Raises:
             Unknown: there is none.
@@ -92,6 +93,39 @@ class ModelRegistry:
         version = self.promotions.previous_version()
         self.promote(version)
         return version
+
+    def withdraw(self, version: str, reason: str) -> None:
+        """End the wait for a version that was promoted and never published.
+
+        Predictors reject its promotions, and the model before goes on.
+
+        Args:
+            version: the version.
+            reason: why, as the dead letters of its promotions repeat it.
+
+        Raises:
+            Incompatible: its bundle is there.
+            BadInput: the log has something else under it, so its promotions are rejected already.
+            Unavailable: Kafka did not take it; nothing was changed.
+        """
+        if version in self.bundles.versions():
+            self._refuse_withdrawal(version)
+        with closing(TransactionalProducer(self._kafka, self._transactional_id)) as writer:
+            try:
+                writer.write([self.bundles.to_withdrawal(version, reason)])
+            except (Aborted, OutcomeUnknown) as error:
+                raise Unavailable(f"{version} may not be withdrawn; try again: {error}") from error
+        wait_until(lambda: version in self.bundles.versions(), timeout_s=_VISIBLE_S)
+        # The first record of a version decides, and its bundle may have come just before.
+        with suppress(BadInput):
+            self._refuse_withdrawal(version)
+
+    def _refuse_withdrawal(self, version: str) -> None:
+        self.bundles.load(version)
+        raise Incompatible(
+            f"model version {version} is in the log; `ulstm models rollback` promotes the one"
+            " before it"
+        )
 
     def _promotion_records(self, bundle: Bundle, timestamp_ms: int) -> list[ProducerRecord]:
         """Return a promotion, and the record that puts its model's baskets in force.

@@ -1,6 +1,6 @@
 """The promotions among the candles of `klines`."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
@@ -21,6 +21,10 @@ from shared.core.topics import Topics, interval_ms
 _FIRST_BLOCK: Final = 500
 
 
+IsUsable = Callable[[str, str], bool]
+"""(version, SHA-256 of its bundle in the promotion) -> whether that bundle is there and sound."""
+
+
 @dataclass(frozen=True, slots=True)
 class PromotionRecord:
     """A promotion with its partition and offset in `klines`."""
@@ -33,22 +37,28 @@ class PromotionRecord:
 class PromotionLog:
     """Reads promotions. Connects for each call, so no connection is open between calls."""
 
-    def __init__(self, kafka: KafkaConnection, topics: Topics) -> None:
-        """Take Kafka's address and the deployment's topics; connect on first use."""
-        self._kafka, self._topics = kafka, topics
+    def __init__(self, kafka: KafkaConnection, topics: Topics, is_usable: IsUsable) -> None:
+        """Take Kafka's address and the deployment's topics; connect on first use.
+
+        Args:
+            kafka: how it is reached.
+            topics: of the deployment.
+            is_usable: tells which promotions take effect; predictors reject the others.
+        """
+        self._kafka, self._topics, self._is_usable = kafka, topics, is_usable
         self._codec = KlineCodec(topics.interval, interval_ms(topics.interval), topics.partitions)
 
     def current(self, partition: int = 0) -> PromotionRecord | None:
-        """Return the last promotion of a partition, or None if it never had one."""
-        return self._current_by_prediction(partition) or next(self.history(partition), None)
+        """Return the last promotion of a partition that took effect, or None without one."""
+        return self._current_by_prediction(partition) or next(self._effective(partition), None)
 
     def previous_version(self) -> str:
-        """Return the version that was promoted before the current one.
+        """Return the version that predicted before the current one.
 
         Raises:
             Unknown: there is none.
         """
-        versions = (record.promotion.model_version for record in self.history(0))
+        versions = (record.promotion.model_version for record in self._effective(0))
         current = next(versions, None)
         for version in versions:
             if version != current:
@@ -63,6 +73,12 @@ class PromotionLog:
         with Reader(self._kafka, self._topics.klines) as reader:
             for span in read_backwards(reader, partition, _FIRST_BLOCK):
                 yield from reversed(self._promotions_among(span))
+
+    def _effective(self, partition: int) -> Iterator[PromotionRecord]:
+        return filter(self._takes_effect, self.history(partition))
+
+    def _takes_effect(self, record: PromotionRecord) -> bool:
+        return self._is_usable(record.promotion.model_version, record.promotion.bundle_sha256)
 
     def end(self) -> int:
         """Return the offset after the last record of the first partition."""
@@ -102,10 +118,10 @@ class PromotionLog:
         start = newest.promotion_offset
         with Reader(self._kafka, self._topics.klines) as reader:
             end = reader.ends(partition)[1]
-            found = self._promotions_between(
-                reader, partition, newest.source_offset + 1, end
-            ) or self._promotions_between(reader, partition, start, start + 1)
-        return found[-1] if found else None
+            later = self._promotions_between(reader, partition, newest.source_offset + 1, end)
+            named = self._promotions_between(reader, partition, start, start + 1)
+        effective = filter(self._takes_effect, reversed([*named, *later]))
+        return next(effective, None)
 
     def _newest_prediction(self, partition: int) -> Prediction | None:
         with Reader(self._kafka, self._topics.predictions) as reader:

@@ -110,6 +110,35 @@ def test_a_promotion_waits_for_its_bundle_and_says_so(deployment: Deployment) ->
     assert deployment.replay_agrees()
 
 
+def test_a_promotion_whose_version_never_comes_is_withdrawn_and_the_old_model_goes_on(
+    deployment: Deployment,
+) -> None:
+    deployment.publish(interleaved_candles(SYMBOLS, 0, 20))
+    first = deployment.release()
+    replica = deployment.start_predictor()
+    promotion = PromotionMessage(
+        type="promotion",
+        model_version="never-came",
+        bundle_sha256="0" * 64,
+        numeric_profile=self_test(),
+    )
+    deployment.publish([("promotion", encode_record(promotion))], PARTITION)
+    deployment.publish(interleaved_candles(SYMBOLS, 20, 23))
+    others = [each for each in SYMBOLS if partition_for(each, PARTITIONS) != PARTITION]
+    deployment.await_predictions(others, 22)
+    held = f'ulstm_predictor_held_groups{{partition="{PARTITION}"}}'
+    eventually(lambda: replica.metric(held) == 1)
+    assert "never-came" in replica.get("/health/ready")[1]
+
+    deployment.registry.withdraw("never-came", "promoted by mistake")
+
+    found = deployment.await_predictions(SYMBOLS, 22)
+    assert {p.model_version for p in found["BTCUSDT"]} == {first}
+    eventually(lambda: reasons(deployment) == ["withdrawn"])
+    eventually(lambda: replica.get("/health/ready")[0] == 200)
+    assert deployment.replay_agrees()
+
+
 def publish_bundle(
     deployment: Deployment, version: str, data: bytes, sha256: str = "", *, promote: bool = True
 ) -> None:

@@ -19,6 +19,7 @@ from services.cli.examples import examples
 from services.cli.terminal import PlainConsole, plain_text, print_json, print_text
 from services.cli.topic_checks import open_deployment
 from services.cli.trainer import First, Last, Symbols, run_trainer, setting
+from shared.adapters.schemas.withdrawals import is_model_version
 from shared.core.evaluation.comparison import CHALLENGER
 from shared.core.model.card import Bundle
 from shared.core.symbols import normalise_symbol
@@ -72,6 +73,32 @@ def promote_command(context: typer.Context, version: Version, as_json: AsJson = 
 def rollback_command(context: typer.Context, as_json: AsJson = False) -> None:
     """Promote the version that was promoted before the current one."""
     _print_promoted(_registry(context.obj).rollback(), as_json=as_json)
+
+
+@app.command(
+    "withdraw",
+    epilog=examples(
+        'ulstm models withdraw 20250131T2355-9f2c41d7 --reason "promoted by mistake"',
+    ),
+)
+def withdraw_command(
+    context: typer.Context,
+    version: Annotated[str, typer.Argument(help="A version that was promoted and never came.")],
+    reason: Annotated[str, typer.Option(help="Why, as the dead letters will repeat it.")],
+    as_json: AsJson = False,
+) -> None:
+    """End the wait for a version that was promoted and is not in the log.
+
+    Predictors reject its promotion, and the model before goes on. A version that is in the log can
+    be rolled back, not withdrawn.
+    """
+    if not is_model_version(version):
+        raise typer.BadParameter(f"{version!r} is no model version: letters, digits and ._- only")
+    _registry(context.obj).withdraw(version, reason)
+    if as_json:
+        print_json({"withdrawn": version})
+    else:
+        print_text(f"withdrew {version}")
 
 
 @app.command(

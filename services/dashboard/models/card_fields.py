@@ -20,6 +20,7 @@ class PublishedBundle:
 
     fields: Mapping[str, Any]
     comparison: Mapping[str, Any] | None  # with the champion of its time
+    sha256: str
 
 
 def describe_bundle(bundle: Bundle, published_ms: int | None) -> PublishedBundle:
@@ -48,7 +49,8 @@ def describe_bundle(bundle: Bundle, published_ms: int | None) -> PublishedBundle
         "decision": decision_of(card.scores),
         "card": _plain(asdict(replace(card, scalers={}))),
     }
-    return PublishedBundle(fields, decided_comparison(bundle.version, card.parent, card.scores))
+    comparison = decided_comparison(bundle.version, card.parent, card.scores)
+    return PublishedBundle(fields, comparison, bundle.sha256)
 
 
 def _plain(value: object) -> Any:

@@ -13,13 +13,12 @@ from services.dashboard.models.promotion_timeline import (
     champion_of,
     promotion_timeline,
 )
-from shared.adapters.bundle_codec import decode_bundle
 from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
 from shared.adapters.schemas.baskets import is_baskets_key
 from shared.core.errors import BadInput
 from shared.core.topics import Topics
-from shared.log.bundle_store import published_ms
+from shared.log.bundle_store import decode_version, published_ms
 from shared.log.promotion_log import PromotionLog, PromotionRecord
 
 log = logging.getLogger(__name__)
@@ -42,7 +41,7 @@ class LoggedModels:
     ) -> None:
         """Take Kafka's address and the deployment's topics; connect on first use."""
         self._kafka, self._topics, self._clock = kafka, topics, clock
-        self._promotion_log = PromotionLog(kafka, topics)
+        self._promotion_log = PromotionLog(kafka, topics, self._is_usable)
         self._next_offset = 0  # of `models`
         self._bundles: dict[str, PublishedBundle | None] = {}  # None: no usable bundle
         self._promotions = LogRegion(_PARTITION, None, self._promotion_log.decode, most_new=maxsize)
@@ -89,7 +88,7 @@ class LoggedModels:
         if is_baskets_key(record.key) or version in self._bundles:
             return
         try:
-            bundle = decode_bundle(version, record.value)
+            bundle = decode_version(version, record.value)
         except BadInput as error:
             log.warning("%s", error)
             self._bundles[version] = None
@@ -112,8 +111,17 @@ class LoggedModels:
 
     @property
     def _found(self) -> list[PromotionRecord]:
+        effective = [one for one in self._promotions.values if self._takes_effect(one)]
         current = [] if self._current is None else [self._current]
-        return self._promotions.values or current
+        return effective or current
+
+    def _takes_effect(self, record: PromotionRecord) -> bool:
+        return self._is_usable(record.promotion.model_version, record.promotion.bundle_sha256)
+
+    def _is_usable(self, version: str, sha256: str) -> bool:
+        """Return whether predictors accept a promotion: its bundle is there and sound."""
+        bundle = self._bundles.get(version)
+        return bundle is not None and bundle.sha256 == sha256
 
     def _build_page(self) -> Mapping[str, Any]:
         bundles = [bundle for bundle in self._bundles.values() if bundle is not None]

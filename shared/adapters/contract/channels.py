@@ -38,8 +38,9 @@ CHANNELS: Final[Mapping[ChannelName, Channel]] = {
         is_partitioned=True,
     ),
     "models": Channel(
-        "Model versions as bundles, and definitions of baskets. The newest definition is in force.",
-        ("bundle", "baskets"),
+        "Model versions as bundles, withdrawals of versions that never came, and definitions of"
+        " baskets. The first record of a version decides; the newest definition is in force.",
+        ("bundle", "withdrawal", "baskets"),
     ),
     "dead-letters": Channel("Records that could not be read, with the reason.", ("dead-letter",)),
     "control": Channel(

@@ -158,6 +158,12 @@ CARD: Final[dict[str, Any]] = {
     "scores": {},
     "training": {},
 }
+WITHDRAWAL: Final[dict[str, Any]] = {
+    "schema": 1,
+    "type": "withdrawal",
+    "time_ms": 1743466500000,
+    "reason": "promoted by mistake, never trained",
+}
 BUNDLE_HEADERS: Final[dict[str, Any]] = {"published_ms": "1743466201342"}
 DEAD_LETTER_HEADERS: Final[dict[str, Any]] = {
     "schema": "1",

@@ -12,6 +12,7 @@ _SYMBOL_KEY: Final[Mapping[str, Any]] = {"type": "string", "description": "The s
 _KEYS: Final[Mapping[str, Mapping[str, Any]]] = {
     "promotion": {"type": "string", "const": "promotion"},
     "bundle": {"type": "string", "description": "The model version."},
+    "withdrawal": {"type": "string", "description": "The model version."},
     "baskets": {"type": "string", "pattern": "^baskets:[0-9a-f]{8}$"},
     "dead-letter": {"description": "The rejected record's key, any bytes or none."},
     "ban": {"type": "string", "const": "ban"},

@@ -18,6 +18,7 @@ from shared.adapters.schemas.kline_messages import (
     StatusMessage,
 )
 from shared.adapters.schemas.prediction_messages import PredictionMessage
+from shared.adapters.schemas.withdrawals import WithdrawalMessage
 from shared.core.errors import Unknown
 
 ChannelName = Literal["klines", "predictions", "models", "dead-letters", "control"]
@@ -66,6 +67,9 @@ KINDS: Final[Mapping[str, RecordKind]] = {
         ),
         RecordKind(
             "baskets", "models", BasketsMessage, examples.BASKETS, "`baskets:` and the version"
+        ),
+        RecordKind(
+            "withdrawal", "models", WithdrawalMessage, examples.WITHDRAWAL, "the model version"
         ),
         RecordKind(
             "dead-letter-headers",

@@ -54,7 +54,8 @@ TimeMs = Annotated[int, Field(ge=0, le=LAST_MS)]
 # Whole numbers as any reader may keep them, in 64 bits. The schema does not tell the upper end.
 Count = Annotated[int, Field(ge=0, le=2**63 - 1), WithJsonSchema({"minimum": 0, "type": "integer"})]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
+VERSION_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
+Version = Annotated[str, Field(pattern=VERSION_PATTERN)]
 BasketsVersion = Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")]
 NumericProfile = Annotated[str, Field(pattern=r"^[0-9]{1,9}-[A-Za-z0-9]{1,64}$")]
 

@@ -17,7 +17,8 @@ from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
-from shared.adapters.schemas.klines import KlineCodec
+from shared.adapters.schemas.kline_messages import PromotionMessage
+from shared.adapters.schemas.klines import KlineCodec, encode_record
 from shared.adapters.schemas.predictions import encode_prediction
 from shared.core.errors import BadInput, Incompatible, UlstmError, Unavailable, Unknown
 from shared.core.model.card import sha256_hex
@@ -75,6 +76,23 @@ class Log:
         version = version_of(a_card(), encoded)
         self.registry.release(encoded, version, START_MS, promote=promote)
         return version
+
+    def promote_without_bundle(self, version: str, data: bytes) -> None:
+        message = PromotionMessage(
+            type="promotion",
+            model_version=version,
+            bundle_sha256=sha256_hex(data),
+            numeric_profile=self_test(),
+        )
+        self.write(
+            [
+                ProducerRecord(
+                    self.topics.klines, partition, b"promotion", encode_record(message), START_MS
+                )
+                for partition in range(PARTITIONS)
+            ]
+        )
+        eventually(lambda: version in self._promotions(0))
 
     def candles(self, partition: int, count: int) -> list[ProducerRecord]:
         topic = self.topics.klines
@@ -212,6 +230,36 @@ def test_a_rollback_promotes_the_version_before(kafka_log: Log) -> None:
 
     assert kafka_log.promotions(2, 4) == [first, second, second, first]
     assert len(kafka_log.records(kafka_log.topics.models)) == 2
+
+
+def test_a_promotion_whose_version_never_came_can_be_withdrawn(kafka_log: Log) -> None:
+    first, missing = kafka_log.release(1), version_of(a_card(), bundle_bytes(2))
+    kafka_log.promote_without_bundle(missing, bundle_bytes(2))
+
+    kafka_log.registry.withdraw(missing, "a mistake")
+
+    with pytest.raises(BadInput, match=f"{missing} was withdrawn: a mistake"):
+        kafka_log.registry.bundles.load(missing)
+    current = kafka_log.registry.promotions.current()
+    assert current is not None
+    assert current.promotion.model_version == first
+    with pytest.raises(Incompatible, match="was withdrawn; publish under another"):
+        kafka_log.release(2)
+    with pytest.raises(BadInput, match="was withdrawn"):
+        kafka_log.registry.withdraw(missing, "twice")
+    with pytest.raises(Incompatible, match="rollback"):
+        kafka_log.registry.withdraw(first, "it is there")
+
+
+def test_a_rollback_passes_over_promotions_that_had_no_effect(kafka_log: Log) -> None:
+    first = kafka_log.release(1)
+    kafka_log.write([ProducerRecord(kafka_log.topics.models, 0, b"v2", b"garbage", START_MS)])
+    kafka_log.promote_without_bundle("v2", b"garbage")
+    second = kafka_log.release(3)
+    kafka_log.promote_without_bundle("never-came", b"")
+
+    assert kafka_log.registry.rollback() == first
+    assert kafka_log.registry.rollback() == second
 
 
 @pytest.mark.parametrize("candles", [0, 3, 499, 3_000])

@@ -9,6 +9,7 @@ from shared.adapters.schemas.cards import CardMessage
 from shared.adapters.schemas.control import decode_control
 from shared.adapters.schemas.klines import KlineCodec
 from shared.adapters.schemas.predictions import decode_prediction
+from shared.adapters.schemas.withdrawals import decode_withdrawal
 from shared.core.errors import BadInput
 from shared.core.topics import partition_for
 
@@ -32,6 +33,7 @@ DECODERS: Final[Mapping[str, Callable[[bytes], object]]] = {
     "prediction": decode_prediction,
     "bundle-card": CardMessage.model_validate_json,
     "baskets": decode_baskets,
+    "withdrawal": decode_withdrawal,
     "symbol-control": lambda value: decode_control(value, "5m"),
     "ban": lambda value: decode_control(value, "5m"),
 }
