@@ -1,6 +1,6 @@
 """Replay the klines of a partition and compare the result with its published predictions."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -17,6 +17,7 @@ from shared.core.online.prediction import Prediction
 from shared.core.records import Candle
 from shared.core.sequence import SEQUENCE_LENGTH
 from shared.log.record_processor import BatchResult, RecordProcessor, UnknownSymbol
+from shared.log.unpredicted_records import UnpredictedRecords
 
 _SEARCH_BACK: Final = 64  # records, at first, in which to find a candle's time
 
@@ -78,13 +79,13 @@ class Replay:
             Unavailable: Kafka does not answer.
         """
         self._check_not_deleted(base.next_offset, end)
-        result = BatchResult(base)
+        result, unpredicted = BatchResult(base), UnpredictedRecords(self._processor)
         latest: dict[str, Prediction] = {}
         proved, unproved = set(base.symbols), set[str]()
         expected = self._expected(base, end)
         for block in self._klines.read(self._partition, base.next_offset, end):
             try:
-                self._process(result, block, expected)
+                self._process(result, unpredicted.process(result, block), expected)
             except UnknownSymbol as symbol:
                 return ReplayResult(base, {str(symbol)})
             for prediction in result.predictions:
@@ -97,6 +98,7 @@ class Replay:
             result.clear_output()
             yield
         unproved |= {published.symbol for published in expected.values()}
+        unpredicted.finish(result)
         state = replace(result.state, next_offset=end, known_from=known_from)
         check_profile(state, self._processor, self._klines, self._partition)
         if known_from:
@@ -119,7 +121,7 @@ class Replay:
     def _process(
         self,
         result: BatchResult,
-        records: list[ConsumerRecord],
+        records: Sequence[ConsumerRecord],
         expected: Mapping[int, Prediction],
     ) -> None:
         for record in records:
