@@ -1,34 +1,26 @@
 """Find and read recorded candles: the exchange's CSV dumps, bare or compressed, and Parquet."""
 
 import gzip
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
+from shared.adapters.bounded_text import MAX_TEXT, read_lines
 from shared.adapters.candle_file_names import looks_like_recording, parse_file_name
 from shared.adapters.csv_dump import read_csv
 from shared.adapters.file_content import BinaryFile, check_content, open_text, select_member
 from shared.adapters.parquet_candles import ArrowException, read_parquet
 from shared.adapters.recording import Block, OffGridRows, Recording, SkippedFile
+from shared.adapters.zip_member import ZIP_ERRORS, open_member
 from shared.core.errors import BadInput
 
 SUFFIXES: Final = (".csv.gz", ".csv", ".zip", ".parquet")
 _CHECKSUM: Final = ".checksum"  # the exchange offers one beside each dump
 _MACOS: Final = "__MACOSX"  # the folder of its own data that macOS adds to a ZIP
-# RuntimeError: a ZIP with a password; NotImplementedError: compressed in a way unknown here;
-# ValueError: damaged names in a Parquet file.
-_READ_ERRORS: Final = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    OSError,
-    RuntimeError,
-    NotImplementedError,
-    ValueError,
-    ArrowException,
-)
+# ValueError: damaged names in a Parquet file, too; what gzip raises is among a ZIP's.
+_READ_ERRORS: Final = (*ZIP_ERRORS, ArrowException)
 
 
 def find_recordings(
@@ -82,20 +74,24 @@ def read_blocks(
             yield from read_parquet(recording, on_off_grid)
         else:
             with _open_bytes(path) as data, open_text(path, data) as text:
-                yield from read_csv(recording, text, on_off_grid)
+                yield from read_csv(recording, read_lines(path, text), on_off_grid)
     except _READ_ERRORS as error:
         message = f"{path} cannot be read ({error}): fetch it again"
         raise BadInput("unreadable_file", message) from error
 
 
-def _open_bytes(path: Path) -> BinaryFile:
+@contextmanager
+def _open_bytes(path: Path) -> Iterator[BinaryFile]:
     """Open what a file holds, uncompressed."""
     if _suffix(path) == ".csv.gz":
-        return gzip.open(path)
-    if _suffix(path) == ".csv":
-        return path.open("rb")
-    with zipfile.ZipFile(path) as zipped:  # stays open as long as its member is
-        return cast("BinaryFile", zipped.open(select_member(zipped, path)))
+        with gzip.open(path) as unpacked:
+            yield unpacked
+    elif _suffix(path) == ".csv":
+        with path.open("rb") as data:
+            yield data
+    else:
+        with open_member(path, partial(select_member, path=path), MAX_TEXT) as member:
+            yield member
 
 
 def _files(path: Path) -> list[Path]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice, repeat
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -16,6 +17,7 @@ from shared.core.errors import BadInput
 
 BLOCK_LINES: Final = 8_192
 _FIRST_LINES: Final = 64  # of the first block, from which a file's first time is known at once
+_MOST_BLANK_LINES: Final = 10_000
 _LETTER: Final = re.compile(r"[A-Za-z]")
 # Columns of a dump: open to volume, and the four that a block has as optional ones.
 _NUMBERS: Final = slice(1, 6)
@@ -40,7 +42,7 @@ def read_csv(
 
     Args:
         recording: names the file in errors.
-        text: the lines of the dump, with or without a header.
+        text: the lines of the dump, with or without ends, with or without a header.
         on_off_grid: takes the rows that are set aside.
 
     Raises:
@@ -50,7 +52,7 @@ def read_csv(
         message = f"{recording.path}: a CSV dump needs its symbol in the file name"
         raise BadInput("bad_file_name", message)
     progress = _DumpProgress(recording, recording.symbol)
-    lines = _skip_header(progress, _without_blank_end(text))
+    lines = _skip_header(progress, _without_blank_end(recording.path, text))
     wanted = _FIRST_LINES
     while block := unquote(list(islice(lines, wanted))):
         wanted = BLOCK_LINES
@@ -59,8 +61,12 @@ def read_csv(
         raise BadInput("empty_file", f"{recording.path} has no candle: fetch it again")
 
 
-def _without_blank_end(text: Iterable[str]) -> Iterator[str]:
-    """Yield the lines without their ends, and without blank lines at the end of the file."""
+def _without_blank_end(path: Path, text: Iterable[str]) -> Iterator[str]:
+    """Yield the lines without their ends, and without blank lines at the end of the file.
+
+    Raises:
+        BadInput: there are too many blank lines.
+    """
     blank = 0
     for line in text:
         if stripped := line.strip():
@@ -69,6 +75,9 @@ def _without_blank_end(text: Iterable[str]) -> Iterator[str]:
             blank = 0
         else:
             blank += 1
+            if blank > _MOST_BLANK_LINES:
+                message = f"{path} has {blank} empty lines in a row: fetch it again"
+                raise BadInput("blank_line", message)
 
 
 def _skip_header(progress: _DumpProgress, lines: Iterator[str]) -> Iterator[str]:

@@ -11,7 +11,6 @@ from shared.core.errors import BadInput
 
 BinaryFile: TypeAlias = io.BufferedReader | gzip.GzipFile | zipfile.ZipExtFile
 
-_LARGEST_DUMP: Final = 2**31  # bytes; a month of seconds has about 400 MB
 _MACOS: Final = "__MACOSX"
 _ENCODING: Final = "utf-8-sig"  # a byte-order mark is passed over
 _STARTS: Final = (
@@ -54,9 +53,6 @@ def select_member(zipped: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
         message = f"{path} holds {len(found)} CSV files ({names}); a dump is a ZIP of one"
         raise BadInput("unknown_format", f"{message}: unpack it")
     (member,) = found
-    if member.file_size > _LARGEST_DUMP:
-        message = f"{path}: {member.filename} has {member.file_size} bytes, at most {_LARGEST_DUMP}"
-        raise BadInput("too_large", f"{message}: split it")
     _check_member_name(path, PurePosixPath(member.filename).name)
     return member
 

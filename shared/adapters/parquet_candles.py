@@ -1,14 +1,15 @@
 """Parquet files of klines, of one symbol or of many."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pyarrow import ArrowException
 
+from shared.adapters.bounded_parquet import open_parquet, texts_of
 from shared.adapters.dump_validation import NUMBERS, RowPosition, check_rows, find_scale
 from shared.adapters.recording import (
     Block,
@@ -30,6 +31,11 @@ OPTIONAL: Final = {
     "taker_buy_volume": ("taker_buy_volume",),
     "taker_buy_quote_volume": ("taker_buy_quote_volume",),
 }
+KNOWN_COLUMNS: Final = (
+    *("open_time", "close_time", "symbol"),
+    *NUMBERS,
+    *(name for names in OPTIONAL.values() for name in names),
+)
 _MOST_TRADES: Final = 10**15  # exclusive: such a count is exact in a float64
 _MOST_DIGITS: Final = 20  # before and after the point, in a record of the log
 _LARGEST: Final = 1e20
@@ -47,7 +53,7 @@ def read_parquet(
     """
     last_ms: dict[str, int] = {}
     first_row = scale = 0
-    with pq.ParquetFile(recording.path) as file:
+    with open_parquet(recording.path, KNOWN_COLUMNS) as file:
         columns = _check_columns(recording, file.schema_arrow)
         for read in file.iter_batches(BLOCK_ROWS, columns=columns):
             if len(read) == 0:
@@ -116,14 +122,18 @@ def _rows_by_symbol(
     if "symbol" not in batch.schema.names:
         yield recording.symbol or "", np.arange(len(batch))
         return
-    column = batch["symbol"].to_numpy(zero_copy_only=False).astype(str)
-    names, inverse = np.unique(column, return_inverse=True)
-    for number, name in enumerate(names.tolist()):
+    names = texts_of(recording.path, batch["symbol"]).to_pylist()
+    numbers: NDArray[np.int64] = batch["symbol"].indices.to_numpy()
+    # By name, and only those of this batch: a dictionary may have names of others too, or twice.
+    found = defaultdict[str, list[int]](list)
+    for number in np.unique(numbers).tolist():
+        found[names[number]].append(number)
+    for name in sorted(found):
         if recording.symbol not in {None, name} or not is_symbol(name):
             allowed = recording.symbol or SYMBOL_RULE
             message = f"{recording.path}: column symbol has {name!r}, not {allowed}"
             raise BadInput("bad_symbol", message)
-        yield name, np.flatnonzero(inverse == number)
+        yield name, np.flatnonzero(np.isin(numbers, found[name]))
 
 
 def _check_nulls(recording: Recording, batch: pa.RecordBatch, first_row: int) -> None:

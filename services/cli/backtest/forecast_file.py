@@ -1,7 +1,6 @@
 """Forecasts of anyone's, read from a file."""
 
 import csv
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite
@@ -11,11 +10,17 @@ from typing import Any, Final, TypeAlias
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shared.adapters.bounded_parquet import open_parquet, texts_of
+from shared.adapters.bounded_text import read_lines
+from shared.core.bounded_json import decode_json
 from shared.core.errors import BadInput, BadSetting
+from shared.core.symbols import MAX_SYMBOL_CHARACTERS
 
 SUFFIXES: Final = (".csv", ".parquet", ".jsonl")
 COLUMNS: Final = ("symbol", "open_time_ms", "change")
 _SHOWN: Final = 5  # bad rows in a message
+_LONGEST_LIST: Final = 500  # characters of the columns in a message
+_BATCH_ROWS: Final = 8_192
 
 Row: TypeAlias = tuple[int, Mapping[str, Any]]
 """The number of a line or row, counted from 1, and its values by column."""
@@ -62,15 +67,16 @@ def read_forecasts(path: Path | None, step_ms: int) -> OutsideForecasts | None:
     if path is None:
         return None
     changes: dict[str, dict[int, float]] = {}
-    bad: list[str] = []
+    shown, bad = list[str](), 0
     for number, row in _read_rows(path):
         reason = _add(changes, row, step_ms)
         if reason:
-            bad.append(f"{_UNIT[path.suffix]} {number}: {reason}")
+            bad += 1
+            shown += [f"{_UNIT[path.suffix]} {number}: {reason}"] if bad <= _SHOWN else []
     if bad:
-        more = f"\nand {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
-        listed = "\n".join(bad[:_SHOWN])
-        message = f"{path} has {len(bad)} bad rows, correct or remove them:\n{listed}{more}"
+        more = f"\nand {bad - _SHOWN} more" if bad > _SHOWN else ""
+        listed = "\n".join(shown)
+        message = f"{path} has {bad} bad rows, correct or remove them:\n{listed}{more}"
         raise BadInput("bad_forecasts", message)
     return OutsideForecasts(path.name, changes)
 
@@ -85,12 +91,12 @@ def _add(changes: dict[str, dict[int, float]], row: Mapping[str, Any], step_ms: 
         return f"{', '.join(missing)} missing"
     symbol, time_text, change_text = (row[name] for name in COLUMNS)
     time_ms, change = _whole_number(time_text), _number(change_text)
-    if not isinstance(symbol, str):
-        return f"symbol is {symbol!r}, not a text"
+    if not isinstance(symbol, str) or len(symbol) > MAX_SYMBOL_CHARACTERS:
+        return f"symbol is {symbol!r:.80}, not a text of up to {MAX_SYMBOL_CHARACTERS} characters"
     if time_ms is None or time_ms < 0 or time_ms % step_ms:
-        return f"open_time_ms is {time_text!r}, not a multiple of the interval, {step_ms} ms"
+        return f"open_time_ms is {time_text!r:.80}, not a multiple of the interval, {step_ms} ms"
     if change is None or not -1.0 < change < 1e6:
-        return f"change is {change_text!r}, not a fraction above -1, such as 0.001 for 0.1 %"
+        return f"change is {change_text!r:.80}, not a fraction above -1, such as 0.001 for 0.1 %"
     if time_ms in changes.setdefault(symbol, {}):
         return f"a second forecast of {symbol} at {time_ms}"
     changes[symbol][time_ms] = change
@@ -107,7 +113,7 @@ def _number(value: Any) -> float | None:
         return None
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if isfinite(number) else None
 
@@ -116,13 +122,13 @@ def _read_rows(path: Path) -> Iterator[Row]:
     readers = {".csv": _csv_rows, ".jsonl": _json_rows, ".parquet": _parquet_rows}
     try:
         yield from readers[path.suffix](path)
-    except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
+    except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
         raise BadInput("unreadable_file", f"{path} cannot be read: {error}") from error
 
 
 def _csv_rows(path: Path) -> Iterator[Row]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
+    with path.open(encoding="utf-8-sig") as file:
+        reader = csv.DictReader(read_lines(path, file))
         _check_columns(path, reader.fieldnames or ())
         for row in reader:
             yield reader.line_num, row
@@ -130,30 +136,34 @@ def _csv_rows(path: Path) -> Iterator[Row]:
 
 def _json_rows(path: Path) -> Iterator[Row]:
     with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(read_lines(path, file), 1):
             yield number, _json_object(line)
 
 
 def _json_object(line: str) -> Mapping[str, Any]:
     try:
-        value = json.loads(line)
-    except ValueError:
+        value = decode_json(line)
+    except BadInput:
         return {}
     return value if isinstance(value, dict) else {}
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:
-    with pq.ParquetFile(path) as file:
+    with open_parquet(path, COLUMNS) as file:
         _check_columns(path, file.schema_arrow.names)
-        rows = (
-            row for batch in file.iter_batches(columns=list(COLUMNS)) for row in batch.to_pylist()
-        )
-        yield from enumerate(rows, 1)
+        yield from enumerate(_parquet_values(path, file), 1)
+
+
+def _parquet_values(path: Path, file: pq.ParquetFile) -> Iterator[Mapping[str, Any]]:
+    for batch in file.iter_batches(_BATCH_ROWS, columns=list(COLUMNS)):
+        texts_of(path, batch["symbol"])
+        yield from batch.to_pylist()
 
 
 def _check_columns(path: Path, names: Iterable[str]) -> None:
     found = list(names)
     missing = [name for name in COLUMNS if name not in found]
     if missing:
-        message = f"{path} has the columns {', '.join(found)}; {', '.join(missing)} missing"
+        listed = ", ".join(found)[:_LONGEST_LIST]
+        message = f"{path} has the columns {listed}; {', '.join(missing)} missing"
         raise BadInput("bad_columns", message)

@@ -10,10 +10,12 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from shared.core.bounded_json import check_values
 from shared.core.errors import BadInput
 from shared.core.model.scaler import Scaler, scaler_from_ranges
 
 MAX_TABLE_BYTES: Final = 16 * 1024 * 1024
+MAX_TABLE_VALUES: Final = 400_000  # a symbol has about 25
 # Of the feature set `levels`, in its order.
 COLUMNS: Final = ("open", "high", "low", "close", "sine", "cosine")
 _PRICES: Final = COLUMNS[:4]
@@ -79,6 +81,7 @@ def _csv_rows(text: str) -> Iterator[Row]:
 
 def _json_rows(text: str) -> Iterator[Row]:
     # Pairs and not dicts: in a dict a name that comes twice would go unnoticed.
+    check_values(text, MAX_TABLE_VALUES)
     for symbol, columns in _check_pairs(json.loads(text, object_pairs_hook=tuple), "the table"):
         for column, ends in _check_pairs(columns, symbol):
             if not isinstance(ends, list) or len(ends) != 2:

@@ -9,6 +9,7 @@ from typing import Final
 import h5py  # type: ignore[import-untyped]
 import numpy as np
 
+from shared.adapters.zip_member import ZIP_ERRORS, open_member
 from shared.core.arrays import Float32s, Float64s
 from shared.core.errors import BadInput
 from shared.core.model.architecture import Architecture
@@ -70,13 +71,15 @@ def _read_member(path: Path) -> bytes:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise _bad_file(path, f"it is larger than {MAX_FILE_BYTES} bytes")
-        with zipfile.ZipFile(path) as archive, archive.open(_WEIGHTS) as member:
-            content = member.read(MAX_FILE_BYTES + 1)  # a small file may unpack to a huge one
-    except (OSError, zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError) as error:
+        # A small file may unpack to a huge one.
+        with open_member(path, _select_weights, MAX_FILE_BYTES) as member:
+            return member.read(MAX_FILE_BYTES)
+    except (KeyError, *ZIP_ERRORS) as error:
         raise _bad_file(path, f"it cannot be read as a .keras file ({error})") from error
-    if len(content) > MAX_FILE_BYTES:
-        raise _bad_file(path, f"{_WEIGHTS} unpacks to more than {MAX_FILE_BYTES} bytes")
-    return content
+
+
+def _select_weights(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+    return archive.getinfo(_WEIGHTS)
 
 
 def _names(architecture: Architecture) -> list[str]:
