@@ -23,6 +23,7 @@ def open_deployment(environ: Mapping[str, str], *topics: str) -> ServiceSettings
 
     Raises:
         BadSetting: a setting is refused.
+        NotAuthorized: Kafka refuses the user, or hides a topic from it.
         Unavailable: Kafka does not answer; the message says what to do.
         Incompatible: a topic is missing, or has another number of partitions than the settings.
     """
@@ -30,7 +31,7 @@ def open_deployment(environ: Mapping[str, str], *topics: str) -> ServiceSettings
     where = settings.kafka
     try:
         check_reachable(where)
-        found = partition_counts(where) if topics else {}
+        found = partition_counts(where, *(getattr(settings.topics, topic) for topic in topics))
     except Unavailable as error:
         raise Unavailable(
             f"{error}: start Kafka (`ulstm servers start`, on this machine), or set"

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from shared.adapters.env_settings import EnvSettings, ServiceSettings
+from shared.adapters.kafka.connection_settings import KafkaSettings
 from shared.core.errors import BadInput
 from shared.core.features.registry import FEATURE_SETS, feature_set
 from shared.core.model.architecture import Architecture
@@ -39,6 +40,7 @@ _NOT_IN_CHECKPOINT_KEY: Final = {
     "start_candles",
     "topic_replicas",
     "train_every_hours",
+    *(name for name in KafkaSettings.model_fields if name != "kafka_bootstrap_servers"),
 }
 
 _MIN_DRIFT_CANDLES: Final = 30  # fewer cannot tell drift from chance

@@ -11,7 +11,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from shared.adapters.kafka.connection import KafkaConnection
+from shared.adapters.kafka.connection_settings import KafkaSettings
 from shared.adapters.logs import LogFormat, clean
 from shared.adapters.schemas.klines import KlineCodec
 from shared.core.errors import BadSetting
@@ -72,12 +72,9 @@ class EnvSettings(BaseSettings):
         return name.upper()
 
 
-class ServiceSettings(EnvSettings):
+class ServiceSettings(EnvSettings, KafkaSettings):
     """Settings that all services share; each service adds its own."""
 
-    kafka_bootstrap_servers: str = Field(
-        default="127.0.0.1:9092", description="Kafka's brokers as host:port, comma-separated."
-    )
     interval: Interval = Field(
         default="5m", description="Length of a candle; topic names carry it."
     )
@@ -90,8 +87,11 @@ class ServiceSettings(EnvSettings):
     topic_prefix: str = Field(
         default="", pattern=r"^[a-z0-9._-]*$", description="Text before every topic name."
     )
-    topic_replicas: int = Field(
-        default=1, ge=1, le=9, description="Replication factor of topics that are created."
+    topic_replicas: int | None = Field(
+        default=None,
+        ge=1,
+        le=9,
+        description="Replicas of topics that are created; default: the brokers' own.",
     )
     log_level: LogLevel = Field(default="INFO", description="Least severe message to log.")
     log_format: LogFormat = Field(
@@ -105,14 +105,15 @@ class ServiceSettings(EnvSettings):
     )
 
     @property
-    def kafka(self) -> KafkaConnection:
-        """How these settings reach Kafka."""
-        return KafkaConnection(self.kafka_bootstrap_servers)
-
-    @property
     def topics(self) -> Topics:
         """The topics these settings name."""
-        return Topics(self.interval, self.symbol_groups, self.topic_prefix, self.topic_replicas)
+        return Topics(
+            self.interval,
+            self.symbol_groups,
+            self.topic_prefix,
+            self.topic_replicas,
+            self.kafka_message_max_bytes,
+        )
 
     @property
     def codec(self) -> KlineCodec:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 
 from shared.adapters.logs import clean
-from shared.core.errors import BadSetting, Incompatible, UlstmError
+from shared.core.errors import BadSetting, Incompatible, NotAuthorized, UlstmError
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def exit_code(run: Callable[[], None]) -> int:
         # There may be no log yet: its format is a setting too.
         print(f"refusing to start: {clean(str(error))}", file=sys.stderr)  # noqa: T201 - likewise
         return 2
-    except Incompatible as error:
+    except (Incompatible, NotAuthorized) as error:
         log.error("refusing to continue: %s", error)  # noqa: TRY400 - the message is enough
         return 1
     except UlstmError as error:

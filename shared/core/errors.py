@@ -39,5 +39,9 @@ class Incompatible(UlstmError):
     """Raised when stored data and this version do not fit: stop and name the remedy."""
 
 
+class NotAuthorized(UlstmError):
+    """Raised when a server refuses who this is, or a right that it needs: stop and name it."""
+
+
 class Unknown(UlstmError):
     """Raised for a symbol or a model version that does not exist."""

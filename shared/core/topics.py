@@ -45,7 +45,7 @@ def partition_for(symbol: str, partitions: int) -> int:
 
 
 # A bundle for 2,000 symbols is larger than Kafka's default of 1 MB.
-MODELS_MAX_BYTES: Final = 64 * 1024 * 1024
+MESSAGE_MAX_BYTES: Final = 64 * 1024 * 1024
 _KEPT_FOR_EVER: Final = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
 # The broker's limit for records ahead of its clock. Kafka's default of 1 h would refuse the candles
 # of an exchange whose clock, or of a simulator whose accelerated clock, is further ahead.
@@ -60,7 +60,8 @@ class Topics:
     interval: str
     partitions: int
     prefix: str = ""
-    replicas: int = 1
+    replicas: int | None = None  # None: the brokers' default
+    message_max_bytes: int = MESSAGE_MAX_BYTES
 
     @property
     def klines(self) -> str:
@@ -102,7 +103,7 @@ class Topics:
             "message.timestamp.type": "CreateTime",
             TIMESTAMP_AHEAD: _NO_LIMIT,
         }
-        models = {**log, "max.message.bytes": str(MODELS_MAX_BYTES)}
+        models = {**log, "max.message.bytes": str(self.message_max_bytes)}
         return {
             self.klines: (self.partitions, log),
             self.predictions: (self.partitions, log),

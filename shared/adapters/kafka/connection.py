@@ -1,8 +1,18 @@
 """How Kafka is reached: one value that every client's configuration is made from."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
+
+from shared.core.topics import MESSAGE_MAX_BYTES
+
+# librdkafka's own limit of an answer, and what an answer has beside its records.
+_RECEIVE_MAX_BYTES: Final = 100_000_000
+_OVERHEAD_BYTES: Final = 1024 * 1024
+# What a client logs by itself goes to stderr, past the log's format; all of it is raised as well.
+_SILENT: Final = logging.getLogger("librdkafka")
+_SILENT.setLevel(logging.CRITICAL + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,14 +23,30 @@ class KafkaConnection:
         bootstrap: host:port, comma-separated.
         options: librdkafka's settings of protocol, certificates and passwords. They are in no
             text that this value is turned into.
+        message_max_bytes: the largest record that is written.
     """
 
     bootstrap: str
-    options: Mapping[str, str | int | bool] = field(default_factory=dict, repr=False, hash=False)
+    options: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    message_max_bytes: int = MESSAGE_MAX_BYTES
 
     def __str__(self) -> str:
         """Return the addresses, for messages."""
         return self.bootstrap
+
+    @property
+    def protocol(self) -> str:
+        """The security protocol, as Kafka calls it."""
+        return self.options.get("security.protocol", "PLAINTEXT")
+
+    @property
+    def user(self) -> str:
+        """Who connects, for messages."""
+        if "sasl.username" in self.options:
+            return f"user {self.options['sasl.username']}"
+        if "ssl.certificate.location" in self.options:
+            return f"the owner of {self.options['ssl.certificate.location']}"
+        return "clients without a user"
 
     def client_config(self, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return the configuration of a client.
@@ -28,6 +54,12 @@ class KafkaConnection:
         Args:
             own: what this client wants beside the connection; it has the last word.
         """
-        # The client would write to stderr, past the log's format; what matters it raises as well.
-        base = {"bootstrap.servers": self.bootstrap, "log_level": 0}
-        return {**base, **self.options, **(own or {})}
+        receive_bytes = max(_RECEIVE_MAX_BYTES, self.message_max_bytes + _OVERHEAD_BYTES)
+        return {
+            "bootstrap.servers": self.bootstrap,
+            "receive.message.max.bytes": receive_bytes,
+            "log_level": 0,
+            "logger": _SILENT,
+            **self.options,
+            **(own or {}),
+        }

@@ -1,19 +1,18 @@
 """Kafka's errors as this system's errors: named by what to do about them."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 
 from shared.adapters.kafka.connection import KafkaConnection
-from shared.core.errors import Incompatible, UlstmError, Unavailable
+from shared.core.errors import Incompatible, NotAuthorized, UlstmError, Unavailable
 from shared.core.topics import TIMESTAMP_AHEAD
 
 _REFUSALS: Final = frozenset(
     {
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
         KafkaError.INVALID_CONFIG,
         KafkaError.INVALID_PARTITIONS,
         KafkaError.INVALID_REPLICATION_FACTOR,
@@ -21,7 +20,6 @@ _REFUSALS: Final = frozenset(
     }
 )
 _TOO_LARGE: Final = "raise max.message.bytes of the topic"
-_FORBIDDEN: Final = "grant this client the right to write (topic, transactional id, cluster)"
 _BY_POLICY: Final = "ask the broker's operator which rule refuses it"
 # What the broker refuses however often it is sent: of one record, or of whatever this client sends.
 _RECORD_ADVICE: Final = {
@@ -35,12 +33,20 @@ _RECORD_ADVICE: Final = {
     KafkaError.POLICY_VIOLATION: _BY_POLICY,
 }
 _CLIENT_ADVICE: Final = {
-    KafkaError.TOPIC_AUTHORIZATION_FAILED: _FORBIDDEN,
-    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: _FORBIDDEN,
-    KafkaError.GROUP_AUTHORIZATION_FAILED: _FORBIDDEN,
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED: _FORBIDDEN,
     KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT: "upgrade the broker, or its message format",
 }
+# What a right is missing on.
+_DENIALS: Final = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "the topic",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "the consumer group",
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "the transactional id",
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "the cluster",
+}
+_UNKNOWN_USER: Final = frozenset(
+    {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED}
+)
+# What librdkafka puts around a reason: the connection before it, the connection's state after it.
+_AROUND_REASON: Final = re.compile(r"^\S+://\S+: | \(after \d+ms in state \w+\)$")
 _TRANSIENT: Final = frozenset(
     {
         KafkaError._ALL_BROKERS_DOWN,
@@ -90,20 +96,55 @@ def to_refusal(error: KafkaError, message: str) -> Refused | None:
     return Refused(f"{message}: {advice}", concerns_record=code in _RECORD_ADVICE)
 
 
-def to_app_error(error: KafkaException, kafka: KafkaConnection, action: str) -> UlstmError:
-    """Return this system's error for one of the client's, naming the server and the action."""
+def reason_of(error: KafkaError) -> str:
+    """Return what a client says of a connection, without the connection's name and state."""
+    return _AROUND_REASON.sub("", error.str())
+
+
+def is_denial(code: int) -> bool:
+    """Say whether an error is about who this client is, or what it may do."""
+    return code in _DENIALS or code in _UNKNOWN_USER
+
+
+def to_denial(error: KafkaError, kafka: KafkaConnection, action: str, right: str) -> NotAuthorized:
+    """Return the error that says who lacks which right on what; `right` is empty if unknown."""
+    if error.code() in _UNKNOWN_USER:
+        return NotAuthorized(
+            f"{action}: Kafka at {kafka} does not let {kafka.user} in ({reason_of(error)}): check"
+            " KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM"
+        )
+    missing = right or f"a right on {_DENIALS[error.code()]}"
+    return NotAuthorized(
+        f"{action}: Kafka at {kafka} refuses it to {kafka.user}: {missing} is missing; `ulstm"
+        " topics rights` lists what each service needs"
+    )
+
+
+def to_app_error(
+    error: KafkaException, kafka: KafkaConnection, action: str, right: str = ""
+) -> UlstmError:
+    """Return this system's error for one of the client's, naming the server and the action.
+
+    Args:
+        error: the client's.
+        kafka: how Kafka is reached.
+        action: what was done.
+        right: what the action needs, such as "Read on topic klines.5m".
+    """
     cause: KafkaError = error.args[0]
+    if is_denial(cause.code()):
+        return to_denial(cause, kafka, action, right)
     message = f"{action}: Kafka at {kafka} says {cause.str()} ({cause.name()})"
     return Incompatible(message) if cause.code() in _REFUSALS else Unavailable(message)
 
 
 @contextlib.contextmanager
-def translate_errors(kafka: KafkaConnection, action: str) -> Iterator[None]:
-    """Raise the client's errors as this system's, naming the server and the action."""
+def translate_errors(kafka: KafkaConnection, action: str, right: str = "") -> Iterator[None]:
+    """Raise the client's errors as this system's; the arguments are those of `to_app_error`."""
     try:
         yield
     except KafkaException as error:
-        raise to_app_error(error, kafka, action) from error
+        raise to_app_error(error, kafka, action, right) from error
 
 
 def is_transient(code: int) -> bool:

@@ -14,11 +14,13 @@ from shared.adapters.kafka.errors import (
     Fenced,
     OutcomeUnknown,
     Refused,
+    is_denial,
     to_app_error,
+    to_denial,
     to_refusal,
 )
 from shared.adapters.retry import CallWithDeadline, call_with_deadline
-from shared.core.errors import Unavailable
+from shared.core.errors import NotAuthorized, UlstmError, Unavailable
 
 TRANSACTION_MS: Final = 10_000  # an open transaction holds back every reader
 # Shorter than the consumer's max.poll.interval.ms, longer than the broker keeps a transaction open.
@@ -84,9 +86,11 @@ class TransactionalProducer:
             deadline: makes a call that may never return.
 
         Raises:
+            NotAuthorized: Kafka refuses the user, or the transactional id to it.
             Unavailable: Kafka does not answer.
         """
         self._kafka, self._exclusive_id = kafka, exclusive_id
+        self._transactional_id = transactional_id
         self._client, self._call_with_deadline = client, deadline
         self._config = kafka.client_config(
             {
@@ -96,11 +100,15 @@ class TransactionalProducer:
                 "linger.ms": 0,
                 # The broker refuses a transaction until the markers of the last one are written.
                 "retry.backoff.ms": 5,
-                "message.max.bytes": 64 * 1024 * 1024,
+                "message.max.bytes": kafka.message_max_bytes,
                 "error_cb": self._on_client_error,
+                "delivery.report.only.error": True,
+                "on_delivery": self._on_failed_delivery,
             }
         )
         self._connection_was_lost = False
+        self._client_denial: KafkaError | None = None  # of the user: no call says it
+        self._failed_delivery: KafkaError | None = None  # the first of the open transaction
         self._producer: Producer | None = self._create_producer()
 
     def write(
@@ -113,9 +121,11 @@ class TransactionalProducer:
             Refused: as Aborted, and the same records would be refused again.
             OutcomeUnknown: it may be visible; the log tells.
             Fenced: another process has this transactional id now.
+            NotAuthorized: a right is missing; the message names it.
         """
         # 1. Begin with a producer that has no request left on its way.
         producer = self._usable_producer()
+        self._failed_delivery = None
         try:
             # 2. Run the transaction in a thread with a deadline: after a restart of the broker,
             #    send_offsets_to_transaction may never return, whatever time-out it is given
@@ -130,7 +140,7 @@ class TransactionalProducer:
             ) from error
         except KafkaException as error:
             # 4. Abort only if the client says that an abort is enough and Kafka confirms it.
-            failure = self._classify(_root_cause(producer, error))
+            failure = self._classify(self._root_cause(producer, error), records)
             if isinstance(failure, Aborted) and not _is_aborted(producer):
                 failure = OutcomeUnknown(str(failure))
             # 5. Nobody knows whether the commit arrived: replace the producer, and let the caller
@@ -164,13 +174,23 @@ class TransactionalProducer:
                 raise Aborted(str(error)) from error
         return self._producer
 
+    def _on_failed_delivery(self, error: KafkaError | None, _: object) -> None:
+        if error is not None and self._failed_delivery is None:
+            self._failed_delivery = error
+
     def _on_client_error(self, error: KafkaError) -> None:
+        if is_denial(error.code()):
+            self._client_denial = error
         # A fatal error, such as being fenced, comes out of the next transaction.
         if not error.fatal():
             self._connection_was_lost = True
 
-    def _classify(self, error: KafkaError) -> Aborted | OutcomeUnknown | Fenced:
+    def _classify(
+        self, error: KafkaError, records: Sequence[ProducerRecord]
+    ) -> Aborted | OutcomeUnknown | Fenced | NotAuthorized:
         """Classify a client's error by the state of the transaction."""
+        if is_denial(error.code()):
+            return to_denial(error, self._kafka, "writing", self._missing_right(error, records))
         message = f"transaction on Kafka at {self._kafka}: {error.str()} ({error.name()})"
         if error.code() in _FENCED_CODES and not self._exclusive_id:
             return Fenced(
@@ -180,6 +200,35 @@ class TransactionalProducer:
         if refusal is not None:
             return refusal
         return Aborted(message) if error.txn_requires_abort() else OutcomeUnknown(message)
+
+    def _missing_right(self, error: KafkaError, records: Sequence[ProducerRecord] = ()) -> str:
+        """Return which right an error is about; empty if only its resource is known."""
+        match error.code():
+            case KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                return f"Write on topic {' or '.join(sorted({r.topic for r in records}))}"
+            case KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+                return f"Write on transactional id {self._transactional_id}"
+            case _:
+                return ""
+
+    def _root_cause(self, producer: Producer, error: KafkaException) -> KafkaError:
+        """Return why a transaction failed.
+
+        `produce` says "fatal", or "erroneous state" once the broker has refused a record of the
+        transaction; only a transactional call says more. A commit says that deliveries failed;
+        why, stands in their reports.
+        """
+        cause: KafkaError = error.args[0]
+        try:
+            if cause.code() == KafkaError._FATAL:
+                producer.abort_transaction(_REQUEST_S)
+            elif cause.code() == KafkaError._STATE:
+                producer.commit_transaction(_REQUEST_S)
+        except KafkaException as reason:
+            cause = reason.args[0]
+        if self._failed_delivery is not None and is_denial(self._failed_delivery.code()):
+            return self._failed_delivery
+        return cause
 
     def _recreate_producer(self, *, close: bool) -> None:
         """Replace the producer: now, or with the next write if Kafka does not answer."""
@@ -194,16 +243,26 @@ class TransactionalProducer:
             _close(producer)
 
     def _create_producer(self) -> Producer:
-        self._connection_was_lost = False
+        self._connection_was_lost, self._client_denial = False, None
         producer = self._client(self._config)
         try:
             # Connects; without it, the next call may take half a second longer.
             producer.list_topics(timeout=_REQUEST_S)
             producer.init_transactions(_REQUEST_S)
         except KafkaException as error:
-            _close(producer)
-            raise to_app_error(error, self._kafka, "taking the transactional id") from error
+            raise self._to_start_error(producer, error) from error
         return producer
+
+    def _to_start_error(self, producer: Producer, error: KafkaException) -> UlstmError:
+        """Close a producer that did not start; return why, as far as the client knows."""
+        with contextlib.suppress(KafkaException):
+            producer.poll(0)  # runs the error callback
+        _close(producer)
+        denial = error.args[0] if is_denial(error.args[0].code()) else self._client_denial
+        action = "taking the transactional id"
+        if denial is None:
+            return to_app_error(error, self._kafka, action)
+        return to_denial(denial, self._kafka, action, self._missing_right(denial))
 
 
 def _run_transaction(
@@ -237,23 +296,6 @@ def _produce(producer: Producer, record: ProducerRecord) -> None:
 def _send_offsets(producer: Producer, offsets: OffsetsToCommit) -> None:
     places = [TopicPartition(offsets.topic, p, o) for p, o in offsets.next_offsets.items()]
     producer.send_offsets_to_transaction(places, offsets.membership)
-
-
-def _root_cause(producer: Producer, error: KafkaException) -> KafkaError:
-    """Return the cause of an error of `produce`: only a transactional call says it.
-
-    `produce` says "fatal", or "erroneous state" once the broker has refused a record of the
-    transaction. A commit cannot succeed in that state: it says what was refused.
-    """
-    cause: KafkaError = error.args[0]
-    try:
-        if cause.code() == KafkaError._FATAL:
-            producer.abort_transaction(_REQUEST_S)
-        elif cause.code() == KafkaError._STATE:
-            producer.commit_transaction(_REQUEST_S)
-    except KafkaException as reason:
-        return reason.args[0]  # type: ignore[no-any-return]
-    return cause
 
 
 def _is_aborted(producer: Producer) -> bool:
