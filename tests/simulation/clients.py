@@ -594,7 +594,7 @@ class SimulatedConsumer:
     def list_topics(self, topic: str, timeout: float = -1) -> SimpleNamespace:
         del timeout
         partitions = dict.fromkeys(range(len(self._broker.topics.get(topic, []))))
-        return SimpleNamespace(topics={topic: SimpleNamespace(partitions=partitions)})
+        return SimpleNamespace(topics={topic: SimpleNamespace(partitions=partitions, error=None)})
 
     def _request_partition(self, kind: RequestKind, place: PartitionKey) -> Partition:
         try:

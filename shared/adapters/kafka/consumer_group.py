@@ -75,7 +75,8 @@ class ConsumerGroupMember:
             settings: the group's protocol and times.
             client: makes a consumer of its configuration.
         """
-        self._kafka, self._topic, self._protocol = kafka, topic, settings.protocol
+        self._kafka, self._group, self._topic = kafka, consumer_group, topic
+        self._protocol = settings.protocol
         self._consumer = client(
             kafka.client_config(
                 {
@@ -191,7 +192,9 @@ class ConsumerGroupMember:
             return False
         if code == KafkaError._FATAL:
             raise Incompatible(self._describe_fatal(error))
-        raise to_app_error(KafkaException(error), self._kafka, f"reading {self._topic}")
+        is_group = code == KafkaError.GROUP_AUTHORIZATION_FAILED
+        right = f"Read on {f'group {self._group}' if is_group else f'topic {self._topic}'}"
+        raise to_app_error(KafkaException(error), self._kafka, f"reading {self._topic}", right)
 
     def _describe_fatal(self, error: KafkaError) -> str:
         text = f"the consumer group on {self._topic}: Kafka at {self._kafka} says {error.str()}"

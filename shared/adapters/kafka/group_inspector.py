@@ -59,6 +59,7 @@ class GroupInspector:
     def __init__(self, kafka: KafkaConnection, consumer_group: str, topic: str) -> None:
         """Take Kafka's address, the group's id and the topic that it reads."""
         self._kafka, self._group, self._topic = kafka, consumer_group, topic
+        self._right = f"Describe on group {consumer_group}"
         self._admin = AdminClient(kafka.client_config())
         # It never joins the group. The administrator's own request for committed offsets ends the
         # process (librdkafka 2.16) where the group's coordinator is just starting or moving.
@@ -89,7 +90,7 @@ class GroupInspector:
             Unavailable: Kafka does not answer.
         """
         futures = self._admin.describe_consumer_groups([self._group], request_timeout=REQUEST_S)
-        with translate_errors(self._kafka, f"describing the consumer group {self._group}"):
+        with translate_errors(self._kafka, f"describing group {self._group}", self._right):
             found: ConsumerGroupDescription = futures[self._group].result()
         members = tuple(map(self._to_member, found.members or ()))
         return GroupDescription(found.state.name.lower(), members)
@@ -119,12 +120,14 @@ class GroupInspector:
         futures = self._admin.list_offsets(
             latest, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=REQUEST_S
         )
-        with translate_errors(self._kafka, f"reading the ends of {topic}"):
+        with translate_errors(
+            self._kafka, f"reading the ends of {topic}", f"Describe on topic {topic}"
+        ):
             return [int(future.result().offset) for future in futures.values()]
 
     def _committed(self, partitions: int) -> dict[int, int]:
         places = [TopicPartition(self._topic, partition) for partition in range(partitions)]
-        with translate_errors(self._kafka, f"reading the offsets of {self._group}"):
+        with translate_errors(self._kafka, f"reading the offsets of {self._group}", self._right):
             found = self._consumer.committed(places, timeout=REQUEST_S)
         return {place.partition: place.offset for place in found if place.offset >= 0}
 

@@ -12,9 +12,10 @@ from confluent_kafka import (
     Message,
     TopicPartition,
 )
+from confluent_kafka.admin import TopicMetadata  # type: ignore[attr-defined]
 
 from shared.adapters.kafka.connection import KafkaConnection
-from shared.adapters.kafka.errors import to_app_error, translate_errors
+from shared.adapters.kafka.errors import is_denial, to_app_error, to_denial, translate_errors
 from shared.core.errors import Unavailable
 
 REQUEST_S: Final = 10.0
@@ -76,6 +77,28 @@ def poll_batch(consumer: Consumer, max_messages: int, timeout_s: float) -> list[
     return [] if first is None else [first, *consumer.consume(max_messages - 1, timeout=0.0)]
 
 
+def topic_metadata(
+    consumer: Consumer, kafka: KafkaConnection, topic: str, timeout_s: float
+) -> TopicMetadata:
+    """Return what Kafka has of a topic; one that does not exist has no partitions.
+
+    Raises:
+        NotAuthorized: this client may not read the topic.
+        Unavailable: Kafka does not answer.
+    """
+    action = f"reading about {topic}"
+    with translate_errors(kafka, action):
+        found: TopicMetadata = consumer.list_topics(topic, timeout=timeout_s).topics[topic]
+    if found.error is not None and is_denial(found.error.code()):
+        raise to_denial(found.error, kafka, action, f"Read on topic {topic}")
+    return found
+
+
+def is_about_group(error: KafkaError) -> bool:
+    """Say whether an error is about the group that a client must name though it never joins it."""
+    return error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
+
+
 class Reader:
     """A consumer that belongs to no group."""
 
@@ -118,10 +141,13 @@ class Reader:
             self._uncommitted.close()
 
     def partitions(self) -> int:
-        """Return the number of partitions; 0 if there is no such topic."""
-        with translate_errors(self._kafka, f"reading about {self.topic}"):
-            topics = self._consumer.list_topics(self.topic, timeout=REQUEST_S).topics
-        return len(topics[self.topic].partitions)
+        """Return the number of partitions; 0 if there is no such topic.
+
+        Raises:
+            NotAuthorized: this client may not read the topic.
+            Unavailable: Kafka does not answer.
+        """
+        return len(topic_metadata(self._consumer, self._kafka, self.topic, REQUEST_S).partitions)
 
     def ends(self, partition: int) -> tuple[int, int]:
         """Return the first offset and the one after the last committed record.
@@ -207,9 +233,10 @@ class Reader:
             first, end = consumer.get_watermark_offsets(place, timeout=REQUEST_S)
         except KafkaException as error:
             if error.args[0].code() == KafkaError._UNKNOWN_PARTITION:
-                # The client caches "no leader" for minutes: only fresh metadata ends that.
-                with contextlib.suppress(KafkaException):
-                    consumer.list_topics(self.topic, timeout=REQUEST_S)
+                # The client caches "no leader" for minutes: only fresh metadata ends that. It also
+                # tells whether the topic may be read at all.
+                with contextlib.suppress(Unavailable):
+                    topic_metadata(consumer, self._kafka, self.topic, REQUEST_S)
             message = f"reading the ends of {self.topic}"
             raise to_app_error(error, self._kafka, message) from error
         return int(first), int(end)
@@ -241,6 +268,8 @@ class Reader:
                     return records, True
             elif error.code() == KafkaError._PARTITION_EOF:
                 return records, True
-            elif not error.retriable():
-                raise to_app_error(KafkaException(error), self._kafka, f"reading {self.topic}")
+            elif not (error.retriable() or is_about_group(error)):
+                right = f"Read on topic {self.topic}"
+                action = f"reading {self.topic}"
+                raise to_app_error(KafkaException(error), self._kafka, action, right)
         return records, False

@@ -4,10 +4,18 @@ from collections.abc import Iterable
 from typing import NamedTuple, Self
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import TopicMetadata  # type: ignore[attr-defined]
 
 from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.errors import is_transient, to_app_error, translate_errors
-from shared.adapters.kafka.reader import REQUEST_S, ConsumerRecord, poll_batch, to_consumer_record
+from shared.adapters.kafka.reader import (
+    REQUEST_S,
+    ConsumerRecord,
+    is_about_group,
+    poll_batch,
+    to_consumer_record,
+    topic_metadata,
+)
 from shared.core.errors import Unknown
 
 
@@ -67,8 +75,10 @@ class TopicTail:
             if error is None:
                 record = to_consumer_record(message, headers=True)
                 records.append(TailRecord(message.topic() or "", record))
-            elif not (error.retriable() or is_transient(error.code())):
-                raise to_app_error(KafkaException(error), self._kafka, "following topics")
+            elif not (error.retriable() or is_transient(error.code()) or is_about_group(error)):
+                right = f"Read on {' and '.join(self._topics)}"
+                action = "following topics"
+                raise to_app_error(KafkaException(error), self._kafka, action, right)
         return records
 
     def lag(self) -> dict[str, int]:
@@ -91,13 +101,12 @@ class TopicTail:
 
         Raises:
             Unavailable: it does not answer.
+            NotAuthorized: this client may not read one of them.
             Unknown: there is no such topic.
         """
-        with translate_errors(self._kafka, "following topics"):
-            for topic in self._topics:
-                found = self._consumer.list_topics(topic, timeout=self._request_s).topics[topic]
-                if not found.partitions:
-                    raise Unknown(f"Kafka at {self._kafka} has no topic {topic}")
+        for topic in self._topics:
+            if not self._metadata(topic).partitions:
+                raise Unknown(f"Kafka at {self._kafka} has no topic {topic}")
 
     def __enter__(self) -> Self:
         """Return the tail itself."""
@@ -111,12 +120,12 @@ class TopicTail:
         """Close the connection."""
         self._consumer.close()
 
+    def _metadata(self, topic: str) -> TopicMetadata:
+        return topic_metadata(self._consumer, self._kafka, topic, self._request_s)
+
     def _tail_places(self, topic: str, tail: int) -> list[TopicPartition]:
         places = []
-        partitions = (
-            self._consumer.list_topics(topic, timeout=self._request_s).topics[topic].partitions
-        )
-        for partition in partitions:
+        for partition in self._metadata(topic).partitions:
             place = TopicPartition(topic, partition)
             first, end = self._consumer.get_watermark_offsets(place, timeout=self._request_s)
             start = max(first, end - tail)
