@@ -20,7 +20,8 @@ KERNEL := $(wildcard shared/core/model/kernel/*.[ch])
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint check test soak chaos feed chaos-feed bench bench-full pictures reference docs test-compose clean
+.PHONY: help install demo lint check test soak chaos feed chaos-feed bench bench-full pictures reference docs test-compose \
+	sbom audit licences clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -30,10 +31,10 @@ install: .venv/.installed ## everything into .venv: packages, kernel, Kafka (PYT
 demo: install ## the whole system on this machine, live (FOR=60 stops it after 60 s, ARGS="--help" for more)
 	@$(BIN)/ulstm up $(if $(FOR),--for $(FOR)) $(ARGS)
 
-check: lint ## format, lint, types, layers, and the tests that are fast and need no server
+check: lint .venv/.supply ## format, lint, types, layers, and the tests that are fast and need no server
 	@$(PYTEST) -m "not integration and not end_to_end and not slow and not klines" $(ARGS)
 
-test: lint ## all of check's linters and every test, on a real Kafka and a real Redis
+test: lint .venv/.supply ## all of check's linters and every test, on a real Kafka and a real Redis
 	@$(PYTEST) $(ARGS)
 
 soak: install ## SCHEDULES (5000) simulated runs among faults, from SEED (0): exit 1 if a byte is wrong
@@ -64,15 +65,25 @@ lint: install
 pictures: install ## docs/pictures: the live page anew, with Chromium; KLINES=FOLDER takes recorded candles
 	@KLINES="$(KLINES)" $(BIN)/python -m scripts.take_pictures
 
-reference: install ## docs/reference: commands, settings and metrics, as the code has them; Grafana's board
+reference: install ## what is written from the code: docs/reference, Grafana's board, the Kafka users of Kubernetes
 	@$(BIN)/python -m scripts.write_reference
 	@$(BIN)/python -m scripts.write_board
+	@$(BIN)/python -m scripts.write_kafka_users
 
 docs: install ## the documentation as a site, for a browser: build/site/index.html
 	@$(BIN)/sphinx-build -q -W --keep-going -d build/doctrees -c docs . build/site
 
 test-compose: install ## the same system in containers: needs Docker
 	@scripts/test_compose.sh $(ARGS)
+
+sbom: .venv/.supply ## build/sbom: a bill of materials (CycloneDX) for each image's packages
+	@$(BIN)/python -m scripts.supply_chain sbom
+
+audit: .venv/.supply ## packages with known vulnerabilities (ARGS=--strict: fail too where nobody can be asked)
+	@$(BIN)/python -m scripts.supply_chain audit $(ARGS)
+
+licences: .venv/.supply ## docs/reference/licences.md: the licences of all packages in the images
+	@$(BIN)/python -m scripts.supply_chain licences
 
 clean: ## remove what make has made; what ulstm keeps in .ulstm stays
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
@@ -92,4 +103,9 @@ clean: ## remove what make has made; what ulstm keeps in .ulstm stays
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(BIN)/python scripts/build_kernel.py
 	$(BIN)/python scripts/fetch_kafka.py
+	@touch $@
+
+# What looks at what is shipped: not needed to run anything.
+.venv/.supply: .venv/.installed requirements/supply.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/supply.txt
 	@touch $@

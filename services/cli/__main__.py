@@ -9,6 +9,7 @@ from services.cli.audit import command as verify
 from services.cli.commands import (
     backtest,
     baskets,
+    copy_log,
     dashboard,
     dead_letters,
     export,
@@ -59,6 +60,7 @@ app.add_typer(
 app.add_typer(export.app, name="export", help="Predictions and candles as Parquet or CSV.")
 app.command("up", epilog=up.EXAMPLES)(up.up_command)
 app.command("import", epilog=import_candles.EXAMPLES)(import_candles.import_command)
+app.command("copy", epilog=copy_log.EXAMPLES)(copy_log.copy_command)
 app.command("train", epilog=train.EXAMPLES)(train.train_command)
 app.command("search", epilog=search.EXAMPLES)(search.search_command)
 app.command("predict", epilog=predict.EXAMPLES)(predict.predict_command)

@@ -1,10 +1,10 @@
-"""What the topic `control` says: which symbols are wanted and followed, and bans. PURE.
+"""What the topic `control` says: symbols wanted and followed, bans, copies of a log. PURE.
 
 A user's wish and what the producer made of it are two things: a symbol that is wanted may not be
 listed yet. Of each the newest record of a symbol holds.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -30,7 +30,22 @@ class ExchangeBan:
     until_ms: int
 
 
-ControlRecord = SymbolControl | ExchangeBan
+@dataclass(frozen=True, slots=True)
+class CopyProgress:
+    """How far another deployment's topic was copied into this one.
+
+    Attributes:
+        source: what the topic was called there, for people.
+        source_id: Kafka's id of it.
+        next_offsets: by partition of the source, the offset to go on from.
+    """
+
+    source: str
+    source_id: str
+    next_offsets: Mapping[int, int]
+
+
+ControlRecord = SymbolControl | ExchangeBan | CopyProgress
 
 
 @dataclass(slots=True)
@@ -41,17 +56,21 @@ class ControlState:
         wishes: by symbol, what the user wanted last.
         members: by symbol, since when and why the producer follows it.
         bans: by exchange, until when (ms) it takes no request.
+        copied: by id of another deployment's topic, the offsets to go on from, by partition.
     """
 
     wishes: dict[str, SymbolControl] = field(default_factory=dict)
     members: dict[str, SymbolControl] = field(default_factory=dict)
     bans: dict[str, int] = field(default_factory=dict)
+    copied: dict[str, dict[int, int]] = field(default_factory=dict)
 
     def add(self, records: Iterable[ControlRecord]) -> None:
         """Add records in the order of the topic."""
         for record in records:
             if isinstance(record, ExchangeBan):
                 self.bans[record.exchange] = record.until_ms
+            elif isinstance(record, CopyProgress):
+                self.copied.setdefault(record.source_id, {}).update(record.next_offsets)
             elif record.action in _WISHES:
                 self.wishes[record.symbol] = record
             elif record.action == "joined":

@@ -13,7 +13,7 @@ from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
 from shared.adapters.kafka.tail import TopicTail
 from shared.adapters.schemas.control import decode_control, encode_control
-from shared.core.control import ControlRecord, ControlState, ExchangeBan
+from shared.core.control import ControlRecord, ControlState, CopyProgress, ExchangeBan
 from shared.core.errors import BadInput, Unavailable
 from shared.core.topics import Topics
 
@@ -22,7 +22,9 @@ log = logging.getLogger(__name__)
 _PARTITION: Final = 0  # one order for all records
 _TAIL: Final = 10_000  # records before the end, among them those since the last reading
 _BATCH: Final = 1_000
-_BAN_KEY: Final = b"ban"  # no symbol: those have capitals
+# No symbols: those have capitals.
+_BAN_KEY: Final = b"ban"
+_COPY_KEY: Final = b"copy"
 
 
 class ControlTopic:
@@ -95,13 +97,14 @@ class ControlTopic:
         now_ms = time.time_ns() // 1_000_000
         with closing(TransactionalProducer(self._kafka, self._transactional_id)) as writer:
             try:
-                writer.write([self._to_record(record, now_ms) for record in records])
+                writer.write([self.to_record(record, now_ms) for record in records])
             except (Aborted, OutcomeUnknown, Fenced) as error:
                 message = f"the topic {self._topics.control} may lack a change; try again: {error}"
                 raise Unavailable(message) from error
 
-    def _to_record(self, record: ControlRecord, now_ms: int) -> ProducerRecord:
-        key = _BAN_KEY if isinstance(record, ExchangeBan) else record.symbol.encode()
+    def to_record(self, record: ControlRecord, now_ms: int) -> ProducerRecord:
+        """Return the record to append, for a transaction that writes other topics too."""
+        key = _key_of(record)
         value = encode_control(record, self._topics.interval)
         return ProducerRecord(self._topics.control, _PARTITION, key, value, now_ms)
 
@@ -115,3 +118,13 @@ class ControlTopic:
                 continue
             if decoded is not None:
                 yield decoded
+
+
+def _key_of(record: ControlRecord) -> bytes:
+    match record:
+        case ExchangeBan():
+            return _BAN_KEY
+        case CopyProgress():
+            return _COPY_KEY
+        case _:
+            return record.symbol.encode()

@@ -44,9 +44,9 @@ CHANNELS: Final[Mapping[ChannelName, Channel]] = {
     ),
     "dead-letters": Channel("Records that could not be read, with the reason.", ("dead-letter",)),
     "control": Channel(
-        "Who is wanted and followed, and bans of the exchange. The newest record of each kind and"
-        " key holds.",
-        ("symbol-control", "ban"),
+        "Who is wanted and followed, bans of the exchange, and how far another deployment was"
+        " copied here. The newest record of each kind and key holds.",
+        ("symbol-control", "ban", "copy"),
     ),
 }
 

@@ -187,3 +187,11 @@ BAN: Final[dict[str, Any]] = {
     "exchange": "binance",
     "until_ms": 1743466500000,
 }
+COPY: Final[dict[str, Any]] = {
+    "schema": 1,
+    "type": "copy",
+    "source": "klines.5m",
+    "source_id": "Zk3Jg0bQS2mK1nqX7Wc4Aw",
+    "interval": "5m",
+    "next_offsets": {"0": 52_560, "1": 52_571},
+}

@@ -16,6 +16,7 @@ _KEYS: Final[Mapping[str, Mapping[str, Any]]] = {
     "baskets": {"type": "string", "pattern": "^baskets:[0-9a-f]{8}$"},
     "dead-letter": {"description": "The rejected record's key, any bytes or none."},
     "ban": {"type": "string", "const": "ban"},
+    "copy": {"type": "string", "const": "copy"},
 }
 _BUNDLE: Final = (
     "Line 1: ULSTM-BUNDLE-1. Line 2: the length of the card in bytes. Then the card, canonical JSON"

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from shared.adapters.contract import examples
 from shared.adapters.schemas.baskets import BasketsMessage
 from shared.adapters.schemas.cards import CardMessage
-from shared.adapters.schemas.control import BanMessage, SymbolControlMessage
+from shared.adapters.schemas.control import BanMessage, CopyMessage, SymbolControlMessage
 from shared.adapters.schemas.headers import BundleHeaders, DeadLetterHeaders, KlineHeaders
 from shared.adapters.schemas.kline_messages import (
     CandleMessage,
@@ -83,6 +83,7 @@ KINDS: Final[Mapping[str, RecordKind]] = {
             "symbol-control", "control", SymbolControlMessage, examples.SYMBOL_CONTROL, _SYMBOL
         ),
         RecordKind("ban", "control", BanMessage, examples.BAN, "`ban`"),
+        RecordKind("copy", "control", CopyMessage, examples.COPY, "`copy`"),
     )
 }
 

@@ -1,15 +1,22 @@
-"""Records of the topic `control`: who is wanted and followed, and bans of the exchange."""
+"""Records of the topic `control`: who is wanted and followed, bans, progress of a copy."""
 
 from typing import Annotated, Final, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from shared.adapters.schemas import wire
-from shared.core.control import ControlRecord, ExchangeBan, SymbolAction, SymbolControl
+from shared.core.control import (
+    ControlRecord,
+    CopyProgress,
+    ExchangeBan,
+    SymbolAction,
+    SymbolControl,
+)
 
-MAX_CONTROL_BYTES: Final = 2_048
+MAX_CONTROL_BYTES: Final = 32_768  # a copy of 1,000 partitions
 MAX_REASON: Final = 200  # characters
 
+PartitionText = Annotated[str, Field(pattern=r"^[0-9]{1,4}$")]
 Exchange = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")]
 
 
@@ -38,24 +45,53 @@ class BanMessage(wire.Wire):
     until_ms: wire.TimeMs = Field(description="No request is sent before, ms since 1970 UTC.")
 
 
-ControlMessage = Annotated[SymbolControlMessage | BanMessage, Field(discriminator="type")]
-_control: TypeAdapter[SymbolControlMessage | BanMessage] = TypeAdapter(ControlMessage)
+class CopyMessage(wire.Wire):
+    """How far another deployment's topic was copied into this one by `ulstm copy`."""
+
+    schema_: wire.SchemaNumber = wire.schema_field()
+    type: Literal["copy"]
+    source: Annotated[str, Field(max_length=MAX_REASON)] = Field(
+        description="The topic's name there, such as klines.5m."
+    )
+    source_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/=_-]{1,40}$")] = Field(
+        description="Kafka's id of that topic."
+    )
+    interval: str = Field(description="The deployment's interval, such as 5m.")
+    next_offsets: dict[PartitionText, Annotated[int, Field(ge=0)]] = Field(
+        description="By partition of that topic: the offset to go on from."
+    )
+
+
+AnyControl = SymbolControlMessage | BanMessage | CopyMessage
+ControlMessage = Annotated[AnyControl, Field(discriminator="type")]
+_control: TypeAdapter[AnyControl] = TypeAdapter(ControlMessage)
 
 
 def encode_control(record: ControlRecord, interval: str) -> bytes:
     """Return the canonical bytes of a record of a deployment's control topic."""
-    message: SymbolControlMessage | BanMessage
-    if isinstance(record, ExchangeBan):
-        message = BanMessage(type="ban", exchange=record.exchange, until_ms=record.until_ms)
-    else:
-        message = SymbolControlMessage(
-            type=record.action,
-            symbol=record.symbol,
-            interval=interval,
-            time_ms=record.time_ms,
-            reason=record.reason[:MAX_REASON],
-        )
-    return wire.canonical_json(message.model_dump(by_alias=True))
+    return wire.canonical_json(_to_message(record, interval).model_dump(by_alias=True))
+
+
+def _to_message(record: ControlRecord, interval: str) -> AnyControl:
+    match record:
+        case ExchangeBan():
+            return BanMessage(type="ban", exchange=record.exchange, until_ms=record.until_ms)
+        case CopyProgress():
+            return CopyMessage(
+                type="copy",
+                source=record.source[:MAX_REASON],
+                source_id=record.source_id,
+                interval=interval,
+                next_offsets={str(p): offset for p, offset in record.next_offsets.items()},
+            )
+        case SymbolControl():
+            return SymbolControlMessage(
+                type=record.action,
+                symbol=record.symbol,
+                interval=interval,
+                time_ms=record.time_ms,
+                reason=record.reason[:MAX_REASON],
+            )
 
 
 def decode_control(value: bytes | None, interval: str) -> ControlRecord | None:
@@ -73,4 +109,7 @@ def decode_control(value: bytes | None, interval: str) -> ControlRecord | None:
         return ExchangeBan(message.exchange, message.until_ms)
     if message.interval != interval:
         return None
+    if isinstance(message, CopyMessage):
+        offsets = {int(partition): at for partition, at in message.next_offsets.items()}
+        return CopyProgress(message.source, message.source_id, offsets)
     return SymbolControl(message.symbol, message.type, message.time_ms, message.reason)
