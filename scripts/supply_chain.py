@@ -20,7 +20,8 @@ SBOM_FOLDER: Final = Path("build/sbom")
 LICENCES_PAGE: Final = Path("docs/reference/licences.md")
 # The locked packages of each image; development tools are in none.
 LOCKS: Final = {
-    "producer, predictor, cli": Path("requirements/runtime.txt"),
+    "producer, predictor": Path("requirements/runtime.txt"),
+    "cli": Path("requirements/cli.txt"),
     "trainer": Path("requirements/trainer.txt"),
     "dashboard": Path("requirements/dashboard.txt"),
     "dashboard, JavaScript": Path("requirements/web_assets.txt"),
@@ -42,7 +43,8 @@ def main() -> None:
     )
     options = parser.parse_args()
     if options.command == "sbom":
-        write_sboms()
+        for lock in LOCKS.values():
+            write_sbom(lock)
     elif options.command == "licences":
         LICENCES_PAGE.write_text(licences_page(), encoding="utf-8")
     elif not audit(strict=options.strict):
@@ -54,13 +56,10 @@ def locked_packages(lock: Path) -> dict[str, str]:
     return dict(_PINNED.findall(lock.read_text(encoding="utf-8")))
 
 
-def write_sboms(folder: Path = SBOM_FOLDER) -> list[Path]:
-    """Write a CycloneDX bill of materials for each lock file; return the files."""
+def write_sbom(lock: Path, folder: Path = SBOM_FOLDER) -> Path:
+    """Write a CycloneDX bill of materials of a lock file's packages; return the file."""
     folder.mkdir(parents=True, exist_ok=True)
-    return [_write_sbom(lock, folder / f"{lock.stem}.cdx.json") for lock in LOCKS.values()]
-
-
-def _write_sbom(lock: Path, file: Path) -> Path:
+    file = folder / f"{lock.stem}.cdx.json"
     run = ["cyclonedx-py", "requirements", str(lock), "--output-reproducible", "--short-PURLs"]
     _run([*run, "--pyproject", "pyproject.toml", "--output-file", str(file)]).check_returncode()
     print(f"{file}: {len(locked_packages(lock))} packages")

@@ -152,7 +152,7 @@ def _check_only_copies(target: ServiceSettings, klines: TopicSource, *, is_first
     Raises:
         Incompatible: it has.
     """
-    promotions = PromotionLog(target.kafka, target.topics)
+    promotions = ModelRegistry(target.kafka, target.topics).promotions
     with Reader(target.kafka, target.topics.klines, headers=True) as reader:
         partitions = range(reader.partitions())
         await_settled(reader, partitions)
@@ -180,11 +180,11 @@ def _last_record(reader: Reader, partition: int, promotions: PromotionLog) -> Co
 
 def _promote_current(source: ServiceSettings, target: ServiceSettings) -> str | None:
     """Promote the source's current version in the target; return it if that was needed."""
-    current = PromotionLog(source.kafka, source.topics).current()
+    current = ModelRegistry(source.kafka, source.topics).promotions.current()
     if current is None:
         return None
     version = current.promotion.model_version
-    there = PromotionLog(target.kafka, target.topics).current()
+    there = ModelRegistry(target.kafka, target.topics).promotions.current()
     if there is not None and there.promotion.model_version == version:
         return None
     ModelRegistry(target.kafka, target.topics).promote(version)

@@ -14,7 +14,7 @@ from shared.adapters.kafka.producer import ProducerRecord
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
 from shared.core.control import CopyProgress
 from shared.core.topics import Topics, partition_for
-from shared.log.promotion_log import PromotionLog
+from shared.log.model_registry import ModelRegistry
 
 COPIED_FROM: Final = "copied-from"  # header: topic/partition/offset of the record that was copied
 _MERGED: Final = 16  # partitions read side by side: each takes a connection and its buffer
@@ -90,7 +90,7 @@ def klines_records(source: TopicSource, target: Topics) -> Iterator[CopiedRecord
     A promotion has its place among the candles of one partition, and there is no such place where
     other symbols share it: the target gets promotions of its own.
     """
-    promotions = PromotionLog(source.settings.kafka, source.settings.topics)
+    promotions = ModelRegistry(source.settings.kafka, source.settings.topics).promotions
     for record in source.read():
         if promotions.decode(record) is not None:
             yield CopiedRecord(record.partition, record.offset, None)
