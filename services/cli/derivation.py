@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.adapters.env_settings import ServiceSettings
+from shared.adapters.schemas.klines import KlineCodec
+from shared.core.errors import BadInput
 from shared.core.online.context import FoldContext
+from shared.core.records import Record
 from shared.log.model_cache import LoadBundle, ModelCache
 from shared.log.record_processor import RecordProcessor
 
@@ -17,7 +20,31 @@ def build_processor(settings: ServiceSettings, load: LoadBundle) -> RecordProces
         Incompatible: this machine does not compute the golden bits.
     """
     context = FoldContext.of_this_machine(settings.interval)
-    return RecordProcessor(settings.topics.klines, settings.codec, context, ModelCache(load))
+    codec = RepeatedCodec(settings.interval, context.interval_ms, settings.symbol_groups)
+    return RecordProcessor(settings.topics.klines, codec, context, ModelCache(load))
+
+
+class RepeatedCodec(KlineCodec):
+    """Decodes a record once, however many readers in a row ask for it."""
+
+    _bytes: bytes | None = None
+    _decoded: Record | BadInput | None = None
+
+    def decode(self, value: bytes | None, partition: int) -> Record:
+        """Return the record of a message's bytes; see `KlineCodec.decode`."""
+        if value is None or value is not self._bytes:
+            object.__setattr__(self, "_decoded", self._try(value, partition))
+            object.__setattr__(self, "_bytes", value)
+        decoded = self._decoded
+        if decoded is None or isinstance(decoded, BadInput):
+            raise decoded or BadInput("bad_size", "a record has no value")
+        return decoded
+
+    def _try(self, value: bytes | None, partition: int) -> Record | BadInput:
+        try:
+            return super().decode(value, partition)
+        except BadInput as error:
+            return error
 
 
 @dataclass(slots=True)

@@ -46,10 +46,9 @@ def build_server(settings: DashboardSettings, telemetry: Telemetry) -> Dashboard
         BadSetting: the page's libraries are not installed.
     """
     kafka, topics = settings.kafka, settings.topics
-    consumer_group = topics.consumer_group(settings.consumer_group)
     models = LoggedModels(kafka, topics)
     cluster = KafkaClusterMonitor(
-        kafka, topics, consumer_group, settings.metrics_addresses, models.lacks_champion
+        kafka, topics, settings.predictor_group, settings.metrics_addresses, models.lacks_champion
     )
     sources = LogSources(SymbolHistoryReader(kafka, topics), models, cluster)
     return DashboardServer(settings, DashboardMetrics(telemetry), sources)

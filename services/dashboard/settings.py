@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from shared.adapters.env_settings import Port, ServiceSettings
+from shared.adapters.env_settings import Port, PredictorGroupSettings
 
 _ADDRESS = re.compile(r"https?://[^/\s,]+")
 
@@ -20,7 +20,7 @@ def _check_addresses(text: str) -> str:
     return text
 
 
-class DashboardSettings(ServiceSettings):
+class DashboardSettings(PredictorGroupSettings):
     """Settings of the live page."""
 
     dashboard_host: str = Field("127.0.0.1", description="Address that the live page listens on.")
@@ -48,11 +48,6 @@ class DashboardSettings(ServiceSettings):
         "",
         description="Base addresses of the services' metrics, comma-separated, such as"
         " `http://producer:9100,http://predictor:9100`; every address of a name is asked.",
-    )
-    consumer_group: str = Field(
-        "ulstm-predictor",
-        pattern=r"^[A-Za-z0-9._-]{1,80}$",
-        description="Consumer group that the predictors share.",
     )
     metrics_host: str = Field("127.0.0.1", description="Address of metrics and health.")
     metrics_port: Port = Field(0, description="Port of metrics and health; 0: any free one.")

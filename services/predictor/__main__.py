@@ -122,7 +122,7 @@ def _start_writer(settings: PredictorSettings, stop: threading.Event) -> Transac
 def _open_consumer_group(settings: PredictorSettings) -> ConsumerGroupMember:
     return ConsumerGroupMember(
         settings.kafka,
-        settings.topics.consumer_group(settings.consumer_group),
+        settings.predictor_group,
         settings.topics.klines,
         settings.group,
     )

@@ -4,11 +4,11 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from shared.adapters.env_settings import ServiceSettings
+from shared.adapters.env_settings import PredictorGroupSettings
 from shared.adapters.kafka.consumer_group import GroupProtocol, GroupSettings
 
 
-class PredictorSettings(ServiceSettings):
+class PredictorSettings(PredictorGroupSettings):
     """Settings of a predictor replica."""
 
     redis_url: str = Field(
@@ -16,11 +16,6 @@ class PredictorSettings(ServiceSettings):
         pattern=r"^(redis|rediss|unix)://",
         repr=False,
         description="Where Redis is.",
-    )
-    consumer_group: str = Field(
-        default="ulstm-predictor",
-        pattern=r"^[A-Za-z0-9._-]{1,80}$",
-        description="Consumer group that the replicas share.",
     )
     group_protocol: GroupProtocol = Field(
         default="classic",

@@ -121,6 +121,21 @@ class ServiceSettings(EnvSettings, KafkaSettings):
         return KlineCodec(self.interval, interval_ms(self.interval), self.symbol_groups)
 
 
+class PredictorGroupSettings(ServiceSettings):
+    """Settings of what belongs to the predictors' consumer group, or looks at it."""
+
+    consumer_group: str = Field(
+        default="ulstm-predictor",
+        pattern=r"^[A-Za-z0-9._-]{1,80}$",
+        description="Consumer group that the predictors share.",
+    )
+
+    @property
+    def predictor_group(self) -> str:
+        """The group's whole id: each deployment on a cluster has its own."""
+        return self.topics.consumer_group(self.consumer_group)
+
+
 def _describe(settings: type[EnvSettings], error: ValidationError) -> Iterator[str]:
     for fault in error.errors(include_url=False, include_context=False):
         text = fault["msg"].removeprefix("Value error, ")

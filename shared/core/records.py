@@ -108,6 +108,13 @@ Correction = Amendment | Fill
 Record = Candle | Gap | Amendment | Fill | SymbolStatus | Promotion
 
 
+def symbol_of(record: Record) -> str | None:
+    """Return the symbol of a record; None of a promotion, which concerns all symbols."""
+    if isinstance(record, Promotion):
+        return None
+    return record.candle.symbol if isinstance(record, Amendment | Fill) else record.symbol
+
+
 def covered_span_ms(value: Candle | Gap, step_ms: int) -> tuple[int, int]:
     """Return the open times [from, until) of a record: its symbol's next one opens at `until`."""
     if isinstance(value, Gap):

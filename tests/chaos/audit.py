@@ -217,7 +217,7 @@ def _compare_with_replay(findings: ChaosFindings, system: SystemUnderFaults) -> 
         if not replayed.is_same or replayed.not_published_yet:
             findings.wrong_bytes += 1
             findings.note(f"ulstm replay: {replayed.to_json()}")
-    verified = verify(system.deployment.settings, None, quiet)
+    verified = verify(system.deployment.settings, quiet)
     findings.rederived = {
         check.name.lower(): count for check, (count, _) in verified.counts().items()
     }

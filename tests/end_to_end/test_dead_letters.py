@@ -43,6 +43,6 @@ def test_a_rejected_candle_is_redriven_once_and_predicted_from(
     found = deployment.await_predictions(["BTCUSDT"], 25)
     assert len(found["BTCUSDT"]) == 1
     assert deployment.replay_agrees()
-    report = verify(deployment.settings, None, Console(quiet=True))
+    report = verify(deployment.settings, Console(quiet=True))
     assert report.agrees, report.first
     assert report.not_predicted_yet == 0

@@ -3,13 +3,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from rich.console import Console
 
+from services.cli.audit.options import AuditOptions
 from services.cli.audit.report import AuditReport
 from services.cli.audit.verify import verify
-from shared.adapters.env_settings import ServiceSettings
+from shared.adapters.env_settings import PredictorGroupSettings
 from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.kafka.connection import KafkaConnection
 from shared.core.errors import BadSetting, Incompatible
@@ -19,6 +20,7 @@ from tests.support.builders import candle_bytes, interleaved_candles
 from tests.support.deployment import PARTITIONS, Deployment
 from tests.support.recorded_log import (
     FIRST,
+    SECOND,
     RecordedLog,
     candles,
     eventful_klines,
@@ -44,14 +46,14 @@ def honest(*more: tuple[str, bytes]) -> RecordedLog:
     return record_log([*eventful_klines(profile), *more], profiles=(profile,))
 
 
-def write_log(deployment: Deployment, log: RecordedLog) -> ServiceSettings:
+def write_log(deployment: Deployment, log: RecordedLog) -> PredictorGroupSettings:
     ensure_topics(deployment.kafka, deployment.topics)
     log.write(deployment.kafka, deployment.topics)
     return deployment.settings
 
 
-def run_audit(settings: ServiceSettings, partitions: list[int] | None = None) -> AuditReport:
-    return verify(settings, partitions, Console(quiet=True))
+def run_audit(settings: PredictorGroupSettings, partitions: list[int] | None = None) -> AuditReport:
+    return verify(settings, Console(quiet=True), AuditOptions(partitions))
 
 
 def test_a_healthy_deployment_verifies(deployment: Deployment) -> None:
@@ -142,20 +144,51 @@ def test_a_tampered_record_is_named(
     assert [d.name for d in mismatch.violation.differences] == [field]
 
 
-def test_a_promotion_that_names_another_digest_is_shown_with_both(
-    one_partition: Deployment,
-) -> None:
+def test_a_promotion_that_predictors_rejected_is_accepted(one_partition: Deployment) -> None:
     settings = write_log(
         one_partition, honest(promotion(FIRST, self_test(), sha256="0" * 64), *candles(36, 38))
     )
 
     report = run_audit(settings)
 
-    assert report.mismatches == 1
-    assert (
-        str(report.first[0]).splitlines()[-1]
-        == f"  bundle_sha256: found {'0' * 64}, expected {FIRST.sha256}"
-    )
+    assert report.agrees, report.first
+    assert sum(part.rejected for part in report.partitions) == 3
+
+
+def commit(settings: PredictorGroupSettings, offset: int) -> None:
+    """Commit an offset as the predictors' group."""
+    group = {"group.id": settings.predictor_group, "enable.auto.commit": False}
+    consumer = Consumer(settings.kafka.client_config(group))
+    consumer.commit(offsets=[TopicPartition(settings.topics.klines, 0, offset)], asynchronous=False)
+    consumer.close()
+
+
+def test_the_committed_offset_tells_lost_predictions_from_late_ones(
+    one_partition: Deployment,
+) -> None:
+    log = honest().with_predictions(lambda _: [])
+    settings = write_log(one_partition, log)
+
+    unknown, late = one_partition.ulstm("verify"), run_audit(settings)
+    commit(settings, len(log.klines))
+    lost = one_partition.ulstm("verify")
+
+    assert unknown.returncode == 0, unknown.stderr
+    assert "has committed no offset" in unknown.stderr
+    assert late.not_predicted_yet == 34
+    assert lost.returncode == 1
+    assert "34 mismatches; the first:" in lost.stderr
+    assert "has no prediction of the candle" in lost.stderr
+
+
+def test_klines_that_end_before_the_committed_offset_are_refused(
+    one_partition: Deployment,
+) -> None:
+    settings = write_log(one_partition, honest())
+    commit(settings, 1_000)
+
+    with pytest.raises(Incompatible, match="the predictors have read it up to 1000"):
+        run_audit(settings)
 
 
 def test_a_wrong_move_of_the_market_ends_with_one_and_is_shown(deployment: Deployment) -> None:
@@ -182,18 +215,43 @@ def test_a_wrong_move_of_the_market_ends_with_one_and_is_shown(deployment: Deplo
     assert mismatch["fields"]["change"]["found"] == 0.9
 
 
-def test_predictions_of_another_profile_are_a_warning_and_no_mismatch(
+def test_predictions_of_another_profile_end_with_one_until_they_are_accepted(
     one_partition: Deployment,
 ) -> None:
     write_log(one_partition, record_log(eventful_klines("2-next"), profiles=("2-next",)))
 
     shown = one_partition.ulstm("verify")
+    accepted = one_partition.ulstm("verify", "--accept-profile", "2-next")
 
+    assert shown.returncode == 1
+    assert "34 predictions of numeric profile 2-next cannot be derived" in shown.stderr
+    assert "--accept-profile 2-next" in shown.stderr
+    assert accepted.returncode == 0, accepted.stderr
+
+
+def test_from_a_time_on_begins_at_the_promotion_in_force(one_partition: Deployment) -> None:
+    log = honest()
+    write_log(one_partition, log)
+    last_ms = json.loads(log.predictions[-1].value or b"")["open_time_ms"]
+
+    shown = one_partition.ulstm("verify", "--from", str(last_ms))
+
+    at = next(i for i, r in enumerate(log.klines) if SECOND.version.encode() in (r.value or b""))
     assert shown.returncode == 0, shown.stderr
-    assert (
-        "34 predictions of numeric profile 2-next were not derived again: run the version"
-        in shown.stderr
-    )
+    assert "partition 0 begins at the promotion of offset" in shown.stdout
+    assert f"{at} " in shown.stdout
+    assert "follow from candles before those" not in shown.stderr
+
+
+def test_quick_checks_all_and_folds_a_sample(one_partition: Deployment) -> None:
+    write_log(one_partition, honest().with_prediction(AT, steps=77))
+
+    quick = one_partition.ulstm("verify", "--quick", "--seed", "7", "--json")
+
+    report = json.loads(quick.stdout)
+    assert quick.returncode == 1
+    assert report["checks"]["steps"]["checked"] == 34
+    assert report["checks"]["bytes"]["checked"] < 34
 
 
 def test_a_topic_that_has_lost_its_beginning_is_refused(one_partition: Deployment) -> None:
@@ -202,7 +260,7 @@ def test_a_topic_that_has_lost_its_beginning_is_refused(one_partition: Deploymen
     for deleted in admin.delete_records([TopicPartition(settings.topics.klines, 0, 5)]).values():
         deleted.result(10)
 
-    with pytest.raises(Incompatible, match="begins at offset 5"):
+    with pytest.raises(Incompatible, match="begins at offset 5: the records"):
         run_audit(settings)
 
 

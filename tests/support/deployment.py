@@ -21,7 +21,7 @@ from rich.console import Console
 
 from services.cli.commands.replay import ALL_TIMES, replay
 from shared.adapters.bundle_codec import version_of
-from shared.adapters.env_settings import ServiceSettings
+from shared.adapters.env_settings import PredictorGroupSettings
 from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.kafka.backwards_reader import await_settled
 from shared.adapters.kafka.connection import KafkaConnection
@@ -113,8 +113,8 @@ class Deployment:
         }
 
     @property
-    def settings(self) -> ServiceSettings:
-        return ServiceSettings.from_env(self.environ)
+    def settings(self) -> PredictorGroupSettings:
+        return PredictorGroupSettings.from_env(self.environ)
 
     @property
     def topics(self) -> Topics:

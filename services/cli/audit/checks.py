@@ -1,12 +1,13 @@
 """Check the klines, the predictions (by the fold) and the dead letters of a partition."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from services.cli.audit.partition_log import LogEvent, StoredDeadLetter
-from services.cli.audit.report import Mismatch, PartitionReport, decode_text
+from services.cli.audit.mismatch import Mismatch, decode_text
+from services.cli.audit.partition_log import DerivedPrediction, StoredDeadLetter
+from services.cli.audit.report import PartitionReport
 from services.cli.derivation import RunningDigest
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.schemas.predictions import encode_prediction
@@ -21,6 +22,7 @@ from shared.core.topics import Topics
 from shared.log.record_processor import BatchResult, RecordProcessor
 
 UNKNOWN_MODEL: Final = "unknown_model"
+_FINAL: Final = frozenset({"wrong_digest"})  # reasons on which all versions agree
 Violations: TypeAlias = tuple[Violation, ...]
 
 
@@ -34,17 +36,21 @@ class KlinesCheck:
     _report: PartitionReport
     _profile: str | None = None  # of the last promotion
 
-    def check(self, record: ConsumerRecord) -> RecordCheck:
-        """Check the next record of the klines."""
-        try:
-            value: Record = self._processor.codec.decode(record.value, record.partition)
-        except BadInput:
+    def check(self, offset: int, value: Record | BadInput, *, is_processed: bool) -> RecordCheck:
+        """Check the next record of the klines.
+
+        Args:
+            offset: of the record.
+            value: the record, or why it is none.
+            is_processed: whether the predictors are done with it.
+        """
+        if isinstance(value, BadInput):
             return self._invariants.skip_rejected()
         is_promotion = isinstance(value, Promotion)
         self._report.checked[Check.LINEAGE if is_promotion else Check.CANDLES] += 1
         match value:
             case Promotion():
-                return self._check_promotion(record.offset, value)
+                return self._check_promotion(offset, value, is_processed)
             case Gap():
                 return self._invariants.check_gap(value)
             case Amendment() | Fill():
@@ -52,25 +58,39 @@ class KlinesCheck:
             case SymbolStatus():
                 return self._invariants.check_status(value)
             case Candle():
-                return self._invariants.check_candle(record.offset, value)
+                return self._invariants.check_candle(offset, value)
 
-    def _check_promotion(self, offset: int, promotion: Promotion) -> RecordCheck:
+    def _check_promotion(
+        self, offset: int, promotion: Promotion, is_processed: bool
+    ) -> RecordCheck:
         """Decide as the predictors do whether a promotion takes effect; check its lineage."""
         profile, version = promotion.numeric_profile, promotion.model_version
+        own = self._processor.context.numeric_profile
+        wrong = tuple(_check_profile(promotion, own))
+        if profile != own:
+            self._report.other_promotions[profile] += 1
         try:
-            model = self._processor.models(version, "")
+            model = self._processor.models(version, promotion.bundle_sha256)
         except BadInput as error:
-            own = self._processor.context.numeric_profile
-            if error.reason != UNKNOWN_MODEL and profile != own:
+            if error.reason == UNKNOWN_MODEL:
+                return self._check_unknown(promotion, error, is_processed, wrong)
+            if profile != own and error.reason not in _FINAL:
                 # The bundle is there, and another version of the program may well read it.
-                return self._activate(ActivePromotion(offset, version, None, profile), ())
-            wrong = _lineage(promotion, "bundle", str(error), "a usable bundle in the log")
-            return self._reject(promotion, (wrong,))
-        violations = tuple(self._check_lineage(promotion, model))
-        if model.bundle.sha256 != promotion.bundle_sha256:
-            return self._reject(promotion, violations)
+                return self._activate(ActivePromotion(offset, version, None, profile), wrong)
+            # Predictors reject it too, for good: its dead letter is asked for, and nothing else.
+            return self._reject(promotion, wrong)
+        violations = (*wrong, *self._check_parent(promotion, model))
         window_length = model.card.architecture.window_length
         return self._activate(ActivePromotion(offset, version, window_length, profile), violations)
+
+    def _check_unknown(
+        self, promotion: Promotion, error: BadInput, is_processed: bool, wrong: Violations
+    ) -> RecordCheck:
+        """Reject a promotion whose bundle is not in the log: predictors wait, and never pass it."""
+        if is_processed:
+            wrong = (*wrong, _lineage(promotion, "bundle", str(error), "a bundle in the log"))
+        self._reject(promotion, wrong)
+        return RecordCheck(None, wrong)
 
     def _activate(self, promotion: ActivePromotion, violations: Violations) -> RecordCheck:
         self._profile = promotion.numeric_profile
@@ -87,12 +107,17 @@ class KlinesCheck:
             self._invariants.apply_promotion(None)
         return RecordCheck(is_rejected=True, violations=violations)
 
-    def _check_lineage(self, promotion: Promotion, model: Model) -> Iterator[Violation]:
-        sha256, parent = model.bundle.sha256, model.card.parent
-        if sha256 != promotion.bundle_sha256:
-            yield _lineage(promotion, "bundle_sha256", promotion.bundle_sha256, sha256)
+    def _check_parent(self, promotion: Promotion, model: Model) -> Iterator[Violation]:
+        parent = model.card.parent
         if parent is not None and not self._is_in_log(parent):
             yield _lineage(promotion, "parent", parent, "a version in the models topic")
+
+
+def _check_profile(promotion: Promotion, own: str) -> Iterator[Violation]:
+    """Check that a promotion names no profile of this very version but with other bits."""
+    found = promotion.numeric_profile
+    if found != own and found.partition("-")[0] == own.partition("-")[0]:
+        yield _lineage(promotion, "numeric_profile", found, f"{own}, or of another version")
 
 
 def _lineage(promotion: Promotion, name: str, found: str, expected: str) -> Violation:
@@ -114,23 +139,27 @@ class FoldCheck:
         self._batch = BatchResult(PartitionState())
         self.published, self.derived = RunningDigest(), RunningDigest()
 
-    def derive(self, record: ConsumerRecord) -> Prediction | None:
+    def derive(self, record: ConsumerRecord) -> DerivedPrediction | None:
         """Fold the next record; return the prediction that it leads to."""
         self._processor.process(self._batch, record)
         predictions = self._batch.predictions
         self._batch.clear_output()
-        return predictions[0] if predictions else None
+        if not predictions:
+            return None
+        return DerivedPrediction(predictions[0], encode_prediction(predictions[0]))
 
-    def add_missing(self, derived: Prediction) -> None:
+    def add_missing(self, derived: DerivedPrediction) -> None:
         """Add a derived prediction that was not published to the digest."""
-        self.derived.add(derived.symbol.encode(), encode_prediction(derived))
+        self.derived.add(derived.prediction.symbol.encode(), derived.value)
 
     def check(
         self,
         record: ConsumerRecord,
         prediction: Prediction,
-        derived: Prediction | None,
+        derived: DerivedPrediction | None,
         known: Iterable[Violation],
+        *,
+        is_derivable: bool,
     ) -> Iterator[Violation]:
         """Compare a published prediction with the derived one.
 
@@ -139,21 +168,23 @@ class FoldCheck:
             prediction: as decoded.
             derived: from the same kline; None if it leads to none.
             known: violations found already; their fields are not reported again.
+            is_derivable: whether its symbol is folded, from candles that were all read.
         """
         profile = prediction.numeric_profile
-        if profile != self._processor.context.numeric_profile:
+        is_own = profile == self._processor.context.numeric_profile
+        if not is_own:
             self._report.other_profiles[profile] += 1
+        if not is_own or not is_derivable:
             self.derived.add(record.key, record.value)
             return
-        if derived is None or derived.source_offset != prediction.source_offset:
+        if derived is None or derived.prediction.source_offset != prediction.source_offset:
             return
-        expected = encode_prediction(derived)
         self._report.checked[Check.BYTES] += 1
-        self.derived.add(derived.symbol.encode(), expected)
-        if record.value == expected:
+        self.add_missing(derived)
+        if record.value == derived.value:
             return
         reported = {d.name for violation in known for d in violation.differences}
-        differences = _compare_bytes(record.value or b"", expected)
+        differences = _compare_bytes(record.value or b"", derived.value)
         new = tuple(d for d in differences if d.name not in reported)
         if new:
             message = f"folding the log again gives another prediction of {prediction.symbol}"
@@ -181,24 +212,32 @@ class DeadLettersCheck:
     _topics: Topics
     _report: PartitionReport
 
-    def check(self, event: LogEvent, *, is_rejected: bool | None) -> Iterator[Mismatch]:
+    def check(
+        self,
+        record: ConsumerRecord,
+        dead_letters: Sequence[StoredDeadLetter],
+        *,
+        is_rejected: bool | None,
+        is_processed: bool,
+    ) -> Iterator[Mismatch]:
         """Compare a record of the klines with the dead letters that name it.
 
         Args:
-            event: the record and the dead letters that name it or one before it.
+            record: the record.
+            dead_letters: those that name it, or one before it.
             is_rejected: whether readers reject the record; None: they may.
+            is_processed: whether the predictors are done with it.
         """
         is_found = False
-        for dead_letter in event.dead_letters:
-            may_be = dead_letter[1].offset == event.record.offset and is_rejected is not False
+        for dead_letter in dead_letters:
+            may_be = dead_letter[1].offset == record.offset and is_rejected is not False
             if may_be and not is_found:
-                yield from self._compare(dead_letter, event.record)
+                yield from self._compare(dead_letter, record)
                 is_found = True
             else:
                 yield self.report_unexpected(dead_letter)
-        is_processed = event.predictions_follow or event.dead_letters_follow
         if is_rejected is True and is_processed and not is_found:
-            yield self._report_missing(event.record)
+            yield self._report_missing(record)
 
     def report_unexpected(self, dead_letter: StoredDeadLetter) -> Mismatch:
         """Report a dead letter of a record that no reader rejects, or a second one."""

@@ -1,11 +1,14 @@
 """Audit the market's move in each candle, over all partitions: a move is of many symbols."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from services.cli.audit.market_entries import LoggedCandles, MoveEntries, Span
-from services.cli.audit.report import MarketReport, Mismatch
+from services.cli.audit.mismatch import Mismatch
+from services.cli.audit.report import MarketReport
 from shared.core.arrays import Float64s
 from shared.core.audit.market_bounds import KnownChanges, known_changes
 from shared.core.audit.market_rules import (
@@ -21,47 +24,50 @@ from shared.core.market import BasketDefinition
 from shared.core.sequence import baskets_code
 from shared.core.topics import Topics, partition_for
 
+_KEPT_DISTANCES: Final = 20_000  # of a span, evenly chosen: enough for a median
 
-class MarketAudit:
-    """Holds the moves in the log against its candles."""
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpanAudit:
+    """The result for a span of time, and how far its moves are from those of the closes."""
+
+    report: MarketReport
+    differences: Float64s  # (n,)
+    moves: Float64s  # (n,)
+
+
+class MarketSpanAudit:
+    """Holds the moves of a span of time against its candles."""
 
     def __init__(
-        self, topics: Topics, step_ms: int, definitions: Sequence[BasketDefinition]
+        self,
+        topics: Topics,
+        definitions: Sequence[BasketDefinition],
+        candles: LoggedCandles,
+        span: Span,
     ) -> None:
-        """Take the topics, the interval and the baskets that moves refer to.
+        """Take the candles, and the baskets that moves refer to.
 
         Args:
             topics: of the deployment.
-            step_ms: the interval.
             definitions: of baskets, those that the log has.
+            candles: of all partitions, in the span and in the interval before it.
+            span: the moments to audit.
         """
-        self._topics, self._step_ms = topics, step_ms
+        self._topics, self._candles, self._span = topics, candles, span
         self._definitions = {baskets_code(each.version): each for each in definitions}
         self._report = MarketReport()
-        self._distances: list[tuple[Float64s, Float64s]] = []  # differences, moves
+        self._distances = np.empty(0), np.empty(0)
 
-    def run(
-        self,
-        candles: LoggedCandles,
-        partitions: Collection[int],
-        report_progress: Callable[[int], None] = lambda _: None,
-    ) -> MarketReport:
-        """Audit the candles of some partitions; those of the others give the market's moves.
-
-        Args:
-            candles: of all partitions.
-            partitions: those to audit.
-            report_progress: takes the number of candles audited since the last call.
-        """
-        own = candles.sequences.own
+    def run(self, partitions: Collection[int]) -> SpanAudit:
+        """Audit the candles of some partitions; those of the others give the market's moves."""
+        own = self._candles.sequences.own
         audited = [s for s in own if partition_for(s, self._topics.partitions) in partitions]
-        for span in candles.spans(self._step_ms) if audited else ():
-            entries = candles.entries(audited, span)
+        if audited:
+            entries = self._candles.entries(audited, self._span)
             self._count(entries)
-            self._add(entries, list(self._faults(entries, own, span)))
-            report_progress(len(entries.symbols))
-        self._check_distance()
-        return self._report
+            self._add(entries, list(self._faults(entries, own, self._span)))
+        return SpanAudit(self._report, *self._distances)
 
     def _count(self, entries: MoveEntries) -> None:
         report, codes = self._report, entries.versions
@@ -80,7 +86,8 @@ class MarketAudit:
         known, medians = known_changes(own, list(own), *span), entries.market_medians()
         bounds = check_bounds(medians, known)
         self._report.compared += int(bounds.is_compared.sum())
-        self._distances.append((bounds.differences, bounds.moves))
+        every = max(1, len(bounds.moves) // _KEPT_DISTANCES)
+        self._distances = bounds.differences[::every].copy(), bounds.moves[::every].copy()
         for fault in (*bounds.faults, *check_agreement(medians, known)):
             yield "change", fault
         for code, definition in self._definitions.items():
@@ -107,19 +114,27 @@ class MarketAudit:
             place = partition_for(symbol, self._topics.partitions), int(entries.offsets[row])
             self._report.add(Mismatch(self._topics.klines, *place, violation))
 
-    def _check_distance(self) -> None:
-        """Check that the moves are, all in all, those of their moments."""
-        differences, moves = (
-            np.concatenate(parts) if parts else np.empty(0)
-            for parts in ([each[0] for each in self._distances], [e[1] for e in self._distances])
-        )
-        distance = self._report.typical_distance = typical_distance(differences, moves)
-        if distance is None or distance <= MOST_DISTANT:
-            return
+
+def merge_spans(topic: str, spans: Iterable[SpanAudit]) -> MarketReport:
+    """Return the result for all spans; check that moves are, all in all, those of their moments.
+
+    Args:
+        topic: of the klines.
+        spans: the results in the order of time.
+    """
+    report, differences, moves = MarketReport(), [np.empty(0)], [np.empty(0)]
+    for span in spans:
+        report.merge(span.report)
+        differences.append(span.differences)
+        moves.append(span.moves)
+    distance = typical_distance(np.concatenate(differences), np.concatenate(moves))
+    report.typical_distance = distance
+    if distance is not None and distance > MOST_DISTANT:
         message = "the market's moves are typically far from those of the closes of their moments"
         difference = Difference("typical_distance", distance, f"at most {MOST_DISTANT}")
         violation = Violation(Check.MARKET, message, (difference,))
-        self._report.add(Mismatch(self._topics.klines, 0, 0, violation))
+        report.add(Mismatch(topic, 0, 0, violation))
+    return report
 
 
 def _check_basket(medians: LoggedMedians, known: KnownChanges) -> Iterator[MedianFault]:

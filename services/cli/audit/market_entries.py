@@ -1,4 +1,4 @@
-"""The candles of all partitions, with their places, for the audit of the market's moves."""
+"""The candles of all partitions in a span, with their places, for the audit of the moves."""
 
 from array import array
 from collections import defaultdict
@@ -14,24 +14,42 @@ from shared.adapters.schemas.klines import KlineCodec
 from shared.core.arrays import Float64s
 from shared.core.audit.market_rules import LoggedMedians
 from shared.core.errors import BadInput
-from shared.core.records import Amendment, Candle, Fill
+from shared.core.records import Amendment, Candle, Fill, Record
 from shared.core.sequence import BASKET_CHANGES, BASKETS, MARKET_CHANGE, MARKET_SYMBOLS, OPEN_TIME
 from shared.log.archived_sequences import ArchivedSequences, SequenceBuilder
 
-_MOMENTS: Final = 2_048  # of a span: 2,000 symbols take 100 MB then
+_MOST_MOMENTS: Final = 2_048
+_FEWEST_MOMENTS: Final = 64
+_CANDLES: Final = 500_000  # of a span, at about 90 bytes each, and as much again to compare them
 _FIRST_BASKET: Final = BASKET_CHANGES.start - MARKET_CHANGE
+
+ALL_TIMES: Final = range(2**62)
 
 Span = tuple[int, int, int]
 """The first moment in ms, the number of moments, the interval in ms."""
 
 
-class CandleCollector:
-    """Collects the records of klines, at about 90 bytes a candle."""
+def market_spans(times_ms: range, symbols: int, step_ms: int) -> Iterator[Span]:
+    """Yield spans, one after the other, that take a bounded memory each.
 
-    def __init__(self, codec: KlineCodec) -> None:
+    Args:
+        times_ms: the open times of all of them.
+        symbols: the number of symbols.
+        step_ms: the interval.
+    """
+    moments = min(max(_CANDLES // max(symbols, 1), _FEWEST_MOMENTS), _MOST_MOMENTS)
+    for start_ms in range(times_ms.start, times_ms.stop, moments * step_ms):
+        yield start_ms, min(moments, -(-(times_ms.stop - start_ms) // step_ms)), step_ms
+
+
+class CandleCollector:
+    """Collects the candles of a span of open times, at about 90 bytes each."""
+
+    def __init__(self, codec: KlineCodec, times_ms: range = ALL_TIMES) -> None:
         """Begin without records."""
-        self._codec, self._builder = codec, SequenceBuilder()
+        self._codec, self._times_ms, self._builder = codec, times_ms, SequenceBuilder()
         self._offsets: defaultdict[str, array[int]] = defaultdict(lambda: array("q"))
+        self._newest_ms: dict[str, int] = {}  # of all records: readers reject what is older
 
     def add(self, record: ConsumerRecord) -> None:
         """Add a record; one that readers reject is passed over."""
@@ -39,13 +57,26 @@ class CandleCollector:
             value = self._codec.decode(record.value, record.partition)
         except BadInput:
             return
-        if isinstance(value, Candle):
-            if self._builder.append(value):
-                self._offsets[value.symbol].append(record.offset)
-        elif isinstance(value, Amendment):
-            self._builder.amend(value.candle)
-        elif isinstance(value, Fill) and (at := self._builder.fill(value.candle)) is not None:
-            self._offsets[value.candle.symbol].insert(at, record.offset)
+        candle = value.candle if isinstance(value, Amendment | Fill) else value
+        if isinstance(candle, Candle):
+            is_in_span = candle.open_time_ms in self._times_ms
+            if isinstance(value, Candle):
+                self._append(value, record.offset, is_in_span)
+            elif is_in_span:
+                self._correct(value, candle, record.offset)
+
+    def _append(self, candle: Candle, offset: int, is_in_span: bool) -> None:
+        if candle.open_time_ms <= self._newest_ms.get(candle.symbol, -1):
+            return
+        self._newest_ms[candle.symbol] = candle.open_time_ms
+        if is_in_span and self._builder.append(candle):
+            self._offsets[candle.symbol].append(offset)
+
+    def _correct(self, value: Record, candle: Candle, offset: int) -> None:
+        if isinstance(value, Amendment):
+            self._builder.amend(candle)
+        elif (at := self._builder.fill(candle)) is not None:
+            self._offsets[candle.symbol].insert(at, offset)
 
     def candles(self) -> "LoggedCandles":
         """Return the candles collected, with their offsets."""
@@ -87,14 +118,6 @@ class LoggedCandles:
 
     sequences: ArchivedSequences
     offsets: dict[str, NDArray[np.int64]]  # by symbol, (n,)
-
-    def spans(self, step_ms: int) -> Iterator[Span]:
-        """Yield spans that together have all candles."""
-        own = self.sequences.own.values()
-        first_ms = min((int(each[0, OPEN_TIME]) for each in own), default=0)
-        until_ms = max((int(each[-1, OPEN_TIME]) + step_ms for each in own), default=0)
-        for start_ms in range(first_ms, until_ms, _MOMENTS * step_ms):
-            yield start_ms, min(_MOMENTS, (until_ms - start_ms) // step_ms), step_ms
 
     def entries(self, symbols: Sequence[str], span: Span) -> MoveEntries:
         """Return the entries of some symbols, at least one, in a span."""

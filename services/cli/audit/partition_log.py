@@ -17,29 +17,45 @@ StoredDeadLetter = tuple[ConsumerRecord, DeadLetter]
 
 
 @dataclass(frozen=True, slots=True)
-class PublishedRecord:
-    """A record of the predictions topic; one that does not decode has the error instead."""
+class DerivedPrediction:
+    """A prediction that the fold gives, and its canonical bytes."""
 
-    record: ConsumerRecord
-    prediction: Prediction | None
-    error: str = ""
+    prediction: Prediction
+    value: bytes
+
+
+class PublishedRecord:
+    """A record of the predictions topic, decoded when it is first looked at."""
+
+    __slots__ = ("_decoded", "record")
+
+    def __init__(self, record: ConsumerRecord) -> None:
+        """Take the record as published."""
+        self.record = record
+        self._decoded: Prediction | BadInput | None = None
+
+    @property
+    def decoded(self) -> Prediction | BadInput:
+        """The prediction, or the error of a record that is none."""
+        if self._decoded is None:
+            try:
+                self._decoded = decode_prediction(self.record.value)
+            except BadInput as error:
+                self._decoded = error
+        return self._decoded
 
     @property
     def source_offset(self) -> int:
         """The offset of the kline it names; before all of them if it names none."""
-        return -1 if self.prediction is None else self.prediction.source_offset
+        decoded = self.decoded
+        return -1 if isinstance(decoded, BadInput) else decoded.source_offset
 
-
-@dataclass(frozen=True, slots=True)
-class LogEvent:
-    """A kline with the predictions and dead letters that name it, or name an earlier one."""
-
-    record: ConsumerRecord
-    predictions: tuple[PublishedRecord, ...]
-    dead_letters: tuple[StoredDeadLetter, ...]
-    # Whether there are more after these: then the predictor is done with this record.
-    predictions_follow: bool
-    dead_letters_follow: bool
+    def compare(self, derived: DerivedPrediction | None) -> bool:
+        """Return whether the record has a derived prediction's bytes: it is not decoded then."""
+        is_same = derived is not None and self.record.value == derived.value
+        if is_same and derived is not None:
+            self._decoded = derived.prediction
+        return is_same
 
 
 class Lookahead(Generic[_Item]):
@@ -69,12 +85,16 @@ class Lookahead(Generic[_Item]):
 
 
 class PartitionLog:
-    """Merges the three topics of a partition by the offset in klines."""
+    """Merges the three topics of a partition by the offset in klines.
+
+    Predictions and dead letters are in the order of the klines that their records name, so those
+    that name a record, or wrongly an earlier one, are next: no record has to be kept.
+    """
 
     def __init__(
         self,
         klines: Iterable[ConsumerRecord],
-        predictions: Iterable[PublishedRecord],
+        predictions: Iterable[ConsumerRecord],
         dead_letters: Iterable[StoredDeadLetter],
     ) -> None:
         """Take the three streams, each in the order of its topic.
@@ -84,29 +104,43 @@ class PartitionLog:
             predictions: made from this partition.
             dead_letters: of records of this partition.
         """
-        self._klines = klines
-        self.predictions, self.dead_letters = Lookahead(predictions), Lookahead(dead_letters)
+        self.klines = klines
+        self.predictions = Lookahead(map(PublishedRecord, predictions))
+        self.dead_letters = Lookahead(dead_letters)
 
-    def events(self) -> Iterator[LogEvent]:
-        """Yield the klines in order, each with its predictions and dead letters."""
-        for record in self._klines:
-            # 1. Each topic is in the order of the klines that its records name, so those that name
-            #    this record, or wrongly an earlier one, are next: no record has to be kept.
-            # 2. If there are more after them the predictor is done with this record: what is
-            #    missing here is missing for good, rather than not published yet.
-            yield LogEvent(
-                record,
-                tuple(self._predictions_up_to(record.offset)),
-                tuple(self._dead_letters_up_to(record.offset)),
-                predictions_follow=self.predictions.peek() is not None,
-                dead_letters_follow=self.dead_letters.peek() is not None,
-            )
+    @property
+    def predictions_follow(self) -> bool:
+        """Whether there are more predictions: then those up to here are all there will be."""
+        return self.predictions.peek() is not None
 
-    def _predictions_up_to(self, offset: int) -> Iterator[PublishedRecord]:
+    @property
+    def dead_letters_follow(self) -> bool:
+        """Whether there are more dead letters."""
+        return self.dead_letters.peek() is not None
+
+    def predictions_up_to(
+        self, offset: int, derived: DerivedPrediction | None
+    ) -> Iterator[PublishedRecord]:
+        """Yield the predictions that name a record, or one before it.
+
+        Args:
+            offset: the record's.
+            derived: the prediction that the fold makes of it, if it makes one.
+        """
         while (head := self.predictions.peek()) is not None:
+            if head.compare(derived):
+                # The one after it is not decoded before it can be compared with its own record's;
+                # if it names this record again, it is found with the next one.
+                yield self.predictions.pop()
+                return
             if head.source_offset > offset and not self._is_astray(head, offset):
                 return
             yield self.predictions.pop()
+
+    def dead_letters_up_to(self, offset: int) -> Iterator[StoredDeadLetter]:
+        """Yield the dead letters that name a record, or one before it."""
+        while (head := self.dead_letters.peek()) is not None and head[1].offset <= offset:
+            yield self.dead_letters.pop()
 
     def _is_astray(self, head: PublishedRecord, offset: int) -> bool:
         """Return whether a prediction names a far later record than the one after it does.
@@ -115,17 +149,3 @@ class PartitionLog:
         """
         after = self.predictions.peek(1)
         return after is not None and offset < after.source_offset < head.source_offset
-
-    def _dead_letters_up_to(self, offset: int) -> Iterator[StoredDeadLetter]:
-        while (head := self.dead_letters.peek()) is not None and head[1].offset <= offset:
-            yield self.dead_letters.pop()
-
-
-def decode_published(blocks: Iterable[Iterable[ConsumerRecord]]) -> Iterator[PublishedRecord]:
-    """Yield the records of the predictions topic, decoded."""
-    for block in blocks:
-        for record in block:
-            try:
-                yield PublishedRecord(record, decode_prediction(record.value))
-            except BadInput as error:
-                yield PublishedRecord(record, None, str(error))

@@ -5,41 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from shared.core.audit.violation import ABSENT, Check, Violation
+from services.cli.audit.mismatch import Mismatch
+from shared.core.audit.violation import Check
+from shared.log.published_predictions import UnreadableRecords
 
-_SHOWN_BYTES: Final = 4096
 _KEPT: Final = 20  # mismatches of a partition that are kept; all are counted
-
-
-@dataclass(frozen=True, slots=True)
-class Mismatch:
-    """A violation, and the record that has it."""
-
-    topic: str
-    partition: int
-    offset: int
-    violation: Violation
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the values for a program."""
-        differences = self.violation.differences
-        return {
-            "topic": self.topic,
-            "partition": self.partition,
-            "offset": self.offset,
-            "check": self.violation.check.name.lower(),
-            "message": self.violation.message,
-            "fields": {d.name: {"found": d.found, "expected": d.expected} for d in differences},
-        }
-
-    def __str__(self) -> str:
-        """Return the text for a user, one line per field."""
-        place = f"{self.topic}, partition {self.partition}, offset {self.offset}:"
-        fields = (
-            f"  {d.name}: found {_text(d.found)}, expected {_text(d.expected)}"
-            for d in self.violation.differences
-        )
-        return "\n".join([place, self.violation.message, *fields])
 
 
 @dataclass(slots=True)
@@ -47,12 +17,18 @@ class PartitionReport:
     """The result for one partition."""
 
     partition: int
+    checked_from: int = 0  # offset of the promotion that the audit begins at
+    committed: int | None = None  # offset up to which the predictors are done; None: unknown
     records: int = 0
     rejected: int = 0  # by every reader: repeated candles, bytes that are no record
     predictions: int = 0
     not_predicted_yet: int = 0  # candles after the last prediction
     # Predictions by numeric profile whose bytes only another version can derive.
     other_profiles: Counter[str] = field(default_factory=Counter)
+    other_promotions: Counter[str] = field(default_factory=Counter)  # by numeric profile
+    # Predictions by symbol that follow from candles before those that were read.
+    unknown_symbols: Counter[str] = field(default_factory=Counter)
+    unreadable: UnreadableRecords = field(default_factory=UnreadableRecords)  # no predictions
     sha256: str = ""  # over keys and values as published
     derived_sha256: str = ""  # as derived; those of other profiles as published
     checked: Counter[Check] = field(default_factory=Counter)
@@ -74,6 +50,8 @@ class PartitionReport:
         """Return the values for a program."""
         return {
             "partition": self.partition,
+            "checked_from": self.checked_from,
+            "committed": self.committed,
             "agrees": self.agrees,
             "mismatches": self.mismatched.total(),
             "records": self.records,
@@ -81,6 +59,9 @@ class PartitionReport:
             "predictions": self.predictions,
             "not_predicted_yet": self.not_predicted_yet,
             "not_derived_again": dict(self.other_profiles),
+            "promotions_of_other_profiles": dict(self.other_promotions),
+            "unknown_symbols": dict(self.unknown_symbols),
+            "unreadable": self.unreadable.count,
             "sha256": self.sha256,
             "derived_sha256": self.derived_sha256,
         }
@@ -105,6 +86,16 @@ class MarketReport:
         if len(self.first) < _KEPT:
             self.first.append(mismatch)
 
+    def merge(self, later: "MarketReport") -> None:
+        """Add the counts and the mismatches of a later span."""
+        self.candles += later.candles
+        self.missing += later.missing
+        self.compared += later.compared
+        self.baskets += later.baskets
+        self.undefined_baskets |= later.undefined_baskets
+        self.mismatches += later.mismatches
+        self.first = [*self.first, *later.first][:_KEPT]
+
     def to_json(self) -> dict[str, Any]:
         """Return the values for a program."""
         return {
@@ -123,11 +114,13 @@ class AuditReport:
 
     partitions: list[PartitionReport]
     market: MarketReport = field(default_factory=MarketReport)
+    accepted_profiles: frozenset[str] = frozenset()  # that need not be derived again here
 
     @property
     def agrees(self) -> bool:
-        """Whether everything holds."""
-        return all(part.agrees for part in self.partitions) and not self.market.mismatches
+        """Whether everything holds, and everything was derived again."""
+        has_mismatch = not all(part.agrees for part in self.partitions) or self.market.mismatches
+        return not has_mismatch and not self.unproved_profiles
 
     @property
     def mismatches(self) -> int:
@@ -151,6 +144,17 @@ class AuditReport:
         """The number of predictions that were not derived again, by numeric profile."""
         return sum((partition.other_profiles for partition in self.partitions), Counter[str]())
 
+    @property
+    def unproved_profiles(self) -> list[str]:
+        """The numeric profiles of other versions that nobody has vouched for."""
+        promoted = (name for part in self.partitions for name in part.other_promotions)
+        return sorted({*self.other_profiles, *promoted} - self.accepted_profiles)
+
+    @property
+    def unknown_symbols(self) -> Mapping[str, int]:
+        """The number of predictions by symbol that follow from candles that were not read."""
+        return sum((partition.unknown_symbols for partition in self.partitions), Counter[str]())
+
     def counts(self) -> dict[Check, tuple[int, int]]:
         """Return for each check how many records it was made on and how many fail it."""
         counts = {
@@ -170,6 +174,8 @@ class AuditReport:
             "first_mismatches": [mismatch.to_json() for mismatch in self.first],
             "not_predicted_yet": self.not_predicted_yet,
             "not_derived_again": dict(self.other_profiles),
+            "unproved_profiles": self.unproved_profiles,
+            "unknown_symbols": dict(self.unknown_symbols),
             "checks": {
                 check.name.lower(): {"checked": checked, "mismatches": mismatches}
                 for check, (checked, mismatches) in self.counts().items()
@@ -177,12 +183,3 @@ class AuditReport:
             "market": self.market.to_json(),
             "partitions": [partition.to_json() for partition in self.partitions],
         }
-
-
-def _text(value: object) -> str:
-    return "null" if value is None else str(value)
-
-
-def decode_text(data: bytes | None) -> str:
-    """Decode the beginning of bytes as text; escape bytes that are not UTF-8."""
-    return ABSENT if data is None else data[:_SHOWN_BYTES].decode("utf-8", "backslashreplace")

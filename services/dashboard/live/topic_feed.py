@@ -12,7 +12,7 @@ from shared.adapters.schemas.klines import KlineCodec
 from shared.adapters.schemas.predictions import decode_prediction
 from shared.core.errors import BadInput
 from shared.core.online.prediction import Prediction
-from shared.core.records import Amendment, Candle, Fill, Promotion, Record
+from shared.core.records import Candle, Record, symbol_of
 from shared.core.topics import Topics
 
 Decoded = Record | Prediction
@@ -118,10 +118,3 @@ class TopicFeed:
     def _keep(self, symbol: str, value: Decoded, read_ms: float | None) -> None:
         if read_ms is not None and symbol in self.watched:
             self._watched_records.setdefault(symbol, []).append(value)
-
-
-def symbol_of(record: Record) -> str | None:
-    """Return the symbol of a record; None of a promotion, which concerns all symbols."""
-    if isinstance(record, Promotion):
-        return None
-    return record.candle.symbol if isinstance(record, Amendment | Fill) else record.symbol

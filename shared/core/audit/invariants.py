@@ -25,6 +25,7 @@ from shared.core.audit.symbol_history import SymbolHistory
 from shared.core.audit.violation import ABSENT, Check, Difference, Violation, compare_fields
 from shared.core.online.prediction import Prediction
 from shared.core.records import Candle, Correction, Gap, SymbolStatus
+from shared.core.sequence import SEQUENCE_LENGTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +57,23 @@ class _NewestCandle:
     candle: Candle
     history: SymbolHistory
     change: float | None  # close / previous close - 1; None across a gap
-    is_prediction_due: bool | None  # None: only another numeric profile can tell
+    is_prediction_due: bool | None  # None: what is not known here decides it
 
 
 class PartitionInvariants:
     """Checks the records of a partition in order, each before the predictions made from it."""
 
-    def __init__(self, interval: str, step_ms: int) -> None:
+    def __init__(self, interval: str, step_ms: int, *, is_whole: bool = True) -> None:
         """Begin before the first record.
 
         Args:
             interval: of the deployment, such as 5m.
             step_ms: its length in ms.
+            is_whole: whether the first record is the partition's first. If not, the predictions of
+                a symbol are checked from the promotion on at which all candles that a predictor
+                keeps of it have been seen.
         """
-        self._interval, self._step_ms = interval, step_ms
+        self._interval, self._step_ms, self._is_whole = interval, step_ms, is_whole
         self._histories: dict[str, SymbolHistory] = {}
         self._promotion: ActivePromotion | None = None
         self._newest: _NewestCandle | None = None
@@ -83,7 +87,10 @@ class PartitionInvariants:
         self._newest = None
         history = self._histories.get(candle.symbol)
         if history is None:
-            history = self._histories[candle.symbol] = SymbolHistory(candle.open_time_ms)
+            history = SymbolHistory(
+                candle.open_time_ms, is_whole=self._is_whole, is_known=self._is_whole
+            )
+            self._histories[candle.symbol] = history
         elif is_past(candle, history):
             return RecordCheck(is_rejected=True)
         elif not history.candles:
@@ -111,11 +118,14 @@ class PartitionInvariants:
         Readers reject one that contradicts the candles they keep.
         """
         self._newest = None
-        history = self._started(correction.candle.symbol)
+        symbol = correction.candle.symbol
+        history = self._started(symbol)
         if history is None:
-            return RecordCheck(is_rejected=True)
+            return RecordCheck(is_rejected=True if self.knows(symbol) else None)
         violations = tuple(check_correction(correction, history))
         is_rejected = not history.correct(correction, self._step_ms)
+        if not history.is_known:
+            return RecordCheck(is_rejected=None)
         return RecordCheck(is_rejected, () if is_rejected else violations)
 
     def check_status(self, status: SymbolStatus) -> RecordCheck:
@@ -136,12 +146,18 @@ class PartitionInvariants:
         self._newest, self._promotion = None, promotion
         for history in self._histories.values():
             history.forget_predictions()
+            history.is_known = history.is_known or history.candles >= SEQUENCE_LENGTH
         return RecordCheck(is_rejected=promotion is None)
 
     def skip_rejected(self) -> RecordCheck:
         """Skip a record that no reader can use."""
         self._newest = None
         return RecordCheck(is_rejected=True)
+
+    def knows(self, symbol: str) -> bool:
+        """Return whether all is known that a symbol's next prediction follows from."""
+        history = self._histories.get(symbol)
+        return self._is_whole if history is None else history.is_known
 
     def lacks_prediction(self) -> bool:
         """Return whether the newest record is a candle whose prediction has not come yet."""
@@ -175,11 +191,12 @@ class PartitionInvariants:
         history = newest.history
         violations = [
             *check_candle_fields(prediction, newest.candle, self._interval, self._step_ms),
-            *check_corrections(prediction, newest.history),
             *check_intervals(prediction),
         ]
-        if not history.lacks_prediction:
-            violations += check_succession(prediction, history, newest.change)
+        if history.is_known:
+            violations += check_corrections(prediction, history)
+            if not history.lacks_prediction:
+                violations += check_succession(prediction, history, newest.change)
         violations += self._check_promotion(prediction)
         history.add_prediction(prediction)
         newest.is_prediction_due = False
@@ -205,7 +222,9 @@ class PartitionInvariants:
         if self._promotion is None:
             return False
         window_length = self._promotion.window_length
-        return None if window_length is None else history.candles >= window_length
+        if window_length is None or not history.is_known:
+            return None
+        return history.candles >= window_length
 
     def _check_promotion(self, prediction: Prediction) -> Iterator[Violation]:
         promotion = self._promotion

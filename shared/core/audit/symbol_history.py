@@ -29,6 +29,8 @@ class SymbolHistory:
     last_prediction: Prediction | None = None  # since the promotion
     is_learnable: bool = True  # no correction has changed the window of the last prediction since
     lacks_prediction: bool = False  # so that the next one has nothing to be compared with
+    is_whole: bool = True  # its records are known from the first, or from its new beginning, on
+    is_known: bool = True  # all candles that a predictor keeps of it are known
 
     def append(self, candle: Candle, step_ms: int) -> None:
         """Append a candle; drop the oldest beyond SEQUENCE_LENGTH."""
@@ -53,6 +55,8 @@ class SymbolHistory:
     def expects(self, correction: Correction) -> bool:
         """Return whether a gap that is not filled has a fill's time, and none an amendment's."""
         time_ms = correction.candle.open_time_ms
+        if time_ms < self.first_open_time_ms and not self.is_whole:
+            return True
         is_in_gap = any(start <= time_ms < end for start, end in self.gaps)
         if isinstance(correction, Fill):
             return is_in_gap

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from services.cli.audit.market import MarketAudit
-from services.cli.audit.market_entries import CandleCollector
+from services.cli.audit.market import MarketSpanAudit, merge_spans
+from services.cli.audit.market_entries import CandleCollector, market_spans
 from services.cli.audit.report import MarketReport
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.schemas.klines import KlineCodec
@@ -13,7 +13,7 @@ from shared.adapters.schemas.market_messages import to_market_message
 from shared.core.market import BasketDefinition, define_baskets, market_moves
 from shared.core.records import MarketMove
 from shared.core.topics import Topics, partition_for
-from tests.support.builders import STEP_MS, a_walk, candle_bytes
+from tests.support.builders import START_MS, STEP_MS, a_walk, candle_bytes
 
 PARTITIONS = 3
 NAMES = [f"C{number}USDT" for number in range(12)]
@@ -67,8 +67,15 @@ def run_audit(
     collector = CandleCollector(KlineCodec("5m", STEP_MS, PARTITIONS))
     for record in records:
         collector.add(record)
-    topics = Topics("5m", PARTITIONS)
-    return MarketAudit(topics, STEP_MS, definitions).run(collector.candles(), partitions)
+    topics, candles = Topics("5m", PARTITIONS), collector.candles()
+    times_ms = range(START_MS, START_MS + COUNT * STEP_MS)
+    return merge_spans(
+        topics.klines,
+        (
+            MarketSpanAudit(topics, definitions, candles, span).run(partitions)
+            for span in market_spans(times_ms, len(NAMES), STEP_MS)
+        ),
+    )
 
 
 def only(name: str, at: int, wrong: MarketMove) -> Change:

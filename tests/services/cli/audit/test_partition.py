@@ -6,14 +6,18 @@ from dataclasses import replace
 
 import pytest
 
+from services.cli.audit.mismatch import Mismatch
+from services.cli.audit.options import SymbolSample
 from services.cli.audit.partition import PartitionAudit
-from services.cli.audit.partition_log import PartitionLog, decode_published
-from services.cli.audit.report import Mismatch, PartitionReport
+from services.cli.audit.partition_log import PartitionLog, PublishedRecord
+from services.cli.audit.report import AuditReport, PartitionReport
+from services.cli.audit.span import PartitionSpan
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.core.audit.violation import ABSENT, Check
+from shared.core.errors import BadInput
 from shared.log.dead_letters import decode_dead_letters
 from tests.services.cli.foreign_records import FOREIGN_VALUES
-from tests.support.builders import a_bundle, bundle_bytes
+from tests.support.builders import a_bundle, bundle_bytes, candle_bytes
 from tests.support.recorded_log import (
     BUNDLES,
     FIRST,
@@ -34,18 +38,37 @@ from tests.support.recorded_log import (
 HONEST = record_log(eventful_klines())
 BTC, ETH = SYMBOLS
 AT = HONEST.index_of(ETH, 22)
+SOURCE = json.loads(HONEST.predictions[AT].value or b"")["source_offset"]
+READABLE_BY_NOBODY = [value for value in FOREIGN_VALUES if b'"schema": 99' not in (value or b"")]
 
 
-def audit(log: RecordedLog, end: int = 0) -> PartitionReport:
+def audit(
+    log: RecordedLog,
+    end: int = 0,
+    committed: int | None = None,
+    start: int = 0,
+    promotion: int | None = None,
+    sample: SymbolSample | None = None,
+) -> PartitionReport:
     dead_letters = decode_dead_letters([log.dead_letters])
     merged = PartitionLog(
-        log.klines,
-        decode_published([log.predictions]),
+        log.klines[start:],
+        [p for p in log.predictions if source_offset(p) >= (promotion or 0)],
         (one for one in dead_letters if (one[1].topic, one[1].partition) == (TOPICS.klines, 0)),
     )
     processor = build_test_processor(OWN, log.bundles)
-    checked = PartitionAudit(TOPICS, processor, lambda version: version in log.bundles, merged, 0)
+    span = PartitionSpan(
+        0, range(start, len(log.klines)), range(len(log.predictions)), committed, promotion
+    )
+    checked = PartitionAudit(
+        TOPICS, processor, lambda version: version in log.bundles, merged, span, sample
+    )
     return checked.run(lambda: max(end, len(log.klines)))
+
+
+def source_offset(record: ConsumerRecord) -> int:
+    decoded = PublishedRecord(record).decoded
+    return 10**12 if isinstance(decoded, BadInput) else decoded.source_offset
 
 
 def find_mismatches(log: RecordedLog) -> list[tuple[Check, str, int, list[str]]]:
@@ -172,10 +195,9 @@ def test_a_prediction_in_another_partition_is_found() -> None:
 
 
 def test_a_missing_prediction_is_found_at_its_candle() -> None:
-    source = json.loads(HONEST.predictions[AT].value or b"")["source_offset"]
     without = HONEST.with_predictions(lambda old: [*old[:AT], *old[AT + 1 :]])
 
-    assert find_mismatches(without) == [(Check.PLACE, TOPICS.klines, source, ["prediction"])]
+    assert find_mismatches(without) == [(Check.PLACE, TOPICS.klines, SOURCE, ["prediction"])]
     assert audit(without).derived_sha256 == audit(HONEST).sha256
 
 
@@ -208,13 +230,36 @@ def test_two_swapped_predictions_are_found() -> None:
     assert {check for check, *_ in find_mismatches(swapped)} == {Check.PLACE}
 
 
-@pytest.mark.parametrize("value", FOREIGN_VALUES)
-def test_a_record_that_is_no_prediction_is_found(value: bytes | None) -> None:
+def with_foreign(value: bytes | None) -> RecordedLog:
+    return HONEST.with_predictions(
+        lambda old: [*old[:AT], old[AT]._replace(value=value), *old[AT:]]
+    )
+
+
+@pytest.mark.parametrize("value", READABLE_BY_NOBODY)
+def test_a_record_that_nobody_can_read_is_passed_over_and_counted(value: bytes | None) -> None:
+    report = audit(with_foreign(value))
+
+    assert report.agrees, report.first
+    assert report.unreadable.count == 1
+    assert report.predictions == len(HONEST.predictions)
+
+
+@pytest.mark.parametrize("value", READABLE_BY_NOBODY)
+def test_a_prediction_in_place_of_which_nobody_can_read_is_missing(value: bytes | None) -> None:
     broken = HONEST.with_predictions(
         lambda old: [r._replace(value=value) if i == AT else r for i, r in enumerate(old)]
     )
 
-    assert find_mismatches(broken)[0] == (Check.PLACE, TOPICS.predictions, AT, ["value"])
+    assert find_mismatches(broken) == [(Check.PLACE, TOPICS.klines, SOURCE, ["prediction"])]
+
+
+def test_a_record_of_another_schema_is_found() -> None:
+    (value,) = set(FOREIGN_VALUES) - set(READABLE_BY_NOBODY)
+
+    assert find_mismatches(with_foreign(value)) == [
+        (Check.PLACE, TOPICS.predictions, AT, ["value"])
+    ]
 
 
 def test_a_number_that_python_cannot_hold_in_an_unknown_field_is_found() -> None:
@@ -226,8 +271,10 @@ def test_a_number_that_python_cannot_hold_in_an_unknown_field_is_found() -> None
         ]
     )
 
-    assert {check for check, *_ in find_mismatches(broken)} <= {Check.BYTES, Check.PLACE}
-    assert find_mismatches(broken)[0][2] == AT
+    assert find_mismatches(broken)[0][:3] in (
+        (Check.BYTES, TOPICS.predictions, AT),
+        (Check.PLACE, TOPICS.klines, SOURCE),
+    )
 
 
 def test_candles_past_the_last_prediction_are_not_predicted_yet() -> None:
@@ -235,6 +282,33 @@ def test_candles_past_the_last_prediction_are_not_predicted_yet() -> None:
 
     assert report.agrees
     assert report.not_predicted_yet == 3
+
+
+def test_candles_that_the_predictors_have_done_with_have_lost_their_predictions() -> None:
+    log = HONEST.with_predictions(lambda old: old[:-3])
+    last = len(HONEST.klines)
+
+    assert audit(log, committed=last - 3).not_predicted_yet == 3
+    assert audit(log, committed=last - 1).mismatched == {Check.PLACE: 2}
+    assert audit(log, committed=last).mismatched == {Check.PLACE: 3}
+
+
+def test_a_topic_without_any_prediction_has_lost_all_of_them() -> None:
+    log = HONEST.with_predictions(lambda _: [])
+
+    lost = audit(log, committed=len(log.klines))
+
+    assert lost.mismatched == {Check.PLACE: len(HONEST.predictions)}
+    assert not lost.agrees
+    assert audit(log, committed=0).not_predicted_yet == len(HONEST.predictions)
+
+
+def test_a_record_that_the_predictors_have_done_with_has_lost_its_dead_letter() -> None:
+    log = record_log([*eventful_klines(), (BTC, b"{nonsense")])
+    without = log.with_dead_letters(lambda old: old[:-1])
+
+    assert audit(without, committed=len(log.klines) - 1).agrees
+    assert audit(without, committed=len(log.klines)).mismatched == {Check.DEAD_LETTERS: 1}
 
 
 def test_no_dead_letter_is_expected_after_the_last_prediction() -> None:
@@ -322,33 +396,40 @@ def test_dead_letters_of_other_topics_and_partitions_are_ignored(header: dict[st
     assert audit(HONEST.with_dead_letters(lambda old: [other, *old])).agrees
 
 
-def test_a_promotion_with_a_wrong_digest_is_shown_with_both_and_the_previous_model_stays() -> None:
-    log = record_log([*eventful_klines(), promotion(FIRST, sha256="0" * 64), *candles(36, 38)])
+@pytest.mark.parametrize(
+    "bundles",
+    [BUNDLES, {**BUNDLES, FIRST.version: b"none"}],
+    ids=["with another digest", "of an unusable bundle"],
+)
+def test_a_promotion_that_predictors_reject_needs_a_dead_letter_and_nothing_else(
+    bundles: dict[str, bytes],
+) -> None:
+    rejected = promotion(FIRST, sha256="0" * 64)
+    values = [*candles(0, 18), promotion(SECOND), *candles(18, 20), rejected, *candles(20, 22)]
 
-    mismatch = only_mismatch(log)
+    log = record_log(values, bundles=bundles)
 
-    assert (mismatch.violation.check, mismatch.topic) == (Check.LINEAGE, TOPICS.klines)
-    assert mismatch.offset == len(eventful_klines())
-    assert [(d.name, d.found, d.expected) for d in mismatch.violation.differences] == [
-        ("bundle_sha256", "0" * 64, FIRST.sha256)
+    assert audit(log).agrees, audit(log).first
+    assert audit(log).rejected == 1
+    assert find_mismatches(log.with_dead_letters(lambda _: [])) == [
+        (Check.DEAD_LETTERS, TOPICS.klines, 41, ["dead letter"])
     ]
 
 
-def test_a_promotion_of_a_model_that_is_not_in_the_log_is_found() -> None:
+def test_a_promotion_that_waits_for_its_model_is_no_mismatch() -> None:
+    log = record_log([*candles(0, 20), promotion(FIRST), *candles(20, 22)], bundles={})
+    waiting = log.with_dead_letters(lambda _: [])
+
+    assert audit(waiting, committed=40).agrees, audit(waiting, committed=40).first
+
+
+def test_a_promotion_of_a_model_that_is_not_in_the_log_is_found_once_it_is_passed() -> None:
     log = record_log([*candles(0, 20), promotion(FIRST)], bundles={})
 
-    mismatch = only_mismatch(log)
+    (mismatch,) = audit(log, committed=41).first
 
     assert mismatch.violation.check is Check.LINEAGE
     assert FIRST.version in mismatch.violation.message
-
-
-def test_an_unusable_bundle_is_found() -> None:
-    log = record_log([*candles(0, 20), promotion(FIRST)], bundles={FIRST.version: b"none"})
-
-    assert [(check, names) for check, _, _, names in find_mismatches(log)] == [
-        (Check.LINEAGE, ["bundle"])
-    ]
 
 
 def test_a_parent_that_is_not_in_the_log_is_found() -> None:
@@ -427,9 +508,8 @@ def test_a_bundle_that_only_another_profile_can_read_is_no_mismatch(
 def test_another_profiles_promotion_of_a_model_that_is_not_in_the_log_is_found() -> None:
     log = record_log([*eventful_klines(), promotion(THIRD, NEXT)], bundles=WITH_THIRD)
 
-    assert [check for check, *_ in find_mismatches(replace(log, bundles=BUNDLES))] == [
-        Check.LINEAGE
-    ]
+    passed = audit(replace(log, bundles=BUNDLES), committed=len(log.klines)).first
+    assert [mismatch.violation.check for mismatch in passed] == [Check.LINEAGE]
 
 
 def test_an_unusable_bundle_of_another_profile_ends_the_one_before_it() -> None:
@@ -447,9 +527,94 @@ def test_an_unusable_bundle_of_another_profile_ends_the_one_before_it() -> None:
 
     report = audit(record_log(values, profiles=(OWN, NEXT)))
 
-    assert [(m.violation.check, m.offset) for m in report.first] == [(Check.LINEAGE, 49)]
+    assert report.first == []
     assert report.predictions == 2 * (6 + 2 + 2)
     assert report.other_profiles == {NEXT: 4}
+
+
+def test_predictions_of_another_profile_are_proved_only_by_who_vouches_for_them() -> None:
+    log = record_log([*candles(0, 18), promotion(FIRST, NEXT), *candles(18, 20)], profiles=(NEXT,))
+    parts = [audit(log)]
+
+    assert parts[0].other_profiles == {NEXT: 4}
+    assert parts[0].other_promotions == {NEXT: 1}
+    assert not AuditReport(parts).agrees
+    assert AuditReport(parts).unproved_profiles == [NEXT]
+    assert AuditReport(parts, accepted_profiles=frozenset({NEXT})).agrees
+    assert not AuditReport(parts, accepted_profiles=frozenset({"3-other"})).agrees
+
+
+def test_a_promotion_alone_of_another_profile_is_told() -> None:
+    log = record_log([*eventful_klines(), promotion(FIRST, NEXT)])
+
+    assert AuditReport([audit(log)]).unproved_profiles == [NEXT]
+
+
+def test_a_profile_of_this_version_with_other_bits_is_forged() -> None:
+    forged = f"{OWN.partition('-')[0]}-forged"
+    values = [*candles(0, 18), promotion(FIRST, forged), *candles(18, 20)]
+
+    assert find_mismatches(record_log(values, profiles=(forged,))) == [
+        (Check.LINEAGE, TOPICS.klines, 36, ["numeric_profile"])
+    ]
+
+
+LONG = record_log(
+    [
+        *candles(0, 30),
+        promotion(FIRST),
+        *candles(30, 570),
+        promotion(SECOND),
+        *candles(570, 580),
+        (ETH, candle_bytes(560, ETH, "101.5", type="amendment")),
+        *candles(580, 590),
+    ]
+)
+SECOND_AT = next(
+    i for i, r in enumerate(LONG.klines) if SECOND.version.encode() in (r.value or b"")
+)
+
+
+def test_from_a_promotion_on_everything_is_derived_again() -> None:
+    report = audit(LONG, start=101, promotion=SECOND_AT, committed=len(LONG.klines))
+
+    assert report.first == []
+    assert report.agrees
+    assert report.predictions == report.checked[Check.BYTES] == 40
+    assert report.unknown_symbols == {}
+
+
+def test_from_a_promotion_on_a_wrong_prediction_is_found() -> None:
+    at = len(LONG.predictions) - 3
+    wrong = LONG.with_prediction(at, scores__squared_error=0.5)
+
+    report = audit(wrong, start=101, promotion=SECOND_AT)
+
+    assert (report.first[0].violation.check, report.first[0].topic) == (
+        Check.SCORES,
+        TOPICS.predictions,
+    )
+
+
+def test_a_symbol_whose_candles_were_not_all_read_is_not_derived_again() -> None:
+    report = audit(LONG, start=131, promotion=SECOND_AT)
+
+    assert report.agrees, report.first
+    assert report.unknown_symbols == {BTC: 20, ETH: 20}
+    assert report.checked[Check.BYTES] == 0
+
+
+def test_of_a_sample_the_symbols_in_it_are_folded_and_all_are_checked() -> None:
+    samples = map(SymbolSample, range(1000))
+    sample = next(s for s in samples if s.includes(BTC) and not s.includes(ETH))
+
+    report = audit(HONEST, sample=sample)
+
+    of_first = sum(record.key == BTC.encode() for record in HONEST.predictions)
+    assert report.agrees, report.first
+    assert report.checked[Check.BYTES] == of_first
+    assert report.checked[Check.SCORES] == len(HONEST.predictions)
+    assert not audit(HONEST.with_prediction(AT, steps=77), sample=sample).agrees
 
 
 def test_different_digests_do_not_agree() -> None:

@@ -230,7 +230,7 @@ def test_candles_in_a_wrong_partition_are_redriven_into_their_own_once_and_the_l
     assert [(record.headers or {}).get("replayed-from") for record in records[4:]] == [
         deployment.place(at).encode() for at in (2, 1, 0)
     ]
-    report = verify(deployment.settings, None, Console(quiet=True))
+    report = verify(deployment.settings, Console(quiet=True))
     assert report.agrees, report.first
 
 
