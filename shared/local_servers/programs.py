@@ -174,10 +174,10 @@ def is_redis_ready(port: int) -> bool:
 
 
 def is_kafka_ready(port: int) -> bool:
-    """Return whether the broker lists itself in the answer to a Metadata request (version 1)."""
+    """Return whether the answer to a Metadata request (version 1) lists a broker."""
     request = struct.pack(">hhihi", 3, 1, 1, -1, 0)
     answer = _request(port, struct.pack(">i", len(request)) + request, 12)
-    return len(answer) == 12 and struct.unpack(">iii", answer)[2] == 1
+    return len(answer) == 12 and struct.unpack(">iii", answer)[2] >= 1
 
 
 def _request(port: int, request: bytes, size: int) -> bytes:

@@ -19,7 +19,8 @@ from rich.table import Table
 from tests.chaos.faults import KINDS
 from tests.chaos.plan import Episode, draw_plan
 from tests.chaos.run import TWO_AT_ONCE, ChaosReport, run_episodes
-from tests.chaos.system import USUAL, SystemUnderFaults
+from tests.chaos.system import SystemUnderFaults
+from tests.chaos.watched_deployment import USUAL
 
 
 def main() -> int:

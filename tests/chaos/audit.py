@@ -19,7 +19,7 @@ from shared.core.online.partition import PartitionState
 from shared.core.online.state_codec import state_digest
 from shared.log.model_registry import ModelRegistry
 from shared.log.record_processor import BatchResult
-from tests.chaos.system import SystemUnderFaults
+from tests.chaos.watched_deployment import WatchedDeployment
 from tests.support.deployment import Deployment
 
 SHOWN = 5
@@ -81,7 +81,7 @@ def read_redis(deployment: Deployment) -> list[RedisSnapshot]:
     ]
 
 
-def audit(system: SystemUnderFaults, snapshots: list[RedisSnapshot]) -> ChaosFindings:
+def audit(system: WatchedDeployment, snapshots: list[RedisSnapshot]) -> ChaosFindings:
     """Audit a system after all predictions that are due have arrived."""
     settings = system.deployment.settings
     findings = ChaosFindings()
@@ -170,7 +170,7 @@ def _compare(
 
 def _compare_digests(
     findings: ChaosFindings,
-    system: SystemUnderFaults,
+    system: WatchedDeployment,
     partition: int,
     records: list[ConsumerRecord],
 ) -> None:
@@ -202,7 +202,7 @@ def _compare_dead_letters(
         )
 
 
-def _compare_with_candles(findings: ChaosFindings, system: SystemUnderFaults) -> None:
+def _compare_with_candles(findings: ChaosFindings, system: WatchedDeployment) -> None:
     """Compare the predictions with the candles that were published, without our fold."""
     due, seen = system.publisher.due, system.consumer.seen_at.keys()
     findings.missing, findings.unexpected = len(due - seen), len(seen - due)
@@ -211,7 +211,7 @@ def _compare_with_candles(findings: ChaosFindings, system: SystemUnderFaults) ->
     findings.note(*(f"an unexpected prediction for {name}" for name in sorted(seen - due)[:SHOWN]))
 
 
-def _compare_with_replay(findings: ChaosFindings, system: SystemUnderFaults) -> None:
+def _compare_with_replay(findings: ChaosFindings, system: WatchedDeployment) -> None:
     quiet = Console(quiet=True)
     for replayed in replay(system.deployment.settings, ALL_TIMES, None, quiet):
         if not replayed.is_same or replayed.not_published_yet:

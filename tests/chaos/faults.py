@@ -11,7 +11,8 @@ from typing import Final
 from shared.adapters.kafka.producer import TRANSACTION_MS
 from tests.chaos.plan import Fault, Kind
 from tests.chaos.proxy import ADD_OFFSETS, END_TXN, TXN_OFFSET_COMMIT, Trap, Trouble
-from tests.chaos.system import SLOTS, USUAL, SystemUnderFaults
+from tests.chaos.system import SystemUnderFaults
+from tests.chaos.watched_deployment import SLOTS, USUAL
 
 SESSION_S: Final = 6.0  # SESSION_TIMEOUT_MS of the replicas here
 TRANSACTION_S: Final = TRANSACTION_MS / 1000

@@ -13,7 +13,8 @@ from shared.core.errors import Unavailable
 from tests.chaos.audit import ChaosFindings, RedisSnapshot, audit, read_redis
 from tests.chaos.faults import ACTIONS, KINDS, repair, restore_usual_replicas
 from tests.chaos.plan import Episode
-from tests.chaos.system import Stuck, SystemUnderFaults
+from tests.chaos.system import SystemUnderFaults
+from tests.chaos.watched_deployment import Stuck
 
 RECOVERY_S = 120.0
 TWO_AT_ONCE = "two at once"

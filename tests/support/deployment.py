@@ -8,7 +8,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from http.client import HTTPException
@@ -92,6 +92,7 @@ class Deployment:
     folder: Path
     partitions: int = PARTITIONS
     replicas: list[Replica] = field(default_factory=list)
+    own_environ: Mapping[str, str] = field(default_factory=dict)  # beside the usual settings
 
     def __enter__(self) -> Self:
         ensure_topics(self.kafka, self.topics)
@@ -109,7 +110,7 @@ class Deployment:
             "REDIS_URL": self.redis_url,
             "TOPIC_PREFIX": self.prefix,
             "SYMBOL_GROUPS": str(self.partitions),
-            "SESSION_TIMEOUT_MS": "6000",
+            **self.own_environ,
         }
 
     @property

@@ -15,6 +15,7 @@ from shared.local_servers.launcher import kill_with_parent
 from tests.support.waiting import eventually
 
 START_S = 60.0
+STOP_S = 60.0
 
 
 def reserve_port() -> int:
@@ -90,6 +91,12 @@ class ServerProcess:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            self._process = None
+
+    def await_end(self) -> None:
+        """Wait until a server that was asked to stop has ended."""
+        if self._process is not None:
+            self._process.wait(STOP_S)
             self._process = None
 
     def send(self, number: signal.Signals) -> None:
