@@ -19,6 +19,7 @@ from shared.adapters.kafka.errors import is_denial, to_app_error, to_denial, tra
 from shared.core.errors import Unavailable
 
 REQUEST_S: Final = 10.0
+_END_TRIES: Final = 3  # of asking for the ends of a partition; its leader may have moved
 _BATCH: Final = 2000
 _FETCH_BYTES: Final = 1024 * 1024
 _IDLE_S: Final = 30.0  # without a record or an end of partition: the broker does not answer
@@ -33,6 +34,11 @@ class ConsumerRecord(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Mapping[str, bytes] | None = None  # None: not asked for
+
+
+def _watermarks(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
+    first, end = consumer.get_watermark_offsets(place, timeout=REQUEST_S / _END_TRIES)
+    return int(first), int(end)
 
 
 def to_consumer_record(message: Message, *, headers: bool = False) -> ConsumerRecord:
@@ -229,17 +235,17 @@ class Reader:
 
     def _ends(self, consumer: Consumer, partition: int) -> tuple[int, int]:
         place = TopicPartition(self.topic, partition)
-        try:
-            first, end = consumer.get_watermark_offsets(place, timeout=REQUEST_S)
-        except KafkaException as error:
-            if error.args[0].code() == KafkaError._UNKNOWN_PARTITION:
-                # The client caches "no leader" for minutes: only fresh metadata ends that. It also
-                # tells whether the topic may be read at all.
+        for _ in range(_END_TRIES - 1):
+            try:
+                return _watermarks(consumer, place)
+            except KafkaException:
+                # The client asks the leader that it knew, and caches "no leader" for minutes: only
+                # fresh metadata names the broker that leads now. It also tells whether the topic
+                # may be read at all.
                 with contextlib.suppress(Unavailable):
-                    topic_metadata(consumer, self._kafka, self.topic, REQUEST_S)
-            message = f"reading the ends of {self.topic}"
-            raise to_app_error(error, self._kafka, message) from error
-        return int(first), int(end)
+                    topic_metadata(consumer, self._kafka, self.topic, REQUEST_S / _END_TRIES)
+        with translate_errors(self._kafka, f"reading the ends of {self.topic}"):
+            return _watermarks(consumer, place)
 
     def _read_until(self, partition: int, end: int) -> Iterator[list[ConsumerRecord]]:
         is_complete = False
