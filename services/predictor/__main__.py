@@ -14,6 +14,7 @@ from typing import Final
 from services.predictor.checkpointer import StateCheckpointer
 from services.predictor.metrics import PredictorMetrics
 from services.predictor.partition_task import PartitionTask
+from services.predictor.recovery.open_transaction import OpenTransactions
 from services.predictor.recovery.partition_recovery import PartitionRecovery
 from services.predictor.settings import PredictorSettings
 from services.predictor.worker import Worker
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 # States hold no reference cycles: they are freed without the garbage collector, which by default
 # goes through all of them in the middle of a close.
 GARBAGE_OBJECTS: Final = 100_000
+_WRITER: Final = "predictor-"
 
 
 def main() -> None:
@@ -91,8 +93,11 @@ def _build_worker(
     resources.callback(consumer_group.close)  # first of all: another replica can take over
     models = ModelCache(BundleStore(kafka, topics).load)
     processor = RecordProcessor(topics.klines, settings.codec, context, models)
+    predecessors = OpenTransactions(
+        predictions, topics.transactional_id(_WRITER), writer.abort_transaction_of
+    )
     recovery = PartitionRecovery(
-        processor, consumer_group, klines, predictions, dead_letters, states
+        processor, consumer_group, klines, predictions, dead_letters, states, predecessors
     )
     create_task = partial(PartitionTask, consumer_group, processor, recovery, time.monotonic)
     checkpointer = StateCheckpointer(states, context, metrics, time.monotonic)
@@ -113,10 +118,16 @@ def _build_worker(
 
 def _start_writer(settings: PredictorSettings, stop: threading.Event) -> TransactionalProducer:
     # A new id for each process: replicas never share one, and a restart needs no earlier one.
-    transactional_id = settings.topics.transactional_id(f"predictor-{uuid.uuid4()}")
-    return retry_until_available(
-        stop, lambda: TransactionalProducer(settings.kafka, transactional_id, exclusive_id=True)
+    topics = settings.topics
+    transactional_id = topics.transactional_id(f"{_WRITER}{uuid.uuid4()}")
+    start = partial(
+        TransactionalProducer,
+        settings.kafka,
+        transactional_id,
+        exclusive_id=True,
+        signed_topic=topics.predictions,
     )
+    return retry_until_available(stop, start)
 
 
 def _open_consumer_group(settings: PredictorSettings) -> ConsumerGroupMember:

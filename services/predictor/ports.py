@@ -57,6 +57,9 @@ class TopicHistory(Protocol):
     ) -> Iterator[list[ConsumerRecord]]:
         """Yield the records from `start` up to, not including, `end` (None: the end now)."""
 
+    def first_open_record(self, partition: int, /) -> ConsumerRecord | None:
+        """Return the first record of the oldest open transaction, with headers; None: none is."""
+
     def is_settled(self, partition: int, /) -> bool:
         """Return whether every transaction that has written so far is committed or aborted."""
 

@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 from services.predictor.checkpointer import StateCheckpointer
 from services.predictor.metrics import PredictorMetrics
 from services.predictor.partition_task import PartitionTask
+from services.predictor.recovery.open_transaction import OpenTransactions
 from services.predictor.recovery.partition_recovery import PartitionRecovery
 from services.predictor.worker import Worker
 from shared.adapters.kafka.connection import KafkaConnection
@@ -80,19 +81,22 @@ class SimulatedReplica:
             KAFKA,
             f"predictor-{number}",
             exclusive_id=True,
+            signed_topic=TOPICS.predictions,
             client=producer,
             deadline=call_with_deadline,
         )
         self.member = parts.member(KAFKA, CONSUMER_GROUP, TOPICS.klines, GROUP, client=consumer)
         record_processor = parts.processor(broker)
         states = SimulatedStateStore(world.redis, process)
+        predictions = Reader(KAFKA, TOPICS.predictions, client=consumer)
         recovery = parts.recovery(
             record_processor,
             self.member,
             Reader(KAFKA, TOPICS.klines, client=consumer),
-            Reader(KAFKA, TOPICS.predictions, client=consumer),
+            predictions,
             Reader(KAFKA, TOPICS.dead_letters, headers=True, client=consumer),
             states,
+            OpenTransactions(predictions, "predictor-", self.writer.abort_transaction_of),
         )
         metrics = PredictorMetrics(Telemetry("predictor"))
         self._tasks: list[PartitionTask] = []

@@ -89,11 +89,15 @@ class FakeTopicHistory:
         self.records = [r for r in records if r.offset >= first]
         self.first = first
         self.settled = True
+        self.open_record: ConsumerRecord | None = None  # first of an open transaction
         self.end = len(records) if end is None else end
         self.first_read: int | None = None  # the lowest offset that was read
 
     def ends(self, partition: int) -> tuple[int, int]:
         return self.first, self.end
+
+    def first_open_record(self, partition: int) -> ConsumerRecord | None:
+        return self.open_record
 
     def is_settled(self, partition: int) -> bool:
         return self.settled

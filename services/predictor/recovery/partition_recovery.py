@@ -8,6 +8,7 @@ from typing import Literal
 from services.predictor.ports import ConsumerGroup, StateStore, TopicHistory
 from services.predictor.recovery.dead_letter_tail import offset_after_last_dead_letter
 from services.predictor.recovery.klines_check import check_klines_match, choose_next_offset
+from services.predictor.recovery.open_transaction import OpenTransactions
 from services.predictor.recovery.prediction_tail import (
     PublishedTail,
     read_prediction_tail,
@@ -55,6 +56,7 @@ class PartitionRecovery:
     predictions: TopicHistory
     dead_letters: TopicHistory
     states: StateStore
+    open_transactions: OpenTransactions
 
     def restore(self, partition: int, *, from_beginning: bool = False) -> Restoration:
         """Restore a partition to the offset to continue from.
@@ -72,6 +74,8 @@ class PartitionRecovery:
                 predicts from here.
             Unavailable: Kafka does not answer, or a transaction on the predictions is open.
         """
+        # 0. A predecessor that was killed within a transaction would hold all of it back.
+        yield from self.open_transactions.end(partition)
         # 1. Where to continue. Predictions prove an offset too: committed ones can be deleted.
         committed = self._committed_offset(partition)
         snapshot = None if from_beginning else self._load_snapshot(partition)

@@ -2,8 +2,8 @@
 
 import contextlib
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
@@ -26,6 +26,7 @@ TRANSACTION_MS: Final = 10_000  # an open transaction holds back every reader
 # Shorter than the consumer's max.poll.interval.ms, longer than the broker keeps a transaction open.
 _WRITE_S: Final = 15.0
 _REQUEST_S: Final = 20.0
+WRITER_HEADER: Final = "transactional-id"
 
 _FENCED_CODES: Final = frozenset(
     {KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED}
@@ -72,6 +73,7 @@ class TransactionalProducer:
         transactional_id: str,
         *,
         exclusive_id: bool = False,
+        signed_topic: str | None = None,
         client: Callable[[dict[str, Any]], Producer] = Producer,
         deadline: CallWithDeadline = call_with_deadline,
     ) -> None:
@@ -82,6 +84,8 @@ class TransactionalProducer:
             transactional_id: the name the broker knows this producer by.
             exclusive_id: no other process can have this id, so being fenced means that the broker
                 timed a transaction out.
+            signed_topic: the topic where a transaction's first record of each partition carries the
+                transactional id, for whoever has to `abort_transaction_of` it.
             client: makes a producer of its configuration.
             deadline: makes a call that may never return.
 
@@ -90,7 +94,7 @@ class TransactionalProducer:
             Unavailable: Kafka does not answer.
         """
         self._kafka, self._exclusive_id = kafka, exclusive_id
-        self._transactional_id = transactional_id
+        self._transactional_id, self._signed_topic = transactional_id, signed_topic
         self._client, self._call_with_deadline = client, deadline
         self._config = kafka.client_config(
             {
@@ -111,6 +115,17 @@ class TransactionalProducer:
         self._failed_delivery: KafkaError | None = None  # the first of the open transaction
         self._producer: Producer | None = self._create_producer()
 
+    def abort_transaction_of(self, transactional_id: str) -> None:
+        """Abort what another producer has left open, and shut that producer out.
+
+        Raises:
+            Unavailable: Kafka does not answer.
+        """
+        if transactional_id == self._transactional_id:
+            return
+        config = {**self._config, "transactional.id": transactional_id, "error_cb": lambda _: None}
+        _close(self._open_producer(config))
+
     def write(
         self, records: Sequence[ProducerRecord], offsets: OffsetsToCommit | None = None
     ) -> None:
@@ -125,12 +140,12 @@ class TransactionalProducer:
         """
         # 1. Begin with a producer that has no request left on its way.
         producer = self._usable_producer()
-        self._failed_delivery = None
+        signed, self._failed_delivery = list(self._sign(records)), None
         try:
             # 2. Run the transaction in a thread with a deadline: after a restart of the broker,
             #    send_offsets_to_transaction may never return, whatever time-out it is given
             #    (seen with confluent-kafka 2.16.1 and Kafka 4.3.1).
-            self._call_with_deadline(lambda: _run_transaction(producer, records, offsets), _WRITE_S)
+            self._call_with_deadline(lambda: _run_transaction(producer, signed, offsets), _WRITE_S)
         except TimeoutError as error:
             # 3. A producer that hangs cannot be closed either: leave it to its thread. The fresh
             #    one fences whatever it may still send.
@@ -154,6 +169,17 @@ class TransactionalProducer:
         """Close the connection; no transaction is open between writes."""
         if self._producer is not None:
             _close(self._producer)
+
+    def _sign(self, records: Sequence[ProducerRecord]) -> Iterator[ProducerRecord]:
+        """Name this producer in the first record of each partition of the signed topic."""
+        signed = set[int]()
+        for record in records:
+            if record.topic != self._signed_topic or record.partition in signed:
+                yield record
+                continue
+            signed.add(record.partition)
+            name = (WRITER_HEADER, self._transactional_id.encode())
+            yield replace(record, headers=[*record.headers, name])
 
     def _usable_producer(self) -> Producer:
         """Return the producer, replaced if there is none or it has lost a connection.
@@ -244,7 +270,10 @@ class TransactionalProducer:
 
     def _create_producer(self) -> Producer:
         self._connection_was_lost, self._client_denial = False, None
-        producer = self._client(self._config)
+        return self._open_producer(self._config)
+
+    def _open_producer(self, config: dict[str, Any]) -> Producer:
+        producer = self._client(config)
         try:
             # Connects; without it, the next call may take half a second longer.
             producer.list_topics(timeout=_REQUEST_S)

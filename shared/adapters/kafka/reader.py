@@ -181,6 +181,24 @@ class Reader:
         self._uncommitted = self._uncommitted or self._connect("read_uncommitted")
         return self._ends(self._uncommitted, partition)[1]
 
+    def first_open_record(self, partition: int) -> ConsumerRecord | None:
+        """Return the first record of the oldest open transaction, with headers; None: none is.
+
+        Raises:
+            Unavailable: Kafka does not answer.
+        """
+        start, written_end = self.ends(partition)[1], self.written_end(partition)
+        if start >= written_end or self._uncommitted is None:
+            return None
+        self._uncommitted.assign([TopicPartition(self.topic, partition, start)])
+        try:
+            message = self._uncommitted.poll(REQUEST_S)
+        finally:
+            self._uncommitted.unassign()
+        if message is None or message.error() is not None:
+            return None
+        return to_consumer_record(message, headers=True)
+
     def offset_at(self, partition: int, time_ms: int) -> int:
         """Return an offset before which every record is older than a time; the end if all are.
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from services.predictor.partition_task import PartitionTask, TaskStatus
+from services.predictor.recovery.open_transaction import OpenTransactions
 from services.predictor.recovery.partition_recovery import PartitionRecovery
 from shared.adapters.kafka.consumer_group import Batch
 from shared.adapters.kafka.reader import ConsumerRecord
@@ -62,7 +63,10 @@ class TaskHarness:
         self.consumer_group, self.now_s, self.next_offset = RecordingGroup(), 0.0, 0
         processor = RecordProcessor("klines.5m", KlineCodec("5m", STEP_MS, 1), CONTEXT, models)
         topics = FakeTopicHistory([]), FakeTopicHistory([]), FakeTopicHistory([])
-        recovery = PartitionRecovery(processor, self.consumer_group, *topics, FakeStateStore())
+        predecessors = OpenTransactions(topics[1], "predictor-", lambda _: None)
+        recovery = PartitionRecovery(
+            processor, self.consumer_group, *topics, FakeStateStore(), predecessors
+        )
         self.task = PartitionTask(self.consumer_group, processor, recovery, lambda: self.now_s, 0)
 
     def status(self) -> TaskStatus:

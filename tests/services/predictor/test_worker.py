@@ -16,6 +16,7 @@ from services.predictor.batch_sizer import (
 from services.predictor.checkpointer import MAX_LAG_S, PAUSE_S, StateCheckpointer
 from services.predictor.metrics import PredictorMetrics
 from services.predictor.partition_task import LONGEST_HOLD_S, PartitionTask
+from services.predictor.recovery.open_transaction import OpenTransactions
 from services.predictor.recovery.partition_recovery import PartitionRecovery
 from services.predictor.worker import IDLE_AFTER_S, Worker
 from shared.adapters.kafka.consumer_group import Batch
@@ -168,8 +169,9 @@ def a_worker(
     states, time_s = states or FakeStateStore(), clock or [0.0]
     metrics = PredictorMetrics(telemetry or Telemetry("test"))
     klines, predictions = FakeTopicHistory(kafka.log), FakeTopicHistory([])
+    predecessors = OpenTransactions(predictions, "predictor-", lambda _: None)
     recovery = PartitionRecovery(
-        processor, kafka, klines, predictions, FakeTopicHistory([]), states
+        processor, kafka, klines, predictions, FakeTopicHistory([]), states, predecessors
     )
 
     def now_s() -> float:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.predictor.recovery.open_transaction import OpenTransactions
 from services.predictor.recovery.partition_recovery import (
     PartitionRecovery,
     Restoration,
@@ -88,7 +89,13 @@ def restore(
         profile = processor.context.numeric_profile
         states.save(0, profile, base, base.symbols, None)
     recovery = PartitionRecovery(
-        processor, CommittedOffset(committed), klines, published, FakeTopicHistory([]), states
+        processor,
+        CommittedOffset(committed),
+        klines,
+        published,
+        FakeTopicHistory([]),
+        states,
+        OpenTransactions(published, "predictor-", lambda _: None),
     )
     return run_to_end(recovery.restore(0))
 
