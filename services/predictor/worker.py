@@ -22,7 +22,7 @@ from shared.log.record_processor import UnknownSymbol
 
 log = logging.getLogger(__name__)
 
-POLL_S: Final = 0.5
+POLL_S: Final = 0.1  # a request to stop is seen so late, and with it the hand-over begins
 # So long without a record is idle time: work that is not urgent must not compete with the rest of
 # a close, which reaches this replica in batches, and other replicas on the same machine.
 IDLE_AFTER_S: Final = 0.1

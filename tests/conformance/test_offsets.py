@@ -24,11 +24,13 @@ def open_offset_commit(
     return producer
 
 
-def commit_error(harness: ClientHarness, topic: str, of: bytes) -> tuple[str, str]:
+def commit_error(
+    harness: ClientHarness, topic: str, of: bytes, partition: int = 0
+) -> tuple[str, str]:
     """Return the error of offsets with a membership; after an abort the producer works again."""
     producer = harness.producer()
     producer.begin_transaction()
-    answer = error_of(lambda: send(producer, topic, 99, of))
+    answer = error_of(lambda: send(producer, topic, 99, of, partition))
     assert error_of(producer.commit_transaction) == answer
     producer.abort_transaction()
     producer.begin_transaction()

@@ -22,6 +22,9 @@ def main() -> int:
     parser.add_argument(
         "--mutants", action="store_true", help="count the schedules until each mutant is caught"
     )
+    parser.add_argument(
+        "--protocol", choices=("classic", "consumer"), default="classic", help="of the groups"
+    )
     given = parser.parse_args()
     console = Console(stderr=True)
     if given.mutants:
@@ -43,7 +46,10 @@ def main() -> int:
             )
 
         report = soak(
-            range(given.seed, given.seed + given.schedules), given.processes, report_progress
+            range(given.seed, given.seed + given.schedules),
+            given.processes,
+            report_progress,
+            given.protocol,
         )
     _show(report, Console())
     if given.out is not None:

@@ -14,6 +14,7 @@ from confluent_kafka import KafkaError
 
 from tests.simulation.clock import SimulatedClock
 
+BROKER_SESSION_S: Final = 6.0  # of members that join by the protocol `consumer`
 SCAN_S: Final = 1.0  # interval at which the broker aborts transactions that timed out
 EPOCH_MS: Final = 1_790_000_000_000  # the time at which the simulated clock is 0
 
@@ -104,20 +105,32 @@ class BrokerMember:
     sends_heartbeats: Callable[[], bool]
     last_heartbeat_s: float
     last_poll_s: float
+    client_name: str = ""  # in the protocol `consumer` a client chooses its own
+    epoch: int = 0  # the same protocol: the generation up to which this member has followed
+    assigned_in: dict[int, int] = field(default_factory=dict)  # partition -> generation
     owned: set[int] = field(default_factory=set)
     to_revoke: set[int] = field(default_factory=set)
     has_left: bool = False
     was_slow: bool = False  # removed because it did not poll
     was_refused: bool = False  # removed by the broker: the client forgets generation and name
+    left_s: float = 0.0
 
     @property
     def name(self) -> str:
-        return f"member-{self.number}"
+        return self.client_name or f"member-{self.number}"
+
+    def may_commit(self, partition: int, generation: int) -> bool:
+        """Tell whether offsets of the protocol `consumer` are taken.
+
+        A partition that the member has kept through a rebalance is its own all the time.
+        """
+        return self.assigned_in.get(partition, self.epoch) <= generation <= self.epoch
 
 
 @dataclass(eq=False)
 class BrokerGroup:
     topic: str = ""
+    is_classic: bool = True
     generation: int = 0
     members: list[BrokerMember] = field(default_factory=list)
     committed: dict[PartitionKey, int] = field(default_factory=dict)
@@ -229,9 +242,15 @@ class Broker:
             raise BrokerError(KafkaError.INVALID_TXN_STATE)
         group_state = self.groups[group]
         if generation >= 0 or member:
-            if member not in {m.name for m in group_state.members}:
+            known = next((m for m in group_state.members if m.name == member), None)
+            if known is None:
                 raise BrokerError(KafkaError.UNKNOWN_MEMBER_ID)
-            if generation != group_state.generation:
+            is_current = (
+                generation == group_state.generation
+                if group_state.is_classic
+                else all(known.may_commit(partition, generation) for _, partition in offsets)
+            )
+            if not is_current:
                 raise BrokerError(KafkaError.ILLEGAL_GENERATION)
         number = next(self._numbers)
         group_state.pending.setdefault(transaction, {}).update(
@@ -350,6 +369,10 @@ class Broker:
 
     # --- groups -----------------------------------------------------------------------------------
 
+    def new_client_name(self) -> str:
+        """Return a name for a client that joins by the protocol `consumer`."""
+        return f"client-{next(self._numbers)}"
+
     def join(
         self,
         group: str,
@@ -357,13 +380,21 @@ class Broker:
         session_s: float,
         poll_limit_s: float,
         sends_heartbeats: Callable[[], bool],
+        client_name: str = "",
     ) -> BrokerMember:
+        """Add a member; one that names itself joins by the protocol `consumer`."""
         now_s = self.clock.now_s
         member = BrokerMember(
-            next(self._numbers), session_s, poll_limit_s, sends_heartbeats, now_s, now_s
+            next(self._numbers),
+            session_s,
+            poll_limit_s,
+            sends_heartbeats,
+            now_s,
+            now_s,
+            client_name,
         )
         group_state = self.groups[group]
-        group_state.topic = topic
+        group_state.topic, group_state.is_classic = topic, not client_name
         group_state.members.append(member)
         self._rebalance(group_state)
         self._check_liveness(group_state, member)
@@ -375,6 +406,7 @@ class Broker:
         if member in group_state.members:
             group_state.members.remove(member)
             member.has_left = member.was_refused = True
+            member.left_s = self.clock.now_s
             self._rebalance(group_state)
 
     def release_partitions(
@@ -383,7 +415,12 @@ class Broker:
         """Free partitions that a member has revoked, for their next owner."""
         member.owned -= set(partitions)
         member.to_revoke -= set(partitions)
-        self._rebalance(self.groups[group])
+        for partition in partitions:
+            member.assigned_in.pop(partition, None)
+        if self.groups[group].is_classic:
+            self._rebalance(self.groups[group])
+        else:
+            self._share_out(self.groups[group])
 
     def _check_liveness(self, group: BrokerGroup, member: BrokerMember) -> None:
         """Remove a member that sends no heartbeats or does not poll; else check again later."""
@@ -396,18 +433,21 @@ class Broker:
         is_stalled = now_s - member.last_poll_s >= member.poll_limit_s
         if is_silent or is_stalled:
             group.members.remove(member)
-            member.has_left, member.was_slow = True, not is_silent
+            member.has_left, member.was_slow, member.left_s = True, not is_silent, now_s
             self._rebalance(group)
             return
         self.clock.at(now_s + 0.5, lambda: self._check_liveness(group, member))
 
     def _rebalance(self, group: BrokerGroup) -> None:
+        group.generation += 1
+        self._share_out(group)
+
+    def _share_out(self, group: BrokerGroup) -> None:
         """Assign partitions: cooperative and sticky.
 
         Free partitions go to the members that have fewest; members with too many are asked to
         revoke some. A partition is free once its owner has revoked it or left.
         """
-        group.generation += 1
         partitions = set(range(len(self.topics.get(group.topic, []))))
         if not group.members:
             return
@@ -417,5 +457,8 @@ class Broker:
         free = sorted(partitions - {p for m in group.members for p in m.owned})
         for member in sorted(group.members, key=lambda m: (len(m.owned), m.number)):
             while free and len(member.owned) < quota[member]:
-                member.owned.add(free.pop(0))
+                member.owned.add(free[0])
+                member.assigned_in[free.pop(0)] = group.generation
             member.to_revoke = set(sorted(member.owned)[quota[member] :])
+            if not member.to_revoke:
+                member.epoch = group.generation

@@ -19,6 +19,7 @@ from confluent_kafka import (
 )
 
 from tests.simulation.broker import (
+    BROKER_SESSION_S,
     Broker,
     BrokerError,
     BrokerMember,
@@ -32,6 +33,9 @@ from tests.simulation.network import DirectConnection, Process, RequestKind, Req
 
 _FENCES: Final = frozenset({KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED})
 _STEP_S: Final = 0.05  # a client's pause before it repeats a request
+# In the protocol `consumer` a client has no session of its own: until a heartbeat tells it that it
+# was expelled, it keeps fetching. It is told so late here.
+_NOTICE_S: Final = 2.0
 
 Callback = Callable[["SimulatedConsumer", list[TopicPartition]], None]
 
@@ -332,8 +336,11 @@ class SimulatedConsumer:
         self._group = str(config["group.id"])
         self._reports_ends = bool(config.get("enable.partition.eof", False))
         self._committed_only = config.get("isolation.level", "read_committed") == "read_committed"
-        self._session_s = int(config.get("session.timeout.ms", 45_000)) / 1000
+        is_classic = config.get("group.protocol", "classic") == "classic"
+        session_ms = int(config.get("session.timeout.ms", 45_000))
+        self._session_s = session_ms / 1000 if is_classic else BROKER_SESSION_S
         self._poll_limit_s = int(config.get("max.poll.interval.ms", 300_000)) / 1000
+        self._name = "" if is_classic else broker.new_client_name()
         self._topic = ""
         self._on_assign: Callback | None = None
         self._on_revoke: Callback | None = None
@@ -359,6 +366,8 @@ class SimulatedConsumer:
 
     def consumer_group_metadata(self) -> bytes:
         """Return the membership; the client drops its name once it knows that it was removed."""
+        if self._name:
+            return encode_membership(self._generation, self._group, self._name)
         member = self._member
         if member is None:
             return encode_membership(self._generation, self._group, "")
@@ -381,24 +390,20 @@ class SimulatedConsumer:
         """Join, revoke and take over, as the client's background thread and callbacks do."""
         if not self._topic or not self._process.sends_heartbeats:
             return
-        if self._member is not None and self._member.has_left:
+        if self._member is not None and self._knows_that_it_left(self._member):
+            self._generation = 0 if self._name else self._generation
             self._member = None
             self._call_back(self._on_lost or self._on_revoke, self._assigned)
-        if self._member is None:
-            self._member = self._broker.join(
-                self._group,
-                self._topic,
-                self._session_s,
-                self._poll_limit_s,
-                lambda: self._process.sends_heartbeats,
-            )
-        member = self._member
+        member = self._member = self._member or self._join()
+        if member.has_left:
+            return  # it does not know yet
         member.last_poll_s = self._broker.clock.now_s
         revoked = set(member.to_revoke)
         if revoked:
             self._call_back(self._on_revoke, revoked & self._assigned)
             self._broker.release_partitions(self._group, member, revoked)
-        self._generation = self._broker.groups[self._group].generation
+        group = self._broker.groups[self._group]
+        self._generation = group.generation if group.is_classic else member.epoch
         new = member.owned - self._assigned
         if new:
             self._assigned |= new
@@ -407,6 +412,20 @@ class SimulatedConsumer:
                 self._on_assign(self, places)
             if not all((self._topic, p) in self._places for p in new):
                 self.incremental_assign(places)
+
+    def _join(self) -> BrokerMember:
+        return self._broker.join(
+            self._group,
+            self._topic,
+            self._session_s,
+            self._poll_limit_s,
+            lambda: self._process.sends_heartbeats,
+            self._name,
+        )
+
+    def _knows_that_it_left(self, member: BrokerMember) -> bool:
+        notice_s = _NOTICE_S if self._name and not member.was_slow else 0.0
+        return member.has_left and self._broker.clock.now_s >= member.left_s + notice_s
 
     def _call_back(self, callback: Callback | None, partitions: set[int]) -> None:
         gone = set(partitions)

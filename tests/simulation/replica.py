@@ -42,6 +42,7 @@ class ReplicaParts:
     consumer: type[SimulatedConsumer] = SimulatedConsumer
     producer: type[SimulatedProducer] = SimulatedProducer
     states: type[FakeStateStore] = FakeStateStore
+    group: GroupSettings = GROUP
     processor: Callable[[Broker], RecordProcessor] = lambda _: build_processor()
 
 
@@ -85,7 +86,9 @@ class SimulatedReplica:
             client=producer,
             deadline=call_with_deadline,
         )
-        self.member = parts.member(KAFKA, CONSUMER_GROUP, TOPICS.klines, GROUP, client=consumer)
+        self.member = parts.member(
+            KAFKA, CONSUMER_GROUP, TOPICS.klines, parts.group, client=consumer
+        )
         record_processor = parts.processor(broker)
         states = SimulatedStateStore(world.redis, process)
         predictions = Reader(KAFKA, TOPICS.predictions, client=consumer)

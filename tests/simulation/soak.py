@@ -7,11 +7,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from shared.adapters.kafka.consumer_group import GroupProtocol
 from tests.simulation.log import SCRIPTS
+from tests.simulation.replica import GROUP, ReplicaParts
 from tests.simulation.schedules import FaultSchedule, draw_schedule, shrink
 from tests.simulation.world import RunResult, run, run_seed
 
@@ -48,7 +50,10 @@ class SoakReport:
 
 
 def soak(
-    seeds: Sequence[int], processes: int | None, report_progress: Callable[[SoakReport], None]
+    seeds: Sequence[int],
+    processes: int | None,
+    report_progress: Callable[[SoakReport], None],
+    protocol: GroupProtocol = "classic",
 ) -> SoakReport:
     """Run the schedules of the seeds; report progress after each block."""
     report, started = SoakReport(), time.monotonic()
@@ -56,7 +61,7 @@ def soak(
     # pytest imports tests by path, so a new process has to be told where the package is.
     with ProcessPoolExecutor(processes, context, site.addsitedir, (str(ROOT),)) as pool:
         blocks = [
-            pool.submit(_run_block, list(seeds[at : at + BLOCK]))
+            pool.submit(_run_block, list(seeds[at : at + BLOCK]), protocol)
             for at in range(0, len(seeds), BLOCK)
         ]
         try:
@@ -70,8 +75,9 @@ def soak(
     return report
 
 
-def _run_block(seeds: list[int]) -> list[tuple[int, RunResult]]:
-    return [(seed, run_seed(seed)) for seed in seeds]
+def _run_block(seeds: list[int], protocol: GroupProtocol) -> list[tuple[int, RunResult]]:
+    parts = ReplicaParts(group=replace(GROUP, protocol=protocol))
+    return [(seed, run_seed(seed, parts)) for seed in seeds]
 
 
 def shrink_seed(seed: int) -> tuple[FaultSchedule, str]:

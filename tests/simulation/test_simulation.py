@@ -13,6 +13,7 @@ from tests.simulation.world import run, run_seed
 from tests.support.imports import ROOT
 
 SCHEDULES = 1000
+CONSUMER_SCHEDULES = 200
 MUTANT_SCHEDULES = 1500
 PAGE = (ROOT / "docs/evidence/simulation.md").read_text(encoding="utf-8")
 # After how many schedules each mutant is caught: found by `python -m tests.simulation --mutants`.
@@ -36,6 +37,13 @@ def test_no_schedule_of_faults_changes_a_byte_or_stops_the_publishing() -> None:
     assert report.schedules == SCHEDULES
     assert set(report.counts) == {fault.value for fault in RequestFault} | set(EVENTS)
     assert min(report.counts.values()) > SCHEDULES / 100
+
+
+@pytest.mark.timeout(300)
+def test_the_same_holds_for_groups_of_the_protocol_consumer() -> None:
+    report = soak(range(CONSUMER_SCHEDULES), None, lambda _: None, protocol="consumer")
+
+    assert report.problems == {}
 
 
 @pytest.mark.parametrize("number", range(SCRIPTS))
