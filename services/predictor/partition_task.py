@@ -19,6 +19,7 @@ from shared.core.errors import Blocked, UlstmError, Unavailable
 from shared.core.online.context import LIVE, REPLAY
 from shared.core.online.partition import PartitionState
 from shared.core.online.symbol_step import precompute
+from shared.log.promotion_starts import PromotionStarts
 from shared.log.record_processor import BatchResult, RecordProcessor
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class TaskStatus(Enum):
     WAITING = "waiting"  # paused until its back-off ends, then restoring or running again
     HELD = "held"  # as waiting, for longer and longer: only somebody's act ends what stops it
     RUNNING = "running"  # processes what is polled
+    PREPARING = "preparing"  # paused before a promotion, whose starts are computed bit by bit
     REFUSED = "refused"  # paused for good: this deployment has no such partition
 
 
@@ -78,6 +80,7 @@ class PartitionTask:
         self._consumer_group, self._processor, self._clock = consumer_group, processor, clock
         self._state: PartitionState | None = None
         self._idle_symbols: dict[str, None] = {}  # an ordered set
+        self._starts: PromotionStarts | None = None  # of the promotion that comes next
         self._retry_at_s, self._started_s = 0.0, clock()
         self._attempt_s: float | None = None  # when the attempt to restore began that runs
         self._hold_wait = DoublingWait(RETRY_S, LONGEST_HOLD_S)
@@ -101,7 +104,8 @@ class PartitionTask:
     @property
     def has_idle_work(self) -> bool:
         """Whether anything can be computed ahead of the next records."""
-        return bool(self._idle_symbols)
+        # The states before a promotion are about to be replaced, and what is prepared is theirs.
+        return bool(self._idle_symbols) and self._starts is None
 
     def restore_next_block(self) -> None:
         """Replay one more block of the partition's klines; start to run after the last."""
@@ -129,6 +133,8 @@ class PartitionTask:
             for record in records:
                 if record.offset < result.state.next_offset:
                     continue  # the broker may send again what was fetched before a seek
+                if self._must_prepare(record, result.state):
+                    break
                 # Where the symbol's next candle is in the batch too, no idle time is left for the
                 # Jacobian: computed together with the prediction it shares its forward pass.
                 options = REPLAY if record.offset < last[record.key] else LIVE
@@ -153,9 +159,18 @@ class PartitionTask:
                 after.promotion_offset,
             )
         self._state = after
+        if self._starts is not None and after.next_offset > self._starts.offset:
+            self._starts = None
         self.unsaved |= result.changed
         # A symbol that is queued already keeps its place: a long catch-up queues each symbol once.
         self._idle_symbols.update(dict.fromkeys(sorted(result.changed)))
+
+    def prepare_next(self) -> None:
+        """Compute the starts of some more symbols; run again once all are there."""
+        if self._starts is not None and self._starts.prepare_next(self.state):
+            return
+        self.status = TaskStatus.RUNNING
+        self._consumer_group.resume(self.partition, self.state.next_offset)
 
     def mark_saved(self) -> None:
         """Note that the state store holds the state as it is."""
@@ -170,7 +185,7 @@ class PartitionTask:
         Raises:
             Unavailable: the model cannot be read now.
         """
-        queued = list(islice(self._idle_symbols, max_symbols))
+        queued = list(islice(self._idle_symbols, max_symbols)) if self.has_idle_work else []
         for symbol in queued:
             del self._idle_symbols[symbol]  # first: without a model it must not be tried for ever
             model = self._processor.model_for(self.state)
@@ -189,6 +204,7 @@ class PartitionTask:
             log.error("symbol group %d is held: %s", self.partition, reason, exc_info=exc_info)
         self._consumer_group.pause(self.partition)
         self.status, self.reason, self.is_held = TaskStatus.HELD, reason, True
+        self._starts = None
         wait_s = max(self._hold_wait.next_s(), _PAUSE_PER_ATTEMPT * self._end_attempt())
         self._retry_at_s = self._clock() + wait_s
 
@@ -235,6 +251,17 @@ class PartitionTask:
         self._idle_symbols = dict.fromkeys(sorted(state.symbols))
         self._consumer_group.resume(self.partition, state.next_offset)
 
+    def _must_prepare(self, record: ConsumerRecord, state: PartitionState) -> bool:
+        """Begin to prepare a promotion's starts, unless that is done; say whether it has begun."""
+        if self._starts is not None and self._starts.offset == record.offset:
+            return False
+        self._starts = PromotionStarts.of_record(self._processor, state, record)
+        if self._starts is None:
+            return False
+        self._consumer_group.pause(self.partition)
+        self.status = TaskStatus.PREPARING
+        return True
+
     def _end_attempt(self) -> float:
         """Prepare the next attempt to restore; return how long (s) the one that runs took."""
         if self._attempt_s is None:
@@ -253,6 +280,7 @@ class PartitionTask:
         if reason != self.reason:
             log.warning("symbol group %d waits: %s", self.partition, reason)  # once, not each try
         self.status, self.reason = TaskStatus.WAITING, reason
+        self._starts = None
         self._retry_at_s = self._clock() + seconds
 
 

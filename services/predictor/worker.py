@@ -30,6 +30,8 @@ IDLE_SYMBOLS: Final = 16  # computed ahead between two polls: about 7 ms
 REPORT_S: Final = 5.0  # between two looks at every symbol's state for the metrics, in idle time
 BUSY_REPORT_S: Final = 30.0  # the same without idle time
 
+_BUSY: Final = frozenset((TaskStatus.RESTORING, TaskStatus.PREPARING))
+
 
 class CreateTask(Protocol):
     """A factory of partition tasks."""
@@ -125,6 +127,7 @@ class Worker:
         self._checkpointer.save_if_due(self._tasks.values())
         # One block of one restoration: polling between blocks keeps this member in the group.
         self._restore_next_block()
+        self._prepare_promotions()
         self._end_waits()
         self._report()
 
@@ -141,7 +144,7 @@ class Worker:
 
     def _poll_timeout_s(self) -> float:
         tasks = self._tasks.values()
-        if any(task.status is TaskStatus.RESTORING for task in tasks):
+        if any(task.status in _BUSY for task in tasks):
             return 0.0
         has_work = any(task.has_idle_work for task in tasks) or self._checkpointer.has_work(tasks)
         if not has_work:
@@ -231,6 +234,13 @@ class Worker:
                 task.restore_next_block()
             if task.restored is not None:
                 self._metrics.count_recovery(*task.restored)
+
+    def _prepare_promotions(self) -> None:
+        """Compute a few starts of each partition before a promotion."""
+        for task in self._tasks.values():
+            if task.status is TaskStatus.PREPARING:
+                with _holding(task):
+                    task.prepare_next()
 
     def _end_waits(self) -> None:
         for task in list(self._tasks.values()):

@@ -96,7 +96,7 @@ class RecordProcessor:
         try:
             value = self.codec.decode(record.value, record.partition)
             _check_known(result.state, value)
-            model = self._model_for_record(result.state, value)
+            model = self.model_for_record(result.state, value)
             change = fold(result.state, value, record.offset, model, self.context, options)
         except BadInput as error:
             # A record that cannot be folded is set aside, so that one record never stops the rest.
@@ -115,7 +115,13 @@ class RecordProcessor:
             return None
         return self.models(state.model_version, "")
 
-    def _model_for_record(self, state: PartitionState, value: Record) -> Model | None:
+    def model_for_record(self, state: PartitionState, value: Record) -> Model | None:
+        """Return the model to fold a record with: of a promotion, the one that it promotes.
+
+        Raises:
+            BadInput: there is no such model, or it is unusable.
+            Unavailable: it is not there yet.
+        """
         if not isinstance(value, Promotion):
             return self.model_for(state)
         if not self.context.predicts(value.numeric_profile):

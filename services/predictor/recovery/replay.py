@@ -1,6 +1,6 @@
 """Replay the klines of a partition and compare the result with its published predictions."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -16,6 +16,7 @@ from shared.core.online.partition import PartitionState
 from shared.core.online.prediction import Prediction
 from shared.core.records import Candle
 from shared.core.sequence import SEQUENCE_LENGTH
+from shared.log.promotion_starts import PromotionStarts
 from shared.log.record_processor import BatchResult, RecordProcessor, UnknownSymbol
 from shared.log.unpredicted_records import UnpredictedRecords
 
@@ -85,7 +86,7 @@ class Replay:
         expected = self._expected(base, end)
         for block in self._klines.read(self._partition, base.next_offset, end):
             try:
-                self._process(result, unpredicted.process(result, block), expected)
+                yield from self._process(result, unpredicted.process(result, block), expected)
             except UnknownSymbol as symbol:
                 return ReplayResult(base, {str(symbol)})
             for prediction in result.predictions:
@@ -123,8 +124,11 @@ class Replay:
         result: BatchResult,
         records: Sequence[ConsumerRecord],
         expected: Mapping[int, Prediction],
-    ) -> None:
+    ) -> Iterator[None]:
         for record in records:
+            starts = PromotionStarts.of_record(self._processor, result.state, record)
+            while starts is not None and starts.prepare_next(result.state):
+                yield
             # A digest is a quarter of the work, and only what is compared needs it.
             options = FoldOptions(jacobian=True, digest=record.offset in expected)
             self._processor.process(result, record, options=options)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from shared.core.arrays import Float64s, read_only64
 from shared.core.online.checkpoints import with_checkpoint
@@ -14,6 +15,10 @@ from shared.core.online.symbol_step import advance_symbol
 from shared.core.sequence import count_before, row_candle
 
 START_CANDLES: Final = 8_640  # of history that a start is folded from: a month of 5m
+# By the state before the promotion, and gone with it.
+_PREPARED: Final[WeakKeyDictionary[SymbolState, tuple[tuple[str, int], SymbolState]]] = (
+    WeakKeyDictionary()
+)
 _NO_VERSION: Final = ""  # a version is the digest of a bundle, which the starts are part of
 
 
@@ -73,7 +78,7 @@ def continue_evidence(
 def start_symbol(
     state: SymbolState, version: str, offset: int, model: Model | None, context: FoldContext
 ) -> SymbolState:
-    """Return a symbol's state after a promotion.
+    """Return a symbol's state after a promotion, computed now unless it was prepared.
 
     It follows from the candles that are kept and from the bundle alone: that bounds a replay, and
     it lets another numeric profile take over here.
@@ -85,6 +90,22 @@ def start_symbol(
         model: the model promoted; None where another numeric profile predicts.
         context: the interval and the numeric profile.
     """
+    place, prepared = _PREPARED.get(state, (None, None))
+    if prepared is not None and model is not None and place == (version, offset):
+        return prepared
+    return _start(state, version, offset, model, context)
+
+
+def prepare_start(
+    state: SymbolState, version: str, offset: int, model: Model, context: FoldContext
+) -> None:
+    """Compute a symbol's state after a promotion ahead: `start_symbol` then returns it at once."""
+    _PREPARED[state] = (version, offset), _start(state, version, offset, model, context)
+
+
+def _start(
+    state: SymbolState, version: str, offset: int, model: Model | None, context: FoldContext
+) -> SymbolState:
     fresh = SymbolState(
         state.symbol, sequence=state.sequence, model_version=version, promotion_offset=offset
     )

@@ -78,4 +78,15 @@ class TaskHarness:
 
     def commit(self, value: bytes) -> None:
         """Process a batch of one record, and take over its result as after a commit."""
-        self.task.apply(self.task.process([self.record(value)]))
+        record = self.record(value)
+        self.task.apply(self.task.process([record]))
+        if self.prepare():
+            self.task.apply(self.task.process([record]))
+
+    def prepare(self) -> int:
+        """Prepare the promotion that comes next, if any; return in how many turns."""
+        turns = 0
+        while self.task.status is TaskStatus.PREPARING:
+            self.task.prepare_next()
+            turns += 1
+        return turns

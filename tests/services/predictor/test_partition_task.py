@@ -8,9 +8,13 @@ from services.predictor.partition_task import LONGEST_HOLD_S, RETRY_S, TaskStatu
 from shared.adapters.schemas.klines import encode_record
 from shared.core.errors import Blocked, Incompatible
 from shared.core.online.model import Model
+from shared.core.online.partition import fold
+from shared.core.online.state_codec import encode_state
+from shared.core.records import Promotion
 from shared.core.sequence import SEQUENCE_LENGTH
-from tests.services.predictor.task_harness import PROMOTION, SYMBOLS, TaskHarness
-from tests.support.builders import a_walk, candle_bytes
+from shared.log.promotion_starts import SYMBOLS_AT_ONCE
+from tests.services.predictor.task_harness import MODEL, PROMOTION, SYMBOLS, TaskHarness
+from tests.support.builders import CONTEXT, a_walk, candle_bytes
 
 
 @pytest.fixture
@@ -133,3 +137,35 @@ def test_a_long_catch_up_queues_each_symbol_once_and_keeps_memory_flat(
     assert grown < 10_000  # bytes; a queue of every change would hold 800 entries
     assert harness.task.precompute_next(10_000) == len(SYMBOLS)
     assert not harness.task.has_idle_work
+
+
+def test_a_promotion_is_prepared_in_turns_of_few_symbols_and_gives_the_same_states(
+    harness: TaskHarness,
+) -> None:
+    harness.task.restore_next_block()
+    names = [f"S{number:02d}USDT" for number in range(2 * SYMBOLS_AT_ONCE + 1)]
+    for at in range(3):
+        for name in names:
+            harness.commit(candle_bytes(at, name))
+    before, promotion = harness.task.state.copy(), harness.record(encode_record(PROMOTION))
+
+    candle = harness.record(candle_bytes(3, names[0]))
+    first = harness.task.process([promotion, candle])
+    harness.consumer_group.calls.clear()
+    turns = harness.prepare()
+
+    assert (first.state.next_offset, turns) == (promotion.offset, 4)  # the last finds no more
+    assert harness.consumer_group.calls == [f"resume 0 at {promotion.offset}"]
+    assert not harness.task.has_idle_work  # it would replace the states that were prepared
+    result = harness.task.process([promotion, candle])
+    harness.task.apply(result)
+    at_once = fold(before, promotion_record(), promotion.offset, MODEL, CONTEXT)
+    after = {name: encode_state(state) for name, state in at_once.symbols.items()}
+    assert {n: encode_state(result.state.symbols[n]) for n in names[1:]} == {
+        n: after[n] for n in names[1:]
+    }
+    assert harness.task.has_idle_work
+
+
+def promotion_record() -> Promotion:
+    return Promotion(MODEL.version, MODEL.bundle.sha256, CONTEXT.numeric_profile)
