@@ -162,7 +162,7 @@ def names_in_the_code() -> frozenset[str]:
     """Return every name in capitals that code, the Makefile, Compose or the images have."""
     files = [*source_files("services", "shared", "tests", "benchmarks", "scripts")]
     others = ["Makefile", "docker-compose.yml", "Dockerfile", ".env.example"]
-    others += map(str, (ROOT / "deploy").rglob("*.yml"))
+    others += map(str, ROOT.glob("docker-compose.*.yml"))
     texts = [(ROOT / file).read_text(encoding="utf-8") for file in [*files, *map(Path, others)]]
     settings = (ROOT / "docs/reference/settings.md").read_text(encoding="utf-8")
     return frozenset(CAPITALS.findall("\n".join([*texts, settings])))

@@ -10,6 +10,7 @@ from services.cli.commands import (
     backtest,
     baskets,
     copy_log,
+    credentials,
     dashboard,
     dead_letters,
     export,
@@ -58,6 +59,9 @@ app.add_typer(
     help="Rejected records: list them, redrive them into the log.",
 )
 app.add_typer(export.app, name="export", help="Predictions and candles as Parquet or CSV.")
+app.add_typer(
+    credentials.app, name="credentials", help="Certificates, passwords and rights of users."
+)
 app.command("up", epilog=up.EXAMPLES)(up.up_command)
 app.command("import", epilog=import_candles.EXAMPLES)(import_candles.import_command)
 app.command("copy", epilog=copy_log.EXAMPLES)(copy_log.copy_command)
