@@ -51,6 +51,11 @@ RUN python -m pip --python /venv/bin/python install --no-deps --require-hashes -
 FROM environment AS cli-environment
 COPY requirements/cli.txt requirements/
 RUN python -m pip --python /venv/bin/python install --require-hashes --only-binary :all: -r requirements/cli.txt
+# Of a user of Kafka or a server each: a volume takes its owner and its mode from here.
+RUN mkdir -p -m 750 /var/lib/ulstm && for name in authority kafka redis \
+      admin producer predictor trainer dashboard operator consumer; do \
+      mkdir -p -m 750 "/credentials/$name"; \
+    done
 
 FROM environment AS trainer-environment
 COPY requirements/trainer.txt requirements/
@@ -104,6 +109,8 @@ COPY --from=cli-environment /venv/ /venv/
 COPY --from=code /app/shared/reporting/ shared/reporting/
 COPY --from=code /app/shared/local_servers/ shared/local_servers/
 COPY --from=code /app/services/cli/ services/cli/
+COPY --from=cli-environment --chown=10001:10001 /var/lib/ulstm/ /var/lib/ulstm/
+COPY --from=cli-environment --chown=10001:10001 /credentials/ /credentials/
 ENTRYPOINT ["python", "-m", "services.cli"]
 
 FROM service AS trainer

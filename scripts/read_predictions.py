@@ -1,6 +1,6 @@
 """Read predictions until every symbol has enough of them; check their order; print JSON figures.
 
-scripts/test_compose.sh runs it with the Python of a container: it imports nothing of the project.
+scripts/test_compose.sh runs it with the Python of a container, and its settings.
 """
 
 import argparse
@@ -19,7 +19,8 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-TOPIC = "predictions.5m"
+from shared.adapters.env_settings import ServiceSettings
+
 STEP_MS = 300_000
 
 
@@ -144,17 +145,17 @@ def read(symbols: int, each: int, within_s: float, *, from_start: bool) -> Topic
 
 
 def _consumer(*, from_start: bool) -> Consumer:
-    consumer = Consumer(
-        {
-            "bootstrap.servers": os.environ["KAFKA_BOOTSTRAP_SERVERS"],
-            "group.id": "unused",
-            "enable.auto.commit": False,
-            "isolation.level": "read_committed",
-        }
-    )
-    partitions = consumer.list_topics(TOPIC, timeout=10).topics[TOPIC].partitions
+    settings = ServiceSettings.from_env(os.environ)
+    own = {
+        "group.id": "unused",
+        "enable.auto.commit": False,
+        "isolation.level": "read_committed",
+    }
+    consumer = Consumer(settings.kafka.client_config(own))
+    topic = settings.topics.predictions
+    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
     offset = OFFSET_BEGINNING if from_start else OFFSET_END
-    consumer.assign([TopicPartition(TOPIC, partition, offset) for partition in partitions])
+    consumer.assign([TopicPartition(topic, partition, offset) for partition in partitions])
     return consumer
 
 
