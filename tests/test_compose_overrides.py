@@ -9,6 +9,7 @@ import yaml
 
 from services.cli.credentials.creation import ADMIN, CA, KAFKA_PASSWORD, REDIS_PASSWORD
 from shared.adapters.kafka.rights import Principal
+from tests.test_compose_settings import CONNECTION
 
 ROOT: Final = Path(__file__).parents[1]
 CLIENTS: Final = {
@@ -120,7 +121,7 @@ def test_with_servers_elsewhere_a_client_has_a_way_out_and_waits_for_none(name: 
     service = ELSEWHERE[name]
 
     assert service["networks"] == ["egress"]
-    assert "KAFKA_BOOTSTRAP_SERVERS" in service["environment"]
+    assert service["environment"].keys() >= {"KAFKA_BOOTSTRAP_SERVERS", *CONNECTION}
     needed = service.get("depends_on", {})
     assert set(needed) == set(BASE[name].get("depends_on", {})) - {"exchange-simulator"}
     assert not any(one["required"] for one in needed.values())

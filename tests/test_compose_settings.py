@@ -12,7 +12,8 @@ from services.exchange_simulator.settings import SimulatorSettings
 from services.predictor.settings import PredictorSettings
 from services.producer.settings import ProducerSettings
 from services.trainer.settings import TrainerSettings
-from shared.adapters.env_settings import EnvSettings, ServiceSettings
+from shared.adapters.env_settings import EnvSettings, PredictorGroupSettings
+from shared.adapters.kafka.connection_settings import KafkaSettings
 
 ROOT: Final = Path(__file__).parents[1]
 SERVICES: Final[dict[str, dict[str, Any]]] = yaml.safe_load(
@@ -26,7 +27,7 @@ SETTINGS: Final[dict[str, type[EnvSettings]]] = {
     "trainer-offline": TrainerSettings,
     "dashboard": DashboardSettings,
     "exchange-simulator": SimulatorSettings,
-    "cli": ServiceSettings,
+    "cli": PredictorGroupSettings,
 }
 # What the container decides: addresses inside it, and servers that are containers as well.
 FIXED: Final = {
@@ -50,6 +51,10 @@ UNSET: Final = {
     "METRICS_HOST": "cli",
     "METRICS_PORT": "cli",
 }
+# How to get into Kafka and Redis is set where they are: tests/test_compose_overrides.py.
+CONNECTION: Final = {
+    *(field.upper() for field in KafkaSettings.model_fields),
+} - {"KAFKA_BOOTSTRAP_SERVERS", "KAFKA_MESSAGE_MAX_BYTES"}
 RENAMED: Final = {("trainer", "SYMBOLS"): "TRAIN_SYMBOLS"}  # SYMBOLS is the producer's
 REFERENCE: Final = re.compile(r"\$\{([A-Z_]+)(?::?[-?]([^}]*))?\}")
 EXAMPLES: Final = dict(
@@ -80,7 +85,10 @@ def defaults() -> dict[str, str]:
 def test_a_service_has_every_setting_of_it_in_its_environment(name: str) -> None:
     unset = {variable for variable, service in UNSET.items() if service == name}
 
-    assert set(SERVICES[name]["environment"]) | unset >= variables_of(SETTINGS[name])
+    wanted = variables_of(SETTINGS[name]) - CONNECTION
+
+    assert set(SERVICES[name]["environment"]) | unset >= wanted
+    assert not CONNECTION & set(SERVICES[name]["environment"])
 
 
 @each_service
@@ -97,7 +105,7 @@ def test_a_setting_is_passed_on_under_its_own_name(name: str) -> None:
 
 @each_service
 def test_a_service_is_given_nothing_that_it_does_not_know(name: str) -> None:
-    more = {"CONSUMER_GROUP", "TMPDIR"} if name == "cli" else set()
+    more = {"TMPDIR"} if name == "cli" else set()
 
     assert set(SERVICES[name]["environment"]) - variables_of(SETTINGS[name]) == more
 

@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from shared.adapters.secret_file import read_secret
-
 from services.cli.credentials.creation import KAFKA_PASSWORD
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.kafka.rights import Principal, rights_of
 from shared.adapters.kafka.users import set_passwords, set_rights
+from shared.adapters.secret_file import read_secret
 
 
 def apply_credentials(
@@ -27,6 +26,7 @@ def apply_credentials(
 
     Raises:
         BadSetting: a password's file cannot be read.
+        NotAuthorized: the settings are no administrator's.
         Unavailable: Kafka does not answer.
         Incompatible: Kafka refuses it, or a topic has other settings.
     """

@@ -19,12 +19,13 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     UserScramCredentialUpsertion,
 )
 
-from shared.adapters.kafka.admin import REQUEST_S
+from shared.adapters.kafka.admin_client import REQUEST_S, KafkaAdmin
 from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.errors import to_app_error
 from shared.adapters.kafka.rights import Right
 
 _SCRAM: Final = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 8192)
+_ALTER: Final = "Alter on the cluster"
 _ANY_HOST: Final = "*"
 _RESOURCES: Final = {
     "topic": ResourceType.TOPIC,
@@ -45,10 +46,11 @@ def set_passwords(kafka: KafkaConnection, passwords: Mapping[str, str]) -> None:
     """Set the SCRAM-SHA-512 passwords of users; a user who is not there is created.
 
     Raises:
+        NotAuthorized: this client is no administrator.
         Unavailable: Kafka does not answer.
         Incompatible: Kafka refuses it.
     """
-    admin = AdminClient(kafka.client_config())
+    admin = KafkaAdmin(kafka).client
     changes: list[UserScramCredentialAlteration] = [
         UserScramCredentialUpsertion(user, _SCRAM, password.encode())
         for user, password in passwords.items()
@@ -58,17 +60,18 @@ def set_passwords(kafka: KafkaConnection, passwords: Mapping[str, str]) -> None:
         try:
             future.result()
         except KafkaException as error:
-            raise to_app_error(error, kafka, f"setting the password of {user}") from error
+            raise to_app_error(error, kafka, f"setting the password of {user}", _ALTER) from error
 
 
 def set_rights(kafka: KafkaConnection, user: str, rights: Sequence[Right]) -> None:
     """Give a user these rights, and take away all others that name the user.
 
     Raises:
+        NotAuthorized: this client is no administrator.
         Unavailable: Kafka does not answer.
         Incompatible: Kafka refuses it.
     """
-    admin = AdminClient(kafka.client_config())
+    admin = KafkaAdmin(kafka).client
     principal = f"User:{user}"
     wanted = {binding for right in rights for binding in _bindings(principal, right)}
     try:
@@ -76,7 +79,7 @@ def set_rights(kafka: KafkaConnection, user: str, rights: Sequence[Right]) -> No
         for future in (*_create(admin, wanted - found), *_delete(admin, found - wanted)):
             future.result()
     except KafkaException as error:
-        raise to_app_error(error, kafka, f"setting the rights of {user}") from error
+        raise to_app_error(error, kafka, f"setting the rights of {user}", _ALTER) from error
 
 
 def _create(admin: AdminClient, bindings: set[AclBinding]) -> Iterable[Future[Any]]:
