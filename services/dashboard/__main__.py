@@ -10,6 +10,7 @@ from services.dashboard.metrics import DashboardMetrics
 from services.dashboard.models.logged_models import LoggedModels
 from services.dashboard.settings import DashboardSettings
 from services.dashboard.web.server import DashboardServer, LogSources, stop_on_signals
+from shared.adapters.kafka.contact import KafkaContact
 from shared.adapters.logs import start_logging
 from shared.adapters.process import exit_code
 from shared.adapters.prometheus import Telemetry
@@ -34,7 +35,9 @@ async def run(settings: DashboardSettings) -> None:
     stop_on_signals(stop)
     stop_serving = telemetry.serve(settings.metrics_host, settings.metrics_port)
     try:
-        await server.run(stop)
+        with KafkaContact(settings.kafka, settings.topics.klines) as contact:
+            telemetry.add_check(contact.problem)
+            await server.run(stop)
     finally:
         stop_serving()
 

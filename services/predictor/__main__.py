@@ -20,6 +20,7 @@ from services.predictor.settings import PredictorSettings
 from services.predictor.worker import Worker
 from shared.adapters.kafka.admin import ensure_topics, topic_id
 from shared.adapters.kafka.consumer_group import ConsumerGroupMember
+from shared.adapters.kafka.contact import KafkaContact
 from shared.adapters.kafka.producer import TransactionalProducer
 from shared.adapters.kafka.reader import Reader
 from shared.adapters.logs import start_logging
@@ -64,6 +65,8 @@ def run(settings: PredictorSettings, stop: threading.Event) -> None:
     stop_serving = telemetry.serve(settings.metrics_host, settings.metrics_port)
     try:
         with ExitStack() as resources:
+            contact = KafkaContact(settings.kafka, settings.topics.klines)
+            telemetry.add_check(resources.enter_context(contact).problem)
             _build_worker(settings, context, telemetry, stop, resources).run_until_stopped(stop)
         log.info("stopped")
     except StopRequested as request:

@@ -163,35 +163,37 @@ class PredictorMetrics:
         """Report that Redis does not answer."""
         self._redis_up.set(0)
 
-    def report_tasks(self, tasks: Collection[PartitionTask]) -> None:
-        """Show how many partitions run here, which are held, and why the replica is not ready."""
+    def report_tasks(self, tasks: Collection[PartitionTask], problem: str | None) -> None:
+        """Show how many partitions run here, which are held, and why the replica is not ready.
+
+        Args:
+            tasks: of this replica.
+            problem: what is wrong besides them, or None.
+        """
         self._groups.set(sum(task.is_restored for task in tasks))
         self._refused.set(sum(task.status is TaskStatus.REFUSED for task in tasks))
         self._held.show({str(task.partition): 1 for task in tasks if task.is_held})
-        self._telemetry.not_ready = _not_ready_reason(tasks)
+        self._telemetry.not_ready = "; ".join(filter(None, (problem, _task_problem(tasks)))) or None
 
-    def report_states(self, tasks: Collection[PartitionTask], ends: Mapping[int, int]) -> None:
+    def report_states(
+        self, tasks: Collection[PartitionTask], lags: Mapping[int, int | None]
+    ) -> None:
         """Show how far the partitions are and what their states hold: about 1 µs a symbol.
 
         Args:
             tasks: of this replica.
-            ends: the offset after the newest record of a partition, where it is known.
+            lags: the records that each partition is behind; None: not known.
         """
         restored = [task for task in tasks if task.is_restored]
         self._states.report(restored)
-        lags = {
-            # What ends a log that is written in transactions is the mark of the last one.
-            str(task.partition): max(0, ends[task.partition] - task.state.next_offset - 1)
-            for task in restored
-            if task.partition in ends
-        }
-        self._lag.show(lags)
+        known = {str(partition): lag for partition, lag in lags.items() if lag is not None}
+        self._lag.show(known)
         held = {str(task.partition) for task in restored}
         self._newest_close_s = {p: s for p, s in self._newest_close_s.items() if p in held}
         self._newest_close.show(self._newest_close_s)
 
 
-def _not_ready_reason(tasks: Iterable[PartitionTask]) -> str | None:
+def _task_problem(tasks: Iterable[PartitionTask]) -> str | None:
     stopped = {TaskStatus.WAITING, TaskStatus.REFUSED}
     blocked = [task.reason for task in tasks if task.status in stopped or task.is_held]
     if blocked:

@@ -101,6 +101,12 @@ class PartitionTask:
         """Whether the state is in memory, running or waiting."""
         return self._state is not None
 
+    def lag(self) -> int | None:
+        """Return how many records the state is behind the end of the log, as far as is known."""
+        end = self._consumer_group.end_offset(self.partition)
+        # What ends a log that is written in transactions is the mark of the last one.
+        return None if end is None else max(0, end - self.state.next_offset - 1)
+
     @property
     def has_idle_work(self) -> bool:
         """Whether anything can be computed ahead of the next records."""

@@ -15,6 +15,9 @@ class ConsumerGroup(Protocol):
     def poll(self, max_records: int, timeout_s: float, /) -> Batch | None:
         """Return the next records, or None if there are none within the timeout."""
 
+    def is_member(self) -> bool:
+        """Return whether the group counts this replica as a member."""
+
     def committed(self, partition: int, /) -> int | None:
         """Return the committed offset, waiting while a transaction on it is pending."""
 

@@ -13,6 +13,7 @@ from services.predictor.metrics import PredictorMetrics
 from services.predictor.output_records import PartitionOutput, producer_records
 from services.predictor.partition_task import MISTAKES, PartitionTask, TaskStatus
 from services.predictor.ports import ConsumerGroup, PredictionWriter
+from services.predictor.readiness import ReplicaReadiness
 from shared.adapters.kafka.errors import Aborted, Fenced, OutcomeUnknown, Refused
 from shared.adapters.kafka.producer import OffsetsToCommit
 from shared.adapters.kafka.reader import ConsumerRecord
@@ -27,8 +28,6 @@ POLL_S: Final = 0.1  # a request to stop is seen so late, and with it the hand-o
 # a close, which reaches this replica in batches, and other replicas on the same machine.
 IDLE_AFTER_S: Final = 0.1
 IDLE_SYMBOLS: Final = 16  # computed ahead between two polls: about 7 ms
-REPORT_S: Final = 5.0  # between two looks at every symbol's state for the metrics, in idle time
-BUSY_REPORT_S: Final = 30.0  # the same without idle time
 
 _BUSY: Final = frozenset((TaskStatus.RESTORING, TaskStatus.PREPARING))
 
@@ -71,7 +70,7 @@ class Worker:
         self._batch_sizer = BatchSizer(batch_records)
         self._clock = clock
         self._is_idle = True
-        self._reported_s = clock()
+        self._readiness = ReplicaReadiness(metrics, clock())
         self._tasks: dict[int, PartitionTask] = {}  # in the order in which they restore
 
     def on_assigned(self, partitions: list[int]) -> None:
@@ -109,6 +108,7 @@ class Worker:
         self._is_idle = batch is None
         if batch is not None:
             self._metrics.count_poll(len(batch.records))
+            self._readiness.note_records(self._clock())
         if batch is not None and batch.membership is not None:
             started_s = self._clock()
             # 2. Process, on copies of the states: until the commit nothing has happened.
@@ -132,15 +132,9 @@ class Worker:
         self._report()
 
     def _report(self) -> None:
-        tasks = self._tasks.values()
-        self._metrics.report_tasks(tasks)
-        now_s = self._clock()
-        if now_s - self._reported_s < (REPORT_S if self._is_idle else BUSY_REPORT_S):
-            return
-        self._reported_s = now_s
-        known = {task.partition: self._consumer_group.end_offset(task.partition) for task in tasks}
-        ends = {partition: end for partition, end in known.items() if end is not None}
-        self._metrics.report_states(tasks, ends)
+        is_member = self._consumer_group.is_member()
+        tasks, now_s = self._tasks.values(), self._clock()
+        self._readiness.update(tasks, now_s, is_member=is_member, is_idle=self._is_idle)
 
     def _poll_timeout_s(self) -> float:
         tasks = self._tasks.values()
@@ -233,6 +227,7 @@ class Worker:
             with _holding(task):
                 task.restore_next_block()
             if task.restored is not None:
+                self._readiness.note_restored()
                 self._metrics.count_recovery(*task.restored)
 
     def _prepare_promotions(self) -> None:

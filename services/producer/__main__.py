@@ -32,6 +32,7 @@ from services.producer.symbols.followed_set import FollowedSet
 from services.producer.symbols.watcher import ListingOptions, SymbolWatcher
 from services.producer.worker import ProducerWorker
 from shared.adapters.kafka.admin import ensure_topics
+from shared.adapters.kafka.contact import KafkaContact
 from shared.adapters.logs import start_logging
 from shared.adapters.process import exit_code, stop_on_signal
 from shared.adapters.prometheus import Telemetry
@@ -57,8 +58,10 @@ def main() -> None:
     telemetry = Telemetry("producer")
     stop_serving = telemetry.serve(settings.metrics_host, settings.metrics_port)
     try:
-        metrics = ProducerMetrics(telemetry, interval_ms(settings.interval))
-        run(settings, metrics, stop)
+        with KafkaContact(settings.kafka, settings.topics.klines) as contact:
+            telemetry.add_check(contact.problem)
+            metrics = ProducerMetrics(telemetry, interval_ms(settings.interval))
+            run(settings, metrics, stop)
     except StopRequested:
         log.debug("stopped while waiting for a server")
     finally:

@@ -6,15 +6,12 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Final
 
 from services.trainer.settings import SearchSettings, TrainerSettings
+from shared.adapters.kafka.contact import KafkaContact
 from shared.adapters.logs import start_logging
 from shared.adapters.process import exit_code, stop_on_signal
 from shared.adapters.prometheus import Telemetry
-
-# A training asks again and again whether to stop; between two questions it may compute for minutes.
-LONGEST_STEP_S: Final = 1_800.0
 
 # Each command imports what it needs: TensorFlow takes seconds, and `import` runs without it.
 
@@ -32,13 +29,16 @@ def main() -> None:
 def _serve(settings: TrainerSettings, _: argparse.Namespace) -> None:
     from services.trainer.metrics import TrainerMetrics
 
-    telemetry = Telemetry("trainer", LONGEST_STEP_S)
+    telemetry = Telemetry("trainer")
     metrics = TrainerMetrics(telemetry)
     stop_serving = telemetry.serve(settings.metrics_host, settings.metrics_port)
     try:
         from services.trainer.scheduler import train_until_stopped
 
-        train_until_stopped(settings, stop_on_signal(telemetry.note_turn), metrics)
+        stop = stop_on_signal(telemetry.note_turn)
+        with KafkaContact(settings.kafka, settings.topics.klines) as contact:
+            telemetry.add_check(contact.problem)
+            train_until_stopped(settings, stop, metrics)
     finally:
         stop_serving()
 

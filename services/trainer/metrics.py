@@ -9,6 +9,9 @@ from shared.adapters.prometheus import Telemetry
 from shared.core.evaluation.skill_score import Skill
 
 Outcome = Literal["promoted", "published", "not_enough_candles", "unavailable"]
+# A training asks again and again whether to stop; between two questions it may compute for minutes.
+LONGEST_STEP_S: Final = 1_800.0
+LONGEST_WAIT_S: Final = 300.0  # between two questions while no training runs
 OUTCOMES: Final[tuple[Outcome, ...]] = (
     "promoted",
     "published",
@@ -45,6 +48,7 @@ class TrainerMetrics:
             wall_clock: seconds since 1970.
         """
         self._telemetry, self._wall_clock, gauge = telemetry, wall_clock, telemetry.gauge
+        telemetry.longest_turn_s = LONGEST_WAIT_S
         self._began_s = 0.0
         self._is_training = gauge("is_training", "1 while a training runs.")
         self._epoch = gauge("epoch", "The epoch that runs, counted from 1; 0: none.")
@@ -87,6 +91,7 @@ class TrainerMetrics:
         """Report that a training begins."""
         self._began_s = self._wall_clock()
         self._is_training.set(1)
+        self._telemetry.longest_turn_s = LONGEST_STEP_S
 
     def report_data(self, candles: int, symbols: int) -> None:
         """Report what the training has read."""
@@ -118,6 +123,7 @@ class TrainerMetrics:
 
     def end_training(self, outcome: Outcome) -> None:
         """Report that a training has ended."""
+        self._telemetry.longest_turn_s = LONGEST_WAIT_S
         self._is_training.set(0)
         self._epoch.set(0)
         self._trainings.labels(outcome).inc()

@@ -19,6 +19,7 @@ from prometheus_client import (
 
 from shared.adapters.logs import clean
 from shared.adapters.prometheus_kinds import BulkHistogram, LabelledGauge, RunningTotal
+from shared.adapters.readiness import watch_readiness
 from shared.core.errors import BadSetting
 
 log = logging.getLogger(__name__)
@@ -49,13 +50,15 @@ class Telemetry:
                 not ready.
             clock: seconds.
         """
-        self._service, self._longest_turn_s, self._clock = service, longest_turn_s, clock
+        self._service, self._clock = service, clock
+        self.longest_turn_s = longest_turn_s
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.labels: dict[str, tuple[str, ...]] = {}  # the label names of each metric
         self._not_ready: str | None = "starting"
         self._turned_s: float | None = None  # None: the loop has not begun
         self._pages: dict[str, Callable[[], object]] = {}
+        self._checks: list[Callable[[], str | None]] = []
         ready = self.gauge("ready", "1 if the service is ready, as /health/ready says.")
         ready.set_function(lambda: float(not self.not_ready))
         turn = self.gauge("turn_age_seconds", "Since the main loop last began a turn.")
@@ -65,9 +68,10 @@ class Telemetry:
     def not_ready(self) -> str | None:
         """Why the service is not ready; None if it is."""
         age_s = self._turn_age_s()
-        is_busy = age_s > self._longest_turn_s / 4
+        is_busy = age_s > self.longest_turn_s / 4
         busy = f"the main loop has been busy for {age_s:.0f} s" if is_busy else None
-        return "; ".join(filter(None, (self._not_ready, busy))) or None
+        found = (check() for check in self._checks)
+        return "; ".join(filter(None, (busy, *found, self._not_ready))) or None
 
     @not_ready.setter
     def not_ready(self, reason: str | None) -> None:
@@ -78,6 +82,10 @@ class Telemetry:
     def note_turn(self) -> None:
         """Note that the main loop turns."""
         self._turned_s = self._clock()
+
+    def add_check(self, check: Callable[[], str | None]) -> None:
+        """Let a function speak against readiness: it returns why, or None, and waits for nobody."""
+        self._checks.append(check)
 
     def counter(self, name: str, text: str, *labels: str) -> Counter:
         """Return a counter named `ulstm_<service>_<name>`."""
@@ -114,7 +122,7 @@ class Telemetry:
         self._pages[path] = read
 
     def serve(self, host: str, port: int) -> Callable[[], None]:
-        """Serve HTTP from a thread; return a function that stops it.
+        """Serve HTTP and log changes of readiness, from threads; return what stops them.
 
         Args:
             host: the interface to listen on.
@@ -131,9 +139,11 @@ class Telemetry:
             ) from error
         thread = threading.Thread(target=server.serve_forever, name="telemetry", daemon=True)
         thread.start()
+        stop_watching = watch_readiness(lambda: self.not_ready, self._clock)
         log.info("metrics and health at http://%s:%d", host, server.server_address[1])
 
         def stop() -> None:
+            stop_watching()
             server.shutdown()
             server.server_close()
             thread.join()
@@ -146,7 +156,7 @@ class Telemetry:
             return 200, "text/plain; version=0.0.4; charset=utf-8", generate_latest(self.registry)
         if path == "/health/live":
             age_s = self._turn_age_s()
-            if age_s > self._longest_turn_s:
+            if age_s > self.longest_turn_s:
                 return 503, "text/plain", f"the main loop hangs, for {age_s:.0f} s\n".encode()
             return 200, "text/plain", b"alive\n"
         if path == "/health/ready":

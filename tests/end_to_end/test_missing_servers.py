@@ -115,7 +115,9 @@ def test_another_number_of_groups_is_refused_with_what_to_do(deployment: Deploym
     assert "SYMBOL_GROUPS=3" in replica.log_text()
 
 
-def test_servers_that_die_and_come_back_cost_no_candle(topic_prefix: str, tmp_path: Path) -> None:
+def test_servers_that_die_and_come_back_are_told_and_cost_no_candle(
+    topic_prefix: str, tmp_path: Path
+) -> None:
     folder, ports = tmp_path / "servers", (free_port(), free_port())
     running = launcher.start(folder, kafka_port=ports[0], redis_port=ports[1])
     found = running.servers
@@ -128,9 +130,12 @@ def test_servers_that_die_and_come_back_cost_no_candle(topic_prefix: str, tmp_pa
         for pid in found.pids:
             os.kill(pid, signal.SIGKILL)
         running.stop()
+        eventually(lambda: "has not answered" in replica.get("/health/ready")[1], 20)
+        assert replica.get("/health/live")[0] == 200
 
         with launcher.start(folder, kafka_port=ports[0], redis_port=ports[1]):
             deployment.publish(interleaved_candles(["BTCUSDT"], 22, 30))
             assert len(deployment.await_predictions(["BTCUSDT"], 29, 90)["BTCUSDT"]) == 10
+            eventually(replica.is_ready, 20)
             assert deployment.replay_agrees()
             assert replica.kill(signal.SIGTERM) == 0

@@ -78,7 +78,7 @@ def rollback_command(context: typer.Context, as_json: AsJson = False) -> None:
 @app.command(
     "withdraw",
     epilog=examples(
-        'ulstm models withdraw 20250131T2355-9f2c41d7 --reason "promoted by mistake"',
+        "ulstm models withdraw 20250131T2355-9f2c41d7 --reason mistake",
     ),
 )
 def withdraw_command(

@@ -137,6 +137,10 @@ class ConsumerGroupMember:
         """Return the group membership as the client has it now."""
         return bytes(self._consumer.consumer_group_metadata())
 
+    def is_member(self) -> bool:
+        """Return whether the group counts this client as a member, as far as the client knows."""
+        return is_member(self.membership())
+
     def committed(self, partition: int) -> int | None:
         """Return the group's committed offset, after waiting for a pending transaction on it.
 

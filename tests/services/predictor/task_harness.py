@@ -32,6 +32,7 @@ class RecordingGroup:
 
     calls: list[str] = field(default_factory=list)
     is_away: bool = False
+    end: int | None = None
 
     def poll(self, max_records: int, timeout_s: float) -> Batch | None:
         raise NotImplementedError
@@ -41,8 +42,11 @@ class RecordingGroup:
             raise Unavailable("Kafka does not answer")
         return 0
 
+    def is_member(self) -> bool:
+        return True
+
     def end_offset(self, partition: int) -> int | None:
-        raise NotImplementedError
+        return self.end
 
     def pause(self, partition: int) -> None:
         self.calls.append(f"pause {partition}")

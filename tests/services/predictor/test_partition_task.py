@@ -89,6 +89,17 @@ def test_a_held_partition_is_tried_again_after_longer_and_longer_waits(
     assert harness.task.end_wait()
 
 
+def test_the_mark_of_a_transaction_is_no_lag(harness: TaskHarness) -> None:
+    harness.task.restore_next_block()
+    harness.commit(encode_record(PROMOTION))
+    assert harness.task.lag() is None
+
+    harness.consumer_group.end = 2
+    assert harness.task.lag() == 0
+    harness.consumer_group.end = 9
+    assert harness.task.lag() == 7
+
+
 def test_a_batch_that_is_not_committed_leaves_the_state_as_it_was(harness: TaskHarness) -> None:
     harness.task.restore_next_block()
     harness.commit(encode_record(PROMOTION))

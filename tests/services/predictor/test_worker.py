@@ -16,6 +16,7 @@ from services.predictor.batch_sizer import (
 from services.predictor.checkpointer import MAX_LAG_S, PAUSE_S, StateCheckpointer
 from services.predictor.metrics import PredictorMetrics
 from services.predictor.partition_task import LONGEST_HOLD_S, PartitionTask
+from services.predictor.readiness import JOIN_S
 from services.predictor.recovery.open_transaction import OpenTransactions
 from services.predictor.recovery.partition_recovery import PartitionRecovery
 from services.predictor.worker import IDLE_AFTER_S, Worker
@@ -71,6 +72,7 @@ class FakeKafka:
     next_offset: int | None = None
     timeouts_s: list[float] = field(default_factory=list)
     paused: list[int] = field(default_factory=list)
+    is_cut_off: bool = False
 
     def poll(self, max_records: int, timeout_s: float) -> Batch | None:
         self.timeouts_s.append(timeout_s)
@@ -78,6 +80,9 @@ class FakeKafka:
             return None
         self.position += 1
         return Batch([self.log[self.position - 1]], self.membership)
+
+    def is_member(self) -> bool:
+        return not self.is_cut_off
 
     def committed(self, partition: int) -> int | None:
         assert partition == 0
@@ -369,6 +374,40 @@ def test_a_model_that_cannot_be_read_in_idle_time_ends_no_replica() -> None:
     saved = states.load(0, CONTEXT.numeric_profile)
     assert saved is not None  # what cannot be computed ahead does not keep Redis waiting
     assert saved.next_offset == len(LOG)
+
+
+def test_a_replica_that_the_group_has_lost_is_not_ready() -> None:
+    clock, kafka, telemetry = [0.0], FakeKafka(), Telemetry("test")
+    worker = a_worker(kafka, telemetry, clock=clock)
+    run_to_the_end(worker, kafka)
+    worker.run_once()
+    assert telemetry.not_ready is None
+
+    kafka.is_cut_off = True
+    worker.on_revoked([0])
+    kafka.position = None
+    for _ in range(2):
+        worker.run_once()
+        clock[0] += 2 * JOIN_S
+    assert "not a member of the consumer group" in str(telemetry.not_ready)
+
+    kafka.is_cut_off = False
+    worker.run_once()
+    assert telemetry.not_ready is None
+
+
+def test_a_replica_is_not_ready_before_it_has_caught_up() -> None:
+    kafka, telemetry = FakeKafka(), Telemetry("test")
+    worker = a_worker(kafka, telemetry)
+    for _ in range(5):
+        worker.run_once()
+    assert "symbol groups [0] are" in str(telemetry.not_ready)
+    assert "records behind the end of the log" in str(telemetry.not_ready)
+
+    run_to_the_end(worker, kafka)
+    worker.run_once()
+
+    assert telemetry.not_ready is None
 
 
 def test_a_replica_without_a_partition_is_ready() -> None:

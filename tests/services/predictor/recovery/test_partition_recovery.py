@@ -47,6 +47,9 @@ class CommittedOffset:
 
     offset: int | None
 
+    def is_member(self) -> bool:
+        raise NotImplementedError
+
     def committed(self, partition: int) -> int | None:
         return self.offset
 
