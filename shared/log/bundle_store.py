@@ -17,6 +17,7 @@ from shared.core.topics import Topics
 
 log = logging.getLogger(__name__)
 
+WITHDRAWN: Final = "withdrawn"  # why a version has no bundle and never will
 _PARTITION: Final = 0  # `models` has one partition
 _PUBLISHED_MS: Final = "published_ms"
 _MOST_DIGITS: Final = 15  # of a time in ms
@@ -36,7 +37,7 @@ def decode_version(version: str, value: bytes | None) -> Bundle:
     """
     reason = _withdrawal_reason(value)
     if reason:
-        raise BadInput("withdrawn", f"model version {version} was withdrawn: {reason}")
+        raise BadInput(WITHDRAWN, f"model version {version} was withdrawn: {reason}")
     return decode_bundle(version, value)
 
 

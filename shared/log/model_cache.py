@@ -7,7 +7,11 @@ from typing import Final
 from shared.core.errors import BadInput, Blocked, Unknown
 from shared.core.model.card import Bundle
 from shared.core.online.model import Model
+from shared.log.bundle_store import WITHDRAWN
 
+WRONG_DIGEST: Final = "wrong_digest"
+# Why a promotion is rejected whichever version of the program reads it.
+REJECTED_BY_ALL: Final = frozenset({WRONG_DIGEST, WITHDRAWN})
 CAPACITY: Final = 16  # about 2 MB each, and a replica predicts with one or two
 
 LoadBundle = Callable[[str], Bundle]
@@ -41,7 +45,7 @@ class ModelCache:
                 f"bundle {version} has SHA-256 {model.bundle.sha256}, its promotion says {sha256};"
                 " promote it again"
             )
-            raise BadInput("wrong_digest", message)
+            raise BadInput(WRONG_DIGEST, message)
         return model
 
     def _load_model(self, version: str) -> Model:

@@ -15,6 +15,7 @@ from shared.core.online.model import Model
 from shared.core.online.partition import PartitionChange, PartitionState, fold, reject_record
 from shared.core.online.prediction import Prediction
 from shared.core.records import Amendment, Candle, Fill, Promotion, Record
+from shared.log.model_cache import REJECTED_BY_ALL
 
 Models = Callable[[str, str], Model]
 """(version, SHA-256 of its bundle, "" for any) -> model.
@@ -124,9 +125,15 @@ class RecordProcessor:
         """
         if not isinstance(value, Promotion):
             return self.model_for(state)
-        if not self.context.predicts(value.numeric_profile):
-            return None
-        return self.models(value.model_version, value.bundle_sha256)
+        is_ours = self.context.predicts(value.numeric_profile)
+        try:
+            model = self.models(value.model_version, value.bundle_sha256)
+        except (BadInput, Blocked) as error:
+            is_rejected = isinstance(error, BadInput) and error.reason in REJECTED_BY_ALL
+            if is_ours or is_rejected:
+                raise
+            return None  # another version of the program may well read it
+        return model if is_ours else None
 
     def _check_profile(self, change: PartitionChange, record: ConsumerRecord) -> None:
         if self.context.predicts(change.numeric_profile):

@@ -19,10 +19,10 @@ from shared.core.online.partition import PartitionState
 from shared.core.online.prediction import Prediction
 from shared.core.records import Amendment, Candle, Fill, Gap, Promotion, Record, SymbolStatus
 from shared.core.topics import Topics
+from shared.log.model_cache import REJECTED_BY_ALL
 from shared.log.record_processor import BatchResult, RecordProcessor
 
 UNKNOWN_MODEL: Final = "unknown_model"
-_FINAL: Final = frozenset({"wrong_digest"})  # reasons on which all versions agree
 Violations: TypeAlias = tuple[Violation, ...]
 
 
@@ -74,7 +74,7 @@ class KlinesCheck:
         except BadInput as error:
             if error.reason == UNKNOWN_MODEL:
                 return self._check_unknown(promotion, error, is_processed, wrong)
-            if profile != own and error.reason not in _FINAL:
+            if profile != own and error.reason not in REJECTED_BY_ALL:
                 # The bundle is there, and another version of the program may well read it.
                 return self._activate(ActivePromotion(offset, version, None, profile), wrong)
             # Predictors reject it too, for good: its dead letter is asked for, and nothing else.
