@@ -89,6 +89,7 @@ def _describe_training(
 ) -> dict[str, Any]:
     """Return the card's entry on how its weights were made."""
     return {
+        "interval": s.interval,
         "symbols": sorted(prepared.symbols),
         "training_until_ms": prepared.split.training_until_ms,
         "training_windows": len(prepared.dataset.training_ends),

@@ -128,6 +128,14 @@ class TrainerMetrics:
         self._epoch.set(0)
         self._trainings.labels(outcome).inc()
 
+    def report_last(self, time_s: float) -> None:
+        """Report when the newest model was published, before this process began.
+
+        Args:
+            time_s: seconds since 1970.
+        """
+        self._last_time.set(time_s)
+
     def report_next(self, seconds: float) -> None:
         """Report in how many seconds the next training is due."""
         self._next_time.set(self._wall_clock() + seconds)

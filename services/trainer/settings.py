@@ -103,7 +103,7 @@ class TrainerSettings(ServiceSettings):
 
     # When a training starts, and what becomes of its model.
     train_every_hours: float = Field(24.0, ge=0, le=_HOURS_OF_A_YEAR)
-    """Between two trainings; 0: once, then exit."""
+    """Between two trainings, restarts or not; 0: once, unless the log has a trained model."""
     drift_candles: int = Field(2_016, le=105_120)
     """Newest candles whose skill must not fall, or a training starts; 0: never."""
     drift_pause_hours: float = Field(6.0, ge=0, le=_HOURS_OF_A_YEAR)

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 
 import pytest
 
@@ -65,3 +66,29 @@ def test_predictions_that_fail_start_a_training_long_before_it_is_due(
         stop.set()
         service.join(20)
     assert not service.is_alive()
+
+
+def test_a_restart_does_not_train_again_and_keeps_the_schedule(
+    deployment: TrainerDeployment,
+) -> None:
+    deployment.fill()
+    trained = deployment.train(EPOCHS="1", WINDOWS_PER_EPOCH="200", START_CANDLES="0")
+    published_s, stop, telemetry = time.time(), threading.Event(), Telemetry("trainer")
+    metrics, once = TrainerMetrics(telemetry), deployment.trainer_settings(TRAIN_EVERY_HOURS="0")
+    settings = deployment.trainer_settings(TRAIN_EVERY_HOURS="24", DRIFT_CANDLES="0")
+    service = threading.Thread(target=train_until_stopped, args=(settings, stop, metrics))
+    service.start()
+    try:
+        due_s = "ulstm_trainer_next_training_timestamp_seconds"
+        eventually(lambda: sample(telemetry, due_s) > 0, 60)
+        assert sample(telemetry, due_s) == pytest.approx(published_s + 24 * 3600, abs=30)
+        assert sample(telemetry, "ulstm_trainer_last_training_timestamp_seconds") == pytest.approx(
+            published_s, abs=30
+        )
+    finally:
+        stop.set()
+        service.join(20)
+    train_until_stopped(once, threading.Event(), TrainerMetrics(Telemetry("trainer")))
+
+    assert not service.is_alive()
+    assert deployment.registry.bundles.versions() == [trained.version]
