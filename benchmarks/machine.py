@@ -43,6 +43,13 @@ def resident_mb(pid: int) -> float | None:
     return None if kilobytes is None else int(kilobytes.split()[0]) / 1024
 
 
+def tree_resident_mb(pid: int) -> float:
+    """Read the resident memory of a process and of those that it has started; 0 without /proc."""
+    started = _words(Path(f"/proc/{pid}/task/{pid}/children"))
+    own = resident_mb(pid) or 0.0
+    return own + sum(tree_resident_mb(int(child)) for child in started)
+
+
 def processor_s(pid: int) -> float:
     """Read the processor time that a process has used; 0 on a system without /proc."""
     path = Path(f"/proc/{pid}/stat")
@@ -52,8 +59,18 @@ def processor_s(pid: int) -> float:
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
+def _words(path: Path) -> list[str]:
+    try:
+        return path.read_text().split()
+    except OSError:  # the process has ended
+        return []
+
+
 def _lines(path: Path, name: str) -> Iterator[str]:
-    if path.exists():
-        for line in path.read_text().splitlines():
-            if line.startswith(name):
-                yield line.partition(":")[2].strip()
+    try:
+        text = path.read_text() if path.exists() else ""
+    except OSError:  # the process has ended
+        text = ""
+    for line in text.splitlines():
+        if line.startswith(name):
+            yield line.partition(":")[2].strip()

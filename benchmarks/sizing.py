@@ -19,14 +19,14 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Final
 
 import redis
 
 from benchmarks.deployment import BenchmarkDeployment
 from benchmarks.dumps import write_dumps
-from benchmarks.machine import describe, facts, resident_mb
+from benchmarks.machine import describe, facts, resident_mb, tree_resident_mb
 from benchmarks.market import STEP_MS
 from benchmarks.recorded_market import Sequences, most_traded, read_folders
 from shared.local_servers import launcher
@@ -34,6 +34,7 @@ from shared.log.archive import Archive
 
 _OPEN_FILES: Final = 1_024  # as most systems allow a process
 _REPLICAS: Final = 2
+_SAMPLE_S: Final = 0.2
 STEPS: Final = ("import", "again", "train", "predict")
 
 
@@ -43,7 +44,7 @@ class Usage:
 
     seconds: float
     processor_s: float
-    peak_mb: float  # of its largest process
+    peak_mb: float  # of it and the processes that it has started
     output: str
 
     def __str__(self) -> str:
@@ -102,7 +103,8 @@ class _Run:
         history, last_day = write_dumps(candles, self.folder / "dumps", options.days, options.times)
         count = sum(map(len, candles.values())) * options.times
         files = len(list(history.iterdir()))
-        yield f"{len(candles)} symbols, {count:,} candles, {files:,} files of {options.days} days"
+        symbols = len(candles)
+        yield f"{symbols} symbols, {count:,} candles, {files:,} files of {options.days} days"
         if "import" in steps:
             yield f"import: {self.ulstm('import', str(history), '--json')}"
             size = self._log_bytes("klines") / self._candles()
@@ -111,9 +113,9 @@ class _Run:
             yield f"import again: {self.ulstm('import', str(history), '--json')}"
         if "train" in steps:
             yield f"train: {self.ulstm('train', '--promote', 'always')}"
-            yield f"models: {self._log_bytes('models') / len(candles):,.0f} bytes a symbol on disk"
+            yield f"models: {self._log_bytes('models') / symbols:,.0f} bytes a symbol on disk"
         if "predict" in steps:
-            yield from self._predict(last_day, len(candles))
+            yield from self._predict(last_day, symbols)
 
     def _predict(self, last_day: Path, symbols: int) -> Iterator[str]:
         deployment = self.deployment
@@ -138,18 +140,17 @@ class _Run:
         started, output = monotonic(), self.folder / "output.txt"
         with output.open("wb") as stdout, (self.folder / "errors.txt").open("wb") as stderr:
             process = subprocess.Popen(
-                [sys.executable, "-m", "services.cli", *arguments],
+                ["prlimit", f"--nofile={_OPEN_FILES}", sys.executable, "-m", "services.cli"]
+                + list(arguments),
                 env={**os.environ, **self.deployment.environ, **self.options.settings},
-                preexec_fn=_limit_open_files,  # noqa: PLW1509 - no thread runs here
                 stdout=stdout,
                 stderr=stderr,
-                cwd=Path.cwd(),
             )
-            _, status, used = os.wait4(process.pid, 0)
-        if status:
+            peak_mb, used = _await_end(process.pid)
+        if used is None:
             sys.exit(f"{' '.join(arguments)}: {(self.folder / 'errors.txt').read_text()[-2_000:]}")
-        seconds, processor_s = monotonic() - started, used.ru_utime + used.ru_stime
-        return Usage(seconds, processor_s, used.ru_maxrss / 1024, output.read_text())
+        processor_s = used.ru_utime + used.ru_stime
+        return Usage(monotonic() - started, processor_s, peak_mb, output.read_text())
 
     def _candles(self) -> int:
         """Return how many records the log of candles has."""
@@ -163,9 +164,18 @@ class _Run:
         return sum(file.stat().st_blocks * 512 for file in files)
 
 
-def _limit_open_files() -> None:
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, hard))
+def _await_end(pid: int) -> tuple[float, "resource.struct_rusage | None"]:
+    """Wait for the end of a process; return its largest memory, and what it used: None if it failed.
+
+    The kernel's own figure of the largest memory would count this process, which it was forked of.
+    """
+    peak_mb = 0.0
+    while True:
+        ended, status, used = os.wait4(pid, os.WNOHANG)
+        if ended:
+            return peak_mb, None if status else used
+        peak_mb = max(peak_mb, tree_resident_mb(pid))
+        sleep(_SAMPLE_S)
 
 
 def _parse_options() -> SizingOptions:
