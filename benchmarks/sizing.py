@@ -12,7 +12,6 @@ up. Servers and topics are this run's own.
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -32,7 +31,7 @@ from benchmarks.recorded_market import Sequences, most_traded, read_folders
 from shared.local_servers import launcher
 from shared.log.archive import Archive
 
-_OPEN_FILES: Final = 1_024  # as most systems allow a process
+_LIMITED: Final = ("prlimit", "--nofile=1024")  # open files, as most systems allow a process
 _REPLICAS: Final = 2
 _SAMPLE_S: Final = 0.2
 STEPS: Final = ("import", "again", "train", "predict")
@@ -140,16 +139,14 @@ class _Run:
         started, output = monotonic(), self.folder / "output.txt"
         with output.open("wb") as stdout, (self.folder / "errors.txt").open("wb") as stderr:
             process = subprocess.Popen(
-                ["prlimit", f"--nofile={_OPEN_FILES}", sys.executable, "-m", "services.cli"]
-                + list(arguments),
+                [*_LIMITED, sys.executable, "-m", "services.cli", *arguments],
                 env={**os.environ, **self.deployment.environ, **self.options.settings},
                 stdout=stdout,
                 stderr=stderr,
             )
-            peak_mb, used = _await_end(process.pid)
-        if used is None:
+            status, processor_s, peak_mb = _await_end(process.pid)
+        if status:
             sys.exit(f"{' '.join(arguments)}: {(self.folder / 'errors.txt').read_text()[-2_000:]}")
-        processor_s = used.ru_utime + used.ru_stime
         return Usage(monotonic() - started, processor_s, peak_mb, output.read_text())
 
     def _candles(self) -> int:
@@ -164,8 +161,8 @@ class _Run:
         return sum(file.stat().st_blocks * 512 for file in files)
 
 
-def _await_end(pid: int) -> tuple[float, "resource.struct_rusage | None"]:
-    """Wait for the end of a process; return its largest memory, and what it used: None if it failed.
+def _await_end(pid: int) -> tuple[int, float, float]:
+    """Wait for the end of a process; return its status, its processor time and its largest memory.
 
     The kernel's own figure of the largest memory would count this process, which it was forked of.
     """
@@ -173,7 +170,7 @@ def _await_end(pid: int) -> tuple[float, "resource.struct_rusage | None"]:
     while True:
         ended, status, used = os.wait4(pid, os.WNOHANG)
         if ended:
-            return peak_mb, None if status else used
+            return status, used.ru_utime + used.ru_stime, peak_mb
         peak_mb = max(peak_mb, tree_resident_mb(pid))
         sleep(_SAMPLE_S)
 
