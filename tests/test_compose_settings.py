@@ -51,9 +51,11 @@ UNSET: Final = {
     "METRICS_HOST": "cli",
     "METRICS_PORT": "cli",
 }
+REDIS_SECRETS: Final = {"REDIS_PASSWORD", "REDIS_PASSWORD_FILE"}
 # How to get into Kafka and Redis is set where they are: tests/test_compose_overrides.py.
 CONNECTION: Final = {
     *(field.upper() for field in KafkaSettings.model_fields),
+    *REDIS_SECRETS,
 } - {"KAFKA_BOOTSTRAP_SERVERS", "KAFKA_MESSAGE_MAX_BYTES"}
 RENAMED: Final = {("trainer", "SYMBOLS"): "TRAIN_SYMBOLS"}  # SYMBOLS is the producer's
 REFERENCE: Final = re.compile(r"\$\{([A-Z_]+)(?::?[-?]([^}]*))?\}")

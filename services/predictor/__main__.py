@@ -156,7 +156,9 @@ def _open_states(
         StopRequested: a stop was requested before Kafka answered.
     """
     kafka, topics = settings.kafka, settings.topics
-    states = RedisStateStore(settings.redis_url, f"{settings.topic_prefix}{settings.interval}")
+    states = RedisStateStore(
+        settings.redis_url, f"{settings.topic_prefix}{settings.interval}", settings.redis_secret
+    )
     report = partial(setattr, telemetry, "not_ready")
     retry_until_available(stop, lambda: ensure_topics(kafka, topics), report)
     log_id = retry_until_available(stop, lambda: topic_id(kafka, topics.klines), report)

@@ -1,11 +1,15 @@
 """Settings of the predictor."""
 
+from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from shared.adapters.env_settings import PredictorGroupSettings
 from shared.adapters.kafka.consumer_group import GroupProtocol, GroupSettings
+from shared.adapters.secret_file import read_secret
+from shared.core.errors import BadSetting
 
 
 class PredictorSettings(PredictorGroupSettings):
@@ -15,7 +19,14 @@ class PredictorSettings(PredictorGroupSettings):
         default="redis://127.0.0.1:6379/0",
         pattern=r"^(redis|rediss|unix)://",
         repr=False,
-        description="Where Redis is.",
+        description="Where Redis is; a user may stand before the host, as in"
+        " `rediss://predictor@redis:6379/0`.",
+    )
+    redis_password: SecretStr | None = Field(
+        default=None, repr=False, description="The password of Redis; better in a file."
+    )
+    redis_password_file: Path | None = Field(
+        default=None, description="File with the password of Redis."
     )
     group_protocol: GroupProtocol = Field(
         default="classic",
@@ -43,6 +54,13 @@ class PredictorSettings(PredictorGroupSettings):
     )
 
     @property
+    def redis_secret(self) -> str | None:
+        """The password of Redis, from its file if there is one; None: REDIS_URL has it, or none."""
+        if self.redis_password_file is not None:
+            return read_secret(self.redis_password_file, "REDIS_PASSWORD_FILE")
+        return self.redis_password.get_secret_value() if self.redis_password else None
+
+    @property
     def group(self) -> GroupSettings:
         """How the replicas share the symbol groups."""
         return GroupSettings(
@@ -58,4 +76,16 @@ class PredictorSettings(PredictorGroupSettings):
                 " would expel a replica that runs"
             )
             raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _check_redis_password(self) -> Self:
+        if self.redis_password is not None and self.redis_password_file is not None:
+            raise ValueError("REDIS_PASSWORD and REDIS_PASSWORD_FILE are set: give one")
+        try:
+            is_given = self.redis_secret is not None
+        except BadSetting as error:
+            raise ValueError(str(error)) from None
+        if is_given and urlsplit(self.redis_url).password:
+            raise ValueError("REDIS_URL has a password and REDIS_PASSWORD(_FILE) is set: give one")
         return self

@@ -54,12 +54,13 @@ return 1
 class RedisStateStore:
     """States in Redis hashes: one for each symbol, two for each partition."""
 
-    def __init__(self, url: str, namespace: str) -> None:
+    def __init__(self, url: str, namespace: str, password: str | None = None) -> None:
         """Take the address; connect on first use.
 
         Args:
             url: redis://, rediss:// or unix://.
             namespace: keeps deployments apart.
+            password: None: the address has it, or Redis asks for none.
 
         Raises:
             BadSetting: the address is no Redis address.
@@ -69,6 +70,7 @@ class RedisStateStore:
         try:
             self._client = redis.Redis.from_url(
                 url,
+                password=password,
                 socket_timeout=REQUEST_S,
                 socket_connect_timeout=REQUEST_S,
                 retry=Retry(ExponentialWithJitterBackoff(cap=0.2, base=0.05), 2),
