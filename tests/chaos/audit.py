@@ -16,7 +16,7 @@ from shared.adapters.redis_state_store import RedisStateStore
 from shared.adapters.schemas.predictions import encode_prediction
 from shared.core.model.numeric_profile import self_test
 from shared.core.online.partition import PartitionState
-from shared.core.online.state_codec import state_digest
+from shared.core.online.state_digest import state_digest
 from shared.log.model_registry import ModelRegistry
 from shared.log.record_processor import BatchResult
 from tests.chaos.watched_deployment import WatchedDeployment

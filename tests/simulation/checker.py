@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
-from shared.core.online.state_codec import state_digest
+from shared.core.online.state_digest import state_digest
 from tests.simulation.broker import Broker
 from tests.simulation.log import PROFILE, TOPICS, ExpectedOutput
 from tests.simulation.store import SimulatedRedis

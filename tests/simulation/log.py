@@ -15,7 +15,7 @@ from shared.core.errors import Unavailable
 from shared.core.online.context import FoldContext
 from shared.core.online.model import Model
 from shared.core.online.partition import PartitionState
-from shared.core.online.state_codec import state_digest
+from shared.core.online.state_digest import state_digest
 from shared.core.records import Gap, StatusName, SymbolStatus
 from shared.core.topics import Topics, partition_for
 from shared.log.record_processor import BatchResult, RecordProcessor

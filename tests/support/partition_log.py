@@ -11,7 +11,7 @@ from shared.core.online.context import FoldContext
 from shared.core.online.model import Model
 from shared.core.online.partition import PartitionState
 from shared.core.online.prediction import Prediction
-from shared.core.online.state_codec import state_digest
+from shared.core.online.state_digest import state_digest
 from shared.core.records import SymbolStatus
 from shared.log.record_processor import BatchResult, RecordProcessor
 from tests.support.builders import CONTEXT, START_MS, STEP_MS, a_model, a_walk, candle_bytes

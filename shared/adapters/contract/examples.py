@@ -46,7 +46,7 @@ PROMOTION: Final[dict[str, Any]] = {
     "type": "promotion",
     "model_version": "20250331T2355-5f0c8a11",
     "bundle_sha256": "5f0c8a11" * 8,
-    "numeric_profile": "4-50ac22fce68847bb",
+    "numeric_profile": "5-50ac22fce68847bb",
 }
 KLINE_HEADERS: Final[dict[str, Any]] = {
     "source": "stream",
@@ -114,7 +114,7 @@ PREDICTION: Final[dict[str, Any]] = {
     "promotion_offset": 4650,
     "corrections": 1,
     "state_digest": "9b1c4e7d" * 8,
-    "numeric_profile": "4-50ac22fce68847bb",
+    "numeric_profile": "5-50ac22fce68847bb",
 }
 BASKETS: Final[dict[str, Any]] = {
     "schema": 1,

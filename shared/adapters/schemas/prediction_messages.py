@@ -155,7 +155,7 @@ class PredictionMessage(wire.Wire):
         " numeric profiles before 4.",
     )
     state_digest: wire.Sha256 = Field(
-        description="SHA-256 of the symbol's state that the candle was applied to."
+        description="SHA-256 that stands for the symbol's state that the candle was applied to."
     )
     numeric_profile: str = Field(
         description="Which bits the kernel computes; the same on every machine."

@@ -17,7 +17,7 @@ _MOST_ROWS: Final = 2 * SEQUENCE_LENGTH  # of a symbol, before the oldest are dr
 
 
 @dataclass(slots=True)
-class _Rows:
+class _CollectedRows:
     """A symbol's candles since its state, oldest first."""
 
     last_ms: int
@@ -39,7 +39,7 @@ class SequenceCollector:
 
     def __init__(self) -> None:
         """Begin with nothing collected."""
-        self._rows: dict[str, _Rows] = {}
+        self._rows: dict[str, _CollectedRows] = {}
         # The candles of a moment share their move of the market, as one object.
         self._move: MarketMove | None = None
         self._market = market_values(None)
@@ -73,14 +73,14 @@ class SequenceCollector:
         for symbol in list(self._rows):
             self.flush(state, symbol)
 
-    def _check(self, state: PartitionState, candle: Candle) -> _Rows:
+    def _check(self, state: PartitionState, candle: Candle) -> _CollectedRows:
         """Return a symbol's rows if a candle may follow them, or its state."""
         self.flush(state, candle.symbol)
         before = state.symbols.get(candle.symbol, SymbolState(candle.symbol))
         if not len(before.sequence):
             check_begins(before, candle)
         check_newer(before, candle)
-        rows = self._rows[candle.symbol] = _Rows(candle.open_time_ms)
+        rows = self._rows[candle.symbol] = _CollectedRows(candle.open_time_ms)
         return rows
 
     def _market_values(self, move: MarketMove | None) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""The canonical bytes of a symbol's state, and their digest.
+"""The canonical bytes of a symbol's state.
 
 JSON line, sorted keys, no spaces      settings, counters, shapes of the arrays
 line feed
@@ -9,11 +9,9 @@ head        (n (n + 3) / 2,)           float64, if the first line names a head
 parameters  (3, weights)               float32, if the first line names a learner
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -42,23 +40,11 @@ _PLAIN: Final = {
     "promotion_offset": int | None,
     "steps": int,
 }
-_DIGESTS: Final[WeakKeyDictionary[SymbolState, str]] = WeakKeyDictionary()
 
 
 def encode_state(state: SymbolState) -> bytes:
     """Return the canonical bytes of a state."""
     return b"".join(_parts(state))
-
-
-def state_digest(state: SymbolState) -> str:
-    """Return the SHA-256 of a state's canonical bytes; each state's is computed once."""
-    digest = _DIGESTS.get(state)
-    if digest is None:
-        sha256 = hashlib.sha256()
-        for part in _parts(state):
-            sha256.update(part)
-        digest = _DIGESTS[state] = sha256.hexdigest()
-    return digest
 
 
 def decode_state(data: bytes) -> SymbolState:

@@ -20,7 +20,7 @@ from shared.core.online.network_io import (
 )
 from shared.core.online.prediction import Prediction
 from shared.core.online.state import PendingPrediction, SymbolState
-from shared.core.online.state_codec import state_digest
+from shared.core.online.state_digest import state_digest
 from shared.core.online.symbol_history import (
     extend_features,
     extend_intervals,

@@ -9,7 +9,7 @@ import pytest
 from services.predictor.ports import StateStore
 from shared.adapters.redis_state_store import RedisStateStore
 from shared.core.online.partition import PartitionState
-from shared.core.online.state_codec import state_digest
+from shared.core.online.state_digest import state_digest
 from tests.support.builders import a_partition_state
 from tests.support.fakes import FakeStateStore
 

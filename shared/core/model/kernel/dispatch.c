@@ -2,6 +2,8 @@
  * widest vectors that was built and that this processor has. All compute the same bits. */
 #include "kernel.h"
 
+#include <string.h>
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
@@ -135,4 +137,23 @@ double kernel_dot(long n, const double *a, const double *b) { return variant.dot
 
 int kernel_rls(const kernel_observation *observation, double *head) {
   return variant.rls(observation, head);
+}
+
+/* Mix numbers into four lanes, each as the rounds of XXH64 (Collet 2012) do. A round is a bijection
+ * of its lane, so numbers that differ in one place always give other lanes. Whole numbers alone:
+ * there is nothing that a variant could compute otherwise. */
+void kernel_fingerprint(const void *data, long bytes, uint64_t *lanes) {
+  const uint64_t prime_1 = 0x9E3779B185EBCA87u, prime_2 = 0xC2B2AE3D27D4EB4Fu;
+  const unsigned char *at = data;
+  uint64_t lane[4], word[4];
+  memcpy(lane, lanes, sizeof lane);
+  for (; bytes > 0; bytes -= (long)sizeof word, at += sizeof word) {
+    if (bytes < (long)sizeof word) memset(word, 0, sizeof word);
+    memcpy(word, at, bytes < (long)sizeof word ? (size_t)bytes : sizeof word);
+    for (int i = 0; i < 4; i++) {
+      const uint64_t sum = lane[i] + word[i] * prime_2;
+      lane[i] = (sum << 31 | sum >> 33) * prime_1;
+    }
+  }
+  memcpy(lanes, lane, sizeof lane);
 }

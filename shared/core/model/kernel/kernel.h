@@ -2,6 +2,8 @@
 #ifndef ULSTM_KERNEL_H
 #define ULSTM_KERNEL_H
 
+#include <stdint.h>
+
 enum { KERNEL_MAX_LAYERS = 3, KERNEL_MAX_WIDTH = 128, KERNEL_MAX_INPUTS = 256 };
 
 /* LSTM layers of these widths, then a dense layer of one unit, over [window][features]. */

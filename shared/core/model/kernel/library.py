@@ -116,6 +116,7 @@ def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
         "kernel_adam": (ctypes.c_int, [ctypes.c_long, rates, pointer, pointer, pointer]),
         "kernel_dot": (ctypes.c_double, [ctypes.c_long, pointer, pointer]),
         "kernel_rls": (ctypes.c_int, [observation, pointer]),
+        "kernel_fingerprint": (None, [pointer, ctypes.c_long, pointer]),
     }
     for name, (result, arguments) in signatures.items():
         function = getattr(library, name)

@@ -64,5 +64,5 @@ def predictions(draw: st.DrawFn) -> Prediction:
         promotion_offset=draw(counts),
         corrections=draw(counts),
         state_digest=draw(st.from_regex(r"[0-9a-f]{64}", fullmatch=True)),
-        numeric_profile="4-50ac22fce68847bb",
+        numeric_profile="5-50ac22fce68847bb",
     )

@@ -17,7 +17,8 @@ from shared.core.online.model import Model
 from shared.core.online.partition import PartitionState, fold
 from shared.core.online.prediction import Prediction
 from shared.core.online.state import SymbolState
-from shared.core.online.state_codec import decode_state, encode_state, state_digest
+from shared.core.online.state_codec import decode_state, encode_state
+from shared.core.online.state_digest import state_digest
 from shared.core.records import Amendment, Fill, Gap, MarketMove, Record, StatusName, SymbolStatus
 from shared.core.sequence import CLOSE, MARKET_CHANGE, OPEN_TIME, SEQUENCE_LENGTH
 from tests.shared.core.online.models import BOTH, MODEL, MODELS, RETURNS, WINDOW

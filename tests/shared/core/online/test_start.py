@@ -11,7 +11,8 @@ from shared.core.online.model import Model
 from shared.core.online.partition import PartitionState
 from shared.core.online.start import build_start
 from shared.core.online.state import SymbolState
-from shared.core.online.state_codec import encode_state, state_digest
+from shared.core.online.state_codec import encode_state
+from shared.core.online.state_digest import state_digest
 from shared.core.records import Record
 from shared.core.sequence import SEQUENCE_LENGTH, candle_row
 from tests.shared.core.online.models import BOTH, HEAD, RETURNS, WINDOW, all_kinds

@@ -14,7 +14,8 @@ from shared.core.online.model import Model
 from shared.core.online.network_io import network_input, pending_head_inputs
 from shared.core.online.partition import PartitionState, fold
 from shared.core.online.prediction import Prediction
-from shared.core.online.state_codec import decode_state, encode_state, state_digest
+from shared.core.online.state_codec import decode_state, encode_state
+from shared.core.online.state_digest import state_digest
 from shared.core.online.symbol_step import precompute, repredict, step_symbol
 from tests.shared.core.online.models import (
     BOTH,
