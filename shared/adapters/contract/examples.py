@@ -164,6 +164,9 @@ WITHDRAWAL: Final[dict[str, Any]] = {
     "time_ms": 1743466500000,
     "reason": "promoted by mistake, never trained",
 }
+PREDICTION_HEADERS: Final[dict[str, Any]] = {
+    "transactional-id": "ulstm-predictor-0b0e8a52-6f37-4d3b-9c2e-5d1f4a7f9c11"
+}
 BUNDLE_HEADERS: Final[dict[str, Any]] = {"published_ms": "1743466201342"}
 DEAD_LETTER_HEADERS: Final[dict[str, Any]] = {
     "schema": "1",

@@ -61,11 +61,18 @@ def _message(kind: RecordKind) -> dict[str, Any]:
         "payload": _reference(kind.name),
         "examples": [{"payload": dict(kind.example)}],
     }
-    if kind.channel == "klines" and kind.name != "promotion":
-        headers = KINDS["kline-headers"]
+    headers = _headers_of(kind)
+    if headers is not None:
         message["headers"] = _reference(headers.name)
         message["examples"][0]["headers"] = dict(headers.example)
     return message
+
+
+def _headers_of(kind: RecordKind) -> RecordKind | None:
+    if kind.name == "promotion":
+        return None
+    names = {"klines": "kline-headers", "predictions": "prediction-headers"}
+    return KINDS.get(names.get(kind.channel, ""))
 
 
 def _reference(name: str) -> dict[str, str]:

@@ -10,7 +10,12 @@ from shared.adapters.contract import examples
 from shared.adapters.schemas.baskets import BasketsMessage
 from shared.adapters.schemas.cards import CardMessage
 from shared.adapters.schemas.control import BanMessage, CopyMessage, SymbolControlMessage
-from shared.adapters.schemas.headers import BundleHeaders, DeadLetterHeaders, KlineHeaders
+from shared.adapters.schemas.headers import (
+    BundleHeaders,
+    DeadLetterHeaders,
+    KlineHeaders,
+    PredictionHeaders,
+)
 from shared.adapters.schemas.kline_messages import (
     CandleMessage,
     GapMessage,
@@ -49,6 +54,14 @@ KINDS: Final[Mapping[str, RecordKind]] = {
             "kline-headers", "klines", KlineHeaders, examples.KLINE_HEADERS, _SYMBOL, "headers"
         ),
         RecordKind("prediction", "predictions", PredictionMessage, examples.PREDICTION, _SYMBOL),
+        RecordKind(
+            "prediction-headers",
+            "predictions",
+            PredictionHeaders,
+            examples.PREDICTION_HEADERS,
+            _SYMBOL,
+            "headers",
+        ),
         RecordKind(
             "bundle-card",
             "models",

@@ -31,6 +31,19 @@ class KlineHeaders(wire.Wire):
     )
 
 
+class PredictionHeaders(wire.Wire):
+    """Who wrote a transaction: in its first prediction of each partition, and in no other.
+
+    A predictor that takes a partition over from a killed one ends the transaction that it left.
+    """
+
+    transactional_id: str | None = Field(
+        default=None,
+        alias="transactional-id",
+        description="The writer's transactional id, another with each start of a predictor.",
+    )
+
+
 class BundleHeaders(wire.Wire):
     """When a bundle was published. Bundles of earlier versions have no headers."""
 

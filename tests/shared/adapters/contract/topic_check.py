@@ -25,10 +25,7 @@ def describe_faults(deployment: Deployment) -> list[str]:
     topics = deployment.topics
     parts = [
         *(part for one in deployment.read(topics.klines) for part in kline_parts(one)),
-        *(
-            ("prediction", json.loads(one.value or b""))
-            for one in deployment.read(topics.predictions)
-        ),
+        *(part for one in deployment.read(topics.predictions) for part in prediction_parts(one)),
         *(part for one in deployment.read(topics.models, [0]) for part in model_parts(one)),
         *(("dead-letter-headers", texts(one)) for one in deployment.read(topics.dead_letters, [0])),
     ]
@@ -45,6 +42,12 @@ def kline_parts(record: ConsumerRecord) -> Iterator[tuple[str, Any]]:
     yield KLINE_KINDS.get(value["type"], value["type"]), value
     if record.headers:
         yield "kline-headers", texts(record)
+
+
+def prediction_parts(record: ConsumerRecord) -> Iterator[tuple[str, Any]]:
+    yield "prediction", json.loads(record.value or b"")
+    if record.headers:
+        yield "prediction-headers", texts(record)
 
 
 def model_parts(record: ConsumerRecord) -> Iterator[tuple[str, Any]]:
