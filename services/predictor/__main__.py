@@ -21,6 +21,7 @@ from services.predictor.worker import Worker
 from shared.adapters.kafka.admin import ensure_topics, topic_id
 from shared.adapters.kafka.consumer_group import ConsumerGroupMember
 from shared.adapters.kafka.contact import KafkaContact
+from shared.adapters.kafka.group_times import read_group_times
 from shared.adapters.kafka.producer import TransactionalProducer
 from shared.adapters.kafka.reader import Reader
 from shared.adapters.logs import start_logging
@@ -134,12 +135,12 @@ def _start_writer(settings: PredictorSettings, stop: threading.Event) -> Transac
 
 
 def _open_consumer_group(settings: PredictorSettings) -> ConsumerGroupMember:
-    return ConsumerGroupMember(
-        settings.kafka,
-        settings.predictor_group,
-        settings.topics.klines,
-        settings.group,
-    )
+    kafka, name, group = settings.kafka, settings.predictor_group, settings.group
+    times = read_group_times(kafka, name) if group.protocol == "consumer" else None
+    advice = None if times is None else times.advice(name, group.session_timeout_ms)
+    if advice is not None:
+        log.warning("%s", advice)
+    return ConsumerGroupMember(kafka, name, settings.topics.klines, group)
 
 
 def _open_states(
