@@ -195,7 +195,7 @@ class LocalDeployment:
         self._environ |= {
             "KAFKA_BOOTSTRAP_SERVERS": servers.kafka_bootstrap,
             "REDIS_URL": servers.redis_url,
-            "SESSION_TIMEOUT_MS": "6000",
+            "GROUP_PROTOCOL": "consumer",  # these servers are configured for it
             "BACKFILL_CANDLES": _CANDLES,
         }
         if self._options.exchange is KlineSource.BINANCE:
