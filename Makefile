@@ -20,7 +20,7 @@ KERNEL := $(wildcard shared/core/model/kernel/*.[ch])
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint check test soak chaos feed chaos-feed bench bench-full pictures reference docs test-compose \
+.PHONY: help install demo lint check test soak chaos cluster feed chaos-feed bench bench-full pictures reference docs test-compose \
 	sbom audit licences clean
 
 help: ## this list
@@ -42,6 +42,9 @@ soak: install ## SCHEDULES (5000) simulated runs among faults, from SEED (0): ex
 
 chaos: install ## faults on real processes for MINUTES (30), drawn from SEED (any): exit 1 if a byte is wrong
 	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+cluster: install ## brokers, leaders and replicas of a three-broker cluster fail in turn: the longest pauses (ARGS="--help")
+	@$(BIN)/python -m tests.cluster $(ARGS)
 
 feed: install ## named faults of an exchange, each against what it really has (ARGS="--list", "--only NAME")
 	@$(BIN)/python -m tests.feed $(ARGS)
