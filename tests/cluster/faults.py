@@ -125,8 +125,12 @@ def _until(happened: Callable[[], bool]) -> Iterator[float]:
 
 
 FAULTS: Final = (
-    *(ClusterFault(f"broker {b} killed", 15.0, partial(_broker_killed, b)) for b in BROKERS),
-    *(ClusterFault(f"broker {b} stopped", 5.0, partial(_broker_restarted, b)) for b in BROKERS),
+    ClusterFault("broker 1 killed", 15.0, partial(_broker_killed, 1)),
+    ClusterFault("broker 2 killed", 15.0, partial(_broker_killed, 2)),
+    ClusterFault("broker 3 killed", 15.0, partial(_broker_killed, 3)),
+    ClusterFault("broker 1 stopped", 5.0, partial(_broker_restarted, 1)),
+    ClusterFault("broker 2 stopped", 5.0, partial(_broker_restarted, 2)),
+    ClusterFault("broker 3 stopped", 5.0, partial(_broker_restarted, 3)),
     ClusterFault("leaders moved", 5.0, _leaders_moved),
     ClusterFault("coordinators moved", 5.0, _coordinators_moved),
     ClusterFault("partitions reassigned", 5.0, _partitions_reassigned),

@@ -1,6 +1,9 @@
 import sys
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from confluent_kafka import KafkaError, Message
 
 from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.consumer_group import (
@@ -44,6 +47,37 @@ def test_the_client_writes_memberships_as_we_read_them(protocol: GroupProtocol) 
 
     assert is_member(member.membership()) is False
     member.close()
+
+
+class FatalConsumer:
+    """The behaviour of a client whose protocol the broker does not know."""
+
+    def __init__(self, _: dict[str, Any]) -> None:
+        pass
+
+    def poll(self, _: float) -> Message:
+        text = "Fatal error: Broker: API version not supported: ConsumerGroupHeartbeat"
+        error = KafkaError(KafkaError._FATAL, text)
+        return cast(Message, SimpleNamespace(error=lambda: error))
+
+    def consume(self, _: int, timeout: float) -> list[Message]:
+        return []
+
+    def consumer_group_metadata(self) -> bytes:
+        return membership(-1, b"name")
+
+
+def test_a_broker_without_the_protocol_is_named_with_what_to_set() -> None:
+    member = ConsumerGroupMember(
+        KafkaConnection("127.0.0.1:1"),
+        "group",
+        "klines.5m",
+        GroupSettings("consumer"),
+        client=cast(Any, FatalConsumer),
+    )
+
+    with pytest.raises(Incompatible, match=r"ConsumerGroupHeartbeat.*GROUP_PROTOCOL=classic"):
+        member.poll(1, 0.0)
 
 
 def test_another_format_is_refused() -> None:
