@@ -1,6 +1,7 @@
 """One client of the streams: its subscriptions, its send queue, its faults."""
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -76,9 +77,10 @@ class ClientConnection:
             self._request.transport.abort()
 
     async def send_and_close(self, stream: str, payload: str) -> None:
-        """Send a last payload and a CLOSE frame."""
-        await self._socket.send_str(self._frame(stream, payload))
-        await self._socket.close(code=1001, message=b"going away")
+        """Send a last payload and a CLOSE frame, unless the client has gone already."""
+        with contextlib.suppress(ConnectionResetError):
+            await self._socket.send_str(self._frame(stream, payload))
+            await self._socket.close(code=1001, message=b"going away")
 
     async def serve(self) -> None:
         """Read, write and ping until either side ends the connection."""

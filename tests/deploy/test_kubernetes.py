@@ -10,7 +10,7 @@ from services.dashboard.settings import DashboardSettings
 from services.predictor.settings import PredictorSettings
 from services.producer.settings import ProducerSettings
 from services.trainer.settings import TrainerSettings
-from shared.adapters.env_settings import ServiceSettings
+from shared.adapters.env_settings import PredictorGroupSettings, ServiceSettings
 from shared.core.topics import Topics
 from tests.deploy.manifests import KUBERNETES, documents, environment, files
 
@@ -20,7 +20,9 @@ SETTINGS: dict[str, type[ServiceSettings]] = {
     "predictor": PredictorSettings,
     "trainer": TrainerSettings,
     "dashboard": DashboardSettings,
+    "cli": PredictorGroupSettings,
 }
+SERVICES = sorted(set(SETTINGS) - {"cli"})
 OURS = documents(KUBERNETES)
 SERVERS = documents(KUBERNETES / "servers")
 CONFIG: dict[str, Any] = next(d for d in OURS if d["kind"] == "ConfigMap")
@@ -104,7 +106,7 @@ def test_a_pod_is_confined(name: str) -> None:
     assert set(container["resources"]["requests"]) == {"cpu", "memory"}
 
 
-@each_deployment
+@pytest.mark.parametrize("name", SERVICES)
 def test_liveness_and_readiness_are_asked_where_metrics_are_served(name: str) -> None:
     container = pod_of(name)["containers"][0]
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
@@ -113,6 +115,17 @@ def test_liveness_and_readiness_are_asked_where_metrics_are_served(name: str) ->
     asked = {probe: container[f"{probe}Probe"]["httpGet"] for probe in ("liveness", "readiness")}
     assert asked["liveness"] == {"path": "/health/live", "port": "metrics"}
     assert asked["readiness"] == {"path": "/health/ready", "port": "metrics"}
+
+
+@each_deployment
+def test_the_variables_are_settings_of_the_service_and_are_accepted(name: str) -> None:
+    variables = environment(DEPLOYMENTS[name], CONFIG)
+    settings = SETTINGS[name]
+    known = {settings.variable_of(field) for field in settings.model_fields}
+
+    assert set(variables) <= known
+    # A Service's name would become a variable too, such as DASHBOARD_PORT=tcp://10.0.0.1:8070.
+    assert pod_of(name)["enableServiceLinks"] is False
 
 
 @each_deployment

@@ -3,8 +3,7 @@
 An exchange limits the weight of the requests that come from one address in a minute, and bans who
 ignores it. Others may send requests from the same address, so the weight counts that is
 
-1. spent by this process in the last 60 seconds, of any 60 seconds, not only of the exchange's
-   minute, and
+1. spent by this process in the last minute, of any minute, not only of the exchange's, and
 2. spent by others, as far as the exchange's count of the weight used is above the own one.
 
 The sum stays below a share of the limit, a smaller one for requests that can wait longer: so the
@@ -18,6 +17,9 @@ from typing import Final
 from services.producer.rest.requests import Priority
 
 MINUTE_S: Final = 60.0
+# The exchange counts a request when it arrives. What arrives within a minute was sent within the
+# minute and the longest delay.
+DELAY_S: Final = 2.0
 BURST_S: Final = 10.0
 BURST_SHARE: Final = 1 / 3  # of a minute's weight within BURST_S, for what can wait
 REPORT_AGE_S: Final = 15.0  # then the others' weight is unknown: some request must ask again
@@ -43,7 +45,7 @@ class WeightWindow:
             share: how much of it all requests together may use.
         """
         self.limit, self._share = limit, share
-        self._minute, self._burst = _SpentWeight(MINUTE_S), _SpentWeight(BURST_S)
+        self._minute, self._burst = _SpentWeight(MINUTE_S + DELAY_S), _SpentWeight(BURST_S)
         self._reconciliation = _SpentWeight(MINUTE_S)
         self._others, self._others_until_s = 0, -inf
 
