@@ -4,8 +4,10 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
+import yaml
 
 from scripts.write_kafka_users import USERS, render_users
+from services.cli.credentials.creation import PREDICTOR_COMMANDS
 from services.dashboard.settings import DashboardSettings
 from services.predictor.settings import PredictorSettings
 from services.producer.settings import ProducerSettings
@@ -56,6 +58,18 @@ def test_a_misspelt_field_would_be_found() -> None:
 
 def test_users_have_the_rights_of_their_service_and_no_more() -> None:
     assert USERS.read_text(encoding="utf-8") == render_users(), "run `make reference`"
+
+
+def test_predictors_may_do_in_redis_what_they_need_and_no_more() -> None:
+    values = yaml.safe_load((KUBERNETES / "servers" / "valkey-values.yaml").read_text())
+    users = values["auth"]["aclUsers"]
+
+    assert values["auth"]["enabled"] is True
+    assert users["ulstm-predictor"]["permissions"] == (
+        f"~ulstm:* resetchannels -@all {PREDICTOR_COMMANDS}"
+    )
+    assert "-@all" in users["default"]["permissions"]
+    assert "maxmemory-policy noeviction" in values["valkeyConfig"]
 
 
 def test_the_topics_are_those_that_services_would_create() -> None:

@@ -26,7 +26,7 @@ REDIS_PASSWORD: Final = "redis-password"  # likewise
 _AUTHORITY_YEARS: Final = 20
 _SERVER_YEARS: Final = 10
 # What the state store does, on its own keys alone. INFO tells whether Redis evicts.
-_PREDICTOR_COMMANDS: Final = (
+PREDICTOR_COMMANDS: Final = (
     "+hget +hgetall +hset +del +evalsha +eval +script|load +script|exists"
     " +info +config|get +ping +select +hello +client|setinfo +client|setname"
 )
@@ -109,7 +109,7 @@ def _redis_users(folder: SecretFolder) -> bytes:
     lines = (
         "user default off",
         "user health on nopass -@all +ping",
-        f"user predictor on #{digest} ~ulstm:* resetchannels -@all {_PREDICTOR_COMMANDS}",
+        f"user predictor on #{digest} ~ulstm:* resetchannels -@all {PREDICTOR_COMMANDS}",
     )
     return "".join(f"{line}\n" for line in lines).encode()
 
