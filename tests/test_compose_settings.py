@@ -56,7 +56,7 @@ REDIS_SECRETS: Final = {"REDIS_PASSWORD", "REDIS_PASSWORD_FILE"}
 CONNECTION: Final = {
     *(field.upper() for field in KafkaSettings.model_fields),
     *REDIS_SECRETS,
-} - {"KAFKA_BOOTSTRAP_SERVERS", "KAFKA_MESSAGE_MAX_BYTES"}
+} - {"KAFKA_BOOTSTRAP_SERVERS", "KAFKA_COMPRESSION", "KAFKA_MESSAGE_MAX_BYTES"}
 RENAMED: Final = {("trainer", "SYMBOLS"): "TRAIN_SYMBOLS"}  # SYMBOLS is the producer's
 REFERENCE: Final = re.compile(r"\$\{([A-Z_]+)(?::?[-?]([^}]*))?\}")
 EXAMPLES: Final = dict(

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from shared.adapters.kafka.backwards_reader import await_settled, last_record_of_each_key
 from shared.adapters.kafka.connection import KafkaConnection
@@ -11,6 +12,8 @@ from shared.adapters.schemas.klines import KlineCodec
 from shared.core.errors import BadInput
 from shared.core.records import Candle, Gap, SymbolStatus, covered_span_ms
 from shared.core.topics import Topics, partition_for
+
+_CERTAIN: Final = 8  # candles of a symbol, the newest of which is taken for the newest of all
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +47,13 @@ def read_symbol_positions(
 ) -> dict[str, SymbolPosition]:
     """Return where each symbol is in the log.
 
-    Reads each partition backwards until every symbol's last candle is found, or the status that it
-    began or ended with; a symbol without either is missing in the result. Corrections do not move a
-    symbol. Take the transactional id first: then no other writer can add records meanwhile.
+    Reads each partition backwards until every symbol's newest candle is certain, or until the
+    status is found that it began or ended with; a symbol without either is missing in the result.
+    Corrections do not move a symbol. Take the transactional id first: then no other writer can add
+    records meanwhile.
+
+    A candle that comes once more, long after its time, is rejected by every reader; it must not be
+    taken for the newest. So time decides, among the last eight candles of a symbol.
 
     Raises:
         Unavailable: Kafka does not answer.
@@ -63,12 +70,55 @@ def read_symbol_positions(
 
 
 @dataclass(slots=True)
+class _SymbolSearch:
+    """Puts a symbol's position together from its records, the last of the log first."""
+
+    position: SymbolPosition | None = None
+    _status: SymbolStatus | None = None  # the last of the log
+    _candles: int = 0
+
+    def add_candle(self, until_ms: int) -> bool:
+        """Add a candle; return whether no record before it matters."""
+        if self.position is None or until_ms > self.position.next_open_time_ms:
+            self.position = SymbolPosition(until_ms, self._status)
+        self._candles += 1
+        return self._candles == _CERTAIN
+
+    def add_gap(self, until_ms: int) -> bool:
+        """Add a gap; return whether no record before it matters."""
+        if self.position is None or until_ms > self.position.next_open_time_ms:
+            self.position = SymbolPosition(until_ms, self._status)
+        return self._status is not None and not self._candles
+
+    def add_status(self, status: SymbolStatus) -> bool:
+        """Add a status; return whether no record before it matters."""
+        self._status = self._status or status
+        position = self.position
+        if status.resets_symbol:
+            # What comes after an end, or a listing, and is of an earlier time, is rejected.
+            if position is None or position.next_open_time_ms <= status.time_ms:
+                self.position = SymbolPosition(status.time_ms, self._status)
+            return True
+        if position is not None and not self._candles:  # by a gap after the status
+            self.position = replace(position, status=self._status)
+            return True
+        return False
+
+
+@dataclass(slots=True)
 class _Search:
-    """Puts positions together from the records of a partition, the newest first."""
+    """Puts positions together from the records of a partition, the last first."""
 
     codec: KlineCodec
-    found: dict[str, SymbolPosition] = field(default_factory=dict)
-    _statuses: dict[str, SymbolStatus] = field(default_factory=dict)
+    _searches: defaultdict[str, _SymbolSearch] = field(
+        default_factory=lambda: defaultdict(_SymbolSearch)
+    )
+
+    @property
+    def found(self) -> dict[str, SymbolPosition]:
+        """The positions by symbol."""
+        searches = self._searches.items()
+        return {symbol: one.position for symbol, one in searches if one.position is not None}
 
     def add(self, record: ConsumerRecord) -> SymbolPosition | None:
         """Add a record; return its symbol's position if nothing before it matters."""
@@ -76,22 +126,14 @@ class _Search:
             value = self.codec.decode(record.value, record.partition)
         except BadInput:  # no reader uses such a record
             return None
-        if isinstance(value, SymbolStatus):
-            return self._add_status(value)
-        if not isinstance(value, Candle | Gap):
+        if not isinstance(value, Candle | Gap | SymbolStatus):
             return None
+        search = self._searches[value.symbol]
+        return search.position if self._add(search, value) else None
+
+    def _add(self, search: _SymbolSearch, value: Candle | Gap | SymbolStatus) -> bool:
+        if isinstance(value, SymbolStatus):
+            return search.add_status(value)
         until_ms = covered_span_ms(value, self.codec.interval_ms)[1]
-        position = self._move(value.symbol, until_ms)
-        return position if isinstance(value, Candle) or position.status else None
-
-    def _add_status(self, status: SymbolStatus) -> SymbolPosition | None:
-        symbol = status.symbol
-        last = self._statuses.setdefault(symbol, status)
-        if symbol in self.found:  # by a gap after the status
-            self.found[symbol] = replace(self.found[symbol], status=last)
-            return self.found[symbol]
-        return self._move(symbol, status.time_ms) if status.resets_symbol else None
-
-    def _move(self, symbol: str, next_ms: int) -> SymbolPosition:
-        position = SymbolPosition(next_ms, self._statuses.get(symbol))
-        return self.found.setdefault(symbol, position)
+        is_candle = isinstance(value, Candle)
+        return search.add_candle(until_ms) if is_candle else search.add_gap(until_ms)

@@ -28,12 +28,13 @@ class Channel:
 CHANNELS: Final[Mapping[ChannelName, Channel]] = {
     "klines": Channel(
         "Closed candles and their corrections, gaps, statuses and promotions: the archive that all"
-        " predictions are a function of.",
+        " predictions are a function of. Compressed like predictions.",
         ("candle", "gap", "status", "promotion"),
         is_partitioned=True,
     ),
     "predictions": Channel(
-        "A prediction for each candle, in the partition of its candle.",
+        "A prediction for each candle, in the partition of its candle. Batches are compressed as"
+        " KAFKA_COMPRESSION says: lz4, for which some clients need a package, unless it is set.",
         ("prediction",),
         is_partitioned=True,
     ),

@@ -3,9 +3,11 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from shared.core.topics import MESSAGE_MAX_BYTES
+
+Compression = Literal["none", "gzip", "lz4", "zstd", "snappy"]
 
 # librdkafka's own limit of an answer, and what an answer has beside its records.
 _RECEIVE_MAX_BYTES: Final = 100_000_000
@@ -24,11 +26,13 @@ class KafkaConnection:
         options: librdkafka's settings of protocol, certificates and passwords. They are in no
             text that this value is turned into.
         message_max_bytes: the largest record that is written.
+        compression: codec of the batches that are written.
     """
 
     bootstrap: str
     options: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     message_max_bytes: int = MESSAGE_MAX_BYTES
+    compression: Compression = "lz4"
 
     def __str__(self) -> str:
         """Return the addresses, for messages."""

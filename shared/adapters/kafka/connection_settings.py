@@ -7,7 +7,7 @@ from typing import Final, Literal, Self
 
 from pydantic import BaseModel, Field, SecretStr, model_validator
 
-from shared.adapters.kafka.connection import KafkaConnection
+from shared.adapters.kafka.connection import Compression, KafkaConnection
 from shared.adapters.secret_file import read_secret
 from shared.core.errors import BadSetting
 from shared.core.topics import MESSAGE_MAX_BYTES
@@ -71,11 +71,20 @@ class KafkaSettings(BaseModel):
         " 2,000 symbols has some 20 MB.",
     )
 
+    kafka_compression: Compression = Field(
+        default="lz4",
+        description="Codec of the records that are written. Python clients read `none` and `gzip`"
+        " without a further package.",
+    )
+
     @cached_property
     def kafka(self) -> KafkaConnection:
         """How these settings reach Kafka; secrets in files are read once."""
         return KafkaConnection(
-            self.kafka_bootstrap_servers, dict(self._options()), self.kafka_message_max_bytes
+            self.kafka_bootstrap_servers,
+            dict(self._options()),
+            self.kafka_message_max_bytes,
+            self.kafka_compression,
         )
 
     @model_validator(mode="after")

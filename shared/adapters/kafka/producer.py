@@ -100,7 +100,9 @@ class TransactionalProducer:
             {
                 "transactional.id": transactional_id,
                 "transaction.timeout.ms": TRANSACTION_MS,
-                "compression.type": "lz4",
+                "compression.type": kafka.compression,
+                # Higher levels of gzip take several times as long to save a tenth.
+                **({"compression.level": 1} if kafka.compression == "gzip" else {}),
                 "linger.ms": 0,
                 # The broker refuses a transaction until the markers of the last one are written.
                 "retry.backoff.ms": 5,

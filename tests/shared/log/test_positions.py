@@ -96,6 +96,7 @@ def a_gap(start: int, stop: int) -> bytes:
     return encode_gap(gap, "5m")
 
 
+SIX = [candle_bytes(at, SYMBOL) for at in range(4, 10)]
 CANDLE, FILL = candle_bytes(4, SYMBOL), candle_bytes(2, SYMBOL, type="fill")
 
 
@@ -110,6 +111,12 @@ CANDLE, FILL = candle_bytes(4, SYMBOL), candle_bytes(2, SYMBOL, type="fill")
         ([CANDLE, a_status("removed", 5)], 5, "removed"),
         ([CANDLE, a_status("delisted", 5), a_status("listed", 90)], 90, "listed"),
         ([a_status("listed", 90)], 90, "listed"),
+        ([a_status("listed", 90), CANDLE], 90, "listed"),
+        ([*SIX, CANDLE], 10, None),
+        ([*SIX, CANDLE, *SIX, CANDLE, *SIX[:4]], 10, None),
+        ([*SIX, a_gap(10, 12), CANDLE], 12, None),
+        ([*SIX, a_status("halted", 10), CANDLE], 10, "halted"),
+        ([*SIX, a_status("delisted", 10), CANDLE, candle_bytes(9, SYMBOL)], 10, "delisted"),
     ],
 )
 def test_a_symbol_is_where_its_candles_gaps_and_statuses_leave_it(
