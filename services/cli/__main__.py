@@ -21,6 +21,7 @@ from services.cli.commands import (
     schema,
     search,
     servers,
+    skip,
     symbols,
     topics,
     train,
@@ -72,6 +73,7 @@ app.command("dashboard", epilog=dashboard.EXAMPLES)(dashboard.dashboard_command)
 app.command("watch", epilog=watch.EXAMPLES)(watch.watch_command)
 app.command("replay", epilog=replay.EXAMPLES)(replay.replay_command)
 app.command("schema", epilog=schema.EXAMPLES)(schema.schema_command)
+app.command("skip", epilog=skip.EXAMPLES)(skip.skip_command)
 app.command("verify", epilog=verify.EXAMPLES)(verify.verify_command)
 app.command("backtest", epilog=backtest.EXAMPLES)(backtest.backtest_command)
 

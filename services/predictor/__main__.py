@@ -35,6 +35,7 @@ from shared.log.bundle_store import BundleStore
 from shared.log.klines_reader import KlinesReader
 from shared.log.model_cache import ModelCache
 from shared.log.record_processor import RecordProcessor
+from shared.log.skip_log import SkipLog
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +102,14 @@ def _build_worker(
         predictions, topics.transactional_id(_WRITER), writer.abort_transaction_of
     )
     recovery = PartitionRecovery(
-        processor, consumer_group, klines, predictions, dead_letters, states, predecessors
+        processor,
+        consumer_group,
+        klines,
+        predictions,
+        dead_letters,
+        states,
+        predecessors,
+        SkipLog(kafka, topics).offsets,
     )
     create_task = partial(PartitionTask, consumer_group, processor, recovery, time.monotonic)
     checkpointer = StateCheckpointer(states, context, metrics, time.monotonic)

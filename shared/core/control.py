@@ -1,4 +1,4 @@
-"""What the topic `control` says: symbols wanted and followed, bans, copies of a log. PURE.
+"""What the topic `control` says: who is followed, bans, copies, skipped records. PURE.
 
 A user's wish and what the producer made of it are two things: a symbol that is wanted may not be
 listed yet. Of each the newest record of a symbol holds.
@@ -45,7 +45,17 @@ class CopyProgress:
     next_offsets: Mapping[int, int]
 
 
-ControlRecord = SymbolControl | ExchangeBan | CopyProgress
+@dataclass(frozen=True, slots=True)
+class SkippedPrediction:
+    """A record on `predictions` that is no output of this deployment: whoever reads it skips it."""
+
+    partition: int
+    offset: int
+    time_ms: int
+    reason: str
+
+
+ControlRecord = SymbolControl | ExchangeBan | CopyProgress | SkippedPrediction
 
 
 @dataclass(slots=True)
@@ -56,6 +66,7 @@ class ControlState:
         wishes: by symbol, what the user wanted last.
         members: by symbol, since when and why the producer follows it.
         bans: by exchange, until when (ms) it takes no request.
+        skipped: by partition of `predictions`, the offsets of foreign records.
         copied: by id of another deployment's topic, the offsets to go on from, by partition.
     """
 
@@ -63,6 +74,7 @@ class ControlState:
     members: dict[str, SymbolControl] = field(default_factory=dict)
     bans: dict[str, int] = field(default_factory=dict)
     copied: dict[str, dict[int, int]] = field(default_factory=dict)
+    skipped: dict[int, set[int]] = field(default_factory=dict)
 
     def add(self, records: Iterable[ControlRecord]) -> None:
         """Add records in the order of the topic."""
@@ -71,6 +83,8 @@ class ControlState:
                 self.bans[record.exchange] = record.until_ms
             elif isinstance(record, CopyProgress):
                 self.copied.setdefault(record.source_id, {}).update(record.next_offsets)
+            elif isinstance(record, SkippedPrediction):
+                self.skipped.setdefault(record.partition, set()).add(record.offset)
             elif record.action in _WISHES:
                 self.wishes[record.symbol] = record
             elif record.action == "joined":

@@ -13,7 +13,14 @@ from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
 from shared.adapters.kafka.tail import TopicTail
 from shared.adapters.schemas.control import decode_control, encode_control
-from shared.core.control import ControlRecord, ControlState, CopyProgress, ExchangeBan
+from shared.core.control import (
+    ControlRecord,
+    ControlState,
+    CopyProgress,
+    ExchangeBan,
+    SkippedPrediction,
+    SymbolControl,
+)
 from shared.core.errors import BadInput, Unavailable
 from shared.core.topics import Topics
 
@@ -24,6 +31,7 @@ _TAIL: Final = 10_000  # records before the end, among them those since the last
 _BATCH: Final = 1_000
 # No symbols: those have capitals.
 _BAN_KEY: Final = b"ban"
+_SKIP_KEY: Final = b"skip"
 _COPY_KEY: Final = b"copy"
 
 
@@ -126,5 +134,7 @@ def _key_of(record: ControlRecord) -> bytes:
             return _BAN_KEY
         case CopyProgress():
             return _COPY_KEY
-        case _:
+        case SkippedPrediction():
+            return _SKIP_KEY
+        case SymbolControl():
             return record.symbol.encode()

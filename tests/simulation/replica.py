@@ -1,6 +1,6 @@
 """A simulated replica: the predictor's own classes on clients of the broker model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Final, Protocol
@@ -53,6 +53,7 @@ class ReplicaEnvironment(Environment, Protocol):
     redis: SimulatedRedis
     parts: ReplicaParts
     rng: Random
+    skipped: Mapping[int, Collection[int]]  # by partition, offsets of foreign predictions
 
 
 class SimulatedReplica:
@@ -100,6 +101,7 @@ class SimulatedReplica:
             Reader(KAFKA, TOPICS.dead_letters, headers=True, client=consumer),
             states,
             OpenTransactions(predictions, "predictor-", self.writer.abort_transaction_of),
+            lambda partition: world.skipped.get(partition, ()),
         )
         metrics = PredictorMetrics(Telemetry("predictor"))
         self._tasks: list[PartitionTask] = []

@@ -41,7 +41,7 @@ def test_a_record_that_is_no_prediction_is_passed_over(value: bytes) -> None:
     world.run()
 
 
-@pytest.mark.parametrize(
+CONTRADICTING = pytest.mark.parametrize(
     "value",
     [
         pytest.param(b'{"schema": 2}', id="of another schema"),
@@ -50,6 +50,9 @@ def test_a_record_that_is_no_prediction_is_passed_over(value: bytes) -> None:
         pytest.param(a_prediction(symbol="FOREIGNUSDT"), id="of a symbol that is not there"),
     ],
 )
+
+
+@CONTRADICTING
 def test_a_record_that_contradicts_the_log_holds_its_symbol_group_alone(value: bytes) -> None:
     world = World(SCHEDULE, ReplicaParts(), held=[0])
     publish(world.broker, 0, value)
@@ -57,3 +60,12 @@ def test_a_record_that_contradicts_the_log_holds_its_symbol_group_alone(value: b
     world.run()
 
     assert world.held()[0]
+
+
+@CONTRADICTING
+def test_a_record_that_an_operator_skips_holds_nothing(value: bytes) -> None:
+    world = World(SCHEDULE, ReplicaParts())
+    publish(world.broker, 0, value)
+    world.skipped = {0: [0]}
+
+    world.run()

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import traceback
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -77,6 +77,7 @@ class World:
     ) -> None:
         """Build the servers; partitions in `held` may be held: nothing is expected of them."""
         self.parts, self._held = parts, held
+        self.skipped: Mapping[int, Collection[int]] = {}
         self.rng = Random(schedule.seed)
         self.clock = SimulatedClock()
         self.broker = Broker(self.clock, self._marker_delay_s)

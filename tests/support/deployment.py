@@ -27,13 +27,13 @@ from shared.adapters.kafka.backwards_reader import await_settled
 from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
-from shared.adapters.schemas.predictions import decode_prediction
 from shared.core.model.card import Card
 from shared.core.online.prediction import Prediction
 from shared.core.topics import Topics, partition_for
 from shared.local_servers.launcher import kill_with_parent
 from shared.local_servers.programs import free_port
 from shared.log.model_registry import ModelRegistry
+from shared.log.published_predictions import UnreadableRecords, decode_predictions
 from tests.support.builders import START_MS, STEP_MS, a_card, bundle_bytes
 from tests.support.waiting import eventually
 
@@ -210,10 +210,10 @@ class Deployment:
             return [record for p in chosen for block in reader.read(p, 0) for record in block]
 
     def predictions(self) -> dict[str, list[Prediction]]:
-        """Return predictions by symbol, in order."""
+        """Return predictions by symbol, in order, without what is none."""
         found: dict[str, list[Prediction]] = defaultdict(list)
-        for record in self.read(self.topics.predictions):
-            prediction = decode_prediction(record.value)
+        topic = self.topics.predictions
+        for _, prediction in decode_predictions(topic, self.read(topic), UnreadableRecords()):
             found[prediction.symbol].append(prediction)
         return found
 

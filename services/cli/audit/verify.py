@@ -36,6 +36,7 @@ from shared.core.topics import interval_ms
 from shared.log.basket_store import BasketStore
 from shared.log.bundle_store import BundleStore
 from shared.log.dead_letters import decode_dead_letters
+from shared.log.skip_log import SkipLog
 
 T = TypeVar("T")
 OnRecords = Callable[[int], None]
@@ -136,9 +137,11 @@ def _audit(
             if (stored[1].topic, stored[1].partition) == (topics.klines, partition)
             and not 0 <= stored[1].offset < span.checked_from
         )
+        published = _read(predictions, partition, span.predictions)
+        skipped = SkipLog(kafka, topics).offsets(partition)
         log = PartitionLog(
             _count(_read(klines, partition, span.klines), span.klines.start, on_records),
-            _read(predictions, partition, span.predictions),
+            (record for record in published if record.offset not in skipped),
             of_this_span,
         )
         audit = PartitionAudit(

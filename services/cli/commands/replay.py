@@ -28,6 +28,7 @@ from shared.core.online.prediction import Prediction
 from shared.log.model_registry import ModelRegistry
 from shared.log.published_predictions import UnreadableRecords, decode_predictions
 from shared.log.record_processor import BatchResult, RecordProcessor
+from shared.log.skip_log import SkipLog, without_skipped
 
 ALL_TIMES: Final = range(2**62)  # ms since 1970
 
@@ -120,6 +121,7 @@ def replay(
     where, topics = settings.kafka, settings.topics
     processor = build_processor(settings, ModelRegistry(where, topics).bundles.load)
     replays = [PartitionReplay(partition) for partition in range(settings.symbol_groups)]
+    skips = SkipLog(where, topics)
     with ExitStack() as stack:
         file = stack.enter_context(out.open("wb")) if out else None
         klines = stack.enter_context(Reader(where, topics.klines))
@@ -127,10 +129,9 @@ def replay(
         progress = stack.enter_context(Progress(console=console))
         for replayed in replays:
             partition = replayed.partition
+            blocks = without_skipped(predictions.read(partition, 0), skips.offsets(partition))
             published = decode_predictions(
-                topics.predictions,
-                chain.from_iterable(predictions.read(partition, 0)),
-                replayed.unreadable,
+                topics.predictions, chain.from_iterable(blocks), replayed.unreadable
             )
             _add_published(replayed, published, open_times_ms, processor.context.numeric_profile)
             task = progress.add_task(f"partition {partition}", total=klines.ends(partition)[1])

@@ -3,7 +3,7 @@
 from typing import Final
 
 from services.predictor.ports import TopicHistory
-from services.predictor.recovery.prediction_tail import PublishedTail
+from services.predictor.recovery.prediction_tail import PublishedTail, skip_advice
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.schemas.klines import KlineCodec
 from shared.core.errors import BadInput, Incompatible
@@ -38,10 +38,12 @@ def choose_next_offset(
         if next_offset < first
         else f"end at {end}: the last records were lost"
     )
+    is_by_prediction = published.next_offset > (committed or 0)
+    advice = _skip_advice(published, partition) if is_by_prediction else ""
     message = (
         f"symbol group {partition} was read up to offset {next_offset}, its klines {lost}, or the"
-        " topic was recreated; restore the topic as it was, or start a new deployment under"
-        " another TOPIC_PREFIX"
+        f" topic was recreated; restore the topic as it was{advice}, or start a new deployment"
+        " under another TOPIC_PREFIX"
     )
     raise Incompatible(message)
 
@@ -68,14 +70,14 @@ def check_klines_match(
                 f"a candle that closed at {prediction.close} before open time"
                 f" {prediction.open_time_ms} ms"
             )
-            raise _mismatch(prediction, partition, offset, what)
+            raise _mismatch(published, prediction, partition, what)
     offset = newest.promotion_offset
     if offset < first:
         return
     promotion = _read_records(klines, codec, partition, offset, offset + 1).get(offset)
     if not isinstance(promotion, Promotion) or promotion.model_version != newest.model_version:
         what = f"the promotion of {newest.model_version}"
-        raise _mismatch(newest, partition, offset, what)
+        raise _mismatch(published, newest, partition, what)
 
 
 def decode_or_none(codec: KlineCodec, record: ConsumerRecord) -> Record | None:
@@ -103,9 +105,20 @@ def _is_source(value: Record | None, prediction: Prediction, interval_ms: int) -
     )
 
 
-def _mismatch(prediction: Prediction, partition: int, offset: int, what: str) -> Incompatible:
+def _mismatch(
+    published: PublishedTail, prediction: Prediction, partition: int, what: str
+) -> Incompatible:
+    symbol = prediction.symbol
     return Incompatible(
-        f"symbol group {partition}: {prediction.symbol} was predicted from klines offset {offset},"
-        f" {what}, which is not there now: the topic was recreated or restored with other offsets;"
-        " restore it as it was, or start a new deployment under another TOPIC_PREFIX"
+        f"symbol group {partition}: {symbol} was predicted from klines offset"
+        f" {prediction.source_offset}, {what}, which is not there now: the topic was recreated or"
+        f" restored with other offsets; restore it as it was{_skip_advice(published, partition)},"
+        " or start a new deployment under another TOPIC_PREFIX"
     )
+
+
+def _skip_advice(published: PublishedTail, partition: int) -> str:
+    """Return what to do if the newest prediction is foreign; empty if its place is not known."""
+    newest = published.newest
+    place = None if newest is None else published.places.get(newest.symbol)
+    return "" if place is None else f" ({skip_advice(partition, place)})"

@@ -1,7 +1,7 @@
 """Restore the state of a partition."""
 
 import logging
-from collections.abc import Generator
+from collections.abc import Callable, Collection, Generator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +12,7 @@ from services.predictor.recovery.open_transaction import OpenTransactions
 from services.predictor.recovery.prediction_tail import (
     PublishedTail,
     read_prediction_tail,
+    skip_advice,
 )
 from services.predictor.recovery.replay import Replay, ReplayResult
 from services.predictor.recovery.snapshot_check import is_committed
@@ -57,6 +58,7 @@ class PartitionRecovery:
     dead_letters: TopicHistory
     states: StateStore
     open_transactions: OpenTransactions
+    skipped: Callable[[int], Collection[int]]  # partition -> offsets of foreign predictions
 
     def restore(self, partition: int, *, from_beginning: bool = False) -> Restoration:
         """Restore a partition to the offset to continue from.
@@ -79,7 +81,7 @@ class PartitionRecovery:
         # 1. Where to continue. Predictions prove an offset too: committed ones can be deleted.
         committed = self._committed_offset(partition)
         snapshot = None if from_beginning else self._load_snapshot(partition)
-        published = read_prediction_tail(self.predictions, partition)
+        published = self._read_tail(partition)
         ends = self.klines.ends(partition)
         next_offset = choose_next_offset(committed, published, ends, partition)
         # 2. A topic that was recreated would be folded without an error: compare it first.
@@ -121,7 +123,10 @@ class PartitionRecovery:
                 " its end"
             )
             raise Unavailable(message)
-        return read_prediction_tail(self.predictions, partition)
+        return self._read_tail(partition)
+
+    def _read_tail(self, partition: int) -> PublishedTail:
+        return read_prediction_tail(self.predictions, partition, self.skipped(partition))
 
     def _rebuild(
         self, partition: int, published: PublishedTail, next_offset: int, from_beginning: bool
@@ -137,7 +142,7 @@ class PartitionRecovery:
         #    a power cut. Differing or missing in the middle, somebody changed the topics.
         first_missing = min(result.missing, default=next_offset)
         if result.unproved or first_missing < published.next_offset:
-            raise _contradiction(partition, result)
+            raise _contradiction(partition, result, published)
         if first_missing == next_offset:
             return RestoredState(result.state, "log")
         # 4. Go back to the last prediction that is there, and publish the rest again.
@@ -153,14 +158,16 @@ class PartitionRecovery:
         )
 
 
-def _contradiction(partition: int, result: ReplayResult) -> Incompatible:
+def _contradiction(partition: int, result: ReplayResult, published: PublishedTail) -> Incompatible:
     what = (
         "replaying its klines does not give what was published for"
         f" {', '.join(sorted(result.unproved)[:5])}"
         if result.unproved
         else f"the prediction from offset {min(result.missing)} is missing, later ones are there"
     )
+    places = [published.places[one] for one in sorted(result.unproved) if one in published.places]
+    advice = f" ({skip_advice(partition, places[0])})" if places else ""
     return Incompatible(
         f"symbol group {partition}: {what}; its topics or models were changed from outside:"
-        " restore them, or start a new deployment under another TOPIC_PREFIX"
+        f" restore them{advice}, or start a new deployment under another TOPIC_PREFIX"
     )

@@ -1,8 +1,8 @@
 """Read a partition's newest predictions from the end of their topic."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from services.predictor.ports import TopicHistory
@@ -11,6 +11,7 @@ from shared.adapters.schemas.predictions import decode_prediction
 from shared.adapters.schemas.wire import UNKNOWN_SCHEMA
 from shared.core.errors import BadInput, Incompatible
 from shared.core.online.prediction import Prediction
+from shared.log.skip_log import without_skipped
 
 log = logging.getLogger(__name__)
 
@@ -21,9 +22,12 @@ _TAIL: Final = 4096  # records; holds the last prediction of every symbol that s
 class PublishedTail:
     """The last predictions of a partition."""
 
-    last: Mapping[str, Prediction]  # by symbol
+    last: Mapping[str, Prediction]  # by symbol, the one with the highest source offset
     oldest: Prediction | None = None  # the tail's first; None: the tail is the whole topic
     unreadable: int = 0  # records of the tail that are no predictions
+    places: Mapping[str, int] = field(
+        default_factory=dict, compare=False
+    )  # of the last, their own offsets
 
     @property
     def next_offset(self) -> int:
@@ -53,11 +57,18 @@ class PublishedTail:
         return self.oldest is None or self.oldest.source_offset <= source_offset
 
 
-def read_prediction_tail(predictions: TopicHistory, partition: int) -> PublishedTail:
+def read_prediction_tail(
+    predictions: TopicHistory, partition: int, skipped: Collection[int] = ()
+) -> PublishedTail:
     """Read the last prediction of each symbol from the end of a partition.
 
     A foreign record that nobody can read is passed over: were it one of ours, damaged, a prediction
     would be missing, which recovery notices.
+
+    Args:
+        predictions: the topic.
+        partition: the partition.
+        skipped: offsets of records that an operator has declared foreign.
 
     Raises:
         Incompatible: all predictions were deleted, or one is of another schema.
@@ -67,7 +78,8 @@ def read_prediction_tail(predictions: TopicHistory, partition: int) -> Published
     size = _TAIL
     while True:
         start = max(first, end - size)
-        records = [r for block in predictions.read(partition, start, end) for r in block]
+        blocks = without_skipped(predictions.read(partition, start, end), skipped)
+        records = [record for block in blocks for record in block]
         tail = _decode_all(records)
         if tail or start == first:
             break
@@ -82,13 +94,35 @@ def read_prediction_tail(predictions: TopicHistory, partition: int) -> Published
             " TOPIC_PREFIX"
         )
         raise Incompatible(message)
-    last = {prediction.symbol: prediction for prediction in tail}
-    return PublishedTail(last, tail[0] if start else None, unreadable)
+    last = _last_by_symbol(tail)
+    places = {symbol: place for symbol, (place, _) in last.items()}
+    oldest = tail[0][1] if start else None
+    return PublishedTail({s: one for s, (_, one) in last.items()}, oldest, unreadable, places)
 
 
-def _decode_all(records: Sequence[ConsumerRecord]) -> list[Prediction]:
-    decoded = (_decode(record) for record in records)
-    return [prediction for prediction in decoded if prediction is not None]
+def _last_by_symbol(
+    tail: Iterable[tuple[int, Prediction]],
+) -> dict[str, tuple[int, Prediction]]:
+    """Return each symbol's last prediction with its place.
+
+    A foreign program may have copied an earlier one to the end: the source offset decides.
+    """
+    last: dict[str, tuple[int, Prediction]] = {}
+    for place, prediction in tail:
+        known = last.get(prediction.symbol)
+        if known is None or prediction.source_offset > known[1].source_offset:
+            last[prediction.symbol] = place, prediction
+    return last
+
+
+def skip_advice(partition: int, offset: int) -> str:
+    """Return what to do about a record on `predictions` that is foreign."""
+    return f"if the record is foreign, `ulstm skip {partition}/{offset} --reason TEXT`"
+
+
+def _decode_all(records: Sequence[ConsumerRecord]) -> list[tuple[int, Prediction]]:
+    decoded = ((record.offset, _decode(record)) for record in records)
+    return [(place, prediction) for place, prediction in decoded if prediction is not None]
 
 
 def _decode(record: ConsumerRecord) -> Prediction | None:
@@ -98,6 +132,7 @@ def _decode(record: ConsumerRecord) -> Prediction | None:
         if error.reason != UNKNOWN_SCHEMA:
             return None
         message = (
-            f"predictions/{record.partition} offset {record.offset} is of another version ({error})"
+            f"predictions {record.partition}/{record.offset} is of another version ({error}): start"
+            f" that version, or {skip_advice(record.partition, record.offset)}"
         )
         raise Incompatible(message) from error

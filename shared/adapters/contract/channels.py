@@ -47,7 +47,7 @@ CHANNELS: Final[Mapping[ChannelName, Channel]] = {
     "control": Channel(
         "Who is wanted and followed, bans of the exchange, and how far another deployment was"
         " copied here. The newest record of each kind and key holds.",
-        ("symbol-control", "ban", "copy"),
+        ("symbol-control", "ban", "skip", "copy"),
     ),
 }
 

@@ -190,6 +190,15 @@ BAN: Final[dict[str, Any]] = {
     "exchange": "binance",
     "until_ms": 1743466500000,
 }
+SKIP: Final[dict[str, Any]] = {
+    "schema": 1,
+    "type": "skip",
+    "interval": "5m",
+    "partition": 3,
+    "offset": 4711,
+    "time_ms": 1743466500000,
+    "reason": "written by a test of another program",
+}
 COPY: Final[dict[str, Any]] = {
     "schema": 1,
     "type": "copy",

@@ -16,6 +16,7 @@ _KEYS: Final[Mapping[str, Mapping[str, Any]]] = {
     "baskets": {"type": "string", "pattern": "^baskets:[0-9a-f]{8}$"},
     "dead-letter": {"description": "The rejected record's key, any bytes or none."},
     "ban": {"type": "string", "const": "ban"},
+    "skip": {"type": "string", "const": "skip"},
     "copy": {"type": "string", "const": "copy"},
 }
 _BUNDLE: Final = (

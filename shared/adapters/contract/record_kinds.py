@@ -9,7 +9,12 @@ from pydantic import BaseModel
 from shared.adapters.contract import examples
 from shared.adapters.schemas.baskets import BasketsMessage
 from shared.adapters.schemas.cards import CardMessage
-from shared.adapters.schemas.control import BanMessage, CopyMessage, SymbolControlMessage
+from shared.adapters.schemas.control import (
+    BanMessage,
+    CopyMessage,
+    SkipMessage,
+    SymbolControlMessage,
+)
 from shared.adapters.schemas.headers import (
     BundleHeaders,
     DeadLetterHeaders,
@@ -96,6 +101,7 @@ KINDS: Final[Mapping[str, RecordKind]] = {
             "symbol-control", "control", SymbolControlMessage, examples.SYMBOL_CONTROL, _SYMBOL
         ),
         RecordKind("ban", "control", BanMessage, examples.BAN, "`ban`"),
+        RecordKind("skip", "control", SkipMessage, examples.SKIP, "`skip`"),
         RecordKind("copy", "control", CopyMessage, examples.COPY, "`copy`"),
     )
 }

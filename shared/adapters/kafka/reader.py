@@ -221,7 +221,8 @@ class Reader:
         first, last = self.ends(partition)
         end = last if end is None else end
         start = max(start, first)
-        if start >= end:
+        # From beyond the end, as a foreign record may ask for, the broker would answer with an error.
+        if start >= min(end, last):
             return
         if self._consumer.assignment():
             message = f"{self.topic} is being read already: a reader reads one span at a time"

@@ -44,7 +44,7 @@ _TOPICS: Final[dict[Principal, dict[str, str]]] = {
         "klines": "RW", "predictions": "D", "models": "R", "dead_letters": "W", "control": "RW",
     },
     Principal.PREDICTOR: {
-        "klines": "R", "predictions": "RW", "models": "R", "dead_letters": "RW", "control": "D",
+        "klines": "R", "predictions": "RW", "models": "R", "dead_letters": "RW", "control": "R",
     },
     Principal.TRAINER: {
         "klines": "RW", "predictions": "R", "models": "RW", "dead_letters": "D", "control": "R",

@@ -9,12 +9,14 @@ from shared.core.control import (
     ControlRecord,
     CopyProgress,
     ExchangeBan,
+    SkippedPrediction,
     SymbolAction,
     SymbolControl,
 )
 
 MAX_CONTROL_BYTES: Final = 32_768  # a copy of 1,000 partitions
 MAX_REASON: Final = 200  # characters
+LAST_OFFSET: Final = 2**63 - 1
 
 PartitionText = Annotated[str, Field(pattern=r"^[0-9]{1,4}$")]
 Exchange = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")]
@@ -62,7 +64,24 @@ class CopyMessage(wire.Wire):
     )
 
 
-AnyControl = SymbolControlMessage | BanMessage | CopyMessage
+class SkipMessage(wire.Wire):
+    """A record on `predictions` that no predictor of this deployment wrote, as an operator says.
+
+    It stays there; recovery, `ulstm verify` and `ulstm replay` pass over it.
+    """
+
+    schema_: wire.SchemaNumber = wire.schema_field()
+    type: Literal["skip"]
+    interval: str = Field(description="The deployment's interval, such as 5m.")
+    partition: Annotated[int, Field(ge=0, le=9_999)] = Field(description="Of `predictions`.")
+    offset: Annotated[int, Field(ge=0, le=LAST_OFFSET)] = Field(description="Of the record.")
+    time_ms: wire.TimeMs = Field(description="When it was written, ms since 1970 UTC.")
+    reason: Annotated[str, Field(min_length=1, max_length=MAX_REASON)] = Field(
+        description="Why the record counts as foreign."
+    )
+
+
+AnyControl = SymbolControlMessage | BanMessage | CopyMessage | SkipMessage
 ControlMessage = Annotated[AnyControl, Field(discriminator="type")]
 _control: TypeAdapter[AnyControl] = TypeAdapter(ControlMessage)
 
@@ -83,6 +102,15 @@ def _to_message(record: ControlRecord, interval: str) -> AnyControl:
                 source_id=record.source_id,
                 interval=interval,
                 next_offsets={str(p): offset for p, offset in record.next_offsets.items()},
+            )
+        case SkippedPrediction():
+            return SkipMessage(
+                type="skip",
+                interval=interval,
+                partition=record.partition,
+                offset=record.offset,
+                time_ms=record.time_ms,
+                reason=record.reason[:MAX_REASON],
             )
         case SymbolControl():
             return SymbolControlMessage(
@@ -112,4 +140,6 @@ def decode_control(value: bytes | None, interval: str) -> ControlRecord | None:
     if isinstance(message, CopyMessage):
         offsets = {int(partition): at for partition, at in message.next_offsets.items()}
         return CopyProgress(message.source, message.source_id, offsets)
+    if isinstance(message, SkipMessage):
+        return SkippedPrediction(message.partition, message.offset, message.time_ms, message.reason)
     return SymbolControl(message.symbol, message.type, message.time_ms, message.reason)

@@ -69,7 +69,7 @@ class TaskHarness:
         topics = FakeTopicHistory([]), FakeTopicHistory([]), FakeTopicHistory([])
         predecessors = OpenTransactions(topics[1], "predictor-", lambda _: None)
         recovery = PartitionRecovery(
-            processor, self.consumer_group, *topics, FakeStateStore(), predecessors
+            processor, self.consumer_group, *topics, FakeStateStore(), predecessors, lambda _: ()
         )
         self.task = PartitionTask(self.consumer_group, processor, recovery, lambda: self.now_s, 0)
 

@@ -176,7 +176,14 @@ def a_worker(
     klines, predictions = FakeTopicHistory(kafka.log), FakeTopicHistory([])
     predecessors = OpenTransactions(predictions, "predictor-", lambda _: None)
     recovery = PartitionRecovery(
-        processor, kafka, klines, predictions, FakeTopicHistory([]), states, predecessors
+        processor,
+        kafka,
+        klines,
+        predictions,
+        FakeTopicHistory([]),
+        states,
+        predecessors,
+        lambda _: (),
     )
 
     def now_s() -> float:

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import pytest
@@ -84,6 +84,7 @@ def restore(
     committed: int | None,
     base: PartitionState | None = None,
     processor: RecordProcessor = PROCESSOR,
+    skipped: Collection[int] = (),
 ) -> PartitionState:
     klines = klines if isinstance(klines, FakeTopicHistory) else FakeTopicHistory(klines)
     published = published if isinstance(published, FakeTopicHistory) else topic_of(published)
@@ -99,6 +100,7 @@ def restore(
         FakeTopicHistory([]),
         states,
         OpenTransactions(published, "predictor-", lambda _: None),
+        lambda _: skipped,
     )
     return run_to_end(recovery.restore(0))
 

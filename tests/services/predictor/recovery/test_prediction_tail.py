@@ -29,8 +29,25 @@ def test_a_foreign_record_that_is_no_prediction_is_passed_over(value: bytes | No
 
 
 def test_a_prediction_of_another_schema_is_refused_and_its_place_named() -> None:
-    with pytest.raises(Incompatible, match="predictions/0 offset 0 is of another version"):
+    with pytest.raises(Incompatible, match="predictions 0/0 is of another version"):
         read_prediction_tail(FakeTopicHistory([ConsumerRecord(0, 0, 0, b"x", b'{"schema": 2}')]), 0)
+
+
+def test_a_record_that_is_skipped_is_not_read() -> None:
+    foreign = ConsumerRecord(0, 0, 0, b"x", b'{"schema": 2}')
+
+    published = read_prediction_tail(FakeTopicHistory([foreign]), 0, skipped=[0])
+
+    assert published == published_by([])
+
+
+def test_a_copy_of_an_earlier_prediction_at_the_end_is_not_the_last() -> None:
+    predictions = process_all(SHORT).predictions
+
+    published = read_prediction_tail(topic_of([*predictions, *predictions[:3]]), 0)
+
+    assert published == published_by(predictions)
+    assert published.places[predictions[-1].symbol] == len(predictions) - 1
 
 
 def test_predictions_that_were_all_deleted_are_refused() -> None:

@@ -28,3 +28,9 @@ def test_a_reader_of_one_key_passes_over_the_others(
 
     assert whole == values
     assert part == [value for value in values if value in {b"1", b"2", b"3"}]
+
+
+@pytest.mark.parametrize("start", [0, 1, 5, 1_000_000])
+def test_nothing_is_read_from_beyond_the_end(deployment: Deployment, start: int) -> None:
+    with Reader(deployment.kafka, deployment.topics.klines) as reader:
+        assert list(reader.read(0, start, start + 1)) == []
