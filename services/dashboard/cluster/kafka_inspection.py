@@ -39,9 +39,9 @@ class KafkaInspection:
             offsets = self._inspector.offsets(self._topics.partitions)
             dead_letters = sum(self._inspector.ends(self._topics.dead_letters, 1))
             bans = self._control.refresh().bans.values()
+            group = self._describe()
         except UlstmError as error:
             return KafkaFacts(error=str(error))
-        group = self._describe()
         return KafkaFacts(
             brokers=brokers,
             group_state=None if group is None else group.state,

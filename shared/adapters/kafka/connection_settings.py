@@ -67,8 +67,7 @@ class KafkaSettings(BaseModel):
         default=MESSAGE_MAX_BYTES,
         ge=1_000_000,
         le=_LARGEST_MESSAGE_BYTES,
-        description="Largest record that is written, bytes; brokers may allow less. A bundle for"
-        " 2,000 symbols has some 20 MB.",
+        description="Largest record that is written, bytes; brokers may allow less.",
     )
 
     kafka_compression: Compression = Field(

@@ -1,5 +1,6 @@
 """A member of a consumer group."""
 
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,9 +9,18 @@ from typing import Any, Final, Literal
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from shared.adapters.kafka.connection import KafkaConnection
-from shared.adapters.kafka.errors import is_transient, to_app_error, translate_errors
+from shared.adapters.kafka.errors import (
+    is_denial,
+    is_transient,
+    to_app_error,
+    to_denial,
+    translate_errors,
+)
 from shared.adapters.kafka.reader import ConsumerRecord, poll_batch, to_consumer_record
+from shared.adapters.logs import Outage
 from shared.core.errors import Incompatible
+
+log = logging.getLogger(__name__)
 
 # A look at the committed offset: it waits for a pending transaction, and the other partitions wait
 # with it, so it is repeated instead of long.
@@ -79,6 +89,7 @@ class ConsumerGroupMember:
         """
         self._kafka, self._group, self._topic = kafka, consumer_group, topic
         self._protocol = settings.protocol
+        self._refusal = Outage(log)
         self._consumer = client(
             kafka.client_config(
                 {
@@ -91,6 +102,7 @@ class ConsumerGroupMember:
                     **settings.client_config(),
                     "max.poll.interval.ms": 60_000,
                     "topic.metadata.refresh.interval.ms": 30_000,
+                    "error_cb": self._on_client_error,
                 }
             )
         )
@@ -131,7 +143,10 @@ class ConsumerGroupMember:
         # accept offsets that it has to refuse.
         membership = self.membership()
         records = [to_consumer_record(m) for m in messages if self._is_record(m)]
-        return Batch(records, membership if is_member(membership) else None) if records else None
+        if not records:
+            return None
+        self._refusal.end("Kafka lets this member in")
+        return Batch(records, membership if is_member(membership) else None)
 
     def membership(self) -> bytes:
         """Return the group membership as the client has it now."""
@@ -187,6 +202,12 @@ class ConsumerGroupMember:
     def close(self) -> None:
         """Leave the group."""
         self._consumer.close()
+
+    def _on_client_error(self, error: KafkaError) -> None:
+        # One broker of several may refuse a user, or each may for a moment: the client tries again.
+        if is_denial(error.code()):
+            denial = to_denial(error, self._kafka, f"reading {self._topic}", "")
+            self._refusal.report("%s", denial)
 
     def _is_record(self, message: Message) -> bool:
         error = message.error()

@@ -26,6 +26,7 @@ TRANSACTION_MS: Final = 10_000  # an open transaction holds back every reader
 # Shorter than the consumer's max.poll.interval.ms, longer than the broker keeps a transaction open.
 _WRITE_S: Final = 15.0
 _REQUEST_S: Final = 20.0
+_CONNECT_S: Final = 1.0  # for one of several attempts within a request
 WRITER_HEADER: Final = "transactional-id"
 
 _FENCED_CODES: Final = frozenset(
@@ -277,23 +278,29 @@ class TransactionalProducer:
     def _open_producer(self, config: dict[str, Any]) -> Producer:
         producer = self._client(config)
         try:
-            # Connects; without it, the next call may take half a second longer.
-            producer.list_topics(timeout=_REQUEST_S)
+            # Without it, the next call may take half a second longer.
+            self._connect(producer)
             producer.init_transactions(_REQUEST_S)
         except KafkaException as error:
             raise self._to_start_error(producer, error) from error
         return producer
 
-    def _to_start_error(self, producer: Producer, error: KafkaException) -> UlstmError:
-        """Close a producer that did not start; return why, as far as the client knows."""
-        with contextlib.suppress(KafkaException):
+    def _connect(self, producer: Producer) -> None:
+        """Wait until a broker answers, or says that it does not let this client in."""
+        for _ in range(int(_REQUEST_S / _CONNECT_S) - 1):
+            with contextlib.suppress(KafkaException):
+                producer.list_topics(timeout=_CONNECT_S)
+                return
             producer.poll(0)  # runs the error callback
+            if self._client_denial is not None:
+                raise KafkaException(self._client_denial)
+        producer.list_topics(timeout=_CONNECT_S)
+
+    def _to_start_error(self, producer: Producer, error: KafkaException) -> UlstmError:
+        """Close a producer that did not start; return why."""
         _close(producer)
-        denial = error.args[0] if is_denial(error.args[0].code()) else self._client_denial
-        action = "taking the transactional id"
-        if denial is None:
-            return to_app_error(error, self._kafka, action)
-        return to_denial(denial, self._kafka, action, self._missing_right(denial))
+        action, right = "taking the transactional id", self._missing_right(error.args[0])
+        return to_app_error(error, self._kafka, action, right)
 
 
 def _run_transaction(
