@@ -20,6 +20,7 @@ from confluent_kafka import (
 )
 
 from shared.adapters.env_settings import ServiceSettings
+from shared.adapters.kafka.connection import READER_GROUP
 
 STEP_MS = 300_000
 
@@ -147,7 +148,7 @@ def read(symbols: int, each: int, within_s: float, *, from_start: bool) -> Topic
 def _consumer(*, from_start: bool) -> Consumer:
     settings = ServiceSettings.from_env(os.environ)
     own = {
-        "group.id": "unused",
+        "group.id": READER_GROUP,
         "enable.auto.commit": False,
         "isolation.level": "read_committed",
     }

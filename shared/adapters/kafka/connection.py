@@ -9,6 +9,9 @@ from shared.core.topics import MESSAGE_MAX_BYTES
 
 Compression = Literal["none", "gzip", "lz4", "zstd", "snappy"]
 
+# The client wants a group of every consumer, and asks for its coordinator even if it never joins.
+# Whoever reads by itself names this one, so that one right is enough.
+READER_GROUP: Final = "ulstm-reader"
 # librdkafka's own limit of an answer, and what an answer has beside its records.
 _RECEIVE_MAX_BYTES: Final = 100_000_000
 _OVERHEAD_BYTES: Final = 1024 * 1024

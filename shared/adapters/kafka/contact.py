@@ -11,7 +11,7 @@ from typing import Final, Self
 
 from confluent_kafka import Consumer, KafkaException
 
-from shared.adapters.kafka.connection import KafkaConnection
+from shared.adapters.kafka.connection import READER_GROUP, KafkaConnection
 from shared.adapters.kafka.errors import to_app_error
 
 ASK_S: Final = 3.0  # between two questions
@@ -76,8 +76,8 @@ class KafkaContact:
         self._stop.set()
 
     def _run(self) -> None:
-        config = {"group.id": "ulstm-contact", "reconnect.backoff.max.ms": 1_000}
-        consumer = Consumer(self._kafka.client_config(config))  # of no group: it never joins one
+        config = {"group.id": READER_GROUP, "reconnect.backoff.max.ms": 1_000}
+        consumer = Consumer(self._kafka.client_config(config))
         while not self._stop.is_set():
             self._ask(consumer)
             self._stop.wait(ASK_S)

@@ -14,7 +14,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import TopicMetadata  # type: ignore[attr-defined]
 
-from shared.adapters.kafka.connection import KafkaConnection
+from shared.adapters.kafka.connection import READER_GROUP, KafkaConnection
 from shared.adapters.kafka.errors import is_denial, to_app_error, to_denial, translate_errors
 from shared.core.errors import Unavailable
 
@@ -239,7 +239,7 @@ class Reader:
         return self._client(
             self._kafka.client_config(
                 {
-                    "group.id": "ulstm-reader",  # the client wants one; it is never joined
+                    "group.id": READER_GROUP,
                     "enable.auto.commit": False,
                     "auto.offset.reset": "error",
                     "isolation.level": isolation_level,

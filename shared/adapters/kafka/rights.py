@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
 
+from shared.adapters.kafka.connection import READER_GROUP
 from shared.core.topics import Topics
 
 Resource = Literal["topic", "group", "transactional-id"]
@@ -67,6 +68,7 @@ _CHECKS: Final[tuple[Operation, ...]] = ("DescribeConfigs",)
 _CREATES: Final[tuple[Operation, ...]] = ("Create", "DescribeConfigs", "AlterConfigs")
 # Those that look, as they start, whether the topics have the settings that the log needs.
 _CHECKING: Final = {Principal.PRODUCER, Principal.PREDICTOR, Principal.TRAINER}
+_LOOKING_AT_PREDICTORS: Final = {Principal.DASHBOARD, Principal.OPERATOR}
 _ANY_PREDICTOR: Final = "predictor-"  # a new id for each process
 
 
@@ -98,16 +100,15 @@ def _topic_rights(principal: Principal, topics: Topics) -> list[Right]:
 
 
 def _group_rights(principal: Principal, topics: Topics, consumer_group: str) -> list[Right]:
+    if principal is Principal.CONSUMER:
+        return [Right("group", consumer_group, ("Read",))]
     group = topics.consumer_group(consumer_group)
-    match principal:
-        case Principal.PREDICTOR:
-            return [Right("group", group, ("Read",))]
-        case Principal.DASHBOARD | Principal.OPERATOR:
-            return [Right("group", group, ("Describe",))]
-        case Principal.CONSUMER:
-            return [Right("group", consumer_group, ("Read",))]
-        case _:
-            return []
+    rights = [Right("group", READER_GROUP, ("Describe",))]
+    if principal is Principal.PREDICTOR:
+        rights.append(Right("group", group, ("Read",)))
+    elif principal in _LOOKING_AT_PREDICTORS:
+        rights.append(Right("group", group, ("Describe",)))
+    return rights
 
 
 def _transaction_rights(principal: Principal, topics: Topics) -> list[Right]:

@@ -6,7 +6,7 @@ from typing import NamedTuple, Self
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import TopicMetadata  # type: ignore[attr-defined]
 
-from shared.adapters.kafka.connection import KafkaConnection
+from shared.adapters.kafka.connection import READER_GROUP, KafkaConnection
 from shared.adapters.kafka.errors import is_transient, to_app_error, translate_errors
 from shared.adapters.kafka.reader import (
     REQUEST_S,
@@ -49,7 +49,7 @@ class TopicTail:
         self._consumer = Consumer(
             kafka.client_config(
                 {
-                    "group.id": "ulstm-follower",  # the client wants one; it is never joined
+                    "group.id": READER_GROUP,
                     "enable.auto.commit": False,
                     "auto.offset.reset": "latest",
                     "isolation.level": "read_committed",
