@@ -20,7 +20,7 @@ KERNEL := $(wildcard shared/core/model/kernel/*.[ch])
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint check test soak chaos cluster feed chaos-feed bench bench-full pictures reference docs test-compose \
+.PHONY: help install demo lint check test soak chaos cluster fuzz feed chaos-feed bench bench-full pictures reference docs test-compose \
 	sbom audit licences clean
 
 help: ## this list
@@ -45,6 +45,9 @@ chaos: install ## faults on real processes for MINUTES (30), drawn from SEED (an
 
 cluster: install ## brokers, leaders and replicas of a three-broker cluster fail in turn: the longest pauses (ARGS="--help")
 	@$(BIN)/python -m tests.cluster $(ARGS)
+
+fuzz: install ## damaged input for every decoder for MINUTES (10), from SEED (any): exit 1 if one does what it must not
+	@$(BIN)/python -m tests.fuzz --minutes $(if $(filter command line environment,$(origin MINUTES)),$(MINUTES),10) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 feed: install ## named faults of an exchange, each against what it really has (ARGS="--list", "--only NAME")
 	@$(BIN)/python -m tests.feed $(ARGS)

@@ -10,6 +10,8 @@ from typing import Final, Protocol
 from aiohttp import WSMsgType, web
 
 from services.exchange_simulator.limits import MessageRateLimiter, RequestRefused
+from shared.core.bounded_json import decode_json
+from shared.core.errors import BadInput
 
 MAX_STREAMS: Final = 1024
 MAX_MESSAGE_BYTES: Final = 8_000  # a longer one loses the connection
@@ -170,8 +172,8 @@ def decode_message(text: str) -> dict[str, object]:
         RequestRefused: with the code and message that Binance sends.
     """
     try:
-        message = json.loads(text)
-    except ValueError:
+        message = decode_json(text, max_bytes=MAX_MESSAGE_BYTES)
+    except BadInput:
         raise RequestRefused(3, "Invalid JSON: expected value at line 1 column 1") from None
     if not isinstance(message, dict):
         raise RequestRefused(2, "Invalid request: expected an object")

@@ -1,6 +1,5 @@
 """The REST service: `/api/v3` with Binance's responses, also to invalid requests."""
 
-import json
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,6 +18,8 @@ from services.exchange_simulator.limits import (
 )
 from services.exchange_simulator.market_view import MarketView
 from services.exchange_simulator.ticker import DAY_MS, TYPES, to_day_ticker
+from shared.core.bounded_json import decode_json
+from shared.core.errors import BadInput
 from shared.core.symbols import is_symbol
 
 MAX_LIMIT: Final = 1000
@@ -216,8 +217,8 @@ def _checked(text: str, name: str, pattern: str) -> str:
 
 def _symbol_list(text: str) -> tuple[str, ...]:
     try:
-        symbols = json.loads(text)
-    except ValueError:
+        symbols = decode_json(text)
+    except BadInput:
         symbols = None
     if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
         pattern = r'^\[("[\w\-._&&[^a-z]]{1,50}"(,"[\w\-._&&[^a-z]]{1,50}"){0,}){0,1}\]$'

@@ -95,13 +95,13 @@ def _check_pages(path: Path, data: BinaryIO, chunk: Any) -> None:
 def _page_headers(data: BinaryIO, chunk: Any) -> Iterator[dict[int, Any]]:
     """Yield the headers of a column chunk's pages."""
     start = chunk.data_page_offset
-    if chunk.has_dictionary_page and 0 < chunk.dictionary_page_offset < start:
+    if chunk.has_dictionary_page and 0 < (chunk.dictionary_page_offset or 0) < start:
         start = chunk.dictionary_page_offset
     # A chunk without values needs no page.
     end = start + chunk.total_compressed_size if chunk.num_values > 0 else start
     while start < end:
         header, size = _read_header(data, start)
-        start += size + max(0, header.get(_COMPRESSED_SIZE, 0))
+        start += size + max(0, _number(header, _COMPRESSED_SIZE))
         yield header
 
 
@@ -119,8 +119,20 @@ def _read_header(data: BinaryIO, start: int) -> tuple[dict[int, Any], int]:
         return decode_struct(data.read(_MAX_HEADER_BYTES))
 
 
+def _number(header: dict[int, Any], field: int) -> int:
+    """Return a number of a header.
+
+    Raises:
+        ValueError: it has none.
+    """
+    value = header.get(field)
+    if not isinstance(value, int):
+        raise ValueError(f"a page's header has no number as its field {field}")  # noqa: TRY004
+    return value
+
+
 def _check_page(name: str, kind: str, header: dict[int, Any]) -> None:
-    size = header.get(_SIZE, 0)
+    size = _number(header, _SIZE)
     if not 0 <= size <= MAX_PAGE_BYTES:
         message = f"{name} has a page of {size} bytes, at most {MAX_PAGE_BYTES}: write smaller ones"
         raise BadInput("too_large", message)

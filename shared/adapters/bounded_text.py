@@ -1,13 +1,16 @@
-"""Read the lines of a text of unknown origin, none of them without an end."""
+"""Read text files of unknown origin: no line without an end, no JSON larger than it may be."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, TextIO
 
+from shared.core.bounded_json import check_values
 from shared.core.errors import BadInput
 
 MAX_LINE: Final = 10_000  # characters; a candle has about 150
 MAX_TEXT: Final = 2**31  # characters; a month of seconds has about 400 MB
+MAX_JSON_FILE: Final = 4 * 1024 * 1024  # bytes
+MAX_JSON_VALUES: Final = 100_000
 _CHUNK: Final = 65_536
 
 
@@ -37,6 +40,21 @@ def read_lines(path: Path, text: TextIO) -> Iterator[str]:
             yield line
     if rest:
         yield rest
+
+
+def read_json_file(path: Path) -> bytes:
+    """Return the bytes of a small JSON file.
+
+    Raises:
+        BadInput: it is larger than MAX_JSON_FILE, or has too many values.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        data = file.read(MAX_JSON_FILE + 1)
+    if len(data) > MAX_JSON_FILE:
+        raise BadInput("too_large", f"{path} has more than {MAX_JSON_FILE} bytes")
+    check_values(data, MAX_JSON_VALUES)
+    return data
 
 
 def _check_line(path: Path, number: int, line: str) -> None:

@@ -76,10 +76,11 @@ def _check_columns(recording: Recording, schema: pa.Schema) -> list[str]:
     """Return the names of the columns to read."""
     required = {"open_time": pa.int64(), **dict.fromkeys(NUMBERS, pa.float64())}
     for name, kind in required.items():
-        found = schema.field(name).type if name in schema.names else "missing"
-        if found != kind and not (name == "open_time" and pa.types.is_timestamp(found)):
-            message = f"{recording.path}: column {name} is {found}, not {kind}: convert the file"
-            raise BadInput("bad_columns", message)
+        found = schema.field(name).type if name in schema.names else None
+        is_time = found is not None and name == "open_time" and pa.types.is_timestamp(found)
+        if found != kind and not is_time:
+            message = f"{recording.path}: column {name} is {found or 'missing'}, not {kind}"
+            raise BadInput("bad_columns", f"{message}: convert the file")
     if recording.symbol is None and "symbol" not in schema.names:
         message = f"{recording.path}: neither the name nor a column `symbol` has the symbol"
         raise BadInput("bad_columns", message)

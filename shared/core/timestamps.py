@@ -1,6 +1,9 @@
 """Timestamps as people type and read them."""
 
 from datetime import UTC, datetime
+from typing import Final
+
+_MOST_DIGITS: Final = 14  # of milliseconds: beyond them the years have five digits
 
 
 def parse_timestamp_ms(text: str) -> int:
@@ -14,7 +17,7 @@ def parse_timestamp_ms(text: str) -> int:
     Raises:
         ValueError: the text is none of these.
     """
-    if text.isdigit() and len(text) >= 10:
+    if text.isascii() and text.isdigit() and 10 <= len(text) <= _MOST_DIGITS:
         return int(text)
     try:
         timestamp = datetime.fromisoformat(text)

@@ -13,8 +13,9 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 
 from shared.adapters.atomic_write import write_atomically
+from shared.adapters.bounded_text import read_json_file
 from shared.adapters.kafka.connection import KafkaConnection
-from shared.core.errors import BadSetting
+from shared.core.errors import BadInput, BadSetting
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +74,10 @@ def read_servers_file(folder: Path) -> Servers | None:
     """
     file = _servers_file(folder)
     try:
-        return _SERVERS.validate_json(file.read_bytes())
+        return _SERVERS.validate_json(read_json_file(file))
     except FileNotFoundError:
         return None
-    except ValidationError as error:
+    except (ValidationError, BadInput) as error:
         message = f"{file} does not name servers: remove it; if servers run there, end them first"
         raise BadSetting(message) from error
 

@@ -19,6 +19,7 @@ from shared.core.symbols import MAX_SYMBOL_CHARACTERS
 SUFFIXES: Final = (".csv", ".parquet", ".jsonl")
 COLUMNS: Final = ("symbol", "open_time_ms", "change")
 _SHOWN: Final = 5  # bad rows in a message
+_MOST_BAD: Final = 10_000  # bad rows: then the rest of the file is not looked at
 _LONGEST_LIST: Final = 500  # characters of the columns in a message
 _BATCH_ROWS: Final = 8_192
 
@@ -72,9 +73,12 @@ def read_forecasts(path: Path | None, step_ms: int) -> OutsideForecasts | None:
         reason = _add(changes, row, step_ms)
         if reason:
             bad += 1
+            if bad > _MOST_BAD:
+                break
             shown += [f"{_UNIT[path.suffix]} {number}: {reason}"] if bad <= _SHOWN else []
     if bad:
         more = f"\nand {bad - _SHOWN} more" if bad > _SHOWN else ""
+        more += ", perhaps others after them" if bad > _MOST_BAD else ""
         listed = "\n".join(shown)
         message = f"{path} has {bad} bad rows, correct or remove them:\n{listed}{more}"
         raise BadInput("bad_forecasts", message)
@@ -122,7 +126,7 @@ def _read_rows(path: Path) -> Iterator[Row]:
     readers = {".csv": _csv_rows, ".jsonl": _json_rows, ".parquet": _parquet_rows}
     try:
         yield from readers[path.suffix](path)
-    except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
+    except (OSError, ValueError, OverflowError, csv.Error, pa.ArrowException) as error:
         raise BadInput("unreadable_file", f"{path} cannot be read: {error}") from error
 
 

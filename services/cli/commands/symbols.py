@@ -4,6 +4,7 @@ import time
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import asdict
+from http.client import HTTPException
 from typing import Annotated, Final
 
 import typer
@@ -127,5 +128,5 @@ def _get(url: str) -> bytes:
     try:
         with urllib.request.urlopen(url, timeout=REQUEST_S) as response:
             return bytes(response.read(MAX_PAGE_BYTES + 1))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPException) as error:
         raise Unavailable(f"{url} does not answer ({error})") from error

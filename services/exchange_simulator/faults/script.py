@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from services.exchange_simulator.faults.kinds import KINDS, MIXED
-from shared.core.errors import BadSetting
+from shared.adapters.bounded_text import read_json_file
+from shared.core.errors import BadInput, BadSetting
 
 
 def _check_kind(name: str) -> str:
@@ -92,7 +93,9 @@ def read_script(path: Path) -> FaultScript:
         BadSetting: the file cannot be read, or is no script.
     """
     try:
-        return FaultScript.model_validate_json(path.read_bytes())
+        return FaultScript.model_validate_json(read_json_file(path))
+    except BadInput as error:
+        raise BadSetting(f"EXCHANGE_FAULTS is {path}: {error}") from error
     except OSError as error:
         message = f"EXCHANGE_FAULTS is {path}: cannot read it ({error.strerror})"
         raise BadSetting(message) from error

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from shared.adapters.bounded_text import read_lines
 from shared.core.bounded_json import check_values
 from shared.core.errors import BadInput
 from shared.core.model.scaler import Scaler, scaler_from_ranges
@@ -67,7 +68,7 @@ def _read_text(path: Path) -> str:
 
 
 def _csv_rows(text: str) -> Iterator[Row]:
-    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    lines = csv.reader(read_lines(Path("the table"), io.StringIO(text)), strict=True)
     header = next(lines, [])
     if header != _HEADER:
         raise ValueError(f"the first line is {','.join(header)!r}, wanted: {','.join(_HEADER)}")

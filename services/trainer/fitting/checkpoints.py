@@ -18,8 +18,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from services.trainer.data.dataset import Dataset
 from services.trainer.fitting.options import FitOptions, FitResult
 from shared.adapters.atomic_write import write_atomically
+from shared.adapters.bounded_text import read_json_file
+from shared.adapters.zip_member import ZIP_ERRORS
 from shared.core.arrays import Float32s, Float64s
-from shared.core.errors import BadSetting
+from shared.core.errors import BadInput, BadSetting
 from shared.core.model.architecture import Architecture
 from shared.log.archive import TimeSpan
 
@@ -71,12 +73,12 @@ class FitCheckpointFile:
         if not path.exists():
             return None
         try:
-            stored = _StoredProgress.model_validate_json(path.read_bytes())
+            stored = _StoredProgress.model_validate_json(read_json_file(path))
             if stored.digest != self.digest:
                 log.info("%s has other candles or another program: training starts again", path)
                 return None
             checkpoint = _unpack(self._read_arrays(stored))
-        except (OSError, ValueError) as error:
+        except (BadInput, KeyError, *ZIP_ERRORS) as error:  # of JSON too, a ValueError
             warn_damaged(path, error)
             return None
         log.info("the training resumes after epoch %d of %s", stored.epochs, path)
@@ -228,8 +230,8 @@ class TrainingCheckpoints:
         if not path.exists():
             return None
         try:
-            stored = _StoredSpan.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError) as error:
+            stored = _StoredSpan.model_validate_json(read_json_file(path))
+        except (OSError, ValidationError, BadInput) as error:
             warn_damaged(path, error)
             return None
         if now_s - stored.started_s > max_age_s:

@@ -11,7 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from services.trainer.settings import TrainerSettings
 from shared.adapters.atomic_write import write_atomically
-from shared.core.errors import BadSetting
+from shared.adapters.bounded_text import read_json_file
+from shared.core.errors import BadInput, BadSetting
 
 Value: TypeAlias = bool | int | float | str
 Values: TypeAlias = Mapping[str, Value]
@@ -124,10 +125,11 @@ def load(folder: Path) -> StudyRecord | None:
     if not file.exists():
         return None
     try:
-        return _record.validate_json(file.read_bytes())
-    except ValidationError as error:
+        return _record.validate_json(read_json_file(file))
+    except (ValidationError, BadInput) as error:
+        reason = str(error) if isinstance(error, BadInput) else error.errors()[0]["msg"]
         raise BadSetting(
-            f"{file} is not the record of a search ({error.errors()[0]['msg']}):"
+            f"{file} is not the record of a search ({reason}):"
             " name another --folder, or remove this one"
         ) from error
 

@@ -1,0 +1,74 @@
+"""`make fuzz`: damaged input for every decoder, for as long as wanted."""
+
+import argparse
+import os
+import random
+import sys
+import time
+from collections.abc import Iterator
+
+from tests.fuzz.registry import TARGETS
+from tests.fuzz.run import Outcome, Round, processes, run_bombs, run_round
+
+ROUND_S = 10.0
+
+
+def main() -> int:
+    """Run until the minutes are over; return 1 if a decoder did what it must not."""
+    options = _parse()
+    names = [options.only] if options.only else list(TARGETS)
+    totals = {name: Outcome(name) for name in names}
+    for done in _results(names, options):
+        _add(totals[done.name], done)
+        if done.failures:
+            _say(f"{done.name}: {done.failures[0]}")
+    return _report(totals)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--seed", type=int, default=random.randrange(2**31))
+    parser.add_argument("--only", choices=sorted(TARGETS), help="one decoder")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    options = parser.parse_args()
+    _say(f"seed {options.seed}: {len(TARGETS)} decoders for {options.minutes:g} minutes")
+    return options
+
+
+def _results(names: list[str], options: argparse.Namespace) -> Iterator[Outcome]:
+    """Yield outcomes: of all bombs, then of rounds until the time is over."""
+    ends_s, number = time.monotonic() + 60 * options.minutes, options.seed
+    with processes(options.workers) as pool:
+        yield from pool.imap_unordered(run_bombs, names)
+        while (left_s := ends_s - time.monotonic()) > 0:
+            slice_s = min(ROUND_S, max(1.0, left_s * options.workers / len(names)))
+            rounds = [Round(name, number, slice_s) for name in names]
+            yield from pool.imap_unordered(run_round, rounds)
+            number += 1
+
+
+def _add(total: Outcome, done: Outcome) -> None:
+    total.cases += done.cases
+    total.slowest_s = max(total.slowest_s, done.slowest_s)
+    total.grown_mb = max(total.grown_mb, done.grown_mb)
+    total.failures += done.failures
+
+
+def _report(totals: dict[str, Outcome]) -> int:
+    _say(f"{'decoder':22}{'cases':>10}{'failures':>10}{'slowest s':>11}{'most MB':>9}{'cap':>6}")
+    for one in totals.values():
+        figures = f"{one.cases:10}{len(one.failures):10}{one.slowest_s:11.2f}{one.grown_mb:9.0f}"
+        _say(f"{one.name:22}{figures}{TARGETS[one.name].max_mb:6}")
+    failures = sum(len(one.failures) for one in totals.values())
+    _say(f"{sum(one.cases for one in totals.values())} cases, {failures} failures")
+    return int(failures > 0)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

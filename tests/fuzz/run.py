@@ -1,0 +1,152 @@
+"""Run a decoder on damaged input, in a process of its own: its errors, its memory, its time."""
+
+import hashlib
+import logging
+import multiprocessing
+import resource
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.pool import Pool
+from pathlib import Path
+from typing import Final
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+
+from tests.fuzz.bombs import bombs
+from tests.fuzz.inputs import inputs
+from tests.fuzz.registry import TARGETS
+from tests.fuzz.target import MB, Target
+
+MAX_CASE_S: Final = 10.0  # of CPU time, on a machine that does other things too
+_FUSE: Final = 8 * 1024 * MB  # of address space: no case may take the machine's memory
+_BLOCK: Final = 60  # cases of a seed
+_BLOCKS: Final = 1_000_000  # seeds of a round
+KEPT: Final = Path("build/fuzz")
+
+
+class TooMuch(Exception):
+    """Raised for a decoder that took too much time or memory."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a decoder did with its input."""
+
+    name: str
+    cases: int = 0
+    slowest_s: float = 0.0
+    grown_mb: float = 0.0
+    failures: list[str] = field(default_factory=list)
+
+
+def run_bombs(name: str) -> Outcome:
+    """Decode the bombs of a target's kind."""
+    with _watched(TARGETS[name]) as outcome:
+        for bomb in bombs(TARGETS[name]):
+            _decode(TARGETS[name], bomb, outcome)
+    return outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Damaged samples of a target, drawn from a seed, for so many seconds."""
+
+    name: str
+    seed: int
+    limit_s: float
+
+
+def run_round(one: Round) -> Outcome:
+    """Decode damaged samples: one block of them, and others until the time is over."""
+    ends_s, number = time.monotonic() + one.limit_s, one.seed * _BLOCKS
+    with _watched(TARGETS[one.name]) as outcome:
+        _run_block(outcome, number)
+        while time.monotonic() < ends_s and not outcome.failures:
+            number += 1
+            _run_block(outcome, number)
+    return outcome
+
+
+def _run_block(outcome: Outcome, number: int) -> None:
+    target = TARGETS[outcome.name]
+
+    @seed(number)
+    @settings(
+        max_examples=_BLOCK,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.generate, Phase.shrink),
+    )
+    @given(inputs(target))
+    def check(data: bytes) -> None:
+        _decode_or_raise(target, data, outcome)
+
+    try:
+        check()
+    except Exception:  # of whatever kind: it is what is looked for
+        outcome.failures.append(traceback.format_exc())
+
+
+def processes(workers: int) -> Pool:
+    """Return a pool whose processes each run one task: the memory of each is its own."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.fuzz.run"])
+    return context.Pool(workers, maxtasksperchild=1)
+
+
+@contextmanager
+def _watched(target: Target) -> Iterator[Outcome]:
+    """Yield an outcome, in a process whose address space is bounded."""
+    outcome = Outcome(target.name)
+    logging.disable()  # some decoders log what they refuse
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (_FUSE, hard))
+    yield outcome
+
+
+def _peak_mb() -> float:
+    """Return the most memory that this process has had since the last `_forget_peak`."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def _forget_peak() -> None:
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def _decode(target: Target, data: bytes, outcome: Outcome) -> None:
+    try:
+        _decode_or_raise(target, data, outcome)
+    except Exception:  # of whatever kind: it is what is looked for
+        outcome.failures.append(traceback.format_exc())
+
+
+def _decode_or_raise(target: Target, data: bytes, outcome: Outcome) -> None:
+    """Decode; raise what is no error of the project, and keep the bytes that led to it."""
+    outcome.cases += 1
+    _forget_peak()
+    before_mb, began_s = _peak_mb(), time.process_time()
+    try:
+        target.decode(data)
+    except target.errors:
+        pass
+    except Exception as error:
+        error.add_note(f"{target.name}: the bytes are in {_keep(target, data)}")
+        raise
+    took_s, grown_mb = time.process_time() - began_s, _peak_mb() - before_mb
+    outcome.slowest_s = max(outcome.slowest_s, took_s)
+    outcome.grown_mb = max(outcome.grown_mb, grown_mb)
+    if took_s > MAX_CASE_S or grown_mb > target.max_mb:
+        text = f"{took_s:.1f} s of CPU time and {grown_mb:.0f} MB for {len(data)} bytes"
+        raise TooMuch(f"{target.name}: {text}, kept in {_keep(target, data)}")
+
+
+def _keep(target: Target, data: bytes) -> Path:
+    KEPT.mkdir(parents=True, exist_ok=True)
+    path = KEPT / f"{target.name}-{hashlib.sha256(data).hexdigest()[:8]}"
+    path.write_bytes(data)
+    return path
