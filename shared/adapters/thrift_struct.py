@@ -2,24 +2,27 @@
 
 field     (step from the last field's number << 4 | type), the number itself where the step is 0
 number    7 bits a byte, the lowest first; signed ones are folded into 0, -1, 1, -2, ...
+list      (count << 4 | type), the count itself where it is 15 or more; then the values
 """
 
 from typing import Any, Final
 
-MAX_DEPTH: Final = 8
+MAX_DEPTH: Final = 16
 _LONGEST_NUMBER: Final = 10  # bytes
 _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _STRUCT = 1, 2, 3, 7, 8, 9, 10, 12
 _NUMBERS: Final = {4, 5, 6}  # of 16, 32 and 64 bits
+_LISTS: Final = {_LIST, _SET}
+_FLAGS: Final = {_TRUE, _FALSE}
 _FIXED: Final = {_BYTE: 1, _DOUBLE: 8}
 
 
 def decode_struct(data: bytes) -> tuple[dict[int, Any], int]:
     """Return the fields of a struct by number, and its size in bytes.
 
-    Numbers and structs have their values; of anything else there is None.
+    Numbers, bytes, lists and structs have their values; of anything else there is None.
 
-    >>> decode_struct(bytes([0x15, 0x04, 0x15, 0xC8, 0x01, 0x00]))
-    ({1: 2, 2: 100}, 6)
+    >>> decode_struct(bytes([0x15, 0x04, 0x18, 0x01, 0x41, 0x00]))
+    ({1: 2, 2: b'A'}, 6)
 
     Raises:
         ValueError: the bytes are no struct, or end within it.
@@ -31,11 +34,6 @@ def decode_struct(data: bytes) -> tuple[dict[int, Any], int]:
         raise ValueError(f"a struct does not end within {len(data)} bytes") from error
 
 
-def _check_depth(depth: int) -> None:
-    if depth > MAX_DEPTH:
-        raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
-
-
 class _Reader:
     """Bytes, taken from the front."""
 
@@ -45,53 +43,48 @@ class _Reader:
     def read_struct(self, depth: int) -> dict[int, Any]:
         _check_depth(depth)
         fields, number = dict[int, Any](), 0
-        while head := self._read_byte():
+        while head := self._take(1)[0]:
             step, kind = head >> 4, head & 0x0F
             number = number + step if step else self._read_number()
-            fields[number] = self._read_value(kind, depth)
+            # A flag's value is its type.
+            fields[number] = None if kind in _FLAGS else self._read_value(kind, depth)
         return fields
 
     def _read_value(self, kind: int, depth: int) -> Any:
         if kind in _NUMBERS:
             return self._read_number()
+        if kind == _BINARY:
+            return self._take(self._read_unsigned())
         if kind == _STRUCT:
             return self.read_struct(depth + 1)
-        self._skip(kind, depth)
-        return None
+        if kind in _LISTS:
+            return self._read_list(depth + 1)
+        if kind not in _FIXED:
+            raise ValueError(f"a value of the unknown type {kind}")
+        return self._take(_FIXED[kind]) and None
 
-    def _skip(self, kind: int, depth: int) -> None:
-        if kind == _BINARY:
-            self._pass(self._read_unsigned())
-        elif kind in _FIXED:
-            self._pass(_FIXED[kind])
-        elif kind in {_LIST, _SET}:
-            self._skip_list(depth)
-        elif kind not in {_TRUE, _FALSE}:
-            raise ValueError(f"a field of the unknown type {kind}")
-
-    def _skip_list(self, depth: int) -> None:
+    def _read_list(self, depth: int) -> list[Any]:
         _check_depth(depth)
-        head = self._read_byte()
+        head = self._take(1)[0]
         count, kind = head >> 4, head & 0x0F
-        for _ in range(count if count < 15 else self._read_unsigned()):
-            if kind in {_TRUE, _FALSE}:
-                self._pass(1)
-            else:
-                self._read_value(kind, depth + 1)
+        count = self._read_unsigned() if count == 15 else count
+        kind = _BYTE if kind in _FLAGS else kind
+        # A value takes a byte at least.
+        if count > len(self._data) - self.at:
+            raise IndexError(count)
+        return [self._read_value(kind, depth) for _ in range(count)]
 
-    def _pass(self, size: int) -> None:
-        self.at += size
-        if self.at > len(self._data):
+    def _take(self, size: int) -> bytes:
+        taken = self._data[self.at : self.at + size]
+        if len(taken) < size:
             raise IndexError(self.at)
-
-    def _read_byte(self) -> int:
-        self._pass(1)
-        return self._data[self.at - 1]
+        self.at += size
+        return taken
 
     def _read_unsigned(self) -> int:
         value = 0
         for place in range(_LONGEST_NUMBER):
-            byte = self._read_byte()
+            byte = self._take(1)[0]
             value |= (byte & 0x7F) << 7 * place
             if byte < 0x80:
                 return value
@@ -100,3 +93,8 @@ class _Reader:
     def _read_number(self) -> int:
         value = self._read_unsigned()
         return value >> 1 ^ -(value & 1)
+
+
+def _check_depth(depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise ValueError(f"nested deeper than {MAX_DEPTH} levels")

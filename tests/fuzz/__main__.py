@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 from tests.fuzz.registry import TARGETS
-from tests.fuzz.run import Outcome, Round, processes, run_bombs, run_round
+from tests.fuzz.run import Outcome, Round, run_all
 
 ROUND_S = 10.0
 
@@ -37,15 +37,14 @@ def _parse() -> argparse.Namespace:
 
 
 def _results(names: list[str], options: argparse.Namespace) -> Iterator[Outcome]:
-    """Yield outcomes: of all bombs, then of rounds until the time is over."""
+    """Yield outcomes: of the bombs and a round, then of rounds until the time is over."""
     ends_s, number = time.monotonic() + 60 * options.minutes, options.seed
-    with processes(options.workers) as pool:
-        yield from pool.imap_unordered(run_bombs, names)
-        while (left_s := ends_s - time.monotonic()) > 0:
-            slice_s = min(ROUND_S, max(1.0, left_s * options.workers / len(names)))
-            rounds = [Round(name, number, slice_s) for name in names]
-            yield from pool.imap_unordered(run_round, rounds)
-            number += 1
+    while number == options.seed or time.monotonic() < ends_s:
+        left_s = max(0.0, ends_s - time.monotonic())
+        slice_s = min(ROUND_S, max(1.0, left_s * options.workers / len(names)))
+        rounds = (Round(name, number, slice_s, number == options.seed) for name in names)
+        yield from run_all(rounds, options.workers)
+        number += 1
 
 
 def _add(total: Outcome, done: Outcome) -> None:

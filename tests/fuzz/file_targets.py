@@ -61,7 +61,8 @@ def _settings(data: bytes) -> None:
     lines = data[:_LONGEST_ARGUMENT].decode(errors="replace").replace("\0", "").split("\n")
     environ = dict(line.split("=", 1) for line in lines if "=" in line)
     for service in _SERVICES:
-        service.from_env(environ)
+        with suppress(UlstmError):
+            service.from_env(environ)
 
 
 def _typed(data: bytes) -> None:
@@ -126,7 +127,7 @@ _ENVIRONMENT: Final = b"\n".join((
     b"REDIS_URL=redis://127.0.0.1:6379/0", b"INTERVAL=5m",
     b"KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092",
     b"SYMBOLS=BTCUSDT,ETHUSDT", b"SYMBOL_GROUPS=6", b"WIDTHS=32,32", b"TRAIN_FROM=2025-01-01",
-    b"METRICS_PORT=0", b"SESSION_TIMEOUT_MS=6000", b"KAFKA_SECURITY_PROTOCOL=SASL_SSL",
+    b"METRICS_PORT=0", b"SESSION_TIMEOUT_MS=6000", b"KAFKA_SECURITY_PROTOCOL=SSL",
 ))  # fmt: skip
 
 
@@ -146,6 +147,7 @@ FILE_TARGETS: Final = (
           "shared/adapters/zip_member.py: open_member", kind=ZIP),
     _file("BTCUSDT-5m.parquet", _candles, (parquet(_candle_columns(["BTCUSDT"] * 20)),),
           "shared/adapters/bounded_parquet.py: open_parquet",
+          "shared/adapters/bounded_parquet.py: _column_chunks",
           "shared/adapters/bounded_parquet.py: _read_header", kind=PARQUET),
     _file("5m.parquet", _candles, (parquet(_candle_columns(["A", "B"] * 10)),), kind=PARQUET),
     _file("forecasts.parquet", lambda path: read_forecasts(path, STEP_MS), (parquet(_FORECASTS),),

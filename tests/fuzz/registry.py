@@ -21,12 +21,18 @@ NO_DECODERS: Final[Mapping[str, str]] = {
     "services/cli/candle_import/spooled_blocks.py: _decode": _OWN_ARRAYS,
     "services/cli/local/deployment.py: LocalDeployment._await_simulator": _OWN_FILE,
     "services/cli/local/deployment.py: LocalDeployment.check": _OWN_FILE,
+    "services/cli/credentials/folder.py: SecretFolder.read_or_create": _OWN_FILE,
+    "services/cli/credentials/folder.py: SecretFolder.write": _OWN_FILE,
     "services/dashboard/web/assets.py: Assets.index": _OWN_FILE,
     "services/dashboard/web/assets.py: _read": _OWN_FILE,
     "services/exchange_simulator/faults/rest_faults.py: RestFaults._honest": "reads its own answer",
     "services/producer/exchanges/binance/stream_connection.py: BinanceStreamConnection._read": (
         "whatever its frames raise ends that connection alone; `stream` has their contents"
     ),
+    "shared/adapters/certificates.py: Authority.__init__": _OWN_FILE,
+    "shared/adapters/kafka/listener.py: _sasl_error": "reads 10 bytes, and all of them or none",
+    "shared/adapters/redis_state_store.py: RedisStateStore._load": "`states` has what it decodes",
+    "shared/adapters/redis_state_store.py: RedisStateStore._load_symbols": "likewise",
     "shared/adapters/contract/channels.py: read_contract": _OWN_FILE,
     "shared/core/online/sequence_collector.py: SequenceCollector.flush": _OWN_ARRAYS,
     "shared/local_servers/binaries.py: _check": _OWN_FILE,

@@ -6,10 +6,11 @@ import multiprocessing
 import resource
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing.pool import Pool
+from multiprocessing.connection import Connection
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Final
 
@@ -22,8 +23,10 @@ from tests.fuzz.target import MB, Target
 
 MAX_CASE_S: Final = 10.0  # of CPU time, on a machine that does other things too
 _FUSE: Final = 8 * 1024 * MB  # of address space: no case may take the machine's memory
-_BLOCK: Final = 60  # cases of a seed
+_BLOCK: Final = 40  # cases of a seed
 _BLOCKS: Final = 1_000_000  # seeds of a round
+_CONTEXT: Final = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["tests.fuzz.run"])
 KEPT: Final = Path("build/fuzz")
 
 
@@ -42,27 +45,23 @@ class Outcome:
     failures: list[str] = field(default_factory=list)
 
 
-def run_bombs(name: str) -> Outcome:
-    """Decode the bombs of a target's kind."""
-    with _watched(TARGETS[name]) as outcome:
-        for bomb in bombs(TARGETS[name]):
-            _decode(TARGETS[name], bomb, outcome)
-    return outcome
-
-
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Damaged samples of a target, drawn from a seed, for so many seconds."""
+    """Damaged samples of a target, drawn from a seed, for so many seconds; its bombs before."""
 
     name: str
     seed: int
     limit_s: float
+    with_bombs: bool = False
 
 
 def run_round(one: Round) -> Outcome:
-    """Decode damaged samples: one block of them, and others until the time is over."""
+    """Decode a block of damaged samples, and others until the time is over."""
     ends_s, number = time.monotonic() + one.limit_s, one.seed * _BLOCKS
-    with _watched(TARGETS[one.name]) as outcome:
+    target = TARGETS[one.name]
+    with _watched(target) as outcome:
+        for bomb in bombs(target) if one.with_bombs else ():
+            _decode(target, bomb, outcome)
         _run_block(outcome, number)
         while time.monotonic() < ends_s and not outcome.failures:
             number += 1
@@ -91,11 +90,32 @@ def _run_block(outcome: Outcome, number: int) -> None:
         outcome.failures.append(traceback.format_exc())
 
 
-def processes(workers: int) -> Pool:
-    """Return a pool whose processes each run one task: the memory of each is its own."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.fuzz.run"])
-    return context.Pool(workers, maxtasksperchild=1)
+def run_all(rounds: Iterable[Round], workers: int) -> Iterator[Outcome]:
+    """Run each round in a process of its own; yield the outcomes as they come."""
+    with ThreadPool(workers) as threads:
+        yield from threads.imap_unordered(_run_in_process, rounds)
+
+
+def _run_in_process(one: Round) -> Outcome:
+    """Run a round; a process that does not live to tell is a failure too."""
+    receiver, sender = _CONTEXT.Pipe(duplex=False)
+    process = _CONTEXT.Process(target=_send_outcome, args=(sender, one))
+    process.start()
+    sender.close()
+    with receiver:
+        try:
+            outcome: Outcome = receiver.recv()
+        except EOFError:
+            outcome = Outcome(one.name)
+    process.join()
+    if process.exitcode:
+        text = f"{one.name}: its process ended with {process.exitcode}: see {_current(one.name)}"
+        outcome.failures.append(text)
+    return outcome
+
+
+def _send_outcome(sender: Connection, one: Round) -> None:
+    sender.send(run_round(one))
 
 
 @contextmanager
@@ -105,7 +125,13 @@ def _watched(target: Target) -> Iterator[Outcome]:
     logging.disable()  # some decoders log what they refuse
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (_FUSE, hard))
+    KEPT.mkdir(parents=True, exist_ok=True)
     yield outcome
+    _current(target.name).unlink(missing_ok=True)
+
+
+def _current(name: str) -> Path:
+    return KEPT / f"current-{name}"
 
 
 def _peak_mb() -> float:
@@ -128,6 +154,7 @@ def _decode(target: Target, data: bytes, outcome: Outcome) -> None:
 def _decode_or_raise(target: Target, data: bytes, outcome: Outcome) -> None:
     """Decode; raise what is no error of the project, and keep the bytes that led to it."""
     outcome.cases += 1
+    _current(target.name).write_bytes(data)  # to be found if it ends this process
     _forget_peak()
     before_mb, began_s = _peak_mb(), time.process_time()
     try:
@@ -146,7 +173,6 @@ def _decode_or_raise(target: Target, data: bytes, outcome: Outcome) -> None:
 
 
 def _keep(target: Target, data: bytes) -> Path:
-    KEPT.mkdir(parents=True, exist_ok=True)
     path = KEPT / f"{target.name}-{hashlib.sha256(data).hexdigest()[:8]}"
     path.write_bytes(data)
     return path
