@@ -38,7 +38,7 @@ def main() -> int:
     try:
         with (
             _client_noise_in(folder / "client.log"),
-            SystemUnderFaults(folder, options.seed, options.pace) as system,
+            SystemUnderFaults(folder, options.seed, options.pace, options.protocol) as system,
         ):
             report = _run(system, options.seed, plan, options.minutes * 60, console)
     except KeyboardInterrupt:
@@ -64,6 +64,12 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument(
         "--pace", type=float, default=0.25, help="seconds between two candles of a symbol"
+    )
+    parser.add_argument(
+        "--protocol",
+        choices=("classic", "consumer"),
+        default="consumer",
+        help="GROUP_PROTOCOL of the predictors",
     )
     parser.add_argument(
         "--folder",

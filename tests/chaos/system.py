@@ -6,6 +6,7 @@ from pathlib import Path
 import redis
 
 from shared.adapters.kafka.connection import KafkaConnection
+from shared.adapters.kafka.consumer_group import GroupProtocol
 from tests.chaos.proxy import Link, Links
 from tests.chaos.watched_deployment import SLOTS, WatchedDeployment
 from tests.support import servers
@@ -15,8 +16,11 @@ from tests.support.deployment import Deployment, Replica
 class SystemUnderFaults(WatchedDeployment):
     """One broker and one Redis, each replica behind links of its own, and a trainer."""
 
-    def __init__(self, folder: Path, seed: int, pace_s: float) -> None:
+    def __init__(
+        self, folder: Path, seed: int, pace_s: float, protocol: GroupProtocol = "consumer"
+    ) -> None:
         super().__init__(folder, seed, pace_s)
+        self._protocol = protocol
         self._trainer: Replica | None = None
 
     def _start_servers(self, undo: contextlib.ExitStack) -> Deployment:
@@ -37,7 +41,8 @@ class SystemUnderFaults(WatchedDeployment):
         )
         where = KafkaConnection(f"127.0.0.1:{kafka_port}")
         url = f"redis://127.0.0.1:{redis_port}/0"
-        return Deployment(where, url, "chaos.", self.folder)
+        environ = {"GROUP_PROTOCOL": self._protocol}
+        return Deployment(where, url, "chaos.", self.folder, own_environ=environ)
 
     def _start_traffic(self, undo: contextlib.ExitStack) -> None:
         super()._start_traffic(undo)

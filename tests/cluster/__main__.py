@@ -34,7 +34,7 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.cluster", description=__doc__)
-    parser.add_argument("--protocol", choices=("classic", "consumer"), default="classic")
+    parser.add_argument("--protocol", choices=("classic", "consumer"), default="consumer")
     parser.add_argument("--times", type=int, default=1, help="how often each fault happens")
     parser.add_argument(
         "--folder", type=Path, default=Path(".ulstm/cluster"), help="for logs and the report"
