@@ -14,13 +14,14 @@ from rich.console import Console
 
 from benchmarks import machine
 from benchmarks.archive import archive_rows
+from benchmarks.catch_up import catch_up_rows
 from benchmarks.contract import contract_rows
 from benchmarks.deployment import BenchmarkOptions
 from benchmarks.latency import latency_rows, original_latency_rows, single_symbol_rows
 from benchmarks.live_page import page_rows
 from benchmarks.result import Result, draw_bars, results_table, to_markdown
 from benchmarks.scaling import scaling_rows
-from benchmarks.startup import startup_rows
+from benchmarks.startup import archive_restart_rows, startup_rows
 from benchmarks.steps import step_rows
 from benchmarks.training import training_rows
 from shared.core.errors import UlstmError
@@ -36,6 +37,8 @@ SHORT: Final[dict[str, ResultSource]] = {
     "latency": latency_rows,
     "single-symbol": single_symbol_rows,
     "startup": startup_rows,
+    "restart": archive_restart_rows,
+    "catch-up": catch_up_rows,
     "archive": archive_rows,
     "page": page_rows,
 }

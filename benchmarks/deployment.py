@@ -2,9 +2,10 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Final
@@ -15,10 +16,12 @@ from benchmarks.models import BenchmarkModel
 from shared.adapters.kafka.producer import ProducerRecord
 from shared.core.topics import partition_for
 from shared.local_servers import launcher
+from shared.log.kline_writer import KlineWriter
 from tests.support.deployment import Deployment
 from tests.support.waiting import eventually
 
 LONGEST_S: Final = 600.0
+_BATCH: Final = 5_000  # records of a transaction
 POLL_S: Final = 0.02
 
 until = partial(eventually, deadline_s=LONGEST_S, poll_interval_s=POLL_S)
@@ -63,7 +66,7 @@ class BenchmarkDeployment(Deployment):
     def write_candles(self, symbols: int, start: int, stop: int) -> None:
         """Write candles `start` up to `stop` of this many symbols, ordered by time."""
         topics = self.topics
-        self.write(
+        records = (
             ProducerRecord(
                 topics.klines,
                 partition_for(symbol, topics.partitions),
@@ -73,21 +76,26 @@ class BenchmarkDeployment(Deployment):
             )
             for at, symbol, value in candles_by_time(symbols, start, stop)
         )
+        with closing(KlineWriter(self.kafka, topics)) as writer:
+            while batch := list(islice(records, _BATCH)):
+                writer.write(batch)
 
-    def release_model(self, model: BenchmarkModel, at: int, *, promote: bool = True) -> str:
-        """Publish a model, and promote it before candle `at`."""
-        version, data = model.encoded()
+    def release_model(
+        self, model: BenchmarkModel, at: int, *, promote: bool = True, symbols: int = 0
+    ) -> str:
+        """Publish a model, and promote it before candle `at`, with the starts of some symbols."""
+        version, data = model.encoded(model.starts(symbols, at))
         self.registry.release(data, version, _close_time_ms(at - 1), promote=promote)
         return version
 
     def await_live(self) -> float:
         """Wait until every partition is live at a replica; return the moment (monotonic, s)."""
-        until(lambda: self._total("groups") == self.topics.partitions)
+        until(lambda: self.total("groups") == self.topics.partitions)
         return monotonic()
 
     def await_folded(self, candles: int) -> None:
         """Wait until the replicas have folded this many candles, and have nothing left to do."""
-        until(lambda: self._total("candles_total") >= candles)
+        until(lambda: self.total("candles_total") >= candles)
         self.await_idle()
 
     def await_idle(self) -> None:
@@ -104,7 +112,8 @@ class BenchmarkDeployment(Deployment):
         """Return the processor time that the replicas have used so far."""
         return sum(processor_s(replica.process.pid) for replica in self.replicas)
 
-    def _total(self, name: str) -> float:
+    def total(self, name: str) -> float:
+        """Return the sum of a metric over the replicas."""
         return sum(replica.metric(f"ulstm_predictor_{name}") for replica in self.replicas)
 
 

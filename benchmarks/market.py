@@ -126,9 +126,14 @@ def _market_json(at: int) -> str:
     return json.dumps(fields, separators=(",", ":"))
 
 
+def symbol_names(symbols: int) -> list[str]:
+    """Return the names of synthetic symbols."""
+    return [f"SYN{at:04d}USDT" for at in range(symbols)]
+
+
 def candles_by_time(symbols: int, start: int, stop: int) -> Iterator[tuple[int, str, bytes]]:
     """Yield (number, symbol, record) of candles `start` up to `stop`, ordered by time."""
-    names = [f"SYN{at:04d}USDT" for at in range(symbols)]
+    names = symbol_names(symbols)
     walks = [walk(stop, seed).tolist() for seed in range(symbols)]
     for at in range(start, stop):
         for name, closes in zip(names, walks, strict=True):

@@ -20,6 +20,10 @@ from shared.core.online.state_codec import encode_state
 SYMBOLS: Final = 500
 HISTORY: Final = 288
 SINCE: Final = 144  # candles since the promotion: 12 hours of 5m
+ARCHIVE_SYMBOLS: Final = 2_000
+SHORT_CANDLES: Final = 640  # of each: more than a sequence, so that a part is not needed
+ARCHIVE_CANDLES: Final = 5_000  # 10 million together
+HOUR: Final = 12  # candles since the promotion
 REPLICAS: Final = 2
 STARTS: Final = 3
 HEAVY: Final = ("tensorflow", "keras", "sklearn", "pyarrow")
@@ -39,6 +43,29 @@ def startup_rows(options: BenchmarkOptions) -> Iterator[Result]:
         yield _state_size_result()
         with deploy("restart.") as deployment:
             yield from _restart_results(deployment, empty_mb, options.report_progress)
+
+
+def archive_restart_rows(options: BenchmarkOptions) -> Iterator[Result]:
+    """Yield the rows of a restart of many symbols that have a long archive."""
+    history = ARCHIVE_CANDLES if options.is_full else SHORT_CANDLES
+    report_progress = options.report_progress
+    with options.deployments() as deploy, deploy("archive.") as deployment:
+        report_progress(f"restart: writing {ARCHIVE_SYMBOLS:,} x {history:,} candles")
+        deployment.write_candles(ARCHIVE_SYMBOLS, 0, history)
+        deployment.release_model(DEFAULT, history, symbols=ARCHIVE_SYMBOLS)
+        deployment.write_candles(ARCHIVE_SYMBOLS, history, history + HOUR)
+        report_progress("restart: predictors read the archive")
+        _restart_s(deployment)
+        deployment.await_folded(ARCHIVE_SYMBOLS * (history + HOUR))
+        what = f"predictor restart, {ARCHIVE_SYMBOLS:,} symbols with {history:,} candles each: "
+        note = f"{REPLICAS} predictors at once, the promotion {HOUR} candles back"
+        for redis_state, at_most in (("warm Redis", 3.0), ("empty Redis", 15.0)):
+            report_progress(f"restart: {redis_state}")
+            if at_most > 3.0:
+                _flush_redis(deployment)
+            seconds = _restart_s(deployment)
+            yield Result(f"{what}{redis_state}", seconds, "s", at_most=at_most, note=note)
+            deployment.await_idle()
 
 
 def _heavy_libraries_result() -> Result:
@@ -84,14 +111,18 @@ def _restart_results(
     yield Result(f"{what}warm Redis", _restart_s(deployment), "s", at_most=3.0, note=note)
     deployment.await_idle()
     yield _memory_result(deployment, empty_mb)
-    with redis.Redis.from_url(deployment.redis_url) as client:
-        client.flushall()
+    _flush_redis(deployment)
     report_progress("restart: empty Redis")
     note = (
         f"{REPLICAS} predictors, the promotion {SINCE} candles back:"
         f" {SYMBOLS * SINCE:,} steps again"
     )
     yield Result(f"{what}empty Redis", _restart_s(deployment), "s", at_most=30.0, note=note)
+
+
+def _flush_redis(deployment: BenchmarkDeployment) -> None:
+    with redis.Redis.from_url(deployment.redis_url) as client:
+        client.flushall()
 
 
 def _restart_s(deployment: BenchmarkDeployment) -> float:
