@@ -28,13 +28,14 @@ def catch_up_rows(options: BenchmarkOptions) -> Iterator[Result]:
         report_progress(f"catch-up: {SYMBOLS} symbols, {BACKLOG} candles behind")
         deployment.write_candles(SYMBOLS, HISTORY, HISTORY + BACKLOG)
         _start_replicas(deployment)
-        started_s = deployment.await_live()
+        started_s, used_s = deployment.await_live(), deployment.processor_s()
         until(lambda: deployment.total("predictions_total") >= SYMBOLS * BACKLOG)
-        seconds = monotonic() - started_s
+        seconds, used_s = monotonic() - started_s, deployment.processor_s() - used_s
     count = SYMBOLS * BACKLOG
     note = (
         f"{count:,} candles of {SYMBOLS} symbols in {seconds:.1f} s,"
-        f" {count / seconds:,.0f} candles/s with {REPLICAS} predictors; Kafka on the same cores"
+        f" {count / seconds:,.0f} candles/s with {REPLICAS} predictors; Kafka on the same cores;"
+        f" processor time of the predictors: {used_s / count * 1e3:.3f} ms a candle"
     )
     what = "catch-up that publishes, default model, per 1,000 candles"
     yield Result(what, seconds / count * _THOUSAND, "s", at_most=0.125, note=note)

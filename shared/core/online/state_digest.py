@@ -11,7 +11,7 @@ Whoever changes what a state consists of changes this: PROFILE_VERSION tells.
 
 import hashlib
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -54,52 +54,61 @@ def state_digest(state: SymbolState) -> str:
 
 
 def _content(state: SymbolState) -> bytes:
-    numbers = list(_numbers(state))
-    texts = "\n".join((*_texts(state), str(len(numbers)), ""))
+    numbers = _numbers(state)
+    texts = "\n".join([*_texts(state), str(len(numbers)), ""])
     return texts.encode() + struct.pack(f"<{len(numbers)}d", *numbers) + _lanes(state)
 
 
-def _texts(state: SymbolState) -> Iterator[str]:
+def _texts(state: SymbolState) -> list[str]:
     pending, features, learner = state.pending, state.features, state.learner
-    yield state.symbol
-    yield state.model_version or ""
-    yield "" if state.promotion_offset is None else str(state.promotion_offset)
-    yield "" if pending is None else pending.model_version
-    yield "" if pending is None or pending.source_offset is None else str(pending.source_offset)
-    yield f"{len(state.sequence)} {state.checkpoints.shape}"
-    yield "" if features is None else f"{len(features.carry)} {features.rows.shape}"
-    yield "" if state.head is None else str(state.head.inputs)
-    yield "" if learner is None else str(learner.parameters.size)
-    yield "" if state.scaler is None else str(len(state.scaler.scale))
-    yield "" if state.intervals is None else "intervals"
+    return [
+        state.symbol,
+        state.model_version or "",
+        "" if state.promotion_offset is None else str(state.promotion_offset),
+        "" if pending is None else pending.model_version,
+        "" if pending is None or pending.source_offset is None else str(pending.source_offset),
+        f"{len(state.sequence)} {state.checkpoints.shape}",
+        "" if features is None else f"{len(features.carry)} {features.rows.shape}",
+        "" if state.head is None else str(state.head.inputs),
+        "" if learner is None else str(learner.parameters.size),
+        "" if state.scaler is None else str(len(state.scaler.scale)),
+        "" if state.intervals is None else "intervals",
+    ]
 
 
-def _numbers(state: SymbolState) -> Iterator[float]:
-    yield from (state.corrections, state.begins_ms, state.steps)
-    yield from _SCORES(state.scores)
-    yield from _CALIBRATION(state.calibration)
-    yield from _EVIDENCE(state.evidence)
+def _numbers(state: SymbolState) -> list[float]:
+    numbers: list[float] = [state.corrections, state.begins_ms, state.steps]
+    numbers += _SCORES(state.scores)
+    numbers += _CALIBRATION(state.calibration)
+    numbers += _EVIDENCE(state.evidence)
     if state.pending is not None:
-        yield from _PENDING(state.pending)
+        numbers += _PENDING(state.pending)
     if state.features is not None:
-        yield from state.features.carry
+        numbers += state.features.carry
     if state.head is not None:
-        yield state.head.steps
+        numbers.append(state.head.steps)
     if state.learner is not None:
-        yield from _LEARNER(state.learner)
+        numbers += _LEARNER(state.learner)
     if state.scaler is not None:
-        yield from (*state.scaler.scale, *state.scaler.offset)
+        numbers += (*state.scaler.scale, *state.scaler.offset)
     if state.intervals is not None:
-        yield from _interval_numbers(state.intervals)
+        numbers += _interval_numbers(state.intervals)
+    return numbers
 
 
-def _interval_numbers(intervals: IntervalState) -> Iterator[float]:
-    parts = _INTERVALS(intervals), _VOLATILITY(intervals.volatility)
-    for value in (*parts[0], *parts[1], *_INTERVAL_SCORES(intervals.scores)):
-        if type(value) is tuple:
-            yield from value
-        else:
-            yield value
+def _interval_numbers(intervals: IntervalState) -> list[float]:
+    numbers: list[float] = []
+    for part in (
+        _INTERVALS(intervals),
+        _VOLATILITY(intervals.volatility),
+        _INTERVAL_SCORES(intervals.scores),
+    ):
+        for value in part:
+            if type(value) is tuple:
+                numbers += value
+            else:
+                numbers.append(value)
+    return numbers
 
 
 def _lanes(state: SymbolState) -> bytes:
