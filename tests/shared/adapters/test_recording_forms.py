@@ -19,6 +19,9 @@ from tests.support.recordings import HEADER, dump, dump_line, write_file, write_
 
 NAME = "BTCUSDT-5m-2025-01"
 PLAIN = dump([0, 1, 2])
+ZIPPED = gzip.compress(
+    PLAIN, mtime=0
+)  # without the time of day, which would be in the name of a test
 
 
 def rows(*paths: Path) -> list[CandleRow]:
@@ -157,8 +160,8 @@ def test_a_file_that_is_named_and_lies_in_a_named_folder_is_read_once(tmp_path: 
         ("csv", b"<!DOCTYPE html><html>404</html>", "wrong_format"),
         ("zip", b'{"code": 404}', "wrong_format"),
         ("zip", PLAIN, "unreadable_file"),
-        ("csv", gzip.compress(PLAIN), "wrong_format"),
-        ("csv.gz", gzip.compress(PLAIN)[:-20], "unreadable_file"),
+        ("csv", ZIPPED, "wrong_format"),
+        ("csv.gz", ZIPPED[:-20], "unreadable_file"),
         ("csv.gz", PLAIN, "unreadable_file"),
         ("csv", PLAIN.decode().encode("utf-16"), "wrong_encoding"),
         ("csv", PLAIN.replace(b",", b";"), "wrong_separator"),
