@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, model_validator
 
 from shared.adapters.env_settings import PredictorGroupSettings
-from shared.adapters.kafka.consumer_group import GroupProtocol, GroupSettings
+from shared.adapters.kafka.group_settings import GroupProtocol, GroupSettings
 from shared.adapters.secret_file import read_secret
 from shared.core.errors import BadSetting
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import redis
 
 from shared.adapters.kafka.connection import KafkaConnection
-from shared.adapters.kafka.consumer_group import GroupProtocol
+from shared.adapters.kafka.group_settings import GroupProtocol
 from tests.chaos.proxy import Link, Links
 from tests.chaos.watched_deployment import SLOTS, WatchedDeployment
 from tests.support import servers

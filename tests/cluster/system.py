@@ -4,7 +4,7 @@ import contextlib
 from pathlib import Path
 from typing import Final
 
-from shared.adapters.kafka.consumer_group import GroupProtocol
+from shared.adapters.kafka.group_settings import GroupProtocol
 from tests.chaos.watched_deployment import WatchedDeployment
 from tests.support import servers
 from tests.support.broker_cluster import BROKERS, BrokerCluster

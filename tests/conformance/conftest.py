@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.adapters.kafka.consumer_group import GroupProtocol
+from shared.adapters.kafka.group_settings import GroupProtocol
 from tests.conformance.harness import ClientHarness
 from tests.conformance.kafka_harness import KafkaHarness
 from tests.conformance.model_harness import ModelHarness

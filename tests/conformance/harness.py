@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from shared.adapters.kafka.consumer_group import GroupProtocol, GroupSettings
+from shared.adapters.kafka.group_settings import GroupProtocol, GroupSettings
 from tests.conformance.member import RecordingMember
 
 SESSION_S: Final = 6.0  # the shortest session time-out that the broker accepts

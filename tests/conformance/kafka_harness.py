@@ -18,7 +18,7 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ignore[attr-defined]
 
 from shared.adapters.kafka.connection import KafkaConnection
-from shared.adapters.kafka.consumer_group import GroupProtocol
+from shared.adapters.kafka.group_settings import GroupProtocol
 from tests.conformance.harness import PRODUCER, WAIT_S, ClientHarness, dotted
 from tests.conformance.member import RecordingMember
 from tests.support.waiting import eventually

@@ -6,7 +6,7 @@ from typing import Any, Final, cast
 
 from confluent_kafka import Consumer, Producer
 
-from shared.adapters.kafka.consumer_group import GroupProtocol
+from shared.adapters.kafka.group_settings import GroupProtocol
 from tests.conformance.harness import PRODUCER, WAIT_S, ClientHarness, dotted
 from tests.conformance.member import RecordingMember
 from tests.simulation.broker import Broker

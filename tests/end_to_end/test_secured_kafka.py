@@ -24,7 +24,8 @@ from services.dashboard.models.logged_models import LoggedModels
 from shared.adapters.env_settings import ServiceSettings
 from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.kafka.connection import KafkaConnection
-from shared.adapters.kafka.consumer_group import ConsumerGroupMember, GroupSettings
+from shared.adapters.kafka.consumer_group import ConsumerGroupMember
+from shared.adapters.kafka.group_settings import GroupSettings
 from shared.adapters.kafka.listener import find_protocol
 from shared.adapters.kafka.producer import ProducerRecord, TransactionalProducer
 from shared.adapters.kafka.reader import Reader

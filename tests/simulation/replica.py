@@ -12,7 +12,8 @@ from services.predictor.recovery.open_transaction import OpenTransactions
 from services.predictor.recovery.partition_recovery import PartitionRecovery
 from services.predictor.worker import Worker
 from shared.adapters.kafka.connection import KafkaConnection
-from shared.adapters.kafka.consumer_group import ConsumerGroupMember, GroupSettings
+from shared.adapters.kafka.consumer_group import ConsumerGroupMember
+from shared.adapters.kafka.group_settings import GroupSettings
 from shared.adapters.kafka.producer import TransactionalProducer
 from shared.adapters.kafka.reader import Reader
 from shared.adapters.prometheus import Telemetry

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from shared.adapters.kafka.consumer_group import GroupProtocol
+from shared.adapters.kafka.group_settings import GroupProtocol
 from tests.simulation.log import SCRIPTS
 from tests.simulation.replica import GROUP, ReplicaParts
 from tests.simulation.schedules import FaultSchedule, draw_schedule, shrink

@@ -76,24 +76,24 @@ class PartitionRecovery:
                 predicts from here.
             Unavailable: Kafka does not answer, or a transaction on the predictions is open.
         """
-        # 0. A predecessor that was killed within a transaction would hold all of it back.
+        # 1. A predecessor that was killed within a transaction would hold all of it back.
         yield from self.open_transactions.end(partition)
-        # 1. Where to continue. Predictions prove an offset too: committed ones can be deleted.
+        # 2. Where to continue. Predictions prove an offset too: committed ones can be deleted.
         committed = self._committed_offset(partition)
         snapshot = None if from_beginning else self._load_snapshot(partition)
         published = self._read_tail(partition)
         ends = self.klines.ends(partition)
         next_offset = choose_next_offset(committed, published, ends, partition)
-        # 2. A topic that was recreated would be folded without an error: compare it first.
+        # 3. A topic that was recreated would be folded without an error: compare it first.
         check_klines_match(published, self.klines, self.processor.codec, partition)
-        # 3. The short way: a snapshot, and the few records since.
+        # 4. The short way: a snapshot, and the few records since.
         if snapshot is not None and is_committed(snapshot, next_offset, published):
             log.info("symbol group %d: saved at offset %d", partition, snapshot.next_offset)
             replay = Replay(self.processor, self.klines, published, partition)
             result = yield from replay.run(snapshot, snapshot.known_from, next_offset)
             if result.is_proved:
                 return RestoredState(result.state, "redis")
-        # 4. The log alone. A prediction that seems to be missing may still be in an open
+        # 5. The log alone. A prediction that seems to be missing may still be in an open
         #    transaction; only once there is none is it known to be lost.
         if next_offset > published.next_offset:
             published = self._read_settled_tail(partition)

@@ -4,7 +4,7 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -16,6 +16,7 @@ from shared.adapters.kafka.errors import (
     to_denial,
     translate_errors,
 )
+from shared.adapters.kafka.group_settings import GroupSettings
 from shared.adapters.kafka.reader import ConsumerRecord, poll_batch, to_consumer_record
 from shared.adapters.logs import Outage
 from shared.core.errors import Incompatible
@@ -27,31 +28,6 @@ log = logging.getLogger(__name__)
 COMMITTED_S: Final = 2.0
 FIRST_OFFSET_S: Final = 2.0  # this request is made within `poll`, which must not take long
 _MEMBERSHIP_FORMAT: Final = b"CGMDv2:"
-
-GroupProtocol = Literal["classic", "consumer"]
-
-
-@dataclass(frozen=True, slots=True)
-class GroupSettings:
-    """How a group shares out partitions, and how it learns that a member is gone.
-
-    In the protocol `consumer` (KIP-848) the broker decides both times, for all members.
-    """
-
-    protocol: GroupProtocol = "classic"
-    session_timeout_ms: int = 6_000  # after so long without a heartbeat, a member is expelled
-    heartbeat_interval_ms: int = 300  # a member learns so late that another has joined or left
-
-    def client_config(self) -> dict[str, str | int]:
-        """Return the client's settings; it refuses those of the other protocol."""
-        if self.protocol == "consumer":
-            return {"group.protocol": "consumer"}
-        return {
-            "group.protocol": "classic",
-            "partition.assignment.strategy": "cooperative-sticky",
-            "session.timeout.ms": self.session_timeout_ms,
-            "heartbeat.interval.ms": self.heartbeat_interval_ms,
-        }
 
 
 @dataclass(frozen=True, slots=True)

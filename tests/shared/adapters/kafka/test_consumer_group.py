@@ -6,12 +6,8 @@ import pytest
 from confluent_kafka import KafkaError, Message
 
 from shared.adapters.kafka.connection import KafkaConnection
-from shared.adapters.kafka.consumer_group import (
-    ConsumerGroupMember,
-    GroupProtocol,
-    GroupSettings,
-    is_member,
-)
+from shared.adapters.kafka.consumer_group import ConsumerGroupMember, is_member
+from shared.adapters.kafka.group_settings import GroupProtocol, GroupSettings
 from shared.core.errors import Incompatible
 
 

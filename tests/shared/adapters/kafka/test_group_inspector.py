@@ -3,12 +3,9 @@
 import pytest
 
 from shared.adapters.kafka.connection import KafkaConnection
-from shared.adapters.kafka.consumer_group import (
-    ConsumerGroupMember,
-    GroupProtocol,
-    GroupSettings,
-)
+from shared.adapters.kafka.consumer_group import ConsumerGroupMember
 from shared.adapters.kafka.group_inspector import GroupInspector
+from shared.adapters.kafka.group_settings import GroupProtocol, GroupSettings
 from shared.core.errors import Unavailable
 from tests.support.deployment import Deployment
 from tests.support.waiting import eventually
