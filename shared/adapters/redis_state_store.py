@@ -1,20 +1,21 @@
 """Partition states in Redis: a view of the log that may lag it and never leads it."""
 
+import logging
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import redis
-from redis.backoff import ExponentialWithJitterBackoff
-from redis.retry import Retry
 
-from shared.adapters.passwords import shown_address
-from shared.core.errors import BadInput, BadSetting, Incompatible, Unavailable
+from shared.adapters.redis_connection import RedisConnection, find_eviction_policy
+from shared.core.errors import BadInput, Incompatible
 from shared.core.online.partition import PartitionState
 from shared.core.online.state import SymbolState
-from shared.core.online.state_codec import STATE_SCHEMA, decode_state, encode_state
+from shared.core.online.state_codec import MAX_STATE_BYTES, STATE_SCHEMA, decode_state, encode_state
 
-REQUEST_S: Final = 2.0
+log = logging.getLogger(__name__)
+
+_NO_PARTITION: Final = -1
 _PIPELINE: Final = 50  # symbols of one round trip
 
 
@@ -65,43 +66,50 @@ class RedisStateStore:
         Raises:
             BadSetting: the address is no Redis address.
         """
-        self._url = shown_address(url)
+        self._connection = RedisConnection(url, password)
+        self._put_symbol = self._connection.register_script(_PUT_SYMBOL)
+        self._put_partition = self._connection.register_script(_PUT_PARTITION)
         self._namespace = f"ulstm:{STATE_SCHEMA}:{namespace}"
-        try:
-            self._client = redis.Redis.from_url(
-                url,
-                password=password,
-                socket_timeout=REQUEST_S,
-                socket_connect_timeout=REQUEST_S,
-                retry=Retry(ExponentialWithJitterBackoff(cap=0.2, base=0.05), 2),
-                decode_responses=False,
-            )
-        except ValueError:
-            # Neither the cause nor the address is shown: both may have the password.
-            message = "REDIS_URL is no address; give one such as redis://127.0.0.1:6379/0"
-            raise BadSetting(message) from None
-        self._put_symbol = self._client.register_script(_PUT_SYMBOL)
-        self._put_partition = self._client.register_script(_PUT_PARTITION)
 
     def use_topic_id(self, topic_id: str) -> None:
         """Ignore states of another topic of the same name: one created again, another cluster's."""
         self._namespace = f"{self._namespace}:{topic_id}"
 
     def check(self) -> None:
-        """Check that Redis answers and never evicts.
+        """Check that Redis answers, never evicts, and lets this user keep states.
 
         Raises:
             Unavailable: it does not answer.
+            BadSetting: it refuses this user, or one of the commands.
             Incompatible: it may evict states.
         """
         try:
-            settings = self._client.config_get("maxmemory-policy")
+            for server in self._connection.servers():
+                self._check_eviction(server)
+            self._try_commands()
         except redis.RedisError as error:
-            raise self._unavailable(error) from error
-        policy = settings.get("maxmemory-policy", "noeviction")
-        if policy != "noeviction":
-            message = f"Redis at {self._url} has maxmemory-policy {policy}; set it to noeviction"
-            raise Incompatible(message)
+            refusal = self._connection.refusal(error)
+            raise refusal or self._connection.to_app_error(error) from error
+
+    def _check_eviction(self, server: redis.Redis) -> None:
+        policy = find_eviction_policy(server)
+        if policy is None:
+            log.warning(
+                "Redis at %s does not tell its maxmemory-policy: it must be noeviction",
+                self._connection.shown,
+            )
+        elif policy != "noeviction":
+            place = f"Redis at {self._connection.shown}"
+            raise Incompatible(f"{place} has maxmemory-policy {policy}; set it to noeviction")
+
+    def _try_commands(self) -> None:
+        """Store a symbol's state of no partition, read it, and delete it, as the commands do."""
+        key = self._key(_NO_PARTITION, "probe")
+        client = self._connection.client_for(key)
+        self._put_symbol(keys=[key], args=[0, "", 0, ""], client=client)
+        client.hgetall(key)
+        client.hstrlen(key, "state")
+        client.delete(key)
 
     def load(self, partition: int, profile: str) -> PartitionState | None:
         """Return a partition's state, or None if there is none to use.
@@ -118,7 +126,7 @@ class RedisStateStore:
         try:
             return self._load(partition, profile)
         except redis.RedisError as error:
-            raise self._unavailable(error) from error
+            raise self._connection.to_app_error(error) from error
         except (BadInput, KeyError, ValueError):
             return None
 
@@ -150,31 +158,33 @@ class RedisStateStore:
             # 1. The symbols first: after a crash here they are newer than the index says, so the
             #    partition is unusable until the next save or rebuilt from the log.
             for start in range(0, len(names), _PIPELINE):
-                self._save_symbols(profile, state, names[start : start + _PIPELINE])
+                self._save_symbols(partition, profile, state, names[start : start + _PIPELINE])
             # 2. Then, in one script, the applied offset and the index that makes them valid.
             return self._save_partition(partition, profile, state, names, base_offset)
         except redis.RedisError as error:
-            raise self._unavailable(error) from error
+            raise self._connection.to_app_error(error) from error
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        self._connection.close()
 
     def _load(self, partition: int, profile: str) -> PartitionState | None:
+        client = self._client_of(partition)
         # 1. The partition's hash says which state to expect.
-        head: dict[bytes, bytes] = self._client.hgetall(self._key("partition", partition))  # type: ignore[assignment]
+        head: dict[bytes, bytes] = client.hgetall(self._key(partition))  # type: ignore[assignment]
         if not head or head[b"profile"].decode() != profile:
             return None
         applied_offset = int(head[b"applied_offset"])
         # 2. The index is read after it, in a request of its own: a save between the two shows in
         #    another number of symbols or in a later offset.
-        index: dict[bytes, bytes] = self._client.hgetall(self._key("offsets", partition))  # type: ignore[assignment]
+        index: dict[bytes, bytes] = client.hgetall(self._key(partition, "offsets"))  # type: ignore[assignment]
         offsets = {name.decode(): int(offset) for name, offset in sorted(index.items())}
         newest = max(offsets.values(), default=0)
         if len(offsets) != int(head[b"symbols"]) or newest > applied_offset:
             return None
         # 3. Each symbol's state must be of exactly the offset in the index.
-        symbols = {state.symbol: state for state in self._load_symbols(offsets, profile)}
+        found = self._load_symbols(client, partition, offsets, profile)
+        symbols = {state.symbol: state for state in found}
         promotion = head[b"promotion"].decode()
         return PartitionState(
             applied_offset,
@@ -185,22 +195,30 @@ class RedisStateStore:
             profile,
         )
 
-    def _load_symbols(self, offsets: Mapping[str, int], profile: str) -> Iterator[SymbolState]:
+    def _load_symbols(
+        self, client: redis.Redis, partition: int, offsets: Mapping[str, int], profile: str
+    ) -> Iterator[SymbolState]:
         names = list(offsets)
         for start in range(0, len(names), _PIPELINE):
             block = names[start : start + _PIPELINE]
-            with self._client.pipeline(transaction=False) as pipeline:
-                for name in block:
-                    pipeline.hgetall(self._key("symbol", name))
+            keys = [self._key(partition, "symbol", name) for name in block]
+            with client.pipeline(transaction=False) as pipeline:
+                for key in keys:
+                    pipeline.hstrlen(key, "state")
+                _check_sizes(pipeline.execute())
+                for key in keys:
+                    pipeline.hgetall(key)
                 for name, fields in zip(block, pipeline.execute(), strict=True):
                     yield _decode_symbol(fields, offsets[name], profile)
 
-    def _save_symbols(self, profile: str, state: PartitionState, names: Sequence[str]) -> None:
-        with self._client.pipeline(transaction=False) as pipeline:
+    def _save_symbols(
+        self, partition: int, profile: str, state: PartitionState, names: Sequence[str]
+    ) -> None:
+        with self._client_of(partition).pipeline(transaction=False) as pipeline:
             for name in names:
                 data = encode_state(state.symbols[name])
                 self._put_symbol(
-                    keys=[self._key("symbol", name)],
+                    keys=[self._key(partition, "symbol", name)],
                     args=[state.next_offset, profile, zlib.crc32(data), data],
                     client=pipeline,
                 )
@@ -216,7 +234,7 @@ class RedisStateStore:
     ) -> bool:
         return bool(
             self._put_partition(
-                keys=[self._key("partition", partition), self._key("offsets", partition)],
+                keys=[self._key(partition), self._key(partition, "offsets")],
                 args=[
                     state.next_offset,
                     profile,
@@ -227,14 +245,28 @@ class RedisStateStore:
                     "" if base_offset is None else base_offset,
                     *names,
                 ],
+                client=self._client_of(partition),
             )
         )
 
-    def _key(self, kind: str, name: str | int) -> str:
-        return f"{self._namespace}:{kind}:{name}"
+    def _client_of(self, partition: int) -> redis.Redis:
+        return self._connection.client_for(self._key(partition))
 
-    def _unavailable(self, error: redis.RedisError) -> Unavailable:
-        return Unavailable(f"Redis at {self._url}: {error}")
+    def _key(self, partition: int, *names: str) -> str:
+        # A cluster keeps keys with the same text in braces on one node, as a script needs them.
+        return ":".join((f"{self._namespace}:{{partition:{partition}}}", *names))
+
+
+def _check_sizes(sizes: Iterable[int]) -> None:
+    """Check the sizes of states before they are read.
+
+    Raises:
+        BadInput: one is too large.
+    """
+    largest = max(sizes)
+    if largest > MAX_STATE_BYTES:
+        message = f"a state has {largest} bytes, at most {MAX_STATE_BYTES}"
+        raise BadInput("bad_state", message)
 
 
 def _decode_symbol(fields: Mapping[bytes, bytes], offset: int, profile: str) -> SymbolState:

@@ -31,7 +31,7 @@ NO_DECODERS: Final[Mapping[str, str]] = {
     ),
     "shared/adapters/certificates.py: Authority.__init__": _OWN_FILE,
     "shared/adapters/kafka/listener.py: _sasl_error": "reads 10 bytes, and all of them or none",
-    "shared/adapters/redis_state_store.py: RedisStateStore._load": "`states` has what it decodes",
+    "shared/adapters/redis_state_store.py: RedisStateStore._load": "`states` has the states",
     "shared/adapters/redis_state_store.py: RedisStateStore._load_symbols": "likewise",
     "shared/adapters/contract/channels.py: read_contract": _OWN_FILE,
     "shared/core/online/sequence_collector.py: SequenceCollector.flush": _OWN_ARRAYS,

@@ -27,7 +27,7 @@ _AUTHORITY_YEARS: Final = 20
 _SERVER_YEARS: Final = 10
 # What the state store does, on its own keys alone. INFO tells whether Redis evicts.
 PREDICTOR_COMMANDS: Final = (
-    "+hget +hgetall +hset +del +evalsha +eval +script|load +script|exists"
+    "+hget +hgetall +hset +hstrlen +del +evalsha +eval +script|load +script|exists"
     " +info +config|get +ping +select +hello +client|setinfo +client|setname"
 )
 

@@ -40,7 +40,7 @@ def test_states_newer_than_the_applied_offset_that_was_read_are_not_used(
     store, state = RedisStateStore(redis_url, namespace), a_partition_state()
     store.save(0, PROFILE, state, state.symbols, None)
     client = redis.Redis.from_url(redis_url)
-    [key] = client.scan_iter(f"*{namespace}*partition:0")
+    [key] = client.scan_iter(f"*{namespace}*partition:0}}")
     client.hset(
         key, "applied_offset", state.next_offset - 1
     )  # as if a save came between reading this and the states

@@ -140,5 +140,6 @@ def test_a_state_ahead_of_its_applied_offset_makes_the_partition_unusable(
 
     states.save(1, PROFILE, replace(state, next_offset=state.next_offset + 5), ["BTCUSDT"], None)
 
+    # A store may keep the symbols of a partition apart from those of the others.
     saved = states.load(0, PROFILE)
-    assert saved is None or "BTCUSDT" not in saved.symbols
+    assert saved is None or digests(saved) == digests(state)
