@@ -49,6 +49,18 @@ def _replica_killed(system: SystemUnderFaults, fault: Fault) -> Iterator[float]:
     yield from _until_taken_over(system)
 
 
+@_kind("replica killed within a transaction", SESSION_S + RELOAD_S + 2.0)
+def _replica_killed_in_transaction(system: SystemUnderFaults, fault: Fault) -> Iterator[float]:
+    """Kill a replica before its commit: its successor ends the transaction (ADR 38)."""
+    link = system.link_of(fault.slot, "kafka")
+    link.trap = Trap(END_TXN, "freeze")
+    yield from _until(lambda: link.trap is None, 10.0)
+    system.kill(fault.slot)
+    system.links.run_in_thread(link.cut)  # the commit request is lost with the connection
+    link.trap, link.trouble = None, Trouble()
+    yield from _until_taken_over(system)
+
+
 @_kind("replica killed, started at once", TAKE_OVER_S)
 def _replica_restarted(system: SystemUnderFaults, fault: Fault) -> Iterator[float]:
     system.kill(fault.slot)

@@ -14,7 +14,7 @@ from tests.support.waiting import eventually
 
 SEED = 20_260_101
 EPISODES: list[Episode] = [
-    (Fault("replica killed", 0, 0.0),),
+    (Fault("replica killed within a transaction", 0, 0.0),),
     (Fault("Redis flushed, then a replica killed", 1, 0.0), Fault("trainer killed", 0, 1.0)),
     (
         Fault("replica stopped", 0, 0.0),
