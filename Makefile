@@ -79,7 +79,7 @@ reference: install ## what is written from the code: docs/reference, Grafana's b
 docs: install ## the documentation as a site, for a browser: build/site/index.html
 	@$(BIN)/sphinx-build -q -W --keep-going -d build/doctrees -c docs . build/site
 
-test-compose: install ## the same system in containers: needs Docker
+test-compose: install ## the same system in containers (ARGS=--secure: secured servers): needs Docker
 	@scripts/test_compose.sh $(ARGS)
 
 sbom: .venv/.supply ## build/sbom: a bill of materials (CycloneDX) for each image's packages
