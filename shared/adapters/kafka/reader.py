@@ -221,7 +221,7 @@ class Reader:
         first, last = self.ends(partition)
         end = last if end is None else end
         start = max(start, first)
-        # From beyond the end, as a foreign record may ask for, the broker would answer with an error.
+        # From beyond the end, as a foreign record may ask, the broker would answer with an error.
         if start >= min(end, last):
             return
         if self._consumer.assignment():
