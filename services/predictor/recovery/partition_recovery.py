@@ -107,7 +107,8 @@ class PartitionRecovery:
         # A new consumer group, or one whose offsets were deleted. Rejected records lead to no
         # prediction: without this, those after the last prediction would be rejected twice.
         topic = self.processor.topic
-        return offset_after_last_dead_letter(self.dead_letters, topic, partition)
+        end = self.klines.ends(partition)[1]
+        return offset_after_last_dead_letter(self.dead_letters, topic, partition, end)
 
     def _load_snapshot(self, partition: int) -> PartitionState | None:
         try:
