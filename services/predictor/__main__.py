@@ -160,7 +160,8 @@ def _open_states(
     """Return the state store of this deployment's log, once Kafka has its topics.
 
     Raises:
-        BadSetting: REDIS_URL is no address, or Redis refuses this user.
+        BadSetting: REDIS_URL is no address.
+        NotAuthorized: Kafka or Redis refuses this user.
         Incompatible: the topics do not fit the settings, or Redis may evict states.
         StopRequested: a stop was requested before Kafka answered.
     """

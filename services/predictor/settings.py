@@ -19,8 +19,8 @@ class PredictorSettings(PredictorGroupSettings):
         default="redis://127.0.0.1:6379/0",
         pattern=r"^(redis|rediss|unix)://",
         repr=False,
-        description="Where Redis is: a server, or any node of a cluster. A user may stand before the"
-        " host, and options after a question mark, as in"
+        description="Where Redis is: a server, or any node of a cluster. A user may stand before"
+        " the host, and options after a question mark, as in"
         " `rediss://predictor@redis:6379/0?ssl_ca_certs=/run/secrets/ca.pem`.",
     )
     redis_password: SecretStr | None = Field(

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
@@ -15,11 +16,12 @@ from redis.exceptions import (
     ClusterCrossSlotError,
     MovedError,
     NoPermissionError,
+    RedisClusterException,
 )
 from redis.retry import Retry
 
 from shared.adapters.passwords import shown_address
-from shared.core.errors import BadSetting, Unavailable
+from shared.core.errors import BadSetting, NotAuthorized, Unavailable
 
 REQUEST_S: Final = 2.0
 OPTIONS: Final = (
@@ -71,24 +73,25 @@ class RedisConnection:
         Raises:
             redis.RedisError: no server answers.
         """
-        cluster = self._find_cluster()
-        if cluster is None:
-            return self._client
-        node = cluster.get_node_from_key(key)  # type: ignore[no-untyped-call]
-        return cluster.get_redis_connection(node)
+        with _to_redis_error():
+            cluster = self._find_cluster()
+            if cluster is None:
+                return self._client
+            node = cluster.get_node_from_key(key)  # type: ignore[no-untyped-call]
+            return cluster.get_redis_connection(node)
 
-    def servers(self) -> Iterator[redis.Redis]:
-        """Yield a client of each server that takes writes.
+    def servers(self) -> list[redis.Redis]:
+        """Return a client of each server that takes writes.
 
         Raises:
             redis.RedisError: no server answers.
         """
-        cluster = self._find_cluster()
-        if cluster is None:
-            yield self._client
-        else:
+        with _to_redis_error():
+            cluster = self._find_cluster()
+            if cluster is None:
+                return [self._client]
             nodes = cluster.get_primaries()  # type: ignore[no-untyped-call]
-            yield from map(cluster.get_redis_connection, nodes)
+            return [cluster.get_redis_connection(node) for node in nodes]
 
     def to_app_error(self, error: redis.RedisError) -> Unavailable:
         """Return the error of a command that failed; the next one looks where the nodes are."""
@@ -97,12 +100,14 @@ class RedisConnection:
         moved = "a key has moved to another node: " if isinstance(error, _OF_A_CLUSTER) else ""
         return Unavailable(f"Redis at {self.shown}: {moved}{error}")
 
-    def refusal(self, error: redis.RedisError) -> BadSetting | None:
+    def refusal(self, error: redis.RedisError) -> NotAuthorized | None:
         """Return the error of a start that Redis refuses for good; None if it may pass."""
         if not isinstance(error, _FINAL) and not _REFUSED_IN_SCRIPT.search(str(error)):
             return None
         text = f"Redis at {self.shown} refuses this user: {error}"
-        return BadSetting(f"{text}; correct REDIS_URL, REDIS_PASSWORD(_FILE) or the user's rights")
+        return NotAuthorized(
+            f"{text}; correct REDIS_URL, REDIS_PASSWORD(_FILE) or the user's rights"
+        )
 
     def close(self) -> None:
         """Close the connections."""
@@ -131,6 +136,8 @@ class RedisConnection:
         if self._is_cluster is None:
             self._is_cluster = _is_cluster(self._client)
         if self._is_cluster and self._cluster is None:
+            # The client of a cluster does not tell a missing right from a server that is none.
+            self._client.execute_command("CLUSTER SLOTS")  # type: ignore[no-untyped-call]
             self._cluster = redis.RedisCluster.from_url(self._url, **self._arguments)
         return self._cluster
 
@@ -138,6 +145,15 @@ class RedisConnection:
         if self._cluster is not None:
             self._cluster.close()
             self._cluster = None
+
+
+@contextmanager
+def _to_redis_error() -> Iterator[None]:
+    """Raise what a cluster's client raises as the other errors of redis-py."""
+    try:
+        yield
+    except RedisClusterException as error:
+        raise redis.ConnectionError(str(error)) from error
 
 
 def find_eviction_policy(client: redis.Redis) -> str | None:

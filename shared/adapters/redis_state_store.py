@@ -80,7 +80,7 @@ class RedisStateStore:
 
         Raises:
             Unavailable: it does not answer.
-            BadSetting: it refuses this user, or one of the commands.
+            NotAuthorized: it refuses this user, or one of the commands.
             Incompatible: it may evict states.
         """
         try:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.fuzz.target import GZIP, JSON, MB, PARQUET, ZIP, Target
+from tests.fuzz.target import GZIP, HTTP, JSON, MB, PARQUET, ZIP, Target
 
 _TEXTS: Final[tuple[bytes, ...]] = (
     b"",
@@ -66,6 +66,20 @@ def _in_json(tree: Any) -> Iterator[bytes]:
         yield from (f"{head}{json.dumps(name)}: {value}}}".encode() for value in _VALUES[:3])
     if isinstance(tree, dict):
         yield from (f'{{"unknown": {value}}}'.encode() for value in _VALUES)
+
+
+def answers() -> Iterator[bytes]:
+    """Yield answers that unpack to hundreds of MB, or never end."""
+    head = b"HTTP/1.1 200 OK\r\n"
+    body = gzip.compress(b"[]," * 100 * MB, 1)
+    for coding, data in ((b"gzip", body), (b"gzip, gzip", gzip.compress(body))):
+        length = b"Content-Length: %d\r\n" % len(data)
+        yield head + b"Content-Encoding: " + coding + b"\r\n" + length + b"\r\n" + data
+    yield head + b"A: b\r\n" * 200_000 + b"\r\n"
+    yield head + b"A: " + b"b" * 5 * MB + b"\r\n\r\n"
+    yield head + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 100_000
+    yield head + b"Content-Length: 99999999999999999999\r\n\r\n" + b"a" * 5 * MB
+    yield b"HTTP/1.1 100 Continue\r\n\r\n" * 20_000
 
 
 def gzip_files() -> Iterator[bytes]:
@@ -158,4 +172,4 @@ def parquet(columns: dict[str, Any], **options: Any) -> bytes:
     return file.getvalue()
 
 
-_FILES: Final = {GZIP: gzip_files, ZIP: zip_files, PARQUET: parquet_files}
+_FILES: Final = {HTTP: answers, GZIP: gzip_files, ZIP: zip_files, PARQUET: parquet_files}

@@ -21,7 +21,7 @@ from shared.adapters.prometheus_text import parse_metrics
 from shared.adapters.schemas.standings import decode_standings
 from shared.core.bounded_json import decode_json
 from shared.core.errors import UlstmError
-from tests.fuzz.target import LINES, Target
+from tests.fuzz.target import HTTP, LINES, Target
 from tests.support.builders import START_MS, STEP_MS
 from tests.support.raw_server import raw_server, send
 
@@ -129,7 +129,7 @@ EXCHANGE_TARGETS: Final = (
             "services/dashboard/cluster/service_client.py: _read_body",
             "services/cli/commands/symbols.py: _get",
         ),
-        kind=LINES,
+        kind=HTTP,
     ),
     Target(
         "standings",

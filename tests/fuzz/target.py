@@ -10,6 +10,7 @@ MB: Final = 1024 * 1024
 JSON: Final = "json"
 LINES: Final = "lines"
 BINARY: Final = "binary"
+HTTP: Final = "http"
 GZIP: Final = "gzip"
 ZIP: Final = "zip"
 PARQUET: Final = "parquet"

@@ -11,7 +11,7 @@ import redis
 
 from shared.adapters.redis_connection import OPTIONS, TLS_OPTIONS
 from shared.adapters.redis_state_store import RedisStateStore
-from shared.core.errors import BadSetting, Incompatible, Unavailable
+from shared.core.errors import BadSetting, Incompatible, NotAuthorized, Unavailable
 from shared.core.online.state_digest import state_digest
 from shared.local_servers import programs
 from tests.support.builders import a_partition_state
@@ -20,6 +20,7 @@ from tests.support.waiting import eventually
 
 PROFILE = "1-abc"
 SLOTS = 16_384
+PARTITIONS = range(8)
 
 
 def keeps_states(store: RedisStateStore, partition: int) -> bool:
@@ -73,13 +74,36 @@ def test_states_are_kept_in_a_cluster_also_after_slots_have_moved(tmp_path: Path
         store = RedisStateStore(url_of(first), "x")
 
         store.check()
-        assert all(keeps_states(store, partition) for partition in range(8))
+        assert all(keeps_states(store, partition) for partition in PARTITIONS)
         assert first.dbsize() > 0 < second.dbsize()
 
-        move_all(second, first)
+        move_partitions(second, first)
         with pytest.raises(Unavailable, match="a key has moved to another node"):
-            [store.load(partition, PROFILE) for partition in range(8)]
-        assert all(keeps_states(store, partition) for partition in range(8))
+            [store.load(partition, PROFILE) for partition in PARTITIONS]
+        assert all(keeps_states(store, partition) for partition in PARTITIONS)
+        store.close()
+
+
+@pytest.mark.integration
+def test_in_a_cluster_a_missing_right_is_named_too(tmp_path: Path) -> None:
+    with servers(tmp_path, 1, "--cluster-enabled", "yes") as (client,):
+        execute(client, "CLUSTER", "ADDSLOTS", *range(SLOTS))
+        eventually(partial(is_whole, client), 20.0)
+        execute(client, "ACL", "SETUSER", "p", "on", ">secret", "~*", "+@all", "-cluster")
+        store = RedisStateStore(url_of(client).replace("://", "://p:secret@"), "x")
+
+        with pytest.raises(NotAuthorized, match="no permissions to run the 'cluster"):
+            store.check()
+        store.close()
+
+
+@pytest.mark.integration
+def test_a_cluster_without_all_its_slots_is_unavailable(tmp_path: Path) -> None:
+    with servers(tmp_path, 1, "--cluster-enabled", "yes") as (client,):
+        store = RedisStateStore(url_of(client), "x")
+
+        with pytest.raises(Unavailable):
+            store.check()
         store.close()
 
 
@@ -88,15 +112,13 @@ def is_whole(client: redis.Redis) -> bool:
     return "cluster_state:ok" in str(found) or "'cluster_state': 'ok'" in str(found)
 
 
-def move_all(source: redis.Redis, target: redis.Redis) -> None:
-    """Give all slots but one to a node; the states of the other are lost.
-
-    A node without slots would become a replica.
-    """
+def move_partitions(source: redis.Redis, target: redis.Redis) -> None:
+    """Give the slots of all partitions to a node; the states of the other are lost."""
     source.flushall()
     name = bytes(execute(target, "CLUSTER", "MYID")).decode()  # type: ignore[call-overload]
+    slots = [execute(target, "CLUSTER", "KEYSLOT", f"{{partition:{at}}}") for at in PARTITIONS]
     for client in (source, target):
-        for slot in range(SLOTS // 2, SLOTS - 1):
+        for slot in slots:
             execute(client, "CLUSTER", "SETSLOT", slot, "NODE", name)
 
 
@@ -144,7 +166,7 @@ def test_a_missing_right_ends_the_start_with_its_name(
         execute(client, "ACL", "SETUSER", name, right)
     store = RedisStateStore(user, uuid.uuid4().hex)
 
-    with pytest.raises(BadSetting, match=r"refuses this user.*(permission|can't run)") as refusal:
+    with pytest.raises(NotAuthorized, match=r"this user.*(permission|can't run)") as refusal:
         store.check()
 
     assert "secret" not in str(refusal.value)
@@ -155,7 +177,7 @@ def test_a_missing_right_ends_the_start_with_its_name(
 def test_a_wrong_password_ends_the_start_without_it(user: str) -> None:
     store = RedisStateStore(user.replace("secret", "hunter2"), "x")
 
-    with pytest.raises(BadSetting, match="refuses this user") as refusal:
+    with pytest.raises(NotAuthorized, match="refuses this user") as refusal:
         store.check()
 
     assert "hunter2" not in str(refusal.value)
