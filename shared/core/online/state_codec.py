@@ -109,7 +109,10 @@ def _fields(state: SymbolState) -> dict[str, Any]:
 
 
 def _decode(data: bytes) -> SymbolState:
-    first_line, rest = data.split(b"\n", 1)
+    first_line, line_feed, arrays = data.partition(b"\n")
+    if not line_feed:
+        raise ValueError("there is no line feed")
+    rest = memoryview(arrays)  # its parts are not copied
     _check_size("the first line", len(first_line), MAX_LINE_BYTES)
     fields: dict[str, Any] = json.loads(first_line)
     if fields["schema"] not in _READ_SCHEMAS:
@@ -161,14 +164,14 @@ def _decode_pending(fields: dict[str, Any] | None) -> PendingPrediction | None:
     return from_fields(PendingPrediction, kept)
 
 
-def _decode_rows(shape: Sequence[int], data: bytes) -> tuple[Float64s, bytes]:
+def _decode_rows(shape: Sequence[int], data: memoryview) -> tuple[Float64s, memoryview]:
     """Return an array of float64 (rows, columns), and the bytes after it."""
     rows, columns = (check_field("a shape", length, int) for length in shape)
     array, rest = _take(data, rows * columns, "<f8")
     return read_only64(array.reshape(rows, columns).astype(np.float64)), rest
 
 
-def _take(data: bytes, count: int, kind: str) -> tuple[np.ndarray[Any, Any], bytes]:
+def _take(data: memoryview, count: int, kind: str) -> tuple[np.ndarray[Any, Any], memoryview]:
     """Return an array (count,) of a kind, and the bytes after it."""
     size = count * np.dtype(kind).itemsize
     if size > len(data):
@@ -176,7 +179,9 @@ def _take(data: bytes, count: int, kind: str) -> tuple[np.ndarray[Any, Any], byt
     return np.frombuffer(data[:size], dtype=kind), data[size:]
 
 
-def _decode_features(fields: dict[str, Any] | None, data: bytes) -> tuple[Features | None, bytes]:
+def _decode_features(
+    fields: dict[str, Any] | None, data: memoryview
+) -> tuple[Features | None, memoryview]:
     """Return the features, and the bytes after them."""
     if fields is None:
         return None, data
@@ -184,7 +189,7 @@ def _decode_features(fields: dict[str, Any] | None, data: bytes) -> tuple[Featur
     return Features(check_field("carry", fields["carry"], tuple[float, ...]), rows), rest
 
 
-def _decode_head(fields: dict[str, Any] | None, data: bytes) -> tuple[Head | None, bytes]:
+def _decode_head(fields: dict[str, Any] | None, data: memoryview) -> tuple[Head | None, memoryview]:
     """Return the head, and the bytes after it."""
     if fields is None:
         return None, data
@@ -193,7 +198,9 @@ def _decode_head(fields: dict[str, Any] | None, data: bytes) -> tuple[Head | Non
     return Head(read_only64(parameters.astype(np.float64)), inputs, steps), rest
 
 
-def _decode_learner(fields: dict[str, Any] | None, data: bytes) -> tuple[Learner | None, bytes]:
+def _decode_learner(
+    fields: dict[str, Any] | None, data: memoryview
+) -> tuple[Learner | None, memoryview]:
     """Return the learner, and the bytes after it."""
     if fields is None:
         return None, data
