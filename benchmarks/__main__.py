@@ -24,6 +24,7 @@ from benchmarks.scaling import scaling_rows
 from benchmarks.startup import archive_restart_rows, startup_rows
 from benchmarks.steps import step_rows
 from benchmarks.training import training_rows
+from benchmarks.verify import original_verify_rows, verify_rows
 from shared.core.errors import UlstmError
 
 ROOT: Final = Path(__file__).parents[1]
@@ -41,10 +42,12 @@ SHORT: Final[dict[str, ResultSource]] = {
     "catch-up": catch_up_rows,
     "archive": archive_rows,
     "page": page_rows,
+    "verify": verify_rows,
 }
 FULL: Final = {
     **SHORT,
     "original-latency": original_latency_rows,
+    "original-verify": original_verify_rows,
     "contract": contract_rows,
     "training": training_rows,
     "scaling": scaling_rows,

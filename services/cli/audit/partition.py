@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from services.cli.audit.checks import DeadLettersCheck, FoldCheck, KlinesCheck
+from services.cli.audit.checks import DeadLettersCheck, FoldCheck
+from services.cli.audit.klines_check import KlinesCheck
 from services.cli.audit.market_index import MarketIndex
 from services.cli.audit.mismatch import Mismatch, decode_text
 from services.cli.audit.options import SymbolSample
