@@ -43,11 +43,15 @@ def resident_mb(pid: int) -> float | None:
     return None if kilobytes is None else int(kilobytes.split()[0]) / 1024
 
 
-def tree_resident_mb(pid: int) -> float:
-    """Read the resident memory of a process and of those that it has started; 0 without /proc."""
+def tree_memory_mb(pid: int) -> float:
+    """Read the memory of a process and of those that it has started; 0 without /proc.
+
+    What processes share is counted once (PSS): one that has just been forked is no second one.
+    """
     started = _words(Path(f"/proc/{pid}/task/{pid}/children"))
-    own = resident_mb(pid) or 0.0
-    return own + sum(tree_resident_mb(int(child)) for child in started)
+    kilobytes = next(_lines(Path(f"/proc/{pid}/smaps_rollup"), "Pss:"), "0 kB")
+    own = int(kilobytes.split()[0]) / 1024
+    return own + sum(tree_memory_mb(int(child)) for child in started)
 
 
 def processor_s(pid: int) -> float:

@@ -25,7 +25,7 @@ import redis
 
 from benchmarks.deployment import BenchmarkDeployment
 from benchmarks.dumps import write_dumps
-from benchmarks.machine import describe, facts, resident_mb, tree_resident_mb
+from benchmarks.machine import describe, facts, resident_mb, tree_memory_mb
 from benchmarks.market import STEP_MS
 from benchmarks.recorded_market import Sequences, most_traded, read_folders
 from shared.local_servers import launcher
@@ -50,7 +50,7 @@ class Usage:
         """Return the figures as text."""
         return (
             f"{self.seconds:.0f} s, {self.processor_s:.0f} s of processor time,"
-            f" at most {self.peak_mb:,.0f} MB resident"
+            f" at most {self.peak_mb:,.0f} MB"
         )
 
 
@@ -171,7 +171,7 @@ def _await_end(pid: int) -> tuple[int, float, float]:
         ended, status, used = os.wait4(pid, os.WNOHANG)
         if ended:
             return status, used.ru_utime + used.ru_stime, peak_mb
-        peak_mb = max(peak_mb, tree_resident_mb(pid))
+        peak_mb = max(peak_mb, tree_memory_mb(pid))
         sleep(_SAMPLE_S)
 
 

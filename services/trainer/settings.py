@@ -95,7 +95,7 @@ class TrainerSettings(ServiceSettings):
     """Newest candles of a symbol to read; 52,560 of 5m: half a year."""
     min_candles: int = Field(4_032, ge=32)
     """Candles that a symbol needs in the training span; 4,032 of 5m: two weeks."""
-    training_memory_mb: int = Field(3_072, ge=1_200, le=1_000_000)
+    training_memory_mb: int = Field(4_096, ge=1_500, le=1_000_000)
     """Memory of a training: where MAX_CANDLES of each symbol take more, fewer are read."""
 
     baskets_max_age_days: float = Field(30.0, ge=0)

@@ -137,7 +137,8 @@ def _long_enough(
     if not chosen:
         raise NotEnoughCandles(
             f"the longest training span has {max(lengths.values())} candles,"
-            f" MIN_CANDLES asks for {min_candles}"
+            f" MIN_CANDLES asks for {min_candles}; where memory cut it short, raise"
+            " TRAINING_MEMORY_MB"
         )
     return SelectedSequences(sequences, chosen)
 

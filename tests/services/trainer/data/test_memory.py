@@ -51,7 +51,7 @@ def settings_with(**environ: str) -> TrainerSettings:
 def test_more_memory_takes_more_candles(feature_set: str) -> None:
     least, more = (
         candles_in_memory(settings_with(FEATURE_SET=feature_set, TRAINING_MEMORY_MB=memory))
-        for memory in ("1200", "4096")
+        for memory in ("1500", "4096")
     )
 
     assert 500_000 < least < more < 4096e6 / 80
