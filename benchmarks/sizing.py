@@ -23,16 +23,17 @@ from typing import Final
 
 import redis
 
-from benchmarks.deployment import BenchmarkDeployment
+from benchmarks.deployment import BenchmarkDeployment, until
 from benchmarks.dumps import write_dumps
 from benchmarks.machine import describe, facts, resident_mb, tree_memory_mb
 from benchmarks.market import STEP_MS
 from benchmarks.recorded_market import Sequences, most_traded, read_folders
+from shared.adapters.kafka.reader import Reader
 from shared.local_servers import launcher
-from shared.log.archive import Archive
 
 _LIMITED: Final = ("prlimit", "--nofile=1024")  # open files, as most systems allow a process
 _REPLICAS: Final = 2
+_DAY: Final = 288  # candles
 _SAMPLE_S: Final = 0.2
 STEPS: Final = ("import", "again", "train", "predict")
 
@@ -106,7 +107,7 @@ class _Run:
         yield f"{symbols} symbols, {count:,} candles, {files:,} files of {options.days} days"
         if "import" in steps:
             yield f"import: {self.ulstm('import', str(history), '--json')}"
-            size = self._log_bytes("klines") / self._candles()
+            size = self._log_bytes("klines") / self._records("klines")
             yield f"klines: {size:.0f} bytes a candle on disk"
         if "again" in steps:
             yield f"import again: {self.ulstm('import', str(history), '--json')}"
@@ -118,15 +119,15 @@ class _Run:
 
     def _predict(self, last_day: Path, symbols: int) -> Iterator[str]:
         deployment = self.deployment
-        before = self._candles()
         self.ulstm("import", str(last_day), "--json")
         started = monotonic()
         for _ in range(_REPLICAS):
             deployment.start_predictor()
         deployment.await_live()
         yield f"predictors: live after {monotonic() - started:.1f} s"
-        new = self._candles() - before
-        deployment.await_folded(new)
+        new = _DAY * symbols
+        until(lambda: self._records("predictions") >= new)
+        deployment.await_idle()
         yield f"predictions: {self._log_bytes('predictions') / new:.0f} bytes each on disk"
         sizes = [resident_mb(replica.process.pid) or 0.0 for replica in deployment.replicas]
         yield f"predictors: {', '.join(f'{size:.0f}' for size in sizes)} MB, {symbols} symbols"
@@ -149,16 +150,16 @@ class _Run:
             sys.exit(f"{' '.join(arguments)}: {(self.folder / 'errors.txt').read_text()[-2_000:]}")
         return Usage(monotonic() - started, processor_s, peak_mb, output.read_text())
 
-    def _candles(self) -> int:
-        """Return how many records the log of candles has."""
-        return sum(Archive(self.deployment.kafka, self.deployment.topics).ends().values())
+    def _records(self, topic: str) -> int:
+        """Return how many records a topic has, with the markers of its transactions."""
+        with Reader(self.deployment.kafka, getattr(self.deployment.topics, topic)) as reader:
+            return sum(reader.ends(partition)[1] for partition in range(reader.partitions()))
 
     def _log_bytes(self, topic: str) -> int:
         """Return the bytes that a topic's partitions take on the broker's disk."""
         name = getattr(self.deployment.topics, topic)
         folders = (self.folder / "servers").rglob(f"{name}-[0-9]*")
-        files = (file for each in folders for file in each.glob("*") if file.is_file())
-        return sum(file.stat().st_blocks * 512 for file in files)
+        return sum(file.stat().st_size for each in folders for file in each.glob("*.log"))
 
 
 def _await_end(pid: int) -> tuple[int, float, float]:
