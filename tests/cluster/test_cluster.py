@@ -9,8 +9,8 @@ from tests.cluster.faults import FAULTS
 from tests.cluster.run import run_faults
 from tests.cluster.system import ClusterUnderFaults
 
-# A broker's death alone takes longer than all of these: `make cluster` has it.
-SHORT = ("leaders moved", "partitions reassigned", "broker 1 stopped", "replica stopped")
+# The death of a broker alone takes longer than all of these: `make cluster` has the rest.
+SHORT = ("leaders moved", "broker 1 stopped", "replica stopped")
 
 
 @pytest.mark.integration
