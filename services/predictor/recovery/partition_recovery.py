@@ -93,6 +93,9 @@ class PartitionRecovery:
             result = yield from replay.run(snapshot, snapshot.known_from, next_offset)
             if result.is_proved:
                 return RestoredState(result.state, "redis")
+        elif not from_beginning:
+            held = "nothing of use" if snapshot is None else f"offset {snapshot.next_offset}"
+            log.info("symbol group %d: Redis has %s; reading the log", partition, held)
         # 5. The log alone. A prediction that seems to be missing may still be in an open
         #    transaction; only once there is none is it known to be lost.
         if next_offset > published.next_offset:
