@@ -220,8 +220,9 @@ if is_secure; then
     --entrypoint python dashboard -
 fi
 
-ulstm verify >"$work/verify" 2>&1 || { tail -n 40 "$work/verify"; fail "verify"; }
-say "the command line verified it: $(tail -n 1 "$work/verify")"
+ulstm verify --json >"$work/verify" 2>"$work/warnings" ||
+  { tail -n 20 "$work/verify" "$work/warnings"; fail "verify"; }
+say "the command line verified it"
 ! ulstm train >"$work/train" 2>&1 || fail "the command line's image trains"
 grep -q "docker compose run --rm trainer" "$work/train" || { cat "$work/train"; fail "train"; }
 
