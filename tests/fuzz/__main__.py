@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 from tests.fuzz.registry import TARGETS
-from tests.fuzz.run import Outcome, Round, run_all
+from tests.fuzz.run import FuzzResult, Round, run_all
 
 ROUND_S = 10.0
 
@@ -17,7 +17,7 @@ def main() -> int:
     """Run until the minutes are over; return 1 if a decoder did what it must not."""
     options = _parse()
     names = [options.only] if options.only else list(TARGETS)
-    totals = {name: Outcome(name) for name in names}
+    totals = {name: FuzzResult(name) for name in names}
     for done in _results(names, options):
         _add(totals[done.name], done)
         if done.failures:
@@ -36,7 +36,7 @@ def _parse() -> argparse.Namespace:
     return options
 
 
-def _results(names: list[str], options: argparse.Namespace) -> Iterator[Outcome]:
+def _results(names: list[str], options: argparse.Namespace) -> Iterator[FuzzResult]:
     """Yield outcomes: of the bombs and a round, then of rounds until the time is over."""
     ends_s, number = time.monotonic() + 60 * options.minutes, options.seed
     while number == options.seed or time.monotonic() < ends_s:
@@ -47,14 +47,14 @@ def _results(names: list[str], options: argparse.Namespace) -> Iterator[Outcome]
         number += 1
 
 
-def _add(total: Outcome, done: Outcome) -> None:
+def _add(total: FuzzResult, done: FuzzResult) -> None:
     total.cases += done.cases
     total.slowest_s = max(total.slowest_s, done.slowest_s)
     total.grown_mb = max(total.grown_mb, done.grown_mb)
     total.failures += done.failures
 
 
-def _report(totals: dict[str, Outcome]) -> int:
+def _report(totals: dict[str, FuzzResult]) -> int:
     _say(f"{'decoder':22}{'cases':>10}{'failures':>10}{'slowest s':>11}{'most MB':>9}{'cap':>6}")
     for one in totals.values():
         figures = f"{one.cases:10}{len(one.failures):10}{one.slowest_s:11.2f}{one.grown_mb:9.0f}"

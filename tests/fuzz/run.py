@@ -35,7 +35,7 @@ class TooMuch(Exception):
 
 
 @dataclass(slots=True)
-class Outcome:
+class FuzzResult:
     """What a decoder did with its input."""
 
     name: str
@@ -55,7 +55,7 @@ class Round:
     with_bombs: bool = False
 
 
-def run_round(one: Round) -> Outcome:
+def run_round(one: Round) -> FuzzResult:
     """Decode a block of damaged samples, and others until the time is over."""
     ends_s, number = time.monotonic() + one.limit_s, one.seed * _BLOCKS
     target = TARGETS[one.name]
@@ -69,7 +69,7 @@ def run_round(one: Round) -> Outcome:
     return outcome
 
 
-def _run_block(outcome: Outcome, number: int) -> None:
+def _run_block(outcome: FuzzResult, number: int) -> None:
     target = TARGETS[outcome.name]
 
     @seed(number)
@@ -90,13 +90,13 @@ def _run_block(outcome: Outcome, number: int) -> None:
         outcome.failures.append(traceback.format_exc())
 
 
-def run_all(rounds: Iterable[Round], workers: int) -> Iterator[Outcome]:
+def run_all(rounds: Iterable[Round], workers: int) -> Iterator[FuzzResult]:
     """Run each round in a process of its own; yield the outcomes as they come."""
     with ThreadPool(workers) as threads:
         yield from threads.imap_unordered(_run_in_process, rounds)
 
 
-def _run_in_process(one: Round) -> Outcome:
+def _run_in_process(one: Round) -> FuzzResult:
     """Run a round; a process that does not live to tell is a failure too."""
     receiver, sender = _CONTEXT.Pipe(duplex=False)
     process = _CONTEXT.Process(target=_send_outcome, args=(sender, one))
@@ -104,9 +104,9 @@ def _run_in_process(one: Round) -> Outcome:
     sender.close()
     with receiver:
         try:
-            outcome: Outcome = receiver.recv()
+            outcome: FuzzResult = receiver.recv()
         except EOFError:
-            outcome = Outcome(one.name)
+            outcome = FuzzResult(one.name)
     process.join()
     if process.exitcode:
         text = f"{one.name}: its process ended with {process.exitcode}: see {_current(one.name)}"
@@ -119,9 +119,9 @@ def _send_outcome(sender: Connection, one: Round) -> None:
 
 
 @contextmanager
-def _watched(target: Target) -> Iterator[Outcome]:
+def _watched(target: Target) -> Iterator[FuzzResult]:
     """Yield an outcome, in a process whose address space is bounded."""
-    outcome = Outcome(target.name)
+    outcome = FuzzResult(target.name)
     logging.disable()  # some decoders log what they refuse
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (_FUSE, hard))
@@ -144,14 +144,14 @@ def _forget_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
-def _decode(target: Target, data: bytes, outcome: Outcome) -> None:
+def _decode(target: Target, data: bytes, outcome: FuzzResult) -> None:
     try:
         _decode_or_raise(target, data, outcome)
     except Exception:  # of whatever kind: it is what is looked for
         outcome.failures.append(traceback.format_exc())
 
 
-def _decode_or_raise(target: Target, data: bytes, outcome: Outcome) -> None:
+def _decode_or_raise(target: Target, data: bytes, outcome: FuzzResult) -> None:
     """Decode; raise what is no error of the project, and keep the bytes that led to it."""
     outcome.cases += 1
     _current(target.name).write_bytes(data)  # to be found if it ends this process

@@ -15,10 +15,10 @@ COVERED = {function for target in TARGETS.values() for function in target.covers
 def test_bombs_and_damaged_input_raise_errors_of_the_project_in_bounded_memory() -> None:
     rounds = [Round(name, 1, 0.0, with_bombs=True) for name in TARGETS]
 
-    outcomes = list(run_all(rounds, WORKERS))
+    results = list(run_all(rounds, WORKERS))
 
-    assert [one.failures[0] for one in outcomes if one.failures] == []
-    assert min(one.cases for one in outcomes) > 0
+    assert [one.failures[0] for one in results if one.failures] == []
+    assert min(one.cases for one in results) > 0
 
 
 def test_every_function_that_parses_is_reached_by_a_target_or_says_why_not() -> None:
