@@ -39,7 +39,7 @@ STEPS: Final = ("import", "again", "train", "predict")
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class CommandUsage:
     """What a command has used, and what it printed."""
 
     seconds: float
@@ -135,7 +135,7 @@ class _Run:
             used = int(client.info("memory")["used_memory"])
         yield f"Redis: {used / symbols:,.0f} bytes a symbol"
 
-    def ulstm(self, *arguments: str) -> Usage:
+    def ulstm(self, *arguments: str) -> CommandUsage:
         """Run a command; return what it used."""
         started, output = monotonic(), self.folder / "output.txt"
         with output.open("wb") as stdout, (self.folder / "errors.txt").open("wb") as stderr:
@@ -148,7 +148,7 @@ class _Run:
             status, processor_s, peak_mb = _await_end(process.pid)
         if status:
             sys.exit(f"{' '.join(arguments)}: {(self.folder / 'errors.txt').read_text()[-2_000:]}")
-        return Usage(monotonic() - started, processor_s, peak_mb, output.read_text())
+        return CommandUsage(monotonic() - started, processor_s, peak_mb, output.read_text())
 
     def _records(self, topic: str) -> int:
         """Return how many records a topic has, with the markers of its transactions."""
