@@ -23,6 +23,7 @@ SINCE: Final = 144  # candles since the promotion: 12 hours of 5m
 ARCHIVE_SYMBOLS: Final = 2_000
 SHORT_CANDLES: Final = 640  # of each: more than a sequence, so that a part is not needed
 ARCHIVE_CANDLES: Final = 5_000  # 10 million together
+STARTS_IN_BUNDLE: Final = 500  # its size is limited: the other symbols fold their sequences
 HOUR: Final = 12  # candles since the promotion
 REPLICAS: Final = 2
 STARTS: Final = 3
@@ -52,13 +53,16 @@ def archive_restart_rows(options: BenchmarkOptions) -> Iterator[Result]:
     with options.deployments() as deploy, deploy("archive.") as deployment:
         report_progress(f"restart: writing {ARCHIVE_SYMBOLS:,} x {history:,} candles")
         deployment.write_candles(ARCHIVE_SYMBOLS, 0, history)
-        deployment.release_model(DEFAULT, history, symbols=ARCHIVE_SYMBOLS)
+        deployment.release_model(DEFAULT, history, symbols=STARTS_IN_BUNDLE)
         deployment.write_candles(ARCHIVE_SYMBOLS, history, history + HOUR)
         report_progress("restart: predictors read the archive")
         _restart_s(deployment)
         deployment.await_folded(ARCHIVE_SYMBOLS * (history + HOUR))
         what = f"predictor restart, {ARCHIVE_SYMBOLS:,} symbols with {history:,} candles each: "
-        note = f"{REPLICAS} predictors at once, the promotion {HOUR} candles back"
+        note = (
+            f"{REPLICAS} predictors at once, the promotion {HOUR} candles back, its bundle with the"
+            f" starts of {STARTS_IN_BUNDLE} symbols"
+        )
         for redis_state, at_most in (("warm Redis", 3.0), ("empty Redis", 15.0)):
             report_progress(f"restart: {redis_state}")
             if at_most > 3.0:
