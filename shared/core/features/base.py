@@ -59,6 +59,9 @@ class FeatureSet(Protocol):
     def compute(self, sequence: Float64s, step_ms: int) -> FoldedFeatures:
         """Fold a whole sequence (n, 24), oldest candle first: the same bits as `update` gives."""
 
+    def carry_after(self, sequence: Float64s, step_ms: int) -> Carry:
+        """Return the carry after a whole sequence (n, 24): `compute` without its rows."""
+
     def change_unit(self, carry: Carry) -> float:
         """Return the unit that the next change is measured in, a fraction."""
 
@@ -75,8 +78,13 @@ def compute_features(
     feature_set: FeatureSet, sequence: Float64s, step_ms: int, window_length: int
 ) -> Features:
     """Return the features after a sequence's newest candle, folded from its oldest."""
-    folded = feature_set.compute(sequence, step_ms)
-    return Features(folded.carry, read_only64(folded.rows[-window_length:].copy()))
+    # A promotion does this for every symbol: of most candles the row is not needed.
+    first = max(len(sequence) - window_length, 0)
+    carry = feature_set.carry_after(sequence[:first], step_ms)
+    rows = np.empty((len(sequence) - first, feature_set.columns))
+    for index, candle in enumerate(sequence[first:]):
+        carry, rows[index] = feature_set.update(carry, candle, step_ms)
+    return Features(carry, read_only64(rows))
 
 
 def append_features(

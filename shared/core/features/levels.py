@@ -38,6 +38,10 @@ class Levels:
         count = len(sequence)
         return FoldedFeatures((), _rows(sequence), np.ones(count), np.zeros(count))
 
+    def carry_after(self, sequence: Float64s, step_ms: int) -> Carry:
+        """Fold all candles into the carry alone."""
+        return self.compute(sequence, step_ms).carry
+
     def change_unit(self, carry: Carry) -> float:
         """Return 1: changes are measured as they are."""
         return 1.0

@@ -123,6 +123,13 @@ class MarketFeatures:
             units[index] = volatility(carry.variance)
         return FoldedFeatures(carry, rows, units, explained)
 
+    def carry_after(self, sequence: Float64s, step_ms: int) -> Carry:
+        """Fold all candles into the carry alone."""
+        carry, step = MarketCarry(), float(step_ms)
+        for candle in sequence.tolist():
+            carry = _update_means(carry, candle, base_price(carry, candle, step))
+        return carry
+
     def change_unit(self, carry: Carry) -> float:
         """Return the volatility of the symbol's changes."""
         return volatility(MarketCarry._make(carry).variance)

@@ -98,6 +98,10 @@ class Returns:
             units[index] = volatility(carry.variance)
         return FoldedFeatures(carry, rows, units, np.zeros(len(sequence)))
 
+    def carry_after(self, sequence: Float64s, step_ms: int) -> Carry:
+        """Fold all candles into the carry alone."""
+        return self.compute(sequence, step_ms).carry
+
     def change_unit(self, carry: Carry) -> float:
         """Return the volatility of the symbol's changes."""
         return volatility(ReturnsCarry._make(carry).variance)

@@ -109,6 +109,20 @@ def test_no_row_knows_a_later_candle(name: str, sequence: Float64s, data: st.Dat
 
 
 @pytest.mark.parametrize("name", NAMES)
+@given(sequences(), st.integers(1, 40))
+def test_the_newest_rows_alone_are_those_of_the_whole_sequence(
+    name: str, sequence: Float64s, window_length: int
+) -> None:
+    chosen = feature_set(name, BASKETS_VERSION)
+    folded = chosen.compute(sequence, STEP_MS)
+
+    features = compute_features(chosen, sequence, STEP_MS, window_length)
+
+    assert features.carry == folded.carry == chosen.carry_after(sequence, STEP_MS)
+    assert features.rows.tobytes() == folded.rows[-window_length:].tobytes()
+
+
+@pytest.mark.parametrize("name", NAMES)
 @given(sequences())
 def test_rows_and_units_are_finite_and_of_the_declared_shape(name: str, sequence: Float64s) -> None:
     chosen = feature_set(name, BASKETS_VERSION)
