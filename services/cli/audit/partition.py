@@ -57,6 +57,7 @@ class PartitionAudit:
         context = processor.context
         self._topics, self._log, self._span, self._sample = topics, log, span, sample
         self._codec = processor.codec
+        self._first_symbol: str | None = None
         self._report = PartitionReport(span.partition, span.checked_from, span.committed)
         self.market_index = MarketIndex()
         is_whole = span.klines.start == 0
@@ -130,7 +131,14 @@ class PartitionAudit:
         if self._sample is None or isinstance(value, BadInput):
             return True
         symbol = symbol_of(value)
-        return symbol is None or self._sample.includes(symbol)
+        return symbol is None or self._is_folded(symbol)
+
+    def _is_folded(self, symbol: str) -> bool:
+        """Return whether a symbol's predictions are derived again: of a sample, at least one's."""
+        if self._sample is None:
+            return True
+        self._first_symbol = self._first_symbol or symbol
+        return symbol == self._first_symbol or self._sample.includes(symbol)
 
     def _check_published(
         self, published: PublishedRecord, derived: DerivedPrediction | None
@@ -147,7 +155,7 @@ class PartitionAudit:
             *self._check_place(record, prediction),
         ]
         is_known = self._invariants.knows(prediction.symbol)
-        is_folded = self._sample is None or self._sample.includes(prediction.symbol)
+        is_folded = self._is_folded(prediction.symbol)
         if not is_known:
             self._report.unknown_symbols[prediction.symbol] += 1
         violations += self._fold.check(

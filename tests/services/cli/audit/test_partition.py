@@ -604,16 +604,19 @@ def test_a_symbol_whose_candles_were_not_all_read_is_not_derived_again() -> None
     assert report.checked[Check.BYTES] == 0
 
 
-def test_of_a_sample_the_symbols_in_it_are_folded_and_all_are_checked() -> None:
+@pytest.mark.parametrize("includes_second", [True, False])
+def test_of_a_sample_the_first_symbol_and_those_in_it_are_folded_and_all_are_checked(
+    includes_second: bool,
+) -> None:
     samples = map(SymbolSample, range(1000))
-    sample = next(s for s in samples if s.includes(BTC) and not s.includes(ETH))
+    sample = next(s for s in samples if s.includes(ETH) is includes_second)
 
     report = audit(HONEST, sample=sample)
 
-    of_first = sum(record.key == BTC.encode() for record in HONEST.predictions)
+    keys = [record.key for record in HONEST.predictions]
     assert report.agrees, report.first
-    assert report.checked[Check.BYTES] == of_first
-    assert report.checked[Check.SCORES] == len(HONEST.predictions)
+    assert report.checked[Check.BYTES] == (len(keys) if includes_second else keys.count(b"BTCUSDT"))
+    assert report.checked[Check.SCORES] == len(keys)
     assert not audit(HONEST.with_prediction(AT, steps=77), sample=sample).agrees
 
 
