@@ -33,6 +33,7 @@ NO_DECODERS: Final[Mapping[str, str]] = {
     "shared/adapters/kafka/listener.py: _sasl_error": "reads 10 bytes, and all of them or none",
     "shared/adapters/redis_state_store.py: RedisStateStore._load": "`states` has the states",
     "shared/adapters/redis_state_store.py: RedisStateStore._load_symbols": "likewise",
+    "shared/adapters/redis_state_store.py: RedisStateStore._try_commands": "drops what it reads",
     "shared/adapters/contract/channels.py: read_contract": _OWN_FILE,
     "shared/core/online/sequence_collector.py: SequenceCollector.flush": _OWN_ARRAYS,
     "shared/local_servers/binaries.py: _check": _OWN_FILE,
