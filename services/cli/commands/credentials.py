@@ -1,8 +1,10 @@
 """`ulstm credentials`: certificates, passwords and rights of a deployment of one's own."""
 
+import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -13,7 +15,9 @@ from services.cli.credentials.folder import SecretFolder
 from services.cli.examples import examples
 from services.cli.terminal import print_json, print_text
 from services.cli.topic_checks import open_deployment
+from shared.core.errors import BadSetting
 
+_HOST: Final = re.compile(r"[A-Za-z0-9.:_-]{1,253}")  # IPv6 too
 _THIS_MACHINE = ["localhost", "127.0.0.1"]
 
 app = typer.Typer(no_args_is_help=True)
@@ -48,6 +52,9 @@ def create_command(
 
     The folder has a folder for each server and each user, with all that it needs and no more.
     """
+    _check_folder(folder)
+    _check_hosts(kafka_host or [], "--kafka-host")
+    _check_hosts(redis_host or [], "--redis-host")
     secrets = SecretFolder(folder, group_reads=group_reads)
     hosts = ServerHosts(
         [*(kafka_host or []), *_THIS_MACHINE], [*(redis_host or []), *_THIS_MACHINE]
@@ -88,3 +95,14 @@ def apply_command(
         print_json({"users": users, "topics": list(settings.topics.specifications())})
     else:
         print_text(f"{', '.join(users)}: passwords and rights are set; the topics are there")
+
+
+def _check_folder(folder: Path) -> None:
+    if not str(folder).isprintable():
+        raise BadSetting(f"FOLDER is {str(folder)!r}: name one that can be shown and typed")
+
+
+def _check_hosts(hosts: Sequence[str], option: str) -> None:
+    for host in hosts:
+        if not _HOST.fullmatch(host):
+            raise BadSetting(f"{option} is {host!r}: give a name such as server-1.example")

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from services.cli.__main__ import app
 from services.cli.credentials.creation import ServerHosts, create_credentials
 from services.cli.credentials.folder import SecretFolder
+from shared.core.errors import BadSetting
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 HOSTS = ServerHosts(["kafka", "127.0.0.1"], ["redis"])
@@ -122,3 +123,12 @@ def test_the_command_creates_them_and_says_what_it_wrote(tmp_path: Path) -> None
 
     assert "kafka/keystore.pem" in run.stdout.splitlines()
     assert "has everything" in again.stdout
+
+
+@pytest.mark.parametrize("host", ["", "a b", "k\u00e4fka", "kafka\n", "-" * 300])
+def test_a_host_that_is_no_name_is_refused(tmp_path: Path, host: str) -> None:
+    arguments = ["credentials", "create", str(tmp_path / "secrets"), "--kafka-host", host]
+    run = CliRunner().invoke(app, arguments)
+
+    assert isinstance(run.exception, BadSetting)
+    assert not (tmp_path / "secrets").exists()
