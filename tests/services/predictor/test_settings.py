@@ -1,4 +1,4 @@
-"""Settings of the predictor that cannot work together."""
+"""Settings of the predictor, and those that cannot work together."""
 
 from pathlib import Path
 
@@ -33,3 +33,23 @@ def test_passwords_of_redis_that_cannot_work_are_refused(
 
     assert message in str(refusal.value)
     assert "sesame" not in str(refusal.value)
+
+
+def test_the_groups_protocol_and_times_are_settings() -> None:
+    classic = PredictorSettings.from_env({"SESSION_TIMEOUT_MS": "9000"}).group
+    consumer = PredictorSettings.from_env({"GROUP_PROTOCOL": "consumer"}).group
+
+    assert classic.client_config() == {
+        "group.protocol": "classic",
+        "partition.assignment.strategy": "cooperative-sticky",
+        "session.timeout.ms": 9_000,
+        "heartbeat.interval.ms": 300,
+    }
+    assert consumer.client_config() == {"group.protocol": "consumer"}
+
+
+def test_a_heartbeat_that_is_too_long_for_the_session_is_refused() -> None:
+    environ = {"SESSION_TIMEOUT_MS": "6000", "HEARTBEAT_INTERVAL_MS": "2001"}
+
+    with pytest.raises(BadSetting, match=r"HEARTBEAT_INTERVAL_MS is 2001.*SESSION_TIMEOUT_MS=6000"):
+        PredictorSettings.from_env(environ)
