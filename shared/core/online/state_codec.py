@@ -125,23 +125,30 @@ def _decode(data: bytes) -> SymbolState:
     if rest:
         raise ValueError(f"{len(rest)} bytes after the last array")
     _check_times(sequence)
-    scaler, intervals = fields["scaler"], fields["intervals"]
     return SymbolState(
-        **{name: check_field(name, fields[name], hint) for name, hint in _PLAIN.items()},
+        **_decode_fields(fields),
         sequence=sequence,
         learner=learner,
         head=head,
         features=features,
-        scaler=None if scaler is None else from_fields(Scaler, scaler),
-        pending=_decode_pending(fields["pending"]),
-        scores=from_fields(Scores, fields["scores"]),
-        calibration=from_fields(Calibration, fields["calibration"]),
-        evidence=from_fields(Evidence, fields["evidence"]),
-        intervals=None if intervals is None else interval_state(intervals),
-        corrections=check_field("corrections", fields.get("corrections", 0), int),
         checkpoints=checkpoints,
-        begins_ms=check_field("begins_ms", fields.get("begins_ms", 0), int),
     )
+
+
+def _decode_fields(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return what the first line alone has of a state."""
+    scaler, intervals = fields["scaler"], fields["intervals"]
+    return {
+        **{name: check_field(name, fields[name], hint) for name, hint in _PLAIN.items()},
+        "scaler": None if scaler is None else from_fields(Scaler, scaler),
+        "pending": _decode_pending(fields["pending"]),
+        "scores": from_fields(Scores, fields["scores"]),
+        "calibration": from_fields(Calibration, fields["calibration"]),
+        "evidence": from_fields(Evidence, fields["evidence"]),
+        "intervals": None if intervals is None else interval_state(intervals),
+        "corrections": check_field("corrections", fields.get("corrections", 0), int),
+        "begins_ms": check_field("begins_ms", fields.get("begins_ms", 0), int),
+    }
 
 
 def _check_size(name: str, size: int, allowed: int) -> None:
