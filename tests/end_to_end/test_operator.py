@@ -91,29 +91,44 @@ def test_predictions_made_anew_are_published_again_with_the_same_bytes(
     assert deployment.replay_agrees()
 
 
-def test_klines_made_anew_are_refused_short_or_long(
+def held_metric(partition: int) -> str:
+    return f'ulstm_predictor_held_groups{{partition="{partition}"}}'
+
+
+def hold_all(deployment: Deployment, reason: str) -> None:
+    """Start a predictor, which holds every group of `SYMBOLS` for a reason, and kill it."""
+    replica = deployment.start_predictor()
+    groups = {partition_for(symbol, PARTITIONS) for symbol in SYMBOLS}
+    eventually(lambda: all(replica.metric(held_metric(each)) == 1 for each in groups), 60)
+    assert reason in replica.get("/health/ready")[1]
+    replica.kill()
+
+
+def test_klines_made_anew_are_held_short_or_long(
     deployment: Deployment, admin: AdminClient
 ) -> None:
     published = deployment.predictions_sha256()
     make_anew(deployment, admin, deployment.topics.klines)
     deployment.publish(interleaved_candles(SYMBOLS, 0, 5))
-    assert "its klines end at" in refusal_of(deployment)
+    hold_all(deployment, "its klines end at")
 
     deployment.publish(interleaved_candles(SYMBOLS, 5, 50))
     deployment.release(seed=2)
     deployment.publish(interleaved_candles(SYMBOLS, 50, 60))
 
-    assert "the topic was recreated or restored with other offsets" in refusal_of(deployment)
+    hold_all(deployment, "the topic was recreated or restored with other offsets")
     assert deployment.predictions_sha256() == published
 
 
-def test_records_deleted_from_the_archive_are_missed_by_a_rebuild_and_named(
+def test_records_deleted_from_the_archive_hold_the_group_that_misses_them(
     deployment: Deployment, admin: AdminClient
 ) -> None:
     done(admin.delete_records([TopicPartition(deployment.topics.klines, PARTITION, 25)]))
     forget_redis(deployment)
 
-    assert "are needed; they begin at 25" in refusal_of(deployment)
+    replica = deployment.start_predictor()
+    eventually(lambda: "are needed; they begin at 25" in replica.get("/health/ready")[1])
+    assert replica.metric(held_metric(PARTITION)) == 1
 
 
 def test_records_deleted_from_the_archive_are_not_missed_where_redis_has_what_came_of_them(
