@@ -196,6 +196,19 @@ def test_a_command_that_is_not_let_in_says_so(kafka: SecuredKafka, tmp_path: Pat
     assert "Describe on topic live.models is missing" in ended.stderr.replace("\n", " ")
 
 
+def test_the_live_page_says_why_kafka_does_not_let_it_in(
+    kafka: SecuredKafka, tmp_path: Path
+) -> None:
+    wrong = tmp_path / "wrong"
+    wrong.write_text("hunter2")
+    environ = kafka.environ(Principal.DASHBOARD) | {"KAFKA_SASL_PASSWORD_FILE": str(wrong)}
+    settings = ServiceSettings.from_env(environ)
+
+    facts = KafkaInspection(settings.kafka, LIVE, LIVE.consumer_group(CONSUMER_GROUP)).read()
+
+    assert "does not let user dashboard in" in (facts.error or "")
+
+
 # --- what each may do -----------------------------------------------------------------------------
 
 

@@ -18,7 +18,6 @@ from shared.core.errors import BadSetting, UlstmError
 
 REQUEST_S: Final = 10.0
 _SHORT_REQUEST_S: Final = 1.0  # Ctrl-C is seen between two requests only
-_ATTEMPTS: Final = int(REQUEST_S / _SHORT_REQUEST_S)
 _ALERT: Final = "SSL alert"  # the broker's word on this side's certificate
 
 
@@ -41,15 +40,18 @@ class KafkaAdmin:
                 " and KAFKA_SASL_*"
             ) from None
 
-    def metadata(self) -> ClusterMetadata:
+    def metadata(self, timeout_s: float = REQUEST_S) -> ClusterMetadata:
         """Return the brokers, and the topics that this client may see.
+
+        Args:
+            timeout_s: whole seconds.
 
         Raises:
             BadSetting: the protocol or a certificate does not fit the broker's.
             NotAuthorized: Kafka refuses user and password.
             Unavailable: Kafka does not answer.
         """
-        for attempt in range(_ATTEMPTS - 1):
+        for attempt in range(int(timeout_s / _SHORT_REQUEST_S) - 1):
             with contextlib.suppress(KafkaException):
                 return self.client.list_topics(timeout=_SHORT_REQUEST_S)
             self._raise_refusal()

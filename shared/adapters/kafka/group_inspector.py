@@ -5,12 +5,12 @@ from typing import Final
 
 from confluent_kafka import Consumer, IsolationLevel, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
-    AdminClient,
     ConsumerGroupDescription,
     MemberDescription,
     OffsetSpec,
 )
 
+from shared.adapters.kafka.admin_client import KafkaAdmin
 from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.errors import translate_errors
 
@@ -60,7 +60,8 @@ class GroupInspector:
         """Take Kafka's address, the group's id and the topic that it reads."""
         self._kafka, self._group, self._topic = kafka, consumer_group, topic
         self._right = f"Describe on group {consumer_group}"
-        self._admin = AdminClient(kafka.client_config())
+        self._cluster = KafkaAdmin(kafka)
+        self._admin = self._cluster.client
         # It never joins the group. The administrator's own request for committed offsets ends the
         # process (librdkafka 2.16) where the group's coordinator is just starting or moving.
         self._consumer = Consumer(
@@ -77,10 +78,11 @@ class GroupInspector:
         """Return the number of brokers, and the names of the topics that exist.
 
         Raises:
+            BadSetting: the protocol or a certificate does not fit the broker's.
+            NotAuthorized: Kafka refuses user and password.
             Unavailable: Kafka does not answer.
         """
-        with translate_errors(self._kafka, "listing brokers and topics"):
-            found = self._admin.list_topics(timeout=REQUEST_S)
+        found = self._cluster.metadata(REQUEST_S)
         return len(found.brokers), set(found.topics)
 
     def describe(self) -> GroupDescription:
