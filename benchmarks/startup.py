@@ -68,6 +68,7 @@ def archive_restart_rows(options: BenchmarkOptions) -> Iterator[Result]:
             if at_most > 3.0:
                 _flush_redis(deployment)
             seconds = _restart_s(deployment)
+            report_progress(f"restart: {redis_state}: {seconds:.1f} s")
             yield Result(f"{what}{redis_state}", seconds, "s", at_most=at_most, note=note)
             deployment.await_idle()
 
