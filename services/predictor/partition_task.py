@@ -146,7 +146,7 @@ class PartitionTask:
                 options = REPLAY if record.offset < last[record.key] else LIVE
                 self._processor.process(result, record, publishing=True, options=options)
         except (Blocked, *MISTAKES) as error:
-            self.hold(error)
+            self.begin_hold(error)
         except Unavailable as error:
             self._consumer_group.pause(self.partition)
             self._wait(str(error), RETRY_S)
@@ -198,7 +198,7 @@ class PartitionTask:
             self.state.symbols[symbol] = precompute(self.state.symbols[symbol], model)
         return len(queued)
 
-    def hold(self, error: Exception) -> None:
+    def begin_hold(self, error: Exception) -> None:
         """Pause the partition, for longer each time; its records come again afterwards.
 
         What is wrong concerns this partition alone: the others keep running.

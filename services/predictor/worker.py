@@ -192,7 +192,7 @@ class Worker:
                 return
             # Nothing is visible, and the states are as they were: offer the records again later.
             for partition in outputs:
-                self._tasks[partition].hold(error)
+                self._tasks[partition].begin_hold(error)
             return
         except (Aborted, OutcomeUnknown) as error:
             # The batch is never written again: it may be visible after all. The committed offset
@@ -270,7 +270,7 @@ def _holding(task: PartitionTask) -> Iterator[None]:
     except Fenced:
         raise
     except (Incompatible, *MISTAKES) as error:
-        task.hold(error)
+        task.begin_hold(error)
 
 
 def unexpected_partition(partition: int, topics: Topics) -> str:

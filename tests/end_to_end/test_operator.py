@@ -95,7 +95,7 @@ def held_metric(partition: int) -> str:
     return f'ulstm_predictor_held_groups{{partition="{partition}"}}'
 
 
-def hold_all(deployment: Deployment, reason: str) -> None:
+def check_all_held(deployment: Deployment, reason: str) -> None:
     """Start a predictor, which holds every group of `SYMBOLS` for a reason, and kill it."""
     replica = deployment.start_predictor()
     groups = {partition_for(symbol, PARTITIONS) for symbol in SYMBOLS}
@@ -110,13 +110,13 @@ def test_klines_made_anew_are_held_short_or_long(
     published = deployment.predictions_sha256()
     make_anew(deployment, admin, deployment.topics.klines)
     deployment.publish(interleaved_candles(SYMBOLS, 0, 5))
-    hold_all(deployment, "its klines end at")
+    check_all_held(deployment, "its klines end at")
 
     deployment.publish(interleaved_candles(SYMBOLS, 5, 50))
     deployment.release(seed=2)
     deployment.publish(interleaved_candles(SYMBOLS, 50, 60))
 
-    hold_all(deployment, "the topic was recreated or restored with other offsets")
+    check_all_held(deployment, "the topic was recreated or restored with other offsets")
     assert deployment.predictions_sha256() == published
 
 

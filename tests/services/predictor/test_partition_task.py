@@ -75,7 +75,7 @@ def test_a_held_partition_is_tried_again_after_longer_and_longer_waits(
     waits_s = []
     for _ in range(7):
         held_s = harness.now_s
-        harness.task.hold(Incompatible("contradicts"))
+        harness.task.begin_hold(Incompatible("contradicts"))
         while not harness.task.end_wait():
             harness.now_s += 0.5
         waits_s.append(harness.now_s - held_s)
@@ -84,7 +84,7 @@ def test_a_held_partition_is_tried_again_after_longer_and_longer_waits(
     harness.commit(encode_record(PROMOTION))
     assert not harness.task.is_held
     assert harness.task.reason == ""
-    harness.task.hold(Incompatible("contradicts"))
+    harness.task.begin_hold(Incompatible("contradicts"))
     harness.now_s += RETRY_S
     assert harness.task.end_wait()
 
