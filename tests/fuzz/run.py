@@ -23,7 +23,7 @@ from tests.fuzz.target import MB, Target
 
 MAX_CASE_S: Final = 10.0  # of CPU time, on a machine that does other things too
 _FUSE: Final = 8 * 1024 * MB  # of address space: no case may take the machine's memory
-_BLOCK: Final = 40  # cases of a seed
+_BLOCK: Final = 30  # cases of a seed
 _BLOCKS: Final = 1_000_000  # seeds of a round
 _CONTEXT: Final = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.fuzz.run"])

@@ -12,6 +12,7 @@ COVERED = {function for target in TARGETS.values() for function in target.covers
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # it computes all the time, beside other tests
 def test_bombs_and_damaged_input_raise_errors_of_the_project_in_bounded_memory() -> None:
     rounds = [Round(name, 1, 0.0, with_bombs=True) for name in TARGETS]
 
