@@ -77,6 +77,8 @@ class ConsumerGroupMember:
                     "isolation.level": "read_committed",
                     **settings.client_config(),
                     "max.poll.interval.ms": 60_000,
+                    # A partition that was taken over is not in the request that waits meanwhile.
+                    "fetch.wait.max.ms": 100,
                     "topic.metadata.refresh.interval.ms": 30_000,
                     "error_cb": self._on_client_error,
                 }
