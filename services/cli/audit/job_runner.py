@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from rich.progress import Progress, ProgressColumn, Task
-from rich.text import Text
+from rich.progress import Progress
 
 from shared.adapters.worker_pool import report_progress, run_in_workers
 
@@ -43,12 +42,3 @@ class JobRunner:
         yield from run_in_workers(
             processes, calls, lambda done: self.progress.update(task, completed=done)
         )
-
-
-class RateColumn(ProgressColumn):
-    """Records per second."""
-
-    def render(self, task: Task) -> Text:
-        """Return the rate of the last seconds."""
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.0f} records/s")

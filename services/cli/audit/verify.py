@@ -13,7 +13,7 @@ from typing import Final
 from rich.console import Console
 from rich.progress import Progress
 
-from services.cli.audit.job_runner import JobRunner, OnRecords, RateColumn
+from services.cli.audit.job_runner import JobRunner, OnRecords
 from services.cli.audit.klines_check import UNKNOWN_MODEL
 from services.cli.audit.market_index import MarketIndex
 from services.cli.audit.market_jobs import PartitionResult, audit_market, read_records
@@ -32,6 +32,7 @@ from shared.core.model.card import Bundle
 from shared.log.bundle_store import BundleStore
 from shared.log.dead_letters import decode_dead_letters
 from shared.log.skip_log import SkipLog
+from shared.reporting.progress import RateColumn
 
 _VISIBLE_S: Final = 10.0  # a bundle shows a moment after the promotion committed with it
 _TICK: Final = 100  # records between two updates of the progress bar
