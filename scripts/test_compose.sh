@@ -229,7 +229,7 @@ grep -q "docker compose run --rm trainer" "$work/train" || { cat "$work/train"; 
 has_image() { docker image inspect "$1" >/dev/null 2>&1 || docker pull --quiet "$1" >/dev/null 2>&1; }
 start_beside() { # start_beside SERVICE: with what runs already; false where its image is not there
   local image
-  image=$(compose --profile observability config --images "$1" | tail -n 1)
+  image=$(compose --profile observability config --images | grep "/$1[:@]")
   has_image "$image" || { say "NOT TESTED: $1, as its image $image cannot be had"; return 1; }
   compose --profile observability up --detach --no-deps --no-recreate "$1" >>"$work/up" 2>&1 ||
     { cat "$work/up"; fail "$1"; }
