@@ -190,5 +190,6 @@ def test_a_member_that_exceeds_its_poll_interval_is_unknown_and_looks_like_a_mem
     assert slow.assignment() == [0, 1]
     assert commit_error(consumer_harness, topic, before) == UNKNOWN_MEMBER
     consumer_harness.poll(slow, other, until=lambda: given_up(slow) == [0, 1])
-    assert slow.errors() == ["_MAX_POLL_EXCEEDED"]
+    # Nothing is said if the broker, on a busy machine, has expelled it before that.
+    assert set(slow.errors()) <= {"_MAX_POLL_EXCEEDED"}
     consumer_harness.await_rebalanced(topic, slow, other)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from services.trainer.settings import TrainerSettings
 from shared.adapters.atomic_write import write_atomically
@@ -61,7 +61,11 @@ def with_environment(settings: TrainerSettings, environ: Mapping[str, str]) -> T
     Raises:
         BadSetting: a value is refused.
     """
-    given = {name.upper(): _to_text(value) for name, value in settings.model_dump().items()}
+    given = {
+        name.upper(): _to_text(value)
+        for name, value in settings.model_dump().items()
+        if value is not None
+    }
     return TrainerSettings.from_env({**given, **environ})
 
 
@@ -105,7 +109,9 @@ def rank(trials: Sequence[TrialResult]) -> list[int]:
     return [at for _, at in sorted(scored)]
 
 
-def _to_text(value: Value) -> str:
+def _to_text(value: Value | SecretStr) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -49,9 +49,17 @@ def parse_addresses(bootstrap: str) -> Iterator[tuple[str, int]]:
         text = address.strip().rpartition("://")[2]
         host, colon, port = text.rpartition(":") if not text.endswith("]") else (text, "", "")
         name = (host if colon else text).removeprefix("[").removesuffix("]")
-        if not name or (colon and not (port.isdecimal() and 0 < int(port) < 65536)):
+        if not _may_be_host(name) or (colon and not (port.isdecimal() and 0 < int(port) < 65536)):
             raise BadSetting(
                 f"KAFKA_BOOTSTRAP_SERVERS has {address!r}; give host:port, comma-separated, such as"
                 f" 127.0.0.1:{DEFAULT_PORT}"
             )
         yield name, int(port) if colon else DEFAULT_PORT
+
+
+def _may_be_host(name: str) -> bool:
+    """Say whether a name can be looked up at all: control characters, for one, cannot."""
+    try:
+        return name.isprintable() and bool(name.encode("idna"))
+    except UnicodeError:
+        return False

@@ -279,7 +279,7 @@ def test_a_place_without_a_dead_letter_is_unknown(deployment: RedriveDeployment)
 def test_a_deployment_that_is_not_there_is_refused_with_the_settings_to_look_at(
     kafka: KafkaConnection,
 ) -> None:
-    environ = {"KAFKA_BOOTSTRAP_SERVERS": kafka, "TOPIC_PREFIX": "nowhere."}
+    environ = {"KAFKA_BOOTSTRAP_SERVERS": str(kafka), "TOPIC_PREFIX": "nowhere."}
 
     error = CliRunner().invoke(app, ["list"], obj=environ).exception
 

@@ -341,3 +341,18 @@ def test_the_earliest_of_equal_trials_is_the_best() -> None:
     trials = [TrialResult({}, skill, None, None, 1.0) for skill in (0.1, 0.2, 0.2, None)]
 
     assert rank(trials) == [1, 2, 0]
+
+
+def test_changed_settings_keep_how_kafka_is_reached_and_its_password() -> None:
+    environ = {
+        "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+        "KAFKA_SASL_USERNAME": "trainer",
+        "KAFKA_SASL_PASSWORD": "hunter2hunter2",
+    }
+    settings = TrainerSettings.from_env(environ)
+
+    changed = with_environment(settings, {"EPOCHS": "7"})
+
+    assert changed.epochs == 7
+    assert changed.kafka.client_config() == settings.kafka.client_config()
+    assert changed.topic_replicas == settings.topic_replicas
