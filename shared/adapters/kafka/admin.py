@@ -43,6 +43,12 @@ def ensure_topics(kafka: KafkaConnection, topics: Topics) -> None:
     missing = wanted.keys() - admin.describe(wanted).keys()
     if missing:
         _create(admin, kafka, topics, sorted(missing))
+        # A topic is created a moment before every broker shows it.
+        wait_until(
+            lambda: wanted.keys() <= admin.describe(wanted).keys(),
+            timeout_s=REQUEST_S,
+            interval_s=0.05,
+        )
     found = admin.describe(wanted)
     for name in wanted:
         if name not in found:
