@@ -10,6 +10,7 @@ from shared.core.errors import BadInput
 from shared.core.online.prediction import Prediction
 from shared.core.topics import Topics
 from shared.log.klines_reader import LOOK_BYTES, KlinesReader
+from shared.log.offset_search import search_offset
 
 _NEAR: Final = 500  # offsets within which a search ends
 
@@ -55,15 +56,14 @@ def find_source(predictions: OffsetRangeReader, partition: int, source_offset: i
         partition: the partition.
         source_offset: of the candle, in the same partition of klines.
     """
-    low, right = predictions.ends(partition)
-    while right - low > _NEAR:
-        middle = (low + right) // 2
-        found = _first_prediction(predictions, partition, middle, right)
-        if found is not None and found[1].source_offset < source_offset:
-            low = found[0] + 1
-        else:
-            right = middle
-    return low
+
+    def look(start: int, end: int) -> int | None:
+        found = _first_prediction(predictions, partition, start, end)
+        if found is None or found[1].source_offset >= source_offset:
+            return None
+        return found[0] + 1
+
+    return search_offset(predictions, partition, _NEAR, look)
 
 
 def _first_prediction(

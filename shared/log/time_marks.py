@@ -15,6 +15,7 @@ from typing import Final
 from shared.adapters.kafka.backwards_reader import OffsetRangeReader, read_backwards
 from shared.adapters.kafka.producer import ProducerRecord
 from shared.adapters.kafka.reader import ConsumerRecord
+from shared.log.offset_search import search_offset
 
 TIME_MARK: Final = "newest_before_ms"
 MARK_EVERY: Final = 1_000  # records of a partition
@@ -112,16 +113,12 @@ def find_offset(reader: OffsetRangeReader, partition: int, time_ms: int) -> int:
         UnmarkedLog: there are no marks to search by.
         Unavailable: Kafka does not answer.
     """
-    # Everything before `low` is older; no mark from `right` on has only older records before it.
-    low, right = reader.ends(partition)
-    while right - low > MARK_EVERY:
-        middle = (low + right) // 2
-        mark = _next_mark(reader, partition, middle, right)
-        if mark is not None and mark.newest_before_ms < time_ms:
-            low = mark.offset
-        else:
-            right = middle
-    return low
+
+    def look(start: int, end: int) -> int | None:
+        mark = _next_mark(reader, partition, start, end)
+        return mark.offset if mark is not None and mark.newest_before_ms < time_ms else None
+
+    return search_offset(reader, partition, MARK_EVERY, look)
 
 
 def _next_mark(reader: OffsetRangeReader, partition: int, start: int, end: int) -> TimeMark | None:
