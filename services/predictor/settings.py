@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr, model_validator
 
 from shared.adapters.env_settings import PredictorGroupSettings
 from shared.adapters.kafka.group_settings import GroupProtocol, GroupSettings
-from shared.adapters.secret_file import read_secret
+from shared.adapters.secret_file import choose_secret
 from shared.core.errors import BadSetting
 
 
@@ -57,9 +57,8 @@ class PredictorSettings(PredictorGroupSettings):
     @property
     def redis_secret(self) -> str | None:
         """The password of Redis, from its file if there is one; None: REDIS_URL has it, or none."""
-        if self.redis_password_file is not None:
-            return read_secret(self.redis_password_file, "REDIS_PASSWORD_FILE")
-        return self.redis_password.get_secret_value() if self.redis_password else None
+        text = self.redis_password.get_secret_value() if self.redis_password else None
+        return choose_secret(text, self.redis_password_file, "REDIS_PASSWORD")
 
     @property
     def group(self) -> GroupSettings:
@@ -81,8 +80,6 @@ class PredictorSettings(PredictorGroupSettings):
 
     @model_validator(mode="after")
     def _check_redis_password(self) -> Self:
-        if self.redis_password is not None and self.redis_password_file is not None:
-            raise ValueError("REDIS_PASSWORD and REDIS_PASSWORD_FILE are set: give one")
         try:
             is_given = self.redis_secret is not None
         except BadSetting as error:

@@ -1,4 +1,4 @@
-"""Read a password from a file, as containers get their secrets."""
+"""Read a password from a setting, or from a file, as containers get their secrets."""
 
 from pathlib import Path
 from typing import Final
@@ -6,6 +6,24 @@ from typing import Final
 from shared.core.errors import BadSetting
 
 MAX_BYTES: Final = 4096
+
+
+def choose_secret(text: str | None, path: Path | None, variable: str) -> str | None:
+    """Return a secret that is given as it is, or in a file; None if neither is.
+
+    Args:
+        text: of the setting.
+        path: of the setting with _FILE at its end.
+        variable: the setting, for messages.
+
+    Raises:
+        BadSetting: both are given, or the file cannot be read.
+    """
+    if path is None:
+        return text
+    if text is not None:
+        raise BadSetting(f"{variable} and {variable}_FILE are set: give one")
+    return read_secret(path, f"{variable}_FILE")
 
 
 def read_secret(path: Path, variable: str) -> str:

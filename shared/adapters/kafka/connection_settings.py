@@ -8,7 +8,7 @@ from typing import Final, Literal, Self
 from pydantic import BaseModel, Field, SecretStr, model_validator
 
 from shared.adapters.kafka.connection import Compression, KafkaConnection
-from shared.adapters.secret_file import read_secret
+from shared.adapters.secret_file import choose_secret
 from shared.core.errors import BadSetting
 from shared.core.topics import MESSAGE_MAX_BYTES
 
@@ -109,9 +109,6 @@ class KafkaSettings(BaseModel):
             )
 
     def _check_pairs(self) -> None:
-        for name in ("sasl_password", "ssl_key_password"):
-            if self._value(name) is not None and self._value(f"{name}_file") is not None:
-                raise ValueError(f"{_variable(name)} and {_variable(name)}_FILE are set: give one")
         if "SASL" in self.kafka_security_protocol:
             self._require("sasl_username", "SASL needs a user")
             if self._value("sasl_password_file") is None:
@@ -155,9 +152,8 @@ class KafkaSettings(BaseModel):
 
     def _secret(self, name: str) -> str | None:
         value, path = self._value(name), self._value(f"{name}_file")
-        if isinstance(path, Path):
-            return read_secret(path, f"{_variable(name)}_FILE")
-        return value.get_secret_value() if isinstance(value, SecretStr) else None
+        text = value.get_secret_value() if isinstance(value, SecretStr) else None
+        return choose_secret(text, path if isinstance(path, Path) else None, _variable(name))
 
     def _value(self, name: str) -> object:
         return getattr(self, f"kafka_{name}")
