@@ -15,6 +15,7 @@ from services.cli.credentials.folder import SecretFolder
 from services.cli.examples import examples
 from services.cli.terminal import print_json, print_text
 from services.cli.topic_checks import open_deployment
+from shared.adapters.env_settings import PredictorGroupSettings
 from shared.core.errors import BadSetting
 
 _HOST: Final = re.compile(r"[A-Za-z0-9.:_-]{1,253}")  # IPv6 too
@@ -88,9 +89,9 @@ def apply_command(
     It connects as an administrator: KAFKA_SASL_USERNAME is `admin`, or whoever may do so. Rights
     of these users that are not on the list of `ulstm topics rights` are taken away.
     """
-    settings = open_deployment(context.obj)
-    predictors = context.obj.get("CONSUMER_GROUP") or "ulstm-predictor"
-    users = apply_credentials(settings, folder, predictors, group)
+    open_deployment(context.obj)
+    settings = PredictorGroupSettings.from_env(context.obj)
+    users = apply_credentials(settings, folder, group)
     if as_json:
         print_json({"users": users, "topics": list(settings.topics.specifications())})
     else:

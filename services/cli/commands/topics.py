@@ -11,7 +11,7 @@ from services.cli.cli_options import AsJson
 from services.cli.examples import examples
 from services.cli.terminal import PlainConsole, print_json, print_text
 from services.cli.topic_checks import open_deployment
-from shared.adapters.env_settings import ServiceSettings
+from shared.adapters.env_settings import PredictorGroupSettings
 from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.kafka.rights import Principal, Right, rights_of
 
@@ -59,14 +59,13 @@ def rights_command(
     as_json: AsJson = False,
 ) -> None:
     """List the rights (ACLs) that each service needs on Kafka, and no more."""
-    settings = ServiceSettings.from_env(context.obj)
+    settings = PredictorGroupSettings.from_env(context.obj)
     wanted = [service] if service is not None else list(Principal)
-    predictors = context.obj.get("CONSUMER_GROUP") or "ulstm-predictor"
     rights = [
         (one, right)
         for one in wanted
         for right in rights_of(
-            one, settings.topics, group if one is Principal.CONSUMER else predictors
+            one, settings.topics, group if one is Principal.CONSUMER else settings.consumer_group
         )
     ]
     if as_json:

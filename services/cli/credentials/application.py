@@ -3,22 +3,19 @@
 from pathlib import Path
 
 from services.cli.credentials.creation import KAFKA_PASSWORD
-from shared.adapters.env_settings import ServiceSettings
+from shared.adapters.env_settings import PredictorGroupSettings
 from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.kafka.rights import Principal, rights_of
 from shared.adapters.kafka.users import set_passwords, set_rights
 from shared.adapters.secret_file import read_secret
 
 
-def apply_credentials(
-    settings: ServiceSettings, folder: Path, predictors: str, consumers: str
-) -> list[str]:
+def apply_credentials(settings: PredictorGroupSettings, folder: Path, consumers: str) -> list[str]:
     """Set each user's password and rights in Kafka, and create the topics.
 
     Args:
         settings: reach Kafka as an administrator.
         folder: made by `create_credentials`.
-        predictors: CONSUMER_GROUP of the predictors.
         consumers: the group of the user `consumer`.
 
     Returns:
@@ -35,7 +32,7 @@ def apply_credentials(
     }
     set_passwords(settings.kafka, passwords)
     for user in Principal:
-        group = consumers if user is Principal.CONSUMER else predictors
+        group = consumers if user is Principal.CONSUMER else settings.consumer_group
         set_rights(settings.kafka, user, rights_of(user, settings.topics, group))
     ensure_topics(settings.kafka, settings.topics)
     return list(passwords)

@@ -1,4 +1,4 @@
-"""Certificates and passwords of a deployment whose servers let nobody in without them.
+"""Certificates and passwords of a deployment with secured servers.
 
 authority/  ca.pem  ca.key                       signs the servers' certificates
 kafka/      ca.pem  server.pem  server.key  keystore.pem  admin-password
@@ -43,7 +43,7 @@ class ServerHosts:
 def create_credentials(
     folder: SecretFolder, hosts: ServerHosts, now: datetime, *, renew: bool = False
 ) -> None:
-    """Create what is missing of the credentials.
+    """Create the missing credentials.
 
     Args:
         folder: keeps them.

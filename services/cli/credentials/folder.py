@@ -13,7 +13,7 @@ _MAY_ENTER: Final = 0o110
 
 
 class SecretFolder:
-    """Files below a folder; what is there is kept, so that it can be made again at any time."""
+    """Files below a folder; existing ones are kept, so that creation can be repeated."""
 
     def __init__(self, root: Path, *, group_reads: bool) -> None:
         """Take the folder.
