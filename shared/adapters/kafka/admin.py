@@ -1,6 +1,6 @@
 """Look at topics, and create those that are missing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -8,6 +8,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     NewTopic,
     OffsetSpec,
+    TopicDescription,
 )
 
 from shared.adapters.kafka.admin_client import REQUEST_S, KafkaAdmin
@@ -40,16 +41,10 @@ def ensure_topics(kafka: KafkaConnection, topics: Topics) -> None:
     admin = KafkaAdmin(kafka)
     brokers = len(admin.metadata().brokers)
     wanted = topics.specifications()
-    missing = wanted.keys() - admin.describe(wanted).keys()
-    if missing:
-        _create(admin, kafka, topics, sorted(missing))
-        # A topic is created a moment before every broker shows it.
-        wait_until(
-            lambda: wanted.keys() <= admin.describe(wanted).keys(),
-            timeout_s=REQUEST_S,
-            interval_s=0.05,
-        )
     found = admin.describe(wanted)
+    if missing := wanted.keys() - found.keys():
+        _create(admin, kafka, topics, sorted(missing))
+        found = _await_topics(admin, wanted)
     for name in wanted:
         if name not in found:
             raise Unavailable(f"Kafka at {kafka} does not show topic {name} yet")
@@ -112,6 +107,18 @@ def _create(admin: KafkaAdmin, kafka: KafkaConnection, topics: Topics, names: li
                 raise to_app_error(error, kafka, action, right) from error
     if created:
         _await_leaders(admin, kafka, created)
+
+
+def _await_topics(admin: KafkaAdmin, names: Collection[str]) -> dict[str, TopicDescription]:
+    """Return the topics once all are shown, or those that are: not every broker does at once."""
+    found = dict[str, TopicDescription]()
+
+    def all_are_shown() -> bool:
+        found.update(admin.describe(names))
+        return found.keys() >= set(names)
+
+    wait_until(all_are_shown, timeout_s=REQUEST_S, interval_s=0.05)
+    return found
 
 
 def _await_leaders(
