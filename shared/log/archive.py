@@ -81,7 +81,7 @@ class Archive:
         later_ms = newest_ms + self._codec.interval_ms
         later = [record for record in records if record.timestamp_ms >= later_ms]
         for record in sorted(later, key=lambda each: each.timestamp_ms, reverse=True):
-            value = self._decode(record.value, record.partition)
+            value = self._codec.try_decode(record.value, record.partition)
             if isinstance(value, Candle):
                 return max(newest_ms, value.open_time_ms)
         return newest_ms
@@ -95,7 +95,7 @@ class Archive:
         """
         for block in self._blocks(partition, start, end):
             for record in block:
-                yield record.offset, self._decode(record.value, partition)
+                yield record.offset, self._codec.try_decode(record.value, partition)
 
     def offset_at(self, partition: int, time_ms: int) -> int:
         """Return an offset before which every record is older than a time."""
@@ -148,17 +148,11 @@ class Archive:
         for partition in sorted(wanted & set(ends)):
             start = self.offset_at(partition, span.from_ms) if span.from_ms > 0 else 0
             for block in self._blocks(partition, start, ends[partition]):
-                yield [self._decode(record.value, partition) for record in block]
+                yield [self._codec.try_decode(record.value, partition) for record in block]
 
     def _blocks(self, partition: int, start: int, end: int) -> Iterator[list[ConsumerRecord]]:
         with Reader(self._kafka, self._topics.klines) as reader:
             yield from reader.read(partition, max(start, 0), end)
-
-    def _decode(self, value: bytes | None, partition: int) -> Record | BadInput:
-        try:
-            return self._codec.decode(value, partition)
-        except BadInput as error:
-            return error
 
 
 @dataclass(slots=True)

@@ -83,7 +83,7 @@ def verify_command(
 
 
 def _warn(report: AuditReport, group: str, console: Console) -> None:
-    """Warn of what was found and is no mismatch, and of what could not be checked."""
+    """Warn of unreadable records, unknown progress and predictions without a derivation."""
     for part in report.partitions:
         print_unreadable(console, part.unreadable)
         if part.committed is None and part.not_predicted_yet:
@@ -105,7 +105,7 @@ def _warn(report: AuditReport, group: str, console: Console) -> None:
 
 
 def _describe_failure(report: AuditReport) -> str:
-    """Return the number of mismatches and the first one in full, or what was not proved."""
+    """Return the number of mismatches and the first in full, or the unproved profiles."""
     count = report.mismatches
     if report.first:
         return f"{count:,} mismatch{'' if count == 1 else 'es'}; the first:\n{report.first[0]}"

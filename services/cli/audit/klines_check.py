@@ -1,4 +1,4 @@
-"""Check the klines of a partition, and decide as predictors do what takes effect."""
+"""Check the klines of a partition, and which promotions predictors accept."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

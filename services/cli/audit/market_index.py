@@ -1,4 +1,4 @@
-"""Which open times lie where in a partition, so that a span of time is read without the rest."""
+"""An index from open times to offsets of a partition, so that a span is read alone."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

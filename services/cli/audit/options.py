@@ -1,4 +1,4 @@
-"""Choose what an audit looks at."""
+"""Options of an audit: partitions, start, profiles, sample."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ _SAMPLED: Final = 16  # one symbol of so many is folded again by a quick audit
 
 @dataclass(frozen=True, slots=True)
 class AuditOptions:
-    """What to audit, and how thoroughly.
+    """Partitions, start and depth of an audit.
 
     Attributes:
         partitions: the partitions to audit; None means all.

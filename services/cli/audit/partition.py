@@ -77,7 +77,7 @@ class PartitionAudit:
         """
         next_offset = self._span.klines.start
         for record in self._log.klines:
-            value = self._decode(record)
+            value = self._codec.try_decode(record.value, record.partition)
             self.market_index.add(record.offset, value)
             if record.offset < self._span.checked_from:
                 self._fill_windows(record, value)
@@ -88,12 +88,6 @@ class PartitionAudit:
         self._report.sha256 = self._fold.published.sha256
         self._report.derived_sha256 = self._fold.derived.sha256
         return self._report
-
-    def _decode(self, record: ConsumerRecord) -> Record | BadInput:
-        try:
-            return self._codec.decode(record.value, record.partition)
-        except BadInput as error:
-            return error
 
     def _fill_windows(self, record: ConsumerRecord, value: Record | BadInput) -> None:
         """Take in a record from before the span's promotion, which begins everything else anew."""

@@ -1,4 +1,4 @@
-"""Find which part of the topics an audit reads, and how far the predictors have come."""
+"""Find the span of the topics that an audit reads, and the predictors' committed offsets."""
 
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
@@ -31,7 +31,7 @@ _NEAR: Final = 256  # records in which to find a candle's time, or a prediction
 def find_spans(
     settings: PredictorGroupSettings, partitions: Collection[int], from_ms: int | None
 ) -> list[PartitionSpan]:
-    """Return what to audit of some partitions: all that is committed by now.
+    """Return the spans of some partitions to audit: everything that is committed by now.
 
     Args:
         settings: of the deployment.
@@ -202,9 +202,6 @@ class _SpanSearch:
         newest_ms = max(times_ms, default=0)
         return max(newest_ms - _INTERVALS_BEFORE * self._codec.interval_ms, 0)
 
-    def _klines_between(self, partition: int, start: int, end: int) -> Iterator[Record | None]:
+    def _klines_between(self, partition: int, start: int, end: int) -> Iterator[Record | BadInput]:
         for record in chain.from_iterable(self._klines.read(partition, start, end)):
-            try:
-                yield self._codec.decode(record.value, partition)
-            except BadInput:
-                yield None
+            yield self._codec.try_decode(record.value, partition)

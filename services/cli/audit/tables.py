@@ -34,7 +34,7 @@ def audit_table(report: AuditReport, sample: SymbolSample | None) -> Table:
 
 
 def _describe_rest(report: AuditReport, sample: SymbolSample | None) -> Iterator[tuple[str, str]]:
-    """Yield what was found besides, with its count."""
+    """Yield the further findings, each with its count."""
     rejected = sum(partition.rejected for partition in report.partitions)
     yield "rejected records (dead letters)", f"{rejected:,}"
     yield "candles not predicted yet", f"{report.not_predicted_yet:,}"

@@ -121,10 +121,7 @@ def _index(
     with Reader(settings.kafka, settings.topics.klines) as klines:
         for block in klines.read(partition, 0):
             for record in block:
-                try:
-                    index.add(record.offset, codec.decode(record.value, partition))
-                except BadInput:
-                    continue
+                index.add(record.offset, codec.try_decode(record.value, partition))
             on_records(0)
     return PartitionResult(partition, None, index)
 

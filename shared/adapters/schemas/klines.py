@@ -80,6 +80,13 @@ class KlineCodec:
         """
         return self._match_candle(value, partition) or self._validate(value, partition)
 
+    def try_decode(self, value: bytes | None, partition: int) -> Record | BadInput:
+        """Return the record of a message's bytes, or the error of bytes that are none."""
+        try:
+            return self.decode(value, partition)
+        except BadInput as error:
+            return error
+
     def _match_candle(self, value: bytes | None, partition: int) -> Record | None:
         """Return the candle or correction of canonical bytes; None if `_validate` must decide."""
         # What is not UTF-8 is replaced by a character that no symbol has.
