@@ -29,7 +29,7 @@ _BATCH_BYTES: Final = 8 * 1024 * 1024  # the same for bundles, which are large
 
 @dataclass(frozen=True, slots=True)
 class CopySummary:
-    """What a copy has done.
+    """The result of a copy.
 
     Attributes:
         copied: records that were written.
@@ -65,6 +65,8 @@ def copy_log(
     """
     ensure_topics(target.kafka, target.topics)
     _check_apart(source, target)
+    source_models = ModelRegistry(source.kafka, source.topics)
+    target_models = ModelRegistry(target.kafka, target.topics)
     # 1. Take the transactional id of the target's producer: no other writer can add candles.
     with closing(KlineWriter(target.kafka, target.topics)) as writer:
         # 2. How far earlier copies came stands in the target, in the transactions that wrote them.
@@ -75,14 +77,15 @@ def copy_log(
             TopicSource.open(source, topic, copied)
             for topic in (old.klines, old.models, old.control)
         )
-        _check_only_copies(target, klines, is_first=klines.id not in copied)
+        is_first = klines.id not in copied
+        _check_only_copies(target, target_models.promotions, klines, is_first=is_first)
         # 3. Bundles first: a promotion needs them. Then who is followed, then the candles.
         total = sum(_offsets_left(each) for each in (models, wishes, klines))
         copier = _Copier(writer, control, total, on_records)
         copier.copy(models, other_records(models, topics.models))
         copier.copy(wishes, _without_copies(other_records(wishes, topics.control)))
-        copier.copy(klines, klines_records(klines, topics))
-    promoted = _promote_current(source, target)
+        copier.copy(klines, klines_records(klines, topics, source_models.promotions))
+    promoted = _promote_current(source_models, target_models)
     newest = TopicSource.open(source, old.klines, {klines.id: klines.ends})
     return CopySummary(copier.count, _offsets_left(newest), promoted)
 
@@ -146,13 +149,14 @@ def _check_apart(source: ServiceSettings, target: ServiceSettings) -> None:
         )
 
 
-def _check_only_copies(target: ServiceSettings, klines: TopicSource, *, is_first: bool) -> None:
+def _check_only_copies(
+    target: ServiceSettings, promotions: PromotionLog, klines: TopicSource, *, is_first: bool
+) -> None:
     """Refuse a target that has candles of its own.
 
     Raises:
         Incompatible: it has.
     """
-    promotions = ModelRegistry(target.kafka, target.topics).promotions
     with Reader(target.kafka, target.topics.klines, headers=True) as reader:
         partitions = range(reader.partitions())
         await_settled(reader, partitions)
@@ -178,16 +182,15 @@ def _last_record(reader: Reader, partition: int, promotions: PromotionLog) -> Co
     return None
 
 
-def _promote_current(source: ServiceSettings, target: ServiceSettings) -> str | None:
+def _promote_current(source: ModelRegistry, target: ModelRegistry) -> str | None:
     """Promote the source's current version in the target; return it if that was needed."""
-    current = ModelRegistry(source.kafka, source.topics).promotions.current()
+    current, there = source.promotions.current(), target.promotions.current()
     if current is None:
         return None
     version = current.promotion.model_version
-    there = ModelRegistry(target.kafka, target.topics).promotions.current()
     if there is not None and there.promotion.model_version == version:
         return None
-    ModelRegistry(target.kafka, target.topics).promote(version)
+    target.promote(version)
     return version
 
 

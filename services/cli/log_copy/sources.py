@@ -1,4 +1,4 @@
-"""What is copied: the records of another deployment's topics, each on its new place."""
+"""The records of another deployment's topics, each with its place in the new one."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -14,7 +14,7 @@ from shared.adapters.kafka.producer import ProducerRecord
 from shared.adapters.kafka.reader import ConsumerRecord, Reader
 from shared.core.control import CopyProgress
 from shared.core.topics import Topics, partition_for
-from shared.log.model_registry import ModelRegistry
+from shared.log.promotion_log import PromotionLog
 
 COPIED_FROM: Final = "copied-from"  # header: topic/partition/offset of the record that was copied
 _MERGED: Final = 16  # partitions read side by side: each takes a connection and its buffer
@@ -84,13 +84,14 @@ class TopicSource:
         return chain.from_iterable(reader.read(partition, start, self.ends[partition]))
 
 
-def klines_records(source: TopicSource, target: Topics) -> Iterator[CopiedRecord]:
+def klines_records(
+    source: TopicSource, target: Topics, promotions: PromotionLog
+) -> Iterator[CopiedRecord]:
     """Yield the klines in the partitions of the target's symbol groups, promotions left out.
 
     A promotion has its place among the candles of one partition, and there is no such place where
     other symbols share it: the target gets promotions of its own.
     """
-    promotions = ModelRegistry(source.settings.kafka, source.settings.topics).promotions
     for record in source.read():
         if promotions.decode(record) is not None:
             yield CopiedRecord(record.partition, record.offset, None)
@@ -117,5 +118,5 @@ def _copied(
 
 
 def _partition_of(key: bytes | None, partitions: int) -> int:
-    """Return a record's partition; what is no symbol goes to some one, and stays unreadable."""
+    """Return a record's partition; a key that is no symbol gets any, and stays unreadable."""
     return partition_for((key or b"").decode(errors="replace"), partitions)
