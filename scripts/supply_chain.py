@@ -1,4 +1,4 @@
-"""Tell what is shipped: bills of materials, known vulnerabilities, licences.
+"""Write bills of materials, audit the locked packages, list their licences.
 
 Run `python -m scripts.supply_chain sbom|audit|licences`; `audit --strict` fails too where the
 advisory service is out of reach.
@@ -12,6 +12,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
+
+from packaging.utils import canonicalize_name
 
 from scripts.markdown import table
 
@@ -67,7 +69,7 @@ def write_sbom(lock: Path, folder: Path = SBOM_FOLDER) -> Path:
 
 
 def audit(*, strict: bool) -> bool:
-    """Print what is known about the locked packages; return whether they may be shipped."""
+    """Print the advisories against the locked packages; return whether there are none."""
     verdicts = [_audit_lock(lock, strict=strict) for lock in LOCKS.values()]
     return all(verdicts)
 
@@ -81,7 +83,7 @@ def _audit_lock(lock: Path, *, strict: bool) -> bool:
 
 
 def judge(answer: str, packages: Mapping[str, str]) -> tuple[bool | None, str]:
-    """Return whether an audit found nothing (None: it was none), and what to print.
+    """Return an audit's verdict (None: no audit was possible), and its message.
 
     A package that the service does not know counts as not looked at: an index that mirrors packages
     only knows of no vulnerability, which is no proof that there is none.
@@ -97,8 +99,8 @@ def judge(answer: str, packages: Mapping[str, str]) -> tuple[bool | None, str]:
     vulnerable = [_describe(each) for each in found if each.get("vulns")]
     if vulnerable:
         return False, "known vulnerabilities: " + "; ".join(vulnerable)
-    checked = {each["name"] for each in found if "vulns" in each}
-    missing = sorted(name for name in packages if name.lower() not in {c.lower() for c in checked})
+    checked = {canonicalize_name(each["name"]) for each in found if "vulns" in each}
+    missing = sorted(name for name in packages if canonicalize_name(name) not in checked)
     if missing:
         return None, f"NOT CHECKED: the advisory service does not know {', '.join(missing)}"
     return True, f"{len(checked)} packages, no known vulnerability"
@@ -116,9 +118,9 @@ def licences_page() -> str:
     images: dict[str, list[str]] = {}
     for image, lock in LOCKS.items():
         for name in locked_packages(lock):
-            images.setdefault(name, []).append(image)
+            images.setdefault(canonicalize_name(name), []).append(image)
     rows = [
-        [each["Name"], _licence_of(each), ", ".join(images[_lock_name(each, images)])]
+        [each["Name"], _licence_of(each), ", ".join(images[canonicalize_name(each["Name"])])]
         for each in _licences(sorted(images))
     ]
     return (
@@ -135,11 +137,6 @@ def _licences(packages: Sequence[str]) -> list[dict[str, str]]:
 
 def _licence_of(licence: Mapping[str, str]) -> str:
     return "named in its source only" if licence["License"] == "UNKNOWN" else licence["License"]
-
-
-def _lock_name(licence: Mapping[str, str], names: Mapping[str, object]) -> str:
-    wanted = re.sub(r"[-_.]+", "-", licence["Name"]).lower()
-    return next(name for name in names if re.sub(r"[-_.]+", "-", name).lower() == wanted)
 
 
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
