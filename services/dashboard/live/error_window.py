@@ -76,13 +76,6 @@ class ErrorWindow:
             int, tuple[float, float] | None
         ] = {}  # by moment: the model, zero change
 
-    @property
-    def oldest_open_time_ms(self) -> int | None:
-        """The first open time that still counts; None while there is none."""
-        if self._newest is None:
-            return None
-        return (self._newest - self._columns + 1) * self._interval_ms
-
     def add(self, forecast: Forecast) -> bool:
         """Add a forecast and the outcome it carries; return whether that one counts."""
         symbol, previous = forecast.symbol, forecast.previous
