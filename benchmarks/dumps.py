@@ -64,7 +64,7 @@ def _write_files(symbol: str, rows: Float64s, folder: Path, file_ms: int) -> Non
 
 
 def _line(row: list[float]) -> str:
-    """Return a dump's line; what was not recorded is made of the volume, for its size."""
+    """Return a dump's line; missing columns get multiples of the volume, as filling."""
     opens, volume = int(row[OPEN_TIME]), row[VOLUME]
     prices = ",".join(f"{value:.8f}" for value in row[OPEN_TIME + 1 : VOLUME + 1])
     quote = volume * row[VOLUME - 1]

@@ -1,4 +1,4 @@
-r"""Measure what grows with symbols and candles: disk, memory and time, one step after the other.
+r"""Measure disk, memory and time against the numbers of symbols and candles, step by step.
 
 python -m benchmarks.sizing --klines FOLDER                    # all symbols of the folder
 python -m benchmarks.sizing --klines FOLDER --times 2          # the span twice, the second later
@@ -40,7 +40,7 @@ STEPS: Final = ("import", "again", "train", "predict")
 
 @dataclass(frozen=True, slots=True)
 class CommandUsage:
-    """What a command has used, and what it printed."""
+    """The time and memory of a command, and its output."""
 
     seconds: float
     processor_s: float
@@ -136,7 +136,7 @@ class _Run:
         yield f"Redis: {used / symbols:,.0f} bytes a symbol"
 
     def ulstm(self, *arguments: str) -> CommandUsage:
-        """Run a command; return what it used."""
+        """Run a command; return its time, memory and output."""
         started, output = monotonic(), self.folder / "output.txt"
         with output.open("wb") as stdout, (self.folder / "errors.txt").open("wb") as stderr:
             process = subprocess.Popen(

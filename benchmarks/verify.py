@@ -19,7 +19,7 @@ LONGEST_MS: Final = 0.2  # a record: 5,000 of them a second
 
 
 class _Audit(NamedTuple):
-    """One run: seconds, seconds of processor time, largest process, and what was checked."""
+    """One run: seconds, processor seconds, largest process, numbers of checked records."""
 
     seconds: float
     processor_s: float

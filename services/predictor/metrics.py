@@ -164,7 +164,7 @@ class PredictorMetrics:
         self._redis_up.set(0)
 
     def report_tasks(self, tasks: Collection[PartitionTask], problem: str | None) -> None:
-        """Show how many partitions run here, which are held, and why the replica is not ready.
+        """Show the running and the held partitions, and the reason for not being ready.
 
         Args:
             tasks: of this replica.

@@ -12,7 +12,7 @@ from shared.log.record_processor import BatchResult
 
 @dataclass(frozen=True, slots=True)
 class PartitionOutput:
-    """What a batch gives of one partition: its result, and the records that publish it."""
+    """The output of one partition in a batch: its result, and the records that publish it."""
 
     result: BatchResult
     records: list[ProducerRecord]

@@ -1,4 +1,4 @@
-"""Say why a replica is not ready, from facts: membership, lag, and what its partitions wait for."""
+"""Readiness of a replica from facts: membership, lag, and the states of its partitions."""
 
 from collections.abc import Collection
 from math import inf

@@ -146,7 +146,7 @@ class Worker:
         return 0.0 if self._is_idle else IDLE_AFTER_S
 
     def _process(self, records: Sequence[ConsumerRecord]) -> dict[int, PartitionOutput]:
-        """Return what the partitions that advance have to write."""
+        """Return the output of the partitions that advance."""
         by_partition: dict[int, list[ConsumerRecord]] = {}
         for record in records:
             by_partition.setdefault(record.partition, []).append(record)

@@ -1,4 +1,4 @@
-"""Open Parquet files of unknown origin: what they unpack to is bounded before it is unpacked.
+"""Open Parquet files of unknown origin, within bounds on their size when unpacked.
 
 A page's header says how large the page is once it is decompressed, and a reader makes room for that
 at once. The metadata's summary of it may be wrong, so the headers are read here one by one. The

@@ -122,7 +122,7 @@ class ServiceSettings(EnvSettings, KafkaSettings):
 
 
 class PredictorGroupSettings(ServiceSettings):
-    """Settings of what belongs to the predictors' consumer group, or looks at it."""
+    """Settings of the predictors' consumer group, for its members and for its readers."""
 
     consumer_group: str = Field(
         default="ulstm-predictor",

@@ -122,7 +122,7 @@ class Telemetry:
         self._pages[path] = read
 
     def serve(self, host: str, port: int) -> Callable[[], None]:
-        """Serve HTTP and log changes of readiness, from threads; return what stops them.
+        """Serve HTTP and log changes of readiness, from threads; return a function to stop them.
 
         Args:
             host: the interface to listen on.

@@ -149,7 +149,7 @@ class RedisConnection:
 
 @contextmanager
 def _to_redis_error() -> Iterator[None]:
-    """Raise what a cluster's client raises as the other errors of redis-py."""
+    """Raise the errors of a cluster's client as the other errors of redis-py."""
     try:
         yield
     except RedisClusterException as error:

@@ -1,4 +1,4 @@
-"""A temporary file for what an operation has no memory for: chunks of bytes, compressed."""
+"""A temporary file of compressed chunks, for data beyond an operation's memory."""
 
 import os
 from tempfile import TemporaryFile, gettempdir

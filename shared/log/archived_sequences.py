@@ -150,7 +150,7 @@ class SequenceBuilder:
     """Collects the candles of each symbol as the log corrects them."""
 
     def __init__(self, keep: int | None = None, total: int | None = None) -> None:
-        """Take what is kept at most: the newest candles of each symbol; None: all.
+        """Take the largest numbers of candles to keep, the newest; None: all.
 
         Args:
             keep: candles of a symbol.
@@ -209,7 +209,7 @@ class SequenceBuilder:
         return ArchivedSequences(own, move_numbers, self._moves.rows())
 
     def _trim(self) -> None:
-        """Drop the older candles of each symbol beyond what is kept."""
+        """Drop the oldest candles of each symbol beyond the largest number to keep."""
         most = [] if self._keep is None else [self._keep]
         if self._total is not None and self._symbols:
             most.append(max(self._total // len(self._symbols), 1))

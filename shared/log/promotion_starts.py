@@ -1,4 +1,4 @@
-"""Compute what a promotion's symbols start from before it is processed, some symbols at a time."""
+"""Compute the starts of a promotion's symbols ahead of it, some symbols at a time."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -13,7 +13,7 @@ _FRESH_S: Final = 2.0  # many partitions are restored at a time
 
 
 class SkipLog:
-    """Reads which offsets of `predictions` are skipped. Connects for each reading."""
+    """Reads the skipped offsets of `predictions`. Connects for each reading."""
 
     def __init__(
         self,

@@ -36,7 +36,7 @@ class UnpredictedRecords:
         return ()
 
     def finish(self, result: BatchResult) -> None:
-        """Move what was collected into the state."""
+        """Move the collected candles into the state."""
         self._collector.flush_all(result.state)
 
     def _can_collect(self, result: BatchResult) -> bool:
@@ -60,7 +60,7 @@ class UnpredictedRecords:
         return True
 
     def _process_other(self, result: BatchResult, record: ConsumerRecord, value: Record) -> None:
-        """Process a correction, a gap or a status on top of what was collected of its symbol."""
+        """Process a correction, a gap or a status on top of its symbol's collected candles."""
         if isinstance(value, Amendment | Fill):
             self._collector.flush(result.state, value.candle.symbol)
         elif isinstance(value, SymbolStatus):

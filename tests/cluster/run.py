@@ -15,7 +15,7 @@ RECOVERY_S: Final = 120.0
 
 @dataclass(slots=True)
 class ClusterReport:
-    """The result of a run: pauses by fault, and what the audit found."""
+    """The result of a run: pauses by fault, and the audit's findings."""
 
     pauses_s: dict[str, list[float]] = field(default_factory=dict)
     late: list[str] = field(default_factory=list)  # pauses above their bounds

@@ -464,7 +464,7 @@ def write_recordings(folder: Path) -> Path:
 
 
 def check_trainer(trainer: Deployment) -> None:
-    """Read the archive, the predictions and who is followed; put baskets in force."""
+    """Read the archive, the predictions and the followed symbols; put baskets in force."""
     assert len(Archive(trainer.kafka, LIVE).read(TimeSpan()).sequences) == len(SYMBOLS)
     assert ControlTopic(trainer.kafka, LIVE, "trainer").refresh().members
     with PredictionsReader(trainer.kafka, LIVE) as predictions:

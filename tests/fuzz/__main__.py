@@ -14,7 +14,7 @@ ROUND_S = 10.0
 
 
 def main() -> int:
-    """Run until the minutes are over; return 1 if a decoder did what it must not."""
+    """Fuzz for the minutes given; return 1 if a decoder failed."""
     options = _parse()
     names = [options.only] if options.only else list(TARGETS)
     totals = {name: FuzzResult(name) for name in names}

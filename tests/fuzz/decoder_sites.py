@@ -1,4 +1,4 @@
-"""Find the functions that parse bytes from outside, by what they call to do it."""
+"""Find the functions that parse bytes from outside, by the parsers that they call."""
 
 import ast
 from collections.abc import Iterator

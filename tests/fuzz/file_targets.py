@@ -39,7 +39,7 @@ _SERVICES: Final = (PredictorSettings, ProducerSettings, TrainerSettings, Dashbo
 
 
 def in_file(name: str, read: Callable[[Path], object]) -> Callable[[bytes], None]:
-    """Return what writes bytes into a file of a name, and reads it."""
+    """Return a decoder that writes bytes into a file of a name, and reads it."""
 
     def decode(data: bytes) -> None:
         with tempfile.TemporaryDirectory(prefix="ulstm-fuzz-") as folder:

@@ -152,7 +152,7 @@ def _decode(target: Target, data: bytes, outcome: FuzzResult) -> None:
 
 
 def _decode_or_raise(target: Target, data: bytes, outcome: FuzzResult) -> None:
-    """Decode; raise what is no error of the project, and keep the bytes that led to it."""
+    """Decode; raise foreign errors, and keep the bytes that led to one."""
     outcome.cases += 1
     _current(target.name).write_bytes(data)  # to be found if it ends this process
     _forget_peak()

@@ -210,7 +210,7 @@ class Deployment:
             return [record for p in chosen for block in reader.read(p, 0) for record in block]
 
     def predictions(self) -> dict[str, list[Prediction]]:
-        """Return predictions by symbol, in order, without what is none."""
+        """Return predictions by symbol, in order, without foreign records."""
         found: dict[str, list[Prediction]] = defaultdict(list)
         topic = self.topics.predictions
         for _, prediction in decode_predictions(topic, self.read(topic), UnreadableRecords()):

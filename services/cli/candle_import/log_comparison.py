@@ -135,7 +135,7 @@ def _overlapping(
     symbols: Mapping[str, LoggedSymbol],
     log_ends_ms: Mapping[str, int],
 ) -> Iterator[tuple[SymbolFile, LoggedSymbol]]:
-    """Yield the files that begin before the log's end, with what it has of their symbol."""
+    """Yield the files that begin before the log's end, with the logged records of their symbol."""
     overlapping = [file for file in files if file.first_ms < log_ends_ms.get(file.symbol, 0)]
     by_symbol = attrgetter("symbol")
     # The files of a symbol together: its part of the log is read once, and held no longer.

@@ -56,7 +56,7 @@ class _LoggedRecords:
 
 
 class LoggedSymbols(Mapping[str, LoggedSymbol]):
-    """What the log has of each symbol: read when it is asked for, so take one after the other."""
+    """The logged records of each symbol, read on access: take one after the other."""
 
     def __init__(self, records: Mapping[str, _LoggedRecords], spool: Spool) -> None:
         """Take the records and the spool that has their candles."""

@@ -86,7 +86,7 @@ def import_recordings(
 def _write(
     settings: ServiceSettings, selection: FileSelection, spool: Spool, options: ImportOptions
 ) -> ImportSummary:
-    """Append what the log lacks of the selected files."""
+    """Append the candles of the selected files that the log lacks."""
     kafka, topics = settings.kafka, settings.topics
     ensure_topics(kafka, topics)
     # 2. Take the producer's transactional id: it fences a running producer, so that no other

@@ -52,7 +52,7 @@ class SpooledBlocks:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits until a chunk is full: a file of many symbols has a few rows of each."""
+        """Write the waiting rows as chunks: a file of many symbols has a few rows of each."""
         if not self._waiting:
             return
         whole = join_blocks(self._waiting)

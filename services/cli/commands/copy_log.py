@@ -37,7 +37,7 @@ def copy_command(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Copy candles, models and who is followed to another deployment, exactly once.
+    """Copy candles, models and followed symbols to another deployment, exactly once.
 
     Its topics are created. Promotions and predictions are not copied: at the end, the version that
     is current here is promoted there. Run it again to copy what has come since, the last time after

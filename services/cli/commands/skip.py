@@ -84,7 +84,7 @@ def _decode(record: ConsumerRecord) -> Prediction | None:
 def _check_foreign(
     settings: ServiceSettings, partition: int, prediction: Prediction, place: str
 ) -> None:
-    """Refuse what may be genuine: a prediction that is skipped counts as lost.
+    """Refuse a prediction that may be genuine: once skipped, it counts as lost.
 
     Raises:
         Incompatible: a candle of the log leads to such a prediction.

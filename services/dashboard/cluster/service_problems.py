@@ -31,7 +31,7 @@ def counted(facts: ClusterFacts) -> dict[Series, float | None]:
 
 
 def answer_problems(facts: ClusterFacts) -> Iterator[Problem]:
-    """Yield which services do not answer, and what predictors wait for."""
+    """Yield the services without an answer, and the reasons for which predictors wait."""
     for service in facts.services:
         is_starting = facts.now_ms - service.silent_since_ms < SILENT_MS
         if not service.is_live and not is_starting and facts.expects(service):

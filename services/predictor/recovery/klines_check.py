@@ -118,7 +118,7 @@ def _mismatch(
 
 
 def _skip_advice(published: PublishedTail, partition: int) -> str:
-    """Return what to do if the newest prediction is foreign; empty if its place is not known."""
+    """Return the advice for a foreign newest prediction; empty if its place is not known."""
     newest = published.newest
     place = None if newest is None else published.places.get(newest.symbol)
     return "" if place is None else f" ({skip_advice(partition, place)})"

@@ -116,7 +116,7 @@ def _last_by_symbol(
 
 
 def skip_advice(partition: int, offset: int) -> str:
-    """Return what to do about a record on `predictions` that is foreign."""
+    """Return the advice for a foreign record on `predictions`."""
     return f"if the record is foreign, `ulstm skip {partition}/{offset} --reason TEXT`"
 
 

@@ -61,7 +61,7 @@ class KafkaAdmin:
             return self.client.list_topics(timeout=_SHORT_REQUEST_S)
 
     def describe(self, names: Iterable[str]) -> dict[str, TopicDescription]:
-        """Return what Kafka has of these topics; those that do not exist are left out.
+        """Return Kafka's descriptions of topics; those that do not exist are left out.
 
         Raises:
             NotAuthorized: this client may not see one of them.

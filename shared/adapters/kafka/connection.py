@@ -22,7 +22,7 @@ _SILENT.setLevel(logging.CRITICAL + 1)
 
 @dataclass(frozen=True, slots=True)
 class KafkaConnection:
-    """Kafka's addresses, and what a client needs beside them; as text, the addresses alone.
+    """Kafka's addresses and the settings of a connection; as text, the addresses alone.
 
     Attributes:
         bootstrap: host:port, comma-separated.

@@ -1,4 +1,4 @@
-"""Know when Kafka last answered.
+"""Watch Kafka's answers.
 
 Kafka's client tells nobody that the brokers are gone: a consumer then has no records, as it has in
 any quiet minute. So a thread asks now and then, over a connection of its own.
@@ -21,7 +21,7 @@ _NAMED: Final = 5  # partitions in a message
 
 
 class ContactRecord:
-    """What Kafka answered last, and when. Times are of the monotonic clock, in seconds."""
+    """Kafka's last answer and its time. Times are of the monotonic clock, in seconds."""
 
     def __init__(self, kafka: str, topic: str, now_s: float) -> None:
         """Begin without an answer."""
@@ -39,7 +39,7 @@ class ContactRecord:
         self._error = error
 
     def problem(self, now_s: float) -> str | None:
-        """Return what is wrong with Kafka, or None."""
+        """Return the problem with Kafka, or None."""
         silent_s = now_s - self._answered_s
         if not self._has_answered or silent_s > SILENCE_S:
             return f"Kafka at {self._kafka} has not answered for {silent_s:.0f} s: {self._error}"
@@ -63,7 +63,7 @@ class KafkaContact:
         self._record, self._stop = ContactRecord(str(kafka), topic, clock()), threading.Event()
 
     def problem(self) -> str | None:
-        """Return what is wrong with Kafka, or None; any thread may ask, and nobody waits."""
+        """Return the problem with Kafka, or None; any thread may ask, and nobody waits."""
         return self._record.problem(self._clock())
 
     def __enter__(self) -> Self:

@@ -97,17 +97,17 @@ def to_refusal(error: KafkaError, message: str) -> Refused | None:
 
 
 def reason_of(error: KafkaError) -> str:
-    """Return what a client says of a connection, without the connection's name and state."""
+    """Return a client's reason for a failed connection, without the connection's name."""
     return _AROUND_REASON.sub("", error.str())
 
 
 def is_denial(code: int) -> bool:
-    """Say whether an error is about who this client is, or what it may do."""
+    """Say whether an error is about this client's user or its rights."""
     return code in _DENIALS or code in _UNKNOWN_USER
 
 
 def to_denial(error: KafkaError, kafka: KafkaConnection, action: str, right: str) -> NotAuthorized:
-    """Return the error that says who lacks which right on what; `right` is empty if unknown."""
+    """Return the error that names the user and the missing right; `right` is empty if unknown."""
     if error.code() in _UNKNOWN_USER:
         return NotAuthorized(
             f"{action}: Kafka at {kafka} does not let {kafka.user} in ({reason_of(error)}): check"

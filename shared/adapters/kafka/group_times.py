@@ -23,13 +23,13 @@ _HEARTBEAT: Final = "consumer.heartbeat.interval.ms"
 
 @dataclass(frozen=True, slots=True)
 class GroupTimes:
-    """After which silence a member is expelled, and how late it learns of a change."""
+    """Session time-out and heartbeat of a group's members."""
 
     session_timeout_ms: int
     heartbeat_interval_ms: int
 
     def advice(self, group: str, session_timeout_ms: int) -> str | None:
-        """Return what to do if the times are longer than wanted, else None."""
+        """Return the advice for times that are longer than wanted, else None."""
         is_short = (
             self.session_timeout_ms <= session_timeout_ms
             and self.heartbeat_interval_ms <= LONGEST_HEARTBEAT_MS

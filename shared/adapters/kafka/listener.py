@@ -1,4 +1,4 @@
-"""Find out which security protocol a broker's listener speaks.
+"""Detect the security protocol of a broker's listener.
 
 A client whose protocol is another one hears nothing, or a closed connection: it cannot tell why.
 """

@@ -119,7 +119,7 @@ class TransactionalProducer:
         self._producer: Producer | None = self._create_producer()
 
     def abort_transaction_of(self, transactional_id: str) -> None:
-        """Abort what another producer has left open, and shut that producer out.
+        """Abort the open transaction of another producer, and fence that producer.
 
         Raises:
             Unavailable: Kafka does not answer.
@@ -231,7 +231,7 @@ class TransactionalProducer:
         return Aborted(message) if error.txn_requires_abort() else OutcomeUnknown(message)
 
     def _missing_right(self, error: KafkaError, records: Sequence[ProducerRecord] = ()) -> str:
-        """Return which right an error is about; empty if only its resource is known."""
+        """Return the right that an error is about; empty if only its resource is known."""
         match error.code():
             case KafkaError.TOPIC_AUTHORIZATION_FAILED:
                 return f"Write on topic {' or '.join(sorted({r.topic for r in records}))}"

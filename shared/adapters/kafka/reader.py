@@ -86,7 +86,7 @@ def poll_batch(consumer: Consumer, max_messages: int, timeout_s: float) -> list[
 def topic_metadata(
     consumer: Consumer, kafka: KafkaConnection, topic: str, timeout_s: float
 ) -> TopicMetadata:
-    """Return what Kafka has of a topic; one that does not exist has no partitions.
+    """Return Kafka's metadata of a topic; one that does not exist has no partitions.
 
     Raises:
         NotAuthorized: this client may not read the topic.

@@ -67,7 +67,7 @@ def dead_letter_offset(headers: Mapping[str, bytes], topic: str, partition: int)
 
 
 def _decode_text(data: bytes) -> str:
-    """Return the text of a header; what is longer than any that is written is cut off."""
+    """Return the text of a header, cut after the longest that is written."""
     return data[: 4 * _LONGEST_MESSAGE].decode("utf-8", "backslashreplace")[:_LONGEST_MESSAGE]
 
 

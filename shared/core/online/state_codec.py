@@ -136,7 +136,7 @@ def _decode(data: bytes) -> SymbolState:
 
 
 def _decode_fields(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return what the first line alone has of a state."""
+    """Return the fields of a state's first line."""
     scaler, intervals = fields["scaler"], fields["intervals"]
     return {
         **{name: check_field(name, fields[name], hint) for name, hint in _PLAIN.items()},
