@@ -92,16 +92,30 @@ class RecordProcessor:
             Unavailable: Kafka does not answer.
             UnknownSymbol: its symbol's past is not known here.
         """
-        value: Record | None = None
+        value = self.codec.try_decode(record.value, record.partition)
+        self.process_decoded(result, record, value, publishing=publishing, options=options)
+
+    def process_decoded(
+        self,
+        result: BatchResult,
+        record: ConsumerRecord,
+        value: Record | BadInput,
+        *,
+        publishing: bool = False,
+        options: FoldOptions = REPLAY,
+    ) -> None:
+        """Process a record that the codec has decoded to this value: see `process`."""
         dead_letters = []
         try:
-            value = self.codec.decode(record.value, record.partition)
+            if isinstance(value, BadInput):
+                raise value
             _check_known(result.state, value)
             model = self.model_for_record(result.state, value)
             change = fold(result.state, value, record.offset, model, self.context, options)
         except BadInput as error:
             # A record that cannot be folded is set aside, so that one record never stops the rest.
-            change = reject_record(result.state, value, record.offset)
+            known = None if isinstance(value, BadInput) else value
+            change = reject_record(result.state, known, record.offset)
             place = (self.topic, record.partition, record.offset)
             dead_letters = [DeadLetter(*place, record.key, record.value, error.reason, str(error))]
         if publishing:

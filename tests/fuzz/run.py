@@ -106,11 +106,10 @@ def _run_in_process(one: Round) -> FuzzResult:
         try:
             outcome: FuzzResult = receiver.recv()
         except EOFError:
-            outcome = FuzzResult(one.name)
+            process.join()
+            text = f"{one.name}: its process ended with {process.exitcode}: {_current(one.name)}"
+            return FuzzResult(one.name, failures=[text])
     process.join()
-    if process.exitcode:
-        text = f"{one.name}: its process ended with {process.exitcode}: see {_current(one.name)}"
-        outcome.failures.append(text)
     return outcome
 
 

@@ -12,11 +12,10 @@ from tests.simulation.soak import SoakReport, soak
 from tests.simulation.world import run, run_seed
 from tests.support.imports import ROOT
 
-SCHEDULES = 1000
+SCHEDULES = 500
 CONSUMER_SCHEDULES = 200
-MUTANT_SCHEDULES = 1500
 PAGE = (ROOT / "docs/evidence/simulation.md").read_text(encoding="utf-8")
-# After how many schedules each mutant is caught: found by `python -m tests.simulation --mutants`.
+# After how many schedules each mutant is caught, by the page.
 CAUGHT_AFTER = {
     name: int(schedules)
     for name, schedules in re.findall(r"^\| ([\w ]+) \| (\d+) \|$", PAGE, re.MULTILINE)
@@ -76,13 +75,11 @@ def test_a_seed_gives_one_run(seed: int) -> None:
     assert run_seed(seed) == run_seed(seed)
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", MUTANTS)
-def test_a_shortcut_is_caught(name: str) -> None:
-    documented = CAUGHT_AFTER[name] - 1  # tried first: to find it anew takes up to a minute
-    seeds = (documented, *range(MUTANT_SCHEDULES))
+def test_a_shortcut_is_caught_by_the_schedule_on_the_page(name: str) -> None:
+    problem = run_seed(CAUGHT_AFTER[name] - 1, MUTANTS[name]).problem
 
-    assert any(run_seed(seed, MUTANTS[name]).problem for seed in seeds)
+    assert problem is not None, "find it anew: python -m tests.simulation --mutants"
 
 
 def test_a_schedule_that_fails_is_shrunk_to_what_makes_it_fail() -> None:

@@ -12,8 +12,10 @@ from services.cli.derivation import RunningDigest
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.schemas.predictions import encode_prediction
 from shared.core.audit.violation import ABSENT, Check, Difference, Violation, compare_mappings
+from shared.core.errors import BadInput
 from shared.core.online.partition import PartitionState
 from shared.core.online.prediction import Prediction
+from shared.core.records import Record
 from shared.core.topics import Topics
 from shared.log.record_processor import BatchResult, RecordProcessor
 
@@ -32,9 +34,9 @@ class FoldCheck:
         self._batch = BatchResult(PartitionState())
         self.published, self.derived = RunningDigest(), RunningDigest()
 
-    def derive(self, record: ConsumerRecord) -> DerivedPrediction | None:
-        """Fold the next record; return the prediction that it leads to."""
-        self._processor.process(self._batch, record)
+    def derive(self, record: ConsumerRecord, value: Record | BadInput) -> DerivedPrediction | None:
+        """Fold the next record, decoded to this value; return the prediction it leads to."""
+        self._processor.process_decoded(self._batch, record, value)
         predictions = self._batch.predictions
         self._batch.clear_output()
         if not predictions:

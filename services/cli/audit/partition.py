@@ -85,6 +85,7 @@ class PartitionAudit:
                 self._check_record(record, value)
             next_offset = record.offset + 1
         self._check_remaining(next_offset, klines_end())
+        self._report.checked.update(dict.fromkeys(_OF_A_PREDICTION, self._report.predictions))
         self._report.sha256 = self._fold.published.sha256
         self._report.derived_sha256 = self._fold.derived.sha256
         return self._report
@@ -95,13 +96,13 @@ class PartitionAudit:
             return
         self._klines.check(record.offset, value, is_processed=False)
         if self._is_sampled(value):
-            self._fold.derive(record)
+            self._fold.derive(record, value)
 
     def _check_record(self, record: ConsumerRecord, value: Record | BadInput) -> None:
         self._report.records += 1
         # 1. Past the last prediction nothing is compared, so nothing is derived: it takes long.
         is_derived = self._log.predictions_follow and self._is_sampled(value)
-        derived = self._fold.derive(record) if is_derived else None
+        derived = self._fold.derive(record, value) if is_derived else None
         published = tuple(self._log.predictions_up_to(record.offset, derived))
         dead_letters = tuple(self._log.dead_letters_up_to(record.offset))
         # 2. If there are more, or if the predictors' group has committed a later offset, the
@@ -143,7 +144,6 @@ class PartitionAudit:
             return
         self._report.predictions += 1
         self._fold.published.add(record.key, record.value)
-        self._report.checked.update(_OF_A_PREDICTION)
         violations = [
             *self._invariants.check_prediction(prediction),
             *self._check_place(record, prediction),

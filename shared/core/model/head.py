@@ -6,7 +6,6 @@ covariance P = U D U^T (Bierman 1976), U unit upper triangular, D diagonal. The 
 `kernel_rls` in kernel/kernel.c.
 """
 
-import ctypes
 from dataclasses import dataclass
 from math import inf, sqrt
 from typing import Final
@@ -14,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from shared.core.arrays import Float32s, Float64s, read_only64
-from shared.core.model.kernel.library import KernelObservation, address, load_kernel
+from shared.core.model.kernel.library import Kernel, load_kernel, pointer, structure
 from shared.core.model.limits import check_range, reject_bundle
 
 MAX_INPUTS: Final = 256  # of the kernel
@@ -61,7 +60,7 @@ class Head:
         """The diagonal of D (n,): all above 0."""
         return self.parameters[self.inputs : 2 * self.inputs]
 
-    def predict(self, inputs: Float64s, library: ctypes.CDLL | None = None) -> float:
+    def predict(self, inputs: Float64s, library: Kernel | None = None) -> float:
         """Return weights . inputs.
 
         Args:
@@ -73,7 +72,7 @@ class Head:
         """
         _check_inputs(self, inputs)
         output: float = (library or load_kernel()).kernel_dot(
-            self.inputs, address(self.parameters), address(inputs)
+            self.inputs, pointer(self.parameters), pointer(inputs)
         )
         return output
 
@@ -91,9 +90,7 @@ class HeadPrior:
     costs one more observation r with the label r . prior weights.
     """
 
-    def __init__(
-        self, base: Head, settings: HeadSettings, library: ctypes.CDLL | None = None
-    ) -> None:
+    def __init__(self, base: Head, settings: HeadSettings, library: Kernel | None = None) -> None:
         """Scale the base's covariance and prepare the observations that stand for the prior.
 
         Args:
@@ -109,8 +106,13 @@ class HeadPrior:
         self._roots = information_roots(self.head)
         self._roots *= sqrt(base.inputs * (1.0 - settings.forgetting))
         self._observations = [
-            KernelObservation(
-                base.inputs, 1.0, self.head.predict(root, library), inf, address(root)
+            structure(
+                "kernel_observation",
+                n=base.inputs,
+                forgetting=1.0,
+                label=self.head.predict(root, library),
+                largest_error=inf,
+                inputs=pointer(root),
             )
             for root in self._roots
         ]
@@ -129,9 +131,14 @@ class HeadPrior:
         _check_inputs(head, inputs)
         kernel, settings = self._library, self.settings
         parameters = head.parameters.copy()
-        at = address(parameters)
-        observation = KernelObservation(
-            head.inputs, settings.forgetting, label, settings.largest_error, address(inputs)
+        at = pointer(parameters)
+        observation = structure(
+            "kernel_observation",
+            n=head.inputs,
+            forgetting=settings.forgetting,
+            label=label,
+            largest_error=settings.largest_error,
+            inputs=pointer(inputs),
         )
         is_finite = kernel.kernel_rls(observation, at)
         if settings.forgetting < 1.0:

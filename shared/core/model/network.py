@@ -1,6 +1,5 @@
 """The LSTM network: its output and its gradients. The arithmetic is kernel/kernel.c."""
 
-import ctypes
 from math import inf
 
 import numpy as np
@@ -8,11 +7,11 @@ import numpy as np
 from shared.core.arrays import Float32s, read_only32
 from shared.core.model.architecture import Architecture
 from shared.core.model.kernel.library import (
-    KernelBatch,
-    KernelShape,
-    address,
+    Kernel,
     check_floats,
     load_kernel,
+    pointer,
+    structure,
 )
 from shared.core.model.optimiser import Learner, Optimiser, apply_gradient
 
@@ -24,13 +23,16 @@ class Network:
     interpreter's lock.
     """
 
-    def __init__(self, architecture: Architecture, library: ctypes.CDLL | None = None) -> None:
+    def __init__(self, architecture: Architecture, library: Kernel | None = None) -> None:
         """Take the architecture's sizes; `library` is another build of the kernel, for tests."""
         self.architecture = architecture
         self._library = library or load_kernel()
-        widths = (ctypes.c_int * 3)(*architecture.widths)
-        self._shape = KernelShape(
-            architecture.window_length, architecture.features, len(architecture.widths), widths
+        self._shape = structure(
+            "kernel_shape",
+            window=architecture.window_length,
+            features=architecture.features,
+            layers=len(architecture.widths),
+            width=architecture.widths,
         )
         self._scratch_size = self._library.kernel_scratch_floats(self._shape)
         self._free_scratch: list[Float32s] = []  # as many as there were calls at the same time
@@ -50,7 +52,7 @@ class Network:
         self._check(weights, window, window.shape)
         scratch = self._take_scratch()
         output = self._library.kernel_forward(
-            self._shape, address(weights), address(window), address(scratch)
+            self._shape, pointer(weights), pointer(window), pointer(scratch)
         )
         self._free_scratch.append(scratch)
         return np.float32(output)
@@ -66,10 +68,10 @@ class Network:
         self._check(weights, window, window.shape)
         jacobian = np.empty(weights.size, dtype=np.float32)
         scratch = self._take_scratch()
-        given = (self._shape, address(weights), address(window), address(scratch))
+        given = (self._shape, pointer(weights), pointer(window), pointer(scratch))
         output = self._library.kernel_forward(*given)
         # The backward pass reads the activations that the forward pass left in the scratch memory.
-        self._library.kernel_jacobian(*given, address(jacobian))
+        self._library.kernel_jacobian(*given, pointer(jacobian))
         self._free_scratch.append(scratch)
         return np.float32(output), read_only32(jacobian)
 
@@ -86,7 +88,7 @@ class Network:
         hidden = np.empty(self.architecture.widths[-1], dtype=np.float32)
         scratch = self._take_scratch()
         output = self._library.kernel_hidden(
-            self._shape, address(weights), address(window), address(scratch), address(hidden)
+            self._shape, pointer(weights), pointer(window), pointer(scratch), pointer(hidden)
         )
         self._free_scratch.append(scratch)
         return np.float32(output), read_only32(hidden)
@@ -118,10 +120,10 @@ class Network:
         """
         self._check(weights, windows, windows.shape[1:])
         outputs = np.empty(len(windows), dtype=np.float32)
-        batch = KernelBatch(len(windows), inf, address(windows), None)
+        batch = structure("kernel_batch", n=len(windows), huber_delta=inf, windows=pointer(windows))
         scratch = self._take_scratch()
         self._library.kernel_batch_forward(
-            self._shape, address(weights), batch, address(scratch), address(outputs)
+            self._shape, pointer(weights), batch, pointer(scratch), pointer(outputs)
         )
         self._free_scratch.append(scratch)
         return outputs
@@ -135,15 +137,15 @@ class Network:
         self._check(weights, windows, windows.shape[1:])
         outputs = np.empty(len(windows), dtype=np.float32)
         hidden = np.empty((len(windows), self.architecture.widths[-1]), dtype=np.float32)
-        batch = KernelBatch(len(windows), inf, address(windows), None)
+        batch = structure("kernel_batch", n=len(windows), huber_delta=inf, windows=pointer(windows))
         scratch = self._take_scratch()
         self._library.kernel_batch_hidden(
             self._shape,
-            address(weights),
+            pointer(weights),
             batch,
-            address(scratch),
-            address(outputs),
-            address(hidden),
+            pointer(scratch),
+            pointer(outputs),
+            pointer(hidden),
         )
         self._free_scratch.append(scratch)
         return outputs, hidden
@@ -174,15 +176,21 @@ class Network:
         self._check_loss(windows, labels, huber_delta)
         outputs = np.empty(len(windows), dtype=np.float32)
         gradient = np.empty(weights.size, dtype=np.float32)
-        batch = KernelBatch(len(windows), huber_delta, address(windows), address(labels))
+        batch = structure(
+            "kernel_batch",
+            n=len(windows),
+            huber_delta=huber_delta,
+            windows=pointer(windows),
+            labels=pointer(labels),
+        )
         scratch = self._take_scratch()
         self._library.kernel_batch_gradient(
             self._shape,
-            address(weights),
+            pointer(weights),
             batch,
-            address(scratch),
-            address(outputs),
-            address(gradient),
+            pointer(scratch),
+            pointer(outputs),
+            pointer(gradient),
         )
         self._free_scratch.append(scratch)
         return outputs, gradient

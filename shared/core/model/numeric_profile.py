@@ -1,6 +1,5 @@
 """The numeric profile: the bits that this version computes, and the self-test of this machine."""
 
-import ctypes
 import hashlib
 from collections.abc import Iterator
 from typing import Final
@@ -11,7 +10,7 @@ from shared.core.arrays import Float32s
 from shared.core.errors import Incompatible
 from shared.core.model.architecture import Architecture
 from shared.core.model.head import Head, HeadPrior, HeadSettings, diagonal_head
-from shared.core.model.kernel.library import variant_name
+from shared.core.model.kernel.library import Kernel, variant_name
 from shared.core.model.network import Network
 from shared.core.model.optimiser import Optimiser, new_learner
 
@@ -43,7 +42,7 @@ def self_test() -> str:
     return f"{PROFILE_VERSION}-{digest[:16]}"
 
 
-def golden_digest(library: ctypes.CDLL | None = None) -> str:
+def golden_digest(library: Kernel | None = None) -> str:
     """Return the SHA-256 of a fixed computation: steps of two networks and of a head."""
     bits = hashlib.sha256()
     for architecture in (Architecture((32, 32), 288, 6), Architecture((8, 24, 16), 33, 5)):
@@ -67,7 +66,7 @@ def _network_steps(network: Network) -> Iterator[Float32s | np.float32]:
         yield from (output, jacobian, learner.parameters)
 
 
-def _head_steps(library: ctypes.CDLL | None) -> Iterator[Head]:
+def _head_steps(library: Kernel | None) -> Iterator[Head]:
     """Yield a head after each of three observations; it forgets, and its errors are clipped."""
     size = 57
     base = diagonal_head(np.zeros(size), np.ones(size))

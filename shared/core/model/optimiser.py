@@ -1,6 +1,5 @@
 """The optimisers, Adam and plain gradient descent, and the numbers that one of them moves."""
 
-import ctypes
 from dataclasses import dataclass
 from math import sqrt
 from typing import Literal
@@ -8,7 +7,13 @@ from typing import Literal
 import numpy as np
 
 from shared.core.arrays import Float32s, read_only32
-from shared.core.model.kernel.library import KernelAdamRates, address, check_floats, load_kernel
+from shared.core.model.kernel.library import (
+    Kernel,
+    check_floats,
+    load_kernel,
+    pointer,
+    structure,
+)
 from shared.core.model.limits import check_range, reject_bundle
 
 
@@ -65,7 +70,7 @@ def apply_gradient(
     optimiser: Optimiser,
     factor: np.float32,
     gradient: Float32s,
-    library: ctypes.CDLL | None = None,
+    library: Kernel | None = None,
 ) -> Learner:
     """Make one step of the optimiser for the gradient `factor * gradient`.
 
@@ -90,7 +95,7 @@ def apply_gradient(
 
 
 def _adam_step(
-    learner: Learner, optimiser: Optimiser, factor: float, gradient: Float32s, library: ctypes.CDLL
+    learner: Learner, optimiser: Optimiser, factor: float, gradient: Float32s, library: Kernel
 ) -> Learner:
     """Make a step of Adam (Kingma and Ba 2015, end of section 2).
 
@@ -100,20 +105,21 @@ def _adam_step(
     """
     power_1 = learner.beta_1_power * optimiser.beta_1
     power_2 = learner.beta_2_power * optimiser.beta_2
-    rates = KernelAdamRates(
-        factor,
-        optimiser.rate * sqrt(1.0 - power_2) / (1.0 - power_1),
-        1.0 - optimiser.beta_1,
-        1.0 - optimiser.beta_2,
-        optimiser.epsilon,
+    rates = structure(
+        "kernel_adam_rates",
+        factor=factor,
+        alpha=optimiser.rate * sqrt(1.0 - power_2) / (1.0 - power_1),
+        one_minus_beta_1=1.0 - optimiser.beta_1,
+        one_minus_beta_2=1.0 - optimiser.beta_2,
+        epsilon=optimiser.epsilon,
     )
     parameters = np.empty_like(learner.parameters)
     is_finite = library.kernel_adam(
         parameters.shape[1],
         rates,
-        address(gradient),
-        address(learner.parameters),
-        address(parameters),
+        pointer(gradient),
+        pointer(learner.parameters),
+        pointer(parameters),
     )
     return Learner(read_only32(parameters), learner.steps + 1, power_1, power_2, bool(is_finite))
 

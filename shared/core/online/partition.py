@@ -98,7 +98,7 @@ def fold(
         model = None
     # 3. A candle or a correction changes the state of its own symbol and of no other.
     candle = record if isinstance(record, Candle) else record.candle
-    before = state.symbols.get(candle.symbol, SymbolState(candle.symbol))
+    before = state.symbols.get(candle.symbol) or SymbolState(candle.symbol)
     if isinstance(record, Amendment | Fill):
         after, prediction = correct_symbol(before, record, model, context), None
     else:

@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from shared.core.model.kernel.library import load_kernel
+from shared.core.model.kernel.library import load_kernel, pointer
 from shared.core.online.calibration import Calibration
 from shared.core.online.evidence import Evidence
 from shared.core.online.interval_scores import IntervalScores
@@ -120,10 +120,10 @@ def _lanes(state: SymbolState) -> bytes:
         None if head is None else head.parameters,
         None if learner is None else learner.parameters,
     )
-    lanes = np.zeros(4, np.uint64)
-    fingerprint, at = load_kernel().kernel_fingerprint, lanes.ctypes.data
+    lanes = bytearray(32)
+    fingerprint, at = load_kernel().kernel_fingerprint, pointer(lanes)
     for array in arrays:
         if array is not None and array.size:
             numbers = np.ascontiguousarray(array)
-            fingerprint(numbers.ctypes.data, numbers.nbytes, at)
-    return lanes.astype("<u8").tobytes()
+            fingerprint(pointer(numbers), numbers.nbytes, at)
+    return bytes(lanes)

@@ -3,7 +3,6 @@
 A program of its own, because a build for wider vectors than the processor has ends the process.
 """
 
-import ctypes
 import hashlib
 import sys
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ import numpy as np
 from shared.core.arrays import Float32s, Float64s
 from shared.core.model.architecture import Architecture
 from shared.core.model.head import HeadPrior, HeadSettings, diagonal_head
-from shared.core.model.kernel.library import load_kernel
+from shared.core.model.kernel.library import Kernel, load_kernel
 from shared.core.model.network import Network
 from shared.core.model.numeric_profile import fixed_numbers, golden_digest
 from shared.core.model.optimiser import Optimiser, new_learner
@@ -61,7 +60,7 @@ def hidden_vectors(network: Network) -> Iterator[Float32s]:
     yield network.hidden(weights, windows[0])[1]
 
 
-def heads(size: int, library: ctypes.CDLL) -> Iterator[Float64s]:
+def heads(size: int, library: Kernel) -> Iterator[Float64s]:
     base = diagonal_head(np.zeros(size), np.ones(size))
     prior = HeadPrior(base, HeadSettings(0.95, 2.0, 1.5), library)
     head, rows = prior.head, fixed_numbers(20 * size, 3.0).astype(np.float64).reshape(20, size)
