@@ -10,7 +10,7 @@ CANDLES ?=
 OUTAGES ?=
 SEED ?=
 ARGS ?=
-WORKERS ?= 3
+WORKERS ?= 4
 BIN := .venv/bin
 # Tests wait more than they compute. A worker takes whole files, in their order, and has servers of its own.
 PYTEST := $(BIN)/pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder

@@ -12,8 +12,8 @@ from tests.simulation.soak import SoakReport, soak
 from tests.simulation.world import run, run_seed
 from tests.support.imports import ROOT
 
-SCHEDULES = 500
-CONSUMER_SCHEDULES = 200
+SCHEDULES = 300
+CONSUMER_SCHEDULES = 100
 PAGE = (ROOT / "docs/evidence/simulation.md").read_text(encoding="utf-8")
 # After how many schedules each mutant is caught, by the page.
 CAUGHT_AFTER = {

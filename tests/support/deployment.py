@@ -10,7 +10,7 @@ import urllib.request
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from http.client import HTTPException
 from itertools import islice
 from pathlib import Path
@@ -40,6 +40,12 @@ from tests.support.waiting import eventually
 PARTITIONS: Final = 3
 STOP_S: Final = 30.0
 CLI_S: Final = 100.0
+
+
+@lru_cache
+def _parse_settings(environ: tuple[tuple[str, str], ...]) -> PredictorGroupSettings:
+    """Parse the settings of a deployment once: a record that is written asks for its topic."""
+    return PredictorGroupSettings.from_env(dict(environ))
 
 
 @dataclass
@@ -115,7 +121,7 @@ class Deployment:
 
     @property
     def settings(self) -> PredictorGroupSettings:
-        return PredictorGroupSettings.from_env(self.environ)
+        return _parse_settings(tuple(self.environ.items()))
 
     @property
     def topics(self) -> Topics:
