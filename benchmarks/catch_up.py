@@ -13,6 +13,7 @@ SYMBOLS: Final = 500
 HISTORY: Final = 64  # candles of each symbol before the promotion
 BACKLOG: Final = 200  # candles of each symbol: 17 hours of 5m
 REPLICAS: Final = 2
+LOOK_S: Final = 0.25
 _THOUSAND: Final = 1_000
 
 
@@ -29,7 +30,10 @@ def catch_up_rows(options: BenchmarkOptions) -> Iterator[Result]:
         deployment.write_candles(SYMBOLS, HISTORY, HISTORY + BACKLOG)
         _start_replicas(deployment)
         started_s, used_s = deployment.await_live(), deployment.processor_s()
-        until(lambda: deployment.total("predictions_total") >= SYMBOLS * BACKLOG)
+        until(
+            lambda: deployment.total("predictions_total") >= SYMBOLS * BACKLOG,
+            poll_interval_s=LOOK_S,
+        )
         seconds, used_s = monotonic() - started_s, deployment.processor_s() - used_s
     count = SYMBOLS * BACKLOG
     note = (

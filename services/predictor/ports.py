@@ -1,6 +1,6 @@
 """Interfaces of the predictor, implemented by adapters and by the tests' fakes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Protocol
 
 from shared.adapters.kafka.consumer_group import Batch
@@ -67,11 +67,17 @@ class TopicHistory(Protocol):
         """Return whether every transaction that has written so far is committed or aborted."""
 
 
+StateLoading = Generator[None, None, PartitionState | None]
+"""Yields while a state is loaded; returns it."""
+
+
 class StateStore(Protocol):
     """A store of partition states that may lag the log and may lose everything."""
 
-    def load(self, partition: int, profile: str, /) -> PartitionState | None:
-        """Return the stored state of a partition, or None if there is none to use.
+    def load_in_blocks(self, partition: int, profile: str, /) -> StateLoading:
+        """Load the stored state of a partition, some symbols at a time.
+
+        Yields after each of them, and returns the state, or None if there is none to use.
 
         Raises:
             Unavailable: the store does not answer.

@@ -121,8 +121,9 @@ class Worker:
             # partitions by now: nothing of the batch can be used.
             self._metrics.count_abort("no_membership")
             self._restart_tasks({record.partition for record in batch.records})
-        else:
-            # 4. Idle work, only when no record is there: a close must not wait for it.
+        elif not self._is_busy():
+            # 4. Idle work, only when no record is there: a close must not wait for it. Nor must a
+            #    partition that is being restored.
             self._do_idle_work()
         self._checkpointer.save_if_due(self._tasks.values())
         # One block of one restoration: polling between blocks keeps this member in the group.
@@ -136,9 +137,12 @@ class Worker:
         tasks, now_s = self._tasks.values(), self._clock()
         self._readiness.update(tasks, now_s, is_member=is_member, is_idle=self._is_idle)
 
+    def _is_busy(self) -> bool:
+        return any(task.status in _BUSY for task in self._tasks.values())
+
     def _poll_timeout_s(self) -> float:
         tasks = self._tasks.values()
-        if any(task.status in _BUSY for task in tasks):
+        if self._is_busy():
             return 0.0
         has_work = any(task.has_idle_work for task in tasks) or self._checkpointer.has_work(tasks)
         if not has_work:

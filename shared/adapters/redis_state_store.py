@@ -2,7 +2,7 @@
 
 import logging
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import redis
@@ -111,8 +111,10 @@ class RedisStateStore:
         client.hstrlen(key, "state")
         client.delete(key)
 
-    def load(self, partition: int, profile: str) -> PartitionState | None:
-        """Return a partition's state, or None if there is none to use.
+    def load_in_blocks(
+        self, partition: int, profile: str
+    ) -> Generator[None, None, PartitionState | None]:
+        """Load a partition's state; yield after each round trip.
 
         One unusable symbol makes the whole partition unusable: the log rebuilds it.
 
@@ -120,11 +122,14 @@ class RedisStateStore:
             partition: the partition.
             profile: the numeric profile that must have computed the state.
 
+        Returns:
+            The state, or None if there is none to use.
+
         Raises:
             Unavailable: Redis does not answer.
         """
         try:
-            return self._load(partition, profile)
+            return (yield from self._load(partition, profile))
         except redis.RedisError as error:
             raise self._connection.to_app_error(error) from error
         except (BadInput, KeyError, ValueError):
@@ -168,7 +173,7 @@ class RedisStateStore:
         """Close the connections."""
         self._connection.close()
 
-    def _load(self, partition: int, profile: str) -> PartitionState | None:
+    def _load(self, partition: int, profile: str) -> Generator[None, None, PartitionState | None]:
         client = self._client_of(partition)
         # 1. The partition's hash says which state to expect.
         head: dict[bytes, bytes] = client.hgetall(self._key(partition))  # type: ignore[assignment]
@@ -183,8 +188,10 @@ class RedisStateStore:
         if len(offsets) != int(head[b"symbols"]) or newest > applied_offset:
             return None
         # 3. Each symbol's state must be of exactly the offset in the index.
-        found = self._load_symbols(client, partition, offsets, profile)
-        symbols = {state.symbol: state for state in found}
+        symbols: dict[str, SymbolState] = {}
+        for block in self._load_symbols(client, partition, offsets, profile):
+            symbols |= {state.symbol: state for state in block}
+            yield
         promotion = head[b"promotion"].decode()
         return PartitionState(
             applied_offset,
@@ -197,7 +204,7 @@ class RedisStateStore:
 
     def _load_symbols(
         self, client: redis.Redis, partition: int, offsets: Mapping[str, int], profile: str
-    ) -> Iterator[SymbolState]:
+    ) -> Iterator[list[SymbolState]]:
         names = list(offsets)
         for start in range(0, len(names), _PIPELINE):
             block = names[start : start + _PIPELINE]
@@ -208,8 +215,8 @@ class RedisStateStore:
                 _check_sizes(pipeline.execute())
                 for key in keys:
                     pipeline.hgetall(key)
-                for name, fields in zip(block, pipeline.execute(), strict=True):
-                    yield _decode_symbol(fields, offsets[name], profile)
+                found = zip(block, pipeline.execute(), strict=True)
+            yield [_decode_symbol(fields, offsets[name], profile) for name, fields in found]
 
     def _save_symbols(
         self, partition: int, profile: str, state: PartitionState, names: Sequence[str]

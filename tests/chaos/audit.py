@@ -21,6 +21,7 @@ from shared.log.model_registry import ModelRegistry
 from shared.log.record_processor import BatchResult
 from tests.chaos.watched_deployment import WatchedDeployment
 from tests.support.deployment import Deployment
+from tests.support.states import load_state
 
 SHOWN = 5
 
@@ -65,7 +66,7 @@ def read_redis(deployment: Deployment) -> list[RedisSnapshot]:
     states.use_topic_id(topic_id(settings.kafka, settings.topics.klines))
     try:
         found = [
-            (partition, states.load(partition, self_test()))
+            (partition, load_state(states, partition, self_test()))
             for partition in range(settings.symbol_groups)
         ]
     finally:

@@ -8,6 +8,7 @@ from shared.core.online.state_digest import state_digest
 from tests.simulation.broker import Broker
 from tests.simulation.log import PROFILE, TOPICS, ExpectedOutput
 from tests.simulation.store import SimulatedRedis
+from tests.support.states import load_state
 
 FOREIGN_KEY: Final = b"foreign"  # of records that no replica has written
 
@@ -82,7 +83,7 @@ class OutputChecker:
     def check_redis(self, redis: SimulatedRedis) -> None:
         """Compare the states in Redis with the fold at their applied offset."""
         for number, digests in enumerate(self._expected.digests):
-            saved = redis.states.load(number, PROFILE)
+            saved = load_state(redis.states, number, PROFILE)
             if saved is None:
                 continue
             expected = digests.get(saved.next_offset)

@@ -68,7 +68,7 @@ class RedisOverOffset(PartitionRecovery):
     """Redis says where to continue, whatever is committed."""
 
     def restore(self, partition: int, *, from_beginning: bool = False) -> Restoration:
-        saved = None if from_beginning else self._load_snapshot(partition)
+        saved = None if from_beginning else (yield from self._load_snapshot(partition))
         if saved is None:
             return (yield from super().restore(partition, from_beginning=from_beginning))
         return RestoredState(saved, "redis")

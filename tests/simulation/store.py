@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TypeVar
 
+from services.predictor.ports import StateLoading
 from shared.core.errors import Unavailable
 from shared.core.online.partition import PartitionState
 from tests.simulation.network import Process, RequestKind, RequestTimedOut
 from tests.support.fakes import FakeStateStore
+from tests.support.states import load_state
 
 T = TypeVar("T")
 
@@ -57,8 +59,11 @@ class SimulatedStateStore:
         # Look the store up now, not when the request is made: a fault may replace it in between.
         self._redis.states.put(profile, state, name)
 
-    def load(self, partition: int, profile: str) -> PartitionState | None:
-        return self._request("load_states", lambda: self._redis.states.load(partition, profile))
+    def load_in_blocks(self, partition: int, profile: str) -> StateLoading:
+        yield
+        return self._request(
+            "load_states", lambda: load_state(self._redis.states, partition, profile)
+        )
 
     def _request(self, kind: RequestKind, call: Callable[[], T]) -> T:
         if self._redis.is_down:

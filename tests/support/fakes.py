@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Self
 
+from services.predictor.ports import StateLoading
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.core.online.partition import PartitionState
 from shared.core.online.state import SymbolState
@@ -65,7 +66,7 @@ class FakeStateStore:
             self._heads[partition] = (profile, state.copy(), {**kept, **dict.fromkeys(names, new)})
         return True
 
-    def load(self, partition: int, profile: str) -> PartitionState | None:
+    def load_in_blocks(self, partition: int, profile: str) -> StateLoading:
         if partition not in self._heads or self._heads[partition][0] != profile:
             return None
         _, head, offsets = self._heads[partition]
@@ -77,6 +78,7 @@ class FakeStateStore:
             if offset != wanted or stored_profile != profile:
                 return None
             symbols[name] = decode_state(data)
+            yield
         return replace(head, symbols=symbols, numeric_profile=profile)
 
 

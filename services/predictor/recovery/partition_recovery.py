@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Generator
 from dataclasses import dataclass
 from typing import Literal
 
-from services.predictor.ports import ConsumerGroup, StateStore, TopicHistory
+from services.predictor.ports import ConsumerGroup, StateLoading, StateStore, TopicHistory
 from services.predictor.recovery.dead_letter_tail import offset_after_last_dead_letter
 from services.predictor.recovery.klines_check import check_klines_match, choose_next_offset
 from services.predictor.recovery.open_transaction import OpenTransactions
@@ -80,7 +80,7 @@ class PartitionRecovery:
         yield from self.open_transactions.end(partition)
         # 2. Where to continue. Predictions prove an offset too: committed ones can be deleted.
         committed = self._committed_offset(partition)
-        snapshot = None if from_beginning else self._load_snapshot(partition)
+        snapshot = None if from_beginning else (yield from self._load_snapshot(partition))
         published = self._read_tail(partition)
         ends = self.klines.ends(partition)
         next_offset = choose_next_offset(committed, published, ends, partition)
@@ -113,9 +113,10 @@ class PartitionRecovery:
         end = self.klines.ends(partition)[1]
         return offset_after_last_dead_letter(self.dead_letters, topic, partition, end)
 
-    def _load_snapshot(self, partition: int) -> PartitionState | None:
+    def _load_snapshot(self, partition: int) -> StateLoading:
         try:
-            return self.states.load(partition, self.processor.context.numeric_profile)
+            profile = self.processor.context.numeric_profile
+            return (yield from self.states.load_in_blocks(partition, profile))
         except Unavailable as error:
             log.warning("%s; rebuilding symbol group %d from the log", error, partition)
             return None

@@ -14,6 +14,7 @@ from shared.core.online.partition import PartitionState
 from tests.services.predictor.task_harness import PROMOTION, SYMBOLS, TaskHarness
 from tests.support.builders import CONTEXT, candle_bytes
 from tests.support.fakes import FakeStateStore
+from tests.support.states import load_state
 
 PROFILE = CONTEXT.numeric_profile
 
@@ -77,7 +78,7 @@ def test_after_the_first_save_only_changed_symbols_are_saved_on_top_of_it(setup:
 
     assert setup.store.saves == [(list(SYMBOLS), None), ([SYMBOLS[1]], 2)]
     assert setup.redis_up()
-    snapshot = setup.store.load(0, PROFILE)
+    snapshot = load_state(setup.store, 0, PROFILE)
     assert snapshot is not None
     assert snapshot.next_offset == 3
 
@@ -90,7 +91,7 @@ def test_a_redis_that_lost_the_state_gets_every_symbol_again(setup: Setup) -> No
     setup.save()
 
     assert setup.store.saves == [([SYMBOLS[1]], 2), (list(SYMBOLS), None)]
-    snapshot = setup.store.load(0, PROFILE)
+    snapshot = load_state(setup.store, 0, PROFILE)
     assert snapshot is not None
     assert snapshot.next_offset == 3
 

@@ -34,6 +34,7 @@ from shared.core.topics import Topics
 from shared.log.record_processor import Models, RecordProcessor
 from tests.support.builders import CONTEXT, START_MS, STEP_MS, a_model, a_walk, candle_bytes
 from tests.support.fakes import FakeStateStore, FakeTopicHistory
+from tests.support.states import load_state
 
 MODEL = a_model()
 TOPICS = Topics("5m", 1)
@@ -285,19 +286,19 @@ def test_redis_waits_for_idle_time_and_no_longer_than_its_lag() -> None:
     while kafka.next_offset is None:
         worker.run_once()
     worker.run_once()
-    assert states.load(0, CONTEXT.numeric_profile) is None
+    assert load_state(states, 0, CONTEXT.numeric_profile) is None
 
     clock[0] += MAX_LAG_S
     worker.run_once()
 
-    saved = states.load(0, CONTEXT.numeric_profile)
+    saved = load_state(states, 0, CONTEXT.numeric_profile)
     assert saved is not None
     assert saved.next_offset == kafka.next_offset != len(LOG)
     while kafka.next_offset != len(LOG) or kafka.position is None:
         worker.run_once()
     for _ in range(5):
         worker.run_once()
-    saved = states.load(0, CONTEXT.numeric_profile)
+    saved = load_state(states, 0, CONTEXT.numeric_profile)
     assert saved is not None
     assert saved.next_offset == len(LOG)
 
@@ -308,12 +309,12 @@ def test_a_graceful_stop_leaves_the_states_in_redis() -> None:
     while kafka.next_offset is None:
         worker.run_once()
     worker.run_once()
-    assert states.load(0, CONTEXT.numeric_profile) is None
+    assert load_state(states, 0, CONTEXT.numeric_profile) is None
 
     stop.set()
     worker.run_until_stopped(stop)
 
-    saved = states.load(0, CONTEXT.numeric_profile)
+    saved = load_state(states, 0, CONTEXT.numeric_profile)
     assert saved is not None
     assert saved.next_offset == kafka.next_offset
 
@@ -325,7 +326,7 @@ def test_idle_work_waits_for_the_rest_of_a_close_and_then_for_nothing() -> None:
     saved, before = None, len(kafka.timeouts_s)
     while saved is None or saved.next_offset != len(LOG):
         worker.run_once()
-        saved = states.load(0, CONTEXT.numeric_profile)
+        saved = load_state(states, 0, CONTEXT.numeric_profile)
 
     first, *others = kafka.timeouts_s[before:]
     assert first == IDLE_AFTER_S
@@ -343,7 +344,7 @@ def test_after_a_long_catch_up_redis_waits_for_one_piece_of_idle_work_only() -> 
     worker.run_once()  # Jacobians and digests of three symbols
     worker.run_once()
 
-    saved = states.load(0, CONTEXT.numeric_profile)
+    saved = load_state(states, 0, CONTEXT.numeric_profile)
     assert saved is not None
     assert saved.next_offset == len(kafka.log)
 
@@ -378,7 +379,7 @@ def test_a_model_that_cannot_be_read_in_idle_time_ends_no_replica() -> None:
         worker.run_once()
 
     assert len(kafka.written) == len(CLOSES) - WINDOW + 1
-    saved = states.load(0, CONTEXT.numeric_profile)
+    saved = load_state(states, 0, CONTEXT.numeric_profile)
     assert saved is not None  # what cannot be computed ahead does not keep Redis waiting
     assert saved.next_offset == len(LOG)
 

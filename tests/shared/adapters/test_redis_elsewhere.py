@@ -16,6 +16,7 @@ from shared.core.online.state_digest import state_digest
 from shared.local_servers import programs
 from tests.support.builders import a_partition_state
 from tests.support.servers import ServerProcess, reserve_port
+from tests.support.states import load_state
 from tests.support.waiting import eventually
 
 PROFILE = "1-abc"
@@ -27,7 +28,7 @@ def keeps_states(store: RedisStateStore, partition: int) -> bool:
     """Save and load a partition's state."""
     state = a_partition_state(20)
     assert store.save(partition, PROFILE, state, state.symbols, None)
-    loaded = store.load(partition, PROFILE)
+    loaded = load_state(store, partition, PROFILE)
     assert loaded is not None
     found = {name: state_digest(one) for name, one in loaded.symbols.items()}
     return found == {name: state_digest(one) for name, one in state.symbols.items()}
@@ -79,7 +80,7 @@ def test_states_are_kept_in_a_cluster_also_after_slots_have_moved(tmp_path: Path
 
         move_partitions(second, first)
         with pytest.raises(Unavailable, match="a key has moved to another node"):
-            [store.load(partition, PROFILE) for partition in PARTITIONS]
+            [load_state(store, partition, PROFILE) for partition in PARTITIONS]
         assert all(keeps_states(store, partition) for partition in PARTITIONS)
         store.close()
 

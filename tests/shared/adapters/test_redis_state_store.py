@@ -8,6 +8,7 @@ from shared.core.errors import BadSetting, Incompatible, Unavailable
 from shared.core.online.partition import fold
 from shared.core.records import SymbolStatus
 from tests.support.builders import CONTEXT, START_MS, STEP_MS, a_partition_state, applied
+from tests.support.states import load_state
 
 PROFILE = "1-abc"
 
@@ -29,7 +30,7 @@ def test_a_damaged_state_makes_the_partition_unusable(
     client.hset(key, "state", damage)
     client.close()
 
-    assert store.load(0, PROFILE) is None
+    assert load_state(store, 0, PROFILE) is None
     store.close()
 
 
@@ -46,7 +47,7 @@ def test_states_newer_than_the_applied_offset_that_was_read_are_not_used(
     )  # as if a save came between reading this and the states
     client.close()
 
-    assert store.load(0, PROFILE) is None
+    assert load_state(store, 0, PROFILE) is None
     store.close()
 
 
@@ -60,8 +61,8 @@ def test_states_of_another_topic_of_the_same_name_are_not_used(
 
     stores[0].save(0, PROFILE, state, state.symbols, None)
 
-    assert stores[0].load(0, PROFILE) is not None
-    assert stores[1].load(0, PROFILE) is None
+    assert load_state(stores[0], 0, PROFILE) is not None
+    assert load_state(stores[1], 0, PROFILE) is None
     for store in stores:
         store.close()
 
@@ -83,7 +84,7 @@ def test_a_symbol_that_has_ended_takes_hardly_any_memory(redis_url: str, namespa
 
     assert before > 30_000
     assert bytes_of_the_symbol() < 1_500
-    loaded = store.load(0, PROFILE)
+    loaded = load_state(store, 0, PROFILE)
     assert loaded is not None
     assert loaded.symbols["BTCUSDT"].begins_ms == status.time_ms
     assert len(loaded.symbols["BTCUSDT"].sequence) == 0

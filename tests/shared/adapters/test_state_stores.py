@@ -12,6 +12,7 @@ from shared.core.online.partition import PartitionState
 from shared.core.online.state_digest import state_digest
 from tests.support.builders import a_partition_state
 from tests.support.fakes import FakeStateStore
+from tests.support.states import load_state
 
 PROFILE = "1-abc"
 
@@ -35,7 +36,7 @@ def test_what_was_saved_is_loaded(states: StateStore) -> None:
     state = a_partition_state()
 
     states.save(3, PROFILE, state, state.symbols, None)
-    saved = states.load(3, PROFILE)
+    saved = load_state(states, 3, PROFILE)
 
     assert saved is not None
     assert (saved.next_offset, saved.promotion_offset, saved.model_version) == (
@@ -47,21 +48,21 @@ def test_what_was_saved_is_loaded(states: StateStore) -> None:
 
 
 def test_nothing_saved_is_nothing_loaded(states: StateStore) -> None:
-    assert states.load(0, PROFILE) is None
+    assert load_state(states, 0, PROFILE) is None
 
 
 def test_states_of_another_profile_are_not_used(states: StateStore) -> None:
     state = a_partition_state()
     states.save(0, PROFILE, state, state.symbols, None)
 
-    assert states.load(0, "2-def") is None
+    assert load_state(states, 0, "2-def") is None
 
 
 def test_partitions_are_kept_apart(states: StateStore) -> None:
     state = a_partition_state()
     states.save(0, PROFILE, state, state.symbols, None)
 
-    assert states.load(1, PROFILE) is None
+    assert load_state(states, 1, PROFILE) is None
 
 
 def test_an_older_state_never_replaces_a_newer_one(states: StateStore) -> None:
@@ -69,7 +70,7 @@ def test_an_older_state_never_replaces_a_newer_one(states: StateStore) -> None:
     states.save(0, PROFILE, newer, newer.symbols, None)
 
     states.save(0, PROFILE, older, older.symbols, None)
-    saved = states.load(0, PROFILE)
+    saved = load_state(states, 0, PROFILE)
 
     assert saved is not None
     assert saved.next_offset == newer.next_offset
@@ -82,7 +83,7 @@ def test_saving_twice_is_saving_once(states: StateStore) -> None:
     states.save(0, PROFILE, state, state.symbols, None)
     states.save(0, PROFILE, state, state.symbols, None)
 
-    saved = states.load(0, PROFILE)
+    saved = load_state(states, 0, PROFILE)
     assert saved is not None
     assert saved.next_offset == state.next_offset
 
@@ -96,7 +97,7 @@ def test_a_change_is_stored_on_top_of_its_base_offset(states: StateStore) -> Non
         0, PROFILE, newer, newer.symbols, older.next_offset
     )  # once more, after a lost reply
 
-    saved = states.load(0, PROFILE)
+    saved = load_state(states, 0, PROFILE)
     assert saved is not None
     assert saved.next_offset == newer.next_offset
 
@@ -113,10 +114,10 @@ def test_a_change_on_top_of_another_offset_is_refused_and_leaves_no_half_of_it(
     assert not states.save(0, PROFILE, newer, ["BTCUSDT"], older.next_offset)
 
     # A store with transactions may keep the state before; Redis has overwritten a part of it.
-    saved = states.load(0, PROFILE)
+    saved = load_state(states, 0, PROFILE)
     assert saved is None or (first is not None and digests(saved) == digests(first))
     assert states.save(0, PROFILE, newer, newer.symbols, None)
-    saved = states.load(0, PROFILE)
+    saved = load_state(states, 0, PROFILE)
     assert saved is not None
     assert digests(saved) == digests(newer)
 
@@ -129,7 +130,7 @@ def test_a_state_restored_from_a_backup_is_not_used(
 
     states.save(0, PROFILE, newer, ["BTCUSDT"], None)
 
-    assert states.load(0, PROFILE) is None  # ETHUSDT is missing from the index
+    assert load_state(states, 0, PROFILE) is None  # ETHUSDT is missing from the index
 
 
 def test_a_state_ahead_of_its_applied_offset_makes_the_partition_unusable(
@@ -141,5 +142,5 @@ def test_a_state_ahead_of_its_applied_offset_makes_the_partition_unusable(
     states.save(1, PROFILE, replace(state, next_offset=state.next_offset + 5), ["BTCUSDT"], None)
 
     # A store may keep the symbols of a partition apart from those of the others.
-    saved = states.load(0, PROFILE)
+    saved = load_state(states, 0, PROFILE)
     assert saved is None or digests(saved) == digests(state)

@@ -13,6 +13,7 @@ from services.cli.credentials.folder import SecretFolder
 from services.predictor.settings import PredictorSettings
 from shared.adapters.redis_state_store import RedisStateStore
 from tests.support.builders import a_partition_state
+from tests.support.states import load_state
 
 PROFILE = "1-abc"
 
@@ -53,7 +54,7 @@ def test_a_predictor_keeps_its_states_with_the_rights_of_its_user(
     store.check()
 
     assert store.save(0, PROFILE, state, state.symbols, None)
-    loaded = store.load(0, PROFILE)
+    loaded = load_state(store, 0, PROFILE)
     assert loaded is not None
     assert loaded.symbols.keys() == state.symbols.keys()
     store.close()
