@@ -1,7 +1,6 @@
 """Where the microseconds of an event go: `python -m benchmarks.profile`."""
 
 import argparse
-import hashlib
 import sys
 import tempfile
 import zlib
@@ -31,6 +30,7 @@ from shared.core.online.learning import learn
 from shared.core.online.network_io import network_input, pending_head_inputs, symbol_head
 from shared.core.online.partition import PartitionState
 from shared.core.online.state_codec import encode_state
+from shared.core.online.state_digest import state_digest
 from shared.core.online.symbol_step import precompute, step_symbol
 from shared.core.sequence import append_candle
 from shared.core.topics import Topics, partition_for
@@ -144,7 +144,7 @@ class EventParts:
         model, after = self.model, self.states_after
         return {
             **(self._jacobian() if model.steps_by_gradient else {}),
-            "SHA-256 of the state": lambda at: hashlib.sha256(self.encoded[at]).digest(),
+            "digest of a state": lambda at: state_digest(after[at].replace()),
             "precompute a state, as a whole": lambda at: precompute(after[at].replace(), model),
         }
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -55,20 +54,23 @@ def _rows(options: BenchmarkOptions, model: BenchmarkModel, candles: int) -> Ite
 
 
 def _run(deployment: BenchmarkDeployment, *arguments: str) -> _Audit:
-    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), monotonic()
-    done = subprocess.run(
+    started = monotonic()
+    with subprocess.Popen(
         [sys.executable, "-m", "services.cli", "verify", "--json", *arguments],
         env={**os.environ, **deployment.environ},
-        check=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    seconds, after = monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
-    processor_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    parts = json.loads(done.stdout)["partitions"]
+    ) as process:
+        output = b"" if process.stdout is None else process.stdout.read()
+        # What this process and its own used: others have run before it.
+        _, status, used = os.wait4(process.pid, 0)
+        seconds, process.returncode = monotonic() - started, os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+    parts = json.loads(output)["partitions"]
     records, predictions = (sum(p[name] for p in parts) for name in ("records", "predictions"))
-    return _Audit(seconds, processor_s, after.ru_maxrss / 1024, records, predictions)
+    processor_s = used.ru_utime + used.ru_stime
+    return _Audit(seconds, processor_s, used.ru_maxrss / 1024, records, predictions)
 
 
 def _result(what: str, audit: _Audit) -> Result:

@@ -97,8 +97,8 @@ def _kafka_settings(port: int, *, controller_port: int) -> dict[str, object]:
         "group.initial.rebalance.delay.ms": 0,
         "group.min.session.timeout.ms": 6000,
         # members that join with GROUP_PROTOCOL=consumer take these from the broker
-        "group.consumer.session.timeout.ms": 6000,
-        "group.consumer.min.session.timeout.ms": 6000,
+        "group.consumer.session.timeout.ms": 5000,
+        "group.consumer.min.session.timeout.ms": 5000,
         "group.consumer.heartbeat.interval.ms": 300,
         "group.consumer.min.heartbeat.interval.ms": 300,
         "group.consumer.assignment.interval.ms": 0,

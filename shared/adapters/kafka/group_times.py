@@ -39,7 +39,7 @@ class GroupTimes:
         return (
             f"GROUP_PROTOCOL=consumer: in the group {group} Kafka notices a killed replica after"
             f" {self.session_timeout_ms} ms, and tells of one that leaves after up to"
-            f" {self.heartbeat_interval_ms} ms. Set group.consumer.session.timeout.ms=6000,"
+            f" {self.heartbeat_interval_ms} ms. Set group.consumer.session.timeout.ms=5000,"
             " group.consumer.heartbeat.interval.ms=300 and their minimums on the brokers, or"
             " GROUP_PROTOCOL=classic"
         )
