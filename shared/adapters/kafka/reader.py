@@ -263,8 +263,26 @@ class Reader:
                 # may be read at all.
                 with contextlib.suppress(Unavailable):
                     topic_metadata(consumer, self._kafka, self.topic, REQUEST_S / _END_TRIES)
-        with translate_errors(self._kafka, f"reading the ends of {self.topic}"):
-            return _watermarks(consumer, place)
+        try:
+            with translate_errors(self._kafka, f"reading the ends of {self.topic}"):
+                return _watermarks(consumer, place)
+        except Unavailable:
+            self._replace(consumer)
+            raise
+
+    def _replace(self, consumer: Consumer) -> None:
+        """Begin the next attempt with a client that remembers nothing, unless this one is reading.
+
+        A predictor whose client had asked a broker that was just starting was told "unknown
+        partition" for minutes afterwards (seen with confluent-kafka 2.16.1 and Kafka 4.3.1).
+        """
+        if consumer is self._uncommitted:
+            self._uncommitted = None
+        elif consumer.assignment():
+            return
+        else:
+            self._consumer = self._connect("read_committed")
+        consumer.close()
 
     def _read_until(self, partition: int, end: int) -> Iterator[list[ConsumerRecord]]:
         is_complete = False
