@@ -273,8 +273,8 @@ class Reader:
     def _replace(self, consumer: Consumer) -> None:
         """Begin the next attempt with a client that remembers nothing, unless this one is reading.
 
-        A predictor whose client had asked a broker that was just starting was told "unknown
-        partition" for minutes afterwards (seen with confluent-kafka 2.16.1 and Kafka 4.3.1).
+        After a broker was killed and back, a predictor's client went on to say "unknown partition"
+        for as long as anybody watched (seen once, confluent-kafka 2.16.1 and Kafka 4.3.1).
         """
         if consumer is self._uncommitted:
             self._uncommitted = None
