@@ -13,7 +13,7 @@ SYMBOLS: Final = 500
 HISTORY: Final = 64  # candles of each symbol before the promotion
 BACKLOG: Final = 200  # candles of each symbol: 17 hours of 5m
 REPLICAS: Final = 2
-LOOK_S: Final = 0.25
+LOOK_S: Final = 0.25  # of 16 s, so that the looking costs nothing
 _THOUSAND: Final = 1_000
 
 

@@ -271,7 +271,7 @@ class Reader:
             raise
 
     def _replace(self, consumer: Consumer) -> None:
-        """Begin the next attempt with a client that remembers nothing, unless this one is reading.
+        """Replace a client whose metadata may be stale, unless it is reading.
 
         After a broker was killed and back, a predictor's client went on to say "unknown partition"
         for as long as anybody watched (seen once, confluent-kafka 2.16.1 and Kafka 4.3.1).

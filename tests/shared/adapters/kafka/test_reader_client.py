@@ -1,4 +1,4 @@
-"""A client that holds on to what a broker said as it started."""
+"""Replace a Kafka client whose metadata is stale."""
 
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,8 +13,8 @@ from shared.core.errors import Unavailable
 TOPIC = "klines.5m"
 
 
-class RememberingConsumer:
-    """confluent-kafka's consumer, which may take a partition for unknown whatever brokers say."""
+class StaleConsumer:
+    """confluent-kafka's consumer, whose metadata may lack the partition for good."""
 
     def __init__(self, *, is_known: bool) -> None:
         self.is_known, self.is_closed, self.assigned = is_known, False, list[object]()
@@ -35,18 +35,18 @@ class RememberingConsumer:
 
 
 @pytest.fixture
-def clients() -> list[RememberingConsumer]:
-    return [RememberingConsumer(is_known=False), RememberingConsumer(is_known=True)]
+def clients() -> list[StaleConsumer]:
+    return [StaleConsumer(is_known=False), StaleConsumer(is_known=True)]
 
 
 @pytest.fixture
-def reader(clients: list[RememberingConsumer]) -> Reader:
+def reader(clients: list[StaleConsumer]) -> Reader:
     made = iter(clients)
     return Reader(KafkaConnection("localhost:1"), TOPIC, client=lambda _: cast(Any, next(made)))
 
 
-def test_a_client_that_takes_a_partition_for_unknown_is_replaced(
-    reader: Reader, clients: list[RememberingConsumer]
+def test_a_client_with_stale_metadata_is_replaced(
+    reader: Reader, clients: list[StaleConsumer]
 ) -> None:
     with pytest.raises(Unavailable, match=r"reading the ends of klines\.5m"):
         reader.ends(0)
@@ -55,7 +55,7 @@ def test_a_client_that_takes_a_partition_for_unknown_is_replaced(
     assert [client.is_closed for client in clients] == [True, False]
 
 
-def test_a_client_that_is_reading_stays(reader: Reader, clients: list[RememberingConsumer]) -> None:
+def test_a_client_that_is_reading_stays(reader: Reader, clients: list[StaleConsumer]) -> None:
     clients[0].assigned = [object()]
 
     for _ in range(2):
