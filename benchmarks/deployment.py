@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic, sleep, time
 from typing import Final
 
 from benchmarks.machine import processor_s
@@ -64,9 +64,13 @@ class BenchmarkDeployment(Deployment):
             "LOG_LEVEL": "WARNING",
         }
 
-    def write_candles(self, symbols: int, start: int, stop: int) -> None:
-        """Write candles `start` up to `stop` of this many symbols, ordered by time."""
-        topics = self.topics
+    def write_candles(self, symbols: int, start: int, stop: int, *, source: str = "rest") -> None:
+        """Write candles `start` up to `stop` of this many symbols, ordered by time.
+
+        Their headers are those of a producer that gets them from `source` now.
+        """
+        topics, now_ms = self.topics, str(int(time() * 1000))
+        headers = [("source", source.encode()), ("arrival_ms", now_ms.encode())]
         records = (
             ProducerRecord(
                 topics.klines,
@@ -74,6 +78,7 @@ class BenchmarkDeployment(Deployment):
                 symbol.encode(),
                 value,
                 _close_time_ms(at),
+                headers,
             )
             for at, symbol, value in candles_by_time(symbols, start, stop)
         )

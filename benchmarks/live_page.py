@@ -140,7 +140,8 @@ class ClosingMarket:
     def _measure_close(self, shown: Shown) -> CloseTimes:
         used_s, to_epoch_s = self._used_s(), time.time() - time.monotonic()
         self.watcher.begin("arrivals", self.deployment.topics.predictions, SYMBOLS)
-        self.deployment.write_candles(SYMBOLS, self.candles, self.candles + 1)
+        candles = self.candles
+        self.deployment.write_candles(SYMBOLS, candles, candles + 1, source="stream")
         self.candles += 1
         first_s, moments = self.watcher.answer()
         shown_s = shown(self.candles - HISTORY - 1)

@@ -19,7 +19,7 @@ from shared.log.latencies import Latencies
 
 MAX_SYMBOLS: Final = 10_000  # what an exchange lists, several times over
 KEPT_LATENCIES: Final = 20_000
-HOLD_MS: Final = 500.0  # for which a candle waits for its prediction before it is shown
+HOLD_MS: Final = 800.0  # for which a candle waits for its prediction before it is shown
 
 _LONGEST_TIME: Final = 16  # digits of a time in ms
 
@@ -210,6 +210,10 @@ class LiveBoard:
     def has_changes(self, now_ms: float) -> bool:
         """Say whether there is a change to tell."""
         return any(self._is_due(symbol, now_ms) for symbol in self._changed)
+
+    def awaits_predictions(self, now_ms: float) -> bool:
+        """Say whether a candle waits for its prediction."""
+        return any(until_ms > now_ms for until_ms in self._held_until_ms.values())
 
     @property
     def oldest_wanted_ms(self) -> int | None:

@@ -4,7 +4,6 @@ from typing import Final
 
 COLUMNS: Final = (
     "symbol",
-    "partition",
     "standing",
     "open_time_ms",
     "close",
@@ -20,16 +19,27 @@ COLUMNS: Final = (
     "skill_low",
     "skill_high",
     "skill_n",
-    "skill_since_promotion",
     "hit_rate",
     "coverage",
     "last_hit",
     "last_inside",
     "model_version",
     "steps",
-    "corrections",
     "arrived_ms",
     "close_to_arrival_ms",
     "arrival_to_readable_ms",
 )
 Row = list[object]
+
+_FRACTION_DECIMALS: Final = 7  # a thousandth of the last digit that the table shows of a change
+_PRICE_DIGITS: Final = 10
+
+
+def rounded_fraction(value: float | None) -> float | None:
+    """Round a fraction beyond what is shown: every browser reads each digit."""
+    return None if value is None else round(value, _FRACTION_DECIMALS)
+
+
+def rounded_price(value: float) -> float:
+    """Round a computed price to its significant digits."""
+    return float(f"{value:.{_PRICE_DIGITS}g}")

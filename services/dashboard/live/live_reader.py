@@ -158,11 +158,13 @@ class LiveReader:
     def _check_connection(self, session: _Session) -> bool:
         """Ask a broker that is silent, or was away; return False if its topics are others."""
         now_s, was_away = time.monotonic(), bool(self._reading.kafka_error)
-        must_compare = was_away or now_s - session.compared_s > _COMPARE_S
+        must_compare = (
+            was_away or session.tail.was_disconnected or now_s - session.compared_s > _COMPARE_S
+        )
         is_silent = now_s - max(session.heard_s, session.checked_s) > _CHECK_S
         if not (must_compare or is_silent) or now_s - session.checked_s < _RETRY_S:
             return True
-        session.checked_s = now_s
+        session.checked_s, session.tail.was_disconnected = now_s, False
         try:
             session.tail.check()
             # After an outage the topics may be new ones, with offsets that mean other records.

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from services.dashboard.live.columns import Row
+from services.dashboard.live.columns import Row, rounded_fraction, rounded_price
 from services.dashboard.ports import Standing
 from shared.core.evaluation.skill_score import Skill
 from shared.core.online.interval_scores import COVERAGES
@@ -98,7 +98,6 @@ class SymbolBoard:
         prediction = self.prediction
         return [
             self.symbol,
-            self.partition,
             self.standing,
             *self._price_cells(interval_ms),
             *_forecast_cells(prediction),
@@ -139,14 +138,13 @@ class SymbolBoard:
             open_time_ms = prediction.open_time_ms
         if before is None or candle.open_time_ms - before.open_time_ms != interval_ms:
             return open_time_ms, candle.close, None
-        return open_time_ms, candle.close, candle.close / before.close - 1.0
+        return open_time_ms, candle.close, rounded_fraction(candle.close / before.close - 1.0)
 
     def _skill_cells(self) -> tuple[object, ...]:
-        skill, prediction = self.skill, self.prediction
-        since = None if prediction is None else prediction.scores.calibrated_skill()
+        skill = self.skill
         if skill is None:
-            return None, None, None, 0, since
-        return skill.value, skill.low, skill.high, skill.n, since
+            return None, None, None, 0
+        return *map(rounded_fraction, (skill.value, skill.low, skill.high)), skill.n
 
 
 def _replaces(candle: Candle, known: Candle | None, is_older: bool) -> bool:
@@ -163,20 +161,21 @@ def shown_bounds(prediction: Prediction) -> Interval | None:
 def _prices_of(prediction: Prediction) -> tuple[object, ...]:
     previous = prediction.previous
     change = None if previous is None else previous.outcome_change
-    return prediction.open_time_ms, prediction.close, change
+    return prediction.open_time_ms, prediction.close, rounded_fraction(change)
 
 
 def _forecast_cells(prediction: Prediction | None) -> tuple[object, ...]:
     if prediction is None:
         return (None,) * 7
     shown = shown_bounds(prediction)
-    bounds = (
-        (None,) * 4
-        if shown is None
-        else (shown.lower_change, shown.upper_change, shown.lower_close, shown.upper_close)
-    )
-    change, close = prediction.calibrated_change, prediction.calibrated_close
-    return change, close, *bounds, prediction.actionable
+    bounds = (None,) * 4 if shown is None else _bound_cells(shown)
+    change = rounded_fraction(prediction.calibrated_change)
+    return change, rounded_price(prediction.calibrated_close), *bounds, prediction.actionable
+
+
+def _bound_cells(bounds: Interval) -> tuple[object, ...]:
+    changes = map(rounded_fraction, (bounds.lower_change, bounds.upper_change))
+    return *changes, *map(rounded_price, (bounds.lower_close, bounds.upper_close))
 
 
 def _score_cells(prediction: Prediction | None) -> tuple[object, ...]:
@@ -185,13 +184,14 @@ def _score_cells(prediction: Prediction | None) -> tuple[object, ...]:
     scores, intervals = prediction.scores, prediction.interval_scores
     hit_rate = scores.sign_hits / scores.moves if scores.moves else None
     is_known = intervals.n > 0 and len(intervals.covered) == len(COVERAGES)
-    return hit_rate, intervals.covered[_SHOWN] / intervals.n if is_known else None
+    coverage = intervals.covered[_SHOWN] / intervals.n if is_known else None
+    return rounded_fraction(hit_rate), rounded_fraction(coverage)
 
 
 def _model_cells(prediction: Prediction | None) -> tuple[object, ...]:
     if prediction is None:
-        return None, None, None
-    return prediction.model_version, prediction.steps, prediction.corrections
+        return None, None
+    return prediction.model_version, prediction.steps
 
 
 def _rounded(milliseconds: float | None) -> int | None:

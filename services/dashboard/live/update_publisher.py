@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from services.dashboard.live.board import HOLD_MS, LiveBoard
 from services.dashboard.live.live_metrics import LiveMetrics
 from services.dashboard.live.summary import (
     Reading,
@@ -19,14 +20,16 @@ from services.dashboard.ports import FeedState, Json
 from shared.adapters.schemas.wire import dump_plain
 
 GAP_MS: Final = 250.0  # between two updates, at least
-LONG_GAP_MS: Final = 400.0  # after an update of many rows, which browsers take a while to draw
-MANY_ROWS: Final = 500
-HEARTBEAT_MS: Final = 4_000.0  # at most; the page promises one every 5 s
+HEARTBEAT_MS: Final = 4_000.0  # with HOLD_MS at most; the page promises one every 5 s
 STANDINGS_MS: Final = 1_000.0
 
 
 class UpdatePublisher:
-    """Encodes what has changed, at most four times a second, and at least every few seconds."""
+    """Encodes what has changed, at most four times a second, and at least every few seconds.
+
+    The symbols that close at the same moment are handed out together: drawing them in parts costs
+    every browser more than a short wait does.
+    """
 
     def __init__(
         self, metrics: DashboardMetrics, on_update: Callable[[BoardUpdate], object]
@@ -36,7 +39,7 @@ class UpdatePublisher:
         self._figures = LiveMetrics(metrics)
         self._cluster: Json = {}
         self._published_ms = self._standings_ms = 0.0
-        self._gap_ms = GAP_MS
+        self._awaiting_since_ms: float | None = None  # candles whose predictions are to come
         self._feed: TopicFeed | None = None
         self._state: FeedState | None = None
         self._champion: object = None  # of the last update
@@ -47,7 +50,7 @@ class UpdatePublisher:
 
     def publish_if_due(self, feed: TopicFeed, reading: Reading, now_ms: float) -> None:
         """Hand out an update if something has changed and the last one was long enough ago."""
-        if now_ms - self._published_ms < self._gap_ms:
+        if now_ms - self._published_ms < GAP_MS:
             return
         if now_ms - self._standings_ms >= STANDINGS_MS:
             self._standings_ms = now_ms
@@ -55,9 +58,23 @@ class UpdatePublisher:
         is_overdue = now_ms - self._published_ms >= HEARTBEAT_MS
         state = describe_state(feed.board, reading, now_ms)[0]
         is_other = (feed, state) != (self._feed, self._state)
-        if is_overdue or is_other or feed.board.has_changes(now_ms):
+        is_wanted = is_overdue or feed.board.has_changes(now_ms)
+        if is_other or (is_wanted and not self._is_amid_close(feed.board, now_ms)):
             self._publish(feed, reading, now_ms)
             self._feed, self._state, self._published_ms = feed, state, now_ms
+            self._awaiting_since_ms = None
+
+    def _is_amid_close(self, board: LiveBoard, now_ms: float) -> bool:
+        """Say whether predictions of candles that have come are to follow soon.
+
+        Candles may trickle in for longer than each of them is waited for: there is a limit.
+        """
+        if not board.awaits_predictions(now_ms):
+            self._awaiting_since_ms = None
+            return False
+        if self._awaiting_since_ms is None:
+            self._awaiting_since_ms = now_ms
+        return now_ms - self._awaiting_since_ms < HOLD_MS
 
     def _publish(self, feed: TopicFeed, reading: Reading, now_ms: float) -> None:
         began_s, board = time.perf_counter(), feed.board
@@ -75,7 +92,6 @@ class UpdatePublisher:
             is_new_board=feed is not self._feed,
         )
         self._champion = board.champion
-        self._gap_ms = LONG_GAP_MS if len(rows) > MANY_ROWS else GAP_MS
         self._metrics.update_s.observe(time.perf_counter() - began_s)
         self._figures.show(feed, reading, figures, now_ms)
         self._on_update(update)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple, Self
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import TopicMetadata  # type: ignore[attr-defined]
 
 from shared.adapters.kafka.connection import READER_GROUP, KafkaConnection
@@ -46,6 +46,7 @@ class TopicTail:
         """
         self._kafka, self._topics, self._request_s = kafka, tuple(topics), request_s
         self.spans: dict[tuple[str, int], tuple[int, int]] = {}
+        self.was_disconnected = False  # since the caller set it to False
         self._consumer = Consumer(
             kafka.client_config(
                 {
@@ -55,6 +56,7 @@ class TopicTail:
                     "isolation.level": "read_committed",
                     "queued.max.messages.kbytes": 16 * 1024,
                     "reconnect.backoff.max.ms": 1_000,  # who looks on wants to see it come back
+                    "error_cb": self._on_connection_error,
                 }
             )
         )
@@ -119,6 +121,9 @@ class TopicTail:
     def close(self) -> None:
         """Close the connection."""
         self._consumer.close()
+
+    def _on_connection_error(self, _: KafkaError) -> None:
+        self.was_disconnected = True
 
     def _metadata(self, topic: str) -> TopicMetadata:
         return topic_metadata(self._consumer, self._kafka, topic, self._request_s)

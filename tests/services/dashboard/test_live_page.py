@@ -1,10 +1,11 @@
 """The live page on a real Kafka, however it comes and goes."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
+from services.dashboard.live.columns import COLUMNS
 from shared.adapters.kafka.admin import ensure_topics
 from shared.adapters.kafka.connection import KafkaConnection
 from shared.adapters.kafka.producer import ProducerRecord
@@ -20,6 +21,7 @@ from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.integration]
 
+OPEN_TIME: Final = COLUMNS.index("open_time_ms")
 SYMBOLS = ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
 
 
@@ -70,14 +72,13 @@ def test_what_was_there_is_shown_and_what_comes_is_sent_to_every_browser(
             first, second = next_changes(one), next_changes(other)
 
     assert first == second
-    row = rows_of(first)["BTCUSDT"]
-    assert row[3] == open_time(6)
+    assert rows_of(first)["BTCUSDT"][OPEN_TIME] == open_time(6)
 
 
 def next_changes(stream: Any) -> list[list[Any]]:
     """Return the rows of updates until all symbols have their newest prediction."""
     found: dict[str, list[Any]] = {}
-    while len(found) < len(SYMBOLS) or any(row[3] < open_time(6) for row in found.values()):
+    while len(found) < len(SYMBOLS) or any(row[OPEN_TIME] < open_time(6) for row in found.values()):
         found |= rows_of(next_event(stream, "overview")["rows"])
     return [found[symbol] for symbol in SYMBOLS]
 
@@ -158,4 +159,4 @@ def test_topics_that_were_created_anew_begin_a_new_page(
 
         with launcher.start(tmp_path / "second", kafka_port=port), deployment:
             close(deployment, 1, ["ETHUSDT"])
-            eventually(lambda: newest(page) == predicted(1, ["ETHUSDT"]), 60)
+            eventually(lambda: newest(page) == predicted(1, ["ETHUSDT"]), 30)

@@ -1,7 +1,7 @@
 // The server's time, so that ages are right where the viewer's clock is not.
 
 import { make } from "./dom.js";
-import { UNKNOWN, duration, isKnown, localTime, timeOfDay, timestamp } from "./format.js";
+import { UNKNOWN, age, isKnown, localTime, timeOfDay, timestamp } from "./format.js";
 
 let offsetMs = 0;
 
@@ -44,15 +44,30 @@ export function makeTime(ms, { withDate = true, withSeconds = false } = {}) {
  * @returns {HTMLElement}
  */
 export function makeAge(arrivedMs) {
-  if (!isKnown(arrivedMs)) return make("span", {}, UNKNOWN);
-  return make("span", { "data-arrived-ms": arrivedMs }, duration(serverNow() - arrivedMs));
+  const element = make("span", {}, UNKNOWN);
+  setAge(element, arrivedMs);
+  return element;
+}
+
+/**
+ * Let an age count from another time.
+ * @param {HTMLElement} element
+ * @param {number|null|undefined} arrivedMs
+ */
+export function setAge(element, arrivedMs) {
+  if (isKnown(arrivedMs)) element.dataset.arrivedMs = String(arrivedMs);
+  else delete element.dataset.arrivedMs;
+  showAge(element, serverNow());
 }
 
 /** Bring every age that is shown up to date. */
 export function countAges() {
   const now = serverNow();
-  for (const age of document.querySelectorAll("[data-arrived-ms]")) {
-    const text = duration(now - Number(age.dataset.arrivedMs));
-    if (age.textContent !== text) age.textContent = text;
-  }
+  for (const element of document.querySelectorAll("[data-arrived-ms]")) showAge(element, now);
+}
+
+/** Its one text is changed in place: an element whose children change is styled anew. */
+function showAge({ dataset: { arrivedMs }, firstChild }, now) {
+  const text = arrivedMs === undefined ? UNKNOWN : age(now - Number(arrivedMs));
+  if (firstChild.data !== text) firstChild.data = text;
 }

@@ -94,6 +94,11 @@ export function duration(value) {
   return parts.join(" ");
 }
 
+/** Format how long ago something was, ms: seconds count below a minute. @param {number} value */
+export function age(value) {
+  return duration(value < 60_000 ? value : Math.floor(value / 60_000) * 60_000);
+}
+
 /** Format a time of day in UTC: `12:35` or `12:35:04`. */
 export function timeOfDay(ms, withSeconds = false) {
   return isKnown(ms) ? new Date(ms).toISOString().slice(11, withSeconds ? 19 : 16) : UNKNOWN;

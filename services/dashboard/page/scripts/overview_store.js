@@ -37,14 +37,17 @@ export class OverviewStore extends Emitter {
   }
 
   /**
-   * Take over the rows that have changed.
+   * Take over the rows that have changed. A row stays the same object: thousands of new ones at
+   * every close would have to be cleared away again.
    * @param {{rows: any[][], summary: object}} update
    */
   apply(update) {
     const change = { add: [], update: [], remove: [] };
-    for (const row of update.rows.map((each) => this.#toRow(each))) {
-      (this.rows.has(row.symbol) ? change.update : change.add).push(row);
-      this.rows.set(row.symbol, row);
+    for (const values of update.rows) {
+      const known = this.rows.get(values[0]);
+      const row = this.#toRow(values, known);
+      if (known === undefined) this.rows.set(row.symbol, row);
+      (known === undefined ? change.add : change.update).push(row);
     }
     this.#emit(change, update.summary);
   }
@@ -60,8 +63,8 @@ export class OverviewStore extends Emitter {
     return newest || null;
   }
 
-  #toRow(values) {
-    const row = { symbol: "" };
+  /** The symbol is the first column. @returns {Row} */
+  #toRow(values, row = { symbol: "" }) {
     for (let i = 0; i < this.#columns.length; i++) row[this.#columns[i]] = values[i];
     return row;
   }

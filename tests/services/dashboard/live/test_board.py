@@ -86,13 +86,12 @@ def test_a_prediction_of_an_earlier_profile_without_intervals_has_no_bounds() ->
 
 def test_the_scores_since_the_promotion_are_shares() -> None:
     board = a_board()
-    scores = Scores(10, sign_hits=6, moves=8, squared_error_zero=2.0, squared_error_calibrated=1.5)
+    scores = Scores(10, sign_hits=6, moves=8)
     covered = IntervalScores(10, (5, 8, 9, 10))
     board.add_prediction(a_prediction(1, scores=scores, interval_scores=covered), None)
 
     assert cell(board, "hit_rate") == 0.75
     assert cell(board, "coverage") == 0.9
-    assert cell(board, "skill_since_promotion") == 0.25
 
 
 def test_a_correction_changes_the_candle_and_not_its_arrival() -> None:

@@ -1,12 +1,12 @@
 // The columns of the table of all symbols; their ids are those of the server.
 
-import { makeAge } from "../clock.js";
 import { make } from "../dom.js";
 import * as format from "../format.js";
 import { GLOSSARY } from "../glossary.js";
 import { symbolPath } from "../server.js";
-import { describeSkill, skillOf } from "../skill_text.js";
-import { drawRange } from "./range.js";
+import { AgeCell } from "./age_cell.js";
+import { RangeCell } from "./range.js";
+import { SkillCell } from "./skill_cell.js";
 
 const SMALLEST = 0.00005; // a change that is shown as 0.01 %
 
@@ -102,7 +102,7 @@ function boundsColumn() {
       format.isKnown(data.upper_change) ? (data.upper_change - data.lower_change) * 100 : null,
     // The forecast lies between the bounds, so a change of it alone draws the cell anew too.
     equals: () => false,
-    cellRenderer: ({ data }) => drawRange(data),
+    cellRenderer: RangeCell,
     tooltipValueGetter: ({ data }) =>
       `Next close ${format.price(data.lower_close)} to ${format.price(data.upper_close)}`,
   };
@@ -128,7 +128,7 @@ function scoreColumns(isNarrow) {
       headerTooltip: GLOSSARY.skill,
       type: undefined, // the cell fills its width: value left, interval right
       cellClass: "",
-      cellRenderer: ({ data }) => renderSkill(data),
+      cellRenderer: SkillCell,
       equals: () => false, // its interval may change while it does not
       tooltipValueGetter: ({ data }) => `Over ${format.plural(data.skill_n ?? 0, "candle")}`,
     }),
@@ -168,7 +168,7 @@ function restColumns() {
     },
     number("steps", "Steps", 60, format.count, { headerTooltip: GLOSSARY.steps }),
     number("arrived_ms", "Age", 76, undefined, {
-      cellRenderer: ({ value }) => makeAge(value),
+      cellRenderer: AgeCell,
       headerTooltip: GLOSSARY.age,
       tooltipValueGetter: ({ value }) => describeArrival(value),
     }),
@@ -202,17 +202,6 @@ function percentage(field, headerName, width, formatValue, rest = {}) {
 
 function signRules() {
   return { good: ({ value }) => value >= SMALLEST, bad: ({ value }) => value <= -SMALLEST };
-}
-
-function renderSkill(row) {
-  const { value, interval, tone } = describeSkill(skillOf(row));
-  const text = make("span", { class: tone }, value);
-  return make(
-    "span",
-    { class: "skill-cell" },
-    text,
-    make("span", { class: "muted small" }, interval),
-  );
 }
 
 function describeLast({ last_hit: hit, last_inside: inside }) {

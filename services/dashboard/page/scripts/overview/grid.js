@@ -47,12 +47,10 @@ export class SymbolGrid {
     const onNarrow = () => this.#api.setGridOption("columnDefs", columnDefinitions(narrow.matches));
     narrow.addEventListener("change", onNarrow);
     this.#closers = [
-      store.on("rows", (change) =>
-        this.#api.applyTransactionAsync(change, (result) => {
-          this.#flash(result.update);
-          onChange();
-        }),
-      ),
+      store.on("rows", (change) => {
+        this.#flash(this.#api.applyTransaction(change).update);
+        onChange();
+      }),
       () => narrow.removeEventListener("change", onNarrow),
     ];
   }
@@ -115,7 +113,6 @@ export class SymbolGrid {
       headerHeight: ROW_HEIGHT + 2,
       rowSelection: ROW_SELECTION,
       animateRows: false, // rows that jump about cannot be read
-      asyncTransactionWaitMillis: 100,
       tooltipShowDelay: 400,
       cellFlashDuration: 400,
       suppressDragLeaveHidesColumns: true,
