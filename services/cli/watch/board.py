@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Final, Literal
 
-from services.cli.watch.freshness import Freshness
 from services.cli.watch.recent_outcomes import RecentOutcomes
 from shared.adapters.kafka.tail import TailRecord
 from shared.adapters.schemas.klines import KlineCodec
@@ -16,6 +15,7 @@ from shared.core.online.prediction import Prediction
 from shared.core.online.scores import Scores
 from shared.core.records import Candle, Gap, SymbolStatus, covered_span_ms
 from shared.core.topics import Topics
+from shared.log.feed_pace import FeedPace
 from shared.log.latencies import Latencies
 from shared.log.published_predictions import UnreadableRecords, decode_predictions
 
@@ -63,7 +63,7 @@ class WatchBoard:
         self.gaps = self.predictions = self.dead_letters = 0
         self.changes = 0  # how often something was added
         self.latencies = Latencies(codec.interval_ms)
-        self.freshness = Freshness(codec.interval_ms)
+        self.pace = FeedPace(codec.interval_ms)
         self._scores = 0, Scores()  # of so many predictions
         self._next_open_ms: dict[str, int] = {}
         self._statuses: dict[str, SymbolStatus] = {}
@@ -139,7 +139,7 @@ class WatchBoard:
         text = headers.get("arrival_ms", b"")
         is_time = text.isdigit() and len(text) <= _LONGEST_TIME
         arrived_ms = min(float(text), now_ms) if is_time else now_ms
-        self.freshness.add(candle.open_time_ms, arrived_ms)
+        self.pace.add(candle.open_time_ms, arrived_ms)
         if arrived_ms >= self._began_ms:
             self.latencies.add_candle(candle, headers)
 

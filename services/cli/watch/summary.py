@@ -15,10 +15,10 @@ _NAMED: Final = 3  # late symbols
 
 def describe_state(board: WatchBoard, now_ms: float) -> str:
     """Return the state in capitals, and why if it is not live."""
-    silence_ms = board.freshness.silence_ms(now_ms)
+    silence_ms = board.pace.silence_ms(now_ms)
     if not board.candles and not board.by_symbol:
         return "EMPTY: no candles yet"
-    if silence_ms is not None and board.freshness.is_stale(now_ms):
+    if silence_ms is not None and board.pace.is_stale(now_ms):
         return f"STALE: no candle for {_describe_seconds(silence_ms)}"
     if not board.by_symbol:
         return "WAITING for a model"
@@ -27,7 +27,7 @@ def describe_state(board: WatchBoard, now_ms: float) -> str:
 
 def status_lines(board: WatchBoard, rows: Sequence[WatchRow], now_ms: float) -> list[str]:
     """Return two lines that fit 80 columns: state, symbols, skill; silence and latencies."""
-    silence_ms = board.freshness.silence_ms(now_ms)
+    silence_ms = board.pace.silence_ms(now_ms)
     since = "-" if silence_ms is None else f"{_describe_seconds(silence_ms)} ago"
     arrival, readable = board.latencies.to_arrival_ms, board.latencies.to_readable_ms
     first = [describe_state(board, now_ms), f"{len(rows)} symbols{_describe_late(rows)}"]

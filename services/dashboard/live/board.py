@@ -7,7 +7,6 @@ from typing import Final
 
 from services.dashboard.live.columns import Row
 from services.dashboard.live.error_window import ErrorWindow, Forecast
-from services.dashboard.live.feed_pace import FeedPace
 from services.dashboard.live.hourly_count import HourlyCount
 from services.dashboard.live.symbol_board import SymbolBoard
 from services.dashboard.ports import Standing
@@ -15,6 +14,7 @@ from shared.core.online.interval_scores import COVERAGES, IntervalScores
 from shared.core.online.prediction import Prediction
 from shared.core.records import Amendment, Candle, Fill, Gap, Promotion, Record, SymbolStatus
 from shared.core.topics import partition_for
+from shared.log.feed_pace import FeedPace
 from shared.log.latencies import Latencies
 
 MAX_SYMBOLS: Final = 10_000  # what an exchange lists, several times over

@@ -11,7 +11,6 @@ from typing import Final
 
 from services.dashboard.live.board import Champion, LiveBoard
 from services.dashboard.live.champion_time import find_first_candle_ms
-from services.dashboard.live.feed_pace import FeedPace
 from services.dashboard.live.summary import Reading
 from services.dashboard.live.topic_feed import TopicFeed
 from services.dashboard.live.update_publisher import UpdatePublisher
@@ -22,6 +21,7 @@ from shared.adapters.kafka.tail import TailRecord, TopicTail
 from shared.adapters.retry import Backoff
 from shared.core.errors import UlstmError, Unavailable, Unknown
 from shared.core.topics import interval_ms
+from shared.log.feed_pace import FeedPace
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,6 @@ import pytest
 
 from services.cli.terminal import PlainConsole
 from services.cli.watch.board import WatchBoard
-from services.cli.watch.freshness import Freshness
 from services.cli.watch.recent_outcomes import FEWEST, WINDOW, RecentOutcomes
 from services.cli.watch.summary import count_line, status_lines, summary_panel
 from shared.adapters.kafka.reader import ConsumerRecord
@@ -184,20 +183,6 @@ def test_an_outcome_across_a_gap_or_one_seen_before_does_not_count() -> None:
     assert skill.n == FEWEST + 3
 
 
-def test_a_feed_is_stale_after_three_of_its_own_distances() -> None:
-    freshness = Freshness(STEP_MS)
-    assert freshness.silence_ms(0.0) is None
-    freshness.add(0, 1_000.0)
-    assert freshness.stale_after_ms == 2 * STEP_MS
-    for at in range(1, 6):  # the exchange's clock runs 100 times as fast
-        freshness.add(at * STEP_MS, 1_000.0 + at * 3_000.0)
-        freshness.add(at * STEP_MS, 1_000.0 + at * 3_000.0 + 50.0)  # another symbol
-
-    assert freshness.stale_after_ms == 9_000.0
-    assert not freshness.is_stale(16_000.0 + 9_000.0)
-    assert freshness.is_stale(16_000.0 + 9_001.0)
-
-
 def test_the_status_says_what_is_missing() -> None:
     board = a_board()
     assert status_lines(board, board.rows(), 0.0)[0].startswith("EMPTY")
@@ -207,7 +192,7 @@ def test_the_status_says_what_is_missing() -> None:
     lines = status_lines(board, board.rows(), START_MS + 2_000.0)
     assert lines[0].startswith("LIVE · 2 symbols")
     assert "last candle 2 s ago" in lines[1]
-    later_ms = START_MS + 60_000.0 + board.freshness.stale_after_ms
+    later_ms = START_MS + 60_000.0 + board.pace.stale_after_ms
     assert status_lines(board, board.rows(), later_ms)[0].startswith("STALE: no candle for")
 
 

@@ -4,9 +4,9 @@ from typing import Any, Final
 
 from services.dashboard.live.board import Arrival, LiveBoard
 from services.dashboard.live.columns import COLUMNS
-from services.dashboard.live.feed_pace import FeedPace
 from shared.core.online.prediction import Outcome, Prediction
 from shared.core.topics import partition_for
+from shared.log.feed_pace import FeedPace
 from tests.services.dashboard.history.symbol_topics import SYMBOL, a_prediction
 from tests.support.builders import START_MS, STEP_MS, a_candle
 

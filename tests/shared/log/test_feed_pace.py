@@ -1,4 +1,4 @@
-from services.dashboard.live.feed_pace import FeedPace
+from shared.log.feed_pace import FeedPace
 from tests.support.builders import START_MS, STEP_MS
 
 
@@ -50,3 +50,14 @@ def test_closes_that_were_missed_are_not_taken_for_a_slow_feed() -> None:
 
 def test_a_setting_decides_over_the_pace() -> None:
     assert FeedPace(STEP_MS, 2.0).stale_after_ms == 2_000
+
+
+def test_a_silence_longer_than_the_pace_explains_is_stale() -> None:
+    pace = FeedPace(STEP_MS)
+    assert pace.silence_ms(0.0) is None
+    assert not pace.is_stale(0.0)
+
+    pace = pace_after([3_000.0 * at for at in range(6)])
+    assert pace.silence_ms(15_000.0 + 7_500.0) == 7_500.0
+    assert not pace.is_stale(15_000.0 + 7_500.0)
+    assert pace.is_stale(15_000.0 + 7_501.0)

@@ -50,6 +50,15 @@ class FeedPace:
         """Return how long after a close's first arrival a symbol may be without it."""
         return min(_LONGEST_SLACK_MS, max(1_000.0, self.pace_ms / 2))
 
+    def silence_ms(self, now_ms: float) -> float | None:
+        """Return how long no newer candle has come; None before the first."""
+        return None if self._newest is None else max(0.0, now_ms - self._newest[1])
+
+    def is_stale(self, now_ms: float) -> bool:
+        """Say whether a candle should have come by now."""
+        silence_ms = self.silence_ms(now_ms)
+        return silence_ms is not None and silence_ms > self.stale_after_ms
+
     def add(self, open_time_ms: int, arrived_ms: float) -> None:
         """Add the arrival of a candle that came by stream; only a close's first one counts."""
         newest = self._newest
