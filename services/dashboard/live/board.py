@@ -1,10 +1,12 @@
 """What the topics say now: the newest records of each symbol, and their counts."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from services.dashboard.live.arrival import Arrival
+from services.dashboard.live.changed_symbols import ChangedSymbols
 from services.dashboard.live.columns import Row
 from services.dashboard.live.error_window import ErrorWindow, Forecast
 from services.dashboard.live.hourly_count import HourlyCount
@@ -19,31 +21,6 @@ from shared.log.latencies import Latencies
 
 MAX_SYMBOLS: Final = 10_000  # what an exchange lists, several times over
 KEPT_LATENCIES: Final = 20_000
-HOLD_MS: Final = 800.0  # for which a candle waits for its prediction before it is shown
-
-_LONGEST_TIME: Final = 16  # digits of a time in ms
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """How a record came to us."""
-
-    partition: int
-    offset: int
-    headers: Mapping[str, bytes]
-    read_ms: float | None = None  # wall time at which it could be read; None: it was there before
-    is_older: bool = False  # it comes before all that were added
-
-    @property
-    def is_streamed(self) -> bool:
-        """Whether it came by the exchange's stream, so when it closed."""
-        return self.headers.get("source") == b"stream"
-
-    @property
-    def arrived_ms(self) -> float | None:
-        """The wall time at which the producer had it; else at which we had it."""
-        text = self.headers.get("arrival_ms", b"")
-        return float(text) if text.isdigit() and len(text) < _LONGEST_TIME else self.read_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +82,7 @@ class LiveBoard:
         self.oldest_read_ms: int | None = None  # open time
         self.newest_seen_ms = 0.0  # wall time at which the first of these arrived
         self.newest_arrived_ms: float | None = None
-        self._changed = set[str]()
-        self._held_until_ms: dict[str, float] = {}  # changes that wait for a prediction
+        self.changes = ChangedSymbols()
         self._scored = set[str]()  # symbols with an outcome since their skill was computed
         self._latencies = LatencySamples()
 
@@ -151,7 +127,7 @@ class LiveBoard:
         if self.window.add(prediction):
             self._scored.add(prediction.symbol)
         board.add_prediction(prediction)
-        self._held_until_ms.pop(prediction.symbol, None)
+        self.changes.release(prediction.symbol)
         self.add_promotion(prediction.model_version, board.partition, prediction.promotion_offset)
         if read_ms is not None:
             self.hourly.add(read_ms)
@@ -169,7 +145,7 @@ class LiveBoard:
 
     def finish_window(self) -> None:
         """Note that the recent window is complete: now what was scored meanwhile is told."""
-        self._changed |= self._scored
+        self.changes.add(self._scored)
 
     def add_dead_letter(self, reason: str) -> None:
         """Count a dead letter."""
@@ -205,35 +181,13 @@ class LiveBoard:
             standing = board.find_standing(due_ms)
             if standing != board.standing:
                 board.standing = standing
-                self._changed.add(board.symbol)
-
-    def has_changes(self, now_ms: float) -> bool:
-        """Say whether there is a change to tell."""
-        return any(self._is_due(symbol, now_ms) for symbol in self._changed)
-
-    def awaits_predictions(self, now_ms: float) -> bool:
-        """Say whether a candle waits for its prediction."""
-        return any(until_ms > now_ms for until_ms in self._held_until_ms.values())
+                self.changes.add([board.symbol])
 
     @property
     def oldest_wanted_ms(self) -> int | None:
         """The first open time of the recent window; None while there is no candle."""
         newest = self.newest_open_time_ms
         return None if newest is None else newest - self._moments * self.interval_ms
-
-    def take_changed_symbols(self, now_ms: float) -> set[str]:
-        """Return the symbols of which something has changed since it was told last.
-
-        A symbol whose prediction is about to follow its candle is told with it, not twice.
-        """
-        due = {symbol for symbol in self._changed if self._is_due(symbol, now_ms)}
-        self._changed -= due
-        for symbol in due:
-            self._held_until_ms.pop(symbol, None)
-        return due
-
-    def _is_due(self, symbol: str, now_ms: float) -> bool:
-        return self._held_until_ms.get(symbol, 0.0) <= now_ms
 
     def take_latencies(self) -> LatencySamples:
         """Return the latencies measured since the last call."""
@@ -274,7 +228,7 @@ class LiveBoard:
                 return None
             board = SymbolBoard(symbol, partition_for(symbol, self._partitions))
             self.symbols[symbol] = board
-        self._changed.add(symbol)
+        self.changes.add([symbol])
         return board
 
     def _add_candle(self, candle: Candle, arrival: Arrival) -> None:
@@ -313,7 +267,7 @@ class LiveBoard:
         if arrival.read_ms is not None:
             self.latencies.add_candle(candle, arrival.headers)
             if board.prediction is not None:
-                self._held_until_ms[candle.symbol] = arrival.read_ms + HOLD_MS
+                self.changes.hold(candle.symbol, arrival.read_ms)
             if board.close_to_arrival_ms is not None:
                 self._latencies.close_to_arrival.append(board.close_to_arrival_ms)
 

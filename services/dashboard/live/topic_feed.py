@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from services.dashboard.live.board import Arrival, LiveBoard
+from services.dashboard.live.arrival import Arrival
+from services.dashboard.live.board import LiveBoard
 from shared.adapters.kafka.reader import ConsumerRecord
 from shared.adapters.kafka.tail import TailRecord
 from shared.adapters.schemas.dead_letters import decode_dead_letter

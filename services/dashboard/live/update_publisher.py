@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from services.dashboard.live.board import HOLD_MS, LiveBoard
+from services.dashboard.live.board import LiveBoard
+from services.dashboard.live.changed_symbols import HOLD_MS
 from services.dashboard.live.live_metrics import LiveMetrics
 from services.dashboard.live.summary import (
     Reading,
@@ -58,7 +59,7 @@ class UpdatePublisher:
         is_overdue = now_ms - self._published_ms >= HEARTBEAT_MS
         state = describe_state(feed.board, reading, now_ms)[0]
         is_other = (feed, state) != (self._feed, self._state)
-        is_wanted = is_overdue or feed.board.has_changes(now_ms)
+        is_wanted = is_overdue or feed.board.changes.are_due(now_ms)
         if is_other or (is_wanted and not self._is_amid_close(feed.board, now_ms)):
             self._publish(feed, reading, now_ms)
             self._feed, self._state, self._published_ms = feed, state, now_ms
@@ -69,7 +70,7 @@ class UpdatePublisher:
 
         Candles may trickle in for longer than each of them is waited for: there is a limit.
         """
-        if not board.awaits_predictions(now_ms):
+        if not board.changes.await_predictions(now_ms):
             self._awaiting_since_ms = None
             return False
         if self._awaiting_since_ms is None:
@@ -79,7 +80,7 @@ class UpdatePublisher:
     def _publish(self, feed: TopicFeed, reading: Reading, now_ms: float) -> None:
         began_s, board = time.perf_counter(), feed.board
         board.update_standings(now_ms)
-        changed = sorted(board.take_changed_symbols(now_ms))
+        changed = sorted(board.changes.take(now_ms))
         rows = {symbol: dump_plain(row) for symbol, row in board.rows(changed).items()}
         figures = measure(board, reading, now_ms)
         summary = summarise(board, reading, figures, self._cluster, now_ms)

@@ -2,7 +2,8 @@
 
 from typing import Any, Final
 
-from services.dashboard.live.board import Arrival, LiveBoard
+from services.dashboard.live.arrival import Arrival
+from services.dashboard.live.board import LiveBoard
 from services.dashboard.live.columns import COLUMNS
 from shared.core.online.prediction import Outcome, Prediction
 from shared.core.topics import partition_for

@@ -1,6 +1,8 @@
 import pytest
 
-from services.dashboard.live.board import HOLD_MS, MAX_SYMBOLS, Arrival
+from services.dashboard.live.arrival import Arrival
+from services.dashboard.live.board import MAX_SYMBOLS
+from services.dashboard.live.changed_symbols import HOLD_MS
 from shared.core.online.interval_scores import IntervalScores
 from shared.core.online.scores import Scores
 from shared.core.records import Amendment, Fill, Gap, Promotion, StatusName, SymbolStatus
@@ -222,33 +224,33 @@ def test_only_what_has_changed_is_told() -> None:
     add_close(board, 0, "AAAUSDT")
     add_close(board, 0, "BBBUSDT")
     board.update_standings(now_ms)
-    assert board.take_changed_symbols(now_ms) == {"AAAUSDT", "BBBUSDT"}
+    assert board.changes.take(now_ms) == {"AAAUSDT", "BBBUSDT"}
 
     board.update_standings(now_ms)
-    assert not board.has_changes(now_ms)
+    assert not board.changes.are_due(now_ms)
 
     add_close(board, 1, "BBBUSDT")
-    assert board.take_changed_symbols(now_ms) == {"BBBUSDT"}
+    assert board.changes.take(now_ms) == {"BBBUSDT"}
 
 
 def test_a_candle_is_told_together_with_the_prediction_that_follows_soon() -> None:
     board, read_ms = a_board(), arrived_at(1) + 10.0
     add_close(board, 0)
-    board.take_changed_symbols(read_ms)
+    board.changes.take(read_ms)
     board.add_kline(a_candle(1), streamed(1))
-    assert not board.has_changes(read_ms + 100.0)
+    assert not board.changes.are_due(read_ms + 100.0)
 
     board.add_prediction(next_prediction(1), read_ms + 110.0)
-    assert board.take_changed_symbols(read_ms + 110.0) == {SYMBOL}
+    assert board.changes.take(read_ms + 110.0) == {SYMBOL}
 
 
 def test_a_candle_is_told_by_itself_when_its_prediction_does_not_come() -> None:
     board, read_ms = a_board(), arrived_at(1) + 10.0
     add_close(board, 0)
-    board.take_changed_symbols(read_ms)
+    board.changes.take(read_ms)
     board.add_kline(a_candle(1), streamed(1))
 
-    assert board.take_changed_symbols(read_ms + HOLD_MS) == {SYMBOL}
+    assert board.changes.take(read_ms + HOLD_MS) == {SYMBOL}
 
 
 def test_latencies_are_measured_of_records_that_came_while_we_were_there() -> None:

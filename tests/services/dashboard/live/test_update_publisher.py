@@ -6,7 +6,8 @@ from typing import Final
 
 import pytest
 
-from services.dashboard.live.board import HOLD_MS, LiveBoard
+from services.dashboard.live.board import LiveBoard
+from services.dashboard.live.changed_symbols import HOLD_MS
 from services.dashboard.live.summary import Reading
 from services.dashboard.live.topic_feed import TopicFeed
 from services.dashboard.live.update_publisher import UpdatePublisher
