@@ -61,3 +61,28 @@ def test_a_phone_shows_every_page_without_scrolling_sideways(
         box = link.bounding_box()
         assert box is not None
         assert box["height"] >= 24.0  # WCAG 2.2's least size of a target
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(-0.00023, 0.00035), (-0.202, 0.108), (-1.204, 0.151), (0.0011, 0.0019), (-0.0042, -0.0036)],
+)
+def test_a_skill_fits_its_cell_with_its_whole_interval(
+    pages: BrowserPages, low: float, high: float
+) -> None:
+    page = pages.open("/")
+    expect_values(page)
+
+    widths = page.evaluate(
+        """async (data) => {
+            const { SkillCell } = await import("/assets/scripts/overview/skill_cell.js");
+            const cell = document.querySelector('.ag-row [col-id="skill"]');
+            const skill = new SkillCell();
+            skill.init({ data });
+            cell.replaceChildren(skill.getGui());
+            return [cell.scrollWidth, cell.clientWidth];
+        }""",
+        {"skill": (low + high) / 2, "skill_low": low, "skill_high": high, "skill_n": 288},
+    )
+
+    assert widths[0] <= widths[1]

@@ -10,6 +10,9 @@ import { SkillCell } from "./skill_cell.js";
 
 const SMALLEST = 0.00005; // a change that is shown as 0.01 %
 
+/** A class by a rule is set once; `cellClass` is taken off and set at every new value. */
+const always = () => true;
+
 const STANDING_SIGNS = { live: "●", late: "▲", halted: "■", ended: "□", waiting: "◌" };
 
 /** Columns that a narrow window shows, in this order, and their widths. */
@@ -82,7 +85,7 @@ function forecastColumns(isNarrow) {
     }),
     percentage("calibrated_change", isNarrow ? "Next %" : "Forecast", 80, formatForecast, {
       headerTooltip: GLOSSARY.forecast,
-      cellClass: "number model-cell",
+      cellClassRules: { "model-cell": always },
       tooltipValueGetter: ({ data }) => `Next close ${format.price(data.calibrated_close)}`,
     }),
     boundsColumn(),
@@ -116,18 +119,21 @@ function flagColumn() {
     width: 56,
     cellDataType: "boolean",
     cellRenderer: null,
-    cellClass: "centre",
     valueFormatter: ({ value }) => (value === null ? format.UNKNOWN : value ? "◆ yes" : "no"),
-    cellClassRules: { good: ({ value }) => value === true, muted: ({ value }) => !value },
+    cellClassRules: {
+      centre: always,
+      good: ({ value }) => value === true,
+      muted: ({ value }) => !value,
+    },
   };
 }
 
 function scoreColumns(isNarrow) {
   return [
-    percentage("skill", "Skill", 164, (value) => format.change(value, 1), {
+    percentage("skill", "Skill", 180, (value) => format.change(value, 1), {
       headerTooltip: GLOSSARY.skill,
-      type: undefined, // the cell fills its width: value left, interval right
-      cellClass: "",
+      headerClass: "",
+      cellClassRules: { number: () => false }, // value left, interval right
       cellRenderer: SkillCell,
       equals: () => false, // its interval may change while it does not
       tooltipValueGetter: ({ data }) => `Over ${format.plural(data.skill_n ?? 0, "candle")}`,
@@ -163,7 +169,7 @@ function restColumns() {
       filter: "agTextColumnFilter",
       getQuickFilterText: ({ value }) => value ?? "",
       tooltipField: "model_version",
-      cellClass: "mono",
+      cellClassRules: { mono: always },
       valueFormatter: ({ value }) => format.shortVersion(value),
     },
     number("steps", "Steps", 60, format.count, { headerTooltip: GLOSSARY.steps }),
@@ -181,13 +187,13 @@ function restColumns() {
   ];
 }
 
-function number(field, headerName, width, formatValue, rest = {}) {
+function number(field, headerName, width, formatValue, { cellClassRules, ...rest } = {}) {
   return {
     field,
     headerName,
     width,
-    type: "rightAligned",
-    cellClass: "number",
+    headerClass: "ag-right-aligned-header",
+    cellClassRules: { number: always, ...cellClassRules },
     filter: "agNumberColumnFilter",
     valueFormatter: formatValue && (({ value }) => formatValue(value)),
     ...rest,

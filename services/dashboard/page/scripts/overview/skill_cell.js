@@ -20,7 +20,7 @@ export class SkillCell {
 
   refresh({ data }) {
     const { value, interval, tone } = describeSkill(skillOf(data));
-    this.#value.className = tone;
+    if (this.#value.className !== tone) this.#value.className = tone;
     this.#value.textContent = value;
     this.#interval.textContent = interval;
     return true;
