@@ -107,6 +107,16 @@ def test_a_duration_has_its_two_largest_units(modules: Page, duration_ms: int, t
 
 
 @pytest.mark.parametrize(
+    ("passed_ms", "text"),
+    [(59_999, "59 s"), (MINUTES + 30_000, "1 min"), (192 * MINUTES + 30_000, "3 h 12 min")],
+)
+def test_an_age_counts_seconds_below_a_minute_alone(
+    modules: Page, passed_ms: int, text: str
+) -> None:
+    assert call(modules, "format", "age", passed_ms) == text
+
+
+@pytest.mark.parametrize(
     ("low", "high", "n", "value", "tone"),
     [
         (0.001, 0.021, 288, "+1.0\u202f%", "good"),
