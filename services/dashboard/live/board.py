@@ -267,7 +267,7 @@ class LiveBoard:
         if arrival.read_ms is not None:
             self.latencies.add_candle(candle, arrival.headers)
             if board.prediction is not None:
-                self.changes.hold(candle.symbol, arrival.read_ms)
+                self.changes.defer(candle.symbol, arrival.read_ms)
             if board.close_to_arrival_ms is not None:
                 self._latencies.close_to_arrival.append(board.close_to_arrival_ms)
 

@@ -21,7 +21,7 @@ class ChangedSymbols:
         """Note that something of these symbols has changed."""
         self._changed.update(symbols)
 
-    def hold(self, symbol: str, read_ms: float) -> None:
+    def defer(self, symbol: str, read_ms: float) -> None:
         """Let a symbol wait for the prediction of its candle, which was read at a wall time."""
         self._held_until_ms[symbol] = read_ms + HOLD_MS
 
