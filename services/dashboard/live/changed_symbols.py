@@ -1,4 +1,4 @@
-"""The symbols of which something has changed since it was told."""
+"""Symbols whose rows are to be sent to the browsers."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -7,9 +7,9 @@ HOLD_MS: Final = 800.0  # for which a candle waits for its prediction before it 
 
 
 class ChangedSymbols:
-    """Remembers symbols until their changes are taken.
+    """Remembers changed symbols until they are taken.
 
-    A symbol whose prediction is about to follow its candle is told with it, not twice.
+    A symbol whose prediction is about to follow its candle is sent once, with both.
     """
 
     def __init__(self) -> None:
@@ -18,7 +18,7 @@ class ChangedSymbols:
         self._held_until_ms: dict[str, float] = {}  # wait for a prediction
 
     def add(self, symbols: Iterable[str]) -> None:
-        """Note that something of these symbols has changed."""
+        """Add symbols that have changed."""
         self._changed.update(symbols)
 
     def defer(self, symbol: str, read_ms: float) -> None:
@@ -30,7 +30,7 @@ class ChangedSymbols:
         self._held_until_ms.pop(symbol, None)
 
     def are_due(self, now_ms: float) -> bool:
-        """Say whether there is a change to tell."""
+        """Say whether any changed symbol is due."""
         return any(self._is_due(symbol, now_ms) for symbol in self._changed)
 
     def await_predictions(self, now_ms: float) -> bool:
@@ -38,7 +38,7 @@ class ChangedSymbols:
         return any(until_ms > now_ms for until_ms in self._held_until_ms.values())
 
     def take(self, now_ms: float) -> set[str]:
-        """Return the symbols whose changes are to be told, and forget them."""
+        """Return the due symbols, and forget them."""
         due = {symbol for symbol in self._changed if self._is_due(symbol, now_ms)}
         self._changed -= due
         for symbol in due:

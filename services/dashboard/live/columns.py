@@ -36,7 +36,7 @@ _PRICE_DIGITS: Final = 10
 
 
 def rounded_fraction(value: float | None) -> float | None:
-    """Round a fraction beyond what is shown: every browser reads each digit."""
+    """Round a fraction to a little more than is shown: every browser reads each digit."""
     return None if value is None else round(value, _FRACTION_DECIMALS)
 
 

@@ -26,7 +26,7 @@ STANDINGS_MS: Final = 1_000.0
 
 
 class UpdatePublisher:
-    """Encodes what has changed, at most four times a second, and at least every few seconds.
+    """Encodes changes of the board, at most four times a second, and at least every few seconds.
 
     The symbols that close at the same moment are handed out together: drawing them in parts costs
     every browser more than a short wait does.
