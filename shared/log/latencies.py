@@ -6,9 +6,9 @@ from typing import Final
 
 from shared.core.online.prediction import Prediction
 from shared.core.records import Candle
+from shared.log.arrival_headers import arrival_ms, is_streamed
 
 KEPT: Final = 100_000  # latencies, and candles without a prediction: the newest
-_LONGEST_TIME: Final = 15  # digits of a time in ms; a foreign header may have any number
 
 
 class Latencies:
@@ -29,24 +29,23 @@ class Latencies:
 
     def add_candle(self, candle: Candle, headers: Mapping[str, bytes]) -> bool:
         """Note when a candle arrived; return whether it came by stream."""
-        if headers.get("source") != b"stream":
+        if not is_streamed(headers):
             return False
-        text = headers.get("arrival_ms", b"")
-        if text.isdigit() and len(text) <= _LONGEST_TIME:
-            arrival_ms, end_ms = int(text), candle.open_time_ms + self._interval_ms
-            self._arrival_ms[candle.symbol, end_ms] = arrival_ms
+        arrived_ms, end_ms = arrival_ms(headers), candle.open_time_ms + self._interval_ms
+        if arrived_ms is not None:
+            self._arrival_ms[candle.symbol, end_ms] = arrived_ms
             if len(self._arrival_ms) > self._kept:  # nobody predicts: the oldest goes
                 self._arrival_ms.popitem(last=False)
             # The clock of a simulated exchange is another one: then there is nothing to say.
-            if abs(arrival_ms - end_ms) < self._interval_ms:
-                self._to_arrival_ms.append(max(0, arrival_ms - end_ms))
+            if abs(arrived_ms - end_ms) < self._interval_ms:
+                self._to_arrival_ms.append(max(0, arrived_ms - end_ms))
         return True
 
     def add_prediction(self, prediction: Prediction, now_ms: float) -> None:
         """Note that the prediction of a candle that arrived can be read now."""
-        arrival_ms = self._arrival_ms.pop((prediction.symbol, prediction.open_time_ms), None)
-        if arrival_ms is not None:
-            self._to_readable_ms.append(now_ms - arrival_ms)
+        arrived_ms = self._arrival_ms.pop((prediction.symbol, prediction.open_time_ms), None)
+        if arrived_ms is not None:
+            self._to_readable_ms.append(now_ms - arrived_ms)
 
     def to_arrival_ms(self, share: float) -> float | None:
         """Return the time from close to arrival that this share stayed below; None without any."""

@@ -15,12 +15,12 @@ from shared.core.online.prediction import Prediction
 from shared.core.online.scores import Scores
 from shared.core.records import Candle, Gap, SymbolStatus, covered_span_ms
 from shared.core.topics import Topics
+from shared.log.arrival_headers import arrival_ms, is_streamed
 from shared.log.feed_pace import FeedPace
 from shared.log.latencies import Latencies
 from shared.log.published_predictions import UnreadableRecords, decode_predictions
 
 LATE_CANDLES: Final = 2  # behind the newest symbol
-_LONGEST_TIME: Final = 15  # digits of a time in ms
 
 Standing = Literal["live", "late", "halted", "ended", "waiting"]
 
@@ -134,11 +134,10 @@ class WatchBoard:
             self._note_arrival(value, record.headers or {}, now_ms)
 
     def _note_arrival(self, candle: Candle, headers: Mapping[str, bytes], now_ms: float) -> None:
-        if headers.get("source") != b"stream":  # history: it comes as fast as it can be read
+        if not is_streamed(headers):  # history: it comes as fast as it can be read
             return
-        text = headers.get("arrival_ms", b"")
-        is_time = text.isdigit() and len(text) <= _LONGEST_TIME
-        arrived_ms = min(float(text), now_ms) if is_time else now_ms
+        header_ms = arrival_ms(headers)
+        arrived_ms = now_ms if header_ms is None else min(float(header_ms), now_ms)
         self.pace.add(candle.open_time_ms, arrived_ms)
         if arrived_ms >= self._began_ms:
             self.latencies.add_candle(candle, headers)

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
-_LONGEST_TIME: Final = 16  # digits of a time in ms
+from shared.log.arrival_headers import arrival_ms, is_streamed
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +19,10 @@ class Arrival:
     @property
     def is_streamed(self) -> bool:
         """Whether it came by the exchange's stream, so when it closed."""
-        return self.headers.get("source") == b"stream"
+        return is_streamed(self.headers)
 
     @property
     def arrived_ms(self) -> float | None:
         """The wall time at which the producer had it; else at which we had it."""
-        text = self.headers.get("arrival_ms", b"")
-        return float(text) if text.isdigit() and len(text) < _LONGEST_TIME else self.read_ms
+        time_ms = arrival_ms(self.headers)
+        return self.read_ms if time_ms is None else float(time_ms)
